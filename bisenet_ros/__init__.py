@@ -1,0 +1,1 @@
+"""Real-time road segmentation for ROS 2 with BiSeNet V2."""

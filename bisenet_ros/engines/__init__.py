@@ -1,0 +1,6 @@
+"""One interface, one file per runtime."""
+
+from bisenet_ros.engines.engine import Engine
+from bisenet_ros.engines.loader import load_engine
+
+__all__ = ["Engine", "load_engine"]

@@ -1,0 +1,26 @@
+"""A frame's way on the CPU: one pass before the network, one pass after it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Tuple, Union
+
+import numpy as np
+
+from bisenet_ros.engines.engine import Confidence, Engine, Labels
+from bisenet_ros.engines.frame_normalisation import normalise_frame
+from bisenet_ros.engines.label_upsampling import upsample_labels, upsample_labels_and_confidence
+
+
+class CpuEngine(Engine):
+    """Everything but the network itself, which a runtime brings."""
+
+    def _segment(self, frame: np.ndarray, *, confidence: bool) -> Union[Labels, Tuple[Labels, Confidence]]:
+        size = self.network_size(*frame.shape[:2])
+        logits = self._logits(normalise_frame(frame, size, mean=self.card.mean, std=self.card.std))
+        upsample = upsample_labels_and_confidence if confidence else upsample_labels
+        return upsample(logits[0], frame.shape[:2])
+
+    @abstractmethod
+    def _logits(self, image: np.ndarray) -> np.ndarray:
+        """1 x 3 x h x w float32 normalised RGB to 1 x classes x h/8 x w/8 float32."""

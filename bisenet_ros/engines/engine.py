@@ -1,0 +1,62 @@
+"""What every engine offers: a frame in, labels out."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import Tuple, Union
+
+import numpy as np
+
+from bisenet_ros.model_card import STRIDE, ModelCard
+
+SMALLEST_SIDE = 32
+"""Pixels; below it the network's 1/32 features would be smaller than one."""
+
+Labels = np.ndarray
+Confidence = np.ndarray
+
+
+class Engine(ABC):
+    """Segments frames with one model.
+
+    Attributes:
+        card: what the model says of itself.
+        description: the runtime, device and precision, for people.
+    """
+
+    def __init__(self, card: ModelCard, *, description: str) -> None:
+        self.card = card
+        self.description = description
+
+    def network_size(self, height: int, width: int) -> Tuple[int, int]:
+        """The (height, width) that a frame of this size is resized to for the network.
+
+        The frame keeps its shape and is shrunk to as many pixels as the network was trained with, never enlarged;
+        both sides are rounded to multiples of 8, so that the logits are exactly an eighth.
+        """
+        trained = self.card.network_size
+        scale = min(1.0, math.sqrt(trained[0] * trained[1] / (height * width)))
+        sides = (max(SMALLEST_SIDE, STRIDE * round(side * scale / STRIDE)) for side in (height, width))
+        return tuple(sides)  # type: ignore[return-value]
+
+    def segment(self, frame: np.ndarray, *, confidence: bool = False) -> Union[Labels, Tuple[Labels, Confidence]]:
+        """The label of every pixel.
+
+        Args:
+            frame: H x W x 3 uint8 BGR; its rows may be padded.
+            confidence: also return how sure the network is.
+
+        Returns:
+            H x W uint8 ids of `card.labels`; with `confidence`, also H x W uint8, 255 being certain.
+
+        Raises:
+            ValueError: the frame is not such an array.
+        """
+        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
+            raise ValueError(f"expected a frame of H x W x 3 uint8 (BGR), got {frame.shape} {frame.dtype}")
+        return self._segment(frame, confidence=confidence)
+
+    @abstractmethod
+    def _segment(self, frame: np.ndarray, *, confidence: bool) -> Union[Labels, Tuple[Labels, Confidence]]:
+        """`segment`, with the frame checked."""

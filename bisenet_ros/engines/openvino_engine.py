@@ -1,0 +1,40 @@
+"""The network in OpenVINO."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import openvino
+from openvino import properties
+
+from bisenet_ros.engines.cpu_engine import CpuEngine
+from bisenet_ros.model_card import read_card
+
+PRECISIONS = {"fp32": openvino.Type.f32, "bf16": openvino.Type.bf16}
+
+
+def computes_in_bf16() -> bool:
+    """Whether this CPU has bf16 instructions; OpenVINO also emulates it, slowly, where it has not."""
+    flags = next((line for line in open("/proc/cpuinfo") if line.startswith("flags")), "").split()
+    return "amx_bf16" in flags or "avx512_bf16" in flags
+
+
+class OpenVinoEngine(CpuEngine):
+    """fp32 or bf16 on the CPU. The precision is always set: OpenVINO would pick bf16 by itself on some CPUs."""
+
+    def __init__(self, model: Path, *, precision: str) -> None:
+        core = openvino.Core()
+        self._network = core.compile_model(
+            core.read_model(model),
+            "CPU",
+            {
+                properties.hint.inference_precision: PRECISIONS[precision],
+                properties.hint.performance_mode: properties.hint.PerformanceMode.LATENCY,
+            },
+        )
+        self._request = self._network.create_infer_request()
+        super().__init__(read_card(model), description=f"OpenVINO {openvino.__version__}, CPU, {precision}")
+
+    def _logits(self, image: np.ndarray) -> np.ndarray:
+        return self._request.infer([image], share_inputs=True, share_outputs=True)[0]

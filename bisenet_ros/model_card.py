@@ -1,0 +1,138 @@
+"""What a model file says of itself, kept in the ONNX file's metadata."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, Mapping, Tuple
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from bisenet_ros.labels import LabelSet, LabelSetError
+
+METADATA_KEY = "bisenet_ros.card"
+STRIDE = 8
+"""The network's logits are 1/8 of its input."""
+
+
+class ModelError(ValueError):
+    """A model file that cannot be used; the message says what was expected, what came and what to do."""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """A model's own description.
+
+    Attributes:
+        name: the architecture, such as "BiSeNetV2".
+        labels: the classes, with their colours.
+        mean, std: normalisation of RGB in 0 to 1: `(rgb / 255 - mean) / std`.
+        network_size: (height, width) that the network was trained and scored at.
+        training: how the weights were made: recipe, data set, splits, iterations, hardware.
+        scores: what they reach, such as `{"val_miou": 0.55}`.
+    """
+
+    name: str
+    labels: LabelSet
+    mean: Tuple[float, float, float]
+    std: Tuple[float, float, float]
+    network_size: Tuple[int, int]
+    training: Mapping[str, Any] = field(default_factory=dict)
+    scores: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> Dict[str, Any]:
+        return {
+            "name": self.name,
+            "labels": self.labels.to_list(),
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "network_size": list(self.network_size),
+            "training": dict(self.training),
+            "scores": dict(self.scores),
+        }
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> ModelCard:
+        """Reads what `to_dict` wrote.
+
+        Raises:
+            ModelError: a value is missing or cannot be meant.
+        """
+        try:
+            return ModelCard(
+                name=str(values["name"]),
+                labels=LabelSet.from_list(values["labels"]),
+                mean=_three_numbers(values, "mean"),
+                std=_three_numbers(values, "std", positive=True),
+                network_size=_size(values),
+                training=dict(values.get("training", {})),
+                scores=dict(values.get("scores", {})),
+            )
+        except KeyError as error:
+            raise ModelError(f"the model's card lacks {error}; export the model again with `bisenet export`") from None
+        except LabelSetError as error:
+            raise ModelError(f"the model's card has a bad label set: {error}") from None
+
+
+def _three_numbers(values: Mapping[str, Any], key: str, *, positive: bool = False) -> Tuple[float, float, float]:
+    try:
+        first, second, third = (float(number) for number in values[key])
+    except (TypeError, ValueError):
+        raise ModelError(f"the card's {key} must be three numbers (R, G, B), got {values[key]!r}") from None
+    if positive and min(first, second, third) <= 0:
+        raise ModelError(f"the card's {key} must be above 0, got {values[key]!r}")
+    return first, second, third
+
+
+def _size(values: Mapping[str, Any]) -> Tuple[int, int]:
+    try:
+        height, width = (int(number) for number in values["network_size"])
+    except (TypeError, ValueError):
+        raise ModelError(f"the card's network_size must be [height, width], got {values['network_size']!r}") from None
+    if min(height, width) < STRIDE:
+        raise ModelError(f"the card's network_size must be at least {STRIDE} x {STRIDE}, got {height} x {width}")
+    return height, width
+
+
+def write_card(model: onnx.ModelProto, card: ModelCard) -> None:
+    """Puts the card into the model's metadata, in place of any other."""
+    others = {entry.key: entry.value for entry in model.metadata_props if entry.key != METADATA_KEY}
+    onnx.helper.set_model_props(model, {**others, METADATA_KEY: json.dumps(card.to_dict())})
+
+
+def read_card(path: Path) -> ModelCard:
+    """The card inside a model file.
+
+    Raises:
+        ModelError: the file is missing, is not ONNX, or has no card that can be used.
+    """
+    try:
+        model = onnx.load(path)
+    except FileNotFoundError:
+        raise ModelError(f"expected a model file at {path}, found none; give the path of an .onnx file") from None
+    except (OSError, DecodeError) as error:
+        raise ModelError(f"{path} cannot be read as an ONNX model: {error}") from None
+    if not model.graph.node:
+        raise ModelError(f"{path} is not an ONNX model, or an empty one; make one with `bisenet export`")
+    texts = [entry.value for entry in model.metadata_props if entry.key == METADATA_KEY]
+    if not texts:
+        raise ModelError(
+            f"{path} has no card inside (metadata {METADATA_KEY!r}), which names its classes and normalisation; "
+            "make the model with `bisenet export`"
+        )
+    try:
+        return _parse_card(texts[0])
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from None
+
+
+def _parse_card(text: str) -> ModelCard:
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ModelError(f"the model's card is not JSON ({error}); export the model again") from None
+    if not isinstance(values, dict):
+        raise ModelError(f"the model's card must be a JSON object, got a {type(values).__name__}")
+    return ModelCard.from_dict(values)

@@ -1,0 +1,5 @@
+"""The paper's network: one file per figure or table, nothing but torch."""
+
+from bisenet_ros.network.bisenetv2 import BiSeNetV2, BiSeNetV2Large
+
+__all__ = ["BiSeNetV2", "BiSeNetV2Large"]

@@ -1,0 +1,105 @@
+"""The blocks that both branches are made of: convolutions, stem, gather-and-expansion, context embedding."""
+
+from __future__ import annotations
+
+from typing import Tuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def conv_bn(channels_in: int, channels_out: int, *, kernel: int = 3, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    """Convolution and batch normalisation; the padding keeps the size at stride 1."""
+    return nn.Sequential(
+        nn.Conv2d(
+            channels_in,
+            channels_out,
+            kernel_size=kernel,
+            stride=stride,
+            padding=kernel // 2,
+            groups=groups,
+            bias=False,
+        ),
+        nn.BatchNorm2d(channels_out),
+    )
+
+
+def conv_bn_relu(channels_in: int, channels_out: int, *, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    """Table 1's "Conv2d": convolution, batch normalisation, ReLU."""
+    return nn.Sequential(
+        *conv_bn(channels_in, channels_out, kernel=kernel, stride=stride),
+        nn.ReLU(inplace=True),
+    )
+
+
+def depthwise_bn(channels: int, *, stride: int = 1) -> nn.Sequential:
+    """3x3 depthwise convolution and batch normalisation."""
+    return conv_bn(channels, channels, stride=stride, groups=channels)
+
+
+def upsample_to(x: Tensor, size: Tuple[int, int]) -> Tensor:
+    """Bilinear upsampling to the partner's (height, width): sizes such as 720 and 360 are not divisible by 32."""
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+
+
+class Stem(nn.Module):
+    """Fig. 4a: B x 3 x H x W to B x C x H/4 x W/4, by convolution beside max pooling."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        narrow = max(1, channels // 2)
+        self.first = conv_bn_relu(3, channels, stride=2)
+        self.convolution = nn.Sequential(
+            conv_bn_relu(channels, narrow, kernel=1),
+            conv_bn_relu(narrow, channels, stride=2),
+        )
+        self.pooling = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+        self.fuse = conv_bn_relu(2 * channels, channels, kernel=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = self.first(image)
+        return self.fuse(torch.cat([self.convolution(x), self.pooling(x)], dim=1))
+
+
+class GatherExpansion(nn.Module):
+    """Fig. 5: the gather-and-expansion layer; the 3x3 convolution gathers AND expands, as the text says.
+
+    At stride 2 (Fig. 5c) two depthwise convolutions stand in for a 5x5 one and the shortcut is a separable
+    convolution; at stride 1 (Fig. 5b) the shortcut is the identity.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, *, expansion: int, stride: int) -> None:
+        super().__init__()
+        if stride == 1 and channels_in != channels_out:
+            raise ValueError(
+                f"a stride-1 gather-and-expansion layer keeps its channels, got {channels_in} -> {channels_out}"
+            )
+        expanded = channels_in * expansion
+        self.gather = conv_bn_relu(channels_in, expanded)
+        self.depthwise = nn.Sequential(
+            depthwise_bn(expanded, stride=stride),
+            *([depthwise_bn(expanded)] if stride == 2 else []),
+        )
+        self.project = conv_bn(expanded, channels_out, kernel=1)
+        self.shortcut = (
+            nn.Sequential(depthwise_bn(channels_in, stride=2), conv_bn(channels_in, channels_out, kernel=1))
+            if stride == 2
+            else nn.Identity()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.project(self.depthwise(self.gather(x))) + self.shortcut(x))
+
+
+class ContextEmbedding(nn.Module):
+    """Fig. 4b: the global average, embedded and added to every position."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.pooling = nn.AdaptiveAvgPool2d(1)
+        self.embed = nn.Sequential(nn.BatchNorm2d(channels), conv_bn_relu(channels, channels, kernel=1))
+        self.fuse = nn.Conv2d(channels, channels, kernel_size=3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fuse(x + self.embed(self.pooling(x)))

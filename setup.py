@@ -1,0 +1,54 @@
+from glob import glob
+
+from setuptools import find_packages, setup
+
+setup(
+    name="bisenet_ros",
+    version="0.1.0",
+    description="Real-time road segmentation for ROS 2 with BiSeNet V2",
+    license="Apache-2.0",
+    maintainer="bisenet_ros maintainers",
+    maintainer_email="maintainers@bisenet-ros.org",
+    python_requires=">=3.8",
+    packages=[*find_packages(include=["bisenet_ros", "bisenet_ros.*"]), *find_packages("training")],
+    package_dir={"bisenet_training": "training/bisenet_training"},
+    data_files=[
+        ("share/ament_index/resource_index/packages", ["resource/bisenet_ros"]),
+        ("share/bisenet_ros", ["package.xml"]),
+        ("share/bisenet_ros/launch", glob("launch/*.launch.py")),
+        ("share/bisenet_ros/config", glob("config/*")),
+        ("share/bisenet_ros/models", glob("models/*.onnx")),
+        ("share/bisenet_ros/recipes", glob("training/recipes/*.yaml")),
+        # `ros2 run` looks here; colcon puts its own script in this place, pip would put none.
+        ("lib/bisenet_ros", ["resource/segmentation_node"]),
+    ],
+    install_requires=["setuptools", "numpy", "numba", "onnx", "onnxruntime", "opencv-python-headless"],
+    extras_require={
+        "openvino": ["openvino"],
+        # The real rclpy and Fast DDS of Jazzy as wheels, where no ROS 2 is installed.
+        "ros": [
+            "ros-jazzy-rclpy",
+            "ros-jazzy-rmw-fastrtps-cpp",
+            "ros-sensor-msgs~=5.3.6",
+            "ros-diagnostic-msgs~=5.3.6",
+        ],
+        "demo": ["tqdm"],
+        "training": ["torch", "lightning", "torchmetrics", "tensorboard", "omegaconf"],
+        "test": [
+            "colcon-common-extensions",
+            "colcon-ros",
+            "mypy",
+            "onnxscript",
+            "pytest",
+            "pytest-timeout",
+            "ruff",
+        ],
+    },
+    entry_points={
+        "console_scripts": [
+            "segmentation_node = bisenet_ros.node.segmentation_node:main",
+            "bisenet = bisenet_ros.cli:main",
+        ]
+    },
+    zip_safe=True,
+)

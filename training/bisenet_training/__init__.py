@@ -1,0 +1,1 @@
+"""Trains BiSeNet V2 as the paper says."""

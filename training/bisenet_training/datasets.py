@@ -1,0 +1,79 @@
+"""Data sets on disk, as images and label maps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable, Dict, List, Optional, Tuple
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from bisenet_ros.labels import CAMVID, IGNORE, LabelSet
+
+Transform = Callable[[np.ndarray, np.ndarray], Tuple[torch.Tensor, torch.Tensor]]
+
+
+class DataError(ValueError):
+    """A data set that cannot be trained on; the message names the file and what is wrong with it."""
+
+
+class CamVid(Dataset):
+    """CamVid at 480x360: `images/ID.jpg`, `labels/ID.png` with ids 0 to 10 and 255, `{split}.txt` with the ids.
+
+    Every frame is decoded once and kept in memory: the training split takes 250 MB.
+
+    Args:
+        root: the data set's folder.
+        split: "train" or "val".
+        transform: makes tensors of an H x W x 3 uint8 BGR image and its H x W uint8 labels.
+    """
+
+    labels: LabelSet = CAMVID
+    frame_size = (360, 480)
+
+    def __init__(self, root: Path, split: str, transform: Transform) -> None:
+        self.root = Path(root)
+        self.transform = transform
+        listing = self.root / f"{split}.txt"
+        if not listing.is_file():
+            raise DataError(f"expected CamVid's list of frames at {listing}, found none; set data.root to the folder that holds images/, labels/ and {split}.txt")
+        self.ids = listing.read_text().split()
+        if not self.ids:
+            raise DataError(f"{listing} lists no frames")
+        self._decoded: List[Optional[Tuple[np.ndarray, np.ndarray]]] = [None] * len(self.ids)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> Tuple[torch.Tensor, torch.Tensor]:
+        frame = self._decoded[index]
+        if frame is None:
+            frame = self._decoded[index] = self._read(self.ids[index])
+        return self.transform(*frame)
+
+    def _read(self, frame_id: str) -> Tuple[np.ndarray, np.ndarray]:
+        image = _decode(self.root / "images" / f"{frame_id}.jpg", cv2.IMREAD_COLOR)
+        label_path = self.root / "labels" / f"{frame_id}.png"
+        labels = _decode(label_path, cv2.IMREAD_UNCHANGED)
+        if labels.ndim != 2 or labels.shape != image.shape[:2]:
+            raise DataError(
+                f"{label_path} must be a single-channel image of {image.shape[:2]}, its shape is {labels.shape}"
+            )
+        strange = np.setdiff1d(labels, [*range(len(self.labels)), IGNORE])
+        if strange.size:
+            raise DataError(
+                f"{label_path} holds label {strange[0]}, expected 0 to {len(self.labels) - 1} or {IGNORE} for unlabelled"
+            )
+        return image, labels
+
+
+def _decode(path: Path, flags: int) -> np.ndarray:
+    image = cv2.imread(str(path), flags)
+    if image is None:
+        raise DataError(f"{path} is missing or not an image")
+    return image
+
+
+DATASETS: Dict[str, type] = {"camvid": CamVid}

@@ -1,0 +1,95 @@
+"""The network as PyTorch Lightning trains it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, Dict, Tuple
+
+import lightning
+import torch
+from torch import Tensor
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from bisenet_ros.evaluation.confusion_matrix import class_iou, mean_iou
+from bisenet_ros.labels import IGNORE
+from bisenet_ros.model_card import STRIDE, ModelCard
+from bisenet_ros.network import BiSeNetV2
+from bisenet_ros.network.layers import upsample_to
+from bisenet_training.losses import OhemCrossEntropy, boosted_loss
+from bisenet_training.recipe import Recipe, as_dict
+
+Batch = Tuple[Tensor, Tensor]
+
+
+class SegmentationModule(lightning.LightningModule):
+    """BiSeNetV2 with its boosters, loss, optimiser and validation score.
+
+    Its checkpoints carry what export needs: `network`, the arguments of BiSeNetV2, and `card`.
+    """
+
+    def __init__(self, recipe: Recipe, card: ModelCard) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.card = card
+        self.network_options = {"classes": len(card.labels), **asdict(recipe.network)}
+        # Channels last makes an iteration a fifth shorter on a CPU.
+        self.network = BiSeNetV2(**self.network_options, boosters=True).to(memory_format=torch.channels_last)
+        self.criterion = OhemCrossEntropy(
+            threshold=recipe.loss.ohem_threshold, min_fraction=recipe.loss.ohem_min_fraction
+        )
+        self.confusion = MulticlassConfusionMatrix(num_classes=len(card.labels), ignore_index=IGNORE)
+        self.scores: Dict[str, Any] = {}
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        images, labels = batch
+        logits = self.network.forward_boosted(images.contiguous(memory_format=torch.channels_last))
+        loss = boosted_loss(
+            logits, labels, criterion=self.criterion, booster_weight=self.recipe.loss.booster_weight
+        )
+        self.log("loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """Design.md's label of a pixel: logits upsampled x8, then to the frame's size, argmax."""
+        images, labels = batch
+        logits = self.network(images)
+        logits = upsample_to(logits, (logits.shape[-2] * STRIDE, logits.shape[-1] * STRIDE))
+        self.confusion.update(upsample_to(logits, labels.shape[-2:]).argmax(dim=1), labels)
+
+    def on_validation_epoch_end(self) -> None:
+        confusion = self.confusion.compute().cpu().numpy()
+        self.confusion.reset()
+        self.scores = {
+            "val_miou": round(mean_iou(confusion), 4),
+            "val_iou": dict(zip(self.card.labels.names, class_iou(confusion).round(4).tolist())),
+            "iteration": self.global_step,
+        }
+        self.log("val_miou", self.scores["val_miou"], prog_bar=True)
+
+    def configure_optimizers(self) -> Dict[str, Any]:
+        """SGD with the poly schedule; weight decay on convolution weights only, as the paper notes."""
+        recipe = self.recipe.optimizer
+        weights = [p for p in self.network.parameters() if p.ndim == 4]
+        others = [p for p in self.network.parameters() if p.ndim != 4]
+        optimizer = torch.optim.SGD(
+            [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+        )
+        iterations, power = self.recipe.run.iterations, recipe.poly_power
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda iteration: max(0.0, 1 - iteration / iterations) ** power
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: Dict[str, Any]) -> None:
+        card = self.card.to_dict()
+        card["training"] = {
+            **as_dict(self.recipe),
+            "iterations_done": self.global_step,
+            "device": self.device.type,
+        }
+        card["training"]["data"].pop("root")
+        card["scores"] = self.scores
+        checkpoint["card"] = card
+        checkpoint["network"] = self.network_options
