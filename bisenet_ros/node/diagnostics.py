@@ -1,0 +1,70 @@
+"""What the node says of itself on /diagnostics."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from typing import Deque
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.node import Node
+
+WINDOW = 300
+"""Frames that the times are taken over."""
+
+
+class Statistics:
+    """What happened to the frames, counted from any thread.
+
+    Every frame received is in the end published, dropped (a newer one came before its turn), skipped (not to be
+    read) or failed (the engine raised).
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter = Counter()
+        self._engine_times: Deque[float] = deque(maxlen=WINDOW)
+
+    def count(self, event: str) -> None:
+        with self._lock:
+            self._counts[event] += 1
+
+    def add_engine_time(self, seconds: float) -> None:
+        with self._lock:
+            self._engine_times.append(seconds)
+
+    def values(self) -> dict:
+        """The counts, and the engine's time per frame in milliseconds over the last frames."""
+        with self._lock:
+            counts, times = dict(self._counts), list(self._engine_times)
+        values = {event: counts.get(event, 0) for event in ("received", "published", "dropped", "skipped", "failed")}
+        if times:
+            p50, p99 = 1000 * np.percentile(times, [50, 99])
+            values.update(engine_p50_ms=f"{p50:.2f}", engine_p99_ms=f"{p99:.2f}")
+        return values
+
+
+class Diagnostics:
+    """Publishes the statistics at a fixed rate."""
+
+    def __init__(self, node: Node, statistics: Statistics, *, engine: str, topic: str, rate: float) -> None:
+        self._node = node
+        self._statistics = statistics
+        self._engine = engine
+        self._topic = topic
+        self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        node.create_timer(1 / rate, self._publish)
+
+    def _publish(self) -> None:
+        values = {"engine": self._engine, "image_topic": self._topic, **self._statistics.values()}
+        status = DiagnosticStatus(
+            level=DiagnosticStatus.OK if values["received"] else DiagnosticStatus.WARN,
+            name=f"{self._node.get_fully_qualified_name()}: segmentation",
+            message="segmenting" if values["received"] else f"no image yet on {self._topic}",
+            hardware_id=self._engine,
+            values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+        )
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(array)

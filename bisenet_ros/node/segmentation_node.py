@@ -1,0 +1,127 @@
+"""`segmentation_node`: camera images in, label masks out."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import List, Optional
+
+import numpy as np
+import rclpy
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+
+from bisenet_ros.dds_profile import use_shared_memory
+from bisenet_ros.engines import load_engine
+from bisenet_ros.node.camera_subscription import CameraSubscription
+from bisenet_ros.node.diagnostics import Diagnostics, Statistics
+from bisenet_ros.node.image_messages import ImageError, make_image, paint, read_frame
+from bisenet_ros.node.newest_frame import NewestFrame
+from bisenet_ros.node.parameters import declare_parameters
+from bisenet_ros.share import share_file
+
+SHIPPED_MODEL = "models/bisenetv2_camvid.onnx"
+IMAGE_TOPIC = "/camera/image_raw"
+LOG_PERIOD = 5.0
+"""Seconds between two log lines about frames that cannot be used."""
+
+
+class SegmentationNode(Node):
+    """Subscribes to the camera and publishes `mask` (mono8 ids) and `color_mask` (rgb8).
+
+    The executor's thread receives, a thread of its own runs the engine and publishes, so that the newest frame is
+    always at hand and those it displaces are counted.
+
+    Raises:
+        ValueError, OSError, ModuleNotFoundError: the parameters or the model cannot be used; see `load_engine`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("segmentation_node", namespace="segmentation")
+        parameters = declare_parameters(self)
+        model = parameters.model or share_file(SHIPPED_MODEL)
+        self._engine = load_engine(model, device=parameters.device, precision=parameters.precision)
+        self._warm_up()
+        self.get_logger().info(f"{model}: {len(self._engine.card.labels)} classes, {self._engine.description}")
+        self._colours = self._engine.card.labels.colour_table()
+        self._mask_publisher = self.create_publisher(Image, "mask", 1)
+        self._color_mask_publisher = self.create_publisher(Image, "color_mask", 1)
+        self._statistics = Statistics()
+        self._newest: NewestFrame[Image] = NewestFrame()
+        self._worker = threading.Thread(target=self._work, name="engine", daemon=True)
+        self._worker.start()
+        camera = CameraSubscription(self, IMAGE_TOPIC, self._receive, reliability=parameters.reliability)
+        Diagnostics(
+            self,
+            self._statistics,
+            engine=self._engine.description,
+            topic=camera.topic,
+            rate=parameters.diagnostics_rate,
+        )
+
+    def close(self) -> None:
+        """Ends the engine's thread after the frame it has in hand."""
+        self._newest.close()
+        self._worker.join()
+
+    def _warm_up(self) -> None:
+        """The first frame compiles and allocates; better here than on the road."""
+        self._engine.segment(np.zeros((*self._engine.card.network_size, 3), np.uint8))
+
+    def _receive(self, message: Image) -> None:
+        self._statistics.count("received")
+        if self._newest.put(message):
+            self._statistics.count("dropped")
+
+    def _work(self) -> None:
+        while (message := self._newest.take()) is not None:
+            try:
+                self._segment(message)
+            except ImageError as error:
+                self._statistics.count("skipped")
+                self.get_logger().warning(f"skipped an image: {error}", throttle_duration_sec=LOG_PERIOD)
+            except Exception as error:  # one bad frame must not end the node
+                if not rclpy.ok():
+                    return
+                self._statistics.count("failed")
+                self.get_logger().error(
+                    f"could not segment an image: {type(error).__name__}: {error}", throttle_duration_sec=LOG_PERIOD
+                )
+
+    def _segment(self, message: Image) -> None:
+        frame = read_frame(message)
+        start = time.perf_counter()
+        labels = self._engine.segment(frame)
+        self._statistics.add_engine_time(time.perf_counter() - start)
+        self._mask_publisher.publish(make_image(labels, "mono8", message.header))
+        self._statistics.count("published")
+        if self._color_mask_publisher.get_subscription_count():
+            self._color_mask_publisher.publish(make_image(paint(labels, self._colours), "rgb8", message.header))
+
+
+def main(args: Optional[List[str]] = None) -> int:
+    """Runs the node until SIGINT or SIGTERM; 1 when it could not start."""
+    use_shared_memory()
+    node = None
+    try:
+        rclpy.init(args=args)
+        node = SegmentationNode()
+        rclpy.spin(node)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except (ValueError, OSError, ModuleNotFoundError, InvalidParameterTypeException, InvalidParameterValueException) as error:
+        if rclpy.ok():
+            rclpy.logging.get_logger("segmentation_node").fatal(str(error))
+            return 1
+    finally:
+        if node is not None:
+            node.close()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
