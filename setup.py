@@ -42,6 +42,7 @@ setup(
             "pytest",
             "pytest-timeout",
             "ruff",
+            "setuptools>=70.1",  # the first that builds wheels alone; colcon keeps it below 80
         ],
     },
     entry_points={

@@ -26,26 +26,31 @@ COMMANDS: Dict[str, Command] = {
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    parser = argparse.ArgumentParser(prog="bisenet", description="Real-time road segmentation with BiSeNet V2.")
-    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    argv = sys.argv[1:] if argv is None else argv
-    called = argv[0] if argv else None
-    for name, command in COMMANDS.items():
-        subparser = subparsers.add_parser(name, help=command.summary, description=command.summary)
-        if name == called:
-            try:
-                module = importlib.import_module(command.module)
-            except ModuleNotFoundError as error:
-                return _fail(
-                    f"`bisenet {name}` needs the Python package {error.name!r}, which is not installed; "
-                    "install the training tools with `pip install '.[training]'`"
-                )
-            module.add_arguments(subparser)
-    arguments = parser.parse_args(argv)
+    name, *rest = (sys.argv[1:] if argv is None else argv) or ["--help"]
+    if name in ("-h", "--help"):
+        print(_usage())
+        return 0
+    command = COMMANDS.get(name)
+    if command is None:
+        return _fail(f"expected one of the commands {', '.join(COMMANDS)}, got {name!r}")
     try:
-        return module.run(arguments)
+        module = importlib.import_module(command.module)
+    except ModuleNotFoundError as error:
+        return _fail(
+            f"`bisenet {name}` needs the Python package {error.name!r}, which is not installed; "
+            "install the training tools with `pip install '.[training]'`"
+        )
+    parser = argparse.ArgumentParser(prog=f"bisenet {name}", description=command.summary)
+    module.add_arguments(parser)
+    try:
+        return module.run(parser.parse_intermixed_args(rest))
     except (ValueError, OSError) as error:
         return _fail(str(error))
+
+
+def _usage() -> str:
+    lines = [f"  {name:<12}{command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(["usage: bisenet COMMAND ...", "", *lines, "", "`bisenet COMMAND --help` tells the rest."])
 
 
 def _fail(message: str) -> int:

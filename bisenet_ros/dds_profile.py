@@ -10,12 +10,14 @@ from bisenet_ros.share import share_file
 
 # The first is Humble's and Jazzy's name, the second Kilted's.
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+# Chooses transports without a file; Fast DDS would ignore it beside our profile.
+TRANSPORTS_VARIABLE = "FASTDDS_BUILTIN_TRANSPORTS"
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
 def shared_memory_environment() -> Dict[str, str]:
-    """The environment variables that choose the profile; none where the user has already chosen one."""
-    if any(os.environ.get(name) for name in PROFILE_VARIABLES):
+    """The environment variables that choose the profile; none where the user has made a choice already."""
+    if any(os.environ.get(name) for name in (*PROFILE_VARIABLES, TRANSPORTS_VARIABLE)):
         return {}
     profile = str(share_file("config/fastdds_shared_memory.xml"))
     return dict.fromkeys(PROFILE_VARIABLES, profile)

@@ -43,9 +43,7 @@ class LabelSet:
         return table
 
     def to_list(self) -> List[Dict[str, Any]]:
-        return [
-            {"id": i, "name": label.name, "colour": list(label.colour)} for i, label in enumerate(self.labels)
-        ]
+        return [{"id": i, "name": label.name, "colour": list(label.colour)} for i, label in enumerate(self.labels)]
 
     @staticmethod
     def from_list(entries: Sequence[Mapping[str, Any]]) -> LabelSet:
@@ -63,7 +61,8 @@ class LabelSet:
             label_id, label = _read_label(entry)
             if label_id in labels:
                 raise LabelSetError(
-                    f"class id {label_id} is used twice, for {labels[label_id].name!r} and {label.name!r}; give each an id of its own"
+                    f"class id {label_id} is used twice, for {labels[label_id].name!r} and {label.name!r}; "
+                    "give each an id of its own"
                 )
             if label.name in (other.name for other in labels.values()):
                 raise LabelSetError(f"class name {label.name!r} is used twice; give each class a name of its own")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
+from typing import Iterator
 
 PACKAGE = "bisenet_ros"
 
@@ -12,13 +12,10 @@ PACKAGE = "bisenet_ros"
 def share_file(relative: str) -> Path:
     """The path of a file such as "models/bisenetv2_camvid.onnx".
 
-    Looks where ROS 2 installs it (ament index), where pip does (the environment's prefix), and beside a checkout.
-
     Raises:
-        FileNotFoundError: it is in none of them.
+        FileNotFoundError: it is in none of the places where an installation puts it.
     """
-    prefixes = [*filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)), sys.prefix]
-    folders = [Path(prefix) / "share" / PACKAGE for prefix in prefixes] + [Path(__file__).parents[1]]
+    folders = list(_share_folders())
     for folder in folders:
         if (folder / relative).is_file():
             return folder / relative
@@ -26,3 +23,13 @@ def share_file(relative: str) -> Path:
         f"{relative} of {PACKAGE} is not in {', '.join(str(folder) for folder in folders)}; "
         "install the package with colcon or `pip install .`"
     )
+
+
+def _share_folders() -> Iterator[Path]:
+    """First what belongs to this very code, so that two installations do not mix; then what ROS 2 knows of."""
+    parents = Path(__file__).absolute().parents
+    yield parents[1]  # a checkout, and colcon's build folder with --symlink-install
+    if len(parents) > 4:  # PREFIX/lib/python3.x/site-packages/bisenet_ros/share.py, from colcon or any pip install
+        yield parents[4] / "share" / PACKAGE
+    for prefix in filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)):
+        yield Path(prefix) / "share" / PACKAGE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Tuple, Union
+from typing import Literal, Tuple, Union, overload
 
 import numpy as np
 
@@ -39,6 +39,15 @@ class Engine(ABC):
         scale = min(1.0, math.sqrt(trained[0] * trained[1] / (height * width)))
         sides = (max(SMALLEST_SIDE, STRIDE * round(side * scale / STRIDE)) for side in (height, width))
         return tuple(sides)  # type: ignore[return-value]
+
+    @overload
+    def segment(self, frame: np.ndarray) -> Labels: ...
+
+    @overload
+    def segment(self, frame: np.ndarray, *, confidence: Literal[False]) -> Labels: ...
+
+    @overload
+    def segment(self, frame: np.ndarray, *, confidence: Literal[True]) -> Tuple[Labels, Confidence]: ...
 
     def segment(self, frame: np.ndarray, *, confidence: bool = False) -> Union[Labels, Tuple[Labels, Confidence]]:
         """The label of every pixel.

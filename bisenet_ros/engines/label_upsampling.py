@@ -64,9 +64,7 @@ def _widen(row, x_start, x_weights, wide):
     for c in range(row.shape[0]):
         for x in range(wide.shape[1]):
             i = x_start[x]
-            wide[c, x] = (
-                row[c, i] * x_weights[0, x] + row[c, i + 1] * x_weights[1, x] + row[c, i + 2] * x_weights[2, x]
-            )
+            wide[c, x] = row[c, i] * x_weights[0, x] + row[c, i + 1] * x_weights[1, x] + row[c, i + 2] * x_weights[2, x]
 
 
 @_compiled

@@ -48,7 +48,9 @@ def _cpu_engine(model: Path, precision: str) -> Engine:
         from bisenet_ros.engines.onnxruntime_engine import OnnxRuntimeEngine
 
         return OnnxRuntimeEngine(model)
-    raise ModuleNotFoundError("no engine is installed; install one with `pip install openvino` or `pip install onnxruntime`")
+    raise ModuleNotFoundError(
+        "no engine is installed; install one with `pip install openvino` or `pip install onnxruntime`"
+    )
 
 
 def _one_of(what: str, value: str, known: tuple) -> None:

@@ -48,14 +48,16 @@ class BiSeNetV2(nn.Module):
             raise ValueError(f"aggregation must be one of {sorted(AGGREGATIONS)}, got {aggregation!r}")
         s1, s2, s3 = (round(channels * width) for channels in CHANNELS)
         semantics = [round(s1 * lambda_ratio), round(s3 * lambda_ratio), s3 // 2, s3]
+        smallest = {"width": s1, "lambda_ratio": min(semantics), "expansion": expansion, "depth": depth}
+        for name, value in smallest.items():
+            if value < 1:
+                raise ValueError(f"{name} leaves a stage with {value} channels or layers; choose a larger one")
         self.detail = DetailBranch(channels=(s1, s2, s3))
         self.semantics = SemanticsBranch(
             channels=semantics, expansion=expansion, depth=depth, context_embedding=context_embedding
         )
         self.aggregation = AGGREGATIONS[aggregation](s3)
-        self.head = SegmentationHead(
-            2 * s3 if aggregation == "concat" else s3, width=head_width, classes=classes
-        )
+        self.head = SegmentationHead(2 * s3 if aggregation == "concat" else s3, width=head_width, classes=classes)
         self.boosters = (
             nn.ModuleList(SegmentationHead(channels, width=head_width, classes=classes) for channels in semantics)
             if boosters

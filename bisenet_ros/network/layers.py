@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Tuple
+from typing import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -38,9 +38,9 @@ def depthwise_bn(channels: int, *, stride: int = 1) -> nn.Sequential:
     return conv_bn(channels, channels, stride=stride, groups=channels)
 
 
-def upsample_to(x: Tensor, size: Tuple[int, int]) -> Tensor:
+def upsample_to(x: Tensor, size: Sequence[int]) -> Tensor:
     """Bilinear upsampling to the partner's (height, width): sizes such as 720 and 360 are not divisible by 32."""
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+    return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
 
 
 class Stem(nn.Module):

@@ -27,6 +27,14 @@ SHIPPED_MODEL = "models/bisenetv2_camvid.onnx"
 IMAGE_TOPIC = "/camera/image_raw"
 LOG_PERIOD = 5.0
 """Seconds between two log lines about frames that cannot be used."""
+START_ERRORS = (
+    ValueError,
+    OSError,
+    ModuleNotFoundError,
+    InvalidParameterTypeException,
+    InvalidParameterValueException,
+)
+"""What is wrong with the parameters or the model, and said without a traceback."""
 
 
 class SegmentationNode(Node):
@@ -97,30 +105,41 @@ class SegmentationNode(Node):
         labels = self._engine.segment(frame)
         self._statistics.add_engine_time(time.perf_counter() - start)
         self._mask_publisher.publish(make_image(labels, "mono8", message.header))
-        self._statistics.count("published")
         if self._color_mask_publisher.get_subscription_count():
             self._color_mask_publisher.publish(make_image(paint(labels, self._colours), "rgb8", message.header))
+        self._statistics.count("published")
 
 
 def main(args: Optional[List[str]] = None) -> int:
     """Runs the node until SIGINT or SIGTERM; 1 when it could not start."""
     use_shared_memory()
-    node = None
     try:
         rclpy.init(args=args)
+    except RuntimeError as error:  # arguments that ROS cannot read
+        return _fail(error)
+    node = None
+    try:
         node = SegmentationNode()
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except (ValueError, OSError, ModuleNotFoundError, InvalidParameterTypeException, InvalidParameterValueException) as error:
+    except Exception as error:
+        # SIGTERM does not interrupt Python: a node that is starting goes on, until it asks something of the ended ROS.
         if rclpy.ok():
-            rclpy.logging.get_logger("segmentation_node").fatal(str(error))
-            return 1
+            if isinstance(error, START_ERRORS):
+                return _fail(error)
+            raise
     finally:
         if node is not None:
             node.close()
         rclpy.try_shutdown()
     return 0
+
+
+def _fail(error: Exception) -> int:
+    # In one line, however many the engine's own message has.
+    rclpy.logging.get_logger("segmentation_node").fatal(" ".join(str(error).split()))
+    return 1
 
 
 if __name__ == "__main__":

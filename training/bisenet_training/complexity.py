@@ -4,15 +4,58 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any, Dict
+from fractions import Fraction
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bisenet_ros.network import BiSeNetV2
+from bisenet_ros.network.bisenetv2 import AGGREGATIONS
 
 PAPER_SIZE = (512, 1024)
+"""Height and width of the network's input for Cityscapes."""
 PAPER_CLASSES = 19
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Parameters and GFLOPs at 1024x512 with 19 classes, counted as the paper's authors do."
+    parser.add_argument(
+        "--lambda-ratio", type=_fraction, default=1 / 4, metavar="X", help="lambda, such as 1/4 or 0.25"
+    )
+    parser.add_argument("--expansion", type=int, default=6, metavar="X", help="epsilon, default 6")
+    parser.add_argument("--width", type=_fraction, default=1.0, metavar="X", help="alpha, default 1")
+    parser.add_argument("--depth", type=int, default=1, metavar="X", help="d, default 1")
+    parser.add_argument(
+        "--head-width", type=int, default=256, metavar="X", help="Ct, default 256; the paper leaves it open"
+    )
+    parser.add_argument("--aggregation", choices=sorted(AGGREGATIONS), default="bga")
+    parser.add_argument("--without-ce", action="store_true", help="leave the context embedding out")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    options = dict(
+        lambda_ratio=arguments.lambda_ratio,
+        expansion=arguments.expansion,
+        width=arguments.width,
+        depth=arguments.depth,
+        head_width=arguments.head_width,
+        aggregation=arguments.aggregation,
+        context_embedding=not arguments.without_ce,
+    )
+    network = BiSeNetV2(classes=PAPER_CLASSES, **options)
+    params = sum(parameter.numel() for parameter in network.parameters())
+    gflops = count_flops(network, *PAPER_SIZE) / 1e9
+    if arguments.json:
+        print(json.dumps({"params": params, "gflops": round(gflops, 4), **options}))
+    else:
+        print(f"{params / 1e6:.2f} M parameters, {gflops:.2f} GFLOPs at {PAPER_SIZE[1]}x{PAPER_SIZE[0]}")
+    return 0
+
+
+def _fraction(text: str) -> float:
+    return float(Fraction(text))
 
 
 def count_flops(network: nn.Module, height: int, width: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Tuple, Type
 
 import cv2
 import numpy as np
@@ -38,7 +38,10 @@ class CamVid(Dataset):
         self.transform = transform
         listing = self.root / f"{split}.txt"
         if not listing.is_file():
-            raise DataError(f"expected CamVid's list of frames at {listing}, found none; set data.root to the folder that holds images/, labels/ and {split}.txt")
+            raise DataError(
+                f"expected CamVid's list of frames at {listing}, found none; "
+                f"set data.root to the folder that holds images/, labels/ and {split}.txt"
+            )
         self.ids = listing.read_text().split()
         if not self.ids:
             raise DataError(f"{listing} lists no frames")
@@ -64,7 +67,8 @@ class CamVid(Dataset):
         strange = np.setdiff1d(labels, [*range(len(self.labels)), IGNORE])
         if strange.size:
             raise DataError(
-                f"{label_path} holds label {strange[0]}, expected 0 to {len(self.labels) - 1} or {IGNORE} for unlabelled"
+                f"{label_path} holds label {strange[0]}, expected 0 to {len(self.labels) - 1}, "
+                f"or {IGNORE} for unlabelled"
             )
         return image, labels
 
@@ -76,4 +80,4 @@ def _decode(path: Path, flags: int) -> np.ndarray:
     return image
 
 
-DATASETS: Dict[str, type] = {"camvid": CamVid}
+DATASETS: Dict[str, Type[CamVid]] = {"camvid": CamVid}

@@ -33,7 +33,8 @@ class SegmentationModule(lightning.LightningModule):
         self.card = card
         self.network_options = {"classes": len(card.labels), **asdict(recipe.network)}
         # Channels last makes an iteration a fifth shorter on a CPU.
-        self.network = BiSeNetV2(**self.network_options, boosters=True).to(memory_format=torch.channels_last)
+        self.network = BiSeNetV2(**self.network_options, boosters=True)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.criterion = OhemCrossEntropy(
             threshold=recipe.loss.ohem_threshold, min_fraction=recipe.loss.ohem_min_fraction
         )
@@ -43,9 +44,7 @@ class SegmentationModule(lightning.LightningModule):
     def training_step(self, batch: Batch, _: int) -> Tensor:
         images, labels = batch
         logits = self.network.forward_boosted(images.contiguous(memory_format=torch.channels_last))
-        loss = boosted_loss(
-            logits, labels, criterion=self.criterion, booster_weight=self.recipe.loss.booster_weight
-        )
+        loss = boosted_loss(logits, labels, criterion=self.criterion, booster_weight=self.recipe.loss.booster_weight)
         self.log("loss", loss, prog_bar=True)
         return loss
 
@@ -66,7 +65,7 @@ class SegmentationModule(lightning.LightningModule):
         }
         self.log("val_miou", self.scores["val_miou"], prog_bar=True)
 
-    def configure_optimizers(self) -> Dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         """SGD with the poly schedule; weight decay on convolution weights only, as the paper notes."""
         recipe = self.recipe.optimizer
         weights = [p for p in self.network.parameters() if p.ndim == 4]

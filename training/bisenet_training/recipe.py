@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Sequence
 
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -95,7 +95,9 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{path}: {error}") from None
     missing = sorted(OmegaConf.missing_keys(merged))
     if missing:
-        raise RecipeError(f"{path} does not state {', '.join(missing)}; give each on the command line, as {missing[0]}=...")
+        raise RecipeError(
+            f"{path} does not state {', '.join(missing)}; give each on the command line, as {missing[0]}=..."
+        )
     return OmegaConf.to_object(merged)  # type: ignore[return-value]
 
 

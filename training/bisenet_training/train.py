@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
+from typing import Tuple
 
 import lightning
-import torch
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
@@ -20,8 +21,12 @@ from bisenet_training.transforms import Augment, ToTensor
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", type=Path, help="a recipe, such as training/recipes/camvid.yaml")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="entries to set, such as data.root=/data/camvid")
-    parser.add_argument("-o", "--output", type=Path, default=Path("runs"), help="checkpoints and logs go to OUTPUT/<recipe's name>")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="entries to set, such as data.root=/data/camvid"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("runs"), help="checkpoints and logs go to OUTPUT/<recipe's name>"
+    )
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint of the same output")
 
 
@@ -47,7 +52,9 @@ def train(recipe: Recipe, output: Path, *, resume: bool) -> Path:
     lightning.seed_everything(recipe.run.seed, workers=True)
     training, validation = _loaders(recipe)
     module = SegmentationModule(recipe, _card(recipe))
-    checkpoints = ModelCheckpoint(dirpath=output, filename="best", monitor="val_miou", mode="max", save_last=True, enable_version_counter=False)
+    checkpoints = ModelCheckpoint(
+        dirpath=output, filename="best", monitor="val_miou", mode="max", save_last=True, enable_version_counter=False
+    )
     trainer = lightning.Trainer(
         max_steps=recipe.run.iterations,
         val_check_interval=min(recipe.run.validate_every, recipe.run.iterations),
@@ -62,32 +69,31 @@ def train(recipe: Recipe, output: Path, *, resume: bool) -> Path:
     return Path(checkpoints.best_model_path)
 
 
-def _loaders(recipe: Recipe) -> tuple[DataLoader, DataLoader]:
-    dataset = DATASETS[recipe.data.dataset]
+def _loaders(recipe: Recipe) -> Tuple[DataLoader, DataLoader]:
     to_tensor = ToTensor(mean=recipe.data.mean, std=recipe.data.std)
+    height, width = recipe.augmentation.crop
     augment = Augment(
-        scales=recipe.augmentation.scales,
-        crop=tuple(recipe.augmentation.crop),
-        flip=recipe.augmentation.flip,
-        then=to_tensor,
+        scales=recipe.augmentation.scales, crop=(height, width), flip=recipe.augmentation.flip, then=to_tensor
     )
-    common = {"num_workers": recipe.run.workers, "persistent_workers": recipe.run.workers > 0}
-    training = DataLoader(
-        dataset(recipe.data.root, recipe.data.train_split, augment),
+    dataset, root = DATASETS[recipe.data.dataset], Path(recipe.data.root)
+    loader = partial(DataLoader, num_workers=recipe.run.workers, persistent_workers=recipe.run.workers > 0)
+    training = loader(
+        dataset(root, recipe.data.train_split, augment),
         batch_size=recipe.run.batch_size,
         shuffle=True,
         drop_last=True,
-        **common,
     )
-    return training, DataLoader(dataset(recipe.data.root, recipe.data.val_split, to_tensor), **common)
+    return training, loader(dataset(root, recipe.data.val_split, to_tensor))
 
 
 def _card(recipe: Recipe) -> ModelCard:
     dataset = DATASETS[recipe.data.dataset]
-    return ModelCard(
-        name="BiSeNetV2",
-        labels=dataset.labels,
-        mean=tuple(recipe.data.mean),
-        std=tuple(recipe.data.std),
-        network_size=dataset.frame_size,
+    return ModelCard.from_dict(
+        {
+            "name": "BiSeNetV2",
+            "labels": dataset.labels.to_list(),
+            "mean": recipe.data.mean,
+            "std": recipe.data.std,
+            "network_size": dataset.frame_size,
+        }
     )

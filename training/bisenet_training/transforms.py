@@ -25,7 +25,7 @@ class ToTensor:
 
     def __call__(self, image: np.ndarray, labels: np.ndarray) -> Tuple[torch.Tensor, torch.Tensor]:
         rgb = image[..., ::-1].astype(np.float32) / 255
-        rgb = (rgb - np.float32(self.mean)) / np.float32(self.std)
+        rgb = (rgb - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
         return torch.from_numpy(rgb.transpose(2, 0, 1).copy()), torch.from_numpy(labels.astype(np.int64))
 
 
@@ -72,9 +72,7 @@ class Augment:
         labels = cv2.copyMakeBorder(labels, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=IGNORE)
         return image, labels
 
-    def _crop(
-        self, image: np.ndarray, labels: np.ndarray, rng: np.random.Generator
-    ) -> Tuple[np.ndarray, np.ndarray]:
+    def _crop(self, image: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
         top, left = (rng.integers(have - want + 1) for have, want in zip(labels.shape, self.crop))
         window = slice(top, top + self.crop[0]), slice(left, left + self.crop[1])
         return image[window], labels[window]

@@ -1,0 +1,39 @@
+# Everything lives in .venv: `demo` puts there only what a vehicle needs, `test` adds the rest.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+.PHONY: help demo test lint venv clean
+
+help:  ## show this help
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: .venv/vehicle  ## replay a driving clip through the real node; pictures in demo_output/
+	$(BIN)/python -m demo.run_demo
+
+test: lint  ## run all tests
+	$(BIN)/python -m pytest
+
+lint: .venv/complete  ## run ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+venv: .venv/complete  ## set up the complete environment in .venv
+
+clean:  ## remove what the targets above made
+	rm -rf .venv demo_output build install log *.egg-info
+
+.venv/vehicle: setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || \
+	  { echo "expected Python 3.10 to 3.13, got $$($(PYTHON) --version); name one: make PYTHON=python3.12 ..."; exit 1; }
+	@echo "setting up .venv: ROS 2 (rclpy, Fast DDS), OpenVINO, ONNX Runtime, numba (about 800 MB)"
+	$(PYTHON) -m venv .venv
+	$(PIP) --editable '.[ros,openvino,demo]'
+	@touch $@
+
+# 2.13.0 keeps the environment of every developer, and CI's, the same.
+.venv/complete: .venv/vehicle
+	@echo "adding torch, Lightning and the test tools to .venv"
+	$(PIP) torch==2.13.0 --editable '.[ros,openvino,demo,training,test]'
+	@touch $@

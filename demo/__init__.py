@@ -1,0 +1,1 @@
+"""The demo: a real clip through the real node."""

@@ -1,0 +1,169 @@
+"""`make demo`: the clip from a camera process through the real node, with its masks received and scored here."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Tuple
+
+import cv2
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+from tqdm import tqdm
+
+from bisenet_ros.dds_profile import use_shared_memory
+from bisenet_ros.evaluation.confusion_matrix import confusion_matrix, mean_iou
+from bisenet_ros.labels import LabelSet
+from bisenet_ros.model_card import ModelCard, read_card
+from bisenet_ros.node.segmentation_node import SHIPPED_MODEL
+from bisenet_ros.share import share_file
+from demo.clip import FOLDER, RATE, frame_ids, read_image, read_truth
+from demo.pictures import contact_sheet, side_by_side
+
+OUTPUT = Path("demo_output")
+STARTUP = 60.0
+"""Seconds for the node to load its model and be seen."""
+LAST_MASK = 10.0
+"""Seconds after the last frame for its mask to come."""
+SHEET_ROWS = 5
+
+
+class ReceivedMask(NamedTuple):
+    labels: np.ndarray  # H x W uint8
+    latency: float  # seconds from the camera's stamp to the mask's arrival here
+
+
+class MaskReceiver(Node):
+    """Receives what the segmentation node publishes, by stamp in nanoseconds."""
+
+    def __init__(self) -> None:
+        super().__init__("mask_receiver")
+        self.masks: Dict[int, ReceivedMask] = {}
+        self.diagnostics: Dict[str, str] = {}
+        self.create_subscription(Image, "/segmentation/mask", self._receive, 10)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._note, 10)
+
+    def _receive(self, message: Image) -> None:
+        arrival = self.get_clock().now().nanoseconds
+        stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+        labels = np.frombuffer(message.data, np.uint8).reshape(message.height, message.width)
+        self.masks[stamp] = ReceivedMask(labels, (arrival - stamp) / 1e9)
+
+    def _note(self, message: DiagnosticArray) -> None:
+        self.diagnostics = {value.key: value.value for value in message.status[0].values}
+
+
+def main() -> int:
+    # A domain of its own, so that no other robot on the network takes part.
+    os.environ.setdefault("ROS_DOMAIN_ID", str(random.randint(1, 100)))
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    use_shared_memory()
+    print("starting segmentation_node")
+    node = subprocess.Popen([sys.executable, "-m", "bisenet_ros.node.segmentation_node"])
+    try:
+        rclpy.init()
+        receiver = MaskReceiver()
+        executor = SingleThreadedExecutor()
+        executor.add_node(receiver)
+        if not _wait_for_node(receiver, executor, node):
+            print("the node did not come up; its messages are above", file=sys.stderr)
+            return 1
+        sent = _replay(receiver, executor)
+        diagnostics = receiver.diagnostics
+    finally:
+        node.terminate()
+        node.wait(timeout=10)
+        rclpy.try_shutdown()
+    if not receiver.masks:
+        print("the node published no mask; its messages are above", file=sys.stderr)
+        return 1
+    _report(sent, receiver.masks, diagnostics, read_card(share_file(SHIPPED_MODEL)))
+    return 0
+
+
+def _wait_for_node(receiver: MaskReceiver, executor: SingleThreadedExecutor, node: subprocess.Popen) -> bool:
+    deadline = time.monotonic() + STARTUP
+    while time.monotonic() < deadline and node.poll() is None:
+        executor.spin_once(timeout_sec=0.1)
+        if receiver.count_publishers("/segmentation/mask"):
+            return True
+    return False
+
+
+def _replay(receiver: MaskReceiver, executor: SingleThreadedExecutor) -> List[Tuple[str, int]]:
+    """Runs the camera to its end and returns what it sent: (frame id, stamp in nanoseconds)."""
+    camera = subprocess.Popen([sys.executable, "-m", "demo.camera"], stdout=subprocess.PIPE, text=True)
+    sent: List[Tuple[str, int]] = []
+    reader = threading.Thread(target=lambda: sent.extend(_parse(line) for line in camera.stdout or ()))
+    reader.start()
+    ended = None
+    with tqdm(total=len(frame_ids()), unit="mask", desc=f"replaying at {RATE:.0f} Hz") as progress:
+        while ended is None or time.monotonic() < ended + LAST_MASK:
+            executor.spin_once(timeout_sec=0.1)
+            progress.set_postfix(sent=len(sent), refresh=False)
+            progress.update(len(receiver.masks) - progress.n)
+            if camera.poll() is not None and ended is None:
+                ended = time.monotonic()
+                reader.join()
+            if ended is not None and (not sent or sent[-1][1] in receiver.masks):
+                break
+    # One more second for the diagnostics to catch up with the last frame.
+    until = time.monotonic() + 1.2
+    while time.monotonic() < until:
+        executor.spin_once(timeout_sec=0.1)
+    return sent
+
+
+def _parse(line: str) -> Tuple[str, int]:
+    frame_id, stamp = line.split()
+    return frame_id, int(stamp)
+
+
+def _report(
+    sent: List[Tuple[str, int]], masks: Dict[int, ReceivedMask], diagnostics: Dict[str, str], card: ModelCard
+) -> None:
+    answered = [(frame_id, masks[stamp]) for frame_id, stamp in sent if stamp in masks]
+    classes = len(card.labels)
+    confusion = np.sum([confusion_matrix(read_truth(i), mask.labels, classes=classes) for i, mask in answered], axis=0)
+    p50, p99 = 1000 * np.percentile([mask.latency for _, mask in answered], [50, 99])
+    engine = "{} / {} ms".format(diagnostics.get("engine_p50_ms", "?"), diagnostics.get("engine_p99_ms", "?"))
+    table = [
+        ("frames sent", f"{len(sent)} at {RATE:.0f} Hz"),
+        ("masks received", str(len(answered))),
+        ("dropped", f"{len(sent) - len(answered)} (a newer frame came first)"),
+        ("end to end, p50 / p99", f"{p50:.1f} / {p99:.1f} ms"),
+        ("inside the engine, p50 / p99", engine),
+        ("mIoU against the clip's labels", f"{100 * mean_iou(confusion):.1f} %"),
+        ("engine", diagnostics.get("engine", "?")),
+    ]
+    print()
+    for name, value in table:
+        print(f"  {name:<32}{value}")
+    _draw(answered, card.labels, [f"{name}: {value}" for name, value in table[3:6]])
+    print(f"\npictures are in {OUTPUT}/; begin with {OUTPUT / 'contact_sheet.png'}")
+
+
+def _draw(answered: List[Tuple[str, ReceivedMask]], label_set: LabelSet, lines: List[str]) -> None:
+    OUTPUT.mkdir(exist_ok=True)
+    chosen = [answered[i] for i in np.linspace(0, len(answered) - 1, min(SHEET_ROWS, len(answered))).astype(int)]
+    rows = []
+    for frame_id, mask in chosen:
+        picture = side_by_side(read_image(frame_id), mask.labels, label_set)
+        cv2.imwrite(str(OUTPUT / f"{frame_id}.png"), picture)
+        rows.append((frame_id, picture))
+    title = f"bisenet_ros on CamVid ({FOLDER.parent.name}/{FOLDER.name})"
+    sheet = contact_sheet(rows, label_set=label_set, title=title, lines=["    ".join(lines)])
+    cv2.imwrite(str(OUTPUT / "contact_sheet.png"), sheet)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""The package as users install it, by pip or colcon, in a folder of the test's own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, Iterator, List
+
+from bisenet_ros.dds_profile import PROFILE_VARIABLES, TRANSPORTS_VARIABLE
+
+ROOT = Path(__file__).parents[1]
+NODE = "lib/bisenet_ros/segmentation_node"
+PATIENCE = 120.0
+"""Seconds until a command counts as hung."""
+COLCON = "import sys; from colcon_core.command import main; sys.exit(main())"
+NOT_SOURCES = (".*", "__pycache__", "*.egg-info", "build", "install", "log", "runs", "demo_output")
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Where the package is, and the environment of a user who has set it up."""
+
+    folder: Path
+    prefix: Path
+    environment: Dict[str, str]
+
+    def run(self, *command: str) -> str:
+        """What a command prints, run where no checkout is to be found."""
+        return run(list(command), folder=self.folder, environment=self.environment)
+
+    @contextlib.contextmanager
+    def start(self, *command: str, **environment: str) -> Iterator[Process]:
+        """A command in the background, ended at the latest with the `with` block."""
+        process = Process(list(command), folder=self.folder, environment={**self.environment, **environment})
+        try:
+            yield process
+        finally:
+            process.kill()
+            print(process.output)  # pytest shows it beside a failure
+
+
+class Process:
+    """A process in a session of its own, which writes into a file."""
+
+    def __init__(self, command: List[str], *, folder: Path, environment: Dict[str, str]) -> None:
+        self._log = folder / "output.txt"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    @property
+    def output(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def interrupt(self) -> int:
+        """Sends SIGINT; the exit code."""
+        self._process.send_signal(signal.SIGINT)
+        return self.wait()
+
+    def wait(self) -> int:
+        return self._process.wait(PATIENCE)
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+def pip_install(folder: Path) -> Installation:
+    """`pip install .` into a prefix, without the network."""
+    options = ["--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--no-warn-script-location"]
+    # Without --ignore-installed pip would first uninstall what the developer has in the environment.
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        *options,
+        "--ignore-installed",
+        "--prefix",
+        str(folder / "prefix"),
+    ]
+    environment = _clean_environment()
+    run([*command, str(_copy_sources(folder))], folder=folder, environment=environment)
+    # Debian's Python adds local/ to the prefix and calls site-packages dist-packages.
+    prefix = next((folder / "prefix").rglob("share/bisenet_ros")).parents[1]
+    packages = next(prefix.glob("lib/python3*/*-packages"))
+    _prepend(environment, "PYTHONPATH", packages)
+    _prepend(environment, "AMENT_PREFIX_PATH", prefix)
+    return Installation(folder, prefix, environment)
+
+
+def colcon_build(folder: Path, *options: str) -> Installation:
+    """`colcon build`, then `source install/setup.bash`."""
+    sources, environment = _copy_sources(folder), _clean_environment()
+    colcon = [sys.executable, "-c", COLCON, "--log-base", str(folder / "log")]
+    kind = run([*colcon, "list"], folder=sources, environment=environment).split()[-1]
+    assert kind == "(ros.ament_python)", f"colcon takes the package for {kind}; is package.xml valid?"
+    run([*colcon, "build", *options], folder=sources, environment=environment)
+    prefix = sources / "install" / "bisenet_ros"
+    script = f". '{sources}/install/setup.bash' && env -0"
+    sourced = run(["bash", "-c", script], folder=folder, environment=environment)
+    return Installation(folder, prefix, dict(entry.split("=", 1) for entry in sourced.split("\0") if entry))
+
+
+def run(command: List[str], *, folder: Path, environment: Dict[str, str]) -> str:
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}"
+    return done.stdout
+
+
+def random_domain() -> int:
+    """A ROS_DOMAIN_ID that no other test run is likely to use; above 101 its ports would meet others."""
+    return random.SystemRandom().randrange(1, 102)
+
+
+def _copy_sources(folder: Path) -> Path:
+    """A copy, since building writes beside setup.py."""
+    return Path(shutil.copytree(ROOT, folder / "sources", ignore=shutil.ignore_patterns(*NOT_SOURCES)))
+
+
+def _clean_environment() -> Dict[str, str]:
+    chosen = (*PROFILE_VARIABLES, TRANSPORTS_VARIABLE)
+    return {name: value for name, value in os.environ.items() if name not in chosen}
+
+
+def _prepend(environment: Dict[str, str], name: str, path: Path) -> None:
+    environment[name] = os.pathsep.join(filter(None, [str(path), environment.get(name)]))

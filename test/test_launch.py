@@ -1,0 +1,124 @@
+"""`ros2 launch bisenet_ros segment.launch.py`, run as a user runs it; skipped where ROS 2 comes without launch."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, Dict, Iterator, List
+
+import numpy as np
+import pytest
+
+# Only with these is `launch` more than this checkout's own folder of that name.
+pytest.importorskip("launch_ros")
+pytest.importorskip("ros2launch")
+pytest.importorskip("rclpy")
+from rcl_interfaces.srv import GetParameters  # noqa: E402
+from sensor_msgs.msg import Image  # noqa: E402
+
+from bisenet_ros.dds_profile import PROFILE_VARIABLES  # noqa: E402
+from installed_package import ROOT, Installation, Process, pip_install, random_domain  # noqa: E402
+from node_harness import Vehicle, camera_image  # noqa: E402
+
+DOMAIN = random_domain()
+SHIPPED_MODEL = ROOT / "models" / "bisenetv2_camvid.onnx"
+ROS2 = "import sys; from ros2cli.cli import main; sys.exit(main())"
+LAUNCH = (sys.executable, "-c", ROS2, "launch", "bisenet_ros", "segment.launch.py")
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    return pip_install(tmp_path_factory.mktemp("launch"))
+
+
+@pytest.fixture(scope="module")
+def vehicle() -> Iterator[Vehicle]:
+    vehicle = Vehicle(DOMAIN)
+    yield vehicle
+    vehicle.close()
+
+
+@pytest.fixture
+def own_model(tmp_path: Path) -> Path:
+    """A model that only a parameter leads to; its name is a number to YAML."""
+    return Path(shutil.copy(SHIPPED_MODEL, tmp_path / "2024"))
+
+
+def params_file(folder: Path, **parameters: str) -> Path:
+    lines = [f"    {name}: {value}" for name, value in parameters.items()]
+    path = folder / "params.yaml"
+    path.write_text("\n".join(["/**:", "  ros__parameters:", *lines]) + "\n")
+    return path
+
+
+def wait_for_mask(vehicle: Vehicle, *, camera_topic: str, mask_topic: str) -> None:
+    masks: List[Image] = vehicle.listen(mask_topic, Image)
+    camera = vehicle.camera(camera_topic)
+    camera.connect_any(camera_image(np.zeros((360, 480, 3), np.uint8), "bgr8"), masks)
+    camera.close()
+
+
+def parameter(vehicle: Vehicle, node: str, name: str) -> Any:
+    answer = vehicle.call(GetParameters, f"{node}/get_parameters", GetParameters.Request(names=[name]))
+    return answer.values[0].string_value
+
+
+def environment_of_node(launch: Process) -> Dict[str, str]:
+    (pid,) = re.findall(r"segmentation_node-1\]: process started with pid \[(\d+)\]", launch.output)
+    entries = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    return dict(entry.split("=", 1) for entry in entries if entry)
+
+
+def assert_ends_cleanly(launch: Process) -> None:
+    assert launch.interrupt() == 0
+    assert "process has finished cleanly" in launch.output
+
+
+def test_every_argument_is_described(installation: Installation) -> None:
+    shown = installation.run(*LAUNCH, "--show-args")
+    described = dict(re.findall(r"'(\w+)':\n +(\S.*)\n", shown))
+    assert sorted(described) == ["image_topic", "model", "namespace", "params_file"]
+    assert not [name for name, text in described.items() if text.startswith(("(default", "no description"))]
+
+
+def test_one_command_with_everything_at_its_default(installation: Installation, vehicle: Vehicle) -> None:
+    with installation.start(*LAUNCH, ROS_DOMAIN_ID=str(DOMAIN)) as launch:
+        wait_for_mask(vehicle, camera_topic="/camera/image_raw", mask_topic="/segmentation/mask")
+        environment = environment_of_node(launch)
+        profile = str(installation.prefix / "share" / "bisenet_ros" / "config" / "fastdds_shared_memory.xml")
+        assert {name: environment.get(name) for name in PROFILE_VARIABLES} == dict.fromkeys(PROFILE_VARIABLES, profile)
+        assert_ends_cleanly(launch)
+
+
+def test_every_argument(installation: Installation, vehicle: Vehicle, own_model: Path, tmp_path: Path) -> None:
+    """Also: the argument `model` wins over the file's, and a DDS profile of the user's own is left alone."""
+    own_profile = shutil.copy(ROOT / "config" / "fastdds_shared_memory.xml", tmp_path / "own.xml")
+    parameters = params_file(tmp_path, model=str(SHIPPED_MODEL), reliability="reliable")
+    arguments = ["namespace:=front", "image_topic:=/front/image", f"model:={own_model}", f"params_file:={parameters}"]
+    domain = {"ROS_DOMAIN_ID": str(DOMAIN), PROFILE_VARIABLES[0]: str(own_profile)}
+    with installation.start(*LAUNCH, *arguments, **domain) as launch:
+        wait_for_mask(vehicle, camera_topic="/front/image", mask_topic="/front/mask")
+        environment = environment_of_node(launch)
+        assert [environment.get(name) for name in PROFILE_VARIABLES] == [str(own_profile), None]
+        assert parameter(vehicle, "/front/segmentation_node", "model") == str(own_model)
+        assert parameter(vehicle, "/front/segmentation_node", "reliability") == "reliable"
+        assert_ends_cleanly(launch)
+
+
+def test_the_model_of_a_parameter_file_counts(
+    installation: Installation, vehicle: Vehicle, own_model: Path, tmp_path: Path
+) -> None:
+    parameters = params_file(tmp_path, model=f'"{own_model}"')
+    arguments = ["namespace:=file", f"params_file:={parameters}"]
+    with installation.start(*LAUNCH, *arguments, ROS_DOMAIN_ID=str(DOMAIN)) as launch:
+        assert parameter(vehicle, "/file/segmentation_node", "model") == str(own_model)
+        assert_ends_cleanly(launch)
+
+
+def test_a_missing_parameter_file_is_an_error(installation: Installation) -> None:
+    with installation.start(*LAUNCH, "params_file:=/none.yaml", ROS_DOMAIN_ID=str(DOMAIN)) as launch:
+        assert launch.wait() == 1
+        assert "params_file must be a YAML file with the node's parameters, got '/none.yaml'" in launch.output
+        assert "process started" not in launch.output

@@ -1,0 +1,541 @@
+"""The node as it runs on the vehicle: its own process, real messages over Fast DDS, the shipped model."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Tuple
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+
+rclpy = pytest.importorskip("rclpy")
+from node_harness import Camera, NodeProcess, Vehicle, camera_image, find_answer, to_array  # noqa: E402
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue  # noqa: E402
+from rcl_interfaces.srv import DescribeParameters, ListParameters, SetParameters  # noqa: E402
+from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rclpy.qos import ReliabilityPolicy  # noqa: E402
+from rclpy.signals import SignalHandlerOptions  # noqa: E402
+from sensor_msgs.msg import Image  # noqa: E402
+
+from bisenet_ros.engines import load_engine  # noqa: E402
+from bisenet_ros.engines.engine import Engine  # noqa: E402
+from bisenet_ros.model_card import METADATA_KEY, read_card  # noqa: E402
+from bisenet_ros.node import segmentation_node  # noqa: E402
+from bisenet_ros.share import share_file  # noqa: E402
+from demo.clip import frame_ids, read_image  # noqa: E402
+
+pytestmark = pytest.mark.timeout(120)
+
+MODEL = share_file(segmentation_node.SHIPPED_MODEL)
+NODE = "/segmentation/segmentation_node"
+RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
+# Domains of this run's own, so that no other ROS on the network is heard; above 101 their ports would meet others.
+DOMAIN, OTHER_DOMAIN = random.SystemRandom().sample(range(1, 102), 2)
+
+
+# The parts that the tests share. One node, started with no arguments, serves most of them.
+
+
+@pytest.fixture(scope="session", autouse=True)
+def log_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROS_LOG_DIR", str(tmp_path_factory.mktemp("ros_log")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    return load_engine(MODEL)
+
+
+@pytest.fixture(scope="session")
+def vehicle(log_folder: None) -> Iterator[Vehicle]:
+    vehicle = Vehicle(DOMAIN)
+    yield vehicle
+    vehicle.close()
+
+
+@pytest.fixture(scope="session")
+def node(log_folder: None) -> Iterator[NodeProcess]:
+    with NodeProcess(DOMAIN) as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def masks(vehicle: Vehicle) -> List[Image]:
+    return vehicle.listen("/segmentation/mask", Image)
+
+
+@pytest.fixture(scope="session")
+def color_masks(vehicle: Vehicle) -> List[Image]:
+    return vehicle.listen("/segmentation/color_mask", Image)
+
+
+@pytest.fixture(scope="session")
+def camera(
+    vehicle: Vehicle, node: NodeProcess, masks: List[Image], color_masks: List[Image], frame: np.ndarray
+) -> Camera:
+    camera = vehicle.camera("/camera/image_raw")
+    camera.connect(camera_image(frame, "bgr8"), masks)
+    return camera
+
+
+@pytest.fixture(scope="session")
+def frame() -> np.ndarray:
+    """A street, 231 x 309: small for speed, odd so that rows have no round length."""
+    return cv2.resize(read_image(frame_ids()[0]), (309, 231), interpolation=cv2.INTER_AREA)
+
+
+# What comes out
+
+
+def test_the_mask_is_what_the_engine_says_under_the_cameras_header(
+    vehicle: Vehicle, camera: Camera, masks: List[Image], engine: Engine
+) -> None:
+    frame = read_image(frame_ids()[5])
+    sent = camera.send(camera_image(frame, "bgr8"))
+    mask = vehicle.answer(masks, sent)
+    assert mask.encoding == "mono8"
+    assert mask.header == sent.header and mask.header.frame_id == "front_camera"
+    assert (mask.width, mask.height, mask.step) == (480, 360, 480)
+    assert len(mask.data) == 480 * 360
+    labels = engine.segment(frame)
+    assert len(np.unique(labels)) > 4, "the comparison needs a picture with something in it"
+    np.testing.assert_array_equal(to_array(mask)[:, :, 0], labels)
+
+
+def test_the_color_mask_is_the_mask_in_the_cards_colours(
+    vehicle: Vehicle, camera: Camera, masks: List[Image], color_masks: List[Image], engine: Engine, frame: np.ndarray
+) -> None:
+    sent = camera.send(camera_image(frame, "bgr8"))
+    mask, color_mask = vehicle.answer(masks, sent), vehicle.answer(color_masks, sent)
+    assert color_mask.encoding == "rgb8"
+    assert color_mask.header == sent.header
+    assert (color_mask.width, color_mask.height, color_mask.step) == (309, 231, 3 * 309)
+    colours = np.array([label.colour for label in engine.card.labels.labels], np.uint8)
+    np.testing.assert_array_equal(to_array(color_mask), colours[to_array(mask)[:, :, 0]])
+
+
+@contextmanager
+def node_in_this_process() -> Iterator[Tuple[segmentation_node.SegmentationNode, Vehicle]]:
+    """For what cannot be seen from outside: the same node here, on a domain of its own."""
+    rclpy.init(args=[], domain_id=OTHER_DOMAIN, signal_handler_options=SignalHandlerOptions.NO)
+    node, vehicle = segmentation_node.SegmentationNode(), Vehicle(OTHER_DOMAIN)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    thread = threading.Thread(target=executor.spin, daemon=True)
+    thread.start()
+    try:
+        yield node, vehicle
+    finally:
+        vehicle.close()
+        executor.shutdown()
+        thread.join()
+        node.close()
+        node.destroy_node()
+        rclpy.shutdown()
+
+
+def test_the_color_mask_is_computed_only_while_somebody_subscribes(
+    frame: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    painted = []
+    paint = segmentation_node.paint
+    monkeypatch.setattr(segmentation_node, "paint", lambda *args: painted.append(True) or paint(*args))
+    with node_in_this_process() as (node, vehicle):
+        assert [subscription.qos_profile.depth for subscription in node.subscriptions] == [1]
+        masks = vehicle.listen("/segmentation/mask", Image)
+        camera = vehicle.camera("/camera/image_raw")
+        camera.connect(camera_image(frame, "bgr8"), masks)
+        assert not painted
+        color_masks = vehicle.listen("/segmentation/color_mask", Image)
+        camera.connect(camera_image(frame, "bgr8"), color_masks)
+        assert painted
+
+
+def test_a_frame_that_the_engine_fails_on_is_counted_and_the_next_one_gets_its_mask(
+    frame: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segment = Engine.segment
+
+    def fails_on_black(self: Engine, image: np.ndarray) -> np.ndarray:
+        if not image.any() and image.shape == frame.shape:
+            raise RuntimeError("out of memory")
+        return segment(self, image)
+
+    monkeypatch.setattr(Engine, "segment", fails_on_black)
+    with node_in_this_process() as (_, vehicle):
+        masks = vehicle.listen("/segmentation/mask", Image)
+        camera = vehicle.camera("/camera/image_raw")
+        camera.connect(camera_image(frame, "bgr8"), masks)
+        before = vehicle.counts()
+        camera.send(camera_image(np.zeros_like(frame), "bgr8"))
+        vehicle.wait_for(lambda: vehicle.counts()["failed"] == before["failed"] + 1, "the failure to be counted")
+        vehicle.answer(masks, camera.send(camera_image(frame, "bgr8")))
+        assert vehicle.counts()["published"] == before["published"] + 1
+
+
+# What goes in
+
+
+def as_encoding(frame: np.ndarray, encoding: str) -> Tuple[np.ndarray, np.ndarray]:
+    """The pixels of a frame in an encoding, and the BGR frame that they stand for."""
+    alpha = np.random.default_rng(3).integers(0, 256, (*frame.shape[:2], 1), np.uint8)
+    grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+    return {
+        "bgr8": (frame, frame),
+        "rgb8": (frame[:, :, ::-1], frame),
+        "bgra8": (np.dstack((frame, alpha)), frame),
+        "rgba8": (np.dstack((frame[:, :, ::-1], alpha)), frame),
+        "mono8": (grey, np.dstack((grey, grey, grey))),
+    }[encoding]
+
+
+@pytest.mark.parametrize("padding", (0, 13))
+@pytest.mark.parametrize("encoding", ("bgr8", "rgb8", "bgra8", "rgba8", "mono8"))
+def test_every_encoding_with_and_without_padded_rows(
+    encoding: str,
+    padding: int,
+    vehicle: Vehicle,
+    camera: Camera,
+    masks: List[Image],
+    engine: Engine,
+    frame: np.ndarray,
+) -> None:
+    pixels, bgr = as_encoding(frame, encoding)
+    mask = vehicle.answer(masks, camera.send(camera_image(pixels, encoding, padding=padding)))
+    assert (mask.width, mask.height, mask.step) == (309, 231, 309)
+    np.testing.assert_array_equal(to_array(mask)[:, :, 0], engine.segment(bgr))
+
+
+def test_frames_may_change_size_and_encoding_at_any_time(
+    vehicle: Vehicle, camera: Camera, masks: List[Image], engine: Engine, frame: np.ndarray
+) -> None:
+    before = vehicle.counts()
+    sequence = (
+        ((309, 231), "bgr8"),
+        ((200, 100), "rgb8"),
+        ((1, 1), "mono8"),
+        ((640, 64), "bgra8"),
+        ((309, 231), "bgr8"),
+    )
+    for (width, height), encoding in sequence:
+        pixels, bgr = as_encoding(cv2.resize(frame, (width, height)), encoding)
+        mask = vehicle.answer(masks, camera.send(camera_image(pixels, encoding)))
+        assert (mask.width, mask.height) == (width, height)
+        np.testing.assert_array_equal(to_array(mask)[:, :, 0], engine.segment(bgr))
+    after = vehicle.counts()
+    assert after["published"] - before["published"] == len(sequence)
+    assert after["received"] - before["received"] == len(sequence)
+
+
+def bad_image(frame: np.ndarray, **changes: Any) -> Image:
+    """An image message of the frame, with some of its fields set to what contradicts it."""
+    message = camera_image(frame, "bgr8")
+    if "bytes" in changes:
+        del message.data[changes.pop("bytes") :]
+    for name, value in changes.items():
+        setattr(message, name, value)
+    return message
+
+
+def wait_until_a_warning_is_due(vehicle: Vehicle, node: NodeProcess) -> None:
+    """The node says one thing about bad frames every LOG_PERIOD; waits until its last line is that old."""
+    times = [float(re.search(r"\[WARN\] \[([\d.]+)\]", line)[1]) for line in node.matching("skipped an image")]
+    vehicle.wait_for(lambda: not times or time.time() > times[-1] + segmentation_node.LOG_PERIOD, "the log's turn")
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    (
+        ({"bytes": 214136}, r"expected 214137 bytes \(231 rows of 927\), got 214136"),
+        ({"step": 926}, r"expected a step of at least 927 bytes \(309 pixels of bgr8\), got 926"),
+        ({"width": 0, "height": 0, "step": 0, "bytes": 0}, "expected an image with pixels, got 0 x 0"),
+        ({"encoding": "yuv422_yuy2"}, "expected an encoding of bgr8, .*, mono8, got 'yuv422_yuy2'"),
+        ({"encoding": "mono16", "is_bigendian": 1, "step": 618}, "expected an encoding of .*, got big-endian 'mono16'"),
+    ),
+    ids=("truncated data", "step below a row", "zero size", "unknown encoding", "big-endian 16 bit"),
+)
+def test_a_bad_image_is_counted_and_named_and_the_next_good_one_gets_its_mask(
+    changes: Dict[str, Any],
+    said: str,
+    vehicle: Vehicle,
+    node: NodeProcess,
+    camera: Camera,
+    masks: List[Image],
+    engine: Engine,
+    frame: np.ndarray,
+) -> None:
+    before, warnings = vehicle.counts(), len(node.matching("WARN"))
+    wait_until_a_warning_is_due(vehicle, node)
+    bad = camera.send(bad_image(frame, **changes))
+    vehicle.wait_for(lambda: len(node.matching("WARN")) > warnings, "a warning")
+    good = camera.send(camera_image(frame, "bgr8"))
+    mask = vehicle.answer(masks, good)
+    np.testing.assert_array_equal(to_array(mask)[:, :, 0], engine.segment(frame))
+    lines = node.matching("WARN")[warnings:]
+    assert len(lines) == 1 and re.search(f"skipped an image: {said}$", lines[0]), lines
+    after = vehicle.counts()
+    assert {event: after[event] - before[event] for event in after} == {
+        "received": 2,
+        "published": 1,
+        "skipped": 1,
+        "dropped": 0,
+        "failed": 0,
+    }
+    assert find_answer(masks, bad.header) is None
+    assert node.is_running()
+
+
+def test_a_stream_of_bad_images_gives_few_lines(
+    vehicle: Vehicle, node: NodeProcess, camera: Camera, masks: List[Image], frame: np.ndarray
+) -> None:
+    skipped, warnings, start = vehicle.counts()["skipped"], len(node.matching("WARN")), time.monotonic()
+    for _ in range(50):
+        camera.send(bad_image(frame, step=1))
+        vehicle.spin_until(lambda: False, 0.01)
+    vehicle.answer(masks, camera.send(camera_image(frame, "bgr8")))
+    periods = (time.monotonic() - start) / segmentation_node.LOG_PERIOD
+    assert vehicle.counts()["skipped"] - skipped > 10
+    assert len(node.matching("WARN")) - warnings <= 1 + periods
+
+
+def test_the_newest_frame_wins(
+    vehicle: Vehicle, camera: Camera, masks: List[Image], engine: Engine, frame: np.ndarray
+) -> None:
+    before = vehicle.counts()
+    del masks[:]
+    count = 60
+    burst = [camera_image(read_image(frame_ids()[i % 2]), "bgr8") for i in range(count - 1)]
+    for message in burst:
+        camera.send(message)
+    last = camera.send(camera_image(frame, "bgr8"))
+    mask = vehicle.answer(masks, last)
+    np.testing.assert_array_equal(to_array(mask)[:, :, 0], engine.segment(frame))
+    after = vehicle.counts()
+    change = {event: after[event] - before[event] for event in after}
+    # At rest every frame received has its outcome: counts() waits for that sum.
+    assert change["published"] == len(masks) < change["received"] <= count
+    assert change["dropped"] > 0 and change["skipped"] == change["failed"] == 0
+    stamps = [message.header.stamp.sec for message in masks]
+    assert stamps == sorted(set(stamps)), "a mask of an older frame came after one of a newer"
+
+
+# How it is set up
+
+
+def test_the_parameters_describe_themselves(vehicle: Vehicle, node: NodeProcess) -> None:
+    names = vehicle.call(ListParameters, f"{NODE}/list_parameters", ListParameters.Request()).result.names
+    assert {"model", "device", "precision", "reliability", "diagnostics_rate"} <= set(names)
+    own = [name for name in names if name not in ("use_sim_time", "start_type_description_service")]
+    request = DescribeParameters.Request(names=own)
+    descriptors = vehicle.call(DescribeParameters, f"{NODE}/describe_parameters", request).descriptors
+    by_name = {descriptor.name: descriptor for descriptor in descriptors}
+    assert all(descriptor.description and descriptor.read_only for descriptor in descriptors)
+    assert "cpu" in by_name["device"].additional_constraints
+    assert "fp32" in by_name["precision"].additional_constraints
+    assert by_name["reliability"].additional_constraints == "One of auto, reliable, best_effort."
+    rate = by_name["diagnostics_rate"].floating_point_range[0]
+    assert (rate.from_value, rate.to_value) == (0.1, 10.0)
+
+
+def test_a_parameter_cannot_be_changed_while_it_runs(vehicle: Vehicle, node: NodeProcess) -> None:
+    value = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value="fp32")
+    request = SetParameters.Request(parameters=[Parameter(name="precision", value=value)])
+    (result,) = vehicle.call(SetParameters, f"{NODE}/set_parameters", request).results
+    assert not result.successful and "read-only" in result.reason
+
+
+def test_remapped_it_follows_the_reliability_that_the_camera_offers(
+    vehicle: Vehicle, frame: np.ndarray, engine: Engine
+) -> None:
+    arguments = ("--ros-args", "-r", "/camera/image_raw:=/front/image", "-r", "__ns:=/front")
+    masks = vehicle.listen("/front/mask", Image)
+    image = camera_image(frame, "bgr8")
+    with NodeProcess(DOMAIN, *arguments) as process:
+        for reliability in (RELIABLE, BEST_EFFORT, RELIABLE):  # a driver that goes away and comes back with another
+            camera = vehicle.camera("/front/image", reliability)
+            camera.connect(image, masks)  # waits for a subscription of that reliability
+            mask = vehicle.answer(masks, camera.send(image))
+            np.testing.assert_array_equal(to_array(mask)[:, :, 0], engine.segment(frame))
+            camera.close()
+        counts = vehicle.counts("/front/segmentation_node")
+        assert counts["published"] >= 6 and counts["skipped"] == counts["failed"] == 0
+        # A best-effort camera beside a reliable one: best effort is what both can give.
+        both = vehicle.camera("/front/image", RELIABLE), vehicle.camera("/front/image", BEST_EFFORT)
+        vehicle.wait_for(lambda: vehicle.subscriptions("/front/image") == [BEST_EFFORT], "best effort for both")
+        for camera in both:
+            camera.connect_any(image, masks)
+            camera.close()
+        assert process.is_running() and not process.matching("Traceback")
+
+
+@pytest.mark.parametrize("asked", (RELIABLE, BEST_EFFORT), ids=lambda policy: policy.name)
+def test_a_reliability_that_is_asked_for_is_kept(asked: ReliabilityPolicy, vehicle: Vehicle, frame: np.ndarray) -> None:
+    name = asked.name.lower()
+    arguments = ("-p", f"reliability:={name}", "-r", f"/camera/image_raw:=/{name}/image", "-r", f"__ns:=/{name}")
+    masks = vehicle.listen(f"/{name}/mask", Image)
+    with NodeProcess(DOMAIN, "--ros-args", *arguments) as process:
+        vehicle.wait_for(lambda: process.matching("subscribed to"), "the node's start")
+        camera = vehicle.camera(f"/{name}/image", RELIABLE)
+        vehicle.wait_for(lambda: vehicle.subscriptions(camera.topic), "the subscription")
+        camera.connect_any(camera_image(frame, "bgr8"), masks)
+        assert vehicle.subscriptions(camera.topic) == [asked]
+        camera.close()
+
+
+# When it cannot start
+
+
+def model_with_card(path: Path, change: Any) -> Path:
+    """The shipped model with a card that `change` has edited."""
+    model = onnx.load(MODEL)
+    card = read_card(MODEL).to_dict()
+    change(card)
+    onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(card)})
+    onnx.save(model, path)
+    return path
+
+
+def no_model(folder: Path) -> Path:
+    return folder / "missing.onnx"
+
+
+def text_as_model(folder: Path) -> Path:
+    path = folder / "text.onnx"
+    path.write_text("not a model, but a page of text\n" * 40)
+    return path
+
+
+def model_without_card(folder: Path) -> Path:
+    path = folder / "bare.onnx"
+    model = onnx.load(MODEL)
+    del model.metadata_props[:]
+    onnx.save(model, path)
+    return path
+
+
+def no_classes(folder: Path) -> Path:
+    return model_with_card(folder / "no_classes.onnx", lambda card: card["labels"].clear())
+
+
+def duplicate_ids(folder: Path) -> Path:
+    return model_with_card(folder / "duplicate.onnx", lambda card: card["labels"][4].update(id=3))
+
+
+def weights_missing(folder: Path) -> Path:
+    path = folder / "no_weights.onnx"
+    model = onnx.load(MODEL)
+    del model.graph.initializer[:]
+    onnx.save(model, path)
+    return path
+
+
+def assert_fails_to_start(said: str, *arguments: str) -> None:
+    with NodeProcess(DOMAIN, "--ros-args", "-r", "__ns:=/broken", *arguments) as process:
+        assert process.wait() == 1
+        assert len(process.lines) == 1, process.output
+        assert re.search(rf"\[FATAL\] .*{said}", process.lines[0]), process.output
+
+
+@pytest.mark.parametrize(
+    "make, said",
+    (
+        (no_model, "expected a model file at .*missing.onnx, found none; give the path of an .onnx file"),
+        (text_as_model, "text.onnx cannot be read as an ONNX model: "),
+        (model_without_card, "bare.onnx has no card inside .*; make the model with `bisenet export`"),
+        (no_classes, "no_classes.onnx: .*a label set has a list of 1 to 255 classes, this one has 0"),
+        (duplicate_ids, "duplicate.onnx: .*class id 3 is used twice, for 'road' and 'sidewalk'"),
+        (weights_missing, "no_weights.onnx cannot be loaded: "),
+    ),
+)
+def test_a_model_that_cannot_be_used_ends_it_with_one_line(make: Any, said: str, tmp_path: Path) -> None:
+    assert_fails_to_start(said, "-p", f"model:={make(tmp_path)}")
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    (
+        (("-p", "device:=abacus"), "parameter device must be one of auto, .*, got 'abacus'"),
+        (("-p", "precision:=fp99"), "parameter precision must be one of auto, .*, got 'fp99'"),
+        (("-p", "reliability:=maybe"), "parameter reliability must be one of auto, .*, got 'maybe'"),
+        (("-p", "model:=5"), "'model' to '5' of type 'INTEGER', expecting type 'STRING'"),
+        (("-p", "diagnostics_rate:=often"), "'diagnostics_rate' to 'often' of type 'STRING', expecting type 'DOUBLE'"),
+        (("-p", "diagnostics_rate:=100.0"), "diagnostics_rate out of range Min: 0.1, Max: 10.0, value: 100.0"),
+    ),
+)
+def test_a_parameter_that_cannot_be_meant_ends_it_with_one_line(arguments: Tuple[str, ...], said: str) -> None:
+    assert_fails_to_start(said, *arguments)
+
+
+def test_arguments_that_ros_cannot_read_end_it_without_a_traceback() -> None:
+    with NodeProcess(DOMAIN, "--ros-args", "-p", "device:=[1,") as process:
+        assert process.wait() == 1
+        assert process.matching(r"\[FATAL\] .*device:=\[1,") and not process.matching("Traceback"), process.output
+
+
+# How it ends
+
+
+@pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM), ids=lambda number: number.name)
+def test_a_signal_ends_it_in_the_middle_of_a_stream(number: signal.Signals, vehicle: Vehicle) -> None:
+    namespace = f"/{number.name.lower()}"
+    masks = vehicle.listen(f"{namespace}/mask", Image)
+    arguments = ("-r", f"/camera/image_raw:={namespace}/image", "-r", f"__ns:={namespace}")
+    image = camera_image(read_image(frame_ids()[0]), "bgr8")
+    with NodeProcess(DOMAIN, "--ros-args", *arguments) as process:
+        camera = vehicle.camera(f"{namespace}/image")
+        camera.connect(image, masks)
+        for _ in range(10):  # the engine has a frame in hand and another waits
+            camera.send(image)
+        process.send(number)
+        assert process.wait() == 0, process.output
+        assert not process.matching("Traceback|ERROR|FATAL"), process.output
+        camera.close()
+
+
+@pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM), ids=lambda number: number.name)
+def test_a_signal_ends_it_while_it_starts(number: signal.Signals, tmp_path: Path, vehicle: Vehicle) -> None:
+    # The node blocks on reading its model from a pipe, so that the signal surely meets it there. Behind the pipe's
+    # name then lies the model itself: SIGTERM does not interrupt Python, and the node goes on to load it.
+    path, writer = tmp_path / "model.onnx", tmp_path / "writer"
+    os.mkfifo(path)
+    os.link(path, writer)
+
+    def open_writer() -> int:
+        try:
+            return os.open(writer, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:  # nobody reads yet
+            return 0
+
+    with NodeProcess(DOMAIN, "--ros-args", "-r", "__ns:=/starting", "-p", f"model:={path}") as process:
+        pipe = vehicle.wait_for(open_writer, "the node to open its model")
+        os.set_blocking(pipe, True)
+        (tmp_path / "copy.onnx").write_bytes(MODEL.read_bytes())
+        os.replace(tmp_path / "copy.onnx", path)
+        process.send(number)
+        try:
+            with open(pipe, "wb") as stream:
+                stream.write(MODEL.read_bytes())
+        except BrokenPipeError:  # SIGINT ended the node at once
+            pass
+        assert process.wait() == 0, process.output
+        assert not process.matching("Traceback|ERROR|FATAL"), process.output
+
+
+def test_the_node_that_met_all_this_has_no_traceback_and_ends_in_peace(node: NodeProcess, camera: Camera) -> None:
+    """The last test: it ends the node that the others share."""
+    assert node.is_running()
+    node.send(signal.SIGINT)
+    assert node.wait() == 0
+    assert not node.matching("Traceback|ERROR|FATAL"), node.output
