@@ -7,7 +7,6 @@ from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterValue
 
 from bisenet_ros.dds_profile import shared_memory_environment
 from bisenet_ros.share import share_file
@@ -46,8 +45,7 @@ def _segmentation_node(context: LaunchContext) -> List[Node]:
     )
     if not Path(params_file).is_file():  # launch would only warn, and start the node without it
         raise FileNotFoundError(f"params_file must be a YAML file with the node's parameters, got {params_file!r}")
-    # An empty model must not override that of params_file. A string even where the path looks like a number to YAML.
-    overrides = [{"model": ParameterValue(model, value_type=str)}] if model else []
+    overrides = [{"model": model}] if model else []  # an empty one must not override that of params_file
     node = Node(
         package="bisenet_ros",
         executable="segmentation_node",

@@ -88,7 +88,7 @@ def pip_install(folder: Path) -> Installation:
         "--prefix",
         str(folder / "prefix"),
     ]
-    environment = _clean_environment()
+    environment = _clean_environment(folder)
     run([*command, str(_copy_sources(folder))], folder=folder, environment=environment)
     # Debian's Python adds local/ to the prefix and calls site-packages dist-packages.
     prefix = next((folder / "prefix").rglob("share/bisenet_ros")).parents[1]
@@ -100,7 +100,7 @@ def pip_install(folder: Path) -> Installation:
 
 def colcon_build(folder: Path, *options: str) -> Installation:
     """`colcon build`, then `source install/setup.bash`."""
-    sources, environment = _copy_sources(folder), _clean_environment()
+    sources, environment = _copy_sources(folder), _clean_environment(folder)
     colcon = [sys.executable, "-c", COLCON, "--log-base", str(folder / "log")]
     kind = run([*colcon, "list"], folder=sources, environment=environment).split()[-1]
     assert kind == "(ros.ament_python)", f"colcon takes the package for {kind}; is package.xml valid?"
@@ -135,9 +135,11 @@ def _copy_sources(folder: Path) -> Path:
     return Path(shutil.copytree(ROOT, folder / "sources", ignore=shutil.ignore_patterns(*NOT_SOURCES)))
 
 
-def _clean_environment() -> Dict[str, str]:
+def _clean_environment(folder: Path) -> Dict[str, str]:
+    """That of a user who has chosen nothing about DDS; ROS and launch write their logs into the folder."""
     chosen = (*PROFILE_VARIABLES, TRANSPORTS_VARIABLE)
-    return {name: value for name, value in os.environ.items() if name not in chosen}
+    environment = {name: value for name, value in os.environ.items() if name not in chosen}
+    return {**environment, "ROS_LOG_DIR": str(folder / "ros_log")}
 
 
 def _prepend(environment: Dict[str, str], name: str, path: Path) -> None:

@@ -15,12 +15,12 @@ import pytest
 pytest.importorskip("launch_ros")
 pytest.importorskip("ros2launch")
 pytest.importorskip("rclpy")
+from installed_package import ROOT, Installation, Process, pip_install, random_domain  # noqa: E402
+from node_harness import Vehicle, camera_image  # noqa: E402
 from rcl_interfaces.srv import GetParameters  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
 from bisenet_ros.dds_profile import PROFILE_VARIABLES  # noqa: E402
-from installed_package import ROOT, Installation, Process, pip_install, random_domain  # noqa: E402
-from node_harness import Vehicle, camera_image  # noqa: E402
 
 DOMAIN = random_domain()
 SHIPPED_MODEL = ROOT / "models" / "bisenetv2_camvid.onnx"
@@ -41,9 +41,10 @@ def vehicle() -> Iterator[Vehicle]:
 
 
 @pytest.fixture
-def own_model(tmp_path: Path) -> Path:
-    """A model that only a parameter leads to; its name is a number to YAML."""
-    return Path(shutil.copy(SHIPPED_MODEL, tmp_path / "2024"))
+def own_model(installation: Installation) -> str:
+    """A model in the folder where launch runs; its name is a number to YAML."""
+    shutil.copy(SHIPPED_MODEL, installation.folder / "2024")
+    return "2024"
 
 
 def params_file(folder: Path, **parameters: str) -> Path:
@@ -92,7 +93,7 @@ def test_one_command_with_everything_at_its_default(installation: Installation, 
         assert_ends_cleanly(launch)
 
 
-def test_every_argument(installation: Installation, vehicle: Vehicle, own_model: Path, tmp_path: Path) -> None:
+def test_every_argument(installation: Installation, vehicle: Vehicle, own_model: str, tmp_path: Path) -> None:
     """Also: the argument `model` wins over the file's, and a DDS profile of the user's own is left alone."""
     own_profile = shutil.copy(ROOT / "config" / "fastdds_shared_memory.xml", tmp_path / "own.xml")
     parameters = params_file(tmp_path, model=str(SHIPPED_MODEL), reliability="reliable")
@@ -102,18 +103,18 @@ def test_every_argument(installation: Installation, vehicle: Vehicle, own_model:
         wait_for_mask(vehicle, camera_topic="/front/image", mask_topic="/front/mask")
         environment = environment_of_node(launch)
         assert [environment.get(name) for name in PROFILE_VARIABLES] == [str(own_profile), None]
-        assert parameter(vehicle, "/front/segmentation_node", "model") == str(own_model)
+        assert parameter(vehicle, "/front/segmentation_node", "model") == own_model
         assert parameter(vehicle, "/front/segmentation_node", "reliability") == "reliable"
         assert_ends_cleanly(launch)
 
 
 def test_the_model_of_a_parameter_file_counts(
-    installation: Installation, vehicle: Vehicle, own_model: Path, tmp_path: Path
+    installation: Installation, vehicle: Vehicle, own_model: str, tmp_path: Path
 ) -> None:
     parameters = params_file(tmp_path, model=f'"{own_model}"')
     arguments = ["namespace:=file", f"params_file:={parameters}"]
     with installation.start(*LAUNCH, *arguments, ROS_DOMAIN_ID=str(DOMAIN)) as launch:
-        assert parameter(vehicle, "/file/segmentation_node", "model") == str(own_model)
+        assert parameter(vehicle, "/file/segmentation_node", "model") == own_model
         assert_ends_cleanly(launch)
 
 

@@ -13,10 +13,10 @@ from typing import Any, Dict, Iterator, List
 
 import numpy as np
 import pytest
+from installed_package import NODE, ROOT, Installation, colcon_build, pip_install, random_domain
 
 from bisenet_ros import dds_profile
 from bisenet_ros.share import share_file
-from installed_package import NODE, ROOT, Installation, colcon_build, pip_install, random_domain
 
 DOMAIN = random_domain()
 PROFILE = str(ROOT / "config" / "fastdds_shared_memory.xml")

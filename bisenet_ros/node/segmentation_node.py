@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 import time
@@ -130,9 +131,12 @@ def main(args: Optional[List[str]] = None) -> int:
                 return _fail(error)
             raise
     finally:
+        # Another Ctrl-C must not break off what ends in a moment.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         if node is not None:
             node.close()
         rclpy.try_shutdown()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # once more: rclpy has put back what was there before it
     return 0
 
 
