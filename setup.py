@@ -47,7 +47,7 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "segmentation_node = bisenet_ros.node.segmentation_node:main",
+            "segmentation_node = bisenet_ros.node.__main__:main",
             "bisenet = bisenet_ros.cli:main",
         ]
     },

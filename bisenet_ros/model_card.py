@@ -109,7 +109,7 @@ def read_card(path: Path) -> ModelCard:
         ModelError: the file is missing, is not ONNX, or has no card that can be used.
     """
     try:
-        model = onnx.load(path)
+        model = onnx.load(path, format="protobuf")  # whatever the file is called
     except FileNotFoundError:
         raise ModelError(f"expected a model file at {path}, found none; give the path of an .onnx file") from None
     except (OSError, DecodeError) as error:

@@ -68,7 +68,7 @@ def main() -> int:
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     use_shared_memory()
     print("starting segmentation_node")
-    node = subprocess.Popen([sys.executable, "-m", "bisenet_ros.node.segmentation_node"])
+    node = subprocess.Popen([sys.executable, "-m", "bisenet_ros.node"])
     try:
         rclpy.init()
         receiver = MaskReceiver()

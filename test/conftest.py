@@ -1,13 +1,17 @@
-"""What the tests share: small, real model files."""
+"""What the tests share."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Iterator
 
 import pytest
 
 from bisenet_ros.labels import CAMVID
 from bisenet_ros.model_card import ModelCard
+
+if TYPE_CHECKING:
+    from node_harness import Vehicle
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +24,15 @@ def card() -> ModelCard:
 @pytest.fixture(scope="session")
 def shipped_model() -> Path:
     return Path(__file__).parents[1] / "models" / "bisenetv2_camvid.onnx"
+
+
+@pytest.fixture(scope="session")
+def vehicle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vehicle]:
+    """The ROS node of the tests, on the run's own domain; whoever asks for it has rclpy."""
+    from node_harness import DOMAIN, Vehicle
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROS_LOG_DIR", str(tmp_path_factory.mktemp("ros_log")))
+        vehicle = Vehicle(DOMAIN)
+        yield vehicle
+        vehicle.close()

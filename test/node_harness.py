@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
 import subprocess
@@ -25,20 +26,22 @@ from bisenet_ros.dds_profile import PROFILE_VARIABLES, use_shared_memory
 
 PATIENCE = 30.0
 """Seconds until a wait fails: many times what an idle machine needs."""
+# Domains of this run's own, so that no other ROS on the network is heard; above 101 their ports would meet others.
+DOMAIN, OTHER_DOMAIN = random.SystemRandom().sample(range(1, 102), 2)
 OUTCOMES = ("published", "dropped", "skipped", "failed")
 
 T = TypeVar("T")
 
 
 class NodeProcess:
-    """`python -m bisenet_ros.node.segmentation_node` with what it prints; killed at the end if it still runs."""
+    """`python -m bisenet_ros.node` with what it prints; ended with its `with` block."""
 
     def __init__(self, domain: int, *arguments: str) -> None:
         environment = {name: value for name, value in os.environ.items() if name not in PROFILE_VARIABLES}
         environment["ROS_DOMAIN_ID"] = str(domain)
         self.lines: List[str] = []
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bisenet_ros.node.segmentation_node", *arguments],
+            [sys.executable, "-m", "bisenet_ros.node", *arguments],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -51,8 +54,11 @@ class NodeProcess:
         return self
 
     def __exit__(self, *exception: Any) -> None:
-        self._process.kill()
-        self._process.wait()
+        self._process.terminate()  # killed, it would leave its shared memory behind
+        try:
+            self._process.wait(PATIENCE)
+        finally:
+            self._process.kill()
         self._reader.join()
         print(self.output)  # pytest shows it beside a failure
 

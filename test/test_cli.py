@@ -31,3 +31,10 @@ def test_engines_and_card_need_no_torch():
     """A vehicle has none; importing what runs there must not ask for it."""
     code = "import sys; import bisenet_ros.engines, bisenet_ros.cli; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_node_without_ros_says_what_to_install():
+    code = "import sys; sys.modules['rclpy'] = None; from bisenet_ros.node.__main__ import main; sys.exit(main())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "needs the Python package 'rclpy'" in done.stderr and "Traceback" not in done.stderr

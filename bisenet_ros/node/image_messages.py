@@ -11,7 +11,15 @@ from std_msgs.msg import Header
 
 
 class ImageError(ValueError):
-    """An image message that cannot be read; the message says what was expected and what came."""
+    """An image message that cannot be read; the message says what was expected and what came.
+
+    Attributes:
+        reason: "encoding", "size", "step" or "data".
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class Encoding(NamedTuple):
@@ -39,15 +47,17 @@ def read_frame(message: Image) -> np.ndarray:
     encoding = ENCODINGS.get(message.encoding)
     if encoding is None:
         kind = "big-endian " if message.is_bigendian else ""
-        raise ImageError(f"expected an encoding of {', '.join(ENCODINGS)}, got {kind}{message.encoding!r}")
+        raise ImageError("encoding", f"expected an encoding of {', '.join(ENCODINGS)}, got {kind}{message.encoding!r}")
     height, width, step = message.height, message.width, message.step
     if not height or not width:
-        raise ImageError(f"expected an image with pixels, got {width} x {height}")
+        raise ImageError("size", f"expected an image with pixels, got {width} x {height}")
     row = width * encoding.channels
     if step < row:
-        raise ImageError(f"expected a step of at least {row} bytes ({width} pixels of {message.encoding}), got {step}")
+        raise ImageError(
+            "step", f"expected a step of at least {row} bytes ({width} pixels of {message.encoding}), got {step}"
+        )
     if len(message.data) < height * step:
-        raise ImageError(f"expected {height * step} bytes ({height} rows of {step}), got {len(message.data)}")
+        raise ImageError("data", f"expected {height * step} bytes ({height} rows of {step}), got {len(message.data)}")
     rows = np.frombuffer(message.data, np.uint8, count=height * step).reshape(height, step)[:, :row]
     pixels = rows.reshape(height, width, encoding.channels)
     return pixels if encoding.to_bgr is None else cv2.cvtColor(pixels, encoding.to_bgr)

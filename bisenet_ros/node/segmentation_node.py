@@ -22,12 +22,13 @@ from bisenet_ros.node.diagnostics import Diagnostics, Statistics
 from bisenet_ros.node.image_messages import ImageError, make_image, paint, read_frame
 from bisenet_ros.node.newest_frame import NewestFrame
 from bisenet_ros.node.parameters import declare_parameters
+from bisenet_ros.node.throttle import Throttle
 from bisenet_ros.share import share_file
 
 SHIPPED_MODEL = "models/bisenetv2_camvid.onnx"
 IMAGE_TOPIC = "/camera/image_raw"
 LOG_PERIOD = 5.0
-"""Seconds between two log lines about frames that cannot be used."""
+"""Seconds between two log lines about frames that cannot be used for the same reason."""
 START_ERRORS = (
     ValueError,
     OSError,
@@ -59,6 +60,7 @@ class SegmentationNode(Node):
         self._mask_publisher = self.create_publisher(Image, "mask", 1)
         self._color_mask_publisher = self.create_publisher(Image, "color_mask", 1)
         self._statistics = Statistics()
+        self._log_throttle = Throttle(LOG_PERIOD)
         self._newest: NewestFrame[Image] = NewestFrame()
         self._worker = threading.Thread(target=self._work, name="engine", daemon=True)
         self._worker.start()
@@ -91,14 +93,15 @@ class SegmentationNode(Node):
                 self._segment(message)
             except ImageError as error:
                 self._statistics.count("skipped")
-                self.get_logger().warning(f"skipped an image: {error}", throttle_duration_sec=LOG_PERIOD)
+                if self._log_throttle.passes(error.reason):
+                    self.get_logger().warning(f"skipped an image: {error}")
             except Exception as error:  # one bad frame must not end the node
                 if not rclpy.ok():
                     return
                 self._statistics.count("failed")
-                self.get_logger().error(
-                    f"could not segment an image: {type(error).__name__}: {error}", throttle_duration_sec=LOG_PERIOD
-                )
+                reason = type(error).__name__
+                if self._log_throttle.passes(reason):
+                    self.get_logger().error(f"could not segment an image: {reason}: {error}")
 
     def _segment(self, message: Image) -> None:
         frame = read_frame(message)
@@ -144,7 +147,3 @@ def _fail(error: Exception) -> int:
     # In one line, however many the engine's own message has.
     rclpy.logging.get_logger("segmentation_node").fatal(" ".join(str(error).split()))
     return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
