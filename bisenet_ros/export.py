@@ -59,11 +59,14 @@ def load_checkpoint(path: Path) -> Tuple[BiSeNetV2, ModelCard]:
     try:
         checkpoint: Dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         options, card, state = checkpoint["network"], checkpoint["card"], checkpoint["state_dict"]
+        network = BiSeNetV2(**options)
     except FileNotFoundError:
         raise ModelError(f"expected a checkpoint at {path}, found none") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:
         raise ModelError(f"{path} is not a checkpoint of `bisenet train`: {error}") from None
-    network = BiSeNetV2(**options)
+    card = ModelCard.from_dict(card)
+    if options["classes"] != len(card.labels):
+        raise ModelError(f"{path}: the network has {options['classes']} classes, its card {len(card.labels)}")
     prefix, boosters = "network.", "network.boosters."
     weights = {
         key[len(prefix) :]: tensor
@@ -74,7 +77,7 @@ def load_checkpoint(path: Path) -> Tuple[BiSeNetV2, ModelCard]:
         network.load_state_dict(weights)
     except RuntimeError as error:
         raise ModelError(f"{path}: the weights do not fit the network it describes: {error}") from None
-    return network.eval(), ModelCard.from_dict(card)
+    return network.eval(), card
 
 
 def export(network: BiSeNetV2, card: ModelCard, output: Path, *, weights: str = "fp32") -> float:

@@ -77,9 +77,9 @@ def _read_label(entry: Mapping[str, Any]) -> Tuple[int, Label]:
         label_id, name, colour = entry["id"], entry["name"], tuple(entry["colour"])
     except (KeyError, TypeError):
         raise LabelSetError(f"a class is written as id, name and colour, got {entry!r}") from None
-    if not isinstance(label_id, int) or not isinstance(name, str):
+    if type(label_id) is not int or not isinstance(name, str):
         raise LabelSetError(f"a class has a whole number as id and a text as name, got {label_id!r} and {name!r}")
-    if len(colour) != 3 or not all(isinstance(c, int) and 0 <= c <= 255 for c in colour):
+    if len(colour) != 3 or not all(type(c) is int and 0 <= c <= 255 for c in colour):
         raise LabelSetError(f"the colour of {name!r} must be three whole numbers of 0 to 255, got {list(colour)}")
     return label_id, Label(name, colour)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, Mapping, Tuple
@@ -15,6 +16,8 @@ from bisenet_ros.labels import LabelSet, LabelSetError
 METADATA_KEY = "bisenet_ros.card"
 STRIDE = 8
 """The network's logits are 1/8 of its input."""
+LONGEST_SIDE = 8192
+"""Pixels; a card that asks for more is broken."""
 
 
 class ModelError(ValueError):
@@ -67,8 +70,8 @@ class ModelCard:
                 mean=_three_numbers(values, "mean"),
                 std=_three_numbers(values, "std", positive=True),
                 network_size=_size(values),
-                training=dict(values.get("training", {})),
-                scores=dict(values.get("scores", {})),
+                training=_mapping(values, "training"),
+                scores=_mapping(values, "scores"),
             )
         except KeyError as error:
             raise ModelError(f"the model's card lacks {error}; export the model again with `bisenet export`") from None
@@ -77,23 +80,34 @@ class ModelCard:
 
 
 def _three_numbers(values: Mapping[str, Any], key: str, *, positive: bool = False) -> Tuple[float, float, float]:
-    try:
-        first, second, third = (float(number) for number in values[key])
-    except (TypeError, ValueError):
-        raise ModelError(f"the card's {key} must be three numbers (R, G, B), got {values[key]!r}") from None
+    numbers = values[key]
+    if not isinstance(numbers, (list, tuple)) or len(numbers) != 3 or not all(map(_is_number, numbers)):
+        raise ModelError(f"the card's {key} must be three numbers (R, G, B), got {numbers!r}")
+    first, second, third = (float(number) for number in numbers)
     if positive and min(first, second, third) <= 0:
-        raise ModelError(f"the card's {key} must be above 0, got {values[key]!r}")
+        raise ModelError(f"the card's {key} must be above 0, got {numbers!r}")
     return first, second, third
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
 def _size(values: Mapping[str, Any]) -> Tuple[int, int]:
-    try:
-        height, width = (int(number) for number in values["network_size"])
-    except (TypeError, ValueError):
-        raise ModelError(f"the card's network_size must be [height, width], got {values['network_size']!r}") from None
-    if min(height, width) < STRIDE:
-        raise ModelError(f"the card's network_size must be at least {STRIDE} x {STRIDE}, got {height} x {width}")
+    size = values["network_size"]
+    if not isinstance(size, (list, tuple)) or len(size) != 2 or not all(isinstance(side, int) for side in size):
+        raise ModelError(f"the card's network_size must be [height, width] in whole pixels, got {size!r}")
+    height, width = size
+    if not STRIDE <= min(height, width) <= max(height, width) <= LONGEST_SIDE:
+        raise ModelError(f"the card's network_size must be of {STRIDE} to {LONGEST_SIDE} pixels a side, got {size!r}")
     return height, width
+
+
+def _mapping(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    entries = values.get(key, {})
+    if not isinstance(entries, dict):
+        raise ModelError(f"the card's {key} must be an object of names and values, got {entries!r}")
+    return entries
 
 
 def write_card(model: onnx.ModelProto, card: ModelCard) -> None:

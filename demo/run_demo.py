@@ -63,9 +63,9 @@ class MaskReceiver(Node):
 
 
 def main() -> int:
-    # A domain of its own, so that no other robot on the network takes part.
-    os.environ.setdefault("ROS_DOMAIN_ID", str(random.randint(1, 100)))
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    # A domain of its own and no network, so that no robot nearby takes part.
+    os.environ["ROS_DOMAIN_ID"] = str(random.randint(1, 100))
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     use_shared_memory()
     print("starting segmentation_node")
     node = subprocess.Popen([sys.executable, "-m", "bisenet_ros.node"])
@@ -80,14 +80,21 @@ def main() -> int:
         sent = _replay(receiver, executor)
         diagnostics = receiver.diagnostics
     finally:
-        node.terminate()
-        node.wait(timeout=10)
+        _end(node)
         rclpy.try_shutdown()
     if not receiver.masks:
         print("the node published no mask; its messages are above", file=sys.stderr)
         return 1
     _report(sent, receiver.masks, diagnostics, read_card(share_file(SHIPPED_MODEL)))
     return 0
+
+
+def _end(node: subprocess.Popen) -> None:
+    node.terminate()
+    try:
+        node.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        node.kill()
 
 
 def _wait_for_node(receiver: MaskReceiver, executor: SingleThreadedExecutor, node: subprocess.Popen) -> bool:
@@ -139,7 +146,7 @@ def _report(
     table = [
         ("frames sent", f"{len(sent)} at {RATE:.0f} Hz"),
         ("masks received", str(len(answered))),
-        ("dropped", f"{len(sent) - len(answered)} (a newer frame came first)"),
+        ("dropped", f"{len(sent) - len(answered)}, {_reasons(diagnostics)}"),
         ("end to end, p50 / p99", f"{p50:.1f} / {p99:.1f} ms"),
         ("inside the engine, p50 / p99", engine),
         ("mIoU against the clip's labels", f"{100 * mean_iou(confusion):.1f} %"),
@@ -150,6 +157,12 @@ def _report(
         print(f"  {name:<32}{value}")
     _draw(answered, card.labels, [f"{name}: {value}" for name, value in table[3:6]])
     print(f"\npictures are in {OUTPUT}/; begin with {OUTPUT / 'contact_sheet.png'}")
+
+
+def _reasons(diagnostics: Dict[str, str]) -> str:
+    """What the node says of the frames that have no mask."""
+    counts = {event: diagnostics.get(event, "?") for event in ("dropped", "skipped", "failed")}
+    return "of which {dropped} for a newer frame, {skipped} unreadable, {failed} failed".format(**counts)
 
 
 def _draw(answered: List[Tuple[str, ReceivedMask]], label_set: LabelSet, lines: List[str]) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib.util
+
 import cv2
 import numpy as np
+import onnx
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -13,7 +17,8 @@ from bisenet_ros.engines import load_engine  # noqa: E402
 from bisenet_ros.engines.onnxruntime_engine import OnnxRuntimeEngine  # noqa: E402
 from bisenet_ros.evaluation.confusion_matrix import confusion_matrix, mean_iou  # noqa: E402
 from bisenet_ros.export import export  # noqa: E402
-from bisenet_ros.model_card import ModelError  # noqa: E402
+from bisenet_ros.labels import LabelSet  # noqa: E402
+from bisenet_ros.model_card import ModelError, read_card, write_card  # noqa: E402
 from bisenet_ros.network import BiSeNetV2  # noqa: E402
 from demo.clip import frame_ids, read_image, read_truth  # noqa: E402
 
@@ -42,7 +47,7 @@ def model(tmp_path_factory, network, card):
 @pytest.fixture(scope="module", params=["openvino", "onnxruntime"])
 def engine(request, model):
     if request.param == "onnxruntime":
-        return OnnxRuntimeEngine(model)
+        return OnnxRuntimeEngine(model, read_card(model))
     pytest.importorskip("openvino")
     return load_engine(model, precision="fp32")
 
@@ -109,6 +114,7 @@ def test_shipped_model_reaches_the_score_on_its_card(shipped_model):
         ((180, 240), (176, 240)),
         ((1024, 2048), (296, 584)),
         ((1, 1), (32, 32)),
+        ((1, 100_000), (32, 5400)),
     ],
 )
 def test_network_size_keeps_the_shape_and_never_enlarges(engine, size, expected):
@@ -139,12 +145,50 @@ def test_unknown_choices(model):
         load_engine(model, precision="fp8")
 
 
-def test_a_network_that_cannot_run_is_refused(tmp_path, model):
-    import onnx
+@pytest.fixture(params=["openvino", "onnxruntime"])
+def runtime(request, monkeypatch):
+    """load_engine with each runtime: OpenVINO where it is installed, ONNX Runtime where it is not."""
+    if request.param == "openvino":
+        pytest.importorskip("openvino")
+        return
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "openvino" else find(name))
 
-    broken = onnx.load(model)
-    broken.graph.node[5].op_type = "NoSuchOperator"
-    path = tmp_path / "broken.onnx"
-    onnx.save(broken, path)
-    with pytest.raises(ModelError, match="cannot be loaded"):
+
+def test_without_openvino_onnx_runtime_runs_the_model(model, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "openvino" else find(name))
+    assert isinstance(load_engine(model), OnnxRuntimeEngine)
+    with pytest.raises(ValueError, match="bf16 needs OpenVINO"):
+        load_engine(model, precision="bf16")
+
+
+def save_changed(model, path, change):
+    changed = onnx.load(model)
+    change(changed)
+    onnx.save(changed, path)
+    return path
+
+
+def test_a_network_that_cannot_run_is_refused(tmp_path, model, runtime):
+    def break_a_node(changed):
+        changed.graph.node[5].op_type = "NoSuchOperator"
+
+    with pytest.raises(ModelError, match="broken.onnx cannot be run"):
+        load_engine(save_changed(model, tmp_path / "broken.onnx", break_a_node))
+
+
+def test_a_network_of_a_fixed_size_is_refused(tmp_path, model, runtime):
+    def fix_the_size(changed):
+        for dimension, size in zip(changed.graph.input[0].type.tensor_type.shape.dim, (1, 3, 64, 64)):
+            dimension.dim_value = size
+
+    with pytest.raises(ModelError, match="fixed.onnx cannot be run"):
+        load_engine(save_changed(model, tmp_path / "fixed.onnx", fix_the_size))
+
+
+def test_a_network_with_other_classes_than_its_card_is_refused(tmp_path, model, card, runtime):
+    fewer = dataclasses.replace(card, labels=LabelSet(card.labels.labels[:5]))
+    path = save_changed(model, tmp_path / "other.onnx", lambda changed: write_card(changed, fewer))
+    with pytest.raises(ModelError, match=r"expected float32 logits of shape \(1, 5, 45, 60\).*got .*\(1, 11, 45, 60\)"):
         load_engine(path)

@@ -66,8 +66,15 @@ def card_with(card: ModelCard, **changes) -> str:
         ({"labels": [{"name": "a"}]}, "id, name and colour"),
         ({"mean": [1, 2]}, "mean must be three numbers"),
         ({"std": [1, 0, 1]}, "std must be above 0"),
-        ({"network_size": [0, 480]}, "network_size must be at least"),
+        ({"network_size": [0, 480]}, "8 to 8192 pixels"),
         ({"network_size": "large"}, "network_size must be"),
+        ({"network_size": [360.5, 480]}, "in whole pixels"),
+        ({"network_size": [10**9, 480]}, "8 to 8192 pixels"),
+        ({"mean": "123"}, "mean must be three numbers"),
+        ({"std": [1, float("nan"), 1]}, "std must be three numbers"),
+        ({"training": 5}, "training must be an object"),
+        ({"scores": [1]}, "scores must be an object"),
+        ({"labels": [{"id": False, "name": "a", "colour": [0, 0, 0]}]}, "whole number as id"),
     ],
 )
 def test_bad_cards(tmp_path, card, changes, message):

@@ -88,7 +88,7 @@ def assert_fails_to_start(said: str, *arguments: str) -> None:
         (model_without_card, "bare.onnx has no card inside .*; make the model with `bisenet export`"),
         (no_classes, "no_classes.onnx: .*a label set has a list of 1 to 255 classes, this one has 0"),
         (duplicate_ids, "duplicate.onnx: .*class id 3 is used twice, for 'road' and 'sidewalk'"),
-        (weights_missing, "no_weights.onnx cannot be loaded: "),
+        (weights_missing, "no_weights.onnx cannot be run: "),
     ),
 )
 def test_a_model_that_cannot_be_used_ends_it_with_one_line(make: Any, said: str, tmp_path: Path) -> None:

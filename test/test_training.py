@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import List
 
 import cv2
 import numpy as np
@@ -57,14 +58,14 @@ def spoil(camvid: Path, labels: np.ndarray) -> str:
     "labels, message",
     [
         (np.full((360, 480), 11, np.uint8), "holds label 11, expected 0 to 10, or 255"),
-        (np.zeros((180, 240), np.uint8), r"\(360, 480\), its shape is \(180, 240\)"),
-        (np.zeros((360, 480, 3), np.uint8), "single-channel"),
+        (np.zeros((180, 240), np.uint8), r"of shape \(360, 480\) .*, got \(180, 240\)"),
+        (np.zeros((360, 480, 3), np.uint8), r"of shape \(360, 480\) .*, got \(360, 480, 3\)"),
     ],
 )
 def test_bad_labels_are_named(camvid, labels, message):
     path = spoil(camvid, labels)
     with pytest.raises(DataError, match=message) as error:
-        CamVid(camvid, "train", TO_TENSOR)[0]
+        CamVid(camvid, "train", TO_TENSOR)
     assert path in str(error.value)
 
 
@@ -73,7 +74,14 @@ def test_missing_files_are_named(camvid):
         CamVid(camvid, "test", TO_TENSOR)
     (camvid / "train.txt").write_text("no_such_frame")
     with pytest.raises(DataError, match="no_such_frame.jpg is missing"):
-        CamVid(camvid, "train", TO_TENSOR)[0]
+        CamVid(camvid, "train", TO_TENSOR)
+
+
+def test_malformed_recipe(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("name: [")
+    with pytest.raises(RecipeError, match="recipe.yaml"):
+        load_recipe(path)
 
 
 def test_augmentation_moves_image_and_labels_together():
@@ -140,6 +148,8 @@ def test_the_recipe_holds_the_papers_numbers():
         ([], "does not state data.root"),
         (["data.root=x", "optimizer.learning_rat=1"], "learning_rat"),
         (["data.root=x", "run.iterations=many"], "many"),
+        (["data.root=x", "augmentation.crop=[32]"], "augmentation.crop must have 2 numbers"),
+        (["data.root=x", "run.iterations=1001"], "a multiple of run.validate_every"),
     ],
 )
 def test_bad_recipes_are_refused(overrides, message):
@@ -147,23 +157,30 @@ def test_bad_recipes_are_refused(overrides, message):
         load_recipe(RECIPES / "camvid.yaml", overrides)
 
 
+def small_run(camvid: Path, output: Path) -> List[str]:
+    overrides = {
+        "data.root": camvid,
+        "augmentation.crop": "[64,96]",
+        "network.width": 0.25,
+        "network.head_width": 16,
+        "run.batch_size": 3,
+        "run.validate_every": 10,
+    }
+    settings = [f"{key}={value}" for key, value in overrides.items()]
+    return ["train", str(RECIPES / "camvid_cpu.yaml"), *settings, "-o", str(output)]
+
+
 def test_a_short_run_learns_resumes_and_exports(camvid, tmp_path, capsys):
-    overrides = [
-        f"data.root={camvid}",
-        "augmentation.crop=[64, 96]",
-        "network.width=0.25",
-        "network.head_width=16",
-        "run.batch_size=3",
-        "run.workers=0",
-        "run.validate_every=10",
-    ]
-    command = ["train", str(RECIPES / "camvid_cpu.yaml"), *overrides, "-o", str(tmp_path)]
+    command = small_run(camvid, tmp_path)
     assert main([*command, "run.iterations=20"]) == 0
     run = tmp_path / "camvid_cpu"
     first = torch.load(run / "last.ckpt", weights_only=True)
     assert first["global_step"] == 20 and first["card"]["scores"]["iteration"] == 20
     assert main([*command, "run.iterations=30", "--resume"]) == 0
-    assert torch.load(run / "last.ckpt", weights_only=True)["global_step"] == 30
+    last = torch.load(run / "last.ckpt", weights_only=True)
+    assert last["global_step"] == 30
+    earlier = last["card"]["training"]["earlier_runs"]
+    assert [(part["until"], part["run"]["iterations"]) for part in earlier] == [(20, 20)]
 
     losses = logged(run, "loss")
     assert losses[-1] < losses[0], losses
@@ -174,6 +191,28 @@ def test_a_short_run_learns_resumes_and_exports(camvid, tmp_path, capsys):
     card = read_card(model)
     assert card.scores["val_miou"] == pytest.approx(max(logged(run, "val_miou")))
     assert card.training["optimizer"]["learning_rate"] == 0.025 and "root" not in card.training["data"]
+
+    capsys.readouterr()
+    assert main([*command, "run.iterations=20"]) == 1
+    assert "holds a run already; pass --resume" in capsys.readouterr().err
+    assert main([*command, "run.iterations=40", "--resume", "loss.booster_weight=0.5"]) == 1
+    assert "was trained with loss" in capsys.readouterr().err
+
+
+def test_the_last_checkpoint_is_the_last_even_when_it_scores_worse(camvid, tmp_path, monkeypatch):
+    scores = iter([0.9, 0.1])
+    monkeypatch.setattr("bisenet_training.module.mean_iou", lambda confusion: next(scores))
+    assert main([*small_run(camvid, tmp_path), "run.iterations=4", "run.validate_every=2"]) == 0
+    steps = {
+        name: torch.load(tmp_path / "camvid_cpu" / f"{name}.ckpt", weights_only=True)["global_step"]
+        for name in ("best", "last")
+    }
+    assert steps == {"best": 2, "last": 4}
+
+
+def test_a_batch_larger_than_the_split_is_refused(camvid, tmp_path, capsys):
+    assert main([*small_run(camvid, tmp_path), "run.iterations=10", "run.batch_size=7"]) == 1
+    assert "has 6 frames, fewer than run.batch_size 7" in capsys.readouterr().err
 
 
 def logged(run: Path, column: str) -> list:

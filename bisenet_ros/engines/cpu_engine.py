@@ -10,6 +10,7 @@ import numpy as np
 from bisenet_ros.engines.engine import Confidence, Engine, Labels
 from bisenet_ros.engines.frame_normalisation import normalise_frame
 from bisenet_ros.engines.label_upsampling import upsample_labels, upsample_labels_and_confidence
+from bisenet_ros.model_card import STRIDE, ModelError
 
 
 class CpuEngine(Engine):
@@ -18,6 +19,12 @@ class CpuEngine(Engine):
     def _segment(self, frame: np.ndarray, *, confidence: bool) -> Union[Labels, Tuple[Labels, Confidence]]:
         size = self.network_size(*frame.shape[:2])
         logits = self._logits(normalise_frame(frame, size, mean=self.card.mean, std=self.card.std))
+        expected = (1, len(self.card.labels), size[0] // STRIDE, size[1] // STRIDE)
+        if logits.shape != expected or logits.dtype != np.float32:
+            raise ModelError(
+                f"expected float32 logits of shape {expected} for the {len(self.card.labels)} classes on the model's "
+                f"card, got {logits.dtype} of {logits.shape}; export the model again with its own card"
+            )
         upsample = upsample_labels_and_confidence if confidence else upsample_labels
         return upsample(logits[0], frame.shape[:2])
 

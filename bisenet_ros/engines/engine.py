@@ -18,7 +18,7 @@ Confidence = np.ndarray
 
 
 class Engine(ABC):
-    """Segments frames with one model.
+    """Segments frames with one model, called from one thread at a time.
 
     Attributes:
         card: what the model says of itself.
@@ -32,13 +32,19 @@ class Engine(ABC):
     def network_size(self, height: int, width: int) -> Tuple[int, int]:
         """The (height, width) that a frame of this size is resized to for the network.
 
-        The frame keeps its shape and is shrunk to as many pixels as the network was trained with, never enlarged;
-        both sides are rounded to multiples of 8, so that the logits are exactly an eighth.
+        The frame keeps its shape and is shrunk to as many pixels as the network was trained with; a smaller one
+        stays as it is. Both sides are rounded to multiples of 8, so that the logits are exactly an eighth, and kept
+        within what the network can use and memory can hold.
         """
-        trained = self.card.network_size
-        scale = min(1.0, math.sqrt(trained[0] * trained[1] / (height * width)))
-        sides = (max(SMALLEST_SIDE, STRIDE * round(side * scale / STRIDE)) for side in (height, width))
-        return tuple(sides)  # type: ignore[return-value]
+        trained_height, trained_width = self.card.network_size
+        pixels = trained_height * trained_width
+        scale = min(1.0, math.sqrt(pixels / (height * width)))
+        longest = max(SMALLEST_SIDE, pixels // SMALLEST_SIDE)
+
+        def fit(side: int) -> int:
+            return STRIDE * round(min(max(side * scale, SMALLEST_SIDE), longest) / STRIDE)
+
+        return fit(height), fit(width)
 
     @overload
     def segment(self, frame: np.ndarray) -> Labels: ...

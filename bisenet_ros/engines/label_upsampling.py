@@ -22,7 +22,7 @@ from bisenet_ros.model_card import STRIDE
 EXP_STEPS = 10
 EXP_SCALE = np.float32(2.0**-EXP_STEPS)
 
-_threads = min(8, os.cpu_count() or 1)
+_threads = min(8, len(os.sched_getaffinity(0)))
 _pool = ThreadPoolExecutor(max_workers=_threads, thread_name_prefix="label_upsampling")
 _cached_taps = lru_cache(maxsize=32)(two_step_taps)
 

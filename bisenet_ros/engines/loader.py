@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+from functools import partial
 from pathlib import Path
-from typing import Union
+from typing import Callable, Union
+
+import numpy as np
 
 from bisenet_ros.engines.engine import Engine
-from bisenet_ros.model_card import ModelError, read_card
+from bisenet_ros.model_card import ModelCard, ModelError, read_card
 
 DEVICES = ("auto", "cpu")
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -22,32 +25,36 @@ def load_engine(model: Union[str, Path], device: str = "auto", precision: str = 
         precision: "fp32", "bf16", or "auto": bf16 where the CPU computes in it, else fp32.
 
     Raises:
-        ModelError: the file is missing, broken, or has no card.
+        ModelError: the file is missing or broken, has no card, or its network does not do what the card says.
         ValueError: an unknown device or precision, or one that is not to be had here.
         ModuleNotFoundError: no runtime is installed.
     """
     _one_of("device", device, DEVICES)
     _one_of("precision", precision, PRECISIONS)
     model = Path(model)
-    read_card(model)
+    card = read_card(model)
+    create = _cpu_runtime(precision)
     try:
-        return _cpu_engine(model, precision)
-    except RuntimeError as error:
-        raise ModelError(f"{model} cannot be loaded: {error}") from error
+        engine = create(model, card)
+        # The first frame compiles and allocates, and shows whether the network is what its card says.
+        engine.segment(np.zeros((*card.network_size, 3), np.uint8))
+    except Exception as error:  # each runtime has its own
+        raise ModelError(f"{model} cannot be run: {error}") from error
+    return engine
 
 
-def _cpu_engine(model: Path, precision: str) -> Engine:
+def _cpu_runtime(precision: str) -> Callable[[Path, ModelCard], Engine]:
     if importlib.util.find_spec("openvino"):
         from bisenet_ros.engines.openvino_engine import OpenVinoEngine, computes_in_bf16
 
         automatic = "bf16" if computes_in_bf16() else "fp32"
-        return OpenVinoEngine(model, precision=automatic if precision == "auto" else precision)
+        return partial(OpenVinoEngine, precision=automatic if precision == "auto" else precision)
     if precision == "bf16":
         raise ValueError("precision bf16 needs OpenVINO; install it with `pip install openvino`, or choose fp32")
     if importlib.util.find_spec("onnxruntime"):
         from bisenet_ros.engines.onnxruntime_engine import OnnxRuntimeEngine
 
-        return OnnxRuntimeEngine(model)
+        return OnnxRuntimeEngine
     raise ModuleNotFoundError(
         "no engine is installed; install one with `pip install openvino` or `pip install onnxruntime`"
     )

@@ -9,21 +9,22 @@ import openvino
 from openvino import properties
 
 from bisenet_ros.engines.cpu_engine import CpuEngine
-from bisenet_ros.model_card import read_card
+from bisenet_ros.model_card import ModelCard
 
 PRECISIONS = {"fp32": openvino.Type.f32, "bf16": openvino.Type.bf16}
 
 
 def computes_in_bf16() -> bool:
     """Whether this CPU has bf16 instructions; OpenVINO also emulates it, slowly, where it has not."""
-    flags = next((line for line in open("/proc/cpuinfo") if line.startswith("flags")), "").split()
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    flags = next((line for line in lines if line.startswith("flags")), "").split()
     return "amx_bf16" in flags or "avx512_bf16" in flags
 
 
 class OpenVinoEngine(CpuEngine):
     """fp32 or bf16 on the CPU. The precision is always set: OpenVINO would pick bf16 by itself on some CPUs."""
 
-    def __init__(self, model: Path, *, precision: str) -> None:
+    def __init__(self, model: Path, card: ModelCard, *, precision: str) -> None:
         core = openvino.Core()
         self._network = core.compile_model(
             core.read_model(model),
@@ -34,7 +35,7 @@ class OpenVinoEngine(CpuEngine):
             },
         )
         self._request = self._network.create_infer_request()
-        super().__init__(read_card(model), description=f"OpenVINO {openvino.__version__}, CPU, {precision}")
+        super().__init__(card, description=f"OpenVINO {openvino.__version__}, CPU, {precision}")
 
     def _logits(self, image: np.ndarray) -> np.ndarray:
         return self._request.infer([image], share_inputs=True, share_outputs=True)[0]

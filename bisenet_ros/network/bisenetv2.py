@@ -49,9 +49,12 @@ class BiSeNetV2(nn.Module):
         s1, s2, s3 = (round(channels * width) for channels in CHANNELS)
         semantics = [round(s1 * lambda_ratio), round(s3 * lambda_ratio), s3 // 2, s3]
         smallest = {"width": s1, "lambda_ratio": min(semantics), "expansion": expansion, "depth": depth}
+        smallest.update(head_width=head_width, classes=classes)
         for name, value in smallest.items():
             if value < 1:
-                raise ValueError(f"{name} leaves a stage with {value} channels or layers; choose a larger one")
+                raise ValueError(
+                    f"{name} leaves a part of the network with {value} channels or layers; choose a larger one"
+                )
         self.detail = DetailBranch(channels=(s1, s2, s3))
         self.semantics = SemanticsBranch(
             channels=semantics, expansion=expansion, depth=depth, context_embedding=context_embedding

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import sys
 
+ROS_PACKAGES = ("rclpy", "rcl_interfaces", "diagnostic_msgs", "sensor_msgs", "std_msgs")
+
 
 def main() -> int:
     """Runs the node; returns its exit code."""
     try:
         from bisenet_ros.node.segmentation_node import main as run
     except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        cure = (
+            "source your ROS 2 (`source /opt/ros/jazzy/setup.bash`) or install its wheels with `pip install '.[ros]'`"
+            if package in ROS_PACKAGES
+            else "install it with `pip install .`, or alone as README says"
+        )
         print(
-            f"segmentation_node needs the Python package {error.name!r}, which is not installed; source your ROS 2 "
-            "(`source /opt/ros/jazzy/setup.bash`), or install ROS 2's wheels with `pip install '.[ros]'`",
-            file=sys.stderr,
+            f"segmentation_node needs the Python package {package!r}, which is not installed; {cure}", file=sys.stderr
         )
         return 1
     return run()

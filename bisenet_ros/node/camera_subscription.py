@@ -24,6 +24,7 @@ class CameraSubscription:
     def __init__(self, node: Node, topic: str, callback: Callable[[Image], None], *, reliability: str) -> None:
         self._node = node
         self._callback = callback
+        self._asked_topic = topic
         self.topic = node.resolve_topic_name(topic)
         self._subscription = None
         if reliability == "auto":
@@ -45,5 +46,5 @@ class CameraSubscription:
                 return
             self._node.destroy_subscription(self._subscription)
         profile = QoSProfile(depth=1, reliability=reliability)
-        self._subscription = self._node.create_subscription(Image, self.topic, self._callback, profile)
+        self._subscription = self._node.create_subscription(Image, self._asked_topic, self._callback, profile)
         self._node.get_logger().info(f"subscribed to {self.topic}, {reliability.name.lower().replace('_', ' ')}")

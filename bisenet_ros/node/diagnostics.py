@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from typing import Deque
+from typing import Deque, Tuple
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
+EVENTS = ("received", "published", "dropped", "skipped", "failed")
 WINDOW = 300
 """Frames that the times are taken over."""
 
@@ -38,7 +39,7 @@ class Statistics:
         """The counts, and the engine's time per frame in milliseconds over the last frames."""
         with self._lock:
             counts, times = dict(self._counts), list(self._engine_times)
-        values = {event: counts.get(event, 0) for event in ("received", "published", "dropped", "skipped", "failed")}
+        values = {event: counts.get(event, 0) for event in EVENTS}
         if times:
             p50, p99 = 1000 * np.percentile(times, [50, 99])
             values.update(engine_p50_ms=f"{p50:.2f}", engine_p99_ms=f"{p99:.2f}")
@@ -53,18 +54,31 @@ class Diagnostics:
         self._statistics = statistics
         self._engine = engine
         self._topic = topic
+        self._before = statistics.values()
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         node.create_timer(1 / rate, self._publish)
 
     def _publish(self) -> None:
-        values = {"engine": self._engine, "image_topic": self._topic, **self._statistics.values()}
+        counts = self._statistics.values()
+        level, message = self._judge(counts)
+        self._before = counts
+        values = {"engine": self._engine, "image_topic": self._topic, **counts}
         status = DiagnosticStatus(
-            level=DiagnosticStatus.OK if values["received"] else DiagnosticStatus.WARN,
+            level=level,
             name=f"{self._node.get_fully_qualified_name()}: segmentation",
-            message="segmenting" if values["received"] else f"no image yet on {self._topic}",
+            message=message,
             hardware_id=self._engine,
             values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
         )
         array = DiagnosticArray(status=[status])
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(array)
+
+    def _judge(self, counts: dict) -> Tuple[bytes, str]:
+        """The level and the words for what happened since the last message."""
+        new = {event: counts[event] - self._before[event] for event in EVENTS}
+        if not new["received"]:
+            return DiagnosticStatus.WARN, f"no new image on {self._topic}"
+        if not new["published"] and (new["skipped"] or new["failed"]):
+            return DiagnosticStatus.ERROR, f"no image could be used: {new['skipped']} skipped, {new['failed']} failed"
+        return DiagnosticStatus.OK, "segmenting"

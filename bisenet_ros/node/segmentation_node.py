@@ -7,7 +7,6 @@ import threading
 import time
 from typing import List, Optional
 
-import numpy as np
 import rclpy
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.executors import ExternalShutdownException
@@ -26,6 +25,8 @@ from bisenet_ros.share import share_file
 
 SHIPPED_MODEL = "models/bisenetv2_camvid.onnx"
 IMAGE_TOPIC = "/camera/image_raw"
+MASK_DEPTH = 5
+"""Masks kept for reliable subscribers that lag for a moment; costs no latency on the publisher's side."""
 LOG_PERIOD = 5.0
 """Seconds between two log lines about frames that cannot be used for the same reason."""
 START_ERRORS = (
@@ -53,11 +54,10 @@ class SegmentationNode(Node):
         parameters = declare_parameters(self)
         model = parameters.model or share_file(SHIPPED_MODEL)
         self._engine = load_engine(model, device=parameters.device, precision=parameters.precision)
-        self._warm_up()
         self.get_logger().info(f"{model}: {len(self._engine.card.labels)} classes, {self._engine.description}")
         self._colours = self._engine.card.labels.colour_table()
-        self._mask_publisher = self.create_publisher(Image, "mask", 1)
-        self._color_mask_publisher = self.create_publisher(Image, "color_mask", 1)
+        self._mask_publisher = self.create_publisher(Image, "mask", MASK_DEPTH)
+        self._color_mask_publisher = self.create_publisher(Image, "color_mask", MASK_DEPTH)
         self._statistics = Statistics()
         self._log_throttle = Throttle(LOG_PERIOD)
         self._newest: NewestFrame[Image] = NewestFrame()
@@ -76,10 +76,6 @@ class SegmentationNode(Node):
         """Ends the engine's thread after the frame it has in hand."""
         self._newest.close()
         self._worker.join()
-
-    def _warm_up(self) -> None:
-        """The first frame compiles and allocates; better here than on the road."""
-        self._engine.segment(np.zeros((*self._engine.card.network_size, 3), np.uint8))
 
     def _receive(self, message: Image) -> None:
         self._statistics.count("received")

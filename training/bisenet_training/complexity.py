@@ -55,7 +55,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _fraction(text: str) -> float:
-    return float(Fraction(text))
+    try:
+        return float(Fraction(text))
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"expected a number or a fraction such as 1/4, got {text!r}") from None
 
 
 def count_flops(network: nn.Module, height: int, width: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, List, Tuple
 
 import lightning
 import torch
@@ -40,6 +40,7 @@ class SegmentationModule(lightning.LightningModule):
         )
         self.confusion = MulticlassConfusionMatrix(num_classes=len(card.labels), ignore_index=IGNORE)
         self.scores: Dict[str, Any] = {}
+        self.earlier_runs: List[Dict[str, Any]] = []
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         images, labels = batch
@@ -86,9 +87,16 @@ class SegmentationModule(lightning.LightningModule):
         card["training"] = {
             **as_dict(self.recipe),
             "iterations_done": self.global_step,
+            "earlier_runs": self.earlier_runs,
             "device": self.device.type,
         }
         card["training"]["data"].pop("root")
         card["scores"] = self.scores
         checkpoint["card"] = card
         checkpoint["network"] = self.network_options
+
+    def on_load_checkpoint(self, checkpoint: Dict[str, Any]) -> None:
+        """Keeps what the card must tell of a run that goes on: until where which schedule held."""
+        before = checkpoint["card"]["training"]
+        part = {"until": before["iterations_done"], "run": before["run"]}
+        self.earlier_runs = [*before.get("earlier_runs", []), part]

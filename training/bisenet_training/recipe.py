@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Sequence
 
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 
 class RecipeError(ValueError):
@@ -91,14 +92,32 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         merged = OmegaConf.merge(
             OmegaConf.structured(Recipe), OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides))
         )
-    except (OSError, OmegaConfBaseException) as error:
+    except (OSError, OmegaConfBaseException, YAMLError) as error:
         raise RecipeError(f"{path}: {error}") from None
     missing = sorted(OmegaConf.missing_keys(merged))
     if missing:
         raise RecipeError(
             f"{path} does not state {', '.join(missing)}; give each on the command line, as {missing[0]}=..."
         )
-    return OmegaConf.to_object(merged)  # type: ignore[return-value]
+    recipe: Recipe = OmegaConf.to_object(merged)  # type: ignore[assignment]
+    _check(recipe, path)
+    return recipe
+
+
+def _check(recipe: Recipe, path: Path) -> None:
+    for name, values, count in (
+        ("data.mean", recipe.data.mean, 3),
+        ("data.std", recipe.data.std, 3),
+        ("augmentation.crop", recipe.augmentation.crop, 2),
+    ):
+        if len(values) != count:
+            raise RecipeError(f"{path}: {name} must have {count} numbers, got {values}")
+    run = recipe.run
+    if run.validate_every < 1 or run.iterations % run.validate_every:
+        raise RecipeError(
+            f"{path}: run.iterations must be a multiple of run.validate_every, so that the last weights are scored; "
+            f"got {run.iterations} and {run.validate_every}"
+        )
 
 
 def as_dict(recipe: Recipe) -> Dict[str, Any]:
