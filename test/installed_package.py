@@ -111,6 +111,14 @@ def colcon_build(folder: Path, *options: str) -> Installation:
     return Installation(folder, prefix, dict(entry.split("=", 1) for entry in sourced.split("\0") if entry))
 
 
+def colcon_test(installation: Installation, *pytest_arguments: str) -> str:
+    """`colcon test` in the workspace that `colcon_build` has left; what it prints."""
+    folder = installation.folder
+    command = [sys.executable, "-c", COLCON, "--log-base", str(folder / "log"), "test", "--return-code-on-test-failure"]
+    options = ["--event-handlers", "console_direct+", "--pytest-args", *pytest_arguments]
+    return run([*command, *options], folder=folder / "sources", environment=installation.environment)
+
+
 def run(command: List[str], *, folder: Path, environment: Dict[str, str]) -> str:
     done = subprocess.run(
         command,

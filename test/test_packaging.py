@@ -13,7 +13,7 @@ from typing import Any, Dict, Iterator, List
 
 import numpy as np
 import pytest
-from installed_package import NODE, ROOT, Installation, colcon_build, pip_install, random_domain
+from installed_package import NODE, ROOT, Installation, colcon_build, colcon_test, pip_install, random_domain
 
 from bisenet_ros import dds_profile
 from bisenet_ros.share import share_file
@@ -124,6 +124,14 @@ def test_colcon_installs_what_the_ament_index_needs(colcon_installation: Install
 
 def test_the_node_of_colcon_segments(colcon_installation: Installation, vehicle: Any) -> None:
     assert_segments(colcon_installation, vehicle)
+
+
+def test_colcon_test_runs_pytest(colcon_installation: Installation) -> None:
+    assert "3 passed" in colcon_test(colcon_installation, "test/test_evaluation.py")
+    with pytest.raises(AssertionError, match="1 failed"):
+        failing = colcon_installation.folder / "sources" / "test" / "test_failing.py"
+        failing.write_text("def test_failing():\n    assert False\n")
+        colcon_test(colcon_installation, "test/test_failing.py")
 
 
 def test_a_missing_file_is_named_with_the_places_searched(monkeypatch: pytest.MonkeyPatch) -> None:
