@@ -58,8 +58,10 @@ def _headings(headings: Sequence[str], width: int) -> np.ndarray:
 
 def _captioned(picture: np.ndarray, caption: str) -> np.ndarray:
     picture = picture.copy()
-    for colour, thickness in (((0, 0, 0), 4), (INK, 1)):
-        cv2.putText(picture, caption, (10, picture.shape[0] - 12), FONT, 0.55, colour, thickness, cv2.LINE_AA)
+    (width, height), _ = cv2.getTextSize(caption, FONT, 0.55, 1)
+    bottom = picture.shape[0] - 12
+    cv2.rectangle(picture, (4, bottom - height - 6), (16 + width, bottom + 6), BACKGROUND, -1)
+    cv2.putText(picture, caption, (10, bottom), FONT, 0.55, INK, 1, cv2.LINE_AA)
     return picture
 
 

@@ -26,7 +26,7 @@ from bisenet_ros.labels import LabelSet
 from bisenet_ros.model_card import ModelCard, read_card
 from bisenet_ros.node.segmentation_node import SHIPPED_MODEL
 from bisenet_ros.share import share_file
-from demo.clip import FOLDER, RATE, frame_ids, read_image, read_truth
+from demo.clip import RATE, frame_ids, read_image, read_truth
 from demo.pictures import contact_sheet, side_by_side
 
 OUTPUT = Path("demo_output")
@@ -167,13 +167,15 @@ def _reasons(diagnostics: Dict[str, str]) -> str:
 
 def _draw(answered: List[Tuple[str, ReceivedMask]], label_set: LabelSet, lines: List[str]) -> None:
     OUTPUT.mkdir(exist_ok=True)
+    for earlier in OUTPUT.glob("*.png"):
+        earlier.unlink()
     chosen = [answered[i] for i in np.linspace(0, len(answered) - 1, min(SHEET_ROWS, len(answered))).astype(int)]
     rows = []
     for frame_id, mask in chosen:
         picture = side_by_side(read_image(frame_id), mask.labels, label_set)
         cv2.imwrite(str(OUTPUT / f"{frame_id}.png"), picture)
         rows.append((frame_id, picture))
-    title = f"bisenet_ros on CamVid ({FOLDER.parent.name}/{FOLDER.name})"
+    title = "bisenet_ros: a CamVid clip through segmentation_node"
     sheet = contact_sheet(rows, label_set=label_set, title=title, lines=["    ".join(lines)])
     cv2.imwrite(str(OUTPUT / "contact_sheet.png"), sheet)
 
