@@ -20,6 +20,8 @@ from demo.clip import RATE, frame_ids, read_image
 
 PATIENCE = 60.0
 """Seconds to wait for the node to subscribe."""
+SETTLING = 1.0
+"""Seconds for Fast DDS to settle before the first frame and after the last."""
 
 
 def main() -> int:
@@ -31,14 +33,15 @@ def main() -> int:
     if not _wait_for_subscriber(publisher):
         print(f"nobody subscribed to {publisher.topic_name} within {PATIENCE:.0f} s", file=sys.stderr)
         return 1
+    # The camera knows the node a moment before the node knows it; best effort sends nothing twice.
+    time.sleep(SETTLING)
     start = time.monotonic()
     for i, (frame_id, image) in enumerate(images):
         time.sleep(max(0.0, start + i / RATE - time.monotonic()))
         now = node.get_clock().now()
         publisher.publish(make_image(image, "bgr8", Header(stamp=now.to_msg(), frame_id="camera")))
         print(frame_id, now.nanoseconds, flush=True)
-    # Fast DDS still holds the last frame for a moment; leave once it can have gone.
-    time.sleep(1.0)
+    time.sleep(SETTLING)  # leave once the last frame has gone
     rclpy.try_shutdown()
     return 0
 
