@@ -27,7 +27,7 @@ clean:  ## remove what the targets above made
 .venv/vehicle: setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || \
 	  { echo "expected Python 3.10 to 3.13, got $$($(PYTHON) --version); name one: make PYTHON=python3.12 ..."; exit 1; }
-	@echo "setting up .venv: ROS 2 (rclpy, Fast DDS), OpenVINO, ONNX Runtime, numba (about 800 MB)"
+	@echo "setting up .venv: ROS 2 (rclpy, Fast DDS), OpenVINO, ONNX Runtime, numba (900 MB)"
 	$(PYTHON) -m venv .venv
 	$(PIP) --editable '.[ros,openvino,demo]'
 	@touch $@

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from typing import Callable, Optional
 
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image
 
 RELIABILITIES = ("auto", "reliable", "best_effort")
@@ -26,7 +27,7 @@ class CameraSubscription:
         self._callback = callback
         self._asked_topic = topic
         self.topic = node.resolve_topic_name(topic)
-        self._subscription = None
+        self._subscription: Optional[Subscription] = None
         if reliability == "auto":
             self._follow()
             node.create_timer(FOLLOW_PERIOD, self._follow)
