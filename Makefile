@@ -15,9 +15,9 @@ test: lint  ## run all tests
 	$(BIN)/python -m pytest
 
 lint: .venv/complete  ## run ruff and mypy
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
 
 venv: .venv/complete  ## set up the complete environment in .venv
 
