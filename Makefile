@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test lint venv clean
+.PHONY: help demo test lint venv clean python
 
 help:  ## show this help
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -24,9 +24,13 @@ venv: .venv/complete  ## set up the complete environment in .venv
 clean:  ## remove what the targets above made
 	rm -rf .venv demo_output build install log *.egg-info
 
-.venv/vehicle: setup.py
+python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || \
-	  { echo "expected Python 3.10 to 3.13, got $$($(PYTHON) --version); name one: make PYTHON=python3.12 ..."; exit 1; }
+	  { echo "expected Python 3.10 to 3.13, got '$$($(PYTHON) --version 2>&1)'; name one: make PYTHON=python3.12 ..."; exit 1; }
+	@test ! -x $(BIN)/python || test "$$($(BIN)/python --version)" = "$$($(PYTHON) --version)" || \
+	  { echo ".venv holds $$($(BIN)/python --version), not $$($(PYTHON) --version): run 'make clean' first"; exit 1; }
+
+.venv/vehicle: setup.py | python
 	@echo "setting up .venv: ROS 2 (rclpy, Fast DDS), OpenVINO, ONNX Runtime, numba (900 MB)"
 	$(PYTHON) -m venv .venv
 	$(PIP) --editable '.[ros,openvino,demo]'

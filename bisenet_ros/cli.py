@@ -38,7 +38,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     except ModuleNotFoundError as error:
         return _fail(
             f"`bisenet {name}` needs the Python package {error.name!r}, which is not installed; "
-            "install the training tools with `pip install '.[training]'`"
+            "install the training tools with `pip install '.[training]'` in the checkout"
         )
     parser = argparse.ArgumentParser(prog=f"bisenet {name}", description=command.summary)
     module.add_arguments(parser)

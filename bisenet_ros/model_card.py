@@ -124,8 +124,11 @@ def read_card(path: Path) -> ModelCard:
     """
     try:
         model = onnx.load(path, format="protobuf")  # whatever the file is called
-    except FileNotFoundError:
-        raise ModelError(f"expected a model file at {path}, found none; give the path of an .onnx file") from None
+    except (FileNotFoundError, IsADirectoryError) as error:
+        found = "a folder" if isinstance(error, IsADirectoryError) else "none"
+        raise ModelError(
+            f"expected a model file at {path.absolute()}, found {found}; give the path of an .onnx file"
+        ) from None
     except (OSError, DecodeError) as error:
         raise ModelError(f"{path} cannot be read as an ONNX model: {error}") from None
     if not model.graph.node:

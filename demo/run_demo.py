@@ -67,7 +67,7 @@ def main() -> int:
     os.environ["ROS_DOMAIN_ID"] = str(random.randint(1, 100))
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     use_shared_memory()
-    print("starting segmentation_node")
+    print("starting segmentation_node and a camera; the replay takes 7 seconds")
     node = subprocess.Popen([sys.executable, "-m", "bisenet_ros.node"])
     try:
         rclpy.init()
@@ -113,11 +113,11 @@ def _replay(receiver: MaskReceiver, executor: SingleThreadedExecutor) -> List[Tu
     reader = threading.Thread(target=lambda: sent.extend(_parse(line) for line in camera.stdout or ()))
     reader.start()
     ended = None
-    with tqdm(total=len(frame_ids()), unit="mask", desc=f"replaying at {RATE:.0f} Hz") as progress:
+    with tqdm(total=len(frame_ids()), unit="frame", desc=f"replaying at {RATE:.0f} Hz", mininterval=0.5) as progress:
         while ended is None or time.monotonic() < ended + LAST_MASK:
             executor.spin_once(timeout_sec=0.1)
-            progress.set_postfix(sent=len(sent), refresh=False)
-            progress.update(len(receiver.masks) - progress.n)
+            progress.set_postfix(masks=len(receiver.masks), refresh=False)
+            progress.update(len(sent) - progress.n)
             if camera.poll() is not None and ended is None:
                 ended = time.monotonic()
                 reader.join()
@@ -149,13 +149,14 @@ def _report(
         ("dropped", f"{len(sent) - len(answered)}, {_reasons(diagnostics)}"),
         ("end to end, p50 / p99", f"{p50:.1f} / {p99:.1f} ms"),
         ("inside the engine, p50 / p99", engine),
-        ("mIoU against the clip's labels", f"{100 * mean_iou(confusion):.1f} %"),
+        ("mIoU of the masks received", f"{100 * mean_iou(confusion):.1f} %"),
         ("engine", diagnostics.get("engine", "?")),
     ]
     print()
     for name, value in table:
         print(f"  {name:<32}{value}")
-    _draw(answered, card.labels, [f"{name}: {value}" for name, value in table[3:6]])
+    lines = [f"masks received: {len(answered)} of {len(sent)}", *(f"{name}: {value}" for name, value in table[3:6])]
+    _draw(answered, card.labels, lines)
     print(f"\npictures are in {OUTPUT}/; begin with {OUTPUT / 'contact_sheet.png'}")
 
 

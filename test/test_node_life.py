@@ -6,6 +6,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Tuple
 
@@ -167,3 +169,25 @@ def test_a_signal_ends_it_while_it_starts(number: signal.Signals, tmp_path: Path
             pass
         assert process.wait() == 0, process.output
         assert not process.matching("Traceback|ERROR|FATAL"), process.output
+
+
+@pytest.mark.parametrize(
+    "arguments, code, said", ((["--help"], 0, "--ros-args -p model"), (["--model", "x"], 2, "--model"))
+)
+def test_arguments_that_are_not_ros_arguments_are_not_passed_over(arguments: Any, code: int, said: str) -> None:
+    with NodeProcess(DOMAIN, *arguments) as process:
+        assert process.wait() == code
+        assert said in " ".join(process.output.split())
+
+
+@pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM), ids=lambda number: number.name)
+def test_a_signal_ends_it_while_it_imports(number: signal.Signals, tmp_path: Path) -> None:
+    # A stand-in for rclpy that says that its import has begun, and takes its time.
+    (tmp_path / "rclpy.py").write_text("import time; print('importing', flush=True); time.sleep(60)")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-m", "bisenet_ros.node"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        assert process.stdout.readline() == b"importing\n"
+        process.send_signal(number)
+        assert process.wait(30) == 0
+        assert process.stdout.read() == b""

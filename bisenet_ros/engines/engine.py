@@ -68,6 +68,8 @@ class Engine(ABC):
         Raises:
             ValueError: the frame is not such an array.
         """
+        if not isinstance(frame, np.ndarray):
+            raise ValueError(f"expected a frame as a NumPy array of H x W x 3 uint8 (BGR), got {type(frame).__name__}")
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
             raise ValueError(f"expected a frame of H x W x 3 uint8 (BGR), got {frame.shape} {frame.dtype}")
         return self._segment(frame, confidence=confidence)

@@ -35,7 +35,8 @@ class OpenVinoEngine(CpuEngine):
             },
         )
         self._request = self._network.create_infer_request()
-        super().__init__(card, description=f"OpenVINO {openvino.__version__}, CPU, {precision}")
+        version = openvino.__version__.split("-")[0]
+        super().__init__(card, description=f"OpenVINO {version}, CPU, {precision}")
 
     def _logits(self, image: np.ndarray) -> np.ndarray:
         return self._request.infer([image], share_inputs=True, share_outputs=True)[0]

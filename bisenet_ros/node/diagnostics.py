@@ -42,7 +42,7 @@ class Statistics:
         values = {event: counts.get(event, 0) for event in EVENTS}
         if times:
             p50, p99 = 1000 * np.percentile(times, [50, 99])
-            values.update(engine_p50_ms=f"{p50:.2f}", engine_p99_ms=f"{p99:.2f}")
+            values.update(engine_p50_ms=f"{p50:.1f}", engine_p99_ms=f"{p99:.1f}")
         return values
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import signal
 import threading
 import time
@@ -11,6 +12,7 @@ import rclpy
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
+from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import Image
 
 from bisenet_ros.dds_profile import use_shared_memory
@@ -111,6 +113,7 @@ class SegmentationNode(Node):
 
 def main(args: Optional[List[str]] = None) -> int:
     """Runs the node until SIGINT or SIGTERM; 1 when it could not start."""
+    _refuse_other_arguments(args)
     use_shared_memory()
     try:
         rclpy.init(args=args)
@@ -136,6 +139,17 @@ def main(args: Optional[List[str]] = None) -> int:
         rclpy.try_shutdown()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # once more: rclpy has put back what was there before it
     return 0
+
+
+def _refuse_other_arguments(args: Optional[List[str]]) -> None:
+    """Everything is said with ROS arguments; `--model x`, say, must not be passed over."""
+    parser = argparse.ArgumentParser(
+        prog="segmentation_node",
+        description="Segments camera images: /camera/image_raw in, /segmentation/mask and color_mask out.",
+        epilog="Parameters and remappings are ROS arguments: segmentation_node --ros-args -p model:=/path/to/model.onnx "
+        "-r /camera/image_raw:=/front/image_raw. The parameters are listed in config/segment.yaml.",
+    )
+    parser.parse_args(remove_ros_args(args)[1:])
 
 
 def _fail(error: Exception) -> int:
