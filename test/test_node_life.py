@@ -172,7 +172,8 @@ def test_a_signal_ends_it_while_it_starts(number: signal.Signals, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "arguments, code, said", ((["--help"], 0, "--ros-args -p model"), (["--model", "x"], 2, "--model"))
+    "arguments, code, said",
+    ((["--help"], 0, "--ros-args -p model:=/path/model.onnx"), (["--model", "x"], 2, "--model")),
 )
 def test_arguments_that_are_not_ros_arguments_are_not_passed_over(arguments: Any, code: int, said: str) -> None:
     with NodeProcess(DOMAIN, *arguments) as process:

@@ -19,7 +19,8 @@ def main() -> int:
     except ModuleNotFoundError as error:
         package = (error.name or "").split(".")[0]
         cure = (
-            "source your ROS 2 (`source /opt/ros/jazzy/setup.bash`) or install its wheels: `pip install '.[ros]'` in the checkout"
+            "source your ROS 2 (`source /opt/ros/jazzy/setup.bash`), or install its wheels in the checkout: "
+            "`pip install '.[ros]'`"
             if package in ROS_PACKAGES
             else "install it with `pip install .` in the checkout, or alone as README says"
         )

@@ -113,9 +113,9 @@ class SegmentationNode(Node):
 
 def main(args: Optional[List[str]] = None) -> int:
     """Runs the node until SIGINT or SIGTERM; 1 when it could not start."""
-    _refuse_other_arguments(args)
     use_shared_memory()
     try:
+        _refuse_other_arguments(args)
         rclpy.init(args=args)
     except RuntimeError as error:  # arguments that ROS cannot read
         return _fail(error)
@@ -146,7 +146,7 @@ def _refuse_other_arguments(args: Optional[List[str]]) -> None:
     parser = argparse.ArgumentParser(
         prog="segmentation_node",
         description="Segments camera images: /camera/image_raw in, /segmentation/mask and color_mask out.",
-        epilog="Parameters and remappings are ROS arguments: segmentation_node --ros-args -p model:=/path/to/model.onnx "
+        epilog="Parameters and remappings are ROS arguments: segmentation_node --ros-args -p model:=/path/model.onnx "
         "-r /camera/image_raw:=/front/image_raw. The parameters are listed in config/segment.yaml.",
     )
     parser.parse_args(remove_ros_args(args)[1:])
