@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 rclpy = pytest.importorskip("rclpy")
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 from node_harness import (  # noqa: E402
     DOMAIN,
     OTHER_DOMAIN,
@@ -292,6 +293,21 @@ def test_a_stream_of_bad_images_gives_few_lines(
     periods = (time.monotonic() - start) / segmentation_node.LOG_PERIOD
     assert vehicle.counts()["skipped"] - skipped > 10
     assert len(node.matching("WARN")) - warnings <= 1 + periods
+
+
+def test_the_diagnostics_tell_a_silent_camera_from_one_that_sends(
+    vehicle: Vehicle, camera: Camera, masks: List[Image], frame: np.ndarray
+) -> None:
+    heard = vehicle.listen("/diagnostics", DiagnosticArray)
+
+    def says(level: bytes, words: str) -> bool:
+        statuses = [status for array in heard for status in array.status if status.name == f"{NODE}: segmentation"]
+        return bool(statuses) and statuses[-1].level == level and words in statuses[-1].message
+
+    vehicle.wait_for(lambda: says(DiagnosticStatus.WARN, "no image on /camera/image_raw for"), "the warning")
+    vehicle.answer(masks, camera.send(camera_image(frame, "bgr8")))
+    vehicle.wait_for(lambda: says(DiagnosticStatus.OK, "segmenting"), "the warning's end")
+    vehicle.wait_for(lambda: says(DiagnosticStatus.WARN, "no image on /camera/image_raw for"), "the warning again")
 
 
 def test_the_newest_frame_wins(

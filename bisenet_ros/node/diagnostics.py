@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter, deque
 from typing import Deque, Tuple
 
@@ -13,6 +14,8 @@ from rclpy.node import Node
 EVENTS = ("received", "published", "dropped", "skipped", "failed")
 WINDOW = 300
 """Frames that the times are taken over."""
+SILENCE = 2.0
+"""Seconds without an image until that is a warning."""
 
 
 class Statistics:
@@ -55,6 +58,7 @@ class Diagnostics:
         self._engine = engine
         self._topic = topic
         self._before = statistics.values()
+        self._last_image = time.monotonic()
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         node.create_timer(1 / rate, self._publish)
 
@@ -77,8 +81,12 @@ class Diagnostics:
     def _judge(self, counts: dict) -> Tuple[bytes, str]:
         """The level and the words for what happened since the last message."""
         new = {event: counts[event] - self._before[event] for event in EVENTS}
-        if not new["received"]:
-            return DiagnosticStatus.WARN, f"no new image on {self._topic}"
+        now = time.monotonic()
+        if new["received"]:
+            self._last_image = now
+        silence = now - self._last_image
+        if silence > SILENCE:
+            return DiagnosticStatus.WARN, f"no image on {self._topic} for {silence:.0f} s"
         if not new["published"] and (new["skipped"] or new["failed"]):
             return DiagnosticStatus.ERROR, f"no image could be used: {new['skipped']} skipped, {new['failed']} failed"
         return DiagnosticStatus.OK, "segmenting"
