@@ -33,12 +33,11 @@ setup(
             "ros-diagnostic-msgs~=5.3.6",
         ],
         "demo": ["tqdm"],
-        "training": ["torch", "lightning", "torchmetrics", "tensorboard", "omegaconf"],
+        "training": ["torch", "lightning", "torchmetrics", "tensorboard", "omegaconf", "tqdm"],
         "test": [
             "colcon-common-extensions",
             "colcon-ros",
             "mypy",
-            "onnxscript",
             "pytest",
             "pytest-timeout",
             "ruff",

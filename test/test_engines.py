@@ -57,7 +57,7 @@ def frame_of(size) -> np.ndarray:
 
 
 def plain_torch_logits(network, card, frame, network_size) -> torch.Tensor:
-    """Design's definition up to the argmax: resize, normalise, network, x8, frame's size."""
+    """The definition up to the argmax: resize, normalise, network, x8, frame's size."""
     rgb = torch.from_numpy(frame[..., ::-1].astype(np.float32)).permute(2, 0, 1)[None] / 255
     rgb = F.interpolate(rgb, size=network_size, mode="bilinear")
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (card.mean, card.std))

@@ -27,7 +27,7 @@ def checkpoint(tmp_path, card):
     return path
 
 
-@pytest.mark.parametrize("weights, rounding", [("fp32", 1e-3), ("fp16", 5e-2)])
+@pytest.mark.parametrize("weights, rounding", [("fp32", 1e-4), ("fp16", 5e-2)])
 def test_exported_model_computes_what_the_checkpoint_does(tmp_path, checkpoint, card, weights, rounding):
     path = tmp_path / "model.onnx"
     assert main(["export", str(checkpoint), "-o", str(path), "--weights", weights]) == 0
@@ -68,6 +68,15 @@ def test_a_file_that_disagrees_is_not_left(tmp_path, card, monkeypatch):
         export(network, card, path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.onnx"]
     assert path.read_bytes() == b"an older model"
+
+
+def test_a_weight_beyond_fp16_is_refused(tmp_path, card):
+    network = BiSeNetV2(**OPTIONS).eval()
+    with torch.no_grad():
+        network.head.classifier.weight[0, 0] = 1e6
+    with pytest.raises(ModelError, match="no file was written"):
+        export(network, card, tmp_path / "model.onnx", weights="fp16")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint"])

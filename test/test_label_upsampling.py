@@ -22,7 +22,7 @@ SIZES = [
 
 
 def plain_upsampling(logits: np.ndarray, size) -> torch.Tensor:
-    """Design's definition, with a plane for every class."""
+    """The definition, with a plane for every class."""
     height, width = logits.shape[1:]
     x8 = F.interpolate(torch.from_numpy(logits)[None], size=(8 * height, 8 * width), mode="bilinear")
     return F.interpolate(x8, size=size, mode="bilinear")[0]
