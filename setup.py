@@ -33,7 +33,19 @@ setup(
             "ros-diagnostic-msgs~=5.3.6",
         ],
         "demo": ["tqdm"],
-        "training": ["torch", "lightning", "torchmetrics", "tensorboard", "omegaconf", "tqdm"],
+        "training": [
+            "torch",
+            "lightning>=2.6",  # the first with weight averaging
+            "torchmetrics",
+            "tensorboard",
+            "omegaconf",
+            "tqdm",
+            "rich",
+            "scipy",  # COCO-Stuff 10K keeps its labels in MATLAB files
+            "jinja2",
+            "matplotlib",
+        ],
+        "backbones": ["torchvision"],  # Table 6's other semantics branches
         "test": [
             "colcon-common-extensions",
             "colcon-ros",

@@ -62,7 +62,7 @@ def load_checkpoint(path: Path) -> Tuple[BiSeNetV2, ModelCard]:
     try:
         checkpoint: Dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         options, card, state = checkpoint["network"], checkpoint["card"], checkpoint["state_dict"]
-        network = BiSeNetV2(**options)
+        network = BiSeNetV2(**{**options, "boosters": ()})
     except FileNotFoundError:
         raise ModelError(f"expected a checkpoint at {path}, found none") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import List
+from typing import List, Sequence
 
 from torch import Tensor, nn
 
 from bisenet_ros.network.aggregation import BilateralGuidedAggregation, ConcatAggregation, SumAggregation
 from bisenet_ros.network.detail_branch import CHANNELS, DetailBranch
 from bisenet_ros.network.segmentation_head import SegmentationHead
-from bisenet_ros.network.semantics_branch import SemanticsBranch
+from bisenet_ros.network.semantics_branch import SemanticFeatures, SemanticsBranch
 
 AGGREGATIONS = {"bga": BilateralGuidedAggregation, "sum": SumAggregation, "concat": ConcatAggregation}
 
@@ -26,8 +26,8 @@ class BiSeNetV2(nn.Module):
         head_width: Ct, channels of the head's 3x3 convolution (Fig. 7 leaves it open).
         aggregation: "bga" (Fig. 6), "sum" or "concat" (Table 2).
         context_embedding: False leaves the context embedding out.
-        boosters: adds the booster heads after the stem, S3, S4 and S5_4 (Table 4's third row). A network for
-            inference is made without them.
+        boosters: stages of the semantics branch that get a booster head while training, of "stem", "s3", "s4" and
+            "s5_4", all four being Table 4's third row. A network for inference is made without them.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class BiSeNetV2(nn.Module):
         head_width: int = 256,
         aggregation: str = "bga",
         context_embedding: bool = True,
-        boosters: bool = False,
+        boosters: Sequence[str] = (),
     ) -> None:
         super().__init__()
         if aggregation not in AGGREGATIONS:
@@ -61,10 +61,9 @@ class BiSeNetV2(nn.Module):
         )
         self.aggregation = AGGREGATIONS[aggregation](s3)
         self.head = SegmentationHead(2 * s3 if aggregation == "concat" else s3, width=head_width, classes=classes)
-        self.boosters = (
-            nn.ModuleList(SegmentationHead(channels, width=head_width, classes=classes) for channels in semantics)
-            if boosters
-            else None
+        stages = dict(zip(SemanticFeatures._fields, semantics))
+        self.boosters = nn.ModuleDict(
+            {stage: SegmentationHead(stages[stage], width=head_width, classes=classes) for stage in boosters}
         )
         self.apply(_initialise)
 
@@ -74,11 +73,9 @@ class BiSeNetV2(nn.Module):
 
     def forward_boosted(self, image: Tensor) -> List[Tensor]:
         """The logits of the head and of every booster head, each at its own scale, for the training loss."""
-        if self.boosters is None:
-            raise RuntimeError("this network was made for inference; make it with boosters=True to train it")
         features = self.semantics(image)
         logits = self.head(self.aggregation(self.detail(image), features.output))
-        return [logits, *(head(stage) for head, stage in zip(self.boosters, features))]
+        return [logits, *(head(getattr(features, stage)) for stage, head in self.boosters.items())]
 
 
 class BiSeNetV2Large(BiSeNetV2):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Callable, Dict, Tuple, Type
+from typing import Callable, Dict, List, Tuple, Type
 
 import cv2
 import numpy as np
@@ -57,6 +57,11 @@ class CamVid(Dataset):
 
     def __getitem__(self, index: int) -> Tuple[torch.Tensor, torch.Tensor]:
         return self.transform(*self._frames[index])
+
+    def pixels_per_class(self) -> List[int]:
+        """How many pixels of each class the split has."""
+        counts = sum(np.bincount(labels.ravel(), minlength=256) for _, labels in self._frames)
+        return counts[: len(self.labels)].tolist()
 
     def _read(self, frame_id: str) -> Tuple[np.ndarray, np.ndarray]:
         image_path = self.root / "images" / f"{frame_id}.jpg"

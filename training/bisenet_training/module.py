@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import asdict
-from typing import Any, Dict, List, Tuple
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
 
 import lightning
 import torch
@@ -12,7 +14,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from bisenet_ros.evaluation.confusion_matrix import class_iou, mean_iou
 from bisenet_ros.labels import IGNORE
-from bisenet_ros.model_card import STRIDE, ModelCard
+from bisenet_ros.model_card import STRIDE, ModelCard, ModelError
 from bisenet_ros.network import BiSeNetV2
 from bisenet_ros.network.layers import upsample_to
 from bisenet_training.losses import OhemCrossEntropy, boosted_loss
@@ -27,20 +29,38 @@ class SegmentationModule(lightning.LightningModule):
     Its checkpoints carry what export needs: `network`, the arguments of BiSeNetV2, and `card`.
     """
 
-    def __init__(self, recipe: Recipe, card: ModelCard) -> None:
+    def __init__(self, recipe: Recipe, card: ModelCard, class_weights: Optional[Tensor] = None) -> None:
         super().__init__()
         self.recipe = recipe
         self.card = card
         self.network_options = {"classes": len(card.labels), **asdict(recipe.network)}
         # Channels last makes an iteration a tenth shorter on a CPU.
-        self.network = BiSeNetV2(**self.network_options, boosters=True)
+        self.network = BiSeNetV2(**self.network_options)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.criterion = OhemCrossEntropy(
-            threshold=recipe.loss.ohem_threshold, min_fraction=recipe.loss.ohem_min_fraction
+            threshold=recipe.loss.ohem_threshold,
+            min_fraction=recipe.loss.ohem_min_fraction,
+            class_weights=class_weights,
         )
         self.confusion = MulticlassConfusionMatrix(num_classes=len(card.labels), ignore_index=IGNORE)
         self.scores: Dict[str, Any] = {}
         self.earlier_runs: List[Dict[str, Any]] = []
+        self.started_from: Optional[Dict[str, Any]] = None
+
+    def start_from(self, path: Path) -> None:
+        """Begins with the weights of another run's checkpoint, whose story becomes part of the card's.
+
+        Raises:
+            ModelError: the file is missing, is no checkpoint of `bisenet train`, or its network is another.
+        """
+        try:
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+            self.load_state_dict(checkpoint["state_dict"])
+        except FileNotFoundError:
+            raise ModelError(f"expected a checkpoint at {path} to start from, found none") from None
+        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
+            raise ModelError(f"{path} does not fit the recipe's network: {error}") from None
+        self.started_from = dict(checkpoint["card"]["training"])
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         images, labels = batch
@@ -88,6 +108,7 @@ class SegmentationModule(lightning.LightningModule):
             **as_dict(self.recipe),
             "iterations_done": self.global_step,
             "earlier_runs": self.earlier_runs,
+            "started_from": self.started_from,
             "device": self.device.type,
         }
         card["training"]["data"].pop("root")
@@ -99,4 +120,5 @@ class SegmentationModule(lightning.LightningModule):
         """Keeps what the card must tell of a run that goes on: until where which schedule held."""
         before = checkpoint["card"]["training"]
         part = {"until": before["iterations_done"], "run": before["run"]}
+        self.started_from = before.get("started_from")
         self.earlier_runs = [*before.get("earlier_runs", []), part]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -17,12 +17,13 @@ class RecipeError(ValueError):
 
 @dataclass
 class DataRecipe:
-    dataset: str = MISSING
+    dataset: str = MISSING  # one of `bisenet_training.datasets.DATASETS`, or the path of your own data set's YAML
     root: str = MISSING
-    train_split: str = MISSING
+    train_split: str = MISSING  # several are joined by "+"
     val_split: str = MISSING
-    mean: List[float] = MISSING
+    mean: List[float] = MISSING  # of RGB in 0 to 1
     std: List[float] = MISSING
+    network_size: List[int] = MISSING  # height, width; validation shrinks larger frames to as many pixels
 
 
 @dataclass
@@ -36,38 +37,47 @@ class NetworkRecipe:
     head_width: int = MISSING
     aggregation: str = MISSING
     context_embedding: bool = MISSING
+    boosters: List[str] = MISSING
 
 
 @dataclass
 class AugmentationRecipe:
     scales: List[float] = MISSING
     crop: List[int] = MISSING  # height, width
+    resize: Optional[List[int]] = MISSING  # height, width that crops are resized to; null keeps them
     flip: bool = MISSING
+    colour_jitter: float = MISSING  # brightness, contrast and saturation vary by up to this share
 
 
 @dataclass
 class LossRecipe:
-    ohem_threshold: float = MISSING
+    ohem_threshold: Optional[float] = MISSING  # null: plain cross entropy
     ohem_min_fraction: float = MISSING
     booster_weight: float = MISSING
+    class_balance: float = MISSING  # a class weighs (median share of pixels / its share) to this power; 0: all alike
 
 
 @dataclass
 class OptimizerRecipe:
-    """SGD; the rate falls as `learning_rate * (1 - iteration / iterations) ** poly_power`."""
+    """SGD; the rate falls as `learning_rate * (1 - iteration / iterations) ** poly_power` after the warm-up."""
 
     learning_rate: float = MISSING
     momentum: float = MISSING
     weight_decay: float = MISSING  # on convolution weights only
     poly_power: float = MISSING
+    warmup_iterations: int = MISSING  # the rate rises linearly to its place in the schedule
+    average_decay: float = MISSING  # of the weights' exponential moving average, which is what is scored; 0: none
 
 
 @dataclass
 class RunRecipe:
     iterations: int = MISSING
-    batch_size: int = MISSING
+    batch_size: int = MISSING  # of all devices together
     validate_every: int = MISSING  # iterations
-    workers: int = MISSING  # processes that load data; 0 loads in the training process
+    precision: str = MISSING  # 32-true, bf16-mixed or 16-mixed
+    workers: int = MISSING  # processes of each device that load data; 0 loads in the training process
+    cache_gigabytes: float = MISSING  # a split whose decoded frames need no more is kept in memory
+    start_from: Optional[str] = MISSING  # checkpoint whose weights the run starts with; null: from scratch
     seed: int = MISSING
 
 
@@ -85,12 +95,14 @@ class Recipe:
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Reads a recipe and applies overrides such as `data.root=/data/camvid`.
 
+    A recipe may build on another, `base: ../camvid.yaml`, relative to itself, and then states what it changes.
+
     Raises:
         RecipeError: the file cannot be read, or an entry is unknown, missing or of the wrong type.
     """
     try:
         merged = OmegaConf.merge(
-            OmegaConf.structured(Recipe), OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides))
+            OmegaConf.structured(Recipe), *_with_bases(path, []), OmegaConf.from_dotlist(list(overrides))
         )
     except (OSError, OmegaConfBaseException, YAMLError) as error:
         raise RecipeError(f"{path}: {error}") from None
@@ -104,11 +116,25 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     return recipe
 
 
+def _with_bases(path: Path, above: List[Path]) -> List[Any]:
+    """The file's entries, after those of the files that it builds on."""
+    if path.resolve() in above:
+        raise RecipeError(f"{path} builds on itself; its `base` must be another recipe")
+    entries = OmegaConf.load(path)
+    if not isinstance(entries, DictConfig):
+        raise RecipeError(f"{path} must hold entries such as `name: camvid`, got {type(entries).__name__}")
+    base = entries.pop("base", None)
+    bases = _with_bases(path.parent / base, [*above, path.resolve()]) if base else []
+    return [*bases, entries]
+
+
 def _check(recipe: Recipe, path: Path) -> None:
     for name, values, count in (
         ("data.mean", recipe.data.mean, 3),
         ("data.std", recipe.data.std, 3),
+        ("data.network_size", recipe.data.network_size, 2),
         ("augmentation.crop", recipe.augmentation.crop, 2),
+        ("augmentation.resize", recipe.augmentation.resize or [0, 0], 2),
     ):
         if len(values) != count:
             raise RecipeError(f"{path}: {name} must have {count} numbers, got {values}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from functools import partial
 from pathlib import Path
-from typing import Tuple
+from typing import Optional, Tuple
 
 import lightning
 import torch
@@ -14,7 +14,8 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from bisenet_ros.model_card import ModelCard
-from bisenet_training.datasets import DATASETS
+from bisenet_training.datasets import DATASETS, CamVid
+from bisenet_training.losses import balanced_weights
 from bisenet_training.module import SegmentationModule
 from bisenet_training.recipe import Recipe, RecipeError, as_dict, load_recipe
 from bisenet_training.transforms import Augment, ToTensor
@@ -54,7 +55,9 @@ def train(recipe: Recipe, output: Path, *, resume: bool) -> Path:
         raise RecipeError(f"{output} holds a run already; pass --resume to go on with it, or another --output")
     lightning.seed_everything(recipe.run.seed + done, workers=True)  # a run that goes on draws anew
     training, validation = _loaders(recipe)
-    module = SegmentationModule(recipe, _card(recipe))
+    module = SegmentationModule(recipe, _card(recipe), _class_weights(recipe, training.dataset))
+    if recipe.run.start_from and not resume:
+        module.start_from(Path(recipe.run.start_from))
     in_place = partial(ModelCheckpoint, dirpath=output, enable_version_counter=False)
     best = in_place(filename="best", monitor="val_miou", mode="max")
     newest = in_place(filename="last")
@@ -91,8 +94,14 @@ def _iterations_done(last: Path, recipe: Recipe) -> int:
 def _loaders(recipe: Recipe) -> Tuple[DataLoader, DataLoader]:
     to_tensor = ToTensor(mean=recipe.data.mean, std=recipe.data.std)
     height, width = recipe.augmentation.crop
+    resize = recipe.augmentation.resize
     augment = Augment(
-        scales=recipe.augmentation.scales, crop=(height, width), flip=recipe.augmentation.flip, then=to_tensor
+        scales=recipe.augmentation.scales,
+        crop=(height, width),
+        resize=(resize[0], resize[1]) if resize else None,
+        flip=recipe.augmentation.flip,
+        colour_jitter=recipe.augmentation.colour_jitter,
+        then=to_tensor,
     )
     dataset, root = DATASETS[recipe.data.dataset], Path(recipe.data.root)
     loader = partial(DataLoader, num_workers=recipe.run.workers, persistent_workers=recipe.run.workers > 0)
@@ -109,6 +118,12 @@ def _loaders(recipe: Recipe) -> Tuple[DataLoader, DataLoader]:
         drop_last=True,
     )
     return training, loader(dataset(root, recipe.data.val_split, to_tensor))
+
+
+def _class_weights(recipe: Recipe, frames: CamVid) -> Optional[torch.Tensor]:
+    if recipe.loss.class_balance == 0:
+        return None
+    return balanced_weights(frames.pixels_per_class(), power=recipe.loss.class_balance)
 
 
 def _card(recipe: Recipe) -> ModelCard:

@@ -1,9 +1,9 @@
-"""The paper's augmentation: random scale from a list, random crop, horizontal flip; then tensors."""
+"""The paper's augmentation: random scale from a list, random crop, horizontal flip; colour jitter; then tensors."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Sequence, Tuple
+from typing import Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -31,36 +31,40 @@ class ToTensor:
 
 @dataclass(frozen=True)
 class Augment:
-    """Random scale, crop and flip, then `then`; drawn from torch's generator, so that workers differ and seeds hold.
+    """Random scale, crop, flip and colours, then `then`, drawn from torch's generator, so that seeds hold.
 
     Attributes:
         scales: one is drawn for each image.
         crop: (height, width); smaller images are padded with the mean colour and label 255.
+        resize: (height, width) that the crop is resized to, as for Cityscapes; None keeps it.
         flip: mirror every second image.
+        colour_jitter: brightness, contrast and saturation are multiplied by 1 - this to 1 + this.
     """
 
     scales: Sequence[float]
     crop: Tuple[int, int]
+    resize: Optional[Tuple[int, int]]
     flip: bool
+    colour_jitter: float
     then: ToTensor
 
     def __call__(self, image: np.ndarray, labels: np.ndarray) -> Tuple[torch.Tensor, torch.Tensor]:
         rng = np.random.default_rng(int(torch.randint(2**31, ())))
         image, labels = self._scale(image, labels, rng.choice(self.scales))
         image, labels = self._crop(*self._pad(image, labels), rng)
+        if self.resize:
+            image, labels = _resize(image, labels, self.resize)
         if self.flip and rng.random() < 0.5:
             image, labels = image[:, ::-1], labels[:, ::-1]
+        if self.colour_jitter:
+            image = _jitter(image, *rng.uniform(1 - self.colour_jitter, 1 + self.colour_jitter, 3))
         return self.then(image, labels)
 
     @staticmethod
     def _scale(image: np.ndarray, labels: np.ndarray, scale: float) -> Tuple[np.ndarray, np.ndarray]:
         if scale == 1:
             return image, labels
-        size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
-        return (
-            cv2.resize(image, size, interpolation=cv2.INTER_LINEAR),
-            cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST),
-        )
+        return _resize(image, labels, (round(image.shape[0] * scale), round(image.shape[1] * scale)))
 
     def _pad(self, image: np.ndarray, labels: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
         bottom = max(0, self.crop[0] - image.shape[0])
@@ -76,3 +80,20 @@ class Augment:
         top, left = (rng.integers(have - want + 1) for have, want in zip(labels.shape, self.crop))
         window = slice(top, top + self.crop[0]), slice(left, left + self.crop[1])
         return image[window], labels[window]
+
+
+def _resize(image: np.ndarray, labels: np.ndarray, size: Tuple[int, int]) -> Tuple[np.ndarray, np.ndarray]:
+    height, width = size
+    return (
+        cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR),
+        cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST),
+    )
+
+
+def _jitter(image: np.ndarray, brightness: float, contrast: float, saturation: float) -> np.ndarray:
+    """Multiplies the image, its distance to its mean, and each pixel's distance to its own grey."""
+    pixels = image.astype(np.float32) * np.float32(brightness)
+    pixels += np.float32(contrast - 1) * (pixels - pixels.mean())
+    grey = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)[..., None]
+    pixels += np.float32(saturation - 1) * (pixels - grey)
+    return np.clip(pixels, 0, 255).astype(np.uint8)
