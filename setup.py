@@ -12,6 +12,7 @@ setup(
     python_requires=">=3.8",
     packages=[*find_packages(include=["bisenet_ros", "bisenet_ros.*"]), *find_packages("training")],
     package_dir={"bisenet_training": "training/bisenet_training"},
+    package_data={"bisenet_training": ["templates/*.jinja", "label_sets/*.txt"]},
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/bisenet_ros"]),
         ("share/bisenet_ros", ["package.xml"]),
@@ -19,6 +20,8 @@ setup(
         ("share/bisenet_ros/config", glob("config/*")),
         ("share/bisenet_ros/models", glob("models/*.onnx")),
         ("share/bisenet_ros/recipes", glob("training/recipes/*.yaml")),
+        ("share/bisenet_ros/recipes/ablations", glob("training/recipes/ablations/*.yaml")),
+        ("share/bisenet_ros/searches", glob("training/searches/*.yaml")),
         # `ros2 run` looks here; colcon puts its own script in this place, pip would put none.
         ("lib/bisenet_ros", ["resource/segmentation_node"]),
     ],

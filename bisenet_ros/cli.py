@@ -20,8 +20,13 @@ class Command(NamedTuple):
 
 COMMANDS: Dict[str, Command] = {
     "complexity": Command("bisenet_training.complexity", "print a network's parameters and GFLOPs"),
+    "check-dataset": Command("bisenet_training.check_dataset", "read a data set and name what is wrong with it"),
     "train": Command("bisenet_training.train", "train a network by a recipe"),
+    "search": Command("bisenet_training.search", "find out what improves a recipe, then train the final weights"),
+    "evaluate": Command("bisenet_training.evaluate", "score a model or a checkpoint on a data set"),
+    "explain": Command("bisenet_training.explain", "draw what the branches of a checkpoint look at"),
     "export": Command("bisenet_ros.export", "make a model file of a checkpoint"),
+    "import-checkpoint": Command("bisenet_training.import_checkpoint", "make a model file of a public checkpoint"),
 }
 
 
@@ -49,7 +54,8 @@ def main(argv: Optional[List[str]] = None) -> int:
 
 
 def _usage() -> str:
-    lines = [f"  {name:<12}{command.summary}" for name, command in COMMANDS.items()]
+    widest = max(map(len, COMMANDS))
+    lines = [f"  {name:<{widest}}  {command.summary}" for name, command in COMMANDS.items()]
     return "\n".join(["usage: bisenet COMMAND ...", "", *lines, "", "`bisenet COMMAND --help` tells the rest."])
 
 

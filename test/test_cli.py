@@ -16,7 +16,7 @@ def test_help_names_every_command(capsys):
 
 def test_unknown_command(capsys):
     assert main(["fly"]) == 1
-    assert "expected one of the commands complexity, train, export, got 'fly'" in capsys.readouterr().err
+    assert f"expected one of the commands {', '.join(COMMANDS)}, got 'fly'" in capsys.readouterr().err
 
 
 def test_a_missing_training_library_is_named(capsys, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bisenet_ros.evaluation.confusion_matrix import class_iou, confusion_matrix, mean_iou
+from bisenet_ros.evaluation.confusion_matrix import class_iou, confusion_matrix, mean_iou, pixel_accuracy
 
 
 def test_scores_of_a_small_case():
@@ -16,10 +16,12 @@ def test_scores_of_a_small_case():
     assert class_iou(confusion)[:3].tolist() == pytest.approx([1 / 3, 2 / 3, 0])
     assert np.isnan(class_iou(confusion)[3]), "a class that neither side has does not count"
     assert mean_iou(confusion) == pytest.approx(1 / 3)
+    assert pixel_accuracy(confusion) == pytest.approx(3 / 5)
 
 
 def test_nothing_labelled():
-    assert np.isnan(mean_iou(confusion_matrix(np.full((2, 2), 255, np.uint8), np.zeros((2, 2), np.uint8), classes=3)))
+    confusion = confusion_matrix(np.full((2, 2), 255, np.uint8), np.zeros((2, 2), np.uint8), classes=3)
+    assert np.isnan(mean_iou(confusion)) and np.isnan(pixel_accuracy(confusion))
 
 
 def test_sizes_and_ids_are_checked():

@@ -17,7 +17,22 @@ class CpuEngine(Engine):
     """Everything but the network itself, which a runtime brings."""
 
     def _segment(self, frame: np.ndarray, *, confidence: bool) -> Union[Labels, Tuple[Labels, Confidence]]:
-        size = self.network_size(*frame.shape[:2])
+        upsample = upsample_labels_and_confidence if confidence else upsample_labels
+        return upsample(self.frame_logits(frame, self.network_size(*frame.shape[:2])), frame.shape[:2])
+
+    def frame_logits(self, frame: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
+        """The logits of a frame that is resized to `size` for the network.
+
+        Args:
+            frame: H x W x 3 uint8 BGR.
+            size: (height, width), multiples of 8.
+
+        Returns:
+            classes x height/8 x width/8 float32, valid until the next call.
+
+        Raises:
+            ModelError: the network returns something else.
+        """
         logits = self._logits(normalise_frame(frame, size, mean=self.card.mean, std=self.card.std))
         expected = (1, len(self.card.labels), size[0] // STRIDE, size[1] // STRIDE)
         if logits.shape != expected or logits.dtype != np.float32:
@@ -25,8 +40,7 @@ class CpuEngine(Engine):
                 f"expected float32 logits of shape {expected} for the {len(self.card.labels)} classes on the model's "
                 f"card, got {logits.dtype} of {logits.shape}; export the model again with its own card"
             )
-        upsample = upsample_labels_and_confidence if confidence else upsample_labels
-        return upsample(logits[0], frame.shape[:2])
+        return logits[0]
 
     @abstractmethod
     def _logits(self, image: np.ndarray) -> np.ndarray:

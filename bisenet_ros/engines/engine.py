@@ -17,6 +17,23 @@ Labels = np.ndarray
 Confidence = np.ndarray
 
 
+def network_size(height: int, width: int, *, trained: Tuple[int, int]) -> Tuple[int, int]:
+    """The (height, width) that a frame of height x width is resized to for a network trained at another size.
+
+    The frame keeps its shape and is shrunk to as many pixels as the network was trained with; a smaller one stays as
+    it is. Both sides are rounded to multiples of 8, so that the logits are exactly an eighth, and kept within what the
+    network can use and memory can hold.
+    """
+    pixels = trained[0] * trained[1]
+    scale = min(1.0, math.sqrt(pixels / (height * width)))
+    longest = max(SMALLEST_SIDE, pixels // SMALLEST_SIDE)
+
+    def fit(side: int) -> int:
+        return STRIDE * round(min(max(side * scale, SMALLEST_SIDE), longest) / STRIDE)
+
+    return fit(height), fit(width)
+
+
 class Engine(ABC):
     """Segments frames with one model, called from one thread at a time.
 
@@ -30,21 +47,8 @@ class Engine(ABC):
         self.description = description
 
     def network_size(self, height: int, width: int) -> Tuple[int, int]:
-        """The (height, width) that a frame of this size is resized to for the network.
-
-        The frame keeps its shape and is shrunk to as many pixels as the network was trained with; a smaller one
-        stays as it is. Both sides are rounded to multiples of 8, so that the logits are exactly an eighth, and kept
-        within what the network can use and memory can hold.
-        """
-        trained_height, trained_width = self.card.network_size
-        pixels = trained_height * trained_width
-        scale = min(1.0, math.sqrt(pixels / (height * width)))
-        longest = max(SMALLEST_SIDE, pixels // SMALLEST_SIDE)
-
-        def fit(side: int) -> int:
-            return STRIDE * round(min(max(side * scale, SMALLEST_SIDE), longest) / STRIDE)
-
-        return fit(height), fit(width)
+        """The (height, width) that a frame of this size is resized to for the network; see `network_size`."""
+        return network_size(height, width, trained=self.card.network_size)
 
     @overload
     def segment(self, frame: np.ndarray) -> Labels: ...

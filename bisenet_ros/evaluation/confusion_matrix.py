@@ -37,3 +37,9 @@ def mean_iou(confusion: np.ndarray) -> float:
     """The mean of `class_iou` over the classes that occur; NaN when none does."""
     iou = class_iou(confusion)
     return float(np.nanmean(iou)) if np.isfinite(iou).any() else float("nan")
+
+
+def pixel_accuracy(confusion: np.ndarray) -> float:
+    """The share of the labelled pixels that are right, the paper's pixAcc; NaN when there are none."""
+    pixels = confusion.sum()
+    return float(np.trace(confusion) / pixels) if pixels else float("nan")

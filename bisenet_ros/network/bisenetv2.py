@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from typing import List, Sequence
+from typing import List, Optional, Sequence, Tuple, Union
 
 from torch import Tensor, nn
 
 from bisenet_ros.network.aggregation import BilateralGuidedAggregation, ConcatAggregation, SumAggregation
+from bisenet_ros.network.backbones import BACKBONES, BackboneBranch
 from bisenet_ros.network.detail_branch import CHANNELS, DetailBranch
+from bisenet_ros.network.layers import upsample_to
 from bisenet_ros.network.segmentation_head import SegmentationHead
 from bisenet_ros.network.semantics_branch import SemanticFeatures, SemanticsBranch
 
-AGGREGATIONS = {"bga": BilateralGuidedAggregation, "sum": SumAggregation, "concat": ConcatAggregation}
+GATHER_EXPANSION = "gather_expansion"
+CHOICES = {
+    "branches": ("both", "detail", "semantics"),
+    "backbone": (GATHER_EXPANSION, *BACKBONES),
+    "aggregation": ("bga", "sum", "concat"),
+    "variant": ("paper", "public"),
+}
+"""What the arguments of BiSeNetV2 that are names can be."""
 
 
 class BiSeNetV2(nn.Module):
@@ -24,10 +33,24 @@ class BiSeNetV2(nn.Module):
         width: alpha, multiplies every width but the head's.
         depth: d, multiplies the repeats of the gather-and-expansion layers.
         head_width: Ct, channels of the head's 3x3 convolution (Fig. 7 leaves it open).
+        branches: "both", or "detail" or "semantics" alone (Table 2), which then has no aggregation.
+        backbone: what the semantics branch is made of: "gather_expansion" (Table 1), or Table 6's "shufflenet_v2",
+            "mobilenet_v2" or "resnet18", which keep their own widths and depths: lambda, epsilon, alpha, d and the
+            next two arguments do not concern them.
+        gather: False makes the gather layer, the 3x3 convolution that expands, a 1x1 one (Table 3b).
+        double_depthwise: False puts one 5x5 depthwise convolution in the place of the two of 3x3 (Table 3b).
+        context_embedding: False leaves the context embedding out (Table 3b).
         aggregation: "bga" (Fig. 6), "sum" or "concat" (Table 2).
-        context_embedding: False leaves the context embedding out.
-        boosters: stages of the semantics branch that get a booster head while training, of "stem", "s3", "s4" and
-            "s5_4", all four being Table 4's third row. A network for inference is made without them.
+        variant: "paper", or "public": the form of a widely used public implementation, for its checkpoints. There the
+            depthwise convolution expands instead of the gather layer and a ReLU follows it, the context embedding and
+            the aggregation end in batch normalisation and a ReLU, the aggregation upsamples by the nearest neighbour
+            and has fewer biases, and the stem fuses by a 3x3 convolution. Its head has a `head_width` of 1024.
+        boosters: stages of the semantics branch that get a booster head while training, of "stem", "s3", "s4", "s5_4"
+            and "s5_5" (Table 4's 2, 3, 4, 5_4 and 5_5). A network for inference is made without them.
+
+    Raises:
+        ValueError: an argument is none of its choices, the boosters have no branch, a part would be left without
+            channels or layers, or the backbone's package is missing.
     """
 
     def __init__(
@@ -39,13 +62,18 @@ class BiSeNetV2(nn.Module):
         width: float = 1.0,
         depth: int = 1,
         head_width: int = 256,
-        aggregation: str = "bga",
+        branches: str = "both",
+        backbone: str = GATHER_EXPANSION,
+        gather: bool = True,
+        double_depthwise: bool = True,
         context_embedding: bool = True,
+        aggregation: str = "bga",
+        variant: str = "paper",
         boosters: Sequence[str] = (),
     ) -> None:
         super().__init__()
-        if aggregation not in AGGREGATIONS:
-            raise ValueError(f"aggregation must be one of {sorted(AGGREGATIONS)}, got {aggregation!r}")
+        _check_names(branches=branches, backbone=backbone, aggregation=aggregation, variant=variant)
+        _check_boosters(boosters, branches)
         s1, s2, s3 = (round(channels * width) for channels in CHANNELS)
         semantics = [round(s1 * lambda_ratio), round(s3 * lambda_ratio), s3 // 2, s3]
         smallest = {"width": s1, "lambda_ratio": min(semantics), "expansion": expansion, "depth": depth}
@@ -55,27 +83,53 @@ class BiSeNetV2(nn.Module):
                 raise ValueError(
                     f"{name} leaves a part of the network with {value} channels or layers; choose a larger one"
                 )
-        self.detail = DetailBranch(channels=(s1, s2, s3))
-        self.semantics = SemanticsBranch(
-            channels=semantics, expansion=expansion, depth=depth, context_embedding=context_embedding
-        )
-        self.aggregation = AGGREGATIONS[aggregation](s3)
-        self.head = SegmentationHead(2 * s3 if aggregation == "concat" else s3, width=head_width, classes=classes)
-        stages = dict(zip(SemanticFeatures._fields, semantics))
+        public = variant == "public"
+        self.branches = branches
+        if branches != "semantics":
+            self.detail = DetailBranch(channels=(s1, s2, s3))
+        if branches != "detail":
+            self.semantics: Union[SemanticsBranch, BackboneBranch] = (
+                SemanticsBranch(
+                    channels=semantics,
+                    expansion=expansion,
+                    depth=depth,
+                    context_embedding=context_embedding,
+                    gather=gather,
+                    double_depthwise=double_depthwise,
+                    public=public,
+                )
+                if backbone == GATHER_EXPANSION
+                else BackboneBranch(backbone, channels=s3, context_embedding=context_embedding)
+            )
+        if branches == "both":
+            self.aggregation = _aggregation(aggregation, s3, public=public)
+        self.head = SegmentationHead(s3, width=head_width, classes=classes)
         self.boosters = nn.ModuleDict(
-            {stage: SegmentationHead(stages[stage], width=head_width, classes=classes) for stage in boosters}
+            {
+                stage: SegmentationHead(self.semantics.widths[stage], width=head_width, classes=classes)
+                for stage in boosters
+            }
         )
         self.apply(_initialise)
 
     def forward(self, image: Tensor) -> Tensor:
         """B x 3 x H x W normalised float RGB to B x classes x H/8 x W/8 logits, sizes rounded up."""
-        return self.head(self.aggregation(self.detail(image), self.semantics(image).output))
+        return self.head(self._encode(image)[0])
 
     def forward_boosted(self, image: Tensor) -> List[Tensor]:
         """The logits of the head and of every booster head, each at its own scale, for the training loss."""
+        encoded, features = self._encode(image)
+        return [self.head(encoded), *(head(getattr(features, stage)) for stage, head in self.boosters.items())]
+
+    def _encode(self, image: Tensor) -> Tuple[Tensor, Optional[SemanticFeatures]]:
+        """What the head sees, at 1/8 whatever the branches, and the semantics branch's features."""
+        if self.branches == "detail":
+            return self.detail(image), None
         features = self.semantics(image)
-        logits = self.head(self.aggregation(self.detail(image), features.output))
-        return [logits, *(head(getattr(features, stage)) for stage, head in self.boosters.items())]
+        if self.branches == "semantics":
+            # The card, the engines and Table 2's GFLOPs all have the head at 1/8.
+            return upsample_to(features.s5_5, features.s3.shape[-2:]), features
+        return self.aggregation(self.detail(image), features.s5_5), features
 
 
 class BiSeNetV2Large(BiSeNetV2):
@@ -83,6 +137,25 @@ class BiSeNetV2Large(BiSeNetV2):
 
     def __init__(self, *, classes: int, width: float = 2.0, depth: int = 3, **options) -> None:
         super().__init__(classes=classes, width=width, depth=depth, **options)
+
+
+def _check_names(**names: str) -> None:
+    for name, value in names.items():
+        if value not in CHOICES[name]:
+            raise ValueError(f"{name} must be one of {list(CHOICES[name])}, got {value!r}")
+
+
+def _check_boosters(boosters: Sequence[str], branches: str) -> None:
+    stages = SemanticFeatures._fields if branches != "detail" else ()
+    for stage in boosters:
+        if stage not in stages:
+            raise ValueError(f"with branches {branches!r} boosters must be among {list(stages)}, got {stage!r}")
+
+
+def _aggregation(name: str, channels: int, *, public: bool) -> nn.Module:
+    if name == "bga":
+        return BilateralGuidedAggregation(channels, public=public)
+    return {"sum": SumAggregation, "concat": ConcatAggregation}[name](channels)
 
 
 def _initialise(module: nn.Module) -> None:

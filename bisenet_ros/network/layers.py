@@ -43,10 +43,20 @@ def upsample_to(x: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
 
 
-class Stem(nn.Module):
-    """Fig. 4a: B x 3 x H x W to B x C x H/4 x W/4, by convolution beside max pooling."""
+def upsample_to_nearest(x: Tensor, size: Sequence[int]) -> Tensor:
+    """The same by the nearest neighbour."""
+    return F.interpolate(x, size=tuple(size), mode="nearest")
 
-    def __init__(self, channels: int) -> None:
+
+class Stem(nn.Module):
+    """Fig. 4a: B x 3 x H x W to B x C x H/4 x W/4, by convolution beside max pooling.
+
+    Args:
+        channels: C.
+        public: fuse by a 3x3 convolution instead of a 1x1 one.
+    """
+
+    def __init__(self, channels: int, *, public: bool = False) -> None:
         super().__init__()
         narrow = max(1, channels // 2)
         self.first = conv_bn_relu(3, channels, stride=2)
@@ -55,7 +65,7 @@ class Stem(nn.Module):
             conv_bn_relu(narrow, channels, stride=2),
         )
         self.pooling = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
-        self.fuse = conv_bn_relu(2 * channels, channels, kernel=1)
+        self.fuse = conv_bn_relu(2 * channels, channels, kernel=3 if public else 1)
 
     def forward(self, image: Tensor) -> Tensor:
         x = self.first(image)
@@ -67,19 +77,44 @@ class GatherExpansion(nn.Module):
 
     At stride 2 (Fig. 5c) two depthwise convolutions stand in for a 5x5 one and the shortcut is a separable
     convolution; at stride 1 (Fig. 5b) the shortcut is the identity.
+
+    Args:
+        channels_in, channels_out: the same at stride 1.
+        expansion: epsilon.
+        stride: 1 or 2.
+        gather: False expands by a 1x1 convolution, as MobileNetV2's inverted bottleneck does (Table 3b).
+        double_depthwise: False keeps the one 5x5 depthwise convolution at stride 2 (Table 3b).
+        public: the first depthwise convolution expands, the gathering one keeps its channels; a ReLU before the
+            projection.
+
+    Raises:
+        ValueError: a stride-1 layer is to change its channels.
     """
 
-    def __init__(self, channels_in: int, channels_out: int, *, expansion: int, stride: int) -> None:
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        *,
+        expansion: int,
+        stride: int,
+        gather: bool = True,
+        double_depthwise: bool = True,
+        public: bool = False,
+    ) -> None:
         super().__init__()
         if stride == 1 and channels_in != channels_out:
             raise ValueError(
                 f"a stride-1 gather-and-expansion layer keeps its channels, got {channels_in} -> {channels_out}"
             )
         expanded = channels_in * expansion
-        self.gather = conv_bn_relu(channels_in, expanded)
+        gathered = channels_in if public else expanded
+        two = stride == 2 and double_depthwise
+        self.gather = conv_bn_relu(channels_in, gathered, kernel=3 if gather else 1)
         self.depthwise = nn.Sequential(
-            depthwise_bn(expanded, stride=stride),
-            *([depthwise_bn(expanded)] if stride == 2 else []),
+            conv_bn(gathered, expanded, kernel=3 if two or stride == 1 else 5, stride=stride, groups=gathered),
+            *([depthwise_bn(expanded)] if two else []),
+            *([nn.ReLU(inplace=True)] if public else []),
         )
         self.project = conv_bn(expanded, channels_out, kernel=1)
         self.shortcut = (
@@ -93,13 +128,20 @@ class GatherExpansion(nn.Module):
 
 
 class ContextEmbedding(nn.Module):
-    """Fig. 4b: the global average, embedded and added to every position."""
+    """Fig. 4b: the global average, embedded and added to every position.
 
-    def __init__(self, channels: int) -> None:
+    Args:
+        channels: of input and output.
+        public: batch normalisation and a ReLU after the last convolution, which has no bias then.
+    """
+
+    def __init__(self, channels: int, *, public: bool = False) -> None:
         super().__init__()
         self.pooling = nn.AdaptiveAvgPool2d(1)
         self.embed = nn.Sequential(nn.BatchNorm2d(channels), conv_bn_relu(channels, channels, kernel=1))
-        self.fuse = nn.Conv2d(channels, channels, kernel_size=3, padding=1)
+        self.fuse = (
+            conv_bn_relu(channels, channels) if public else nn.Conv2d(channels, channels, kernel_size=3, padding=1)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fuse(x + self.embed(self.pooling(x)))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import List, NamedTuple, Sequence
+from functools import partial
+from typing import Dict, NamedTuple, Sequence
 
 from torch import Tensor, nn
 
@@ -12,13 +13,13 @@ REPEATS = (2, 2, 4)
 
 
 class SemanticFeatures(NamedTuple):
-    """What the booster heads see of the branch, and its output. Batch first, sizes rounded up."""
+    """What the booster heads see of the branch, by Table 4's names. Batch first, sizes rounded up."""
 
     stem: Tensor  # 1/4
     s3: Tensor  # 1/8
     s4: Tensor  # 1/16
     s5_4: Tensor  # 1/32, before the context embedding
-    output: Tensor  # 1/32
+    s5_5: Tensor  # 1/32, after it: the branch's output
 
 
 class SemanticsBranch(nn.Module):
@@ -28,27 +29,42 @@ class SemanticsBranch(nn.Module):
         channels: widths of the stem, S3, S4 and S5.
         expansion: epsilon, how many times a gather-and-expansion layer widens.
         depth: d, multiplies the repeats of the gather-and-expansion layers (2, 2, 4).
-        context_embedding: False leaves the context embedding out (Table 3b's ablation).
+        context_embedding: False leaves the context embedding out (Table 3b).
+        gather, double_depthwise: False takes either out of the gather-and-expansion layers (Table 3b).
+        public: the layers as the public checkpoints have them.
+
+    Attributes:
+        widths: the channels of every feature map, by the names of `SemanticFeatures`.
     """
 
     def __init__(
-        self, *, channels: Sequence[int], expansion: int = 6, depth: int = 1, context_embedding: bool = True
+        self,
+        *,
+        channels: Sequence[int],
+        expansion: int = 6,
+        depth: int = 1,
+        context_embedding: bool = True,
+        gather: bool = True,
+        double_depthwise: bool = True,
+        public: bool = False,
     ) -> None:
         super().__init__()
         stem, s3, s4, s5 = channels
-        self.stem = Stem(stem)
-        self.s3 = self._stage(stem, s3, expansion, REPEATS[0] * depth)
-        self.s4 = self._stage(s3, s4, expansion, REPEATS[1] * depth)
-        self.s5_4 = self._stage(s4, s5, expansion, REPEATS[2] * depth)
-        self.context_embedding = ContextEmbedding(s5) if context_embedding else nn.Identity()
+        self.widths: Dict[str, int] = dict(zip(SemanticFeatures._fields, (stem, s3, s4, s5, s5)))
 
-    @staticmethod
-    def _stage(channels_in: int, channels_out: int, expansion: int, repeats: int) -> nn.Sequential:
-        layers: List[nn.Module] = [GatherExpansion(channels_in, channels_out, expansion=expansion, stride=2)]
-        layers += [
-            GatherExpansion(channels_out, channels_out, expansion=expansion, stride=1) for _ in range(repeats - 1)
-        ]
-        return nn.Sequential(*layers)
+        layer = partial(
+            GatherExpansion, expansion=expansion, gather=gather, double_depthwise=double_depthwise, public=public
+        )
+
+        def stage(channels_in: int, channels_out: int, repeats: int) -> nn.Sequential:
+            first = layer(channels_in, channels_out, stride=2)
+            return nn.Sequential(first, *(layer(channels_out, channels_out, stride=1) for _ in range(repeats - 1)))
+
+        self.stem = Stem(stem, public=public)
+        self.s3 = stage(stem, s3, REPEATS[0] * depth)
+        self.s4 = stage(s3, s4, REPEATS[1] * depth)
+        self.s5_4 = stage(s4, s5, REPEATS[2] * depth)
+        self.context_embedding = ContextEmbedding(s5, public=public) if context_embedding else nn.Identity()
 
     def forward(self, image: Tensor) -> SemanticFeatures:
         """B x 3 x H x W float to the features of every stage."""
@@ -56,4 +72,4 @@ class SemanticsBranch(nn.Module):
         s3 = self.s3(stem)
         s4 = self.s4(s3)
         s5_4 = self.s5_4(s4)
-        return SemanticFeatures(stem, s3, s4, s5_4, output=self.context_embedding(s5_4))
+        return SemanticFeatures(stem, s3, s4, s5_4, s5_5=self.context_embedding(s5_4))

@@ -29,6 +29,7 @@ class OhemCrossEntropy(nn.Module):
         super().__init__()
         self.threshold = 0.0 if threshold is None else -math.log(threshold)
         self.min_fraction = 1.0 if threshold is None else min_fraction
+        self.class_weights: Optional[Tensor]
         self.register_buffer("class_weights", class_weights, persistent=False)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:

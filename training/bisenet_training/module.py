@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
@@ -23,10 +24,19 @@ from bisenet_training.recipe import Recipe, as_dict
 Batch = Tuple[Tensor, Tensor]
 
 
+class TrainingDiverged(ValueError):
+    """The loss or the network's output is no number any more; the message says where to go on from."""
+
+
 class SegmentationModule(lightning.LightningModule):
     """BiSeNetV2 with its boosters, loss, optimiser and validation score.
 
     Its checkpoints carry what export needs: `network`, the arguments of BiSeNetV2, and `card`.
+
+    Args:
+        recipe: what to train, and how.
+        card: what the checkpoints say of the model; its training and scores are filled in here.
+        class_weights: classes float; what a pixel of each class weighs in the loss. None: all alike.
     """
 
     def __init__(self, recipe: Recipe, card: ModelCard, class_weights: Optional[Tensor] = None) -> None:
@@ -46,26 +56,38 @@ class SegmentationModule(lightning.LightningModule):
         self.scores: Dict[str, Any] = {}
         self.earlier_runs: List[Dict[str, Any]] = []
         self.started_from: Optional[Dict[str, Any]] = None
+        self.seconds_before = 0.0
+
+    def on_fit_start(self) -> None:
+        self.began = time.monotonic()
 
     def start_from(self, path: Path) -> None:
-        """Begins with the weights of another run's checkpoint, whose story becomes part of the card's.
+        """Begins with the weights of another run's checkpoint, whose training becomes part of the card's.
+
+        Classifiers for another number of classes are left as they are.
 
         Raises:
             ModelError: the file is missing, is no checkpoint of `bisenet train`, or its network is another.
         """
+        own = self.state_dict()
         try:
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-            self.load_state_dict(checkpoint["state_dict"])
+            theirs = checkpoint["state_dict"]
+            others = {key for key in own if ".classifier." in key and own[key].shape != theirs[key].shape}
+            self.load_state_dict({key: own[key] if key in others else tensor for key, tensor in theirs.items()})
+            self.started_from = checkpoint["card"]["training"]
         except FileNotFoundError:
             raise ModelError(f"expected a checkpoint at {path} to start from, found none") from None
         except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
-            raise ModelError(f"{path} does not fit the recipe's network: {error}") from None
-        self.started_from = dict(checkpoint["card"]["training"])
+            raise ModelError(
+                f"{path} must be a checkpoint of `bisenet train` with the recipe's network to start from it: {error}"
+            ) from None
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         images, labels = batch
         logits = self.network.forward_boosted(images.contiguous(memory_format=torch.channels_last))
         loss = boosted_loss(logits, labels, criterion=self.criterion, booster_weight=self.recipe.loss.booster_weight)
+        self._expect_finite(loss, "the loss")
         self.log("loss", loss, prog_bar=True)
         return loss
 
@@ -73,8 +95,20 @@ class SegmentationModule(lightning.LightningModule):
         """The label of a pixel as the engines have it: logits upsampled x8, then to the frame's size, argmax."""
         images, labels = batch
         logits = self.network(images)
+        # Weights that are no numbers must not be saved as the last good ones.
+        self._expect_finite(logits, "the network's output")
         logits = upsample_to(logits, (logits.shape[-2] * STRIDE, logits.shape[-1] * STRIDE))
         self.confusion.update(upsample_to(logits, labels.shape[-2:]).argmax(dim=1), labels)
+
+    def _expect_finite(self, values: Tensor, what: str) -> None:
+        if values.isfinite().all():
+            return
+        last = Path(self.trainer.default_root_dir) / "last.ckpt"
+        advice = f"the last good checkpoint is {last}" if last.exists() else "no checkpoint had been saved yet"
+        raise TrainingDiverged(
+            f"{what} is no finite number any more at iteration {self.global_step}; {advice}. Go on from there with "
+            "--resume or run.start_from and a lower optimizer.learning_rate, or more optimizer.warmup_iterations"
+        )
 
     def on_validation_epoch_end(self) -> None:
         confusion = self.confusion.compute().cpu().numpy()
@@ -84,7 +118,7 @@ class SegmentationModule(lightning.LightningModule):
             "val_iou": dict(zip(self.card.labels.names, class_iou(confusion).round(4).tolist())),
             "iteration": self.global_step,
         }
-        self.log("val_miou", self.scores["val_miou"], prog_bar=True)
+        self.log("val_miou", self.scores["val_miou"], prog_bar=True, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """SGD with the poly schedule; weight decay on convolution weights only, as the paper notes."""
@@ -96,11 +130,14 @@ class SegmentationModule(lightning.LightningModule):
             lr=recipe.learning_rate,
             momentum=recipe.momentum,
         )
-        iterations, power = self.recipe.run.iterations, recipe.poly_power
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda iteration: max(0.0, 1 - iteration / iterations) ** power
-        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _rate(self, iteration: int) -> float:
+        """The learning rate of an iteration, as a share of the recipe's."""
+        recipe = self.recipe.optimizer
+        left = max(0.0, 1 - iteration / self.recipe.run.iterations)
+        return min(1.0, (iteration + 1) / (recipe.warmup_iterations + 1)) * left**recipe.poly_power
 
     def on_save_checkpoint(self, checkpoint: Dict[str, Any]) -> None:
         card = self.card.to_dict()
@@ -109,7 +146,9 @@ class SegmentationModule(lightning.LightningModule):
             "iterations_done": self.global_step,
             "earlier_runs": self.earlier_runs,
             "started_from": self.started_from,
-            "device": self.device.type,
+            "device": _device_name(self.device),
+            "processes": self.trainer.world_size,
+            "seconds": round(self.seconds_before + time.monotonic() - self.began),
         }
         card["training"]["data"].pop("root")
         card["scores"] = self.scores
@@ -117,8 +156,14 @@ class SegmentationModule(lightning.LightningModule):
         checkpoint["network"] = self.network_options
 
     def on_load_checkpoint(self, checkpoint: Dict[str, Any]) -> None:
-        """Keeps what the card must tell of a run that goes on: until where which schedule held."""
+        """Keeps what the card must tell of a run that goes on otherwise: until where which schedule held."""
         before = checkpoint["card"]["training"]
-        part = {"until": before["iterations_done"], "run": before["run"]}
-        self.started_from = before.get("started_from")
-        self.earlier_runs = [*before.get("earlier_runs", []), part]
+        self.seconds_before = before["seconds"]
+        self.started_from = before["started_from"]
+        self.earlier_runs = before["earlier_runs"]
+        if before["run"] != asdict(self.recipe.run):
+            self.earlier_runs = [*self.earlier_runs, {"until": before["iterations_done"], "run": before["run"]}]
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

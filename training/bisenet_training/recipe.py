@@ -10,6 +10,8 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+
 
 class RecipeError(ValueError):
     """A recipe that cannot be followed; the message names the entry."""
@@ -19,8 +21,8 @@ class RecipeError(ValueError):
 class DataRecipe:
     dataset: str = MISSING  # one of `bisenet_training.datasets.DATASETS`, or the path of your own data set's YAML
     root: str = MISSING
-    train_split: str = MISSING  # several are joined by "+"
-    val_split: str = MISSING
+    train_split: str = MISSING  # several may be joined by "+"
+    val_split: Optional[str] = MISSING  # null: nothing is scored, and the last weights are the result
     mean: List[float] = MISSING  # of RGB in 0 to 1
     std: List[float] = MISSING
     network_size: List[int] = MISSING  # height, width; validation shrinks larger frames to as many pixels
@@ -35,8 +37,13 @@ class NetworkRecipe:
     width: float = MISSING
     depth: int = MISSING
     head_width: int = MISSING
-    aggregation: str = MISSING
+    branches: str = MISSING
+    backbone: str = MISSING
+    gather: bool = MISSING
+    double_depthwise: bool = MISSING
     context_embedding: bool = MISSING
+    aggregation: str = MISSING
+    variant: str = MISSING
     boosters: List[str] = MISSING
 
 
@@ -124,26 +131,42 @@ def _with_bases(path: Path, above: List[Path]) -> List[Any]:
     if not isinstance(entries, DictConfig):
         raise RecipeError(f"{path} must hold entries such as `name: camvid`, got {type(entries).__name__}")
     base = entries.pop("base", None)
+    if not isinstance(base, (str, type(None))):
+        raise RecipeError(f"{path}: base must be the path of another recipe, got {base}")
     bases = _with_bases(path.parent / base, [*above, path.resolve()]) if base else []
     return [*bases, entries]
 
 
 def _check(recipe: Recipe, path: Path) -> None:
-    for name, values, count in (
-        ("data.mean", recipe.data.mean, 3),
-        ("data.std", recipe.data.std, 3),
-        ("data.network_size", recipe.data.network_size, 2),
-        ("augmentation.crop", recipe.augmentation.crop, 2),
-        ("augmentation.resize", recipe.augmentation.resize or [0, 0], 2),
-    ):
-        if len(values) != count:
-            raise RecipeError(f"{path}: {name} must have {count} numbers, got {values}")
-    run = recipe.run
-    if run.validate_every < 1 or run.iterations % run.validate_every:
-        raise RecipeError(
-            f"{path}: run.iterations must be a multiple of run.validate_every, so that the last weights are scored; "
-            f"got {run.iterations} and {run.validate_every}"
-        )
+    data, augmentation, loss = recipe.data, recipe.augmentation, recipe.loss
+    optimizer, run = recipe.optimizer, recipe.run
+    rules = {
+        "data.mean must have 3 numbers": len(data.mean) == 3,
+        "data.std must have 3 numbers": len(data.std) == 3,
+        "data.std must be above 0": min(data.std) > 0,
+        "data.network_size must have 2 numbers": len(data.network_size) == 2,
+        "augmentation.scales must be above 0, and at least one": min(augmentation.scales, default=0) > 0,
+        "augmentation.crop must have 2 numbers": len(augmentation.crop) == 2,
+        "augmentation.resize must have 2 numbers, or be null": len(augmentation.resize or [0, 0]) == 2,
+        "augmentation.colour_jitter must be from 0 to below 1": 0 <= augmentation.colour_jitter < 1,
+        "loss.ohem_threshold must be between 0 and 1, or null": (
+            loss.ohem_threshold is None or 0 < loss.ohem_threshold < 1
+        ),
+        "loss.ohem_min_fraction must be from 0 to 1": 0 <= loss.ohem_min_fraction <= 1,
+        "optimizer.average_decay must be from 0 to below 1": 0 <= optimizer.average_decay < 1,
+        "run.precision must be one of " + ", ".join(PRECISIONS): run.precision in PRECISIONS,
+        "run.batch_size must be at least 1": run.batch_size >= 1,
+        "run.workers must be at least 0": run.workers >= 0,
+        "run.iterations must be a multiple of run.validate_every, so that the last weights are scored": (
+            run.validate_every >= 1 and run.iterations >= 1 and run.iterations % run.validate_every == 0
+        ),
+    }
+    for rule, holds in rules.items():
+        if holds:
+            continue
+        entry = rule.split()[0]
+        section, key = entry.split(".")
+        raise RecipeError(f"{path}: {rule}; got {getattr(getattr(recipe, section), key)}")
 
 
 def as_dict(recipe: Recipe) -> Dict[str, Any]:

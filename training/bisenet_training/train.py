@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import os
+import warnings
 from functools import partial
 from pathlib import Path
-from typing import Optional, Tuple
+from typing import Any, Dict, List
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from torch.utils.data import DataLoader
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from bisenet_ros.model_card import ModelCard
-from bisenet_training.datasets import DATASETS, CamVid
+from bisenet_training.check_dataset import check
+from bisenet_training.datasets import DataError, SegmentationDataset, open_dataset
+from bisenet_training.loading import Frames
 from bisenet_training.losses import balanced_weights
 from bisenet_training.module import SegmentationModule
 from bisenet_training.recipe import Recipe, RecipeError, as_dict, load_recipe
-from bisenet_training.transforms import Augment, ToTensor
+from bisenet_training.throughput import Throughput
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,49 +38,60 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     recipe = load_recipe(arguments.recipe, arguments.overrides)
-    best = train(recipe, arguments.output / recipe.name, resume=arguments.resume)
-    print(f"best checkpoint: {best}")
+    checkpoint = train(recipe, arguments.output / recipe.name, resume=arguments.resume)
+    rank_zero_info(f"checkpoint: {checkpoint}")
     return 0
 
 
 def train(recipe: Recipe, output: Path, *, resume: bool) -> Path:
-    """Trains by the recipe and returns the checkpoint with the best validation mIoU.
+    """Trains by the recipe and returns the checkpoint with the best validation mIoU, or the last where none is scored.
+
+    Uses every GPU of the machine, or the CPU; under torchrun, every process of every machine.
 
     Raises:
         RecipeError: the recipe cannot be followed with this data set, there is nothing to resume or it was made by
             another recipe, or a run would be overwritten.
         DataError: the data set is not as it should be.
+        TrainingDiverged: the loss is no number any more.
     """
-    if recipe.data.dataset not in DATASETS:
-        raise RecipeError(f"data.dataset must be one of {sorted(DATASETS)}, got {recipe.data.dataset!r}")
     last = output / "last.ckpt"
-    done = _iterations_done(last, recipe) if resume else 0
-    if not resume and last.exists():
+    if resume:
+        _check_resumable(last, recipe)
+    elif last.exists():
         raise RecipeError(f"{output} holds a run already; pass --resume to go on with it, or another --output")
-    lightning.seed_everything(recipe.run.seed + done, workers=True)  # a run that goes on draws anew
-    training, validation = _loaders(recipe)
-    module = SegmentationModule(recipe, _card(recipe), _class_weights(recipe, training.dataset))
+    lightning.seed_everything(recipe.run.seed, workers=True)
+    training = _open(recipe, recipe.data.train_split)
+    validation = _open(recipe, recipe.data.val_split) if recipe.data.val_split else None
+    module = SegmentationModule(recipe, _card(recipe, training), _class_weights(recipe, training))
     if recipe.run.start_from and not resume:
         module.start_from(Path(recipe.run.start_from))
-    in_place = partial(ModelCheckpoint, dirpath=output, enable_version_counter=False)
-    best = in_place(filename="best", monitor="val_miou", mode="max")
-    newest = in_place(filename="last")
     trainer = lightning.Trainer(
         max_steps=recipe.run.iterations,
         val_check_interval=recipe.run.validate_every,
+        limit_val_batches=None if validation else 0,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         log_every_n_steps=10,
-        callbacks=[best, newest, LearningRateMonitor()],
+        precision=recipe.run.precision,  # type: ignore[arg-type]
+        use_distributed_sampler=False,  # our batches are shared out already
+        callbacks=_callbacks(recipe, output),
         logger=[CSVLogger(output, name="csv"), TensorBoardLogger(str(output), name="tensorboard")],
         default_root_dir=output,
+        **_processes(),
     )
-    trainer.fit(module, training, validation, ckpt_path=last if resume else None, weights_only=True)
-    return Path(best.best_model_path)
+    frames = Frames(recipe, training, validation)
+    with warnings.catch_warnings():
+        # It need not be: its batches begin at the trainer's iteration.
+        warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
+        # The recipe chooses the workers; the other is between Lightning and torch.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        trainer.fit(module, frames, ckpt_path=last if resume else None, weights_only=True)
+    return output / "best.ckpt" if validation else last
 
 
-def _iterations_done(last: Path, recipe: Recipe) -> int:
-    """How far the run to resume has come; its recipe must be this one, but for the schedule and the data's place."""
+def _check_resumable(last: Path, recipe: Recipe) -> None:
+    """The run's recipe must be this one, but for the schedule and the data's place."""
     if not last.is_file():
         raise RecipeError(f"expected a checkpoint to resume at {last}, found none; start without --resume")
     checkpoint = torch.load(last, map_location="cpu", weights_only=True)
@@ -88,52 +103,72 @@ def _iterations_done(last: Path, recipe: Recipe) -> int:
                 f"{last} was trained with {section} {before[section]}, the recipe now says {now[section]}; "
                 "go on with the same, or start anew with another --output"
             )
-    return checkpoint["global_step"]
 
 
-def _loaders(recipe: Recipe) -> Tuple[DataLoader, DataLoader]:
-    to_tensor = ToTensor(mean=recipe.data.mean, std=recipe.data.std)
-    height, width = recipe.augmentation.crop
-    resize = recipe.augmentation.resize
-    augment = Augment(
-        scales=recipe.augmentation.scales,
-        crop=(height, width),
-        resize=(resize[0], resize[1]) if resize else None,
-        flip=recipe.augmentation.flip,
-        colour_jitter=recipe.augmentation.colour_jitter,
-        then=to_tensor,
+def _open(recipe: Recipe, split: str) -> SegmentationDataset:
+    """A split whose files are all as they should be.
+
+    Every process reads them all: on its own machine, and into the memory that its loader processes share.
+    """
+    frames = open_dataset(
+        recipe.data.dataset,
+        root=Path(recipe.data.root),
+        split=split,
+        cache_bytes=int(recipe.run.cache_gigabytes * 1e9),
     )
-    dataset, root = DATASETS[recipe.data.dataset], Path(recipe.data.root)
-    loader = partial(DataLoader, num_workers=recipe.run.workers, persistent_workers=recipe.run.workers > 0)
-    frames = dataset(root, recipe.data.train_split, augment)
-    if len(frames) < recipe.run.batch_size:
-        raise RecipeError(
-            f"data.train_split {recipe.data.train_split!r} has {len(frames)} frames, fewer than run.batch_size "
-            f"{recipe.run.batch_size}; choose a smaller batch"
+    problems = check(frames, progress=rank_zero_only.rank == 0)  # type: ignore[attr-defined]
+    if problems:
+        raise DataError(
+            f"{len(problems)} of {len(frames)} frames of split {split!r} cannot be used, first: {problems[0]}\n"
+            f"see all with `bisenet check-dataset {recipe.data.dataset} --root {recipe.data.root} --split {split}`"
         )
-    training = loader(
-        frames,
-        batch_size=recipe.run.batch_size,
-        shuffle=True,
-        drop_last=True,
-    )
-    return training, loader(dataset(root, recipe.data.val_split, to_tensor))
+    return frames
 
 
-def _class_weights(recipe: Recipe, frames: CamVid) -> Optional[torch.Tensor]:
+def _callbacks(recipe: Recipe, output: Path) -> List[lightning.Callback]:
+    in_place = partial(ModelCheckpoint, dirpath=output, enable_version_counter=False)
+    callbacks: List[lightning.Callback] = [
+        in_place(filename="last", every_n_train_steps=None if recipe.data.val_split else recipe.run.validate_every),
+        LearningRateMonitor(),
+        TQDMProgressBar(),
+        Throughput(batch_size=recipe.run.batch_size),
+    ]
+    if recipe.data.val_split:
+        callbacks.append(in_place(filename="best", monitor="val_miou", mode="max"))
+    if recipe.optimizer.average_decay:
+        callbacks.append(EMAWeightAveraging(decay=recipe.optimizer.average_decay))
+    return callbacks
+
+
+def _processes() -> Dict[str, Any]:
+    """The trainer's arguments for the processes that torchrun has started, or for this machine's GPUs, or its CPU."""
+    world = int(os.environ.get("WORLD_SIZE", 0))
+    of_this_machine = int(os.environ.get("LOCAL_WORLD_SIZE", world))
+    gpus = torch.cuda.device_count()
+    processes = of_this_machine or max(1, gpus)
+    parallel = max(world, processes) > 1
+    return {
+        "accelerator": "gpu" if gpus else "cpu",
+        "devices": processes,
+        "num_nodes": world // of_this_machine if world else 1,
+        "strategy": "ddp" if parallel else "auto",
+        "sync_batchnorm": parallel and gpus > 0,  # torch has it for GPUs only
+    }
+
+
+def _class_weights(recipe: Recipe, frames: SegmentationDataset) -> torch.Tensor | None:
     if recipe.loss.class_balance == 0:
         return None
     return balanced_weights(frames.pixels_per_class(), power=recipe.loss.class_balance)
 
 
-def _card(recipe: Recipe) -> ModelCard:
-    dataset = DATASETS[recipe.data.dataset]
+def _card(recipe: Recipe, frames: SegmentationDataset) -> ModelCard:
     return ModelCard.from_dict(
         {
             "name": "BiSeNetV2-Large" if (recipe.network.width, recipe.network.depth) == (2, 3) else "BiSeNetV2",
-            "labels": dataset.labels.to_list(),
+            "labels": frames.labels.to_list(),
             "mean": recipe.data.mean,
             "std": recipe.data.std,
-            "network_size": dataset.frame_size,
+            "network_size": recipe.data.network_size,
         }
     )

@@ -31,7 +31,7 @@ class ToTensor:
 
 @dataclass(frozen=True)
 class Augment:
-    """Random scale, crop, flip and colours, then `then`, drawn from torch's generator, so that seeds hold.
+    """Random scale, crop, flip and colours, then `then`.
 
     Attributes:
         scales: one is drawn for each image.
@@ -48,8 +48,10 @@ class Augment:
     colour_jitter: float
     then: ToTensor
 
-    def __call__(self, image: np.ndarray, labels: np.ndarray) -> Tuple[torch.Tensor, torch.Tensor]:
-        rng = np.random.default_rng(int(torch.randint(2**31, ())))
+    def __call__(
+        self, image: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+    ) -> Tuple[torch.Tensor, torch.Tensor]:
+        """Draws from `rng`; the result is crop's size, or resize's where that is given."""
         image, labels = self._scale(image, labels, rng.choice(self.scales))
         image, labels = self._crop(*self._pad(image, labels), rng)
         if self.resize:

@@ -1,0 +1,161 @@
+"""A data set on disk, as images and label maps."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, Iterator, List, Mapping, Optional, Tuple
+
+import cv2
+import numpy as np
+from torch.utils.data import Dataset
+
+from bisenet_ros.labels import LabelSet
+from bisenet_training.datasets.data_error import DataError
+from bisenet_training.datasets.image_file import read_image
+from bisenet_training.datasets.label_encoding import LabelEncoding
+from bisenet_training.datasets.layout import Frame, Layout
+
+Pixels = Tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What reading a frame showed.
+
+    Attributes:
+        problem: what is wrong with it; there is nothing else then.
+        size: height and width.
+        pixels: 256, int64: how many pixels have each train id.
+    """
+
+    problem: Optional[str] = None
+    size: Optional[Tuple[int, int]] = None
+    pixels: Optional[np.ndarray] = None
+
+
+class SegmentationDataset(Dataset):
+    """The frames of a split; `dataset[i]` is H x W x 3 uint8 BGR and H x W uint8 train ids, 255 where unlabelled.
+
+    A frame is decoded when it is first asked for, and kept if a whole split of its size fits into `cache_bytes`.
+    Loader processes share what was decoded before they were forked; `inspections` decodes everything. Both arrays are
+    read-only. A file that is missing, no image, of another size than its image, or holds a label that
+    is no class raises a DataError.
+
+    Args:
+        root: the data set's folder.
+        split: one of the data set's splits, or several without a common frame, joined by "+".
+        cache_bytes: memory for decoded frames.
+
+    Attributes:
+        labels: the classes.
+        layout: where the files lie.
+        encoding: how the label files say their class.
+        splits: what is commonly trained on, and validated with.
+        official_frames: how many frames each split has as published.
+
+    Raises:
+        DataError: the split is not there, or two joined ones have a frame in common.
+    """
+
+    labels: LabelSet
+    layout: Layout
+    encoding: LabelEncoding
+    splits: Tuple[str, str] = ("train", "val")
+    official_frames: Mapping[str, int] = {}
+
+    def __init__(self, root: Path, split: str, *, cache_bytes: int = 0) -> None:
+        self.root = Path(root)
+        self.split = split
+        self.cache_bytes = cache_bytes
+        self._cache: Dict[int, Pixels] = {}
+        if not self.root.is_dir():
+            raise DataError(f"expected the data set's folder at {self.root}, found none; set data.root to it")
+        self._frames = self._join([(part, frame) for part in split.split("+") for frame in self.find_frames(part)])
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def name(self, index: int) -> str:
+        """A short name of the frame, unique in the split."""
+        return self._frames[index].name
+
+    def __getitem__(self, index: int) -> Pixels:
+        if index in self._cache:
+            return self._cache[index]
+        pixels = self._read(self._frames[index])
+        for array in pixels:
+            array.flags.writeable = False
+        if len(self) * sum(array.nbytes for array in pixels) <= self.cache_bytes:
+            self._cache[index] = pixels
+        return pixels
+
+    def inspections(self) -> Iterator[Inspection]:
+        """Reads every frame, in several threads, and tells in turn what each showed."""
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            yield from pool.map(self._inspect, range(len(self)))
+
+    def problems(self) -> Iterator[Optional[str]]:
+        """Reads every frame, and tells in turn what is wrong with each, or None."""
+        return (inspection.problem for inspection in self.inspections())
+
+    def pixels_per_class(self) -> List[int]:
+        """How many pixels of each class the split has.
+
+        Raises:
+            DataError: a frame cannot be read.
+        """
+        counts = np.zeros(256, np.int64)
+        for inspection in self.inspections():
+            if inspection.pixels is None:
+                raise DataError(inspection.problem)
+            counts += inspection.pixels
+        return counts[: len(self.labels)].tolist()
+
+    def find_frames(self, split: str) -> List[Frame]:
+        """The frames of one split."""
+        return self.layout.frames(self.root, split)
+
+    def read_label_pixels(self, path: Path) -> np.ndarray:
+        """The pixels of a label file, as `encoding` takes them."""
+        return read_image(path, self.encoding.read_flags)
+
+    def _join(self, parts: List[Tuple[str, Frame]]) -> List[Frame]:
+        images = set()
+        for part, frame in parts:
+            if frame.image in images:
+                raise DataError(f"split {self.split} has {frame.name} twice, again in {part}; join splits without it")
+            images.add(frame.image)
+        frames = [frame for _, frame in parts]
+        if len({frame.name for frame in frames}) == len(frames):
+            return frames
+        return [Frame(f"{part}/{frame.name}", frame.image, frame.labels) for part, frame in parts]
+
+    def _read(self, frame: Frame) -> Pixels:
+        missing = [str(path) for path in (frame.image, frame.labels) if not path.is_file()]
+        if missing:
+            raise DataError(f"{' and '.join(missing)} {'are' if missing[1:] else 'is'} missing")
+        image = read_image(frame.image, cv2.IMREAD_COLOR)
+        pixels = self.read_label_pixels(frame.labels)
+        if pixels.shape[:2] != image.shape[:2]:
+            raise DataError(
+                f"{frame.labels} is {_size(pixels)} (width x height), expected {_size(image)} as {frame.image}"
+            )
+        try:
+            return image, self.encoding.decode(pixels)
+        except DataError as error:
+            raise DataError(f"{frame.labels} {error}") from None
+
+    def _inspect(self, index: int) -> Inspection:
+        try:
+            _, labels = self[index]
+        except (DataError, OSError) as error:
+            return Inspection(problem=str(error))
+        height, width = labels.shape
+        return Inspection(size=(height, width), pixels=np.bincount(labels.ravel(), minlength=256))
+
+
+def _size(image: np.ndarray) -> str:
+    return f"{image.shape[1]} x {image.shape[0]}"

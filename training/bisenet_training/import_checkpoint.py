@@ -1,0 +1,193 @@
+"""Public checkpoint to model file: `bisenet import-checkpoint MODEL.pth -o MODEL.onnx --labels cityscapes`.
+
+The files are flat state_dicts of a widely used public implementation, whose network is `BiSeNetV2(variant="public")`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import pickle
+import re
+from pathlib import Path
+from typing import Any, Dict, Mapping, NamedTuple, Sequence, Tuple
+
+import torch
+from torch import Tensor
+
+from bisenet_ros.export import export
+from bisenet_ros.model_card import ModelCard, ModelError
+from bisenet_ros.network import BiSeNetV2
+from bisenet_training.datasets import label_set
+
+CITYSCAPES_MEAN = (0.3257, 0.3690, 0.3223)
+CITYSCAPES_STD = (0.2112, 0.2148, 0.2115)
+CITYSCAPES_SIZE = (512, 1024)
+
+# What a block's layers are called here and there.
+CONV_BN = {"0": "0", "1": "1"}
+CONV_BN_RELU = {"0": "conv", "1": "bn"}
+SEPARABLE = {"0.0": "0", "0.1": "1", "1": "2"}
+SHORTCUT = {"0.0": "0", "0.1": "1", "1.0": "2", "1.1": "3"}
+
+STAGE, THEIR_STAGE = r"semantics\.s(3|4|5_4)", r"segment.S\1"
+BLOCKS: Tuple[Tuple[str, str, Dict[str, str]], ...] = (
+    (r"detail\.s(\d)\.(\d)", r"detail.S\1.\2", CONV_BN_RELU),
+    (r"semantics\.stem\.first", "segment.S1S2.conv", CONV_BN_RELU),
+    (r"semantics\.stem\.convolution\.(\d)", r"segment.S1S2.left.\1", CONV_BN_RELU),
+    (r"semantics\.stem\.fuse", "segment.S1S2.fuse", CONV_BN_RELU),
+    (STAGE + r"\.(\d)\.gather", THEIR_STAGE + r".\2.conv1", CONV_BN_RELU),
+    (STAGE + r"\.0\.depthwise\.0", THEIR_STAGE + ".0.dwconv1", CONV_BN),
+    (STAGE + r"\.0\.depthwise\.1", THEIR_STAGE + ".0.dwconv2", CONV_BN),
+    (STAGE + r"\.([1-9])\.depthwise\.0", THEIR_STAGE + r".\2.dwconv", CONV_BN),
+    (STAGE + r"\.(\d)\.project", THEIR_STAGE + r".\2.conv2", CONV_BN),
+    (STAGE + r"\.0\.shortcut", THEIR_STAGE + ".0.shortcut", SHORTCUT),
+    (r"semantics\.context_embedding", "segment.S5_5", {"embed.0": "bn"}),
+    (r"semantics\.context_embedding\.embed\.1", "segment.S5_5.conv_gap", CONV_BN_RELU),
+    (r"semantics\.context_embedding\.fuse", "segment.S5_5.conv_last", CONV_BN_RELU),
+    (r"aggregation\.detail_keep", "bga.left1", SEPARABLE),
+    (r"aggregation\.detail_down\.0", "bga.left2", CONV_BN),
+    (r"aggregation\.semantics_up", "bga.right1", CONV_BN),
+    (r"aggregation\.semantics_keep", "bga.right2", SEPARABLE),
+    (r"aggregation\.output", "bga.conv", CONV_BN),
+    (r"head\.convolution", "head.conv", CONV_BN_RELU),
+    (r"head", "head", {"classifier": "conv_out.1"}),
+)
+"""Every block: the pattern of its name here, its name there, its layers."""
+HEAD, CLASSIFIER = "head.conv.conv.weight", "head.conv_out.1.weight"
+COUNTER = ".num_batches_tracked"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Make a model file of a public BiSeNet V2 checkpoint, a flat state_dict."
+    parser.add_argument("checkpoint", type=Path, help="such as model_final_v2_city.pth")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="MODEL.onnx", help="the model file to write"
+    )
+    parser.add_argument(
+        "--labels", required=True, metavar="NAME", help="data set whose classes it knows, or the YAML of your own"
+    )
+    three: Dict[str, Any] = dict(type=float, nargs=3, metavar=("R", "G", "B"))
+    parser.add_argument("--mean", **three, default=CITYSCAPES_MEAN, help="of RGB in 0 to 1, default Cityscapes'")
+    parser.add_argument("--std", **three, default=CITYSCAPES_STD, help="of RGB in 0 to 1, default Cityscapes'")
+    parser.add_argument(
+        "--size",
+        type=int,
+        nargs=2,
+        default=CITYSCAPES_SIZE,
+        metavar=("HEIGHT", "WIDTH"),
+        help="what frames are resized to, default 512 1024",
+    )
+    parser.add_argument("--weights", choices=("fp32", "fp16"), default="fp32", help="how weights are stored")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    state = read_state_dict(arguments.checkpoint)
+    try:
+        imported = import_network(state)
+    except ModelError as error:
+        raise ModelError(f"{arguments.checkpoint}: {error}") from None
+    labels = label_set(arguments.labels)
+    classes = imported.network.head.classifier.out_channels
+    if classes != len(labels):
+        raise ModelError(f"{arguments.checkpoint} has {classes} classes, the labels {arguments.labels} {len(labels)}")
+    card = ModelCard.from_dict(
+        {
+            "name": "BiSeNetV2",
+            "labels": labels.to_list(),
+            "mean": arguments.mean,
+            "std": arguments.std,
+            "network_size": arguments.size,
+            "training": {
+                "imported_from": arguments.checkpoint.name,
+                "sha256": hashlib.sha256(arguments.checkpoint.read_bytes()).hexdigest(),
+            },
+        }
+    )
+    difference = export(imported.network, card, arguments.output, weights=arguments.weights)
+    print(
+        f"{arguments.output}: {imported.tensors} tensors, {classes} classes; left out {imported.boosters} of booster "
+        f"heads, which serve training only, and {imported.counters} batch counters"
+    )
+    print(f"ONNX Runtime and torch differ by {difference:.1e} of the largest logit")
+    return 0
+
+
+def read_state_dict(path: Path) -> Dict[str, Tensor]:
+    """The file's tensors, also from under "state_dict" and without DistributedDataParallel's "module.".
+
+    Raises:
+        ModelError: the file is missing or holds no tensors by name.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ModelError(f"expected a checkpoint at {path}, found none") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError):
+        raise ModelError(
+            f"{path} holds more than tensors, or is no file of torch; expected what "
+            "`torch.save(model.state_dict(), ...)` writes"
+        ) from None
+    state = content.get("state_dict", content) if isinstance(content, dict) else content
+    if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+        raise ModelError(f"{path} must hold a state_dict, tensors by name; it holds a {type(state).__name__}")
+    return {re.sub(r"^module\.", "", str(key)): tensor for key, tensor in state.items()}
+
+
+class Imported(NamedTuple):
+    """The network, and how many of the file's tensors are in it or were left out."""
+
+    network: BiSeNetV2
+    tensors: int
+    boosters: int
+    counters: int
+
+
+def import_network(state: Mapping[str, Tensor]) -> Imported:
+    """The network of a public state_dict; every key is accounted for.
+
+    Raises:
+        ModelError: keys are unknown or missing, or a tensor has another shape; the message names them.
+    """
+    boosters = [key for key in state if key.startswith("aux")]
+    counters = [key for key in state if key.endswith(COUNTER) and key not in boosters]
+    theirs = {key: state[key] for key in state if key not in {*boosters, *counters}}
+    network = BiSeNetV2(classes=_outputs(theirs, CLASSIFIER), head_width=_outputs(theirs, HEAD), variant="public")
+    ours = {name: tensor for name, tensor in network.state_dict().items() if not name.endswith(COUNTER)}
+    names = {public_name(name): name for name in ours}
+    missing, unknown = [key for key in names if key not in theirs], [key for key in theirs if key not in names]
+    if missing or unknown:
+        raise ModelError(
+            f"expected the keys of a public BiSeNet V2; missing: {_listed(missing)}; unknown: {_listed(unknown)}"
+        )
+    for key, name in names.items():
+        if theirs[key].shape != ours[name].shape:
+            raise ModelError(f"{key} must have the shape {tuple(ours[name].shape)}, got {tuple(theirs[key].shape)}")
+    # Strict but for the counters, as was just seen.
+    network.load_state_dict({names[key]: tensor for key, tensor in theirs.items()}, strict=False)
+    return Imported(network.eval(), len(theirs), len(boosters), len(counters))
+
+
+def public_name(name: str) -> str:
+    """What the public implementation calls a tensor of ours."""
+    module, tensor = name.rsplit(".", 1)
+    for block, their_block, layers in BLOCKS:
+        for layer, their_layer in layers.items():
+            match = re.fullmatch(rf"{block}\.{re.escape(layer)}", module)
+            if match:
+                return match.expand(f"{their_block}.{their_layer}.{tensor}")
+    raise KeyError(name)
+
+
+def _outputs(state: Mapping[str, Tensor], key: str) -> int:
+    """The output channels of a convolution."""
+    if key not in state or state[key].ndim != 4:
+        raise ModelError(
+            f"expected the keys of a public BiSeNet V2 with a convolution {key}, found {_listed(list(state))}"
+        )
+    return len(state[key])
+
+
+def _listed(keys: Sequence[str]) -> str:
+    shown = ", ".join(keys[:5]) + (", ..." if len(keys) > 5 else "")
+    return f"{shown} ({len(keys)})" if keys else "none"
