@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import pickle
 import tempfile
 import warnings
 from pathlib import Path
@@ -53,20 +52,40 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def read_checkpoint(path: Path) -> Dict[str, Any]:
+    """What `bisenet train` saved: `state_dict`, `network` (the arguments of BiSeNetV2), `card`, and how to go on.
+
+    Raises:
+        ModelError: the file is missing, damaged, or something else.
+    """
+    if path.suffix == ".onnx":
+        raise ModelError(f"expected a checkpoint of `bisenet train` (.ckpt), and {path} is a model file already")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ModelError(f"expected a checkpoint at {path}, found none") from None
+    except Exception:  # torch raises whatever it stumbles over, and its advice is to run the file
+        raise ModelError(f"{path} is damaged, or no checkpoint of `bisenet train`") from None
+    parts = {"state_dict": dict, "network": dict, "card": dict}
+    if not isinstance(checkpoint, dict) or not all(
+        isinstance(checkpoint.get(part), kind) for part, kind in parts.items()
+    ):
+        raise ModelError(f"{path} is no checkpoint of `bisenet train`, which holds {', '.join(parts)}")
+    return checkpoint
+
+
 def load_checkpoint(path: Path) -> Tuple[BiSeNetV2, ModelCard]:
     """The network for inference, without its boosters, and its card.
 
     Raises:
         ModelError: the file is missing, is no checkpoint of `bisenet train`, or its weights do not fit.
     """
+    checkpoint = read_checkpoint(path)
+    options, card, state = checkpoint["network"], checkpoint["card"], checkpoint["state_dict"]
     try:
-        checkpoint: Dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        options, card, state = checkpoint["network"], checkpoint["card"], checkpoint["state_dict"]
         network = BiSeNetV2(**{**options, "boosters": ()})
-    except FileNotFoundError:
-        raise ModelError(f"expected a checkpoint at {path}, found none") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:
-        raise ModelError(f"{path} is not a checkpoint of `bisenet train`: {error}") from None
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{path} describes a network that cannot be made: {error}") from None
     card = ModelCard.from_dict(card)
     if options["classes"] != len(card.labels):
         raise ModelError(f"{path}: the network has {options['classes']} classes, its card {len(card.labels)}")
@@ -92,6 +111,8 @@ def export(network: BiSeNetV2, card: ModelCard, output: Path, *, weights: str = 
     Raises:
         ModelError: they disagree; no file is left.
     """
+    if output.suffix != ".onnx":
+        raise ModelError(f"expected a name that ends in .onnx for the model file, got {output}")
     if not output.parent.is_dir():
         raise ModelError(f"expected a folder at {output.parent} to write {output.name} to, found none")
     with tempfile.TemporaryDirectory(dir=output.parent) as folder:

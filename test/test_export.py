@@ -84,7 +84,7 @@ def test_what_is_no_checkpoint(tmp_path, content, capsys):
     path = tmp_path / "best.ckpt"
     path.write_bytes(content)
     assert main(["export", str(path), "-o", str(tmp_path / "model.onnx")]) == 1
-    assert "is not a checkpoint of `bisenet train`" in capsys.readouterr().err
+    assert "is damaged, or no checkpoint of `bisenet train`" in capsys.readouterr().err
     assert not (tmp_path / "model.onnx").exists()
 
 
@@ -99,7 +99,7 @@ def test_a_checkpoint_is_never_executed(tmp_path, capsys):
     torch.save({"network": Trap()}, path)
     assert main(["export", str(path), "-o", str(tmp_path / "model.onnx")]) == 1
     assert not (tmp_path / "executed").exists()
-    assert "is not a checkpoint" in capsys.readouterr().err
+    assert "no checkpoint of `bisenet train`" in capsys.readouterr().err
 
 
 def test_weights_that_do_not_fit(tmp_path, checkpoint, capsys):

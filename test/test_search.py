@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 from bisenet_training import pieces  # noqa: E402
-from bisenet_training.search import OUT_OF_TIME, Search, load_plan  # noqa: E402
+from bisenet_training.search import OUT_OF_TIME, Search, bring, load_plan, read_results  # noqa: E402
 
 from bisenet_ros.cli import main  # noqa: E402
 from bisenet_ros.model_card import read_card  # noqa: E402
@@ -58,21 +58,27 @@ def overrides(tmp_path) -> list:
     return [f"{key}={value}" for key, value in entries.items()]
 
 
-def test_a_search_in_chunks_tries_scores_and_trains_the_final_weights(plan, overrides, tmp_path):
+def test_a_search_in_chunks_tries_scores_and_trains_the_final_weights(plan, overrides, tmp_path, capsys):
     command = ["search", str(plan), *overrides, "--pieces", str(tmp_path / "pieces")]
     assert main([*command, "-o", str(tmp_path / "none"), "--minutes", "0"]) == OUT_OF_TIME
     assert main([*command, "-o", str(tmp_path / "search")]) == 0
     results = json.loads((tmp_path / "search" / "results.json").read_text())
     assert list(results) == ["recipe/val", "no_learning/val"]
-    assert results["no_learning/val"]["overrides"] == ["optimizer.learning_rate=0.0"]
+    assert "optimizer.learning_rate=0.0" in results["no_learning/val"]["settings"]
+    assert not any(entry.startswith("data.root") for entry in results["no_learning/val"]["settings"])
     table = (tmp_path / "search" / "RESULTS.md").read_text().splitlines()
-    assert len(table) == 4 and f"| {100 * results['recipe/val']['miou']:.1f} |" in table[2]
+    assert f"| {100 * results['recipe/val']['miou']:.1f} |" in table[2] and table[3].startswith("| no_learning |")
+    assert table[-1] == "- small.onnx"
     assert not list((tmp_path / "search").glob("*/val/*.ckpt")), "only the final weights are kept"
 
     card = read_card(tmp_path / "search" / "small.onnx")
     kept = results["no_learning/val"]["miou"] >= results["recipe/val"]["miou"] + 0.003
     assert card.training["data"]["train_split"] == "train+val"
     assert card.training["optimizer"]["learning_rate"] == (0.0 if kept else 0.025)
+
+    # What was scored with other settings does not count.
+    assert main([*command, "loss.class_balance=0.1", "-o", str(tmp_path / "search")]) == 1
+    assert "name another --output" in capsys.readouterr().err
 
     # Another machine that gets the pieces has nothing left to do.
     assert main([*command, "-o", str(tmp_path / "again"), "--minutes", "0"]) == 0
@@ -94,22 +100,52 @@ def test_a_change_is_kept_when_it_pays_on_the_trusted_folds(plan, tmp_path):
             trained.append((row, fold))
             return Path(row)
 
-        def _record(self, key, overrides, checkpoint):
+        def _record(self, key, settings, checkpoint):
             row, fold = key.split("/")
-            tried[row] = overrides
+            tried[row] = settings[:-1]
             score = miou[row] if fold == "drive" else 1 - miou[row]
-            self.results_file.write_text(json.dumps({**self.results, key: {"miou": score}}))
+            entry = {"settings": self._told(settings), "miou": score, "diverged": False}
+            self.results_file.write_text(json.dumps({**read_results(self.output), key: entry}))
 
         def _final(self, name, overrides):
             tried[name] = overrides
 
+    Known.results_file = tmp_path / "results.json"
     known = Known(search_plan, recipe=Path("r"), overrides=[], output=tmp_path, deadline=float("inf"))
     known.run()
     assert tried["worse"] == ["a", "b"] and tried["by_chance"] == ["a", "c"] and tried["best"] == ["a", "d"]
     assert tried["small"][:2] == ["a", "d"]
+    assert known.kept == {"better": True, "worse": False, "by_chance": False, "best": True}
     assert len(trained) == 10
     known.run()
     assert len(trained) == 10, "what has a score is not trained again"
+
+
+def test_a_run_that_diverges_is_a_row_that_is_not_kept(plan, overrides, tmp_path):
+    plan.write_text(plan.read_text().replace("learning_rate=0.0", "learning_rate=1e30").replace("no_learning", "wild"))
+    plan.write_text(plan.read_text().split("final:")[0] + "final: {}")
+    assert main(["search", str(plan), *overrides, "run.iterations=4", "run.validate_every=2", "-o", str(tmp_path)]) == 0
+    assert read_results(tmp_path)["wild/val"]["diverged"]
+    assert "| wild | diverged |" in (tmp_path / "RESULTS.md").read_text()
+
+
+def test_pieces_of_a_machine_that_came_further_are_taken_over(tmp_path):
+    for folder, rows in (("here", 1), ("there", 2)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "results.json").write_text(json.dumps({f"row{i}/val": {} for i in range(rows)}))
+        pieces.split(tmp_path / folder, tmp_path / f"pieces_{folder}", patterns=["results.json"])
+    bring(tmp_path / "pieces_there", tmp_path / "here")
+    assert len(read_results(tmp_path / "here")) == 2
+    bring(tmp_path / "pieces_here", tmp_path / "here")
+    assert len(read_results(tmp_path / "here")) == 2
+
+
+def test_a_folder_of_something_else_is_not_made_pieces_of(tmp_path):
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "thesis.txt").write_text("years of work")
+    with pytest.raises(ValueError, match="holds other files"):
+        pieces.split(tmp_path, tmp_path / "documents", patterns=["*.txt"])
+    assert (tmp_path / "documents" / "thesis.txt").exists()
 
 
 def test_files_come_back_from_their_pieces(tmp_path, monkeypatch):
@@ -134,6 +170,13 @@ def test_files_come_back_from_their_pieces(tmp_path, monkeypatch):
     assert not (tmp_path / "broken").exists()
 
 
+@pytest.mark.parametrize("index", ["{", "[1]", '{"a": {}}', '{"a": {"sha256": ""}}'])
+def test_a_damaged_index_is_named(tmp_path, index):
+    (tmp_path / "pieces.json").write_text(index)
+    with pytest.raises(ValueError, match="pieces.json is damaged"):
+        pieces.join(tmp_path, tmp_path / "root")
+
+
 def test_pieces_are_put_nowhere_else(tmp_path):
     (tmp_path / "pieces.json").write_text(json.dumps({"../outside": {"sha256": "", "pieces": []}}))
     with pytest.raises(ValueError, match="lies outside"):
@@ -147,6 +190,8 @@ def test_pieces_are_put_nowhere_else(tmp_path):
         ("margin:", "margins:", "margins"),
         ("margin: 0.003\n", "", "does not state margin"),
         (PLAN, "- a", "plan.yaml"),
+        ("no_learning:", "recipe:", "need names of their own"),
+        ("no_learning:", "no/learning:", "need names of their own"),
     ],
 )
 def test_bad_plans_are_refused(plan, capsys, before, after, message):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 from bisenet_training.loading import SeededBatches  # noqa: E402
 from bisenet_training.torch_engine import TorchEngine  # noqa: E402
+from bisenet_training.train import DIVERGED  # noqa: E402
 
 from bisenet_ros.cli import main  # noqa: E402
 from bisenet_ros.evaluation.confusion_matrix import confusion_matrix, mean_iou  # noqa: E402
@@ -113,6 +115,8 @@ def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(camvid, tm
     whole, resumed = checkpoint(tmp_path / "whole"), checkpoint(tmp_path / "killed")
     assert resumed["global_step"] == 40 and same_weights(whole, resumed)
     assert resumed["card"]["scores"] == whole["card"]["scores"] and resumed["card"]["training"]["earlier_runs"] == []
+    best = [checkpoint(tmp_path / folder, "best") for folder in ("whole", "killed")]
+    assert best[0]["card"]["scores"] == best[1]["card"]["scores"] and same_weights(*best)
 
 
 def kill_after_a_checkpoint(command: List[str], last: Path) -> None:
@@ -136,7 +140,12 @@ def test_resuming_with_another_schedule_is_told_on_the_card(camvid, tmp_path, ca
     assert main(small_run(camvid, tmp_path)) == 1
     assert "holds a run already; pass --resume" in capsys.readouterr().err
     assert main([*small_run(camvid, tmp_path, loss__booster_weight=0.5), "--resume"]) == 1
-    assert "was trained with loss" in capsys.readouterr().err
+    assert "loss.booster_weight was 1.0, is now 0.5" in capsys.readouterr().err
+    assert main([*small_run(camvid, tmp_path, run__iterations=30), "--resume"]) == 1
+    assert "the run is finished" in capsys.readouterr().err
+    (tmp_path / "camvid_cpu" / "last.ckpt").write_bytes(b"cut off")
+    assert main([*small_run(camvid, tmp_path, run__iterations=40), "--resume"]) == 1
+    assert "last.ckpt is damaged" in capsys.readouterr().err
     assert main([*small_run(camvid, tmp_path / "elsewhere"), "--resume"]) == 1
     assert "expected a checkpoint to resume" in capsys.readouterr().err
 
@@ -159,6 +168,16 @@ def test_two_processes_share_every_batch_and_the_validation(camvid, tmp_path):
     assert last["card"]["scores"]["val_miou"] == pytest.approx(mean_iou(confusion), abs=1e-3), "every frame, once"
 
 
+def test_each_process_needs_a_frame_and_two_images(camvid, tmp_path):
+    def refused(**overrides: Any) -> str:
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m"]
+        command += ["bisenet_ros.cli", *small_run(camvid, tmp_path, **overrides)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+        return subprocess.run(command, env=environment, timeout=150, stderr=subprocess.PIPE, text=True).stderr
+
+    assert "each at least 2 images" in refused(run__batch_size=2)
+
+
 def test_a_run_starts_from_the_weights_of_another(camvid, tmp_path, capsys):
     assert main(small_run(camvid, tmp_path)) == 0
     first = tmp_path / "camvid_cpu" / "last.ckpt"
@@ -172,7 +191,7 @@ def test_a_run_starts_from_the_weights_of_another(camvid, tmp_path, capsys):
 
     capsys.readouterr()
     assert main(small_run(camvid, tmp_path / "c", run__start_from=first, network__width=0.5)) == 1
-    assert "with the recipe's network to start from it" in capsys.readouterr().err
+    assert "must have the recipe's network" in capsys.readouterr().err
     assert main(small_run(camvid, tmp_path / "c", run__start_from=tmp_path / "none.ckpt")) == 1
     assert "expected a checkpoint at" in capsys.readouterr().err
 
@@ -185,7 +204,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_last_good_checkpoi
     weights = torch.load(last, weights_only=True)
     weights["lr_schedulers"][0]["base_lrs"] = [1e30, 1e30]
     torch.save(weights, last)
-    assert main([*small_run(camvid, tmp_path), *exploding]) == 1
+    assert main([*small_run(camvid, tmp_path), *exploding]) == DIVERGED
     error = capsys.readouterr().err
     assert "no finite number" in error and f"the last good checkpoint is {last}" in error
     good = torch.load(last, weights_only=True)["state_dict"]
@@ -199,11 +218,25 @@ def test_without_a_validation_split_the_last_weights_are_the_result(camvid, tmp_
     load_checkpoint(tmp_path / "camvid_cpu" / "last.ckpt")
 
 
-def test_the_last_checkpoint_is_the_last_even_when_it_scores_worse(camvid, tmp_path, monkeypatch):
-    scores = iter([0.9, 0.1])
+def test_best_and_last_are_told_apart_also_by_a_run_that_goes_on(camvid, tmp_path, monkeypatch):
+    scores = iter([0.9, 0.1, 0.2])
     monkeypatch.setattr("bisenet_training.module.mean_iou", lambda confusion: next(scores))
     assert main(small_run(camvid, tmp_path, run__iterations=4, run__validate_every=2)) == 0
     assert [checkpoint(tmp_path, name)["global_step"] for name in ("best", "last")] == [2, 4]
+    assert main([*small_run(camvid, tmp_path, run__iterations=6, run__validate_every=2), "--resume"]) == 0
+    assert [checkpoint(tmp_path, name)["global_step"] for name in ("best", "last")] == [2, 6]
+
+
+def test_a_run_tells_its_milestones(camvid, tmp_path, capsys):
+    assert main(small_run(camvid, tmp_path)) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("BiSeNetV2, 0.") and "1 x cpu" in printed[0]
+    assert re.fullmatch(
+        r"iteration 20 of 20: mIoU [\d.]+ %, loss [\d.]+, [\d.]+ images/s, [\d.]+ without loading", printed[2]
+    )
+    assert (
+        printed[-1] == f"checkpoints: {tmp_path / 'camvid_cpu' / 'best.ckpt'}, {tmp_path / 'camvid_cpu' / 'last.ckpt'}"
+    )
 
 
 def test_mixed_precision_and_class_balance_train_too(camvid, tmp_path):

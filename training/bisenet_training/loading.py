@@ -123,10 +123,11 @@ class Frames(lightning.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         recipe = self.recipe
         trainer = self.trainer
-        if recipe.run.batch_size % trainer.world_size:
+        share, rest = divmod(recipe.run.batch_size, trainer.world_size)
+        if rest or share < 2:
             raise RecipeError(
-                f"run.batch_size is what all processes share: {recipe.run.batch_size} cannot be divided among "
-                f"{trainer.world_size}"
+                f"run.batch_size is what all processes share, each at least 2 images for batch normalisation; "
+                f"{recipe.run.batch_size} cannot be divided among {trainer.world_size}"
             )
         batches = SeededBatches(
             len(self.training),
@@ -144,6 +145,11 @@ class Frames(lightning.LightningDataModule):
         if self.validation is None:
             return []
         trainer = self.trainer
+        if len(self.validation) < trainer.world_size:
+            raise RecipeError(
+                f"data.val_split {self.recipe.data.val_split!r} has {len(self.validation)} frames for "
+                f"{trainer.world_size} processes; each needs one: choose a larger split, or fewer processes"
+            )
         frames = ValidationFrames(self.validation, self.recipe, first=trainer.global_rank, step=trainer.world_size)
         return self._loader(frames)
 

@@ -27,8 +27,8 @@ class OhemCrossEntropy(nn.Module):
         self, *, threshold: Optional[float], min_fraction: float, class_weights: Optional[Tensor] = None
     ) -> None:
         super().__init__()
-        self.threshold = 0.0 if threshold is None else -math.log(threshold)
-        self.min_fraction = 1.0 if threshold is None else min_fraction
+        self.threshold = None if threshold is None else -math.log(threshold)
+        self.min_fraction = min_fraction
         self.class_weights: Optional[Tensor]
         self.register_buffer("class_weights", class_weights, persistent=False)
 
@@ -39,16 +39,18 @@ class OhemCrossEntropy(nn.Module):
         losses, labels = losses[labelled], labels[labelled]
         if losses.numel() == 0:
             return logits.sum() * 0
-        hard = self._hard(losses)
+        if self.threshold is not None:
+            hard = self._hard(losses, self.threshold)
+            losses, labels = losses[hard], labels[hard]
         if self.class_weights is None:
-            return losses[hard].mean()
-        weights = self.class_weights[labels[hard]]
-        return (weights * losses[hard]).sum() / weights.sum()
+            return losses.mean()
+        weights = self.class_weights[labels]
+        return (weights * losses).sum() / weights.sum()
 
-    def _hard(self, losses: Tensor) -> Tensor:
-        """The places of the pixels that count, int64 or bool."""
+    def _hard(self, losses: Tensor, threshold: float) -> Tensor:
+        """The places of the hard pixels, int64 or bool."""
         fewest = max(1, int(self.min_fraction * losses.numel()))
-        hard = losses > self.threshold
+        hard = losses > threshold
         return hard if int(hard.sum()) >= fewest else losses.topk(fewest).indices
 
 

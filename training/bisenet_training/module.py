@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from bisenet_ros.evaluation.confusion_matrix import class_iou, mean_iou
+from bisenet_ros.export import read_checkpoint
 from bisenet_ros.labels import IGNORE
 from bisenet_ros.model_card import STRIDE, ModelCard, ModelError
 from bisenet_ros.network import BiSeNetV2
@@ -25,7 +25,7 @@ Batch = Tuple[Tensor, Tensor]
 
 
 class TrainingDiverged(ValueError):
-    """The loss or the network's output is no number any more; the message says where to go on from."""
+    """The loss or a weight is no number any more; the message says where to go on from."""
 
 
 class SegmentationModule(lightning.LightningModule):
@@ -44,8 +44,8 @@ class SegmentationModule(lightning.LightningModule):
         self.recipe = recipe
         self.card = card
         self.network_options = {"classes": len(card.labels), **asdict(recipe.network)}
-        # Channels last makes an iteration a tenth shorter on a CPU.
         self.network = BiSeNetV2(**self.network_options)
+        # Makes an iteration a tenth shorter on a CPU.
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.criterion = OhemCrossEntropy(
             threshold=recipe.loss.ohem_threshold,
@@ -69,19 +69,14 @@ class SegmentationModule(lightning.LightningModule):
         Raises:
             ModelError: the file is missing, is no checkpoint of `bisenet train`, or its network is another.
         """
-        own = self.state_dict()
+        checkpoint = read_checkpoint(path)
+        own, theirs = self.state_dict(), checkpoint["state_dict"]
         try:
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-            theirs = checkpoint["state_dict"]
             others = {key for key in own if ".classifier." in key and own[key].shape != theirs[key].shape}
             self.load_state_dict({key: own[key] if key in others else tensor for key, tensor in theirs.items()})
-            self.started_from = checkpoint["card"]["training"]
-        except FileNotFoundError:
-            raise ModelError(f"expected a checkpoint at {path} to start from, found none") from None
-        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
-            raise ModelError(
-                f"{path} must be a checkpoint of `bisenet train` with the recipe's network to start from it: {error}"
-            ) from None
+        except (RuntimeError, KeyError, AttributeError) as error:
+            raise ModelError(f"{path} must have the recipe's network to start from it: {error}") from None
+        self.started_from = checkpoint["card"]["training"]
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         images, labels = batch
@@ -95,8 +90,6 @@ class SegmentationModule(lightning.LightningModule):
         """The label of a pixel as the engines have it: logits upsampled x8, then to the frame's size, argmax."""
         images, labels = batch
         logits = self.network(images)
-        # Weights that are no numbers must not be saved as the last good ones.
-        self._expect_finite(logits, "the network's output")
         logits = upsample_to(logits, (logits.shape[-2] * STRIDE, logits.shape[-1] * STRIDE))
         self.confusion.update(upsample_to(logits, labels.shape[-2:]).argmax(dim=1), labels)
 
@@ -104,10 +97,14 @@ class SegmentationModule(lightning.LightningModule):
         if values.isfinite().all():
             return
         last = Path(self.trainer.default_root_dir) / "last.ckpt"
-        advice = f"the last good checkpoint is {last}" if last.exists() else "no checkpoint had been saved yet"
+        advice = (
+            f"the last good checkpoint is {last}: go on with run.start_from={last} and another --output"
+            if last.exists()
+            else "no checkpoint had been saved yet: start anew"
+        )
         raise TrainingDiverged(
-            f"{what} is no finite number any more at iteration {self.global_step}; {advice}. Go on from there with "
-            "--resume or run.start_from and a lower optimizer.learning_rate, or more optimizer.warmup_iterations"
+            f"{what} is no finite number any more at iteration {self.global_step}; {advice}, with a lower "
+            "optimizer.learning_rate or more optimizer.warmup_iterations"
         )
 
     def on_validation_epoch_end(self) -> None:
@@ -140,6 +137,8 @@ class SegmentationModule(lightning.LightningModule):
         return min(1.0, (iteration + 1) / (recipe.warmup_iterations + 1)) * left**recipe.poly_power
 
     def on_save_checkpoint(self, checkpoint: Dict[str, Any]) -> None:
+        for name, weights in self.network.state_dict().items():
+            self._expect_finite(weights, name)
         card = self.card.to_dict()
         card["training"] = {
             **as_dict(self.recipe),

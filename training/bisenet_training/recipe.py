@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from bisenet_ros.model_card import LONGEST_SIDE
+
+SMALLEST_SIDE = 32
+SIDES = f"{SMALLEST_SIDE} to {LONGEST_SIDE} pixels"
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
@@ -25,7 +31,7 @@ class DataRecipe:
     val_split: Optional[str] = MISSING  # null: nothing is scored, and the last weights are the result
     mean: List[float] = MISSING  # of RGB in 0 to 1
     std: List[float] = MISSING
-    network_size: List[int] = MISSING  # height, width; validation shrinks larger frames to as many pixels
+    network_size: List[int] = MISSING  # height, width; larger frames are shrunk to as many pixels to be segmented
 
 
 @dataclass
@@ -83,7 +89,7 @@ class RunRecipe:
     validate_every: int = MISSING  # iterations
     precision: str = MISSING  # 32-true, bf16-mixed or 16-mixed
     workers: int = MISSING  # processes of each device that load data; 0 loads in the training process
-    cache_gigabytes: float = MISSING  # a split whose decoded frames need no more is kept in memory
+    cache_gigabytes: float = MISSING  # of each machine, for each split: decoded frames that need no more are kept
     start_from: Optional[str] = MISSING  # checkpoint whose weights the run starts with; null: from scratch
     seed: int = MISSING
 
@@ -107,12 +113,17 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         RecipeError: the file cannot be read, or an entry is unknown, missing or of the wrong type.
     """
+    malformed = [override for override in overrides if not re.match(r"[\w.]+=.", override)]
+    if malformed:
+        raise RecipeError(f"expected key=value, such as data.root=/data/camvid, got {malformed[0]!r}")
     try:
-        merged = OmegaConf.merge(
-            OmegaConf.structured(Recipe), *_with_bases(path, []), OmegaConf.from_dotlist(list(overrides))
-        )
+        stated = OmegaConf.merge(OmegaConf.structured(Recipe), *_with_bases(path, []))
     except (OSError, OmegaConfBaseException, YAMLError) as error:
-        raise RecipeError(f"{path}: {error}") from None
+        raise RecipeError(f"{path}: {_in_one_line(error)}") from None
+    try:
+        merged = OmegaConf.merge(stated, OmegaConf.from_dotlist(list(overrides)))
+    except (OmegaConfBaseException, YAMLError) as error:
+        raise RecipeError(f"{' '.join(overrides)}: {_in_one_line(error)}") from None
     missing = sorted(OmegaConf.missing_keys(merged))
     if missing:
         raise RecipeError(
@@ -121,6 +132,13 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     recipe: Recipe = OmegaConf.to_object(merged)  # type: ignore[assignment]
     _check(recipe, path)
     return recipe
+
+
+def _in_one_line(error: Exception) -> str:
+    """What is wrong and where, without the inner life of the library that found it."""
+    first, *rest = str(error).splitlines()
+    places = [line.split(":", 1)[1].strip() for line in rest if line.strip().startswith("full_key:")]
+    return f"{places[0]}: {first}" if places else first
 
 
 def _with_bases(path: Path, above: List[Path]) -> List[Any]:
@@ -138,25 +156,43 @@ def _with_bases(path: Path, above: List[Path]) -> List[Any]:
 
 
 def _check(recipe: Recipe, path: Path) -> None:
-    data, augmentation, loss = recipe.data, recipe.augmentation, recipe.loss
-    optimizer, run = recipe.optimizer, recipe.run
+    if recipe.name != Path(recipe.name).name or not recipe.name:
+        raise RecipeError(f"{path}: name must be what a folder can be called, got {recipe.name!r}")
+    for entry, value in _floats(as_dict(recipe)):
+        if not math.isfinite(value):
+            raise RecipeError(f"{path}: {entry} must be a finite number, got {value}")
+    data, network, augmentation = recipe.data, recipe.network, recipe.augmentation
+    loss, optimizer, run = recipe.loss, recipe.optimizer, recipe.run
     rules = {
         "data.mean must have 3 numbers": len(data.mean) == 3,
-        "data.std must have 3 numbers": len(data.std) == 3,
-        "data.std must be above 0": min(data.std) > 0,
-        "data.network_size must have 2 numbers": len(data.network_size) == 2,
-        "augmentation.scales must be above 0, and at least one": min(augmentation.scales, default=0) > 0,
-        "augmentation.crop must have 2 numbers": len(augmentation.crop) == 2,
-        "augmentation.resize must have 2 numbers, or be null": len(augmentation.resize or [0, 0]) == 2,
+        "data.std must have 3 numbers above 0": len(data.std) == 3 and min(data.std) > 0,
+        "data.network_size must be a height and a width of " + SIDES: _is_size(data.network_size),
+        "network.boosters must be different stages": len(set(network.boosters)) == len(network.boosters),
+        "augmentation.scales must be from 0.1 to 10, and at least one": (
+            len(augmentation.scales) > 0 and all(0.1 <= scale <= 10 for scale in augmentation.scales)
+        ),
+        "augmentation.crop must be a height and a width of " + SIDES: _is_size(augmentation.crop),
+        "augmentation.resize must be null, or a height and a width of " + SIDES: (
+            augmentation.resize is None or _is_size(augmentation.resize)
+        ),
         "augmentation.colour_jitter must be from 0 to below 1": 0 <= augmentation.colour_jitter < 1,
         "loss.ohem_threshold must be between 0 and 1, or null": (
             loss.ohem_threshold is None or 0 < loss.ohem_threshold < 1
         ),
         "loss.ohem_min_fraction must be from 0 to 1": 0 <= loss.ohem_min_fraction <= 1,
+        "loss.booster_weight must be at least 0": loss.booster_weight >= 0,
+        "loss.class_balance must be at least 0": loss.class_balance >= 0,
+        "optimizer.learning_rate must be at least 0": optimizer.learning_rate >= 0,
+        "optimizer.momentum must be from 0 to below 1": 0 <= optimizer.momentum < 1,
+        "optimizer.weight_decay must be at least 0": optimizer.weight_decay >= 0,
+        "optimizer.poly_power must be at least 0": optimizer.poly_power >= 0,
+        "optimizer.warmup_iterations must be at least 0": optimizer.warmup_iterations >= 0,
         "optimizer.average_decay must be from 0 to below 1": 0 <= optimizer.average_decay < 1,
         "run.precision must be one of " + ", ".join(PRECISIONS): run.precision in PRECISIONS,
-        "run.batch_size must be at least 1": run.batch_size >= 1,
+        "run.batch_size must be at least 2": run.batch_size >= 2,
         "run.workers must be at least 0": run.workers >= 0,
+        "run.cache_gigabytes must be at least 0": run.cache_gigabytes >= 0,
+        "run.seed must be at least 0": run.seed >= 0,
         "run.iterations must be a multiple of run.validate_every, so that the last weights are scored": (
             run.validate_every >= 1 and run.iterations >= 1 and run.iterations % run.validate_every == 0
         ),
@@ -167,6 +203,22 @@ def _check(recipe: Recipe, path: Path) -> None:
         entry = rule.split()[0]
         section, key = entry.split(".")
         raise RecipeError(f"{path}: {rule}; got {getattr(getattr(recipe, section), key)}")
+
+
+def _is_size(sides: Sequence[int]) -> bool:
+    return len(sides) == 2 and all(SMALLEST_SIDE <= side <= LONGEST_SIDE for side in sides)
+
+
+def _floats(entries: Any, name: str = "") -> Iterator[Tuple[str, float]]:
+    """Every float among nested entries, with its name such as `loss.class_balance`."""
+    if isinstance(entries, float):
+        yield name, entries
+    elif isinstance(entries, list):
+        for value in entries:
+            yield from _floats(value, name)
+    elif isinstance(entries, dict):
+        for key, value in entries.items():
+            yield from _floats(value, f"{name}.{key}".lstrip("."))
 
 
 def as_dict(recipe: Recipe) -> Dict[str, Any]:

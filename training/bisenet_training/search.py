@@ -10,8 +10,12 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
+import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +28,10 @@ from yaml import YAMLError
 from bisenet_ros.export import export, load_checkpoint
 from bisenet_training.pieces import join, split
 from bisenet_training.recipe import RecipeError, load_recipe
+from bisenet_training.train import DIVERGED
 
 Overrides = List[str]
+RESULTS = "results.json"
 OUT_OF_TIME = 3
 """The exit code of a search that is to be started again."""
 
@@ -76,8 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
         output=arguments.output,
         deadline=time.monotonic() + 60 * arguments.minutes,
     )
-    if arguments.pieces and not arguments.output.exists():
-        join(arguments.pieces, arguments.output)
+    if arguments.pieces:
+        bring(arguments.pieces, arguments.output)
     arguments.output.mkdir(parents=True, exist_ok=True)
     try:
         search.run()
@@ -87,8 +93,22 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         search.write_table()
         if arguments.pieces:
-            split(arguments.output, arguments.pieces, patterns=("results.json", "*.onnx", "*/*/last.ckpt"))
+            split(arguments.output, arguments.pieces, patterns=(RESULTS, "*.onnx", "*/*/last.ckpt"))
     return 0
+
+
+def bring(pieces: Path, output: Path) -> None:
+    """Takes over from another machine that has come further."""
+    with tempfile.TemporaryDirectory() as folder:
+        join(pieces, Path(folder))
+        if not output.exists() or len(read_results(Path(folder))) > len(read_results(output)):
+            shutil.copytree(folder, output, dirs_exist_ok=True)
+
+
+def read_results(output: Path) -> Dict[str, Any]:
+    """What was scored so far, by "row/fold"."""
+    path = output / RESULTS
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def load_plan(path: Path) -> Plan:
@@ -108,6 +128,9 @@ def load_plan(path: Path) -> Plan:
     if missing:
         raise RecipeError(f"{path} does not state {', '.join(missing)}")
     plan: Plan = OmegaConf.to_object(merged)  # type: ignore[assignment]
+    rows = ["recipe", *plan.changes, *plan.final]
+    if len(set(rows)) < len(rows) or any("/" in name for name in (*rows, *plan.folds)):
+        raise RecipeError(f"{path}: changes and finals need names of their own, without '/', got {rows[1:]}")
     unknown = sorted(set(plan.trusted) - set(plan.folds))
     if unknown or not plan.trusted:
         raise RecipeError(f"{path}: trusted must name some of the folds {sorted(plan.folds)}, got {plan.trusted}")
@@ -117,7 +140,7 @@ def load_plan(path: Path) -> Plan:
 class Search:
     """A greedy search: each change is tried on top of those kept so far.
 
-    `results` maps "row/fold" to the best checkpoint's scores; a row is "recipe", a change, or a final network.
+    A run's score is that of its last weights: the best of many validations would flatter.
     """
 
     def __init__(self, plan: Plan, *, recipe: Path, overrides: Sequence[str], output: Path, deadline: float) -> None:
@@ -126,32 +149,43 @@ class Search:
         self.overrides = list(overrides)
         self.output = output
         self.deadline = deadline
-        self.results_file = output / "results.json"
+        self.kept: Dict[str, bool] = {}
 
     def run(self) -> None:
-        kept: Overrides = []
-        best = self._row("recipe", kept)
-        for change, overrides in self.plan.changes.items():
-            score = self._row(change, kept + overrides)
-            if score >= best + self.plan.margin:
-                kept, best = kept + overrides, score
-        for name, overrides in self.plan.final.items():
-            self._final(name, kept + overrides)
-
-    @property
-    def results(self) -> Dict[str, Any]:
-        return json.loads(self.results_file.read_text()) if self.results_file.exists() else {}
+        overrides: Overrides = []
+        best = self._row("recipe", overrides)
+        for change, entries in self.plan.changes.items():
+            score = self._row(change, overrides + entries)
+            self.kept[change] = score >= best + self.plan.margin
+            print(
+                f"{change}: {100 * score:.1f} % against {100 * best:.1f} % on {', '.join(self.plan.trusted)}: "
+                + ("kept" if self.kept[change] else f"dropped, the margin is {100 * self.plan.margin:.1f}")
+            )
+            if self.kept[change]:
+                overrides, best = overrides + entries, score
+        for name, entries in self.plan.final.items():
+            self._final(name, overrides + entries)
 
     def _row(self, row: str, overrides: Overrides) -> float:
         """Trains on every fold; the mean mIoU over the trusted ones."""
-        for fold, split_overrides in self.plan.folds.items():
-            if f"{row}/{fold}" not in self.results:
-                checkpoint = self._train(row, fold, overrides + split_overrides)
-                self._record(f"{row}/{fold}", overrides, checkpoint)
+        for fold, entries in self.plan.folds.items():
+            settings = overrides + entries
+            done = read_results(self.output).get(f"{row}/{fold}")
+            if done and done["settings"] != self._told(settings):
+                raise RecipeError(
+                    f"{self.output} has a score of {row}/{fold} with {done['settings']}, and the plan now says "
+                    f"{self._told(settings)}; name another --output, or take that entry out of {RESULTS}"
+                )
+            if not done:
+                self._record(f"{row}/{fold}", settings, self._train(row, fold, settings))
         return self._trusted(row)
 
+    def _told(self, settings: Overrides) -> Overrides:
+        """All settings of a run, but for the data's place on this machine."""
+        return [entry for entry in self.overrides + settings if not entry.startswith("data.root=")]
+
     def _trusted(self, row: str) -> float:
-        results = self.results
+        results = read_results(self.output)
         return sum(results[f"{row}/{fold}"]["miou"] for fold in self.plan.trusted) / len(self.plan.trusted)
 
     def _final(self, name: str, overrides: Overrides) -> None:
@@ -159,11 +193,14 @@ class Search:
         if model.exists():
             return
         checkpoint = self._train(name, "final", overrides)
+        if checkpoint is None:
+            raise RecipeError(f"the final run {name} diverged; its message is above")
         export(*load_checkpoint(checkpoint), model, weights="fp16")
         _remove_checkpoints(checkpoint.parent)
+        print(f"wrote {model}, trained with {' '.join(overrides)}")
 
-    def _train(self, row: str, fold: str, overrides: Overrides) -> Path:
-        """The finished run's best checkpoint, or its last where nothing is scored; begun or gone on with."""
+    def _train(self, row: str, fold: str, overrides: Overrides) -> Optional[Path]:
+        """The finished run's last checkpoint; begun, or gone on with. None where it diverged."""
         folder = self.output / row
         settings = [*self.overrides, *overrides, f"name={fold}"]
         load_recipe(self.recipe, settings)  # an impossible one is named at once
@@ -171,54 +208,71 @@ class Search:
             raise OutOfTime
         last = folder / fold / "last.ckpt"
         command = [sys.executable, "-m", "bisenet_ros.cli", "train", str(self.recipe), *settings, "-o", str(folder)]
-        process = subprocess.Popen([*command, "--resume"] if last.exists() else command)
+        # In a group of its own, with the processes of other GPUs.
+        process = subprocess.Popen([*command, "--resume"] if last.exists() else command, start_new_session=True)
         try:
             code = process.wait(timeout=None if math.isinf(self.deadline) else self.deadline - time.monotonic())
         except subprocess.TimeoutExpired:
             raise OutOfTime from None
         finally:
-            process.kill()
-            process.wait()
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        if code == DIVERGED:
+            return None
         if code:
             raise RecipeError(f"the run {row}/{fold} ended with exit code {code}; its message is above")
-        best = folder / fold / "best.ckpt"
-        return best if best.exists() else last
+        return last
 
-    def _record(self, key: str, overrides: Overrides, checkpoint: Path) -> None:
+    def _record(self, key: str, settings: Overrides, checkpoint: Optional[Path]) -> None:
         """Notes the scores and lets go of the weights, which only the final runs are to give."""
-        card = load_checkpoint(checkpoint)[1]
-        entry = {
-            "overrides": overrides,
-            "miou": card.scores["val_miou"],
-            "iou": card.scores["val_iou"],
-            "iteration": card.scores["iteration"],
-            "seed": card.training["run"]["seed"],
-            "seconds": card.training["seconds"],
-            "device": card.training["device"],
-        }
-        self.results_file.write_text(json.dumps({**self.results, key: entry}, indent=1))
-        _remove_checkpoints(checkpoint.parent)
+        entry: Dict[str, Any] = {"settings": self._told(settings), "miou": 0.0, "diverged": checkpoint is None}
+        if checkpoint:
+            card = load_checkpoint(checkpoint)[1]
+            entry.update(
+                miou=card.scores["val_miou"],
+                iou=card.scores["val_iou"],
+                iterations=card.training["iterations_done"],
+                seed=card.training["run"]["seed"],
+                seconds=card.training["seconds"],
+                device=card.training["device"],
+            )
+        draft = self.output / f"{RESULTS}.new"
+        draft.write_text(json.dumps({**read_results(self.output), key: entry}, indent=1))
+        os.replace(draft, self.output / RESULTS)
+        _remove_checkpoints(self.output / key)
 
     def write_table(self) -> None:
         """`RESULTS.md`: a row for everything tried, with its mIoU on each fold, seed and cost."""
-        results = self.results
+        results = read_results(self.output)
         folds = list(self.plan.folds)
-        lines = ["| change | " + " | ".join(folds) + " | trusted | seed | hours | device |"]
-        lines += ["|---" * (len(folds) + 5) + "|"]
+        lines = ["| change | " + " | ".join(folds) + " | trusted | kept | seed | hours | device |"]
+        lines += ["|---" * (len(folds) + 6) + "|"]
         for row in ("recipe", *self.plan.changes):
-            found: List[Optional[Dict[str, Any]]] = [results.get(f"{row}/{fold}") for fold in folds]
-            done = [entry for entry in found if entry]
-            if not done:
+            found = [results.get(f"{row}/{fold}", {}) for fold in folds]
+            if not any(found):
                 continue
-            scores = [f"{100 * entry['miou']:.1f}" if entry else "" for entry in found]
-            trusted = (
-                f"{100 * self._trusted(row):.1f}" if all(f"{row}/{f}" in results for f in self.plan.trusted) else ""
-            )
-            hours = sum(entry["seconds"] for entry in done) / 3600
+            scores = [_percent(entry) for entry in found]
+            is_scored = all(f"{row}/{fold}" in results for fold in self.plan.trusted)
+            trusted = f"{100 * self._trusted(row):.1f}" if is_scored else ""
+            kept = {True: "yes", False: "no", None: ""}[self.kept.get(row)]
+            hours = sum(entry.get("seconds", 0) for entry in found) / 3600
+            known: Dict[str, Any] = next((entry for entry in found if "seed" in entry), {})
             lines.append(
-                f"| {row} | {' | '.join(scores)} | {trusted} | {done[0]['seed']} | {hours:.2f} | {done[0]['device']} |"
+                f"| {row} | {' | '.join(scores)} | {trusted} | {kept} | {known.get('seed', '')} | {hours:.2f} "
+                f"| {known.get('device', '')} |"
             )
+        finals = [f"- {name}.onnx" for name in self.plan.final if (self.output / f"{name}.onnx").exists()]
+        changes = ", ".join(change for change, kept in self.kept.items() if kept) or "no change"
+        if finals:
+            lines += ["", f"Final weights, trained with {changes}:", "", *finals]
         (self.output / "RESULTS.md").write_text("\n".join(lines) + "\n")
+
+
+def _percent(entry: Dict[str, Any]) -> str:
+    if not entry:
+        return ""
+    return "diverged" if entry["diverged"] else f"{100 * entry['miou']:.1f}"
 
 
 def _remove_checkpoints(folder: Path) -> None:

@@ -7,21 +7,24 @@ from typing import Any, List
 
 import lightning
 import torch
-from lightning.pytorch.utilities import rank_zero_info
-
-EVERY = 10
-"""Iterations: the last of each ten is timed alone, so that waiting for the GPU to finish costs the others nothing."""
 
 
 class Throughput(lightning.Callback):
-    """Logs, at every validation, the images per second since the last, all devices together.
+    """Logs the images per second since the last report, all devices together, whenever weights are saved.
 
     `images_per_second` is the rate of the run, loading included and validation not; `images_per_second_computing` is
     what the network, loss and optimiser alone would reach: a batch over the median time of the iterations timed.
+
+    Args:
+        batch_size: images of an iteration, all devices together.
+        every: iterations between reports.
     """
 
-    def __init__(self, *, batch_size: int) -> None:
+    def __init__(self, *, batch_size: int, every: int) -> None:
         self.batch_size = batch_size
+        self.every = every
+        # Waiting for a GPU to finish would slow it down, so that only some iterations are timed there.
+        self.timed_each = 10 if torch.cuda.is_available() else 1
         self._restart()
 
     def _restart(self) -> None:
@@ -29,33 +32,29 @@ class Throughput(lightning.Callback):
         self.iterations = 0
         self.computing: List[float] = []
 
-    def on_train_start(self, trainer: lightning.Trainer, *_: Any) -> None:
+    def on_train_start(self, *_: Any) -> None:
         self._restart()
 
-    def on_validation_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+    def on_validation_end(self, *_: Any) -> None:
         self._restart()
 
     def on_train_batch_start(self, trainer: lightning.Trainer, module: Any, batch: Any, index: int) -> None:
-        if index % EVERY == EVERY - 1:
+        if self._is_timed(index):
             self.batch_began = _now()
 
     def on_train_batch_end(self, trainer: lightning.Trainer, module: Any, loss: Any, batch: Any, index: int) -> None:
         self.iterations += 1
-        if index % EVERY == EVERY - 1:
+        if self._is_timed(index):
             self.computing.append(_now() - self.batch_began)
+        if trainer.global_step % self.every == 0:
+            module.log("images_per_second", self.batch_size * self.iterations / (_now() - self.began))
+            if self.computing:
+                median = sorted(self.computing)[len(self.computing) // 2]
+                module.log("images_per_second_computing", self.batch_size / median)
+            self._restart()
 
-    def on_validation_epoch_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        if not self.computing:
-            return
-        rates = {
-            "images_per_second": self.batch_size * self.iterations / (_now() - self.began),
-            "images_per_second_computing": self.batch_size / sorted(self.computing)[len(self.computing) // 2],
-        }
-        module.log_dict(rates, sync_dist=True)
-        rank_zero_info(
-            f"{rates['images_per_second']:.1f} images/s in training, "
-            f"{rates['images_per_second_computing']:.1f} without loading"
-        )
+    def _is_timed(self, index: int) -> bool:
+        return index % self.timed_each == self.timed_each - 1
 
 
 def _now() -> float:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
+import sys
 import warnings
 from functools import partial
 from pathlib import Path
@@ -11,18 +13,31 @@ from typing import Any, Dict, List
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
+from lightning.pytorch.utilities import rank_zero_only
 
+from bisenet_ros.export import read_checkpoint
 from bisenet_ros.model_card import ModelCard
 from bisenet_training.check_dataset import check
 from bisenet_training.datasets import DataError, SegmentationDataset, open_dataset
 from bisenet_training.loading import Frames
 from bisenet_training.losses import balanced_weights
-from bisenet_training.module import SegmentationModule
+from bisenet_training.milestones import Milestones
+from bisenet_training.module import SegmentationModule, TrainingDiverged
 from bisenet_training.recipe import Recipe, RecipeError, as_dict, load_recipe
 from bisenet_training.throughput import Throughput
+
+DIVERGED = 4
+"""The exit code of a run whose loss is no number any more."""
+NOISE = (
+    ".*your dataloader is not resumable.*",  # it need not be: its batches begin at the trainer's iteration
+    ".*does not have many workers.*",  # the recipe's choice
+    ".*smaller than the logging interval.*",
+    ".*exists and is not empty.*",  # the logs are there already
+    ".*LeafSpec.*",  # between Lightning and torch
+)
+"""Warnings that tell a user nothing."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,8 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     recipe = load_recipe(arguments.recipe, arguments.overrides)
-    checkpoint = train(recipe, arguments.output / recipe.name, resume=arguments.resume)
-    rank_zero_info(f"checkpoint: {checkpoint}")
+    try:
+        train(recipe, arguments.output / recipe.name, resume=arguments.resume)
+    except TrainingDiverged as error:
+        print(f"bisenet: error: {error}", file=sys.stderr)
+        return DIVERGED
     return 0
 
 
@@ -55,11 +73,21 @@ def train(recipe: Recipe, output: Path, *, resume: bool) -> Path:
         TrainingDiverged: the loss is no number any more.
     """
     last = output / "last.ckpt"
+    if resume and not last.is_file():
+        raise RecipeError(f"expected a checkpoint to resume at {last}, found none; start without --resume")
     if resume:
         _check_resumable(last, recipe)
     elif last.exists():
         raise RecipeError(f"{output} holds a run already; pass --resume to go on with it, or another --output")
-    lightning.seed_everything(recipe.run.seed, workers=True)
+    with warnings.catch_warnings():
+        for message in NOISE:
+            warnings.filterwarnings("ignore", message=message)
+        return _fit(recipe, output, resume=resume)
+
+
+def _fit(recipe: Recipe, output: Path, *, resume: bool) -> Path:
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # `Milestones` says what a user needs
+    lightning.seed_everything(recipe.run.seed, workers=True, verbose=False)
     training = _open(recipe, recipe.data.train_split)
     validation = _open(recipe, recipe.data.val_split) if recipe.data.val_split else None
     module = SegmentationModule(recipe, _card(recipe, training), _class_weights(recipe, training))
@@ -75,34 +103,44 @@ def train(recipe: Recipe, output: Path, *, resume: bool) -> Path:
         precision=recipe.run.precision,  # type: ignore[arg-type]
         use_distributed_sampler=False,  # our batches are shared out already
         callbacks=_callbacks(recipe, output),
+        enable_progress_bar=sys.stderr.isatty(),
+        enable_model_summary=False,
         logger=[CSVLogger(output, name="csv"), TensorBoardLogger(str(output), name="tensorboard")],
         default_root_dir=output,
         **_processes(),
     )
     frames = Frames(recipe, training, validation)
-    with warnings.catch_warnings():
-        # It need not be: its batches begin at the trainer's iteration.
-        warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
-        # The recipe chooses the workers; the other is between Lightning and torch.
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-        trainer.fit(module, frames, ckpt_path=last if resume else None, weights_only=True)
-    return output / "best.ckpt" if validation else last
+    trainer.fit(module, frames, ckpt_path=output / "last.ckpt" if resume else None, weights_only=True)
+    return output / ("best.ckpt" if validation else "last.ckpt")
 
 
 def _check_resumable(last: Path, recipe: Recipe) -> None:
     """The run's recipe must be this one, but for the schedule and the data's place."""
-    if not last.is_file():
-        raise RecipeError(f"expected a checkpoint to resume at {last}, found none; start without --resume")
-    checkpoint = torch.load(last, map_location="cpu", weights_only=True)
-    before, now = checkpoint["card"]["training"], as_dict(recipe)
+    checkpoint = read_checkpoint(last)
+    before = checkpoint["card"]["training"]
+    now = as_dict(recipe)
     now["data"].pop("root")
-    for section in ("data", "network", "augmentation", "loss", "optimizer"):
-        if before[section] != now[section]:
-            raise RecipeError(
-                f"{last} was trained with {section} {before[section]}, the recipe now says {now[section]}; "
-                "go on with the same, or start anew with another --output"
-            )
+    differences = [
+        f"{section}.{key} was {before[section].get(key)}, is now {value}"
+        for section in ("data", "network", "augmentation", "loss", "optimizer")
+        for key, value in now[section].items()
+        if before[section].get(key) != value
+    ]
+    if differences:
+        raise RecipeError(
+            f"{last} was trained by another recipe: {'; '.join(differences)}; go on with the same, or start anew with "
+            "another --output"
+        )
+    iterations = before["run"]["iterations"]
+    if checkpoint["global_step"] >= recipe.run.iterations:
+        raise RecipeError(
+            f"{last} is of iteration {checkpoint['global_step']}, and run.iterations is {recipe.run.iterations}: "
+            "the run is finished; give it more iterations to go on"
+        )
+    if iterations != recipe.run.iterations:
+        print(
+            f"run.iterations was {iterations} and is now {recipe.run.iterations}: the learning rate follows the new one"
+        )
 
 
 def _open(recipe: Recipe, split: str) -> SegmentationDataset:
@@ -114,7 +152,7 @@ def _open(recipe: Recipe, split: str) -> SegmentationDataset:
         recipe.data.dataset,
         root=Path(recipe.data.root),
         split=split,
-        cache_bytes=int(recipe.run.cache_gigabytes * 1e9),
+        cache_bytes=int(recipe.run.cache_gigabytes * 1e9) // _processes()["devices"],
     )
     problems = check(frames, progress=rank_zero_only.rank == 0)  # type: ignore[attr-defined]
     if problems:
@@ -127,16 +165,21 @@ def _open(recipe: Recipe, split: str) -> SegmentationDataset:
 
 def _callbacks(recipe: Recipe, output: Path) -> List[lightning.Callback]:
     in_place = partial(ModelCheckpoint, dirpath=output, enable_version_counter=False)
+    scored = recipe.data.val_split is not None
     callbacks: List[lightning.Callback] = [
-        in_place(filename="last", every_n_train_steps=None if recipe.data.val_split else recipe.run.validate_every),
         LearningRateMonitor(),
-        TQDMProgressBar(),
-        Throughput(batch_size=recipe.run.batch_size),
     ]
-    if recipe.data.val_split:
-        callbacks.append(in_place(filename="best", monitor="val_miou", mode="max"))
     if recipe.optimizer.average_decay:
-        callbacks.append(EMAWeightAveraging(decay=recipe.optimizer.average_decay))
+        device = "cuda" if torch.cuda.is_available() else "cpu"  # it is set up before the network is there
+        callbacks.append(EMAWeightAveraging(device=device, decay=recipe.optimizer.average_decay))
+    callbacks += [
+        Throughput(batch_size=recipe.run.batch_size, every=recipe.run.validate_every),
+        Milestones(output, every=recipe.run.validate_every),
+    ]
+    if scored:
+        # Before the last one is saved, which keeps in mind what the best has been.
+        callbacks.append(in_place(filename="best", monitor="val_miou", mode="max"))
+    callbacks.append(in_place(filename="last", every_n_train_steps=None if scored else recipe.run.validate_every))
     return callbacks
 
 

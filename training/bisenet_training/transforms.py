@@ -52,8 +52,7 @@ class Augment:
         self, image: np.ndarray, labels: np.ndarray, rng: np.random.Generator
     ) -> Tuple[torch.Tensor, torch.Tensor]:
         """Draws from `rng`; the result is crop's size, or resize's where that is given."""
-        image, labels = self._scale(image, labels, rng.choice(self.scales))
-        image, labels = self._crop(*self._pad(image, labels), rng)
+        image, labels = self._pad(*self._scaled_crop(image, labels, rng.choice(self.scales), rng))
         if self.resize:
             image, labels = _resize(image, labels, self.resize)
         if self.flip and rng.random() < 0.5:
@@ -62,11 +61,18 @@ class Augment:
             image = _jitter(image, *rng.uniform(1 - self.colour_jitter, 1 + self.colour_jitter, 3))
         return self.then(image, labels)
 
-    @staticmethod
-    def _scale(image: np.ndarray, labels: np.ndarray, scale: float) -> Tuple[np.ndarray, np.ndarray]:
-        if scale == 1:
-            return image, labels
-        return _resize(image, labels, (round(image.shape[0] * scale), round(image.shape[1] * scale)))
+    def _scaled_crop(
+        self, image: np.ndarray, labels: np.ndarray, scale: float, rng: np.random.Generator
+    ) -> Tuple[np.ndarray, np.ndarray]:
+        """The crop of the scaled image, without scaling what is cut off."""
+        windows, size = [], []
+        for have, want in zip(labels.shape, self.crop):
+            length = min(have, max(1, round(want / scale)))
+            start = int(rng.integers(have - length + 1))
+            windows.append(slice(start, start + length))
+            size.append(min(want, max(1, round(have * scale))))
+        image, labels = image[tuple(windows)], labels[tuple(windows)]
+        return (image, labels) if tuple(size) == labels.shape else _resize(image, labels, (size[0], size[1]))
 
     def _pad(self, image: np.ndarray, labels: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
         bottom = max(0, self.crop[0] - image.shape[0])
@@ -77,11 +83,6 @@ class Augment:
         image = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=mean_bgr)
         labels = cv2.copyMakeBorder(labels, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=IGNORE)
         return image, labels
-
-    def _crop(self, image: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
-        top, left = (rng.integers(have - want + 1) for have, want in zip(labels.shape, self.crop))
-        window = slice(top, top + self.crop[0]), slice(left, left + self.crop[1])
-        return image[window], labels[window]
 
 
 def _resize(image: np.ndarray, labels: np.ndarray, size: Tuple[int, int]) -> Tuple[np.ndarray, np.ndarray]:
