@@ -93,15 +93,36 @@ def test_splits_that_cannot_be_had(small_camvid, split, message):
         open_dataset("camvid", root=small_camvid, split=split)
 
 
-@pytest.mark.parametrize("text, message", [("", "lists no frames"), ("a\n\nb\r\na\n", "lists a 2 times")])
-def test_bad_lists_of_frames(small_camvid, text, message):
-    (small_camvid / "train.txt").write_text(text)
-    with pytest.raises(DataError, match=message):
+def test_a_list_without_frames(small_camvid):
+    (small_camvid / "train.txt").write_text("\n\n")
+    with pytest.raises(DataError, match="lists no frames"):
         open_dataset("camvid", root=small_camvid, split="train")
 
 
+def test_a_frame_that_is_listed_again_cannot_be_used(small_camvid):
+    (small_camvid / "train.txt").write_text("0016E5_00390\n\n0016E5_00420\r\n0016E5_00390\n")
+    dataset = open_dataset("camvid", root=small_camvid, split="train")
+    message = "split train lists 0016E5_00390 again; list each frame once"
+    assert list(dataset.problems()) == [None, None, message]
+    with pytest.raises(DataError, match=message):
+        dataset[2]
+
+
+def test_only_folders_are_suggested_as_splits(tmp_path):
+    write(tmp_path / "photos" / "holdout" / "monday" / "1.png", PHOTO)
+    write(tmp_path / "photos" / "0016E5_07959.png", PHOTO)
+    with pytest.raises(DataError, match="one of the splits there: holdout$"):
+        open_dataset(described(tmp_path, IDS), root=tmp_path, split="train")
+
+
+def test_a_split_without_any_label_file_is_one_problem(small_camvid):
+    (small_camvid / "labels" / "0016E5_07959.png").unlink()
+    with pytest.raises(DataError, match=r"expected labels of split val at .*/labels/\*.png, found none;"):
+        open_dataset("camvid", root=small_camvid, split="val")
+
+
 def test_a_root_that_is_not_there(tmp_path):
-    with pytest.raises(DataError, match="expected the data set's folder at .*nowhere, found none; set data.root"):
+    with pytest.raises(DataError, match="at .*nowhere, found none; set --root, or data.root in a recipe, to it"):
         open_dataset("camvid", root=tmp_path / "nowhere", split="train")
 
 
@@ -119,7 +140,7 @@ IMAGE_FILE = "images/0016E5_00390.jpg"
         (lambda root: cut(root / IMAGE_FILE, 2), f"{IMAGE_FILE} .* is not a whole image"),
         (lambda root: cut(root / LABEL_FILE, 20), f"{LABEL_FILE} .* is not a whole image"),
         (lambda root: write(root / LABEL_FILE, filled(0)[:3]), f"{LABEL_FILE} is 8 x 3 .*, expected 8 x 6 as .*jpg"),
-        (lambda root: write(root / LABEL_FILE, PHOTO), "one number of 8 or 16 bits for each pixel, got uint8"),
+        (lambda root: write(root / LABEL_FILE, PHOTO), "got uint8 of .* a YAML with `encoding: colours`"),
         (
             lambda root: write(root / LABEL_FILE, filled(11, 0, 12, 11)),
             rf"{LABEL_FILE} holds label 11 \(24 pixels\), 12 \(12 pixels\), expected 0 to 10, 255",
@@ -184,8 +205,8 @@ def test_the_32_colours_of_the_original_camvid(tmp_path):
 
     write(tmp_path / "LabeledApproved_full" / "0006R0_f00930_L.png", PHOTO * 0 + [3, 2, 1])
     assert check(dataset) == [
-        f"{tmp_path}/LabeledApproved_full/0006R0_f00930_L.png holds RGB colour (1, 2, 3) (48 pixels), "
-        "which is none of the 32 known ones"
+        f"{tmp_path}/LabeledApproved_full/0006R0_f00930_L.png holds RGB colours other than the 32 known ones: "
+        "(1, 2, 3) (48 pixels)"
     ]
 
 
@@ -230,7 +251,7 @@ def test_images_without_labels_and_labels_without_images_are_missing_files(tmp_p
     one, other = check(open_dataset("cityscapes", root=tmp_path, split="val"))
     assert one == f"{tmp_path}/gtFine/val/*/bonn_1_gtFine_labelIds.png is missing"
     assert other == f"{tmp_path}/leftImg8bit/val/*/ulm_2_leftImg8bit.png is missing"
-    with pytest.raises(DataError, match=r"set data.root to .* gtFine, leftImg8bit, or name one .* there: val$"):
+    with pytest.raises(DataError, match=r"to the folder .* gtFine, leftImg8bit, or name one .* there: val$"):
         open_dataset("cityscapes", root=tmp_path, split="train")
 
 
@@ -320,6 +341,14 @@ def test_a_data_set_of_ones_own_with_ids(tmp_path):
     assert np.array_equal(pickle.loads(pickle.dumps(dataset))[0][1], dataset[0][1]), "loader processes may need that"
 
 
+def test_every_value_is_a_class_unless_some_are_ignored(tmp_path):
+    write(tmp_path / "photos" / "train" / "monday" / "1.png", PHOTO)
+    write(tmp_path / "masks" / "train" / "1_mask.png", filled(1, 255))
+    yard = described(tmp_path, IDS.replace("ignore: [0, 255]\n", ""))
+    (problem,) = check(open_dataset(yard, root=tmp_path, split="train"))
+    assert problem.endswith("holds label 255 (24 pixels), expected 1, 3, 700")
+
+
 def test_a_data_set_of_ones_own_with_colours(tmp_path):
     rgb = np.resize(np.array([(0, 0, 0), (0, 128, 0), (1, 2, 3), (128, 64, 128)], np.uint8), (HEIGHT, WIDTH, 3))
     write(tmp_path / "a.png", PHOTO)
@@ -349,11 +378,12 @@ def test_files_of_one_name_are_not_mixed_up(tmp_path):
 @pytest.mark.parametrize(
     "old, new, message",
     [
-        ("ignore:", "ignored:", "may have listing, splits; ignore missing and ignored unknown"),
+        ("ignore:", "ignored:", "may have listing, splits, ignore; ignored unknown"),
+        ("encoding:", "coding:", "encoding missing and coding unknown"),
         ("encoding: ids", "encoding: palette", "encoding must be ids or colours, got 'palette'"),
         ("{name}.png", "{nmae}.png", "images and labels hold {name} once"),
-        ('"photos/', '"/photos/', "must be a path below data.root"),
-        ("/*/", "/**/", r"must be a path below data.root, whose \* stay within a name"),
+        ('"photos/', '"/photos/', "must be a path below the data set"),
+        ("/*/", "/**/", r"must be a path below the data set.s folder, whose \* stay within a name"),
         ("masks/{split}", "masks/{fold}", "may hold {split} and {name} and no other braces"),
         ("photos/{split}", "photos", "must hold {split}, or else all splits would be the same frames"),
         ("[0, 255]", "255", "values of ignore must be a list of numbers of 0 to 65535, got 255"),
@@ -402,14 +432,53 @@ def test_check_dataset_tells_what_it_saw(small_camvid, capsys):
 def test_check_dataset_names_every_problem_and_fails(small_camvid, capsys):
     missing = small_camvid / "images" / "0001TP_006690.jpg"
     missing.unlink()
+    with (small_camvid / "train.txt").open("a") as listing:
+        listing.write("\n0001TP_006690")
     strange = write(small_camvid / "labels" / "0016E5_00420.png", filled(77))
     assert main(["check-dataset", "camvid", "--root", str(small_camvid), "--split", "train"]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:3] == [
+    assert lines[:4] == [
         f"{missing} is missing",
         f"{strange} holds label 77 (48 pixels), expected 0 to 10, 255",
-        "train: 3 frames, 2 with problems",
+        "split train lists 0001TP_006690 again; list each frame once",
+        "train: 4 frames, 3 with problems",
     ]
     assert not any("val" in line for line in lines)
     assert main(["check-dataset", "camvid", "--root", str(small_camvid / "images")]) == 1
     assert "bisenet: error: expected the list of frames at" in capsys.readouterr().err
+
+
+def test_check_dataset_goes_on_without_a_split_that_is_missing(small_camvid, capsys):
+    splits = ["--split", "test", "--split", "val"]
+    assert main(["check-dataset", "camvid", "--root", str(small_camvid), *splits]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert "test.txt, found none" in lines[0] and lines[1] == "val: 1 frames, 0 with problems"
+
+
+def test_check_dataset_prints_what_a_recipe_has_to_state(tmp_path, capsys):
+    """The frames are of two sizes, the larger one counts as its pixels do."""
+    frames = {"1": np.full((40, 64, 3), (255, 0, 51), np.uint8), "2": np.zeros((40, 192, 3), np.uint8)}
+    for name, pixels in frames.items():
+        write(tmp_path / "photos" / "train" / "monday" / f"{name}.png", pixels)
+        write(tmp_path / "masks" / "train" / f"{name}_mask.png", np.ones(pixels.shape[:2], np.uint8))
+    write(tmp_path / "photos" / "holdout" / "monday" / "3.png", frames["2"][:, :99])
+    write(tmp_path / "masks" / "holdout" / "3_mask.png", np.ones((40, 99), np.uint8))
+    assert main(["check-dataset", described(tmp_path, IDS), "--root", str(tmp_path)]) == 0
+    train, holdout = [line for line in capsys.readouterr().out.splitlines() if "for a recipe" in line]
+    assert train == "  for a recipe: data.mean=[0.0500,0.0000,0.2500] data.std=[0.0866,0.0000,0.4330]"
+    assert holdout.endswith(" data.network_size=[40,96]")
+
+
+def test_check_dataset_names_ten_classes_that_never_occur(tmp_path, capsys):
+    write(tmp_path / "images" / "validation" / "ADE_val_00000001.jpg", PHOTO)
+    write(tmp_path / "annotations" / "validation" / "ADE_val_00000001.png", filled(1))
+    assert main(["check-dataset", "ade20k", "--root", str(tmp_path), "--split", "validation"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "never occur" in line]
+    assert line.endswith("and 139 more") and line.count(",") == 9
+
+
+def test_opencv_does_not_speak_of_broken_files(small_camvid, capfd):
+    path = small_camvid / "images" / "0016E5_07959.jpg"
+    path.write_bytes(cv2.imencode(".bmp", PHOTO)[1].tobytes()[:-20])
+    assert main(["check-dataset", "camvid", "--root", str(small_camvid), "--split", "val"]) == 1
+    assert "[" not in capfd.readouterr().err

@@ -274,6 +274,20 @@ def test_the_command_writes_table_json_and_page(camvid, checkpoint, tmp_path, ca
     assert page[first:].startswith(f"<h3>{list(found['frames'])[0]}"), "the worst frame comes first"
 
 
+def test_the_split_is_by_default_the_one_to_validate_with(tmp_path, checkpoint, capsys):
+    (tmp_path / "images" / "validation").mkdir(parents=True)
+    command = ["evaluate", str(checkpoint), "--root", str(tmp_path), "--device", "cpu"]
+    assert main([*command, "--data", "ade20k"]) == 1
+    assert "images/validation/*.jpg, found none" in capsys.readouterr().err
+    assert main([*command, "--data", "coco_stuff_10k"]) == 1
+    assert "imageLists/test.txt, found none" in capsys.readouterr().err
+
+
+def test_a_file_gets_no_progress_bar(brightness, capfd):
+    evaluate(brightness, Frames(TWO, (frame(right=255), halves(0, 1))))
+    assert capfd.readouterr().err == ""
+
+
 def test_tricks_are_reported_everywhere(camvid, model, tmp_path, capsys):
     command = ["evaluate", str(model), "--data", "camvid", "--root", str(camvid), "-o", str(tmp_path)]
     assert main([*command, "--flip", "--scales", "0.75", "1", "--size", "48", "64"]) == 0
@@ -315,12 +329,12 @@ def test_what_cannot_be_evaluated_is_refused(camvid, checkpoint, model, tmp_path
     assert "--size must be a height and a width of 32 to" in error(checkpoint, "--size", "8", "8")
     assert "--pad must be a height and a width of 0 to" in error(checkpoint, "--pad", "-1", "8")
     assert "scored in fp32" in error(checkpoint, "--precision", "bf16")
-    assert "device must be one of auto, cpu, got 'cuda'" in error(model, "--device", "cuda")
     assert f"--json must be a file, and {tmp_path} is a folder" in error(checkpoint, "--json", str(tmp_path))
     assert "no_such_data" in error(checkpoint, data="no_such_data")
     assert "test.txt" in error(checkpoint, "--split", "test")
     assert str(tmp_path) in error(checkpoint, root=tmp_path)
     if not torch.cuda.is_available():
+        assert "device cuda cannot be used" in error(model, "--device", "cuda")
         assert "needs a GPU that torch can use" in error(checkpoint, "--device", "cuda")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("matplotlib")
-from bisenet_training.explain import draw_grad_cam, draw_masks  # noqa: E402
+from bisenet_training.explain import choose_classes, draw_grad_cam, draw_masks  # noqa: E402
 from bisenet_training.grad_cam import grad_cam  # noqa: E402
 from bisenet_training.torch_engine import TorchEngine  # noqa: E402
 from torch import nn  # noqa: E402
@@ -87,14 +87,18 @@ def test_fig_8_has_a_row_for_each_image_and_a_map_for_each_stage(card):
     torch.manual_seed(0)
     engine = TorchEngine(BiSeNetV2(**SMALL), card, device="cpu")
     frames = [np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)] * 2
-    figure = draw_grad_cam(engine, frames)
+    found = np.bincount(engine.frame_logits(frames[0], (88, 120)).argmax(axis=0).ravel()).argmax()
+    assert choose_classes(engine, frames) == [found, found]
+    figure = draw_grad_cam(engine, frames, [3, 10])
     assert [axis.get_title() for axis in figure.axes[:4]] == [
         "image",
         *(f"S{i} of the detail branch" for i in (1, 2, 3)),
     ]
     assert len(figure.axes) == 8
-    found = np.bincount(engine.frame_logits(frames[0], (88, 120)).argmax(axis=0).ravel()).argmax()
-    assert figure.axes[0].get_ylabel() == card.labels.names[found]
+    assert [axis.get_ylabel() for axis in figure.axes[::4]] == [
+        f"Grad-CAM of {name}" for name in (card.labels.names[3], card.labels.names[10])
+    ]
+    assert "to its own maximum" in figure.get_supxlabel()
     assert figure.axes[1].images[1].get_array().shape == (90, 120)
 
 
@@ -109,11 +113,12 @@ def test_fig_9_shows_each_networks_own_mask(card):
         assert np.array_equal(axis.images[0].get_array(), card.labels.colour_table()[engine.segment(frame)])
 
 
-def test_the_command_draws_both_figures(checkpoint, images, tmp_path):
+def test_the_command_draws_both_figures(checkpoint, images, tmp_path, capsys):
     output = tmp_path / "new" / "folder"
     command = ["explain", str(checkpoint("both")), images[0], "-o", str(output)]
     assert main(command) == 0
     assert [path.name for path in output.iterdir()] == ["grad_cam.png"]
+    assert f"{images[0]}: Grad-CAM of " in capsys.readouterr().out
     others = [f"--{branch}-only={checkpoint(branch)}" for branch in ("detail", "semantics")]
     assert main([*command, *others]) == 0
     assert sorted(path.name for path in output.iterdir()) == ["branches.png", "grad_cam.png"]
@@ -142,4 +147,4 @@ def test_a_class_that_is_not_in_the_image_is_named(card):
         engine.network.head.classifier.weight.zero_()
         engine.network.head.classifier.bias[:] = torch.arange(11.0)
     with pytest.raises(ValueError, match="finds no sky in one of the images, only bicyclist"):
-        draw_grad_cam(engine, [np.zeros((64, 64, 3), np.uint8)], class_name="sky")
+        choose_classes(engine, [np.zeros((64, 64, 3), np.uint8)], class_name="sky")

@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from pathlib import Path
-from typing import Iterable, List
+from typing import Collection, Iterable, List, Sequence, Tuple
 
 import numpy as np
 from tqdm import tqdm
 
+from bisenet_ros.engines.engine import network_size
 from bisenet_ros.labels import IGNORE
-from bisenet_training.datasets import DATASETS, SegmentationDataset, default_splits, open_dataset
+from bisenet_training.datasets import DATASETS, DataError, SegmentationDataset, default_splits, open_dataset
 from bisenet_training.datasets.base import Inspection
 
-NAMED = 5
+Size = Tuple[int, int]
+
+NAMED = 10
 """How many things of one kind the summary names."""
 
 
@@ -29,9 +32,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    datasets: List[SegmentationDataset] = []
     problems: List[str] = []
     for split in arguments.split or default_splits(arguments.dataset):
-        dataset = open_dataset(arguments.dataset, root=arguments.root, split=split)
+        try:
+            datasets.append(open_dataset(arguments.dataset, root=arguments.root, split=split))
+        except DataError as error:
+            problems.append(str(error))
+    if not datasets:
+        raise DataError("\n".join(dict.fromkeys(problems)))
+    if problems:
+        print("\n".join(problems))
+    for dataset in datasets:
         inspections = inspect(dataset)
         found = _problems(inspections)
         print("\n".join([*found, *_summary(dataset, inspections)]))
@@ -74,7 +86,20 @@ def _summary(dataset: SegmentationDataset, inspections: List[Inspection]) -> Lis
     void = [name for name, counts in pixels.items() if not counts[:IGNORE].any()]
     if void:
         lines.append(f"  {len(void)} frames have no labelled pixel: {_some(void[:NAMED], len(void))}")
+    moments = [found.moments for found in inspections if found.moments is not None]
+    weights = [int(counts.sum()) for counts in pixels.values()]
+    lines.append(f"  for a recipe: {_recipe_entries(moments, weights=weights, sizes=sizes)}")
     return [*lines, *_shares(dataset, np.sum(list(pixels.values()), axis=0))]
+
+
+def _recipe_entries(moments: Sequence[np.ndarray], *, weights: Sequence[int], sizes: Collection[Size]) -> str:
+    """What a recipe has to state of the frames: mean and deviation of RGB, and the size if they share one."""
+    mean, square = np.average(moments, axis=0, weights=weights)
+    entries = {"mean": [f"{x:.4f}" for x in mean], "std": [f"{x:.4f}" for x in np.sqrt(square - mean**2)]}
+    if len(sizes) == 1:
+        (size,) = sizes
+        entries["network_size"] = [str(side) for side in network_size(*size, trained=size)]
+    return " ".join(f"data.{name}=[{','.join(values)}]" for name, values in entries.items())
 
 
 def _shares(dataset: SegmentationDataset, pixels: np.ndarray) -> List[str]:
@@ -84,7 +109,7 @@ def _shares(dataset: SegmentationDataset, pixels: np.ndarray) -> List[str]:
     widest = max(len(name) for name, _ in rows)
     lines = [f"  {name:<{widest}} {count / pixels.sum():7.2%}" for name, count in rows if count]
     absent = [name for name, count in rows[:-1] if not count]
-    return [*lines, f"  classes that never occur: {', '.join(absent)}"] if absent else lines
+    return [*lines, f"  classes that never occur: {_some(absent[:NAMED], len(absent))}"] if absent else lines
 
 
 def _some(shown: List[str], count: int) -> str:

@@ -28,7 +28,7 @@ from bisenet_ros.evaluation.confusion_matrix import confusion_matrix, mean_iou
 from bisenet_ros.export import load_checkpoint
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.model_card import LONGEST_SIDE, ModelError
-from bisenet_training.datasets import DataError, SegmentationDataset, open_dataset
+from bisenet_training.datasets import DataError, SegmentationDataset, default_splits, open_dataset
 from bisenet_training.evaluation import Evaluation, FrameScore
 from bisenet_training.evaluation_report import Example, write_report
 from bisenet_training.test_time_augmentation import AugmentedEngine
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="camvid, camvid_original, cityscapes, coco_stuff_10k, ade20k, or the YAML of your own data set",
     )
     parser.add_argument("--root", type=Path, required=True, help="the data set's folder")
-    parser.add_argument("--split", default="val", help="default val")
+    parser.add_argument("--split", help="default: the one that the data set validates with, such as val")
     parser.add_argument("--flip", action="store_true", help="trick: average with the logits of the mirror image")
     parser.add_argument(
         "--scales", type=float, nargs="+", default=[1.0], metavar="X", help="trick: average logits of several scales"
@@ -87,7 +87,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     engine = open_engine(arguments.model, device=arguments.device, precision=arguments.precision)
-    source = {"model": arguments.model.name, "data set": f"{Path(arguments.data).name}, split {arguments.split}"}
+    split = arguments.split or default_splits(arguments.data)[1]
+    source = {"model": arguments.model.name, "data set": f"{Path(arguments.data).name}, split {split}"}
     if arguments.size:
         size = _checked("--size", *arguments.size, smallest=SMALLEST_SIDE)
         source["size"] = f"{_text(size)} as asked for; the model's card says {_text(engine.card.network_size)}"
@@ -96,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
     if tricks:
         engine = _with_tricks(engine, flip=arguments.flip, scales=arguments.scales)
     pad = _checked("--pad", *(arguments.pad or PAPER_PADDING.get(arguments.data, (0, 0))), smallest=0)
-    dataset = open_dataset(arguments.data, root=arguments.root, split=arguments.split)
+    dataset = open_dataset(arguments.data, root=arguments.root, split=split)
     _make_folders(output=arguments.output, scores=arguments.json)
 
     found = evaluate(engine, dataset, pad=pad, tricks=tricks)
@@ -149,7 +150,7 @@ def evaluate(
     frames: List[FrameScore] = []
     sizes: Counter = Counter()
     seconds: List[float] = []
-    for index in tqdm(range(len(dataset)), desc="evaluating", unit="frame"):
+    for index in tqdm(range(len(dataset)), desc="evaluating", unit="frame", disable=None):
         image, truth = dataset[index]
         start = time.perf_counter()
         labels = segment(engine, image, pad=pad)

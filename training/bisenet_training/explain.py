@@ -16,6 +16,7 @@ from bisenet_ros.engines.frame_normalisation import normalise_frame
 from bisenet_ros.export import load_checkpoint
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.model_card import ModelError
+from bisenet_training.datasets.image_file import silence_opencv
 from bisenet_training.grad_cam import grad_cam
 from bisenet_training.torch_engine import TorchEngine
 
@@ -62,7 +63,10 @@ def run(arguments: argparse.Namespace) -> int:
             "both": explained,
         }
         figures["branches.png"] = draw_masks(engines, images)
-    figures["grad_cam.png"] = draw_grad_cam(explained, images, class_name=arguments.class_name)
+    class_ids = choose_classes(explained, images, class_name=arguments.class_name)
+    figures["grad_cam.png"] = draw_grad_cam(explained, images, class_ids)
+    for path, class_id in zip(arguments.images, class_ids):
+        print(f"{path}: Grad-CAM of {explained.card.labels.names[class_id]}")
     arguments.output.mkdir(parents=True, exist_ok=True)
     for name, figure in figures.items():
         figure.savefig(arguments.output / name, dpi=DOTS_PER_INCH, bbox_inches="tight")
@@ -70,28 +74,39 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def draw_grad_cam(engine: TorchEngine, frames: Sequence[np.ndarray], *, class_name: Optional[str] = None) -> Figure:
+def choose_classes(engine: TorchEngine, frames: Sequence[np.ndarray], *, class_name: Optional[str] = None) -> List[int]:
+    """The id of the class to explain in each frame (H x W x 3 uint8 BGR).
+
+    Args:
+        class_name: None takes the class with the most pixels in each frame.
+
+    Raises:
+        ValueError: no such class, or the network finds none of it in a frame.
+    """
+    labels = engine.card.labels
+    class_id = None if class_name is None else _class_id(labels, class_name)
+    logits = (engine.frame_logits(frame, engine.network_size(*frame.shape[:2])) for frame in frames)
+    return [_choose_class(planes.argmax(axis=0), labels, class_id) for planes in logits]
+
+
+def draw_grad_cam(engine: TorchEngine, frames: Sequence[np.ndarray], class_ids: Sequence[int]) -> Figure:
     """Fig. 8: a row for each frame (H x W x 3 uint8 BGR): the frame, then the heat maps of S1, S2 and S3 over it.
 
     Each map is drawn from 0 (blue) to its own maximum (red).
 
     Args:
-        class_name: what to explain; None takes the class with the most pixels in the frame.
-
-    Raises:
-        ValueError: no such class, or the network finds none of it in a frame.
+        class_ids: the class to explain in each frame.
     """
-    class_id = None if class_name is None else _class_id(engine.card.labels, class_name)
     figure, axes = _grid(frames, ["image", *(f"{stage.upper()} of the detail branch" for stage in STAGES)])
-    for row, frame in zip(axes, frames):
+    figure.supxlabel("Each map goes from 0 (blue) to its own maximum (red).", fontsize="medium")
+    for row, frame, class_id in zip(axes, frames, class_ids):
         size = engine.network_size(*frame.shape[:2])
-        explained = _choose_class(engine.frame_logits(frame, size).argmax(axis=0), engine.card.labels, class_id)
         image = torch.from_numpy(normalise_frame(frame, size, mean=engine.card.mean, std=engine.card.std))
         stages = [getattr(engine.network.detail, stage) for stage in STAGES]
-        row[0].set_ylabel(engine.card.labels.names[explained])
+        row[0].set_ylabel(f"Grad-CAM of {engine.card.labels.names[class_id]}")
         for axis in row:
             axis.imshow(frame[..., ::-1])
-        for axis, heat in zip(row[1:], grad_cam(engine.network, stages, image, explained)):
+        for axis, heat in zip(row[1:], grad_cam(engine.network, stages, image, class_id)):
             axis.imshow(cv2.resize(heat.numpy(), frame.shape[1::-1]), cmap="jet", vmin=0, alpha=0.5)
     return figure
 
@@ -174,6 +189,7 @@ def _choose_class(mask: np.ndarray, labels: LabelSet, class_id: Optional[int]) -
 
 
 def _read_image(path: Path) -> np.ndarray:
+    silence_opencv()
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
         raise ValueError(f"expected an image file at {path}, found none that can be read")

@@ -89,7 +89,7 @@ class RunRecipe:
     validate_every: int = MISSING  # iterations
     precision: str = MISSING  # 32-true, bf16-mixed or 16-mixed
     workers: int = MISSING  # processes of each device that load data; 0 loads in the training process
-    cache_gigabytes: float = MISSING  # of each machine, for each split: decoded frames that need no more are kept
+    cache_gigabytes: float = MISSING  # of a machine, for its processes' copies of a split: what fits is decoded once
     start_from: Optional[str] = MISSING  # checkpoint whose weights the run starts with; null: from scratch
     seed: int = MISSING
 

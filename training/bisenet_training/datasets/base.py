@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Dict, Iterator, List, Mapping, Optional, Tuple
 
@@ -16,7 +16,7 @@ from bisenet_ros.labels import LabelSet
 from bisenet_training.datasets.data_error import DataError
 from bisenet_training.datasets.image_file import read_image
 from bisenet_training.datasets.label_encoding import LabelEncoding
-from bisenet_training.datasets.layout import Frame, Layout
+from bisenet_training.datasets.layout import SET_ROOT, Frame, Layout
 
 Pixels = Tuple[np.ndarray, np.ndarray]
 
@@ -29,11 +29,13 @@ class Inspection:
         problem: what is wrong with it; there is nothing else then.
         size: height and width.
         pixels: 256, int64: how many pixels have each train id.
+        moments: 2 x 3, float64: the mean of RGB in 0 to 1, and of its square.
     """
 
     problem: Optional[str] = None
     size: Optional[Tuple[int, int]] = None
     pixels: Optional[np.ndarray] = None
+    moments: Optional[np.ndarray] = None
 
 
 class SegmentationDataset(Dataset):
@@ -41,8 +43,8 @@ class SegmentationDataset(Dataset):
 
     A frame is decoded when it is first asked for, and kept if a whole split of its size fits into `cache_bytes`.
     Loader processes share what was decoded before they were forked; `inspections` decodes everything. Both arrays are
-    read-only. A file that is missing, no image, of another size than its image, or holds a label that
-    is no class raises a DataError.
+    read-only. A file that is missing, no image, of another size than its image, or holds a label
+    that is no class raises a DataError, as does a frame that is listed again.
 
     Args:
         root: the data set's folder.
@@ -72,7 +74,7 @@ class SegmentationDataset(Dataset):
         self.cache_bytes = cache_bytes
         self._cache: Dict[int, Pixels] = {}
         if not self.root.is_dir():
-            raise DataError(f"expected the data set's folder at {self.root}, found none; set data.root to it")
+            raise DataError(f"expected the data set's folder at {self.root}, found none; {SET_ROOT} to it")
         self._frames = self._join([(part, frame) for part in split.split("+") for frame in self.find_frames(part)])
 
     def __len__(self) -> int:
@@ -125,15 +127,17 @@ class SegmentationDataset(Dataset):
     def _join(self, parts: List[Tuple[str, Frame]]) -> List[Frame]:
         images = set()
         for part, frame in parts:
-            if frame.image in images:
+            if frame.image in images and not frame.problem:
                 raise DataError(f"split {self.split} has {frame.name} twice, again in {part}; join splits without it")
             images.add(frame.image)
         frames = [frame for _, frame in parts]
         if len({frame.name for frame in frames}) == len(frames):
             return frames
-        return [Frame(f"{part}/{frame.name}", frame.image, frame.labels) for part, frame in parts]
+        return [replace(frame, name=f"{part}/{frame.name}") for part, frame in parts]
 
     def _read(self, frame: Frame) -> Pixels:
+        if frame.problem:
+            raise DataError(frame.problem)
         missing = [str(path) for path in (frame.image, frame.labels) if not path.is_file()]
         if missing:
             raise DataError(f"{' and '.join(missing)} {'are' if missing[1:] else 'is'} missing")
@@ -150,11 +154,16 @@ class SegmentationDataset(Dataset):
 
     def _inspect(self, index: int) -> Inspection:
         try:
-            _, labels = self[index]
+            image, labels = self[index]
         except (DataError, OSError) as error:
             return Inspection(problem=str(error))
         height, width = labels.shape
-        return Inspection(size=(height, width), pixels=np.bincount(labels.ravel(), minlength=256))
+        mean, deviation = (bgr[::-1, 0] / 255 for bgr in cv2.meanStdDev(image))
+        return Inspection(
+            size=(height, width),
+            pixels=np.bincount(labels.ravel(), minlength=256),
+            moments=np.stack([mean, deviation**2 + mean**2]),
+        )
 
 
 def _size(image: np.ndarray) -> str:

@@ -1,11 +1,11 @@
 """A data set of one's own, described by a YAML file:
 
-    images: images/{split}/{name}.jpg     # below data.root; * stands for any text within a name
+    images: images/{split}/{name}.jpg     # below the data set's folder; * stands for any text within a name
     labels: labels/{split}/{name}.png
     listing: "{split}.txt"                # optional: the names of a split's frames, one a line
-    splits: [train, val]                  # optional: what `bisenet check-dataset` reads when none is named
+    splits: [train, val]                  # optional: the one to train on, the one to validate with
     encoding: ids                         # one number for each pixel; or `colours`, one RGB colour
-    ignore: [255]                         # the values of unlabelled pixels; may be []
+    ignore: [255]                         # optional: the values of unlabelled pixels
     classes:                              # in the order of their train ids
       - {name: lawn, colour: [0, 128, 0]}                  # value 0, its place in this list
       - {name: path, colour: [128, 64, 128], values: [1, 7]}
@@ -30,8 +30,8 @@ from bisenet_training.datasets.data_error import DataError
 from bisenet_training.datasets.label_encoding import ColourEncoding, IdEncoding, LabelEncoding
 from bisenet_training.datasets.layout import Layout
 
-REQUIRED = ("images", "labels", "encoding", "ignore", "classes")
-OPTIONAL = ("listing", "splits")
+REQUIRED = ("images", "labels", "encoding", "classes")
+OPTIONAL = ("listing", "splits", "ignore")
 CLASS_REQUIRED = ("name", "colour")
 CLASS_OPTIONAL = ("values",)
 LARGEST_ID = 2**16 - 1
@@ -83,7 +83,7 @@ def _description(entries: Any) -> Description:
     return Description(
         labels=LabelSet.from_list([{"id": i, **entry} for i, entry in enumerate(classes)]),
         layout=_layout(entries),
-        encoding=_encoding(entries["encoding"], classes, entries["ignore"]),
+        encoding=_encoding(entries["encoding"], classes, entries.get("ignore", [])),
         splits=_splits(entries.get("splits", ["train", "val"])),
     )
 
@@ -106,7 +106,9 @@ def _layout(entries: Mapping[str, Any]) -> Layout:
     patterns = {key: entries[key] for key in ("images", "labels", "listing") if key in entries}
     for key, pattern in patterns.items():
         if not isinstance(pattern, str) or not pattern or pattern.startswith("/") or "**" in pattern:
-            raise DataError(f"{key} must be a path below data.root, whose * stay within a name, got {pattern!r}")
+            raise DataError(
+                f"{key} must be a path below the data set's folder, whose * stay within a name, got {pattern!r}"
+            )
         if pattern.count("{name}") != (0 if key == "listing" else 1):
             raise DataError(f"images and labels hold {{name}} once, listing does not; {key} is {pattern!r}")
         if set("{}") & set(pattern.replace("{name}", "").replace("{split}", "")):

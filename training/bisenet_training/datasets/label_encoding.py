@@ -37,9 +37,10 @@ class IdEncoding:
             DataError: the pixels are of another kind, or a number stands for no class. The file's name is to be added.
         """
         if pixels.ndim != 2 or pixels.dtype not in (np.uint8, np.uint16):
+            advice = "; colours and palettes are read by a YAML with `encoding: colours`" if pixels.ndim == 3 else ""
             raise DataError(
-                f"must hold one number of 8 or 16 bits for each pixel, got {pixels.dtype} of shape {pixels.shape}; "
-                "palette files read as colours"
+                "must hold one number of 8 or 16 bits for each pixel, "
+                f"got {pixels.dtype} of shape {pixels.shape}{advice}"
             )
         ids = np.take(self._table, pixels)
         unknown = ids == UNKNOWN
@@ -74,8 +75,8 @@ class ColourEncoding:
         unknown = self._colours[places] != packed
         if unknown.any():
             raise DataError(
-                f"holds RGB colour {_counted(packed[unknown], _unpacked)}, "
-                f"which is none of the {len(self._colours)} known ones"
+                f"holds RGB colours other than the {len(self._colours)} known ones: "
+                f"{_counted(packed[unknown], _unpacked)}"
             )
         return self._train_ids[places]
 

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import glob
 import re
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from bisenet_training.datasets.data_error import DataError
 
+SET_ROOT = "set --root, or data.root in a recipe,"
+
 
 @dataclass(frozen=True)
 class Frame:
-    """An image and its labels; either file may turn out to be missing."""
+    """An image and its labels; either file may turn out to be missing.
+
+    Attributes:
+        problem: why the frame cannot be used, whatever its files hold.
+    """
 
     name: str
     image: Path
     labels: Path
+    problem: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -40,29 +46,35 @@ class Layout:
     def frames(self, root: Path, split: str, names: Optional[Sequence[str]] = None) -> List[Frame]:
         """The frames of a split: those that are named, else listed, else found as an image or as labels.
 
+        A frame that is named again has this as its problem.
+
         Raises:
-            DataError: the list of frames is missing, empty or names a frame twice, no image is there, or two files
-                share a name.
+            DataError: the list of frames is missing or empty, not one image or not one label file of the frames is
+                there, or two files share a name.
         """
         if names is None and self.listing:
             names = self.listed(root, split)
         images, labels = _find_names(root, self.images, split), _find_names(root, self.labels, split)
-        if not images:
-            raise self._missing("images", root, self.images, split)
+        names = sorted({*images, *labels}) if names is None else names
+        for what, found, pattern in (("images", images, self.images), ("labels", labels, self.labels)):
+            if found.keys().isdisjoint(names):
+                raise self._missing(f"{what} of split {split}", root, pattern, split)
+        first = {name: i for i, name in reversed(list(enumerate(names)))}
         return [
             Frame(
                 name,
                 images.get(name, root / _fill(self.images, split, name)),
                 labels.get(name, root / _fill(self.labels, split, name)),
+                problem=None if first[name] == i else f"split {split} lists {name} again; list each frame once",
             )
-            for name in (sorted({*images, *labels}) if names is None else names)
+            for i, name in enumerate(names)
         ]
 
     def listed(self, root: Path, split: str) -> List[str]:
         """The names in the list of frames.
 
         Raises:
-            DataError: the list is missing, empty, or names a frame twice.
+            DataError: the list is missing or empty.
         """
         assert self.listing is not None
         path = root / _fill(self.listing, split)
@@ -72,9 +84,6 @@ class Layout:
         names = [line.strip() for line in lines if line.strip()]
         if not names:
             raise DataError(f"{path} lists no frames")
-        name, times = Counter(names).most_common(1)[0]
-        if times > 1:
-            raise DataError(f"{path} lists {name} {times} times; list each frame once")
         return names
 
     def _missing(self, what: str, root: Path, pattern: str, split: str) -> DataError:
@@ -82,7 +91,7 @@ class Layout:
         tops = sorted({_fill(other, split).split("/")[0] for other in patterns})
         splits = _find_splits(root, pattern)
         return DataError(
-            f"expected {what} at {root / _fill(pattern, split)}, found none; set data.root to the folder that holds "
+            f"expected {what} at {root / _fill(pattern, split)}, found none; {SET_ROOT} to the folder that holds "
             f"{', '.join(tops)}" + (f", or name one of the splits there: {', '.join(splits)}" if splits else "")
         )
 
@@ -104,7 +113,10 @@ def _find_names(root: Path, pattern: str, split: str) -> Dict[str, Path]:
 def _find_splits(root: Path, pattern: str) -> List[str]:
     """The splits that a tree has, as far as files or folders are named after them."""
     upto = re.match(r"(?:[^/]+/)*?[^/]*\{split\}[^/]*", pattern)
-    return sorted({split for split, _ in _find(root, upto[0], "{split}")}) if upto and "{name}" not in upto[0] else []
+    if not upto or "{name}" in upto[0]:
+        return []
+    found = _find(root, upto[0], "{split}")
+    return sorted({split for split, path in found if upto[0] == pattern or path.is_dir()})
 
 
 def _find(root: Path, pattern: str, placeholder: str) -> List[Tuple[str, Path]]:
