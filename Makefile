@@ -4,16 +4,21 @@ ASKED := $(filter-out file,$(origin PYTHON))
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test lint venv clean python
+.PHONY: help demo test test-gpu lint venv clean python
 
 help:  ## show this help
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
 
 demo: .venv/vehicle  ## replay a driving clip through the real node; pictures in demo_output/
 	$(BIN)/python -m demo.run_demo
 
 test: lint  ## run all tests
 	$(BIN)/python -m pytest
+
+# A Jetson's own Python alone has JetPack's TensorRT: make test-gpu GPU_PYTHON=python3
+GPU_PYTHON ?= $(BIN)/python
+test-gpu: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),.venv/complete)  ## run the tests on a GPU with TensorRT; numbers in gpu_results/
+	$(GPU_PYTHON) -m pytest -o timeout=3600 test_gpu
 
 lint: .venv/complete  ## run ruff and mypy
 	$(BIN)/python -m ruff check .
@@ -23,7 +28,7 @@ lint: .venv/complete  ## run ruff and mypy
 venv: .venv/complete  ## set up the complete environment in .venv
 
 clean:  ## remove what the targets above made
-	rm -rf .venv demo_output build install log *.egg-info
+	rm -rf .venv demo_output gpu_results build install log *.egg-info
 
 # The Python to set .venv up with; once that is done, only a Python asked for by name is looked at.
 python:

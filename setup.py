@@ -12,7 +12,7 @@ setup(
     python_requires=">=3.8",
     packages=[*find_packages(include=["bisenet_ros", "bisenet_ros.*"]), *find_packages("training")],
     package_dir={"bisenet_training": "training/bisenet_training"},
-    package_data={"bisenet_training": ["templates/*.jinja", "label_sets/*.txt"]},
+    package_data={"bisenet_ros.engines": ["*.cu"], "bisenet_training": ["templates/*.jinja", "label_sets/*.txt"]},
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/bisenet_ros"]),
         ("share/bisenet_ros", ["package.xml"]),
@@ -28,6 +28,8 @@ setup(
     install_requires=["setuptools", "numpy", "numba", "onnx", "onnxruntime", "opencv-python-headless"],
     extras_require={
         "openvino": ["openvino"],
+        # For GeForce RTX and RTX PRO; a Jetson has TensorRT in JetPack.
+        "tensorrt-rtx": ["tensorrt-rtx", "cuda-bindings", "nvidia-cuda-nvrtc"],
         # The real rclpy and Fast DDS of Jazzy as wheels, where no ROS 2 is installed.
         "ros": [
             "ros-jazzy-rclpy",
@@ -52,11 +54,14 @@ setup(
         "test": [
             "colcon-common-extensions",
             "colcon-ros",
+            "cuda-bindings",
             "mypy",
+            "nvidia-cuda-nvrtc",  # compiles our kernels without a GPU
             "pytest",
             "pytest-timeout",
             "ruff",
             "setuptools>=70.1",  # the first that builds wheels alone; colcon keeps it below 80
+            "tensorrt-rtx",  # builds plans without a GPU
         ],
     },
     entry_points={

@@ -25,6 +25,8 @@ COMMANDS: Dict[str, Command] = {
     "search": Command("bisenet_training.search", "find out what improves a recipe, then train the final weights"),
     "evaluate": Command("bisenet_training.evaluate", "score a model or a checkpoint on a data set"),
     "explain": Command("bisenet_training.explain", "draw what the branches of a checkpoint look at"),
+    "build-engine": Command("bisenet_ros.build_engine", "build a TensorRT plan ahead of time"),
+    "benchmark": Command("bisenet_ros.benchmark", "time the engines installed here on a model file"),
     "export": Command("bisenet_ros.export", "make a model file of a checkpoint"),
     "import-checkpoint": Command("bisenet_training.import_checkpoint", "make a model file of a public checkpoint"),
 }

@@ -6,12 +6,12 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Mapping, Tuple
-
-import onnx
-from google.protobuf.message import DecodeError
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Tuple
 
 from bisenet_ros.labels import LabelSet, LabelSetError
+
+if TYPE_CHECKING:
+    import onnx
 
 METADATA_KEY = "bisenet_ros.card"
 STRIDE = 8
@@ -112,6 +112,8 @@ def _mapping(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 def write_card(model: onnx.ModelProto, card: ModelCard) -> None:
     """Puts the card into the model's metadata, in place of any other."""
+    import onnx
+
     others = {entry.key: entry.value for entry in model.metadata_props if entry.key != METADATA_KEY}
     onnx.helper.set_model_props(model, {**others, METADATA_KEY: json.dumps(card.to_dict())})
 
@@ -122,6 +124,9 @@ def read_card(path: Path) -> ModelCard:
     Raises:
         ModelError: the file is missing, is not ONNX, or has no card that can be used.
     """
+    import onnx
+    from google.protobuf.message import DecodeError
+
     try:
         model = onnx.load(path, format="protobuf")  # whatever the file is called
     except (FileNotFoundError, IsADirectoryError) as error:

@@ -10,8 +10,9 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from functools import partial
-from typing import Any, Callable, Dict, List, Optional, Type, TypeVar
+from typing import Any, Callable, Dict, Iterator, List, Optional, Type, TypeVar
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
@@ -142,6 +143,17 @@ class Vehicle:
         self._executor.shutdown()
         self.node.destroy_node()
         self._context.try_shutdown()
+
+    @contextmanager
+    def another_node(self, name: str) -> Iterator[Node]:
+        """A second node of the test's side, spun with the first."""
+        node = Node(name, context=self._context, use_global_arguments=False)
+        self._executor.add_node(node)
+        try:
+            yield node
+        finally:
+            self._executor.remove_node(node)
+            node.destroy_node()
 
     def camera(self, topic: str, reliability: ReliabilityPolicy = ReliabilityPolicy.RELIABLE) -> Camera:
         return Camera(self, topic, reliability)

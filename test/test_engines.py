@@ -139,7 +139,7 @@ def test_what_is_no_frame_is_refused(engine, shape, dtype):
 
 
 def test_unknown_choices(model):
-    with pytest.raises(ValueError, match="device must be one of auto, cpu, got 'tpu'"):
+    with pytest.raises(ValueError, match="device must be one of auto, cpu, cuda, got 'tpu'"):
         load_engine(model, device="tpu")
     with pytest.raises(ValueError, match="precision must be one of"):
         load_engine(model, precision="fp8")

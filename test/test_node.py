@@ -34,7 +34,9 @@ from sensor_msgs.msg import Image  # noqa: E402
 
 from bisenet_ros.engines import load_engine  # noqa: E402
 from bisenet_ros.engines.engine import Engine  # noqa: E402
+from bisenet_ros.model_card import ModelCard  # noqa: E402
 from bisenet_ros.node import segmentation_node  # noqa: E402
+from bisenet_ros.node.diagnostics import Diagnostics, Statistics  # noqa: E402
 from bisenet_ros.share import share_file  # noqa: E402
 from demo.clip import frame_ids, read_image  # noqa: E402
 
@@ -310,6 +312,24 @@ def test_the_diagnostics_tell_a_silent_camera_from_one_that_sends(
     vehicle.wait_for(lambda: says(DiagnosticStatus.WARN, "no image on /camera/image_raw for"), "the warning again")
 
 
+def test_the_diagnostics_say_what_is_being_built(vehicle: Vehicle, card: ModelCard) -> None:
+    class Building(Engine):
+        """An engine whose plan is not ready yet."""
+
+        building = "a plan for 1280x720"
+
+        def _segment(self, frame: np.ndarray, *, confidence: bool) -> np.ndarray:
+            raise AssertionError("no frame was sent")
+
+    heard = vehicle.listen("/diagnostics", DiagnosticArray)
+    with vehicle.another_node("builder") as node:
+        Diagnostics(node, Statistics(), engine=Building(card, description="stub"), topic="/camera", rate=10.0)
+        words = "building a plan for 1280x720"
+        vehicle.wait_for(
+            lambda: any(status.message == words for array in heard for status in array.status), "the diagnostics"
+        )
+
+
 def test_the_newest_frame_wins(
     vehicle: Vehicle, camera: Camera, masks: List[Image], engine: Engine, frame: np.ndarray
 ) -> None:
@@ -336,7 +356,7 @@ def test_the_newest_frame_wins(
 
 def test_the_parameters_describe_themselves(vehicle: Vehicle, node: NodeProcess) -> None:
     names = vehicle.call(ListParameters, f"{NODE}/list_parameters", ListParameters.Request()).result.names
-    assert {"model", "device", "precision", "reliability", "diagnostics_rate"} <= set(names)
+    assert {"model", "device", "precision", "plan_cache", "reliability", "diagnostics_rate"} <= set(names)
     own = [name for name in names if name not in ("use_sim_time", "start_type_description_service")]
     request = DescribeParameters.Request(names=own)
     descriptors = vehicle.call(DescribeParameters, f"{NODE}/describe_parameters", request).descriptors

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
-from typing import Tuple, Union
+from typing import Dict, Tuple, Union
 
 import numpy as np
 
@@ -41,6 +42,18 @@ class CpuEngine(Engine):
                 f"card, got {logits.dtype} of {logits.shape}; export the model again with its own card"
             )
         return logits[0]
+
+    def stage_milliseconds(self, frame: np.ndarray) -> Dict[str, float]:
+        size = self.network_size(*frame.shape[:2])
+        start = time.perf_counter()
+        image = normalise_frame(frame, size, mean=self.card.mean, std=self.card.std)
+        normalised = time.perf_counter()
+        logits = self._logits(image)[0]
+        computed = time.perf_counter()
+        upsample_labels(logits, frame.shape[:2])
+        end = time.perf_counter()
+        stages = {"before": normalised - start, "network": computed - normalised, "after": end - computed}
+        return {stage: 1000 * seconds for stage, seconds in stages.items()}
 
     @abstractmethod
     def _logits(self, image: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Literal, Tuple, Union, overload
+from typing import Dict, Literal, Tuple, Union, overload
 
 import numpy as np
 
@@ -35,7 +35,7 @@ def network_size(height: int, width: int, *, trained: Tuple[int, int]) -> Tuple[
 
 
 class Engine(ABC):
-    """Segments frames with one model, called from one thread at a time.
+    """Segments frames with one model, called from one thread at a time, unless an engine says otherwise.
 
     Attributes:
         card: what the model says of itself.
@@ -81,3 +81,19 @@ class Engine(ABC):
     @abstractmethod
     def _segment(self, frame: np.ndarray, *, confidence: bool) -> Union[Labels, Tuple[Labels, Confidence]]:
         """`segment`, with the frame checked."""
+
+    @property
+    def building(self) -> str:
+        """What is being built right now, which may take minutes, such as "a plan for 1920x1080"; empty otherwise."""
+        return ""
+
+    def close(self) -> None:  # noqa: B027, nothing to free is a fine answer
+        """Frees what the engine holds; it must not be used any more. Again is harmless."""
+
+    def stage_milliseconds(self, frame: np.ndarray) -> Dict[str, float]:
+        """How long each stage of one frame takes, in the order of the frame's way; `bisenet benchmark` asks for it.
+
+        "network" is the network alone. A stage whose name begins with "copy" crosses between host and device, which
+        the paper's protocol leaves out. Empty where an engine cannot tell its stages apart.
+        """
+        return {}

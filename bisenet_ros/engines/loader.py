@@ -5,24 +5,34 @@ from __future__ import annotations
 import importlib.util
 from functools import partial
 from pathlib import Path
-from typing import Callable, Union
+from typing import Callable, Optional, Union
 
 import numpy as np
 
+from bisenet_ros.engines.cuda_memory import has_cuda_python, require_gpu
 from bisenet_ros.engines.engine import Engine
 from bisenet_ros.model_card import ModelCard, ModelError, read_card
 
-DEVICES = ("auto", "cpu")
-PRECISIONS = ("auto", "fp32", "bf16")
+DEVICES = ("auto", "cpu", "cuda")
+CPU_PRECISIONS = ("fp32", "bf16")
+CUDA_PRECISIONS = ("fp32", "fp16", "int8")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 
 
-def load_engine(model: Union[str, Path], device: str = "auto", precision: str = "auto") -> Engine:
-    """The fastest installed engine for a model file: OpenVINO where it is installed, else ONNX Runtime.
+def load_engine(
+    model: Union[str, Path], device: str = "auto", precision: str = "auto", cache: Optional[Path] = None
+) -> Engine:
+    """The fastest installed engine for a model file.
+
+    On the CPU that is OpenVINO where it is installed, else ONNX Runtime; on a GPU it is TensorRT, which builds its plan
+    at the first frame of a size, unless the cache has it.
 
     Args:
         model: an ONNX file with its card inside, as `bisenet export` writes it.
-        device: "auto" or "cpu".
-        precision: "fp32", "bf16", or "auto": bf16 where the CPU computes in it, else fp32.
+        device: "cpu", "cuda", or "auto": the GPU where TensorRT, a driver and a GPU are all there, else the CPU.
+        precision: "fp32", "bf16" (CPU), "fp16" or "int8" (GPU), or "auto": fp16 on a GPU, bf16 where the CPU computes
+            in it, else fp32.
+        cache: a folder for TensorRT's plans, by default ~/.cache/bisenet_ros.
 
     Raises:
         ModelError: the file is missing or broken, has no card, or its network does not do what the card says.
@@ -33,6 +43,10 @@ def load_engine(model: Union[str, Path], device: str = "auto", precision: str = 
     _one_of("precision", precision, PRECISIONS)
     model = Path(model)
     card = read_card(model)
+    if device == "cuda" or (device == "auto" and precision != "bf16" and has_usable_gpu()):
+        return _load_on_gpu(model, card, precision, cache)
+    if precision not in ("auto", *CPU_PRECISIONS):
+        raise ValueError(f"precision {precision} needs a GPU with TensorRT; choose fp32 or bf16 for the CPU")
     create = _cpu_runtime(precision)
     try:
         engine = create(model, card)
@@ -41,6 +55,29 @@ def load_engine(model: Union[str, Path], device: str = "auto", precision: str = 
     except Exception as error:  # each runtime has its own
         raise ModelError(f"{model} cannot be run: {error}") from error
     return engine
+
+
+def has_usable_gpu() -> bool:
+    """Whether TensorRT, what it needs from Python, a driver and a GPU are all there; nothing of it is imported."""
+    has_tensorrt = any(map(importlib.util.find_spec, ("tensorrt", "tensorrt_rtx")))
+    if not has_tensorrt or not (has_cuda_python() or importlib.util.find_spec("pycuda")):
+        return False
+    try:
+        require_gpu()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _load_on_gpu(model: Path, card: ModelCard, precision: str, cache: Optional[Path]) -> Engine:
+    if precision not in ("auto", *CUDA_PRECISIONS):
+        raise ValueError(f"precision {precision} is the CPU's; choose {', '.join(CUDA_PRECISIONS)} for device cuda")
+    from bisenet_ros.engines.tensorrt_engine import TensorRtEngine
+
+    try:
+        return TensorRtEngine(model, card, precision="fp16" if precision == "auto" else precision, cache=cache)
+    except RuntimeError as error:
+        raise ValueError(f"device cuda cannot be used: {error}") from error
 
 
 def _cpu_runtime(precision: str) -> Callable[[Path, ModelCard], Engine]:

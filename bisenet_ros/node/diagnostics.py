@@ -11,6 +11,8 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
+from bisenet_ros.engines.engine import Engine
+
 EVENTS = ("received", "published", "dropped", "skipped", "failed")
 WINDOW = 300
 """Frames that the times are taken over."""
@@ -52,7 +54,7 @@ class Statistics:
 class Diagnostics:
     """Publishes the statistics at a fixed rate."""
 
-    def __init__(self, node: Node, statistics: Statistics, *, engine: str, topic: str, rate: float) -> None:
+    def __init__(self, node: Node, statistics: Statistics, *, engine: Engine, topic: str, rate: float) -> None:
         self._node = node
         self._statistics = statistics
         self._engine = engine
@@ -66,12 +68,12 @@ class Diagnostics:
         counts = self._statistics.values()
         level, message = self._judge(counts)
         self._before = counts
-        values = {"engine": self._engine, "image_topic": self._topic, **counts}
+        values = {"engine": self._engine.description, "image_topic": self._topic, **counts}
         status = DiagnosticStatus(
             level=level,
             name=f"{self._node.get_fully_qualified_name()}: segmentation",
             message=message,
-            hardware_id=self._engine,
+            hardware_id=self._engine.description,
             values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
         )
         array = DiagnosticArray(status=[status])
@@ -85,6 +87,8 @@ class Diagnostics:
         if new["received"]:
             self._last_image = now
         silence = now - self._last_image
+        if self._engine.building:
+            return DiagnosticStatus.OK, f"building {self._engine.building}"
         if silence > SILENCE:
             return DiagnosticStatus.WARN, f"no image on {self._topic} for {silence:.0f} s"
         if not new["published"] and (new["skipped"] or new["failed"]):

@@ -22,6 +22,7 @@ class Parameters:
     model: str
     device: str
     precision: str
+    plan_cache: str
     reliability: str
     diagnostics_rate: float
 
@@ -45,6 +46,7 @@ def declare_parameters(node: Node) -> Parameters:
     model = ParameterDescriptor(
         description="Model file (.onnx) with its card inside; empty: the shipped CamVid model.", read_only=True
     )
+    cache = ParameterDescriptor(description="Folder for TensorRT's plans; empty: ~/.cache/bisenet_ros.", read_only=True)
     rate = ParameterDescriptor(
         description="How often /diagnostics is published, in Hz.",
         floating_point_range=[FloatingPointRange(from_value=0.1, to_value=10.0)],
@@ -52,8 +54,9 @@ def declare_parameters(node: Node) -> Parameters:
     )
     return Parameters(
         model=node.declare_parameter("model", "", model).value,
-        device=choice("device", "Where the network runs.", DEVICES),
+        device=choice("device", "Where the network runs; auto takes a GPU with TensorRT where there is one.", DEVICES),
         precision=choice("precision", "What the network computes in; auto takes the fastest that is safe.", PRECISIONS),
+        plan_cache=node.declare_parameter("plan_cache", "", cache).value,
         reliability=choice(
             "reliability", "Reliability of the image subscription; auto takes what the camera offers.", RELIABILITIES
         ),

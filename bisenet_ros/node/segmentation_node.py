@@ -6,6 +6,7 @@ import argparse
 import signal
 import threading
 import time
+from pathlib import Path
 from typing import List, Optional
 
 import rclpy
@@ -55,7 +56,8 @@ class SegmentationNode(Node):
         super().__init__("segmentation_node", namespace="segmentation")
         parameters = declare_parameters(self)
         model = parameters.model or share_file(SHIPPED_MODEL)
-        self._engine = load_engine(model, device=parameters.device, precision=parameters.precision)
+        cache = Path(parameters.plan_cache).expanduser() if parameters.plan_cache else None
+        self._engine = load_engine(model, device=parameters.device, precision=parameters.precision, cache=cache)
         self.get_logger().info(f"{model}: {len(self._engine.card.labels)} classes, {self._engine.description}")
         self._colours = self._engine.card.labels.colour_table()
         self._mask_publisher = self.create_publisher(Image, "mask", MASK_DEPTH)
@@ -69,7 +71,7 @@ class SegmentationNode(Node):
         Diagnostics(
             self,
             self._statistics,
-            engine=self._engine.description,
+            engine=self._engine,
             topic=camera.topic,
             rate=parameters.diagnostics_rate,
         )
@@ -78,6 +80,7 @@ class SegmentationNode(Node):
         """Ends the engine's thread after the frame it has in hand."""
         self._newest.close()
         self._worker.join()
+        self._engine.close()
 
     def _receive(self, message: Image) -> None:
         self._statistics.count("received")

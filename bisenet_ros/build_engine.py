@@ -1,0 +1,155 @@
+"""Builds a TensorRT plan ahead of time: `bisenet build-engine MODEL.onnx --size 1920x1080`.
+
+The node builds the same plans at its first frame, should they not be in the cache: one that ends with labels, and one
+that ends with logits, for the node uses whichever is faster.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import time
+from pathlib import Path
+from typing import Iterator, Sequence, Tuple
+
+import numpy as np
+
+from bisenet_ros.engines.cuda_memory import CudaDevice, open_device
+from bisenet_ros.engines.engine import SMALLEST_SIDE
+from bisenet_ros.engines.plan_cache import PlanCache
+from bisenet_ros.engines.tensorrt_api import PRECISIONS, TensorRt, TensorRtError, load_tensorrt
+from bisenet_ros.engines.tensorrt_builder import PlanRequest, build_plan, cached_plan, plan_key, tails
+from bisenet_ros.model_card import LONGEST_SIDE, read_card
+
+LARGEST_BATCH = 64
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, metavar="MODEL.onnx", help="a model file of `bisenet export`")
+    parser.add_argument(
+        "--size", type=frame_size, required=True, metavar="WxH", help="the camera's frames, such as 1920x1080"
+    )
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp16", help="default fp16, as for the node")
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="FOLDER",
+        help="with --precision int8: images of your camera; writes MODEL.int8.onnx, and builds that",
+    )
+    parser.add_argument("--max-batch", type=batch, default=1, metavar="N", help="the most frames at once, default 1")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="where plans are kept, default ~/.cache/bisenet_ros")
+    parser.add_argument("--dry-run", action="store_true", help="print the plans' keys, and whether the cache has them")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    read_card(arguments.model)
+    if arguments.calibration and arguments.precision != "int8":
+        raise ValueError(f"--calibration is for --precision int8, got --precision {arguments.precision}")
+    if arguments.calibration and arguments.dry_run:
+        raise ValueError("a dry run writes no quantised model; give it MODEL.int8.onnx in place of --calibration")
+    try:
+        tensorrt = load_tensorrt()
+    except (ModuleNotFoundError, RuntimeError) as error:
+        raise TensorRtError(str(error)) from None
+    model = quantise_file(arguments.model, arguments.calibration) if arguments.calibration else arguments.model
+    requests = [
+        PlanRequest(model, arguments.size, arguments.precision, arguments.max_batch, tail) for tail in tails(tensorrt)
+    ]
+    try:
+        device = open_device()
+    except (ModuleNotFoundError, RuntimeError) as error:
+        if not arguments.dry_run:
+            _try_to_build(requests, tensorrt)
+        raise TensorRtError(f"no plan is kept, as the GPU's name is part of its key: {error}") from None
+    cache = PlanCache(arguments.cache)
+    try:
+        for request in requests:
+            (_print_key if arguments.dry_run else _build)(request, tensorrt, device, cache)
+    finally:
+        device.close()
+    return 0
+
+
+def _print_key(request: PlanRequest, tensorrt: TensorRt, device: CudaDevice, cache: PlanCache) -> None:
+    key = plan_key(request, tensorrt, device)
+    found = cache.lookup(key)
+    print(json.dumps(key.to_dict(), indent=2))
+    print(f"in the cache: {found}" if found else f"not in the cache; would be built and kept as {cache.path(key)}")
+
+
+def _build(request: PlanRequest, tensorrt: TensorRt, device: CudaDevice, cache: PlanCache) -> None:
+    key = plan_key(request, tensorrt, device)
+    found = cache.lookup(key)
+    start = time.monotonic()
+    plan = cached_plan(request, tensorrt, device, cache, on_progress=_print_progress)
+    if not cache.lookup(key):
+        raise OSError(f"the plan was built but cannot be kept in {cache.folder}; name another folder with --cache")
+    made = "already there" if found else f"built in {time.monotonic() - start:.1f} s"
+    print(f"{cache.path(key)}: to {request.tail}, {len(plan) / 1e6:.1f} MB, {made}")
+
+
+def _try_to_build(requests: Sequence[PlanRequest], tensorrt: TensorRt) -> None:
+    """Without a GPU: shows at least that TensorRT takes the model. Only TensorRT for RTX gets here."""
+    for request in requests:
+        start = time.monotonic()
+        plan = build_plan(request, tensorrt, on_progress=_print_progress).plan
+        took = time.monotonic() - start
+        print(f"{tensorrt.name} takes the model: a plan to {request.tail}, {len(plan) / 1e6:.1f} MB in {took:.1f} s")
+
+
+def _print_progress(seconds: float) -> None:
+    print(f"building, {seconds:.0f} s so far", flush=True)
+
+
+def quantise_file(path: Path, folder: Path) -> Path:
+    """Writes MODEL.int8.onnx beside MODEL.onnx, calibrated on a folder of images; its path.
+
+    Raises:
+        ValueError: the folder has no images, or one cannot be read.
+    """
+    import onnx
+
+    from bisenet_ros.engines.quantisation import quantise
+
+    output = path.with_suffix(".int8.onnx")
+    onnx.save(quantise(onnx.load(path), read_card(path), read_images(folder)), output)
+    print(f"{output}: quantised on the images of {folder}; give the node this file, with precision int8")
+    return output
+
+
+def read_images(folder: Path) -> Iterator[np.ndarray]:
+    """The images of a folder in the order of their names, each H x W x 3 uint8 BGR.
+
+    Raises:
+        ValueError: there are none, or one cannot be read.
+    """
+    import cv2
+
+    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in IMAGES)
+    if not paths:
+        raise ValueError(f"expected images ({', '.join(IMAGES)}) of your camera in {folder.absolute()}, found none")
+    for path in paths:
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if image is None:
+            raise ValueError(f"{path} cannot be read as an image; remove it")
+        yield image
+
+
+def frame_size(text: str) -> Tuple[int, int]:
+    """(height, width) of "WIDTHxHEIGHT", as cameras have it."""
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    width, height = map(int, match.groups()) if match else (0, 0)
+    if not SMALLEST_SIDE <= min(width, height) <= max(width, height) <= LONGEST_SIDE:
+        raise argparse.ArgumentTypeError(
+            f"expected WIDTHxHEIGHT of {SMALLEST_SIDE} to {LONGEST_SIDE} pixels, such as 1920x1080, got {text!r}"
+        )
+    return height, width
+
+
+def batch(text: str) -> int:
+    """A number of frames."""
+    if not text.isdecimal() or not 1 <= int(text) <= LARGEST_BATCH:
+        raise argparse.ArgumentTypeError(f"expected 1 to {LARGEST_BATCH} frames, got {text!r}")
+    return int(text)

@@ -1,0 +1,29 @@
+"""A sign of life during calls that take minutes and tell nothing on the way."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from typing import Callable, Iterator
+
+INTERVAL = 5.0
+"""Seconds."""
+
+
+@contextmanager
+def heartbeat(beat: Callable[[float], None], *, interval: float = INTERVAL) -> Iterator[None]:
+    """Calls `beat` with the seconds passed, from another thread, every `interval` seconds until the block is left."""
+    start, done = time.monotonic(), threading.Event()
+
+    def run() -> None:
+        while not done.wait(interval):
+            beat(time.monotonic() - start)
+
+    thread = threading.Thread(target=run, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

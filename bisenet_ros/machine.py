@@ -1,0 +1,74 @@
+"""What a benchmark ran on, as found: hardware, clocks, versions. What cannot be read is left out."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Dict, Optional
+
+PACKAGES = ("numpy", "numba", "openvino", "onnxruntime", "tensorrt", "tensorrt-rtx", "cuda-bindings", "pycuda")
+CPU_FOLDER = Path("/sys/devices/system/cpu/cpu0/cpufreq")
+GPU_FACTS = {
+    "GPU": "name",
+    "GPU driver": "driver_version",
+    "GPU clock (graphics)": "clocks.gr",
+    "GPU clock (graphics, highest)": "clocks.max.gr",
+    "GPU clock (memory)": "clocks.mem",
+    "GPU power limit": "power.limit",
+}
+"""Of the first GPU, by the names of nvidia-smi --query-gpu."""
+
+
+def describe_machine() -> Dict[str, str]:
+    """Names and values for people, of the hardware, its clocks at this moment, and the versions."""
+    facts = {
+        "board": _read(Path("/proc/device-tree/model")),
+        "CPU": _cpuinfo("model name") or platform.machine(),
+        "cores": f"{len(os.sched_getaffinity(0))} usable of {os.cpu_count()}",
+        "CPU clock": _megahertz(_cpuinfo("cpu MHz")),
+        "CPU frequency governor": _read(CPU_FOLDER / "scaling_governor") or "not readable",
+        **_describe_gpu(),
+        "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
+        "Python": platform.python_version(),
+        **{package: _version(package) for package in PACKAGES},
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def _describe_gpu() -> Dict[str, Optional[str]]:
+    if not shutil.which("nvidia-smi"):
+        return {}
+    query = ["nvidia-smi", f"--query-gpu={','.join(GPU_FACTS.values())}", "--format=csv,noheader", "--id=0"]
+    try:
+        answer = subprocess.run(query, stdout=subprocess.PIPE, timeout=20, check=True).stdout.decode()
+    except (OSError, subprocess.SubprocessError):
+        return {"GPU": "nvidia-smi does not answer"}
+    return dict(zip(GPU_FACTS, (value.strip() for value in answer.split(","))))
+
+
+def _read(path: Path) -> Optional[str]:
+    try:
+        return path.read_text().strip("\0\n ")
+    except OSError:
+        return None
+
+
+def _cpuinfo(key: str) -> Optional[str]:
+    """The first core's."""
+    lines = (line.partition(":") for line in (_read(Path("/proc/cpuinfo")) or "").splitlines())
+    return next((value.strip() for name, _, value in lines if name.strip() == key), None)
+
+
+def _megahertz(value: Optional[str]) -> Optional[str]:
+    return f"{float(value):.0f} MHz" if value else None
+
+
+def _version(package: str) -> Optional[str]:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,287 @@
+"""A GPU that is not one: memory of the host, kernels compiled by g++, plans run by ONNX Runtime.
+
+It holds to a GPU's rules and is strict about them: one thread uses it, work waits on its stream until that is
+synchronised, nothing is read or written beyond what was allocated, and what is still allocated is known.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+import tempfile
+import threading
+import time
+from collections import deque
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+import onnxruntime
+
+from bisenet_ros.engines.cuda_memory import CudaDevice, Graph, Kernel
+from bisenet_ros.engines.tensorrt_api import BuiltPlan, PlanTensor, TensorRtError
+
+ENGINES = Path(__file__).parents[1] / "bisenet_ros" / "engines"
+DTYPES = {"tensor(uint8)": np.uint8, "tensor(int32)": np.int32, "tensor(float)": np.float32}
+Work = Callable[[], None]
+
+CUDA_ON_THE_HOST = """\
+#include <math.h>
+#include <stddef.h>
+#include <utility>
+#define __device__
+#define __global__
+struct Place { unsigned x, y, z; };
+static Place blockIdx, threadIdx, blockDim;
+#include SOURCE
+template <class... A, size_t... I>
+static void call(void (*kernel)(A...), void **arguments, std::index_sequence<I...>) {
+  kernel(*(A *)arguments[I]...);
+}
+template <class... A>
+static void call(void (*kernel)(A...), void **arguments) {
+  call(kernel, arguments, std::index_sequence_for<A...>());
+}
+extern "C" void launch(const unsigned *grid, const unsigned *block, void **arguments) {
+  blockDim = Place{block[0], block[1], block[2]};
+  for (blockIdx.z = 0; blockIdx.z < grid[2]; ++blockIdx.z)
+    for (blockIdx.y = 0; blockIdx.y < grid[1]; ++blockIdx.y)
+      for (blockIdx.x = 0; blockIdx.x < grid[0]; ++blockIdx.x)
+        for (threadIdx.z = 0; threadIdx.z < block[2]; ++threadIdx.z)
+          for (threadIdx.y = 0; threadIdx.y < block[1]; ++threadIdx.y)
+            for (threadIdx.x = 0; threadIdx.x < block[0]; ++threadIdx.x) call(KERNEL, arguments);
+}
+"""
+
+
+@lru_cache(maxsize=None)
+def compile_for_host(name: str) -> ctypes.CDLL:
+    """The package's file `name`.cu as a library, with products and sums kept apart as on the GPU."""
+    folder = Path(tempfile.mkdtemp(prefix="host_gpu"))
+    (folder / "kernel.cpp").write_text(CUDA_ON_THE_HOST)
+    options = ["-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-ffp-contract=off", "-shared", "-fPIC"]
+    options += [f'-DSOURCE="{ENGINES / name}.cu"', f"-DKERNEL={name}"]
+    subprocess.run(["g++", *options, "-o", folder / "kernel.so", folder / "kernel.cpp"], check=True)
+    return ctypes.CDLL(str(folder / "kernel.so"))
+
+
+class HostKernel(Kernel):
+    def __init__(self, device: HostDevice, library: ctypes.CDLL) -> None:
+        self._device = device
+        self._library = library
+
+    def launch(
+        self, grid: Tuple[int, int, int], block: Tuple[int, int, int], arguments: Sequence[np.generic], stream: int
+    ) -> None:
+        values = [np.array(argument) for argument in arguments]
+        for value in values:
+            assert value.dtype != np.uint64 or value == 0 or int(value) in self._device.memory_in_use
+
+        def run() -> None:
+            places = (ctypes.c_void_p * len(values))(*(value.ctypes.data for value in values))
+            sizes = [(ctypes.c_uint * 3)(*size) for size in (grid, block)]
+            self._library.launch(*sizes, places)
+
+        self._device.put(stream, run)
+
+
+class HostGraph(Graph):
+    def __init__(self, device: HostDevice, works: List[Work]) -> None:
+        self._device = device
+        self._works = works
+        device.graphs_in_use.append(self)
+
+    def launch(self, stream: int) -> None:
+        for work in self._works:
+            self._device.put(stream, work)
+
+    def close(self) -> None:
+        self._device.graphs_in_use.remove(self)
+
+
+class HostDevice(CudaDevice):
+    """See above.
+
+    Attributes:
+        copied: how many bytes went up and down.
+        memory_in_use, pinned_in_use, graphs_in_use, streams, events: what was not freed yet.
+    """
+
+    def __init__(self, *, captures: bool = True) -> None:
+        self.name, self.compute_capability = "host", (9, 0)
+        self.thread = threading.get_ident()
+        self.memory_in_use: Dict[int, np.ndarray] = {}
+        self.pinned_in_use: List[np.ndarray] = []
+        self.graphs_in_use: List[HostGraph] = []
+        self.streams: Dict[int, Deque[Work]] = {}
+        self.events: Dict[int, float] = {}
+        self.copied = {"up": 0, "down": 0}
+        self.closed = False
+        self._captures = captures
+        self._captured: Optional[List[Work]] = None
+        self._handles = iter(range(1, 10**9))
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in vars(CudaDevice) and not name.startswith("_"):
+            assert threading.get_ident() == self.thread, f"{name} on a thread that does not own the device"
+        return super().__getattribute__(name)
+
+    @property
+    def in_use(self) -> int:
+        owned = (self.memory_in_use, self.pinned_in_use, self.graphs_in_use, self.streams, self.events)
+        return sum(map(len, owned))
+
+    def view(self, address: int, size: int) -> np.ndarray:
+        memory = self.memory_in_use[address]
+        assert memory.nbytes >= size, f"{size} bytes of an allocation of {memory.nbytes}"
+        return memory[:size]
+
+    def put(self, stream: int, work: Work) -> None:
+        (self.streams[stream] if self._captured is None else self._captured).append(work)
+
+    def memory(self) -> Tuple[int, int]:
+        return 0, 0
+
+    def allocate(self, size: int) -> int:
+        memory = np.full(size, 0xAB, np.uint8)
+        self.memory_in_use[memory.ctypes.data] = memory
+        return memory.ctypes.data
+
+    def free(self, address: int) -> None:
+        del self.memory_in_use[address]
+
+    def allocate_pinned(self, shape: Tuple[int, ...]) -> np.ndarray:
+        self.pinned_in_use.append(np.full(shape, 0xCD, np.uint8))
+        return self.pinned_in_use[-1]
+
+    def free_pinned(self, array: np.ndarray) -> None:
+        self.pinned_in_use = [other for other in self.pinned_in_use if other is not array]
+
+    def create_stream(self) -> int:
+        stream = next(self._handles)
+        self.streams[stream] = deque()
+        return stream
+
+    def destroy_stream(self, stream: int) -> None:
+        del self.streams[stream]
+
+    def synchronize(self, stream: int) -> None:
+        while self.streams[stream]:
+            self.streams[stream].popleft()()
+
+    def upload(self, address: int, array: np.ndarray, stream: int) -> None:
+        assert array.flags.c_contiguous
+
+        def run() -> None:
+            self.view(address, array.nbytes)[:] = array.reshape(-1).view(np.uint8)
+            self.copied["up"] += array.nbytes
+
+        self.put(stream, run)
+
+    def download(self, array: np.ndarray, address: int, stream: int) -> None:
+        assert array.flags.c_contiguous
+
+        def run() -> None:
+            array.reshape(-1).view(np.uint8)[:] = self.view(address, array.nbytes)
+            self.copied["down"] += array.nbytes
+
+        self.put(stream, run)
+
+    def create_event(self) -> int:
+        event = next(self._handles)
+        self.events[event] = 0.0
+        return event
+
+    def destroy_event(self, event: int) -> None:
+        del self.events[event]
+
+    def record(self, event: int, stream: int) -> None:
+        self.put(stream, lambda: self.events.__setitem__(event, time.perf_counter()))
+
+    def elapsed(self, begin: int, end: int) -> float:
+        return 1000 * (self.events[end] - self.events[begin])
+
+    def capture(self, stream: int, enqueue: Work) -> Graph:
+        if not self._captures:
+            raise NotImplementedError("the host captures no graphs")
+        self._captured = []
+        try:
+            enqueue()
+            return HostGraph(self, self._captured)
+        finally:
+            self._captured = None
+
+    def load_kernel(self, code: bytes, name: str) -> Kernel:
+        return HostKernel(self, compile_for_host(name))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class HostTensorRt:
+    """What the engine uses of `TensorRt`: a plan is the wrapped ONNX itself, and ONNX Runtime runs it.
+
+    Attributes:
+        built: how many plans were built.
+        plans: those that are loaded.
+        fails: the next run of a plan raises.
+    """
+
+    flavour, version, name = "tensorrt", "0.host", "TensorRT on the host"
+    has_fp16_flag = True
+
+    def __init__(self, *, has_uint8: bool = True) -> None:
+        self.has_uint8 = has_uint8
+        self.built = 0
+        self.enqueued = 0
+        self.fails = False
+        self.plans: List[HostPlan] = []
+        self.device: HostDevice
+
+    def build(self, model: bytes, *, precision: str, max_batch: int, timing_cache: bytes = b"") -> BuiltPlan:
+        self.built += 1
+        return BuiltPlan(model, b"")
+
+    def load(self, plan: bytes, *, bindings: bool = False) -> HostPlan:
+        self.plans.append(HostPlan(self, plan))
+        return self.plans[-1]
+
+
+class HostPlan:
+    def __init__(self, tensorrt: HostTensorRt, plan: bytes) -> None:
+        self._tensorrt = tensorrt
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        try:
+            self._session = onnxruntime.InferenceSession(plan, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime has many
+            raise TensorRtError(f"it does not take the plan: {error}") from error
+        self.inputs, self.outputs = (
+            [PlanTensor(value.name, tuple(value.shape), np.dtype(DTYPES[value.type])) for value in values]
+            for values in (self._session.get_inputs(), self._session.get_outputs())
+        )
+
+    def prepare(self, batch: int) -> None:
+        assert batch == 1
+
+    def enqueue(self, addresses: Dict[str, int], stream: int) -> None:
+        if self._tensorrt.fails:
+            self._tensorrt.fails = False
+            raise RuntimeError("TensorRT cannot run the plan")
+        self._tensorrt.enqueued += 1
+        self._tensorrt.device.put(stream, lambda: self._run(addresses))
+
+    def _run(self, addresses: Dict[str, int]) -> None:
+        (given,), (wanted,) = self.inputs, self.outputs
+        values = self._tensorrt.device.view(addresses[given.name], _bytes(given)).view(given.dtype).reshape(given.shape)
+        (result,) = self._session.run(None, {given.name: values})
+        assert result.shape == wanted.shape and result.dtype == wanted.dtype
+        self._tensorrt.device.view(addresses[wanted.name], _bytes(wanted))[:] = result.reshape(-1).view(np.uint8)
+
+    def close(self) -> None:
+        self._tensorrt.plans.remove(self)
+
+
+def _bytes(tensor: PlanTensor) -> int:
+    return int(np.prod(tensor.shape)) * tensor.dtype.itemsize

@@ -1,0 +1,155 @@
+"""Modules in TensorRT's place that have exactly the names of one generation of its Python API.
+
+tensorrt_names.json holds the names: for TensorRT read from the sources of NVIDIA's bindings (releases 8.2.1, 8.4.3,
+8.5.3, 8.6.1, 10.13.0, 11.1), for TensorRT for RTX from the module 1.7.1 itself. Any other name is an AttributeError, in
+reading and in writing. What is called or written is kept in `calls`.
+"""
+
+from __future__ import annotations
+
+import json
+from enum import IntEnum
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any, Callable, Dict, List, Tuple
+
+NAMES: Dict[str, Dict[str, str]] = json.loads(Path(__file__).with_name("tensorrt_names.json").read_text())
+GENERATIONS = tuple(NAMES)
+ENUMS = ("BuilderFlag", "NetworkDefinitionCreationFlag", "MemoryPoolType", "TacticSource", "DataType", "TensorIOMode")
+VERSIONS = {"8.2": "8.2.1.8", "8.4": "8.4.3.1", "8.5": "8.5.3.1", "8.6": "8.6.1", "10": "10.13.0.35", "11": "11.1.0.1"}
+
+INPUTS = {"frames": ((-1, 4, 6, 3), "FLOAT")}
+OUTPUTS = {"labels": ((-1, 4, 6), "INT32"), "confidence": ((-1, 4, 6), "HALF")}
+
+
+class _Object:
+    """Something of a TensorRT class; `behaviour` is what its attributes hold, a function being a method."""
+
+    def __init__(self, module: StandIn, kind: str, behaviour: Dict[str, Any]) -> None:
+        offered = {name: behaviour[name] for name in set(behaviour) & set(module.names(kind))}
+        vars(self).update(_module=module, _kind=kind, _behaviour=offered)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self._behaviour:
+            raise AttributeError(f"{self._kind} of {self._module.__name__} {self._module.__version__} has no {name}")
+        value = self._behaviour[name]
+        return self._module.recorded(name, value) if callable(value) else value
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in self._module.names(self._kind):
+            raise AttributeError(f"{self._kind} has no {name}")
+        self._module.calls.append((name, value))
+
+
+class StandIn(ModuleType):
+    """One generation's module.
+
+    Attributes:
+        calls: (name, *arguments) of every method called and (name, value) of every attribute set, in order.
+        answers: what methods return in place of their usual answer, by name.
+    """
+
+    def __init__(self, generation: str) -> None:
+        super().__init__("tensorrt_rtx" if generation == "tensorrt_rtx" else "tensorrt")
+        self.__version__ = VERSIONS.get(generation, "1.7.1.116")
+        self.calls: List[Tuple] = []
+        self.answers: Dict[str, Any] = {}
+        self._names = {kind: names.split() for kind, names in NAMES[generation].items()}
+        for kind in set(ENUMS) & set(self._names):
+            setattr(self, kind, IntEnum(kind, self._names[kind], start=0))
+        self.ILogger = _logger_class()
+
+    def names(self, kind: str) -> List[str]:
+        return self._names[kind]
+
+    def recorded(self, name: str, function: Callable) -> Callable:
+        def call(*arguments: Any) -> Any:
+            self.calls.append((name, *arguments))
+            return self.answers[name] if name in self.answers else function(*arguments)
+
+        return call
+
+    def called(self) -> List[str]:
+        """The names of `calls`."""
+        return [name for name, *_ in self.calls]
+
+    def Builder(self, log: Any) -> _Object:
+        assert isinstance(log, self.ILogger)
+        network = SimpleNamespace(
+            num_inputs=len(INPUTS),
+            get_input=lambda i: SimpleNamespace(name=list(INPUTS)[i], shape=list(INPUTS.values())[i][0]),
+        )
+        behaviour = {
+            "platform_has_fast_fp16": self.answers.get("platform_has_fast_fp16", True),
+            "platform_has_fast_int8": self.answers.get("platform_has_fast_int8", True),
+            "create_network": lambda flags: network,
+            "create_builder_config": self._config,
+            "create_optimization_profile": lambda: _Object(
+                self, "IOptimizationProfile", {"set_shape": lambda *shapes: None}
+            ),
+            "build_serialized_network": lambda network, config: b"plan",
+        }
+        return _Object(self, "Builder", behaviour)
+
+    def OnnxParser(self, network: Any, log: Any) -> _Object:
+        assert isinstance(log, self.ILogger)
+        behaviour = {
+            "parse": lambda model: True,
+            "num_errors": 1,
+            "get_error": lambda i: SimpleNamespace(desc=lambda: "no such operator", node=lambda: 7),
+        }
+        return _Object(self, "OnnxParser", behaviour)
+
+    def _config(self) -> _Object:
+        timing = _Object(self, "ITimingCache", {"serialize": lambda: b"timings"})
+        behaviour = {
+            "set_memory_pool_limit": lambda pool, size: None,
+            "set_flag": lambda flag: None,
+            "clear_flag": lambda flag: None,
+            "set_tactic_sources": lambda sources: True,
+            "add_optimization_profile": lambda profile: 0,
+            "create_timing_cache": lambda content: timing,
+            "set_timing_cache": lambda cache, ignore_mismatch: True,
+            "get_timing_cache": lambda: timing,
+        }
+        return _Object(self, "IBuilderConfig", behaviour)
+
+    def Runtime(self, log: Any) -> _Object:
+        assert isinstance(log, self.ILogger)
+        return _Object(self, "Runtime", {"deserialize_cuda_engine": lambda plan: self._engine()})
+
+    def _engine(self) -> _Object:
+        tensors = {**OUTPUTS, **INPUTS}  # a tensor's place is not its rank among the inputs
+        names = list(tensors)
+        modes = getattr(self, "TensorIOMode", None)
+        behaviour = {
+            "num_bindings": len(names),
+            "get_binding_name": lambda i: names[i],
+            "get_binding_shape": lambda i: tensors[names[i]][0],
+            "get_binding_dtype": lambda i: self.DataType[tensors[names[i]][1]],
+            "binding_is_input": lambda i: names[i] in INPUTS,
+            "num_io_tensors": len(names),
+            "get_tensor_name": lambda i: names[i],
+            "get_tensor_shape": lambda name: tensors[name][0],
+            "get_tensor_dtype": lambda name: self.DataType[tensors[name][1]],
+            "get_tensor_mode": lambda name: modes.INPUT if name in INPUTS else modes.OUTPUT,
+            "create_execution_context": self._context,
+        }
+        return _Object(self, "ICudaEngine", behaviour)
+
+    def _context(self) -> _Object:
+        behaviour = {
+            "set_binding_shape": lambda index, shape: True,
+            "execute_async_v2": lambda bindings, stream: True,
+            "set_input_shape": lambda name, shape: True,
+            "set_tensor_address": lambda name, address: True,
+            "execute_async_v3": lambda stream: True,
+        }
+        return _Object(self, "IExecutionContext", behaviour)
+
+
+def _logger_class() -> type:
+    class ILogger:
+        Severity = IntEnum("Severity", "INTERNAL_ERROR ERROR WARNING INFO VERBOSE", start=0)
+
+    return ILogger
