@@ -15,7 +15,8 @@ from typing import Iterator, Sequence, Tuple
 
 import numpy as np
 
-from bisenet_ros.engines.cuda_memory import CudaDevice, open_device
+from bisenet_ros.engines.cuda_device import CudaDevice
+from bisenet_ros.engines.cuda_driver import open_device
 from bisenet_ros.engines.engine import SMALLEST_SIDE
 from bisenet_ros.engines.plan_cache import PlanCache
 from bisenet_ros.engines.tensorrt_api import PRECISIONS, TensorRt, TensorRtError, load_tensorrt

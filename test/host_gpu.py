@@ -19,7 +19,7 @@ from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 import onnxruntime
 
-from bisenet_ros.engines.cuda_memory import CudaDevice, Graph, Kernel
+from bisenet_ros.engines.cuda_device import CudaDevice, Graph, Kernel
 from bisenet_ros.engines.tensorrt_api import BuiltPlan, PlanTensor, TensorRtError
 
 ENGINES = Path(__file__).parents[1] / "bisenet_ros" / "engines"

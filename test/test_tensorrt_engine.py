@@ -21,7 +21,7 @@ from host_gpu import ENGINES, HostDevice, HostTensorRt
 
 torch = pytest.importorskip("torch")
 
-from bisenet_ros.engines import cuda_kernels, cuda_memory, load_engine, tensorrt_engine  # noqa: E402
+from bisenet_ros.engines import cuda_driver, cuda_kernels, load_engine, tensorrt_engine  # noqa: E402
 from bisenet_ros.engines.loader import has_usable_gpu  # noqa: E402
 from bisenet_ros.engines.onnxruntime_engine import OnnxRuntimeEngine  # noqa: E402
 from bisenet_ros.engines.tensorrt_builder import plan_key  # noqa: E402
@@ -381,12 +381,12 @@ def installed(monkeypatch):
 
     def choose(*names: str) -> None:
         choosable = {"tensorrt", "tensorrt_rtx", "cuda", "cuda.bindings", "cuda.cuda", "pycuda"}
-        find = cuda_memory.importlib.util.find_spec
+        find = cuda_driver.importlib.util.find_spec
 
         def find_chosen(name, *rest):
             return (True if name in names else None) if name in choosable else find(name, *rest)
 
-        monkeypatch.setattr(cuda_memory.importlib.util, "find_spec", find_chosen)
+        monkeypatch.setattr(cuda_driver.importlib.util, "find_spec", find_chosen)
 
     return choose
 
@@ -405,7 +405,7 @@ def test_without_a_driver_device_cuda_says_so(driver, installed, model):
 def test_a_driver_without_a_gpu_is_told_apart(driver, answers, message):
     driver(**answers)
     with pytest.raises(RuntimeError, match=message):
-        cuda_memory.open_device()
+        cuda_driver.open_device()
 
 
 def test_without_tensorrt_device_cuda_says_what_to_install(driver, installed, model):
@@ -419,7 +419,7 @@ def test_without_cudas_python_packages_the_error_says_what_to_install(driver, in
     driver()
     installed("tensorrt")
     with pytest.raises(ModuleNotFoundError, match="pip install cuda-python"):
-        cuda_memory.open_device()
+        cuda_driver.open_device()
 
 
 def test_auto_takes_the_gpu_only_where_everything_is_there(driver, installed):

@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, Iterator, Tuple
 import numpy as np
 import pytest
 
-from bisenet_ros.engines.cuda_memory import require_gpu
+from bisenet_ros.engines.cuda_driver import require_gpu
 from bisenet_ros.engines.tensorrt_api import load_tensorrt
 from bisenet_ros.engines.tensorrt_engine import TensorRtEngine
 from bisenet_ros.machine import describe_machine

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from bisenet_ros.engines.cuda_driver import open_device
 from bisenet_ros.engines.cuda_kernels import Kernels, LabelUpsampling
-from bisenet_ros.engines.cuda_memory import open_device
 from bisenet_ros.engines.tensorrt_api import TensorRtError, load_tensorrt
 from test_gpu.conftest import on_gpu
 from test_gpu.make_references import SIZES

@@ -10,7 +10,8 @@ from typing import Any, Dict, List, Tuple
 import numpy as np
 
 from bisenet_ros.engines.bilinear import two_step_taps
-from bisenet_ros.engines.cuda_memory import CudaDevice, Kernel, has_cuda_python
+from bisenet_ros.engines.cuda_device import CudaDevice, Kernel
+from bisenet_ros.engines.cuda_driver import has_cuda_python
 from bisenet_ros.model_card import STRIDE
 
 ROWS = 8

@@ -7,7 +7,7 @@ from typing import Any, Callable, List, Sequence, Tuple
 
 import numpy as np
 
-from bisenet_ros.engines.cuda_memory import CudaDevice, Graph, Kernel
+from bisenet_ros.engines.cuda_device import CudaDevice, Graph, Kernel
 
 try:
     from cuda.bindings import driver

@@ -9,7 +9,7 @@ from typing import Callable, Optional, Union
 
 import numpy as np
 
-from bisenet_ros.engines.cuda_memory import has_cuda_python, require_gpu
+from bisenet_ros.engines.cuda_driver import has_cuda_python, require_gpu
 from bisenet_ros.engines.engine import Engine
 from bisenet_ros.model_card import ModelCard, ModelError, read_card
 

@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, List, Sequence, Tuple
 import numpy as np
 import pycuda.driver as driver
 
-from bisenet_ros.engines.cuda_memory import CudaDevice, Graph, Kernel
+from bisenet_ros.engines.cuda_device import CudaDevice, Graph, Kernel
 
 
 class PycudaDevice(CudaDevice):

@@ -17,7 +17,7 @@ from typing import Any, Deque, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from bisenet_ros.engines.cuda_memory import require_gpu
+from bisenet_ros.engines.cuda_driver import require_gpu
 
 MODULES = ("tensorrt", "tensorrt_rtx")
 PRECISIONS = ("fp32", "fp16", "int8")

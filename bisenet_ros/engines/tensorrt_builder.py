@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Callable, NamedTuple, Tuple
 
-from bisenet_ros.engines.cuda_memory import CudaDevice
+from bisenet_ros.engines.cuda_device import CudaDevice
 from bisenet_ros.engines.heartbeat import heartbeat
 from bisenet_ros.engines.plan_cache import PlanCache, PlanKey
 from bisenet_ros.engines.tensorrt_api import BuiltPlan, Plan, TensorRt, TensorRtError

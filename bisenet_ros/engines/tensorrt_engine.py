@@ -16,8 +16,8 @@ from typing import Dict, List, Optional, Tuple, Union
 
 import numpy as np
 
+from bisenet_ros.engines.cuda_driver import open_device
 from bisenet_ros.engines.cuda_kernels import Kernels
-from bisenet_ros.engines.cuda_memory import open_device
 from bisenet_ros.engines.engine import Confidence, Engine, Labels
 from bisenet_ros.engines.plan_cache import PlanCache
 from bisenet_ros.engines.tensorrt_api import load_tensorrt

@@ -9,8 +9,8 @@ from typing import Callable, Dict, List, Optional, Tuple, Union
 
 import numpy as np
 
+from bisenet_ros.engines.cuda_device import Graph
 from bisenet_ros.engines.cuda_kernels import Kernels, LabelUpsampling, bytes_to_floats
-from bisenet_ros.engines.cuda_memory import Graph
 from bisenet_ros.engines.engine import Confidence, Labels
 from bisenet_ros.engines.tensorrt_api import Plan
 from bisenet_ros.model_card import ModelError
