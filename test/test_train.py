@@ -187,7 +187,8 @@ def test_a_run_starts_from_the_weights_of_another(camvid, tmp_path, capsys):
         c["state_dict"]["network.head.classifier.weight"] for c in (checkpoint(tmp_path), checkpoint(tmp_path / "b"))
     ]
     assert torch.equal(*weights)
-    assert checkpoint(tmp_path / "b")["card"]["training"]["started_from"]["iterations_done"] == 20
+    told = checkpoint(tmp_path / "b")["card"]["training"]
+    assert told["started_from"]["iterations_done"] == 20 and told["run"]["start_from"] == "last.ckpt"
 
     capsys.readouterr()
     assert main(small_run(camvid, tmp_path / "c", run__start_from=first, network__width=0.5)) == 1

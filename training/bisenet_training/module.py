@@ -141,7 +141,7 @@ class SegmentationModule(lightning.LightningModule):
             self._expect_finite(weights, name)
         card = self.card.to_dict()
         card["training"] = {
-            **as_dict(self.recipe),
+            **self._told(),
             "iterations_done": self.global_step,
             "earlier_runs": self.earlier_runs,
             "started_from": self.started_from,
@@ -149,10 +149,17 @@ class SegmentationModule(lightning.LightningModule):
             "processes": self.trainer.world_size,
             "seconds": round(self.seconds_before + time.monotonic() - self.began),
         }
-        card["training"]["data"].pop("root")
         card["scores"] = self.scores
         checkpoint["card"] = card
         checkpoint["network"] = self.network_options
+
+    def _told(self) -> Dict[str, Any]:
+        """The recipe without the places of this machine."""
+        recipe = as_dict(self.recipe)
+        recipe["data"].pop("root")
+        if recipe["run"]["start_from"]:
+            recipe["run"]["start_from"] = Path(recipe["run"]["start_from"]).name
+        return recipe
 
     def on_load_checkpoint(self, checkpoint: Dict[str, Any]) -> None:
         """Keeps what the card must tell of a run that goes on otherwise: until where which schedule held."""
@@ -160,7 +167,7 @@ class SegmentationModule(lightning.LightningModule):
         self.seconds_before = before["seconds"]
         self.started_from = before["started_from"]
         self.earlier_runs = before["earlier_runs"]
-        if before["run"] != asdict(self.recipe.run):
+        if before["run"] != self._told()["run"]:
             self.earlier_runs = [*self.earlier_runs, {"until": before["iterations_done"], "run": before["run"]}]
 
 
