@@ -87,11 +87,11 @@ def test_batches_follow_the_seed_and_show_every_frame_once_an_epoch():
 
 
 def test_a_short_run_learns_reports_and_exports(camvid, tmp_path):
-    assert main(small_run(camvid, tmp_path)) == 0
+    assert main(small_run(camvid, tmp_path, run__iterations=80, run__validate_every=40)) == 0
     last = checkpoint(tmp_path)
-    assert last["global_step"] == 20 and last["card"]["scores"]["iteration"] == 20
+    assert last["global_step"] == 80 and last["card"]["scores"]["iteration"] == 80
     losses = logged(tmp_path, "loss")
-    assert losses[-1] < losses[0], losses
+    assert np.mean(losses[-3:]) < 0.9 * losses[0], losses
     assert len(logged(tmp_path, "val_miou")) == 2
     for rate in ("images_per_second", "images_per_second_computing"):
         assert len(logged(tmp_path, rate)) == 2 and min(logged(tmp_path, rate)) > 0

@@ -7,6 +7,8 @@ from typing import Any
 
 import lightning
 
+from bisenet_training.throughput import Throughput
+
 
 class Milestones(lightning.Callback):
     """Prints them; in a log file, where there is no progress bar, they are all there is.
@@ -14,11 +16,13 @@ class Milestones(lightning.Callback):
     Args:
         output: where the checkpoints are.
         every: iterations between two lines.
+        throughput: what tells the images per second; called before this one.
     """
 
-    def __init__(self, output: Path, *, every: int) -> None:
+    def __init__(self, output: Path, *, every: int, throughput: Throughput) -> None:
         self.output = output
         self.every = every
+        self.throughput = throughput
 
     def on_train_start(self, trainer: lightning.Trainer, module: Any) -> None:
         parameters = sum(parameter.numel() for parameter in module.network.parameters()) / 1e6
@@ -46,10 +50,11 @@ class Milestones(lightning.Callback):
         self._say(trainer, f"stopped at iteration {trainer.global_step}; {advice}")
 
     def _report(self, trainer: lightning.Trainer, score: str = "") -> None:
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        line = f"iteration {trainer.global_step} of {trainer.max_steps}: {score}loss {metrics.get('loss', 0):.2f}"
+        loss = float(trainer.callback_metrics["loss"])
+        line = f"iteration {trainer.global_step} of {trainer.max_steps}: {score}loss {loss:.2f}"
+        rates = self.throughput.rates
         for name, words in (("images_per_second", "images/s"), ("images_per_second_computing", "without loading")):
-            line += f", {metrics[name]:.1f} {words}" if name in metrics else ""
+            line += f", {rates[name]:.1f} {words}" if name in rates else ""
         self._say(trainer, line)
 
     @staticmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, List
+from typing import Any, Dict, List
 
 import lightning
 import torch
@@ -18,6 +18,9 @@ class Throughput(lightning.Callback):
     Args:
         batch_size: images of an iteration, all devices together.
         every: iterations between reports.
+
+    Attributes:
+        rates: the latest report.
     """
 
     def __init__(self, *, batch_size: int, every: int) -> None:
@@ -25,6 +28,7 @@ class Throughput(lightning.Callback):
         self.every = every
         # Waiting for a GPU to finish would slow it down, so that only some iterations are timed there.
         self.timed_each = 10 if torch.cuda.is_available() else 1
+        self.rates: Dict[str, float] = {}
         self._restart()
 
     def _restart(self) -> None:
@@ -47,11 +51,16 @@ class Throughput(lightning.Callback):
         if self._is_timed(index):
             self.computing.append(_now() - self.batch_began)
         if trainer.global_step % self.every == 0:
-            module.log("images_per_second", self.batch_size * self.iterations / (_now() - self.began))
-            if self.computing:
-                median = sorted(self.computing)[len(self.computing) // 2]
-                module.log("images_per_second_computing", self.batch_size / median)
+            self._report(trainer)
             self._restart()
+
+    def _report(self, trainer: lightning.Trainer) -> None:
+        self.rates = {"images_per_second": self.batch_size * self.iterations / (_now() - self.began)}
+        if self.computing:
+            median = sorted(self.computing)[len(self.computing) // 2]
+            self.rates["images_per_second_computing"] = self.batch_size / median
+        for logger in trainer.loggers:
+            logger.log_metrics(self.rates, step=trainer.global_step)
 
     def _is_timed(self, index: int) -> bool:
         return index % self.timed_each == self.timed_each - 1

@@ -172,10 +172,8 @@ def _callbacks(recipe: Recipe, output: Path) -> List[lightning.Callback]:
     if recipe.optimizer.average_decay:
         device = "cuda" if torch.cuda.is_available() else "cpu"  # it is set up before the network is there
         callbacks.append(EMAWeightAveraging(device=device, decay=recipe.optimizer.average_decay))
-    callbacks += [
-        Throughput(batch_size=recipe.run.batch_size, every=recipe.run.validate_every),
-        Milestones(output, every=recipe.run.validate_every),
-    ]
+    throughput = Throughput(batch_size=recipe.run.batch_size, every=recipe.run.validate_every)
+    callbacks += [throughput, Milestones(output, every=recipe.run.validate_every, throughput=throughput)]
     if scored:
         # Before the last one is saved, which keeps in mind what the best has been.
         callbacks.append(in_place(filename="best", monitor="val_miou", mode="max"))
