@@ -13,7 +13,7 @@ from typing import Any, Dict, List
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -174,6 +174,8 @@ def _callbacks(recipe: Recipe, output: Path) -> List[lightning.Callback]:
         callbacks.append(EMAWeightAveraging(device=device, decay=recipe.optimizer.average_decay))
     throughput = Throughput(batch_size=recipe.run.batch_size, every=recipe.run.validate_every)
     callbacks += [throughput, Milestones(output, every=recipe.run.validate_every, throughput=throughput)]
+    if sys.stderr.isatty():
+        callbacks.append(TQDMProgressBar())
     if scored:
         # Before the last one is saved, which keeps in mind what the best has been.
         callbacks.append(in_place(filename="best", monitor="val_miou", mode="max"))
