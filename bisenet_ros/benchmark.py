@@ -7,7 +7,6 @@ import hashlib
 import importlib.util
 import math
 import os
-import re
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -20,10 +19,10 @@ import onnx
 
 from bisenet_ros.benchmark_report import Benchmark, Measurement, load_matplotlib, size_text, to_table, write_report
 from bisenet_ros.engines import Engine, load_engine
-from bisenet_ros.engines.engine import SMALLEST_SIDE
+from bisenet_ros.frame_size import parse_size
 from bisenet_ros.interleaved_timing import WARM_UP, time_engines
 from bisenet_ros.machine import describe_machine
-from bisenet_ros.model_card import LONGEST_SIDE, ModelCard, ModelError, read_card, write_card
+from bisenet_ros.model_card import ModelCard, ModelError, read_card, write_card
 
 Size = Tuple[int, int]
 
@@ -291,21 +290,6 @@ def frame_sizes(asked: Optional[Sequence[str]], *, sweep: bool) -> List[Size]:
     """(height, width) of each, once; the paper's where none is asked for."""
     texts = asked or (SWEEP_SIZES if sweep else (PAPER_SIZE,))
     return list(dict.fromkeys(map(parse_size, texts)))
-
-
-def parse_size(text: str) -> Size:
-    """(height, width) of "WIDTHxHEIGHT".
-
-    Raises:
-        ValueError: it is something else, or too small or large.
-    """
-    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
-    if not match:
-        raise ValueError(f"expected a size as WIDTHxHEIGHT in pixels, such as {PAPER_SIZE}, got {text!r}")
-    width, height = map(int, match.groups())
-    if not SMALLEST_SIDE <= min(width, height) <= max(width, height) <= LONGEST_SIDE:
-        raise ValueError(f"expected a size of {SMALLEST_SIDE} to {LONGEST_SIDE} pixels a side, got {text}")
-    return height, width
 
 
 def choose_network_size(choice: str, size: Size) -> Optional[Size]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import time
 from pathlib import Path
 from typing import Iterator, Sequence, Tuple
@@ -17,11 +16,11 @@ import numpy as np
 
 from bisenet_ros.engines.cuda_device import CudaDevice
 from bisenet_ros.engines.cuda_driver import open_device
-from bisenet_ros.engines.engine import SMALLEST_SIDE
 from bisenet_ros.engines.plan_cache import PlanCache
 from bisenet_ros.engines.tensorrt_api import PRECISIONS, TensorRt, TensorRtError, load_tensorrt
 from bisenet_ros.engines.tensorrt_builder import PlanRequest, build_plan, cached_plan, plan_key, tails
-from bisenet_ros.model_card import LONGEST_SIDE, read_card
+from bisenet_ros.frame_size import parse_size
+from bisenet_ros.model_card import read_card
 
 LARGEST_BATCH = 64
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp")
@@ -140,13 +139,10 @@ def read_images(folder: Path) -> Iterator[np.ndarray]:
 
 def frame_size(text: str) -> Tuple[int, int]:
     """(height, width) of "WIDTHxHEIGHT", as cameras have it."""
-    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
-    width, height = map(int, match.groups()) if match else (0, 0)
-    if not SMALLEST_SIDE <= min(width, height) <= max(width, height) <= LONGEST_SIDE:
-        raise argparse.ArgumentTypeError(
-            f"expected WIDTHxHEIGHT of {SMALLEST_SIDE} to {LONGEST_SIDE} pixels, such as 1920x1080, got {text!r}"
-        )
-    return height, width
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def batch(text: str) -> int:

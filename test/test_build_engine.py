@@ -250,8 +250,8 @@ def test_a_size_is_width_by_height():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--size", "1080p"], "expected WIDTHxHEIGHT of 32 to 8192 pixels, such as 1920x1080, got '1080p'"),
-        (["--size", "1920x4"], "expected WIDTHxHEIGHT"),
+        (["--size", "1080p"], "expected a size as WIDTHxHEIGHT in pixels, such as 2048x1024, got '1080p'"),
+        (["--size", "1920x4"], "expected a size of 32 to 8192 pixels a side, got 1920x4"),
         (["--size", "96x72", "--max-batch", "0"], "expected 1 to 64 frames, got '0'"),
     ],
 )

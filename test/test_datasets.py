@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 from typing import Dict, List
 
@@ -13,7 +14,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("omegaconf")
 scipy_io = pytest.importorskip("scipy.io")
-from bisenet_training.check_dataset import check  # noqa: E402
+from bisenet_training.check_dataset import inspect, problems_in  # noqa: E402
 from bisenet_training.datasets import (  # noqa: E402
     DATASETS,
     DataError,
@@ -35,6 +36,10 @@ def write(path: Path, pixels: np.ndarray) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), pixels)
     return path
+
+
+def check(dataset: SegmentationDataset) -> List[str]:
+    return problems_in(inspect(dataset))
 
 
 def filled(*values: int, dtype=np.uint8) -> np.ndarray:
@@ -69,7 +74,8 @@ def test_camvid_is_read_as_it_lies(small_camvid):
     assert np.array_equal(image, cv2.imread(str(small_camvid / "images" / "0016E5_00390.jpg")))
     assert np.array_equal(labels, filled(0, 10, 255)) and labels.dtype == np.uint8
     assert dataset.labels is CAMVID is label_set("camvid")
-    assert dataset.pixels_per_class() == [48, *[0] * 9, 48]
+    counts = sum(found.pixels for found in dataset.inspections())
+    assert counts[:11].tolist() == [48, *[0] * 9, 48] and counts.sum() == 3 * 48
 
 
 def test_splits_are_joined_and_a_drive_is_a_split(small_camvid):
@@ -103,7 +109,7 @@ def test_a_frame_that_is_listed_again_cannot_be_used(small_camvid):
     (small_camvid / "train.txt").write_text("0016E5_00390\n\n0016E5_00420\r\n0016E5_00390\n")
     dataset = open_dataset("camvid", root=small_camvid, split="train")
     message = "split train lists 0016E5_00390 again; list each frame once"
-    assert list(dataset.problems()) == [None, None, message]
+    assert [found.problem for found in dataset.inspections()] == [None, None, message]
     with pytest.raises(DataError, match=message):
         dataset[2]
 
@@ -152,10 +158,9 @@ def test_each_problem_is_named_with_its_file(small_camvid, spoil, message):
     dataset = open_dataset("camvid", root=small_camvid, split="train")
     with pytest.raises(DataError, match=message):
         dataset[1]
-    first, second, third = dataset.problems()
-    assert first is None and third is None and second in check(dataset)
-    with pytest.raises(DataError, match=message):
-        dataset.pixels_per_class()
+    first, second, third = dataset.inspections()
+    assert first.problem is None and third.problem is None and second.problem in check(dataset)
+    assert re.search(message, second.problem) and second.pixels is None
 
 
 def cut(path: Path, count: int) -> None:

@@ -45,15 +45,10 @@ def run(arguments: argparse.Namespace) -> int:
         print("\n".join(problems))
     for dataset in datasets:
         inspections = inspect(dataset)
-        found = _problems(inspections)
+        found = problems_in(inspections)
         print("\n".join([*found, *_summary(dataset, inspections)]))
         problems += found
     return 1 if problems else 0
-
-
-def check(dataset: SegmentationDataset, *, progress: bool = True) -> List[str]:
-    """Reads every frame and returns what is wrong with those that cannot be trained on."""
-    return _problems(inspect(dataset, progress=progress))
 
 
 def inspect(dataset: SegmentationDataset, *, progress: bool = True) -> List[Inspection]:
@@ -68,7 +63,8 @@ def inspect(dataset: SegmentationDataset, *, progress: bool = True) -> List[Insp
     return list(bar)
 
 
-def _problems(inspections: Iterable[Inspection]) -> List[str]:
+def problems_in(inspections: Iterable[Inspection]) -> List[str]:
+    """What is wrong with the frames that cannot be trained on."""
     return [inspection.problem for inspection in inspections if inspection.problem]
 
 

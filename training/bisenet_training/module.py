@@ -19,7 +19,7 @@ from bisenet_ros.model_card import STRIDE, ModelCard, ModelError
 from bisenet_ros.network import BiSeNetV2
 from bisenet_ros.network.layers import upsample_to
 from bisenet_training.losses import OhemCrossEntropy, boosted_loss
-from bisenet_training.recipe import Recipe, as_dict
+from bisenet_training.recipe import Recipe, without_places
 
 Batch = Tuple[Tensor, Tensor]
 
@@ -141,7 +141,7 @@ class SegmentationModule(lightning.LightningModule):
             self._expect_finite(weights, name)
         card = self.card.to_dict()
         card["training"] = {
-            **self._told(),
+            **without_places(self.recipe),
             "iterations_done": self.global_step,
             "earlier_runs": self.earlier_runs,
             "started_from": self.started_from,
@@ -153,21 +153,13 @@ class SegmentationModule(lightning.LightningModule):
         checkpoint["card"] = card
         checkpoint["network"] = self.network_options
 
-    def _told(self) -> Dict[str, Any]:
-        """The recipe without the places of this machine."""
-        recipe = as_dict(self.recipe)
-        recipe["data"].pop("root")
-        if recipe["run"]["start_from"]:
-            recipe["run"]["start_from"] = Path(recipe["run"]["start_from"]).name
-        return recipe
-
     def on_load_checkpoint(self, checkpoint: Dict[str, Any]) -> None:
         """Keeps what the card must tell of a run that goes on otherwise: until where which schedule held."""
         before = checkpoint["card"]["training"]
         self.seconds_before = before["seconds"]
         self.started_from = before["started_from"]
         self.earlier_runs = before["earlier_runs"]
-        if before["run"] != self._told()["run"]:
+        if before["run"] != without_places(self.recipe)["run"]:
             self.earlier_runs = [*self.earlier_runs, {"until": before["iterations_done"], "run": before["run"]}]
 
 

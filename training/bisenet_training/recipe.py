@@ -221,6 +221,15 @@ def _floats(entries: Any, name: str = "") -> Iterator[Tuple[str, float]]:
             yield from _floats(value, f"{name}.{key}".lstrip("."))
 
 
+def without_places(recipe: Recipe) -> Dict[str, Any]:
+    """The recipe as cards and checkpoints have it: without where this machine keeps its files."""
+    entries = as_dict(recipe)
+    entries["data"].pop("root")
+    if recipe.run.start_from:
+        entries["run"]["start_from"] = Path(recipe.run.start_from).name
+    return entries
+
+
 def as_dict(recipe: Recipe) -> Dict[str, Any]:
-    """The recipe as plain types, for cards and checkpoints."""
+    """The recipe as plain types."""
     return OmegaConf.to_container(OmegaConf.structured(recipe))  # type: ignore[return-value]

@@ -9,9 +9,10 @@ import sys
 import warnings
 from functools import partial
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Sequence, Tuple
 
 import lightning
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
@@ -19,13 +20,14 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from bisenet_ros.export import read_checkpoint
 from bisenet_ros.model_card import ModelCard
-from bisenet_training.check_dataset import check
+from bisenet_training.check_dataset import inspect, problems_in
 from bisenet_training.datasets import DataError, SegmentationDataset, open_dataset
+from bisenet_training.datasets.base import Inspection
 from bisenet_training.loading import Frames
 from bisenet_training.losses import balanced_weights
 from bisenet_training.milestones import Milestones
 from bisenet_training.module import SegmentationModule, TrainingDiverged
-from bisenet_training.recipe import Recipe, RecipeError, as_dict, load_recipe
+from bisenet_training.recipe import Recipe, RecipeError, load_recipe, without_places
 from bisenet_training.throughput import Throughput
 
 DIVERGED = 4
@@ -88,9 +90,9 @@ def train(recipe: Recipe, output: Path, *, resume: bool) -> Path:
 def _fit(recipe: Recipe, output: Path, *, resume: bool) -> Path:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # `Milestones` says what a user needs
     lightning.seed_everything(recipe.run.seed, workers=True, verbose=False)
-    training = _open(recipe, recipe.data.train_split)
-    validation = _open(recipe, recipe.data.val_split) if recipe.data.val_split else None
-    module = SegmentationModule(recipe, _card(recipe, training), _class_weights(recipe, training))
+    training, inspections = _open(recipe, recipe.data.train_split)
+    validation = _open(recipe, recipe.data.val_split)[0] if recipe.data.val_split else None
+    module = SegmentationModule(recipe, _card(recipe, training), _class_weights(recipe, training, inspections))
     if recipe.run.start_from and not resume:
         module.start_from(Path(recipe.run.start_from))
     trainer = lightning.Trainer(
@@ -118,8 +120,7 @@ def _check_resumable(last: Path, recipe: Recipe) -> None:
     """The run's recipe must be this one, but for the schedule and the data's place."""
     checkpoint = read_checkpoint(last)
     before = checkpoint["card"]["training"]
-    now = as_dict(recipe)
-    now["data"].pop("root")
+    now = without_places(recipe)
     differences = [
         f"{section}.{key} was {before[section].get(key)}, is now {value}"
         for section in ("data", "network", "augmentation", "loss", "optimizer")
@@ -143,8 +144,8 @@ def _check_resumable(last: Path, recipe: Recipe) -> None:
         )
 
 
-def _open(recipe: Recipe, split: str) -> SegmentationDataset:
-    """A split whose files are all as they should be.
+def _open(recipe: Recipe, split: str) -> Tuple[SegmentationDataset, List[Inspection]]:
+    """A split whose files are all as they should be, and what they hold.
 
     Every process reads them all: on its own machine, and into the memory that its loader processes share.
     """
@@ -154,13 +155,14 @@ def _open(recipe: Recipe, split: str) -> SegmentationDataset:
         split=split,
         cache_bytes=int(recipe.run.cache_gigabytes * 1e9) // _processes()["devices"],
     )
-    problems = check(frames, progress=rank_zero_only.rank == 0)  # type: ignore[attr-defined]
+    inspections = inspect(frames, progress=rank_zero_only.rank == 0)  # type: ignore[attr-defined]
+    problems = problems_in(inspections)
     if problems:
         raise DataError(
             f"{len(problems)} of {len(frames)} frames of split {split!r} cannot be used, first: {problems[0]}\n"
             f"see all with `bisenet check-dataset {recipe.data.dataset} --root {recipe.data.root} --split {split}`"
         )
-    return frames
+    return frames, inspections
 
 
 def _callbacks(recipe: Recipe, output: Path) -> List[lightning.Callback]:
@@ -199,10 +201,13 @@ def _processes() -> Dict[str, Any]:
     }
 
 
-def _class_weights(recipe: Recipe, frames: SegmentationDataset) -> torch.Tensor | None:
+def _class_weights(
+    recipe: Recipe, frames: SegmentationDataset, inspections: Sequence[Inspection]
+) -> torch.Tensor | None:
     if recipe.loss.class_balance == 0:
         return None
-    return balanced_weights(frames.pixels_per_class(), power=recipe.loss.class_balance)
+    pixels = np.sum([found.pixels for found in inspections if found.pixels is not None], axis=0)[: len(frames.labels)]
+    return balanced_weights(pixels.tolist(), power=recipe.loss.class_balance)
 
 
 def _card(recipe: Recipe, frames: SegmentationDataset) -> ModelCard:

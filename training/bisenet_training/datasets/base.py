@@ -99,23 +99,6 @@ class SegmentationDataset(Dataset):
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             yield from pool.map(self._inspect, range(len(self)))
 
-    def problems(self) -> Iterator[Optional[str]]:
-        """Reads every frame, and tells in turn what is wrong with each, or None."""
-        return (inspection.problem for inspection in self.inspections())
-
-    def pixels_per_class(self) -> List[int]:
-        """How many pixels of each class the split has.
-
-        Raises:
-            DataError: a frame cannot be read.
-        """
-        counts = np.zeros(256, np.int64)
-        for inspection in self.inspections():
-            if inspection.pixels is None:
-                raise DataError(inspection.problem)
-            counts += inspection.pixels
-        return counts[: len(self.labels)].tolist()
-
     def find_frames(self, split: str) -> List[Frame]:
         """The frames of one split."""
         return self.layout.frames(self.root, split)
