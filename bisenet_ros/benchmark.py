@@ -17,8 +17,17 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 import onnx
 
-from bisenet_ros.benchmark_report import Benchmark, Measurement, load_matplotlib, size_text, to_table, write_report
+from bisenet_ros.benchmark_report import (
+    Benchmark,
+    Measurement,
+    load_matplotlib,
+    size_text,
+    to_table,
+    write_json,
+    write_report,
+)
 from bisenet_ros.engines import Engine, load_engine
+from bisenet_ros.engines.tensorrt_builder import is_quantised
 from bisenet_ros.frame_size import parse_size
 from bisenet_ros.interleaved_timing import WARM_UP, time_engines
 from bisenet_ros.machine import describe_machine
@@ -81,7 +90,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=Path,
         metavar="FOLDER",
-        help="write benchmark.json, benchmark.md and benchmark.png into it; default with --sweep: benchmark_sweep",
+        help="write benchmark.json, benchmark.md and benchmark.png into it; default with --sweep and no --json: "
+        "benchmark_sweep",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers, with their protocol, as JSON")
 
@@ -94,8 +104,9 @@ def run(arguments: argparse.Namespace) -> int:
     sizes = frame_sizes(arguments.size, sweep=arguments.sweep)
     card = read_card(arguments.model)
     network_sizes = [choose_network_size(arguments.network_size, size) for size in sizes]
-    choices = choose_engines(installed_runtimes(arguments.device), arguments.precision, every=arguments.sweep)
-    output = arguments.output or (Path("benchmark_sweep") if arguments.sweep else None)
+    runtimes = installed_runtimes(arguments.device, quantised=is_quantised(arguments.model))
+    choices = choose_engines(runtimes, arguments.precision, every=arguments.sweep)
+    output = arguments.output or (Path("benchmark_sweep") if arguments.sweep and not arguments.json else None)
     _prepare(output=output, numbers=arguments.json)
 
     load = describe_load(os.getloadavg()[0], cores=len(os.sched_getaffinity(0)))
@@ -119,13 +130,13 @@ def run(arguments: argparse.Namespace) -> int:
         machine=describe_machine(),
         measurements=measurements,
         left_out=left_out,
-    )
+    ).to_dict()
     if arguments.json:
-        arguments.json.write_text(found.to_json())
+        write_json(arguments.json, found)
     if output:
         write_report(output, found)
-    print(to_table(found.measurements))
-    for name, value in {**found.protocol, **found.machine}.items():
+    print(to_table(found["measurements"]))
+    for name, value in {**found["protocol"], **found["machine"]}.items():
         print(f"{name}: {value}")
     return 0
 
@@ -156,8 +167,11 @@ class Choice(NamedTuple):
         return f"{self.runtime.name} {self.precision}"
 
 
-def installed_runtimes(device: str) -> List[Runtime]:
+def installed_runtimes(device: str, *, quantised: bool = False) -> List[Runtime]:
     """Those for "cpu", for "cuda", or ("auto") for both; the first is what the others are compared to.
+
+    Args:
+        quantised: the model file is, which TensorRT runs in int8 alone.
 
     Raises:
         ValueError: there is none.
@@ -166,7 +180,7 @@ def installed_runtimes(device: str) -> List[Runtime]:
     if device != "cuda":
         runtimes += [*_openvino(), *_onnx_runtime()]
     if device != "cpu":
-        runtimes += _tensorrt()
+        runtimes += _tensorrt(quantised=quantised)
     if not runtimes:
         packages = "tensorrt" if device == "cuda" else "openvino` or `pip install onnxruntime"
         raise ValueError(f"no engine is installed for --device {device}; install one with `pip install {packages}`")
@@ -193,14 +207,15 @@ def _onnx_runtime() -> List[Runtime]:
     return [Runtime("ONNX Runtime", ("fp32",), automatic="fp32", create=create)]
 
 
-def _tensorrt() -> List[Runtime]:
+def _tensorrt(*, quantised: bool) -> List[Runtime]:
     if not _installed("tensorrt") and not _installed("tensorrt_rtx"):
         return []
 
     def create(model: Path, card: ModelCard, *, precision: str) -> Engine:
         return load_engine(model, device="cuda", precision=precision)
 
-    return [Runtime("TensorRT", ("fp32", "fp16", "int8"), automatic="fp16", create=create)]
+    precisions, automatic = (("int8",), "int8") if quantised else (("fp32", "fp16", "int8"), "fp16")
+    return [Runtime("TensorRT", precisions, automatic=automatic, create=create)]
 
 
 def _installed(*packages: str) -> bool:
@@ -254,6 +269,7 @@ def measure(
                 engine = choice.runtime.create(model, card, precision=choice.precision)
                 stack.callback(engine.close)
                 engine.segment(frame)
+                engine.stage_milliseconds(frame)  # which may have a plan to build too
             except Exception as error:  # each runtime has its own
                 reason = " ".join(str(error).split()) or type(error).__name__
                 left_out[f"{choice.name}, {size_text(size)}"] = reason
@@ -325,7 +341,8 @@ def describe_protocol(arguments: argparse.Namespace) -> Dict[str, str]:
     return {
         "frame": "uint8 BGR noise in host memory, batch 1",
         "whole": "frame in host memory to labels in host memory, at the frame's size; resizing included, synchronised",
-        "stages": "timed one by one, on other runs of the same frame; where the time goes is in per cent of their sum",
+        "stages": "timed one by one, on other runs of the same frame; where the time goes is in per cent of their sum; "
+        "TensorRT's network has a plan of its own for this, and what the frame's plan takes longer is the resizing's",
         "paper's": "the stages' sum without copies between host and device; on the CPU, which has none, the whole",
         "network size": f"{arguments.network_size}; the table has it in pixels",
         "order": "engines take turns, one frame each; ratios are to the first engine of the same frame size",

@@ -10,19 +10,28 @@ import argparse
 import json
 import time
 from pathlib import Path
-from typing import Iterator, Sequence, Tuple
+from typing import Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from bisenet_ros.engines.cuda_device import CudaDevice
 from bisenet_ros.engines.cuda_driver import open_device
+from bisenet_ros.engines.engine import LARGEST_BATCH
+from bisenet_ros.engines.heartbeat import heartbeat
 from bisenet_ros.engines.plan_cache import PlanCache
 from bisenet_ros.engines.tensorrt_api import PRECISIONS, TensorRt, TensorRtError, load_tensorrt
-from bisenet_ros.engines.tensorrt_builder import PlanRequest, build_plan, cached_plan, plan_key, tails
+from bisenet_ros.engines.tensorrt_builder import (
+    PlanRequest,
+    build_plan,
+    cached_plan,
+    choose_precision,
+    is_quantised,
+    plan_key,
+    tails,
+)
 from bisenet_ros.frame_size import parse_size
 from bisenet_ros.model_card import read_card
 
-LARGEST_BATCH = 64
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp")
 
 
@@ -31,14 +40,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", type=frame_size, required=True, metavar="WxH", help="the camera's frames, such as 1920x1080"
     )
-    parser.add_argument("--precision", choices=PRECISIONS, default="fp16", help="default fp16, as for the node")
+    parser.add_argument(
+        "--precision",
+        choices=("auto", *PRECISIONS),
+        default="auto",
+        help="default auto, as for the node: int8 for a quantised model, else fp16",
+    )
     parser.add_argument(
         "--calibration",
         type=Path,
         metavar="FOLDER",
-        help="with --precision int8: images of your camera; writes MODEL.int8.onnx, and builds that",
+        help="with --precision int8: images of your camera; writes MODEL.int8.onnx, tells its cost, and builds it",
     )
-    parser.add_argument("--max-batch", type=batch, default=1, metavar="N", help="the most frames at once, default 1")
+    parser.add_argument(
+        "--truth",
+        type=Path,
+        metavar="FOLDER",
+        help="with --calibration: a PNG of class ids of the same name for each image; prints mIoU before and after",
+    )
+    parser.add_argument(
+        "--max-batch", type=batch, default=1, metavar="N", help="the most frames at once, as for the node; default 1"
+    )
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where plans are kept, default ~/.cache/bisenet_ros")
     parser.add_argument("--dry-run", action="store_true", help="print the plans' keys, and whether the cache has them")
 
@@ -49,11 +71,19 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(f"--calibration is for --precision int8, got --precision {arguments.precision}")
     if arguments.calibration and arguments.dry_run:
         raise ValueError("a dry run writes no quantised model; give it MODEL.int8.onnx in place of --calibration")
+    if arguments.truth and not arguments.calibration:
+        raise ValueError("--truth is for the images of --calibration; give that folder too")
+    if arguments.calibration and is_quantised(arguments.model):
+        raise ValueError(f"{arguments.model} is quantised already; leave out --calibration")
+    if not arguments.calibration:
+        arguments.precision = choose_precision(arguments.model, arguments.precision)
     try:
         tensorrt = load_tensorrt()
     except (ModuleNotFoundError, RuntimeError) as error:
         raise TensorRtError(str(error)) from None
-    model = quantise_file(arguments.model, arguments.calibration) if arguments.calibration else arguments.model
+    model = arguments.model
+    if arguments.calibration:
+        model = quantise_file(model, arguments.calibration, truth=arguments.truth)
     requests = [
         PlanRequest(model, arguments.size, arguments.precision, arguments.max_batch, tail) for tail in tails(tensorrt)
     ]
@@ -103,38 +133,77 @@ def _print_progress(seconds: float) -> None:
     print(f"building, {seconds:.0f} s so far", flush=True)
 
 
-def quantise_file(path: Path, folder: Path) -> Path:
-    """Writes MODEL.int8.onnx beside MODEL.onnx, calibrated on a folder of images; its path.
+def quantise_file(path: Path, folder: Path, *, truth: Optional[Path] = None) -> Path:
+    """Writes MODEL.int8.onnx beside MODEL.onnx, calibrated on a folder of images; prints what it costs on them.
+
+    Args:
+        truth: a folder of label images; see `read_images`.
+
+    Returns:
+        The path of what was written.
 
     Raises:
-        ValueError: the folder has no images, or one cannot be read.
+        ValueError: the folder has no images, or one of these or of their label images cannot be used.
     """
     import onnx
 
+    from bisenet_ros.engines.onnxruntime_engine import OnnxRuntimeEngine
     from bisenet_ros.engines.quantisation import quantise
+    from bisenet_ros.evaluation.quantisation_cost import quantisation_cost
 
-    output = path.with_suffix(".int8.onnx")
-    onnx.save(quantise(onnx.load(path), read_card(path), read_images(folder)), output)
-    print(f"{output}: quantised on the images of {folder}; give the node this file, with precision int8")
+    card, output, paths = read_card(path), path.with_suffix(".int8.onnx"), image_paths(folder)
+
+    def images() -> Iterator[Tuple[np.ndarray, Optional[np.ndarray]]]:
+        return read_images(paths, truth=truth, classes=len(card.labels))
+
+    for _ in images():
+        pass  # whatever cannot be used is said before minutes are spent
+    with heartbeat(lambda seconds: print(f"quantising, {seconds:.0f} s so far", flush=True)):
+        onnx.save(quantise(onnx.load(path), card, (image for image, _ in images())), output)
+    print(f"{output}: quantised on the {len(paths)} images of {folder}; give the node this file")
+    with heartbeat(lambda seconds: print(f"comparing with fp32, {seconds:.0f} s so far", flush=True)):
+        cost = quantisation_cost(OnnxRuntimeEngine(path, card), OnnxRuntimeEngine(output, card), images())
+    print(f"on these images, by ONNX Runtime on the CPU: {cost.to_text()}")
+    if truth is None:
+        print("mIoU before and after needs label images of them: --truth FOLDER")
     return output
 
 
-def read_images(folder: Path) -> Iterator[np.ndarray]:
-    """The images of a folder in the order of their names, each H x W x 3 uint8 BGR.
+def image_paths(folder: Path) -> List[Path]:
+    """The images of a folder in the order of their names.
 
     Raises:
-        ValueError: there are none, or one cannot be read.
+        ValueError: there are none.
     """
-    import cv2
-
     paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in IMAGES)
     if not paths:
         raise ValueError(f"expected images ({', '.join(IMAGES)}) of your camera in {folder.absolute()}, found none")
+    return paths
+
+
+def read_images(
+    paths: Sequence[Path], *, truth: Optional[Path], classes: int
+) -> Iterator[Tuple[np.ndarray, Optional[np.ndarray]]]:
+    """Each image as H x W x 3 uint8 BGR, and with a folder of truth its H x W uint8 ids, 255 being none.
+
+    Args:
+        truth: has a PNG of ids for each image, NAME.png for NAME.jpg.
+
+    Raises:
+        ValueError: an image or its truth cannot be read, or the two do not go together.
+    """
+    import cv2
+
+    from bisenet_ros.evaluation.quantisation_cost import read_label_image
+
     for path in paths:
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if image is None:
             raise ValueError(f"{path} cannot be read as an image; remove it")
-        yield image
+        if truth is None:
+            yield image, None
+            continue
+        yield image, read_label_image(truth / f"{path.stem}.png", size=image.shape[:2], classes=classes)
 
 
 def frame_size(text: str) -> Tuple[int, int]:

@@ -37,7 +37,11 @@ class Statistics:
 
     def to_dict(self) -> Dict[str, float]:
         values = {"median_ms": self.median, "p90_ms": self.p90, "p99_ms": self.p99, "mean_ms": self.mean}
-        return {name: round(value, 4) for name, value in {**values, "fps": self.fps}.items()}
+        return {name: round(value, 4) for name, value in values.items()}
+
+    def to_dict_with_fps(self) -> Dict[str, float]:
+        """Of a whole frame; a stage may take no time at all."""
+        return {**self.to_dict(), "fps": round(self.fps, 4)}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import onnxruntime
@@ -141,7 +141,7 @@ class HostDevice(CudaDevice):
         (self.streams[stream] if self._captured is None else self._captured).append(work)
 
     def memory(self) -> Tuple[int, int]:
-        return 0, 0
+        return 3 << 30, 4 << 30
 
     def allocate(self, size: int) -> int:
         memory = np.full(size, 0xAB, np.uint8)
@@ -241,7 +241,7 @@ class HostTensorRt:
 
     def build(self, model: bytes, *, precision: str, max_batch: int, timing_cache: bytes = b"") -> BuiltPlan:
         self.built += 1
-        return BuiltPlan(model, b"")
+        return BuiltPlan(f"{max_batch}\n".encode() + model, b"")
 
     def load(self, plan: bytes, *, bindings: bool = False) -> HostPlan:
         self.plans.append(HostPlan(self, plan))
@@ -253,27 +253,37 @@ class HostPlan:
         self._tensorrt = tensorrt
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
+        max_batch, _, model = plan.partition(b"\n")
         try:
-            self._session = onnxruntime.InferenceSession(plan, options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            self._max_batch = int(max_batch)
         except Exception as error:  # ONNX Runtime has many
             raise TensorRtError(f"it does not take the plan: {error}") from error
         self.inputs, self.outputs = (
-            [PlanTensor(value.name, tuple(value.shape), np.dtype(DTYPES[value.type])) for value in values]
+            [PlanTensor(value.name, _shape(value.shape), np.dtype(DTYPES[value.type])) for value in values]
             for values in (self._session.get_inputs(), self._session.get_outputs())
         )
+        self._batch, self._shapes_set = 0, 0
 
     def prepare(self, batch: int) -> None:
-        assert batch == 1
+        assert 1 <= batch <= self._max_batch and (batch == 1 or self.inputs[0].shape[0] == -1)
+        self._batch = batch
+        self._shapes_set += 1
 
     def enqueue(self, addresses: Dict[str, int], stream: int) -> None:
         if self._tensorrt.fails:
             self._tensorrt.fails = False
             raise RuntimeError("TensorRT cannot run the plan")
         self._tensorrt.enqueued += 1
-        self._tensorrt.device.put(stream, lambda: self._run(addresses))
+        shapes_set = self._shapes_set
+        self._tensorrt.device.put(stream, lambda: self._run(addresses, shapes_set))
 
-    def _run(self, addresses: Dict[str, int]) -> None:
-        (given,), (wanted,) = self.inputs, self.outputs
+    def _run(self, addresses: Dict[str, int], shapes_set: int) -> None:
+        assert self._batch and shapes_set == self._shapes_set, "a graph holds for the shape that it was captured with"
+        (given,), (wanted,) = (
+            [tensor._replace(shape=(self._batch, *tensor.shape[1:])) for tensor in tensors]
+            for tensors in (self.inputs, self.outputs)
+        )
         values = self._tensorrt.device.view(addresses[given.name], _bytes(given)).view(given.dtype).reshape(given.shape)
         (result,) = self._session.run(None, {given.name: values})
         assert result.shape == wanted.shape and result.dtype == wanted.dtype
@@ -281,6 +291,11 @@ class HostPlan:
 
     def close(self) -> None:
         self._tensorrt.plans.remove(self)
+
+
+def _shape(shape: Sequence[Union[int, str]]) -> Tuple[int, ...]:
+    """A batch that changes has a name in ONNX Runtime, and is -1 in TensorRT."""
+    return tuple(-1 if isinstance(side, str) else side for side in shape)
 
 
 def _bytes(tensor: PlanTensor) -> int:

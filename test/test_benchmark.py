@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import subprocess
 import sys
+from pathlib import Path
 from typing import Dict, List
 
 import numpy as np
@@ -19,6 +21,7 @@ from bisenet_ros.benchmark import (
     choose_network_size,
     describe_load,
     frame_sizes,
+    installed_runtimes,
     measure,
     parse_size,
 )
@@ -72,6 +75,18 @@ class Recorder(Engine):
     def stage_milliseconds(self, frame):
         self._turns.append(f"{self.description} by stages")
         return self._stages
+
+
+def test_a_stage_that_takes_no_time_is_written_like_the_others(model, card):
+    class Instant(Recorder):
+        def stage_milliseconds(self, frame):
+            return {"resize": 0.0, "network": 1.0}
+
+    runtime = Runtime("none", ("fp32",), "fp32", lambda *_, precision: Instant("none", [], {}, card))
+    limits = {"size": (32, 64), "network_size": None, "iterations": 1, "seconds": 60.0, "left_out": {}}
+    (only,) = measure(model, card, [Choice(runtime, "fp32")], **limits)
+    assert only.to_dict()["stages"]["resize"]["median_ms"] == 0
+    assert "resize 0 %, network 100 %" in to_table([only.to_dict()])
 
 
 def test_statistics_of_known_times():
@@ -155,6 +170,11 @@ def test_a_sweep_writes_its_three_files(model, tmp_path, capsys, monkeypatch):
     picture = cv2.imread(str(folder / "benchmark.png"))
     assert picture.shape[1] > 600 and len(np.unique(picture)) > 50
     assert "timing 96x64" in capsys.readouterr().err
+    drawn = [sys.executable, "-m", "bisenet_ros.benchmark_report", folder / "benchmark.json", tmp_path / "again"]
+    subprocess.run(drawn, check=True, cwd=Path(__file__).parents[1])
+    for name in ("benchmark.json", "benchmark.md"):
+        assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
+    assert (tmp_path / "again" / "benchmark.png").stat().st_size > 10_000
 
 
 def test_an_engine_that_cannot_run_is_left_out_and_named(model, tmp_path, capsys, monkeypatch):
@@ -171,6 +191,14 @@ def test_an_engine_that_cannot_run_is_left_out_and_named(model, tmp_path, capsys
 
     assert main([*command, "--device", "cuda"]) == 1
     assert "tiny.onnx cannot be run by any engine here: TensorRT fp16, 96x64: " in capsys.readouterr().err
+
+
+def test_tensorrt_takes_a_quantised_model_in_int8_alone(monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "tensorrt" or find(name))
+    (plain,), (quantised,) = (installed_runtimes("cuda", quantised=quantised) for quantised in (False, True))
+    assert (plain.automatic, plain.precisions) == ("fp16", ("fp32", "fp16", "int8"))
+    assert (quantised.automatic, quantised.precisions) == ("int8", ("int8",))
 
 
 def test_engines_are_closed_in_the_end_also_one_that_fails(model, card):
@@ -281,6 +309,8 @@ def test_without_matplotlib_only_the_plot_is_refused(model, tmp_path, capsys, mo
     assert main(["benchmark", str(model), *small, "-o", str(tmp_path / "report")]) == 1
     assert "install it with `pip install matplotlib`" in capsys.readouterr().err
     assert main(["benchmark", str(model), *small]) == 0
+    assert main(["benchmark", str(model), *small, "--sweep", "--json", str(tmp_path / "numbers.json")]) == 0
+    assert not (tmp_path / "report").exists()
 
 
 def test_a_gpu_is_described_by_nvidia_smi(tmp_path, monkeypatch):

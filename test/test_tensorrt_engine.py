@@ -16,16 +16,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from host_gpu import ENGINES, HostDevice, HostTensorRt
 
 torch = pytest.importorskip("torch")
 
+from bisenet_ros import build_engine  # noqa: E402
+from bisenet_ros.cli import main  # noqa: E402
 from bisenet_ros.engines import cuda_driver, cuda_kernels, load_engine, tensorrt_engine  # noqa: E402
 from bisenet_ros.engines.loader import has_usable_gpu  # noqa: E402
 from bisenet_ros.engines.onnxruntime_engine import OnnxRuntimeEngine  # noqa: E402
 from bisenet_ros.engines.tensorrt_builder import plan_key  # noqa: E402
 from bisenet_ros.engines.tensorrt_engine import MOST_PIPELINES, TensorRtEngine  # noqa: E402
+from bisenet_ros.engines.tensorrt_network_timer import NetworkTimer  # noqa: E402
 from bisenet_ros.engines.worker_thread import WorkerThread  # noqa: E402
 from bisenet_ros.export import export  # noqa: E402
 from bisenet_ros.model_card import read_card  # noqa: E402
@@ -77,7 +81,9 @@ class Gpu:
         self.device: HostDevice
         self.tensorrt: HostTensorRt
 
-    def engine(self, *, has_uint8: bool = True, compiles: bool = True, captures: bool = True) -> TensorRtEngine:
+    def engine(
+        self, *, has_uint8: bool = True, compiles: bool = True, captures: bool = True, max_batch: int = 1
+    ) -> TensorRtEngine:
         def compile_kernel(name, compute_capability):
             if not compiles:
                 raise ModuleNotFoundError("no compiler here")
@@ -91,7 +97,8 @@ class Gpu:
         self._monkeypatch.setattr(cuda_kernels, "compile_kernel", compile_kernel)
         self._monkeypatch.setattr(tensorrt_engine, "open_device", open_device)
         self._monkeypatch.setattr(tensorrt_engine, "load_tensorrt", lambda: self.tensorrt)
-        return TensorRtEngine(self._model, read_card(self._model), precision="fp32", cache=self.cache)
+        card, options = read_card(self._model), {"precision": "fp32", "cache": self.cache, "max_batch": max_batch}
+        return TensorRtEngine(self._model, card, **options)
 
 
 @pytest.fixture
@@ -172,7 +179,7 @@ def test_a_size_is_built_and_measured_once_for_all_engines(gpu, frame):
     engine.close()
     engine = gpu.engine()
     engine.segment(frame(SIZES[0]))
-    assert gpu.tensorrt.built == 0 and len(gpu.tensorrt.plans) == 1 and gpu.tensorrt.enqueued == 2
+    assert gpu.tensorrt.built == 0 and len(gpu.tensorrt.plans) == 1 and gpu.tensorrt.enqueued == 1
 
 
 def test_the_faster_way_is_kept_and_obeyed(gpu, frame):
@@ -289,6 +296,109 @@ def test_a_graph_replays_the_frame(gpu, frame, caplog):
     assert caplog.text.count("without a CUDA graph: the host captures no graphs") == 1
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"compiles": False}, {"has_uint8": False}, {"captures": False}],
+    ids=["the faster", "upsampling in the plan", "TensorRT before 8.5", "without graphs"],
+)
+def test_a_batch_is_segmented_like_its_frames(gpu, cpu_engine, clip_frame, options):
+    engine, (height, width) = gpu.engine(max_batch=3, **options), SIZES[2]
+    frames = [clip_frame[50 * i : 50 * i + height, 90 * i : 90 * i + width] for i in range(5)]
+    expected = [cpu_engine.segment(frame) for frame in frames]
+    assert not np.array_equal(expected[0], expected[1])
+    for batch in (3, 3, 3, 2, 2, 1, 3, 5):  # by a graph where it stays the same
+        found = engine.segment_batch(frames[:batch])
+        assert len(found) == batch and all(labels.shape == SIZES[2] for labels in found)
+        assert np.mean(np.stack(found) == expected[:batch]) >= 0.999
+    engine.close()
+    assert gpu.device.in_use == 0 and not gpu.tensorrt.plans
+
+
+def test_a_batch_is_one_run_and_has_confidence(gpu, cpu_engine, clip_frame):
+    engine = gpu.engine(has_uint8=False, max_batch=2)
+    frames = [clip_frame[:64, :96], clip_frame[-64:, -96:]]
+    engine.prepare((64, 96))
+    gpu.device.copied.update(up=0, down=0)
+    runs = gpu.tensorrt.enqueued
+    found = engine.segment_batch(frames, confidence=True)
+    for (labels, confidence), frame in zip(found, frames):
+        expected_labels, expected = cpu_engine.segment(frame, confidence=True)
+        assert np.mean(labels == expected_labels) >= 0.999
+        assert np.mean(np.abs(confidence.astype(int) - expected) <= 2) >= 0.999
+    assert gpu.tensorrt.enqueued == runs + 1
+    assert gpu.device.copied == {"up": 2 * 3 * 64 * 96, "down": 2 * 2 * 64 * 96}
+
+
+def test_a_graph_is_captured_once_batches_stay_the_same(gpu, frame):
+    engine = gpu.engine(compiles=False, max_batch=2)
+    one, two = [frame((64, 64))], [frame((64, 64))] * 2
+    for frames in (one, two, one, two):
+        engine.segment_batch(frames)
+    assert not gpu.device.graphs_in_use and gpu.tensorrt.enqueued == 4
+    for _ in range(4):
+        engine.segment_batch(two)
+    assert len(gpu.device.graphs_in_use) == 1 and gpu.tensorrt.enqueued == 5
+
+
+def test_a_batch_is_checked(gpu, cpu_engine, frame):
+    for engine in (cpu_engine, gpu.engine(max_batch=2)):
+        assert engine.segment_batch([]) == []
+        with pytest.raises(ValueError, match="expected frames of one size, got 64x64, 96x64; make a batch of each"):
+            engine.segment_batch([frame((64, 96)), frame((64, 64))])
+        with pytest.raises(ValueError, match="expected a frame of H x W x 3 uint8"):
+            engine.segment_batch([frame((64, 64)), frame((64, 64))[..., :2]])
+    assert gpu.tensorrt.built == 0
+
+
+def test_an_engine_without_batches_takes_frames_one_after_another(cpu_engine, frame):
+    frames = [frame((64, 64)), frame((64, 64))[::-1]]
+    assert cpu_engine.max_batch == 1
+    for found, one in zip(cpu_engine.segment_batch(frames, confidence=True), frames):
+        labels, confidence = cpu_engine.segment(one, confidence=True)
+        assert np.array_equal(found[0], labels) and np.array_equal(found[1], confidence)
+
+
+def test_plans_for_batches_are_kept_apart(gpu, frame):
+    gpu.engine(compiles=False).segment(frame((64, 64)))
+    engine = gpu.engine(compiles=False, max_batch=2)
+    engine.segment(frame((64, 64)))
+    assert gpu.tensorrt.built == 1 and len(list(gpu.cache.glob("*.plan"))) == 2
+
+
+def test_a_plan_built_ahead_for_batches_is_the_one_that_is_looked_up(gpu, model, frame, monkeypatch, capsys):
+    gpu.engine()  # sets the stand-ins up
+    monkeypatch.setattr(build_engine, "load_tensorrt", lambda: gpu.tensorrt)
+    monkeypatch.setattr(build_engine, "open_device", HostDevice)
+    command = ["build-engine", model, "--size", "96x64", "--precision", "fp32", "--max-batch", 2, "--cache", gpu.cache]
+    assert main([*map(str, command)]) == 0
+    assert capsys.readouterr().out.count("built in") == 2
+    engine = gpu.engine(max_batch=2)
+    assert len(engine.segment_batch([frame((64, 96))] * 2)) == 2 and gpu.tensorrt.built == 0
+
+
+def test_memory_is_told_but_nobody_waits_for_it(gpu, cpu_engine, frame):
+    assert cpu_engine.memory_mib() is None
+    engine, told = gpu.engine(compiles=False), []
+    assert engine.memory_mib() == (1024, 4096)
+    build, busy = gpu.tensorrt.build, threading.Event()
+
+    def build_slowly(*arguments, **options):
+        with ThreadPoolExecutor(1) as pool:  # another thread asks meanwhile
+            told.append(pool.submit(engine.memory_mib).result(timeout=5))
+        return build(*arguments, **options)
+
+    gpu.tensorrt.build = build_slowly
+    engine.segment(frame((64, 64)))
+    assert told == [None]
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(engine._thread.call, busy.wait)
+        assert engine.memory_mib() is None
+        busy.set()
+    assert engine.memory_mib() == (1024, 4096)
+    engine.close()
+    assert engine.memory_mib() is None
+
+
 def test_what_is_being_built_is_told(gpu, frame, monkeypatch):
     engine, told = gpu.engine(compiles=False), []
     build = gpu.tensorrt.build
@@ -301,10 +411,26 @@ def test_what_is_being_built_is_told(gpu, frame, monkeypatch):
 def test_stages_add_up_to_the_frame(gpu, frame):
     engine = gpu.engine(has_uint8=False)
     stages = engine.stage_milliseconds(frame((64, 64)))
-    assert [*stages][1:-1] == ["copy to device", "to float", "resize and network", "upsampling", "copy to host"]
-    assert all(milliseconds > 0 for milliseconds in stages.values())
+    assert [*stages][1:-1] == ["copy to device", "to float", "resize", "network", "upsampling", "copy to host"]
+    assert stages.pop("resize") >= 0 and all(milliseconds > 0 for milliseconds in stages.values())
     engine.close()
-    assert gpu.device.in_use == 0
+    assert gpu.device.in_use == 0 and not gpu.tensorrt.plans
+
+
+def test_the_network_is_timed_by_a_plan_of_its_own_that_only_a_benchmark_builds(gpu, frame, monkeypatch):
+    engine = gpu.engine(compiles=False)
+    engine.segment(frame(SIZES[0]))
+    assert gpu.tensorrt.built == 1
+    for size, plans in ((SIZES[0], 2), (SIZES[0], 2), (SIZES[1], 3)):
+        stages = engine.stage_milliseconds(frame(size))
+        assert list(stages)[2:4] == ["resize and upsampling", "network"]
+        assert len(gpu.tensorrt.plans) == plans, "one for each frame size, and the network's"
+        (network,) = (plan for plan in gpu.tensorrt.plans if plan.inputs[0].name == "image")
+        assert network.inputs[0].shape == (1, 3, *engine.network_size(*size)) and network.outputs[0].name == "logits"
+    assert gpu.tensorrt.built == 4
+    monkeypatch.setattr(NetworkTimer, "milliseconds", lambda timer: 1e9)
+    stages = engine.stage_milliseconds(frame(SIZES[0]))
+    assert stages["resize and upsampling"] == 0 and 0 < stages["network"] < 1e9, "never more than the plan took"
 
 
 def test_closing_twice_is_harmless_and_a_closed_engine_says_so(gpu, frame):
@@ -474,6 +600,55 @@ def test_precisions_go_with_devices(driver, model):
         load_engine(model, precision="fp16")
     with pytest.raises(ValueError, match="precision bf16 is the CPU's; choose fp32, fp16, int8"):
         load_engine(model, device="cuda", precision="bf16")
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """What the loader makes of its arguments, with the engine itself left out."""
+
+    class Opened:
+        def __init__(self, model, card, **options) -> None:
+            vars(self).update(options)
+
+    monkeypatch.setattr(tensorrt_engine, "TensorRtEngine", Opened)
+
+
+def quantised_copy(model: Path, folder: Path) -> Path:
+    content = onnx.load(model)
+    content.graph.node.append(onnx.helper.make_node("QuantizeLinear", ["image", "scale"], ["unused"], name="q"))
+    content.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(0.1), "scale"))
+    onnx.save(content, folder / "model.int8.onnx")
+    return folder / "model.int8.onnx"
+
+
+def test_auto_is_int8_for_a_quantised_model_and_fp16_for_another(opened, model, tmp_path):
+    assert load_engine(model, device="cuda").precision == "fp16"
+    quantised = quantised_copy(model, tmp_path)
+    for precision in ("auto", "int8"):
+        assert load_engine(quantised, device="cuda", precision=precision).precision == "int8"
+    with pytest.raises(ValueError, match="model.int8.onnx is quantised, which is precision int8, not fp16"):
+        load_engine(quantised, device="cuda", precision="fp16")
+
+
+def test_a_plain_model_in_int8_is_refused_at_once_with_the_command_that_helps(opened, model):
+    with pytest.raises(ValueError, match="--precision int8 --calibration FOLDER`, where FOLDER has images of your"):
+        load_engine(model, device="cuda", precision="int8")
+
+
+def test_a_quantised_model_runs_on_the_cpu_as_it_is(driver, model, cpu_engine, tmp_path, frame):
+    driver.remove()
+    engine = load_engine(quantised_copy(model, tmp_path))
+    assert "CPU" in engine.description
+    assert np.mean(engine.segment(frame(SIZES[0])) == cpu_engine.segment(frame(SIZES[0]))) > 0.9
+
+
+def test_batches_reach_the_engine_on_a_gpu_alone(opened, driver, model):
+    assert load_engine(model, device="cuda", max_batch=4).max_batch == 4
+    driver.remove()
+    assert load_engine(model, precision="fp32", max_batch=4).max_batch == 1
+    for wrong in (0, 65):
+        with pytest.raises(ValueError, match=f"max_batch must be 1 to 64 frames, got {wrong}"):
+            load_engine(model, max_batch=wrong)
 
 
 def test_cuda_python_has_every_call_that_is_made():

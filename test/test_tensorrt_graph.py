@@ -103,6 +103,25 @@ def test_the_logits_are_the_networks_own(shipped, shipped_card, max_batch):
     assert np.abs(logits - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
+def test_a_batch_has_the_logits_of_its_frames(shipped, shipped_card):
+    size = (97, 131)
+    frames = frames_of(size, count=3)
+    wrapped = wrap_network(shipped, shipped_card, frame_size=size, max_batch=3, tail="logits")
+    one_by_one = np.concatenate([run(wrapped, frames=frames[i : i + 1]) for i in range(3)])
+    assert np.abs(run(wrapped, frames=frames) - one_by_one).max() <= 1e-4 * np.abs(one_by_one).max()
+
+
+@pytest.mark.parametrize("uint8", [True, False])
+def test_the_network_alone_is_what_lies_between_the_image_and_the_logits(shipped, shipped_card, uint8):
+    frame_size = (479, 641)
+    size = network_size(*frame_size, trained=shipped_card.network_size)
+    image = np.random.default_rng(0).standard_normal((1, 3, *size), dtype=np.float32)
+    wrapped = wrap_network(shipped, shipped_card, frame_size=frame_size, tail="network", uint8=uint8)
+    expected = run(shipped, image=image)
+    assert np.abs(run(wrapped, image=image) - expected).max() <= 1e-4 * np.abs(expected).max()
+    assert "Resize" not in {node.op_type for node in wrapped.graph.node if not node.name.startswith("network/")}
+
+
 def test_half_precision_computes_in_fp16_and_agrees(shipped, shipped_card, engine):
     """By ONNX's own slow runtime: ONNX Runtime computes in fp32 where the CPU has no fp16 kernels."""
     size = (48, 64)
@@ -201,7 +220,7 @@ def test_what_cannot_be_wrapped_is_refused(averaging, plain_card):
     def wrap(**options: Dict) -> None:
         wrap_network(averaging, plain_card, **{"frame_size": (64, 64), **options})
 
-    with pytest.raises(ValueError, match="tail must be one of labels, logits, got 'argmax'"):
+    with pytest.raises(ValueError, match="tail must be one of labels, logits, network, got 'argmax'"):
         wrap(tail="argmax")
     with pytest.raises(ValueError, match="at least 1, got 0 and"):
         wrap(max_batch=0)

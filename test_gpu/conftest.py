@@ -1,13 +1,15 @@
 """What the GPU suite shares. It needs NumPy, TensorRT, cuda-python or pycuda, onnx and pytest, and imports no more.
 
-Started by `make test-gpu`, never by `make test`. What was measured goes into gpu_results/.
+Started by `make test-gpu`, never by `make test`. What was measured goes into gpu_results/, test by test, and plans stay
+there: a machine that is lent for minutes can run the suite in parts (`-k parity`, `-k "cache or endurance"`, ...).
 """
 
 from __future__ import annotations
 
 import json
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import numpy as np
 import pytest
@@ -21,12 +23,18 @@ from test_gpu.make_references import SIZES, make_references
 
 Size = Tuple[int, int]
 
+RESULTS = "gpu_results"
+ORDER = ("test_parity", "test_cache", "test_endurance", "test_benchmark")
+"""What must be right comes before what takes long."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--references", type=Path, help="a folder of `python -m test_gpu.make_references`; else made here")
-    parser.addoption("--results", type=Path, default=Path("gpu_results"), help="a folder for what was measured")
+    parser.addoption("--results", type=Path, default=Path(RESULTS), help="a folder for what was measured")
+    parser.addoption("--plans", type=Path, default=Path(RESULTS, "plans"), help="a folder where plans stay")
     parser.addoption("--frames", type=int, default=10_000, help="of the endurance test")
     parser.addoption("--iterations", type=int, default=5_000, help="of the benchmark")
+    parser.addoption("--seconds", type=float, default=60, help="of the benchmark, per frame size")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -35,17 +43,44 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         load_tensorrt()
     except (RuntimeError, ModuleNotFoundError) as error:
         pytest.exit(f"the GPU suite cannot run here: {error}", returncode=1)
+    session.config.pluginmanager.register(Journal(session.config.getoption("results") / "gpu_tests.json"), "journal")
 
 
-@pytest.fixture(scope="session")
-def results(pytestconfig: pytest.Config) -> Iterator[Dict[str, Any]]:
-    """Numbers by test, written down at the end, with the machine they are from."""
-    numbers: Dict[str, Any] = {}
-    yield numbers
-    folder = pytestconfig.getoption("results")
-    folder.mkdir(parents=True, exist_ok=True)
-    report = {"machine": describe_machine(), "results": numbers}
-    (folder / "gpu_tests.json").write_text(json.dumps(report, indent=2) + "\n")
+def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
+    items.sort(key=lambda item: ORDER.index(item.path.stem))
+
+
+class Journal:
+    """Every run of the suite: when, where, which tests passed, and what was measured; written down after each test.
+
+    Attributes:
+        results: numbers of this run, by what they are of.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._earlier = json.loads(path.read_text()) if path.is_file() else []
+        self._began = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        self._machine = describe_machine()
+        self._tests: Dict[str, str] = {}
+        self.results: Dict[str, Any] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" or report.outcome != "passed":
+            self._tests[report.nodeid] = report.outcome
+        if report.when == "teardown":
+            self._write()
+
+    def _write(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        run = {"began": self._began, "machine": self._machine, "tests": self._tests, "results": self.results}
+        self._path.write_text(json.dumps([*self._earlier, run], indent=2) + "\n")
+
+
+@pytest.fixture
+def results(pytestconfig: pytest.Config) -> Dict[str, Any]:
+    """Where a test puts what it measured."""
+    return pytestconfig.pluginmanager.get_plugin("journal").results
 
 
 @pytest.fixture(scope="session")
@@ -70,9 +105,9 @@ def size(request: pytest.FixtureRequest) -> Size:
 
 
 @pytest.fixture(scope="session")
-def plans(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache that the whole session shares, so that every plan is built once."""
-    return tmp_path_factory.mktemp("plans")
+def plans(pytestconfig: pytest.Config) -> Path:
+    """A cache that all tests and all runs share, so that every plan is built once; its place by XDG_CACHE_HOME."""
+    return pytestconfig.getoption("plans").absolute() / "bisenet_ros"
 
 
 @pytest.fixture
@@ -80,9 +115,9 @@ def create(references: Path, plans: Path) -> Iterator[Callable[..., TensorRtEngi
     """Makes engines by precision, and closes them after the test."""
     engines = []
 
-    def create_engine(precision: str = "fp16", *, cache: Path = plans, bindings: bool = False) -> TensorRtEngine:
+    def create_engine(precision: str = "fp16", *, cache: Path = plans, **options: Any) -> TensorRtEngine:
         model = references / ("int8.onnx" if precision == "int8" else "model.onnx")
-        engines.append(TensorRtEngine(model, read_card(model), precision=precision, cache=cache, bindings=bindings))
+        engines.append(TensorRtEngine(model, read_card(model), precision=precision, cache=cache, **options))
         return engines[-1]
 
     yield create_engine

@@ -9,7 +9,10 @@
 #   PACKAGES    python3.10 -m pip install --target PACKAGES pytest nvidia-cuda-nvrtc-cu12==12.1.*
 #               (NVRTC in the major version of cuda-python's CUDA; 12.1's is small, and knows an H100)
 #
-# Numbers go to gpu_results/, or where --results says.
+# Numbers go to gpu_results/, or where --results says, after each test. All of it takes longer than half an hour, most
+# of it for building plans, which stay in gpu_results/plans. Where commands must be short, run parts, in this order:
+#   -k parity, -k cache, -k endurance, -k papers, -k "sweep and not int8", -k int8
+# Of the benchmark's JSON files `python -m bisenet_ros.benchmark_report FILE FOLDER` draws the plot where matplotlib is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ $# -lt 3 ]; then

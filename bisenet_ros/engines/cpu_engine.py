@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from typing import Dict, Tuple, Union
+from typing import Dict, Tuple
 
 import numpy as np
 
-from bisenet_ros.engines.engine import Confidence, Engine, Labels
+from bisenet_ros.engines.engine import Engine, Result
 from bisenet_ros.engines.frame_normalisation import normalise_frame
 from bisenet_ros.engines.label_upsampling import upsample_labels, upsample_labels_and_confidence
 from bisenet_ros.model_card import STRIDE, ModelError
@@ -17,7 +17,7 @@ from bisenet_ros.model_card import STRIDE, ModelError
 class CpuEngine(Engine):
     """Everything but the network itself, which a runtime brings."""
 
-    def _segment(self, frame: np.ndarray, *, confidence: bool) -> Union[Labels, Tuple[Labels, Confidence]]:
+    def _segment(self, frame: np.ndarray, *, confidence: bool) -> Result:
         upsample = upsample_labels_and_confidence if confidence else upsample_labels
         return upsample(self.frame_logits(frame, self.network_size(*frame.shape[:2])), frame.shape[:2])
 

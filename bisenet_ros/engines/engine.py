@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Dict, Literal, Tuple, Union, overload
+from typing import Dict, List, Literal, Optional, Sequence, Tuple, Union, overload
 
 import numpy as np
 
@@ -12,9 +12,13 @@ from bisenet_ros.model_card import STRIDE, ModelCard
 
 SMALLEST_SIDE = 32
 """Pixels; below it the network's 1/32 features would be smaller than one."""
+LARGEST_BATCH = 64
+"""Frames."""
 
 Labels = np.ndarray
 Confidence = np.ndarray
+Result = Union[Labels, Tuple[Labels, Confidence]]
+"""Of one frame; see `Engine.segment`."""
 
 
 def network_size(height: int, width: int, *, trained: Tuple[int, int]) -> Tuple[int, int]:
@@ -40,7 +44,10 @@ class Engine(ABC):
     Attributes:
         card: what the model says of itself.
         description: the runtime, device and precision, for people.
+        max_batch: the most frames that run at once; more are no error, and run one batch after another.
     """
+
+    max_batch: int = 1
 
     def __init__(self, card: ModelCard, *, description: str) -> None:
         self.card = card
@@ -59,7 +66,7 @@ class Engine(ABC):
     @overload
     def segment(self, frame: np.ndarray, *, confidence: Literal[True]) -> Tuple[Labels, Confidence]: ...
 
-    def segment(self, frame: np.ndarray, *, confidence: bool = False) -> Union[Labels, Tuple[Labels, Confidence]]:
+    def segment(self, frame: np.ndarray, *, confidence: bool = False) -> Result:
         """The label of every pixel.
 
         Args:
@@ -72,20 +79,42 @@ class Engine(ABC):
         Raises:
             ValueError: the frame is not such an array.
         """
-        if not isinstance(frame, np.ndarray):
-            raise ValueError(f"expected a frame as a NumPy array of H x W x 3 uint8 (BGR), got {type(frame).__name__}")
-        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
-            raise ValueError(f"expected a frame of H x W x 3 uint8 (BGR), got {frame.shape} {frame.dtype}")
+        _require_frame(frame)
         return self._segment(frame, confidence=confidence)
 
+    def segment_batch(self, frames: Sequence[np.ndarray], *, confidence: bool = False) -> List[Result]:
+        """What `segment` returns, for each of several frames of one size; up to `max_batch` of them run at once.
+
+        Raises:
+            ValueError: a frame is not such an array, or they differ in size.
+        """
+        for frame in frames:
+            _require_frame(frame)
+        sizes = sorted({frame.shape[:2] for frame in frames})
+        if len(sizes) > 1:
+            found = ", ".join(f"{width}x{height}" for height, width in sizes)
+            raise ValueError(f"expected frames of one size, got {found}; make a batch of each size")
+        results: List[Result] = []
+        for start in range(0, len(frames), self.max_batch):
+            results += self._segment_batch(frames[start : start + self.max_batch], confidence=confidence)
+        return results
+
     @abstractmethod
-    def _segment(self, frame: np.ndarray, *, confidence: bool) -> Union[Labels, Tuple[Labels, Confidence]]:
+    def _segment(self, frame: np.ndarray, *, confidence: bool) -> Result:
         """`segment`, with the frame checked."""
+
+    def _segment_batch(self, frames: Sequence[np.ndarray], *, confidence: bool) -> List[Result]:
+        """1 to `max_batch` frames of one size, checked."""
+        return [self._segment(frame, confidence=confidence) for frame in frames]
 
     @property
     def building(self) -> str:
         """What is being built right now, which may take minutes, such as "a plan for 1920x1080"; empty otherwise."""
         return ""
+
+    def memory_mib(self) -> Optional[Tuple[float, float]]:
+        """(used, total) mebibytes of the GPU's memory, by all programs together; None where it is not known now."""
+        return None
 
     def close(self) -> None:  # noqa: B027, nothing to free is a fine answer
         """Frees what the engine holds; it must not be used any more. Again is harmless."""
@@ -97,3 +126,10 @@ class Engine(ABC):
         the paper's protocol leaves out. Empty where an engine cannot tell its stages apart.
         """
         return {}
+
+
+def _require_frame(frame: np.ndarray) -> None:
+    if not isinstance(frame, np.ndarray):
+        raise ValueError(f"expected a frame as a NumPy array of H x W x 3 uint8 (BGR), got {type(frame).__name__}")
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
+        raise ValueError(f"expected a frame of H x W x 3 uint8 (BGR), got {frame.shape} {frame.dtype}")

@@ -10,7 +10,7 @@ from typing import Callable, Optional, Union
 import numpy as np
 
 from bisenet_ros.engines.cuda_driver import has_cuda_python, require_gpu
-from bisenet_ros.engines.engine import Engine
+from bisenet_ros.engines.engine import LARGEST_BATCH, Engine
 from bisenet_ros.model_card import ModelCard, ModelError, read_card
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -20,7 +20,12 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 
 
 def load_engine(
-    model: Union[str, Path], device: str = "auto", precision: str = "auto", cache: Optional[Path] = None
+    model: Union[str, Path],
+    device: str = "auto",
+    precision: str = "auto",
+    cache: Optional[Path] = None,
+    *,
+    max_batch: int = 1,
 ) -> Engine:
     """The fastest installed engine for a model file.
 
@@ -30,21 +35,25 @@ def load_engine(
     Args:
         model: an ONNX file with its card inside, as `bisenet export` writes it.
         device: "cpu", "cuda", or "auto": the GPU where TensorRT, a driver and a GPU are all there, else the CPU.
-        precision: "fp32", "bf16" (CPU), "fp16" or "int8" (GPU), or "auto": fp16 on a GPU, bf16 where the CPU computes
-            in it, else fp32.
+        precision: "fp32", "bf16" (CPU), "fp16" or "int8" (GPU), or "auto": on a GPU int8 if the model file is
+            quantised, else fp16; on the CPU bf16 where it computes in it, else fp32, and a quantised file as it is.
         cache: a folder for TensorRT's plans, by default ~/.cache/bisenet_ros.
+        max_batch: the most frames that TensorRT may run at once; a CPU engine's own `max_batch` stays 1.
 
     Raises:
         ModelError: the file is missing or broken, has no card, or its network does not do what the card says.
-        ValueError: an unknown device or precision, or one that is not to be had here.
+        ValueError: an unknown device or precision, or one that is not to be had here or not with this file; a
+            `max_batch` that is not 1 to 64.
         ModuleNotFoundError: no runtime is installed.
     """
     _one_of("device", device, DEVICES)
     _one_of("precision", precision, PRECISIONS)
+    if not 1 <= max_batch <= LARGEST_BATCH:
+        raise ValueError(f"max_batch must be 1 to {LARGEST_BATCH} frames, got {max_batch}")
     model = Path(model)
     card = read_card(model)
     if device == "cuda" or (device == "auto" and precision != "bf16" and has_usable_gpu()):
-        return _load_on_gpu(model, card, precision, cache)
+        return _load_on_gpu(model, card, precision, cache, max_batch)
     if precision not in ("auto", *CPU_PRECISIONS):
         raise ValueError(f"precision {precision} needs a GPU with TensorRT; choose fp32 or bf16 for the CPU")
     create = _cpu_runtime(precision)
@@ -69,13 +78,15 @@ def has_usable_gpu() -> bool:
     return True
 
 
-def _load_on_gpu(model: Path, card: ModelCard, precision: str, cache: Optional[Path]) -> Engine:
+def _load_on_gpu(model: Path, card: ModelCard, precision: str, cache: Optional[Path], max_batch: int) -> Engine:
     if precision not in ("auto", *CUDA_PRECISIONS):
         raise ValueError(f"precision {precision} is the CPU's; choose {', '.join(CUDA_PRECISIONS)} for device cuda")
+    from bisenet_ros.engines.tensorrt_builder import choose_precision
     from bisenet_ros.engines.tensorrt_engine import TensorRtEngine
 
+    precision = choose_precision(model, precision)
     try:
-        return TensorRtEngine(model, card, precision="fp16" if precision == "auto" else precision, cache=cache)
+        return TensorRtEngine(model, card, precision=precision, cache=cache, max_batch=max_batch)
     except RuntimeError as error:
         raise ValueError(f"device cuda cannot be used: {error}") from error
 

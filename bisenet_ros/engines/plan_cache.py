@@ -38,7 +38,7 @@ class PlanKey:
         precision: "fp32", "fp16" or "int8".
         frame_size: (height, width).
         max_batch: the most frames in a batch.
-        tail: where the plan ends: "labels" or "logits".
+        tail: where the plan ends, "labels" or "logits", or "network", which is the network alone.
         code_sha256: of our own code that makes plans, so that an update does not run yesterday's.
     """
 

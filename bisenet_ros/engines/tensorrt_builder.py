@@ -27,9 +27,9 @@ class PlanRequest(NamedTuple):
     Attributes:
         model: the model file.
         frame_size: (height, width) of the camera's frames.
-        precision: "fp32", "fp16" or "int8"; the last needs a model file that is quantised.
+        precision: "fp32", "fp16" or "int8"; the last, and only the last, takes a model file that is quantised.
         max_batch: the most frames in a batch.
-        tail: where the plan ends: "labels" or "logits".
+        tail: where the plan ends, "labels" or "logits", or "network" for the network alone; see `wrap_network`.
     """
 
     model: Path
@@ -149,8 +149,8 @@ def wrapped_model(request: PlanRequest, tensorrt: TensorRt) -> bytes:
     from bisenet_ros.model_card import read_card
 
     card = read_card(request.model)
+    choose_precision(request.model, request.precision)
     model = onnx.load(request.model)
-    _require_same_precision(request, quantised=any(node.op_type == "QuantizeLinear" for node in model.graph.node))
     return wrap_network(
         model,
         card,
@@ -162,19 +162,32 @@ def wrapped_model(request: PlanRequest, tensorrt: TensorRt) -> bytes:
     ).SerializeToString()
 
 
-def _require_same_precision(request: PlanRequest, *, quantised: bool) -> None:
-    if quantised and request.precision != "int8":
+def choose_precision(model: Path, precision: str) -> str:
+    """The precision to build a model file's plans in: "auto" is int8 for one that is quantised, else fp16.
+
+    Raises:
+        TensorRtError: the file is quantised and the precision is another, or the other way round.
+    """
+    quantised = is_quantised(model)
+    if precision == "auto":
+        return "int8" if quantised else "fp16"
+    if quantised and precision != "int8":
         raise TensorRtError(
-            f"{request.model} is quantised, which is precision int8, not {request.precision}; give the model file that "
-            "it was made from"
+            f"{model} is quantised, which is precision int8, not {precision}; give the model file that it was made from"
         )
-    if not quantised and request.precision == "int8":
-        height, width = request.frame_size
+    if not quantised and precision == "int8":
         raise TensorRtError(
-            f"precision int8 needs a quantised model, and {request.model} is none; make one with `bisenet build-engine "
-            f"{request.model} --size {width}x{height} --precision int8 --calibration FOLDER`, where FOLDER has images "
-            "of your camera"
+            f"precision int8 needs a quantised model, and {model} is none; make one with `bisenet build-engine {model} "
+            "--size WIDTHxHEIGHT --precision int8 --calibration FOLDER`, where FOLDER has images of your camera"
         )
+    return precision
+
+
+def is_quantised(model: Path) -> bool:
+    """Whether a model file is one that `bisenet build-engine --calibration` made: int8, with its scales inside."""
+    import onnx
+
+    return any(node.op_type == "QuantizeLinear" for node in onnx.load(model, format="protobuf").graph.node)
 
 
 @lru_cache(maxsize=None)

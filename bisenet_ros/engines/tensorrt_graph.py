@@ -15,9 +15,9 @@ from onnx import TensorProto, compose, helper, numpy_helper
 from bisenet_ros.engines.engine import network_size
 from bisenet_ros.model_card import STRIDE, ModelCard, ModelError
 
-FRAMES, LABELS, LOGITS = "frames", "labels", "logits"
-"""The names of the graph's input and of its output."""
-TAILS = (LABELS, LOGITS)
+FRAMES, IMAGE, LABELS, LOGITS, NETWORK = "frames", "image", "labels", "logits", "network"
+"""The names of the graph's input and of its output, and the tail that is the network alone."""
+TAILS = (LABELS, LOGITS, NETWORK)
 PREFIX = "network/"
 
 
@@ -35,6 +35,7 @@ def wrap_network(
 
     With the tail "labels": N x H x W uint8, the argmax of the logits upsampled bilinearly x8, then to the frame's size;
     ties go to the lower id. With the tail "logits": N x classes x h/8 x w/8 float32, where h x w is the network's size.
+    The tail "network" is for timing: from "image", N x 3 x h x w float32, normalised already, to the logits.
 
     Args:
         model: the network of a model file, its weights in fp32 or in fp16 with a Cast behind each.
@@ -42,7 +43,7 @@ def wrap_network(
         frame_size: (height, width) of the frames.
         max_batch: at 1 N is 1, above it N is dynamic.
         half: the network computes in fp16, with everything around it in fp32: how TensorRT has it from 11 on.
-        tail: "labels" or "logits".
+        tail: "labels", "logits" or "network".
         uint8: False for TensorRT before 8.5, which lacks the type: then frames are float32 of 0 to 255, labels int32.
 
     Raises:
@@ -67,7 +68,13 @@ def wrap_network(
     small = (size[0] // STRIDE, size[1] // STRIDE)
     batch = 1 if max_batch == 1 else "batch"
     graph = _Graph()
-    image = _add_normalisation(graph, card, frame_size, size)
+    if tail == NETWORK:
+        image = IMAGE
+        given = helper.make_tensor_value_info(IMAGE, TensorProto.FLOAT, (batch, 3, *size))
+    else:
+        kind = TensorProto.UINT8 if uint8 else TensorProto.FLOAT
+        given = helper.make_tensor_value_info(FRAMES, kind, (batch, *frame_size, 3))
+        image = _add_normalisation(graph, card, frame_size, size)
     graph.add("Cast", image, to=TensorProto.FLOAT16 if half else TensorProto.FLOAT, output=network.input[0].name)
     graph.include(network)
     logits = graph.add("Cast", network.output[0].name, to=TensorProto.FLOAT, output=LOGITS)
@@ -77,10 +84,8 @@ def wrap_network(
         logits = graph.resize(logits, small, size)
         _add_labels(graph, graph.resize(logits, size, frame_size), kind)
         output = helper.make_tensor_value_info(LABELS, kind, (batch, *frame_size))
-    kind = TensorProto.UINT8 if uint8 else TensorProto.FLOAT
-    frames = helper.make_tensor_value_info(FRAMES, kind, (batch, *frame_size, 3))
     return helper.make_model(
-        helper.make_graph(graph.nodes, card.name, [frames], [output], initializer=graph.constants),
+        helper.make_graph(graph.nodes, card.name, [given], [output], initializer=graph.constants),
         opset_imports=model.opset_import,
         ir_version=model.ir_version,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotInTime
 from queue import SimpleQueue
 from typing import Any, Callable, Optional, Tuple, TypeVar
 
@@ -32,12 +33,20 @@ class WorkerThread:
         """
         if threading.current_thread() is self._thread:  # a finaliser may run anywhere
             return function(*arguments)
-        future: Future[T] = Future()
-        with self._lock:
-            if self._closed:
-                raise RuntimeError(f"the {self._thread.name} thread is closed")
-            self._tasks.put((future, function, arguments))
-        return future.result()
+        return self._submit(function, *arguments).result()
+
+    def call_within(self, seconds: float, function: Callable[..., T], *arguments: Any) -> Optional[T]:
+        """The same, or None if it is not done in time; if it was not even begun, it never will be.
+
+        Raises:
+            RuntimeError: the thread was closed.
+        """
+        future = self._submit(function, *arguments)
+        try:
+            return future.result(timeout=seconds)
+        except NotInTime:
+            future.cancel()
+            return None
 
     def close(self) -> None:
         """Ends the thread after the calls that wait; again is harmless."""
@@ -47,6 +56,14 @@ class WorkerThread:
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
+    def _submit(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
+        future: Future[T] = Future()
+        with self._lock:
+            if self._closed:
+                raise RuntimeError(f"the {self._thread.name} thread is closed")
+            self._tasks.put((future, function, arguments))
+        return future
+
     def _work(self) -> None:
         for task in iter(self._tasks.get, None):
             _run(*task)
@@ -54,6 +71,8 @@ class WorkerThread:
 
 
 def _run(future: Future[Any], function: Callable[..., Any], arguments: Tuple[Any, ...]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
     try:
         future.set_result(function(*arguments))
     except BaseException as error:  # the caller's, whatever it is

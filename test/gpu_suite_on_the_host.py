@@ -1,0 +1,50 @@
+"""A pytest plugin that puts the host in a GPU's place, so that the GPU suite itself is tested where there is none."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import List, Optional
+
+import host_gpu
+import pytest
+
+import test_gpu.make_references as references
+from bisenet_ros.engines import cuda_driver, cuda_kernels, tensorrt_api, tensorrt_engine
+
+SIZES = ((90, 120), (96, 160))
+"""(height, width), small because the host is slow."""
+
+
+class HostTensorRt(host_gpu.HostTensorRt):
+    """With both of TensorRT's ways to call, which are one here."""
+
+    _module = SimpleNamespace(ICudaEngine=SimpleNamespace(num_io_tensors=1, num_bindings=1))
+
+
+loaded: List[HostTensorRt] = []
+
+
+def load_tensorrt(flavour: Optional[str] = None) -> HostTensorRt:
+    loaded.append(HostTensorRt())
+    return loaded[-1]
+
+
+def open_device() -> host_gpu.HostDevice:
+    device = host_gpu.HostDevice()
+    if loaded:
+        loaded[-1].device = device
+    return device
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests() -> None:
+    """Before the suite's conftest.py takes the names from their modules."""
+    references.SIZES = SIZES
+    for module, replacements in (
+        (cuda_driver, {"require_gpu": lambda: None, "open_device": open_device}),
+        (tensorrt_api, {"require_gpu": lambda: None, "load_tensorrt": load_tensorrt}),
+        (tensorrt_engine, {"load_tensorrt": load_tensorrt, "open_device": open_device}),
+        (tensorrt_engine, {"MEASURED_FRAMES": 2, "WARM_UP_FRAMES": 1}),
+        (cuda_kernels, {"compile_kernel": lambda name, compute_capability: b""}),
+    ):
+        vars(module).update(replacements)

@@ -1,0 +1,79 @@
+"""The GPU suite itself: on a stand-in for the GPU its tests pass, or fail where labels are wrong, and are recorded."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from gpu_suite_on_the_host import SIZES
+
+from bisenet_ros.model_card import write_card
+from test_gpu import make_references
+
+ROOT = Path(__file__).parents[1]
+CHOSEN = "test_labels_are or batch or told or graph or truncated or refuses or ten_thousand"
+pytestmark = pytest.mark.skipif(not shutil.which("g++"), reason="g++ compiles the kernels for the CPU")
+
+
+@pytest.fixture(scope="module")
+def references(tmp_path_factory, card):
+    """Of a network of one strided convolution."""
+    weights = np.random.default_rng(0).standard_normal((len(card.labels), 3, 8, 8), np.float32)
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Conv", ["image", "weights"], ["logits"], strides=[8, 8])],
+        "network",
+        [onnx.helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, ["batch", 3, "height", "width"])],
+        [onnx.helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["batch", len(card.labels), "h", "w"])],
+        [onnx.numpy_helper.from_array(weights, "weights")],
+    )
+    network = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
+    write_card(network, card)
+    folder = tmp_path_factory.mktemp("references")
+    onnx.save(network, folder / "tiny.onnx")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(make_references, "SIZES", SIZES)
+        make_references.make_references(folder, model=folder / "tiny.onnx")
+    arrays = dict(np.load(folder / "references.npz"))
+    small = {name.replace("160x96", "1280x720"): array for name, array in arrays.items() if name.startswith("160x96")}
+    np.savez(folder / "references.npz", **arrays, **small)
+    return folder
+
+
+def run(references: Path, results: Path, chosen: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "pytest", "-p", "gpu_suite_on_the_host", "-p", "no:cacheprovider", "test_gpu"]
+    command += ["--references", references, "--results", results, "--plans", results / "plans", "--frames", 20]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "test")))}
+    return subprocess.run(
+        [*map(str, command), "-k", chosen], cwd=ROOT, env=environment, stdout=subprocess.PIPE, timeout=150
+    )
+
+
+def test_the_suite_passes_and_keeps_a_journal_of_every_run(references, tmp_path):
+    done = run(references, tmp_path, CHOSEN)
+    assert done.returncode == 0, done.stdout.decode()
+    arrays = dict(np.load(references / "references.npz"))
+    arrays["120x90/fp32/labels"] = 10 - arrays["120x90/fp32/labels"]
+    wrong = tmp_path / "wrong"
+    shutil.copytree(references, wrong)
+    np.savez(wrong / "references.npz", **arrays)
+    assert run(wrong, tmp_path, "test_labels_are and 120x90-fp32").returncode == 1
+
+    right, failed = json.loads((tmp_path / "gpu_tests.json").read_text())
+    assert set(right["tests"].values()) == {"passed"} and len(right["tests"]) > 15
+    assert right["results"]["parity 160x96 int8 bindings to logits"]["equal"] >= 0.98
+    assert set(failed["tests"].values()) == {"failed"} and failed["machine"]["Python"]
+
+
+def test_without_a_gpu_the_suite_says_so(tmp_path):
+    command = [sys.executable, "-m", "pytest", "test_gpu", "--collect-only", "--results", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+    if done.returncode == 0:
+        pytest.skip("there is a GPU")
+    assert b"the GPU suite cannot run here: " in done.stdout and not list(tmp_path.iterdir())
