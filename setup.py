@@ -12,7 +12,11 @@ setup(
     python_requires=">=3.8",
     packages=[*find_packages(include=["bisenet_ros", "bisenet_ros.*"]), *find_packages("training")],
     package_dir={"bisenet_training": "training/bisenet_training"},
-    package_data={"bisenet_ros.engines": ["*.cu"], "bisenet_training": ["templates/*.jinja", "label_sets/*.txt"]},
+    package_data={
+        "bisenet_ros.engines": ["*.cu"],
+        "bisenet_ros.evaluation": ["templates/*"],
+        "bisenet_training": ["templates/*.jinja", "label_sets/*.txt"],
+    },
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/bisenet_ros"]),
         ("share/bisenet_ros", ["package.xml"]),
@@ -36,8 +40,10 @@ setup(
             "ros-jazzy-rmw-fastrtps-cpp",
             "ros-sensor-msgs~=5.3.6",
             "ros-diagnostic-msgs~=5.3.6",
+            "ros-std-srvs~=5.3.6",
         ],
         "demo": ["tqdm"],
+        "evaluation": ["rosbags>=0.11", "tqdm", "jinja2", "matplotlib"],
         "training": [
             "torch",
             "lightning>=2.6",  # the first with weight averaging
@@ -55,10 +61,12 @@ setup(
             "colcon-common-extensions",
             "colcon-ros",
             "cuda-bindings",
+            "hypothesis",
             "mypy",
             "nvidia-cuda-nvrtc",  # compiles our kernels without a GPU
             "pytest",
             "pytest-timeout",
+            "rosbags>=0.11",
             "ruff",
             "setuptools>=70.1",  # the first that builds wheels alone; colcon keeps it below 80
             "tensorrt-rtx",  # builds plans without a GPU

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from bisenet_ros.labels import LabelSet
-from bisenet_ros.node.image_messages import paint
+from bisenet_ros.painting import paint
 
 OVERLAY_OPACITY = 0.5
 MARGIN = 12

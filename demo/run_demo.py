@@ -59,7 +59,7 @@ class MaskReceiver(Node):
         self.masks[stamp] = ReceivedMask(labels, (arrival - stamp) / 1e9)
 
     def _note(self, message: DiagnosticArray) -> None:
-        self.diagnostics = {value.key: value.value for value in message.status[0].values}
+        self.diagnostics = {value.key: value.value for status in message.status for value in status.values}
 
 
 def main() -> int:
@@ -162,8 +162,8 @@ def _report(
 
 def _reasons(diagnostics: Dict[str, str]) -> str:
     """What the node says of the frames that have no mask."""
-    counts = {event: diagnostics.get(event, "?") for event in ("dropped", "skipped", "failed")}
-    return "of which {dropped} for a newer frame, {skipped} unreadable, {failed} failed".format(**counts)
+    counts = {event: diagnostics.get(event, "?") for event in ("dropped_newer", "skipped", "failed")}
+    return "of which {dropped_newer} for a newer frame, {skipped} unreadable, {failed} failed".format(**counts)
 
 
 def _draw(answered: List[Tuple[str, ReceivedMask]], label_set: LabelSet, lines: List[str]) -> None:

@@ -19,6 +19,13 @@ ROOT = Path(__file__).parents[1]
 NODE = "lib/bisenet_ros/segmentation_node"
 PATIENCE = 120.0
 """Seconds until a command counts as hung."""
+ROS2_LAUNCH = (
+    sys.executable,
+    "-c",
+    "import sys; from ros2cli.cli import main; sys.exit(main())",
+    "launch",
+    "bisenet_ros",
+)
 COLCON = "import sys; from colcon_core.command import main; sys.exit(main())"
 NOT_SOURCES = (".*", "__pycache__", "*.egg-info", "build", "install", "log", "runs", "demo_output")
 

@@ -12,38 +12,54 @@ import threading
 import time
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Callable, Dict, Iterator, List, Optional, Type, TypeVar
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Type, TypeVar
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.msg import SetParametersResult
+from rcl_interfaces.srv import SetParameters
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+from rclpy.task import Future
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from bisenet_ros.dds_profile import PROFILE_VARIABLES, use_shared_memory
+from bisenet_ros.engines.engine import Engine
+from bisenet_ros.labels import CAMVID
+from bisenet_ros.model_card import ModelCard
+from bisenet_ros.node.frame_statistics import OUTCOMES
+from bisenet_ros.node.segmentation_node import SegmentationNode
 
 PATIENCE = 30.0
 """Seconds until a wait fails: many times what an idle machine needs."""
 # Domains of this run's own, so that no other ROS on the network is heard; above 101 their ports would meet others.
 DOMAIN, OTHER_DOMAIN = random.SystemRandom().sample(range(1, 102), 2)
-OUTCOMES = ("published", "dropped", "skipped", "failed")
+
+NODE = "/segmentation/segmentation_node"
+CAMERA = f"{NODE}: camera camera"
+"""The status of the only camera of a node with no arguments."""
+QUICK_DIAGNOSTICS = ("-p", "diagnostics_rate:=10.0")
+"""For tests that wait for what a node says of itself."""
 
 T = TypeVar("T")
 
 
 class NodeProcess:
-    """`python -m bisenet_ros.node` with what it prints; ended with its `with` block."""
+    """`python -m bisenet_ros.node`, or another program, with what it prints; ended with its `with` block."""
 
-    def __init__(self, domain: int, *arguments: str) -> None:
-        environment = {name: value for name, value in os.environ.items() if name not in PROFILE_VARIABLES}
-        environment["ROS_DOMAIN_ID"] = str(domain)
+    def __init__(self, domain: int, *arguments: str, program: Sequence[str] = ("-m", "bisenet_ros.node")) -> None:
         self.lines: List[str] = []
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bisenet_ros.node", *arguments],
-            env=environment,
+            [sys.executable, *program, *arguments],
+            env=stock_environment(domain),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -88,18 +104,90 @@ class NodeProcess:
             self.lines.append(line.rstrip("\n"))
 
 
-class Camera:
-    """An image publisher whose frames all have a stamp of their own."""
+class StandInEngine(Engine):
+    """Labels that are the frame's first channel, at no cost, and confidences that are its second.
 
-    def __init__(self, vehicle: Vehicle, topic: str, reliability: ReliabilityPolicy) -> None:
+    Attributes:
+        seconds: what a batch takes.
+        gate: a batch waits at it until it is set, as it is at first.
+        faults: raised by the next batches, one each.
+        batches: how many frames the batches so far had.
+        plan: what it says to be building.
+        closed: how often it was freed.
+    """
+
+    def __init__(self, *, max_batch: int = 1) -> None:
+        card = ModelCard(name="stand-in", labels=CAMVID, mean=(0.4,) * 3, std=(0.3,) * 3, network_size=(360, 480))
+        super().__init__(card, description="stand-in")
+        self.max_batch = max_batch
+        self.seconds = 0.0
+        self.gate = threading.Event()
+        self.gate.set()
+        self.faults: List[Exception] = []
+        self.batches: List[int] = []
+        self.plan = ""
+        self.closed = 0
+
+    @property
+    def building(self) -> str:
+        return self.plan
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def _segment(self, frame: np.ndarray, *, confidence: bool) -> Any:
+        return self._segment_batch([frame], confidence=confidence)[0]
+
+    def _segment_batch(self, frames: Sequence[np.ndarray], *, confidence: bool) -> List[Any]:
+        self.batches.append(len(frames))
+        assert self.gate.wait(PATIENCE)
+        time.sleep(self.seconds)
+        if self.faults:
+            raise self.faults.pop(0)
+        return [(frame[:, :, 0], frame[:, :, 1]) if confidence else frame[:, :, 0] for frame in frames]
+
+
+@contextmanager
+def node_here(
+    *arguments: str, load: Callable[..., Engine], autostart: bool = True
+) -> Iterator[Tuple[SegmentationNode, Vehicle]]:
+    """For what cannot be seen from outside: the same node in this process, on a domain of its own."""
+    ros_arguments = ["--ros-args", *QUICK_DIAGNOSTICS, *arguments]
+    rclpy.init(args=ros_arguments, domain_id=OTHER_DOMAIN, signal_handler_options=SignalHandlerOptions.NO)
+    node, vehicle = SegmentationNode(load=load), Vehicle(OTHER_DOMAIN)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    if autostart:
+        node.autostart()
+    thread = threading.Thread(target=executor.spin, daemon=True)
+    thread.start()
+    try:
+        yield node, vehicle
+    finally:
+        vehicle.close()
+        executor.shutdown()
+        thread.join()
+        node.close()
+        node.destroy_node()
+        rclpy.shutdown()
+
+
+class Camera:
+    """A publisher, of images unless told otherwise, whose frames all have a stamp of their own."""
+
+    def __init__(self, vehicle: Vehicle, topic: str, reliability: ReliabilityPolicy, kind: Any) -> None:
         self._vehicle = vehicle
         self.topic = topic
         self.reliability = reliability
-        self._publisher = vehicle.node.create_publisher(Image, topic, QoSProfile(depth=1, reliability=reliability))
+        self._publisher = vehicle.node.create_publisher(kind, topic, QoSProfile(depth=1, reliability=reliability))
 
-    def send(self, message: Image) -> Image:
+    def send(self, message: T) -> T:
         """Publishes a message under the next stamp."""
         message.header = self._vehicle.next_header()
+        return self.send_as_it_is(message)
+
+    def send_as_it_is(self, message: T) -> T:
+        """Publishes a message under the header that it has."""
         self._publisher.publish(message)
         return message
 
@@ -155,8 +243,10 @@ class Vehicle:
             self._executor.remove_node(node)
             node.destroy_node()
 
-    def camera(self, topic: str, reliability: ReliabilityPolicy = ReliabilityPolicy.RELIABLE) -> Camera:
-        return Camera(self, topic, reliability)
+    def camera(
+        self, topic: str, reliability: ReliabilityPolicy = ReliabilityPolicy.RELIABLE, kind: Any = Image
+    ) -> Camera:
+        return Camera(self, topic, reliability, kind)
 
     def listen(self, topic: str, message_type: Type[T]) -> List[T]:
         """The messages of a topic, as they come in while a test waits."""
@@ -202,27 +292,68 @@ class Vehicle:
         """The mask of a frame that was sent."""
         return self.wait_for(partial(find_answer, masks, sent.header), f"the mask of {sent.header.stamp}")
 
-    def counts(self, node: str = "/segmentation/segmentation_node") -> Dict[str, int]:
-        """What a node says of its frames, from now, at rest: every frame received has its outcome."""
+    def counts(self, node: str = NODE, *, camera: str = "camera") -> Dict[str, int]:
+        """What a node says of a camera's frames, from now, at rest: every frame received has its outcome."""
         del self._diagnostics[:]
 
         def at_rest() -> Optional[Dict[str, int]]:
             # The first message may have been on its way already.
-            for values in self._values(node)[1:]:
+            for status in self.statuses(f"{node}: camera {camera}")[1:]:
+                values = values_of(status)
                 counts = {event: int(values[event]) for event in ("received", *OUTCOMES)}
                 if counts["received"] == sum(counts[event] for event in OUTCOMES):
+                    counts["dropped"] = sum(counts[event] for event in OUTCOMES if event.startswith("dropped"))
                     return counts
             return None
 
         return self.wait_for(at_rest, f"diagnostics of {node} where received is the sum of {', '.join(OUTCOMES)}")
 
-    def _values(self, node: str) -> List[Dict[str, str]]:
-        return [
-            {entry.key: entry.value for entry in status.values}
-            for array in self._diagnostics
-            for status in array.status
-            if status.name == f"{node}: segmentation"
-        ]
+    def statuses(self, name: str) -> List[DiagnosticStatus]:
+        """The statuses of this name that have come so far."""
+        return [status for array in self._diagnostics for status in array.status if status.name == name]
+
+    def wait_for_status(self, name: str, level: bytes, words: str) -> DiagnosticStatus:
+        """The next status of this name, from now, with the level and the words (a pattern)."""
+        del self._diagnostics[:]
+
+        def found() -> Optional[DiagnosticStatus]:
+            fitting = [s for s in self.statuses(name) if s.level == level and re.search(words, s.message)]
+            return fitting[0] if fitting else None
+
+        try:
+            return self.wait_for(found, "")
+        except AssertionError:
+            said = sorted({(status.level, status.message) for status in self.statuses(name)})
+            raise AssertionError(f"waited {PATIENCE} s for {name} to say {level!r} {words!r}; it said {said}") from None
+
+    def transition(self, name: str, node: str = NODE) -> bool:
+        """Asks a node for a lifecycle transition, such as "activate"; whether it succeeded."""
+        future = self.transition_later(name, node)
+        self.wait_for(future.done, f"{node} to {name}")
+        return future.result().success
+
+    def transition_later(self, name: str, node: str = NODE) -> Future:
+        """The same, without waiting for the answer."""
+        client = self.node.create_client(ChangeState, f"{node}/change_state")
+        self.wait_for(client.service_is_ready, f"{node}/change_state")
+        return client.call_async(ChangeState.Request(transition=Transition(label=name)))
+
+    def state(self, node: str = NODE) -> str:
+        return self.call(GetState, f"{node}/get_state", GetState.Request()).current_state.label
+
+    def set_parameter(self, name: str, value: Any, node: str = NODE) -> SetParametersResult:
+        request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
+        return self.call(SetParameters, f"{node}/set_parameters", request).results[0]
+
+
+def stock_environment(domain: int) -> Dict[str, str]:
+    """Of a process that nobody has told of the shared-memory profile."""
+    environment = {name: value for name, value in os.environ.items() if name not in PROFILE_VARIABLES}
+    return {**environment, "ROS_DOMAIN_ID": str(domain)}
+
+
+def values_of(status: DiagnosticStatus) -> Dict[str, str]:
+    return {entry.key: entry.value for entry in status.values}
 
 
 def find_answer(masks: List[Image], header: Header) -> Optional[Image]:

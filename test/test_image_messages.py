@@ -1,23 +1,28 @@
-"""Image messages to frames and back, without a node."""
+"""Image messages to frames and back, without a node; what the data may be is in test_image_decoding.py."""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from typing import Callable, Iterator
+
+import cv2
 import numpy as np
 import pytest
 
 pytest.importorskip("rclpy")
-from sensor_msgs.msg import Image  # noqa: E402
+from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 
-from bisenet_ros.labels import CAMVID  # noqa: E402
-from bisenet_ros.node.image_messages import ENCODINGS, ImageError, make_image, paint, read_frame  # noqa: E402
+from bisenet_ros.node import ros_cv_bridge  # noqa: E402
+from bisenet_ros.node.image_messages import ImageError, make_image, read_compressed_frame, read_frame  # noqa: E402
 
 HEIGHT, WIDTH = 5, 7
 BGR = np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
 
 
 def message_of(pixels: np.ndarray, encoding: str, *, padding: int = 0) -> Image:
-    rows = pixels.reshape(pixels.shape[0], -1)
+    rows = np.ascontiguousarray(pixels).reshape(pixels.shape[0], -1).view(np.uint8)
     rows = np.pad(rows, ((0, 0), (0, padding)), constant_values=99)
     message = Image(encoding=encoding, height=pixels.shape[0], width=pixels.shape[1], step=rows.shape[1])
     message.data.frombytes(rows.tobytes())
@@ -32,52 +37,129 @@ def test_a_bgr8_frame_is_a_view_of_the_message(padding: int) -> None:
     assert np.shares_memory(frame, np.frombuffer(message.data, np.uint8))
 
 
-@pytest.mark.parametrize("padding", (0, 3))
-@pytest.mark.parametrize("encoding", ENCODINGS)
-def test_every_encoding_is_read_as_bgr(encoding: str, padding: int) -> None:
-    alpha = np.full((HEIGHT, WIDTH, 1), 17, np.uint8)
-    grey = BGR[:, :, 0]
-    pixels, expected = {
-        "bgr8": (BGR, BGR),
-        "rgb8": (BGR[:, :, ::-1], BGR),
-        "bgra8": (np.dstack((BGR, alpha)), BGR),
-        "rgba8": (np.dstack((BGR[:, :, ::-1], alpha)), BGR),
-        "mono8": (grey, np.dstack((grey, grey, grey))),
-    }[encoding]
-    frame = read_frame(message_of(pixels, encoding, padding=padding))
-    assert frame.dtype == np.uint8
-    np.testing.assert_array_equal(frame, expected)
-
-
-def test_data_behind_the_last_row_is_ignored() -> None:
-    message = message_of(BGR, "bgr8")
-    message.data.frombytes(b"behind")
+@pytest.mark.parametrize("is_bigendian", (0, 1, 255))
+def test_all_fields_of_a_message_are_read(is_bigendian: int) -> None:
+    samples = (BGR[:, :, ::-1].astype(np.uint16) * 256 + 7).astype(">u2" if is_bigendian else "<u2")
+    message = message_of(samples, "rgb16", padding=3)
+    message.is_bigendian = is_bigendian
     np.testing.assert_array_equal(read_frame(message), BGR)
 
 
 @pytest.mark.parametrize(
-    "change, expected",
+    "change, reason, expected",
     (
-        ({"step": 20}, "expected a step of at least 21 bytes (7 pixels of bgr8), got 20"),
-        ({"step": 22}, "expected 110 bytes (5 rows of 22), got 105"),
-        ({"height": 0}, "expected an image with pixels, got 7 x 0"),
-        ({"width": 0}, "expected an image with pixels, got 0 x 5"),
-        ({"height": 2**32 - 1}, "expected 90194313195 bytes (4294967295 rows of 21), got 105"),
-        ({"encoding": "yuv422"}, "expected an encoding of bgr8, rgb8, bgra8, rgba8, mono8, got 'yuv422'"),
-        ({"encoding": ""}, "expected an encoding of bgr8, rgb8, bgra8, rgba8, mono8, got ''"),
+        ({"step": 20}, "step", "expected a step of at least 21 bytes (7 pixels of bgr8), got 20"),
         (
-            {"encoding": "mono16", "is_bigendian": 1},
-            "expected an encoding of bgr8, rgb8, bgra8, rgba8, mono8, got big-endian 'mono16'",
+            {"width": 2**32 - 1},
+            "step",
+            "expected a step of at least 12884901885 bytes (4294967295 pixels of bgr8), got 21",
         ),
+        ({"height": 2**32 - 1}, "data", "expected 90194313195 bytes (4294967295 rows of 21), got 105"),
+        ({"height": 0}, "size", "expected an image with pixels, got 7 x 0"),
     ),
 )
-def test_a_message_that_contradicts_itself_says_what_was_expected_and_what_came(change: dict, expected: str) -> None:
+def test_a_message_that_contradicts_itself_is_told_by_its_reason(change: dict, reason: str, expected: str) -> None:
     message = message_of(BGR, "bgr8")
     for name, value in change.items():
         setattr(message, name, value)
     with pytest.raises(ImageError) as error:
         read_frame(message)
-    assert str(error.value) == expected
+    assert (error.value.reason, str(error.value)) == (reason, expected)
+
+
+@pytest.mark.parametrize("kind", (".jpg", ".png"))
+def test_a_compressed_message_is_read(kind: str) -> None:
+    message = CompressedImage(format="jpeg")
+    message.data.frombytes(cv2.imencode(kind, np.full((HEIGHT, WIDTH, 3), (40, 90, 200), np.uint8))[1].tobytes())
+    frame = read_compressed_frame(message)
+    assert frame.shape == (HEIGHT, WIDTH, 3)
+    np.testing.assert_allclose(frame.astype(int), np.broadcast_to((40, 90, 200), frame.shape), atol=4)
+    message.data.pop()
+    with pytest.raises(ImageError, match="truncated"):
+        read_compressed_frame(message)
+
+
+@pytest.fixture
+def install_cv_bridge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Installs a cv_bridge whose `imgmsg_to_cv2` has the body given, for this process and those it starts."""
+
+    def install(body: str) -> None:
+        (tmp_path / "cv_bridge.py").write_text(
+            "import os, time\nimport numpy as np\n"
+            f"class CvBridge:\n    def imgmsg_to_cv2(self, message, encoding):\n        {body}\n"
+        )
+
+    def forget() -> None:
+        sys.modules.pop("cv_bridge", None)
+        ros_cv_bridge._find_fault.cache_clear()
+
+    forget()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    yield install
+    forget()
+
+
+CONVERT = "return np.array(message.data, np.uint8).reshape(message.height, message.width, 3)[:, :, ::-1]"
+
+
+def test_an_encoding_that_only_cv_bridge_knows_goes_through_it(install_cv_bridge: Callable[[str], None]) -> None:
+    install_cv_bridge(CONVERT)
+    np.testing.assert_array_equal(read_frame(message_of(BGR[:, :, ::-1], "8UC3")), BGR)
+
+
+def test_cv_bridge_is_not_asked_for_what_is_known(install_cv_bridge: Callable[[str], None]) -> None:
+    install_cv_bridge("os.abort()")
+    np.testing.assert_array_equal(read_frame(message_of(BGR[:, :, ::-1], "rgb8")), BGR)
+    with pytest.raises(ImageError, match="got 7 x 0"):
+        read_frame(Image(encoding="rgb8", width=7))
+
+
+@pytest.mark.parametrize(
+    "body, expected",
+    (
+        (
+            "raise TypeError('_ARRAY_API not found')",
+            "the installed cv_bridge does not work: TypeError: _ARRAY_API not fo",
+        ),
+        ("os.abort()", "the installed cv_bridge does not work: "),
+        ("os._exit(3)", "the installed cv_bridge does not work: it ends the process with 3"),
+        ("return np.zeros((1, 1, 3), np.uint8)", "the installed cv_bridge does not work: it converts wrongly"),
+        ("time.sleep(60)", "the installed cv_bridge could not be tried: .*timed out after 3"),
+        (
+            f"if message.encoding == 'rgb8': {CONVERT}\n        raise TypeError('odd')",
+            "cv_bridge cannot convert it: odd",
+        ),
+        (
+            f"if message.encoding == 'rgb8': {CONVERT}\n        return np.zeros((2, 2))",
+            r"cv_bridge makes \(2, 2\) float64",
+        ),
+    ),
+)
+def test_a_cv_bridge_that_does_not_help_says_why_beside_what_is_supported(
+    body: str, expected: str, install_cv_bridge: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ros_cv_bridge, "TRIAL_TIME", 3.0)
+    install_cv_bridge(body)
+    with pytest.raises(ImageError, match=f"expected an encoding of bgr8, .*, nv24, got '8UC3'; {expected}") as error:
+        read_frame(message_of(BGR, "8UC3"))
+    assert error.value.reason == "encoding"
+
+
+def test_cv_bridge_is_tried_once(install_cv_bridge: Callable[[str], None], tmp_path: Path) -> None:
+    install_cv_bridge(f"open({str(tmp_path / 'trials')!r}, 'a').write('x'); raise ValueError")
+    for _ in range(3):
+        with pytest.raises(ImageError, match="does not work"):
+            read_frame(message_of(BGR, "8UC3"))
+    assert (tmp_path / "trials").read_text() == "x"
+
+
+def test_an_unknown_encoding_without_cv_bridge_says_what_is_supported(monkeypatch: pytest.MonkeyPatch) -> None:
+    ros_cv_bridge._find_fault.cache_clear()
+    monkeypatch.setattr(ros_cv_bridge.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ImageError, match="nv24, got '32FC1'; there is no cv_bridge that could help"):
+        read_frame(message_of(BGR, "32FC1"))
+    ros_cv_bridge._find_fault.cache_clear()
 
 
 @pytest.mark.parametrize("encoding, channels", (("mono8", 1), ("rgb8", 3)))
@@ -92,10 +174,3 @@ def test_an_image_is_made_with_unpadded_rows_and_the_header_given(encoding: str,
     assert message.is_bigendian == 0
     assert message.header == header
     assert message.data.tobytes() == pixels.tobytes()
-
-
-def test_labels_are_painted_in_their_colours_and_black_where_there_is_no_class() -> None:
-    labels = np.array([[0, 3, 10], [11, 254, 255]], np.uint8)
-    painted = paint(labels, CAMVID.colour_table())
-    colours = [label.colour for label in CAMVID.labels]
-    assert painted.tolist() == [[list(colours[i]) for i in (0, 3, 10)], [[0, 0, 0]] * 3]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import sys
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
@@ -15,17 +14,17 @@ import pytest
 pytest.importorskip("launch_ros")
 pytest.importorskip("ros2launch")
 pytest.importorskip("rclpy")
-from installed_package import ROOT, Installation, Process, pip_install, random_domain  # noqa: E402
+from installed_package import ROOT, ROS2_LAUNCH, Installation, Process, pip_install, random_domain  # noqa: E402
 from node_harness import Vehicle, camera_image  # noqa: E402
 from rcl_interfaces.srv import GetParameters  # noqa: E402
+from rclpy.parameter import parameter_value_to_python  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
 from bisenet_ros.dds_profile import PROFILE_VARIABLES  # noqa: E402
 
 DOMAIN = random_domain()
 SHIPPED_MODEL = ROOT / "models" / "bisenetv2_camvid.onnx"
-ROS2 = "import sys; from ros2cli.cli import main; sys.exit(main())"
-LAUNCH = (sys.executable, "-c", ROS2, "launch", "bisenet_ros", "segment.launch.py")
+LAUNCH = (*ROS2_LAUNCH, "segment.launch.py")
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +60,9 @@ def wait_for_mask(vehicle: Vehicle, *, camera_topic: str, mask_topic: str) -> No
     camera.close()
 
 
-def parameter(vehicle: Vehicle, node: str, name: str) -> Any:
-    answer = vehicle.call(GetParameters, f"{node}/get_parameters", GetParameters.Request(names=[name]))
-    return answer.values[0].string_value
+def parameters_of(vehicle: Vehicle, node: str, *names: str) -> Dict[str, Any]:
+    answer = vehicle.call(GetParameters, f"{node}/get_parameters", GetParameters.Request(names=names))
+    return dict(zip(names, map(parameter_value_to_python, answer.values)))
 
 
 def environment_of_node(launch: Process) -> Dict[str, str]:
@@ -80,8 +79,19 @@ def assert_ends_cleanly(launch: Process) -> None:
 def test_every_argument_is_described(installation: Installation) -> None:
     shown = installation.run(*LAUNCH, "--show-args")
     described = dict(re.findall(r"'(\w+)':\n +(\S.*)\n", shown))
-    assert sorted(described) == ["image_topic", "model", "namespace", "params_file"]
-    assert not [name for name, text in described.items() if text.startswith(("(default", "no description"))]
+    assert sorted(described) == [
+        "autostart",
+        "cameras",
+        "compressed",
+        "device",
+        "image_topic",
+        "log_level",
+        "model",
+        "namespace",
+        "params_file",
+        "precision",
+    ]
+    assert not [name for name, text in described.items() if text.startswith(("(default", "no description", "Valid"))]
 
 
 def test_one_command_with_everything_at_its_default(installation: Installation, vehicle: Vehicle) -> None:
@@ -93,33 +103,75 @@ def test_one_command_with_everything_at_its_default(installation: Installation, 
         assert_ends_cleanly(launch)
 
 
-def test_every_argument(installation: Installation, vehicle: Vehicle, own_model: str, tmp_path: Path) -> None:
-    """Also: the argument `model` wins over the file's, and a DDS profile of the user's own is left alone."""
+def test_a_camera_of_another_topic_and_a_model_and_profile_of_ones_own(
+    installation: Installation, vehicle: Vehicle, own_model: str, tmp_path: Path
+) -> None:
+    """Also: the argument `model` wins over the file's, and the topic is that of the file's camera."""
     own_profile = shutil.copy(ROOT / "config" / "fastdds_shared_memory.xml", tmp_path / "own.xml")
-    parameters = params_file(tmp_path, model=str(SHIPPED_MODEL), reliability="reliable")
+    parameters = params_file(tmp_path, model=str(SHIPPED_MODEL), reliability="reliable", cameras="[windscreen]")
     arguments = ["namespace:=front", "image_topic:=/front/image", f"model:={own_model}", f"params_file:={parameters}"]
     domain = {"ROS_DOMAIN_ID": str(DOMAIN), PROFILE_VARIABLES[0]: str(own_profile)}
     with installation.start(*LAUNCH, *arguments, **domain) as launch:
         wait_for_mask(vehicle, camera_topic="/front/image", mask_topic="/front/mask")
         environment = environment_of_node(launch)
         assert [environment.get(name) for name in PROFILE_VARIABLES] == [str(own_profile), None]
-        assert parameter(vehicle, "/front/segmentation_node", "model") == own_model
-        assert parameter(vehicle, "/front/segmentation_node", "reliability") == "reliable"
+        expected = {"model": own_model, "reliability": "reliable", "cameras": ["windscreen"]}
+        assert parameters_of(vehicle, "/front/segmentation_node", *expected) == expected
         assert_ends_cleanly(launch)
 
 
-def test_the_model_of_a_parameter_file_counts(
+def test_arguments_win_over_the_parameter_file(installation: Installation, vehicle: Vehicle, tmp_path: Path) -> None:
+    """Names that YAML takes for numbers or truth values stay names."""
+    parameters = params_file(tmp_path, cameras="[one]", transport="raw", device="cuda", precision="int8")
+    arguments = ["namespace:=/many", f"params_file:={parameters}", "cameras:=on, rear", "compressed:=true"]
+    arguments += ["device:=cpu", "precision:=fp32", "autostart:=false", "log_level:=debug"]
+    expected = {
+        "cameras": ["on", "rear"],
+        "transport": "compressed",
+        "device": "cpu",
+        "precision": "fp32",
+        "autostart": False,
+    }
+    with installation.start(*LAUNCH, *arguments, ROS_DOMAIN_ID=str(DOMAIN)) as launch:
+        assert parameters_of(vehicle, "/many/segmentation_node", *expected) == expected
+        assert vehicle.state("/many/segmentation_node") == "unconfigured"
+        assert "[DEBUG]" in launch.output
+        assert_ends_cleanly(launch)
+
+
+def test_what_no_argument_says_the_parameter_file_says(
     installation: Installation, vehicle: Vehicle, own_model: str, tmp_path: Path
 ) -> None:
-    parameters = params_file(tmp_path, model=f'"{own_model}"')
+    expected = {"model": own_model, "cameras": ["one", "two"], "transport": "compressed", "autostart": False}
+    parameters = params_file(
+        tmp_path, model=f'"{own_model}"', cameras="[one, two]", transport="compressed", autostart="false"
+    )
     arguments = ["namespace:=file", f"params_file:={parameters}"]
     with installation.start(*LAUNCH, *arguments, ROS_DOMAIN_ID=str(DOMAIN)) as launch:
-        assert parameter(vehicle, "/file/segmentation_node", "model") == own_model
+        assert parameters_of(vehicle, "/file/segmentation_node", *expected) == expected
         assert_ends_cleanly(launch)
 
 
-def test_a_missing_parameter_file_is_an_error(installation: Installation) -> None:
-    with installation.start(*LAUNCH, "params_file:=/none.yaml", ROS_DOMAIN_ID=str(DOMAIN)) as launch:
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["params_file:=/none.yaml"], "params_file must be a YAML file with the node's parameters, got '/none.yaml'"),
+        (["params_file:=broken.yaml"], "params_file must be a YAML file .*, got 'broken.yaml': while parsing"),
+        (["model:=none.onnx"], "model must be a model file (.onnx), got 'none.onnx', which does not exist"),
+        (["cameras:=front,,rear"], "cameras must be different names .*, got 'front,,rear'"),
+        (["namespace:=front/"], "namespace must be names .*, got 'front/'"),
+        (["image_topic:=/front image"], "image_topic must be names .*, got '/front image'"),
+        (["image_topic:=/image/compressed"], "image_topic must be without /compressed, .* compressed:=true"),
+        (["image_topic:=/a", "cameras:=left,right"], "image_topic is for one camera, got '/a' and .* left, right"),
+        (["device:=gpu"], '"device" provided value "gpu" is not valid'),
+    ],
+)
+def test_a_wrong_argument_is_one_line_that_names_it(
+    installation: Installation, arguments: List[str], error: str
+) -> None:
+    (installation.folder / "broken.yaml").write_text("/**: [")
+    with installation.start(*LAUNCH, *arguments, ROS_DOMAIN_ID=str(DOMAIN)) as launch:
         assert launch.wait() == 1
-        assert "params_file must be a YAML file with the node's parameters, got '/none.yaml'" in launch.output
+        pattern = re.escape(error).replace(r"\.\*", ".*")
+        assert re.search(rf"\[ERROR\].*{pattern}", launch.output)
         assert "process started" not in launch.output

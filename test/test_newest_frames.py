@@ -1,68 +1,100 @@
-"""NewestFrame between real threads."""
+"""NewestFrames between real threads."""
 
 from __future__ import annotations
 
 import threading
-from typing import List, Optional
+from typing import List
 
 import pytest
 
-from bisenet_ros.node.newest_frame import NewestFrame
+from bisenet_ros.node.newest_frames import NewestFrames
 
 pytestmark = pytest.mark.timeout(60)
 PATIENCE = 20.0
 
 
-def test_take_returns_the_newest_and_put_says_what_it_displaced() -> None:
-    newest: NewestFrame[int] = NewestFrame()
-    assert [newest.put(1), newest.put(2), newest.put(3)] == [False, True, True]
-    assert newest.take() == 3
-    assert newest.put(4) is False
-    assert newest.take() == 4
+def test_take_returns_the_newest_and_put_returns_what_it_displaced() -> None:
+    newest: NewestFrames[str, int] = NewestFrames()
+    assert [newest.put("front", 1), newest.put("front", 2), newest.put("front", 3)] == [None, 1, 2]
+    assert newest.take() == [3]
+    assert newest.put("front", 4) is None
+    assert newest.take() == [4]
+
+
+def test_a_camera_does_not_displace_anothers_frame() -> None:
+    newest: NewestFrames[str, int] = NewestFrames()
+    assert [newest.put("front", 1), newest.put("rear", 2)] == [None, None]
+    assert newest.take(most=5) == [1, 2]
+
+
+def test_no_camera_starves_another() -> None:
+    newest: NewestFrames[str, str] = NewestFrames()
+    turns = []
+    for _ in range(6):  # "fast" has a frame whenever somebody takes, and puts it first
+        newest.put("fast", "fast")
+        newest.put("slow", "slow")
+        newest.put("slower", "slower")
+        turns += newest.take()
+    assert turns == ["fast", "slow", "slower"] * 2
+
+
+def test_take_takes_no_more_than_it_is_asked_to() -> None:
+    newest: NewestFrames[str, int] = NewestFrames()
+    for number, camera in enumerate("abcd"):
+        newest.put(camera, number)
+    assert [newest.take(most=3), newest.take(most=3)] == [[0, 1, 2], [3]]
+
+
+def test_clear_takes_all_that_waits() -> None:
+    newest: NewestFrames[str, int] = NewestFrames()
+    newest.put("front", 1)
+    newest.put("rear", 2)
+    assert sorted(newest.clear()) == [1, 2]
+    assert newest.clear() == []
 
 
 def test_take_waits_until_something_is_put() -> None:
-    newest: NewestFrame[str] = NewestFrame()
-    taken: List[Optional[str]] = []
-    taker = _start(lambda: taken.append(newest.take()))
+    newest: NewestFrames[str, str] = NewestFrames()
+    taken: List[str] = []
+    taker = _start(lambda: taken.extend(newest.take()))
     taker.join(0.05)
     assert taker.is_alive() and not taken
-    newest.put("frame")
+    newest.put("front", "frame")
     taker.join(PATIENCE)
     assert taken == ["frame"]
 
 
 def test_close_lets_go_whoever_waits() -> None:
-    newest: NewestFrame[str] = NewestFrame()
-    taken: List[Optional[str]] = []
+    newest: NewestFrames[str, str] = NewestFrames()
+    taken: List[List[str]] = []
     takers = [_start(lambda: taken.append(newest.take())) for _ in range(2)]
     newest.close()
     for taker in takers:
         taker.join(PATIENCE)
-    assert taken == [None, None]
+    assert taken == [[], []]
 
 
 def test_close_ends_it_although_a_frame_is_left() -> None:
-    newest: NewestFrame[str] = NewestFrame()
-    newest.put("frame")
+    newest: NewestFrames[str, str] = NewestFrames()
+    newest.put("front", "frame")
     newest.close()
-    assert newest.take() is None
+    assert newest.take() == []
 
 
 def test_between_a_fast_and_a_slow_thread_frames_come_in_order_and_each_is_taken_or_displaced() -> None:
-    newest: NewestFrame[int] = NewestFrame()
+    newest: NewestFrames[str, int] = NewestFrames()
     taken: List[int] = []
     count = 20_000
     got_last = threading.Event()
 
     def take_all() -> None:
-        while (number := newest.take()) is not None:
-            taken.append(number)
-            if number == count - 1:
+        while frames := newest.take():
+            taken.extend(frames)
+            if frames[-1] == count:
                 got_last.set()
 
     taker = _start(take_all)
-    displaced = sum(newest.put(number) for number in range(count))
+    displaced = sum(newest.put("front", number) is not None for number in range(1, count + 1))
     assert got_last.wait(PATIENCE)
     newest.close()
     taker.join(PATIENCE)

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any, Tuple
@@ -16,8 +17,10 @@ import onnx
 import pytest
 
 pytest.importorskip("rclpy")
+from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
 from node_harness import DOMAIN, NodeProcess, Vehicle, camera_image  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
+from std_srvs.srv import SetBool  # noqa: E402
 
 from bisenet_ros.model_card import METADATA_KEY, read_card  # noqa: E402
 from bisenet_ros.node import segmentation_node  # noqa: E402
@@ -27,6 +30,7 @@ from demo.clip import frame_ids, read_image  # noqa: E402
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("vehicle")]
 
 MODEL = share_file(segmentation_node.SHIPPED_MODEL)
+ERROR = DiagnosticStatus.ERROR
 
 
 # When it cannot start
@@ -76,13 +80,6 @@ def weights_missing(folder: Path) -> Path:
     return path
 
 
-def assert_fails_to_start(said: str, *arguments: str) -> None:
-    with NodeProcess(DOMAIN, "--ros-args", "-r", "__ns:=/broken", *arguments) as process:
-        assert process.wait() == 1
-        assert len(process.lines) == 1, process.output
-        assert re.search(rf"\[FATAL\] .*{said}", process.lines[0]), process.output
-
-
 @pytest.mark.parametrize(
     "make, said",
     (
@@ -94,23 +91,56 @@ def assert_fails_to_start(said: str, *arguments: str) -> None:
         (weights_missing, "no_weights.onnx cannot be run: "),
     ),
 )
-def test_a_model_that_cannot_be_used_ends_it_with_one_line(make: Any, said: str, tmp_path: Path) -> None:
-    assert_fails_to_start(said, "-p", f"model:={make(tmp_path)}")
+def test_a_model_that_cannot_be_used_leaves_it_unconfigured_until_it_is_given_another(
+    make: Any, said: str, tmp_path: Path, vehicle: Vehicle
+) -> None:
+    namespace = f"/{make.__name__}"
+    node = f"{namespace}/segmentation_node"
+    masks = vehicle.listen(f"{namespace}/mask", Image)
+    arguments = ("-r", f"__ns:={namespace}", "-r", f"/camera/image_raw:={namespace}/image")
+    with NodeProcess(DOMAIN, "--ros-args", *arguments, "-p", f"model:={make(tmp_path)}") as process:
+        status = vehicle.wait_for_status(
+            f"{node}: segmentation", DiagnosticStatus.ERROR, f"could not configure: .*{said}"
+        )
+        assert "\n" not in status.message and vehicle.state(node) == "unconfigured"
+        assert len(process.matching("ERROR")) == 1 and not process.matching("Traceback"), process.output
+        assert vehicle.set_parameter("model", "", node).successful
+        answer = vehicle.call(SetBool, f"{node}/enable", SetBool.Request(data=True))
+        assert answer.success and vehicle.state(node) == "active", answer
+        camera = vehicle.camera(f"{namespace}/image")
+        camera.connect(camera_image(read_image(frame_ids()[0]), "bgr8"), masks)
+        camera.close()
 
 
 @pytest.mark.parametrize(
     "arguments, said",
     (
         (("-p", "device:=abacus"), "parameter device must be one of auto, .*, got 'abacus'"),
+        (("-p", "cameras:=[front, front]"), "parameter cameras must be a list of different names"),
+        (("-p", "cameras:=['front left']"), "parameter cameras must be a list of different names"),
+        (("-p", "max_age:=long"), "parameter max_age must be a number from 0 to 3600, got 'long'"),
+        (("-p", "autostart:=5"), "'autostart' to '5' of type 'INTEGER', expecting type 'BOOL'"),
         (("-p", "precision:=fp99"), "parameter precision must be one of auto, .*, got 'fp99'"),
         (("-p", "reliability:=maybe"), "parameter reliability must be one of auto, .*, got 'maybe'"),
         (("-p", "model:=5"), "'model' to '5' of type 'INTEGER', expecting type 'STRING'"),
-        (("-p", "diagnostics_rate:=often"), "'diagnostics_rate' to 'often' of type 'STRING', expecting type 'DOUBLE'"),
+        (("-p", "diagnostics_rate:=often"), "parameter diagnostics_rate must be a number from 0.1 to 10, got 'often'"),
         (("-p", "diagnostics_rate:=100.0"), "diagnostics_rate out of range Min: 0.1, Max: 10.0, value: 100.0"),
     ),
 )
 def test_a_parameter_that_cannot_be_meant_ends_it_with_one_line(arguments: Tuple[str, ...], said: str) -> None:
-    assert_fails_to_start(said, *arguments)
+    with NodeProcess(DOMAIN, "--ros-args", "-r", "__ns:=/broken", *arguments) as process:
+        assert process.wait() == 1
+        assert len(process.lines) == 1, process.output
+        assert re.search(rf"\[FATAL\] .*{said}", process.lines[0]), process.output
+
+
+def test_a_whole_number_will_do_where_a_fraction_may_stand_and_a_misspelt_name_is_named() -> None:
+    arguments = ("-p", "max_age:=1", "-p", "modell:=x", "-p", "qos_overrides./segmentation/mask.publisher.depth:=2")
+    with NodeProcess(DOMAIN, "--ros-args", "-r", "__ns:=/spelling", *arguments) as process:
+        while process.is_running() and not process.matching("subscribed to"):
+            time.sleep(0.05)
+        (warning,) = process.matching("WARN")
+        assert "there is no parameter 'modell'; did you mean 'model'?" in warning
 
 
 def test_arguments_that_ros_cannot_read_end_it_without_a_traceback() -> None:

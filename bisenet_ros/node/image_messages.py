@@ -1,66 +1,54 @@
-"""sensor_msgs/Image to frames, and labels to sensor_msgs/Image."""
+"""Image messages to frames, and labels to sensor_msgs/Image."""
 
 from __future__ import annotations
 
-from typing import Dict, NamedTuple, Optional
-
-import cv2
 import numpy as np
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
+from bisenet_ros.image_decoding import ImageError, decode_compressed, decode_image
+from bisenet_ros.node import ros_cv_bridge
 
-class ImageError(ValueError):
-    """An image message that cannot be read; the message says what was expected and what came.
-
-    Attributes:
-        reason: "encoding", "size", "step" or "data".
-    """
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
-class Encoding(NamedTuple):
-    """How many bytes a pixel has, and OpenCV's conversion to BGR; None where the pixels are BGR."""
-
-    channels: int
-    to_bgr: Optional[int]
-
-
-ENCODINGS: Dict[str, Encoding] = {
-    "bgr8": Encoding(3, None),
-    "rgb8": Encoding(3, cv2.COLOR_RGB2BGR),
-    "bgra8": Encoding(4, cv2.COLOR_BGRA2BGR),
-    "rgba8": Encoding(4, cv2.COLOR_RGBA2BGR),
-    "mono8": Encoding(1, cv2.COLOR_GRAY2BGR),
-}
+__all__ = ["ImageError", "make_image", "read_compressed_frame", "read_frame"]
 
 
 def read_frame(message: Image) -> np.ndarray:
     """The image as H x W x 3 uint8 BGR: for bgr8 a view of the message's data, else converted.
 
+    Encodings that `decode_image` does not know go through cv_bridge, where there is one that works.
+
     Raises:
-        ImageError: an encoding that is not supported, a size of zero, rows longer than `step`, or too little data.
+        ImageError: an image that contradicts itself, or whose encoding is not supported.
     """
-    encoding = ENCODINGS.get(message.encoding)
-    if encoding is None:
-        kind = "big-endian " if message.is_bigendian else ""
-        raise ImageError("encoding", f"expected an encoding of {', '.join(ENCODINGS)}, got {kind}{message.encoding!r}")
-    height, width, step = message.height, message.width, message.step
-    if not height or not width:
-        raise ImageError("size", f"expected an image with pixels, got {width} x {height}")
-    row = width * encoding.channels
-    if step < row:
-        raise ImageError(
-            "step", f"expected a step of at least {row} bytes ({width} pixels of {message.encoding}), got {step}"
+    try:
+        return decode_image(
+            encoding=message.encoding,
+            height=message.height,
+            width=message.width,
+            step=message.step,
+            is_bigendian=bool(message.is_bigendian),
+            data=message.data,
         )
-    if len(message.data) < height * step:
-        raise ImageError("data", f"expected {height * step} bytes ({height} rows of {step}), got {len(message.data)}")
-    rows = np.frombuffer(message.data, np.uint8, count=height * step).reshape(height, step)[:, :row]
-    pixels = rows.reshape(height, width, encoding.channels)
-    return pixels if encoding.to_bgr is None else cv2.cvtColor(pixels, encoding.to_bgr)
+    except ImageError as error:
+        if error.reason != "encoding":
+            raise
+        return _read_through_cv_bridge(message, error)
+
+
+def _read_through_cv_bridge(message: Image, unknown: ImageError) -> np.ndarray:
+    try:
+        return ros_cv_bridge.convert(message)
+    except ros_cv_bridge.CvBridgeError as error:
+        raise ImageError(unknown.reason, f"{unknown}; {error}") from error
+
+
+def read_compressed_frame(message: CompressedImage) -> np.ndarray:
+    """The JPEG or PNG as H x W x 3 uint8 BGR.
+
+    Raises:
+        ImageError: see `decode_compressed`.
+    """
+    return decode_compressed(format=message.format, data=message.data)
 
 
 def make_image(pixels: np.ndarray, encoding: str, header: Header) -> Image:
@@ -70,8 +58,3 @@ def make_image(pixels: np.ndarray, encoding: str, header: Header) -> Image:
     # Assigning an array to `data` checks it byte by byte, which takes 350 ms for 6 MB; this takes 0.4.
     message.data.frombytes(np.ascontiguousarray(pixels))
     return message
-
-
-def paint(labels: np.ndarray, colour_table: np.ndarray) -> np.ndarray:
-    """H x W uint8 ids and 256 x 3 uint8 colours to H x W x 3 uint8."""
-    return cv2.LUT(cv2.cvtColor(labels, cv2.COLOR_GRAY2BGR), colour_table.reshape(256, 1, 3))

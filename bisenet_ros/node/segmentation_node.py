@@ -4,118 +4,291 @@ from __future__ import annotations
 
 import argparse
 import signal
-import threading
-import time
 from pathlib import Path
-from typing import List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 import rclpy
-from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
-from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.utilities import remove_ros_args
-from sensor_msgs.msg import Image
+from std_srvs.srv import SetBool
 
 from bisenet_ros.dds_profile import use_shared_memory
-from bisenet_ros.engines import load_engine
-from bisenet_ros.node.camera_subscription import CameraSubscription
-from bisenet_ros.node.diagnostics import Diagnostics, Statistics
-from bisenet_ros.node.image_messages import ImageError, make_image, paint, read_frame
-from bisenet_ros.node.newest_frame import NewestFrame
-from bisenet_ros.node.parameters import declare_parameters
-from bisenet_ros.node.throttle import Throttle
+from bisenet_ros.engines import Engine, load_engine
+from bisenet_ros.node.camera import Camera
+from bisenet_ros.node.camera_health import CameraHealth
+from bisenet_ros.node.diagnostics import Diagnostics
+from bisenet_ros.node.label_info import publish_label_info
+from bisenet_ros.node.managed_node import ManagedNode, TransitionCallbackReturn
+from bisenet_ros.node.parameters import Parameters
+from bisenet_ros.node.pipeline import Pipeline
 from bisenet_ros.share import share_file
 
 SHIPPED_MODEL = "models/bisenetv2_camvid.onnx"
-IMAGE_TOPIC = "/camera/image_raw"
-MASK_DEPTH = 5
-"""Masks kept for reliable subscribers that lag for a moment; costs no latency on the publisher's side."""
-LOG_PERIOD = 5.0
-"""Seconds between two log lines about frames that cannot be used for the same reason."""
-START_ERRORS = (
-    ValueError,
-    OSError,
-    ModuleNotFoundError,
-    InvalidParameterTypeException,
-    InvalidParameterValueException,
-)
-"""What is wrong with the parameters or the model, and said without a traceback."""
+FOLLOW_PERIOD = 0.25
+"""Seconds between two looks at what the cameras' drivers offer."""
+EXPECTED_ERRORS = (ParameterException, ValueError, OSError, ModuleNotFoundError)
+"""What is wrong with the parameters, the model or its surroundings, and said without the error's name."""
+UNCONFIGURED, INACTIVE, ACTIVE = "unconfigured", "inactive", "active"
+
+LoadEngine = Callable[..., Engine]
 
 
-class SegmentationNode(Node):
-    """Subscribes to the camera and publishes `mask` (mono8 ids) and `color_mask` (rgb8).
+class SegmentationNode(ManagedNode):
+    """A lifecycle node: configured it has its engine, active it subscribes to the cameras and publishes masks.
 
-    The executor's thread receives, a thread of its own runs the engine and publishes, so that the newest frame is
-    always at hand and those it displaces are counted.
+    A transition that fails is logged with its cause and leaves the state before; nothing needs a new process. Where
+    the engine is given up, the node becomes inactive and says why.
 
     Raises:
-        ValueError, OSError, ModuleNotFoundError: the parameters or the model cannot be used; see `load_engine`.
+        rclpy.exceptions.ParameterException: a parameter has a value that cannot be meant.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, load: LoadEngine = load_engine) -> None:
+        """
+        Args:
+            load: makes the engine, like `load_engine`.
+        """
         super().__init__("segmentation_node", namespace="segmentation")
-        parameters = declare_parameters(self)
-        model = parameters.model or share_file(SHIPPED_MODEL)
-        cache = Path(parameters.plan_cache).expanduser() if parameters.plan_cache else None
-        self._engine = load_engine(model, device=parameters.device, precision=parameters.precision, cache=cache)
-        self.get_logger().info(f"{model}: {len(self._engine.card.labels)} classes, {self._engine.description}")
-        self._colours = self._engine.card.labels.colour_table()
-        self._mask_publisher = self.create_publisher(Image, "mask", MASK_DEPTH)
-        self._color_mask_publisher = self.create_publisher(Image, "color_mask", MASK_DEPTH)
-        self._statistics = Statistics()
-        self._log_throttle = Throttle(LOG_PERIOD)
-        self._newest: NewestFrame[Image] = NewestFrame()
-        self._worker = threading.Thread(target=self._work, name="engine", daemon=True)
-        self._worker.start()
-        camera = CameraSubscription(self, IMAGE_TOPIC, self._receive, reliability=parameters.reliability)
-        Diagnostics(
-            self,
-            self._statistics,
-            engine=self._engine,
-            topic=camera.topic,
-            rate=parameters.diagnostics_rate,
-        )
+        self._load = load
+        self.state = UNCONFIGURED
+        self._trouble = ""
+        self._fault = ""
+        self._faults = 0
+        self._engine: Optional[Engine] = None
+        self._pipeline: Optional[Pipeline] = None
+        self._label_info: Optional[Publisher] = None
+        self._cameras: List[Camera] = []
+        self._healths: List[CameraHealth] = []
+        self._settings = Parameters(self)  # `_parameters` is rclpy's
+        for unknown in self._settings.unknown():
+            self.get_logger().warning(unknown)
+        self.create_service(SetBool, "~/enable", self._enable)
+        self._fault_guard = self.create_guard_condition(self._deactivate_after_fault)
+        self.create_timer(FOLLOW_PERIOD, self._follow, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._diagnostics = Diagnostics(self, self._statuses, rate=self._settings["diagnostics_rate"])
+
+    def autostart(self) -> None:
+        """Configures and activates, if the parameter `autostart` says so."""
+        if self._settings["autostart"]:
+            self._bring_up()
 
     def close(self) -> None:
-        """Ends the engine's thread after the frame it has in hand."""
-        self._newest.close()
-        self._worker.join()
-        self._engine.close()
+        """Frees the cameras and the engine, from any state."""
+        self._free()
 
-    def _receive(self, message: Image) -> None:
-        self._statistics.count("received")
-        if self._newest.put(message):
-            self._statistics.count("dropped")
+    # Transitions. rclpy swallows what they raise, so they log it themselves.
 
-    def _work(self) -> None:
-        while (message := self._newest.take()) is not None:
-            try:
-                self._segment(message)
-            except ImageError as error:
-                self._statistics.count("skipped")
-                if self._log_throttle.passes(error.reason):
-                    self.get_logger().warning(f"skipped an image: {error}")
-            except Exception as error:  # one bad frame must not end the node
-                if not rclpy.ok():
-                    return
-                self._statistics.count("failed")
-                reason = type(error).__name__
-                if self._log_throttle.passes(reason):
-                    self.get_logger().error(f"could not segment an image: {reason}: {error}")
+    def on_configure(self, state: Any) -> TransitionCallbackReturn:
+        return self._transition("configure", self._configure, to=INACTIVE)
 
-    def _segment(self, message: Image) -> None:
-        frame = read_frame(message)
-        start = time.perf_counter()
-        labels = self._engine.segment(frame)
-        self._statistics.add_engine_time(time.perf_counter() - start)
-        self._mask_publisher.publish(make_image(labels, "mono8", message.header))
-        if self._color_mask_publisher.get_subscription_count():
-            self._color_mask_publisher.publish(make_image(paint(labels, self._colours), "rgb8", message.header))
-        self._statistics.count("published")
+    def on_activate(self, state: Any) -> TransitionCallbackReturn:
+        return self._transition("activate", self._activate, to=ACTIVE)
+
+    def on_deactivate(self, state: Any) -> TransitionCallbackReturn:
+        return self._transition("deactivate", self._deactivate, to=INACTIVE)
+
+    def on_cleanup(self, state: Any) -> TransitionCallbackReturn:
+        return self._transition("clean up", self._free, to=UNCONFIGURED)
+
+    def on_shutdown(self, state: Any) -> TransitionCallbackReturn:
+        return self._transition("shut down", self._free, to="finalized")
+
+    def on_error(self, state: Any) -> TransitionCallbackReturn:
+        return self._transition("recover", self._free, to=UNCONFIGURED)
+
+    def _transition(self, name: str, action: Callable[[], None], *, to: str) -> TransitionCallbackReturn:
+        try:
+            action()
+        except Exception as error:
+            if rclpy.ok():  # else the process is ending, and this is no news
+                self._trouble = f"could not {name}: {_in_one_line(error)}"
+                self.get_logger().error(self._trouble)
+                self._diagnostics.publish()
+            return TransitionCallbackReturn.FAILURE
+        self.state, self._trouble = to, ""
+        self._diagnostics.publish()
+        return TransitionCallbackReturn.SUCCESS
+
+    def _configure(self) -> None:
+        try:
+            self._engine = self._load_engine()
+            self._settings.declare_cameras()
+            self._settings.set_class_names(self._engine.card.labels.names)
+            self._label_info = publish_label_info(self, self._engine.card.labels)
+            self._pipeline = Pipeline(
+                self._engine,
+                opacity=lambda: self._settings["overlay_opacity"],
+                on_fault=self._give_up,
+                logger=self.get_logger(),
+            )
+            names = self._settings["cameras"]
+            self._cameras = [self._make_camera(name, prefix=f"{name}/" if len(names) > 1 else "") for name in names]
+            self._healths = [CameraHealth(self, camera) for camera in self._cameras]
+        except BaseException:
+            self._free()
+            raise
+        self._settings.configured = True
+
+    def _load_engine(self) -> Engine:
+        parameters = self._settings
+        model = parameters["model"] or share_file(SHIPPED_MODEL)
+        cache = Path(parameters["plan_cache"]).expanduser() if parameters["plan_cache"] else None
+        engine = self._load(
+            model,
+            device=parameters["device"],
+            precision=parameters["precision"],
+            cache=cache,
+            max_batch=len(parameters["cameras"]),
+        )
+        self.get_logger().info(f"{model}: {len(engine.card.labels)} classes, {engine.description}")
+        return engine
+
+    def _make_camera(self, name: str, *, prefix: str) -> Camera:
+        assert self._engine is not None and self._pipeline is not None
+        return Camera(
+            self,
+            self._settings,
+            name,
+            prefix=prefix,
+            colours=self._engine.card.labels.colour_table(),
+            receive=self._pipeline.put,
+        )
+
+    def _activate(self) -> None:
+        assert self._pipeline is not None
+        self._fault = ""
+        self._pipeline.active = True
+        try:
+            self._follow_cameras()
+        except Exception:
+            self._deactivate()
+            raise
+
+    def _deactivate(self) -> None:
+        assert self._pipeline is not None
+        for camera in self._cameras:
+            camera.stop()
+        self._pipeline.stop()
+
+    def _free(self) -> None:
+        """Everything that configuring made, as far as it came."""
+        for camera in self._cameras:
+            camera.stop()
+        if self._pipeline is not None:
+            self._pipeline.close()
+        for camera in self._cameras:
+            camera.close()
+        if self._label_info is not None:
+            self.destroy_publisher(self._label_info)
+        if self._engine is not None:
+            self._free_engine(self._engine)
+        self._cameras, self._healths = [], []
+        self._pipeline = self._label_info = self._engine = None
+        self._settings.configured = False
+
+    def _free_engine(self, engine: Engine) -> None:
+        try:
+            engine.close()
+        except Exception as error:  # a GPU that has failed, say; the next engine may be fine
+            self.get_logger().error(f"could not free the engine: {_in_one_line(error)}")
+
+    # What happens while it runs
+
+    def _follow(self) -> None:
+        if self.state != ACTIVE:
+            return
+        try:
+            self._follow_cameras()
+        except Exception as error:
+            self._fault = f"camera fault: {_in_one_line(error)}"
+            self._deactivate_after_fault()
+
+    def _follow_cameras(self) -> None:
+        for camera in self._cameras:
+            camera.follow()
+
+    def _enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        """The service `~/enable`: active or not, however the node got where it is."""
+        if request.data:
+            self._bring_up()
+        elif self.state == ACTIVE:
+            self.trigger_deactivate()
+        response.success = (self.state == ACTIVE) == request.data
+        response.message = self._trouble or self.state
+        return response
+
+    def _bring_up(self) -> None:
+        if self.state == UNCONFIGURED:
+            self.trigger_configure()
+        if self.state == INACTIVE:
+            self.trigger_activate()
+
+    def _give_up(self, fault: str) -> None:
+        """Called on the engine's thread; transitions belong to the executor's."""
+        self._fault = f"engine fault: {fault}"
+        self._faults += 1
+        self._fault_guard.trigger()
+
+    def _deactivate_after_fault(self) -> None:
+        if self.state != ACTIVE or not self._fault:
+            return
+        self.get_logger().error(f"{self._fault}; the node is now inactive. {self._way_back()}")
+        self.trigger_deactivate()
+
+    def _way_back(self) -> str:
+        name = self.get_fully_qualified_name()
+        return (
+            f"`ros2 service call {name}/enable std_srvs/srv/SetBool '{{data: true}}'` brings it back; if the engine "
+            f"fails again, `ros2 lifecycle set {name} cleanup` first, so that it is loaded anew"
+        )
+
+    # Diagnostics
+
+    def _statuses(self) -> List[DiagnosticStatus]:
+        level, message = self._judge()
+        status = DiagnosticStatus(
+            level=level,
+            name=f"{self.get_fully_qualified_name()}: segmentation",
+            message=message,
+            hardware_id=self._engine.description if self._engine else "",
+            values=[KeyValue(key=key, value=value) for key, value in self._values().items()],
+        )
+        return [status, *(health.status(active=self.state == ACTIVE) for health in self._healths)]
+
+    def _judge(self) -> Any:
+        if self._trouble:
+            return DiagnosticStatus.ERROR, self._trouble
+        if self._fault:
+            return DiagnosticStatus.ERROR, f"{self._fault}; {self._way_back()}"
+        if self.state != ACTIVE:
+            return DiagnosticStatus.OK, self.state
+        if self._engine is not None and self._engine.building:
+            return DiagnosticStatus.OK, f"building {self._engine.building}"
+        return DiagnosticStatus.OK, "running"
+
+    def _values(self) -> Dict[str, str]:
+        values = {"state": self.state, "engine_faults": str(self._faults)}
+        if self._engine is None:
+            return values
+        values["engine"] = self._engine.description
+        memory = self._engine.memory_mib()
+        if memory is not None:
+            used, total = memory
+            values["gpu_memory_mib"] = f"{used:.0f} of {total:.0f}"
+        return values
 
 
 def main(args: Optional[List[str]] = None) -> int:
     """Runs the node until SIGINT or SIGTERM; 1 when it could not start."""
+    return run_node(args)
+
+
+def run_node(args: Optional[List[str]] = None, *, load: LoadEngine = load_engine) -> int:
+    """The same, with engines from `load`."""
     use_shared_memory()
     try:
         _refuse_other_arguments(args)
@@ -124,14 +297,15 @@ def main(args: Optional[List[str]] = None) -> int:
         return _fail(error)
     node = None
     try:
-        node = SegmentationNode()
+        node = SegmentationNode(load=load)
+        node.autostart()
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except Exception as error:
         # SIGTERM does not interrupt Python: a node that is starting goes on, until it asks something of the ended ROS.
         if rclpy.ok():
-            if isinstance(error, START_ERRORS):
+            if isinstance(error, EXPECTED_ERRORS):
                 return _fail(error)
             raise
     finally:
@@ -148,14 +322,19 @@ def _refuse_other_arguments(args: Optional[List[str]]) -> None:
     """Everything is said with ROS arguments; `--model x`, say, must not be passed over."""
     parser = argparse.ArgumentParser(
         prog="segmentation_node",
-        description="Segments camera images: /camera/image_raw in, /segmentation/mask and color_mask out.",
+        description="Segments camera images: /camera/image_raw in, /segmentation/mask and what belongs to it out.",
         epilog="Parameters and remappings are ROS arguments: segmentation_node --ros-args -p model:=/path/model.onnx "
         "-r /camera/image_raw:=/front/image_raw. The parameters are listed in config/segment.yaml.",
     )
     parser.parse_args(remove_ros_args(args)[1:])
 
 
+def _in_one_line(error: Exception) -> str:
+    """However many lines the engine's own message has."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, EXPECTED_ERRORS) else f"{type(error).__name__}: {text}"
+
+
 def _fail(error: Exception) -> int:
-    # In one line, however many the engine's own message has.
     rclpy.logging.get_logger("segmentation_node").fatal(" ".join(str(error).split()))
     return 1

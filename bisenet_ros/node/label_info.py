@@ -1,0 +1,34 @@
+"""The classes' names for whoever reads the masks, as Nav2's segmentation layer expects them."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import DurabilityPolicy, QoSProfile
+
+from bisenet_ros.labels import LabelSet
+from bisenet_ros.node import qos
+
+try:
+    from vision_msgs.msg import LabelInfo, VisionClass
+except ImportError:  # then the parameter class_names alone tells them
+    LabelInfo = VisionClass = None
+
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def publish_label_info(node: Node, labels: LabelSet) -> Optional[Publisher]:
+    """Publishes `label_info` once, for all who come; None where vision_msgs 4 is not installed."""
+    if LabelInfo is None:
+        return None
+    publisher = qos.create_publisher(node, LabelInfo, "label_info", LATCHED)
+    publisher.publish(_label_info(node, labels))
+    return publisher
+
+
+def _label_info(node: Node, labels: LabelSet) -> Any:
+    message = LabelInfo(class_map=[VisionClass(class_id=i, class_name=name) for i, name in enumerate(labels.names)])
+    message.header.stamp = node.get_clock().now().to_msg()
+    return message

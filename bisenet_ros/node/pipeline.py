@@ -1,0 +1,214 @@
+"""The way of a frame through the node: received, converted, segmented, published."""
+
+from __future__ import annotations
+
+import threading
+import time
+from itertools import groupby
+from typing import Callable, List, Optional, Tuple
+
+import numpy as np
+import rclpy
+from rclpy.impl.rcutils_logger import RcutilsLogger
+
+from bisenet_ros.engines.engine import Engine
+from bisenet_ros.node.camera import CameraFrame
+from bisenet_ros.node.image_messages import ImageError
+from bisenet_ros.node.newest_frames import NewestFrames
+from bisenet_ros.node.throttle import Throttle
+
+LOG_PERIOD = 5.0
+"""Seconds between two log lines about frames that cannot be used for the same reason."""
+MOST_FAULTS = 3
+"""Frames in a row that the engine fails on, each tried twice, until it is given up."""
+
+
+class Pipeline:
+    """Segments the newest frame of every camera.
+
+    The executor's thread puts messages in, one thread converts, one runs the engine and publishes. So the next frame
+    is converted while the engine works, and is the newest there is when its turn comes. A mask leaves before the next
+    frame is begun.
+
+    Attributes:
+        active: whether masks are published; a frame that is under way when it is set to False ends unpublished.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        opacity: Callable[[], float],
+        on_fault: Callable[[str], None],
+        logger: RcutilsLogger,
+    ) -> None:
+        """
+        Args:
+            opacity: of the overlay now.
+            on_fault: is told, on the engine's thread, why the engine was given up.
+        """
+        self.active = False
+        self._engine = engine
+        self._opacity = opacity
+        self._on_fault = on_fault
+        self._logger = logger
+        self._throttle = Throttle(LOG_PERIOD)
+        self._faults = 0
+        self._messages: NewestFrames[str, CameraFrame] = NewestFrames()
+        self._frames: NewestFrames[str, CameraFrame] = NewestFrames()
+        self._threads = [
+            threading.Thread(target=target, name=target.__name__.strip("_"), daemon=True)
+            for target in (self._convert_all, self._segment_all)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def put(self, frame: CameraFrame) -> None:
+        """Takes a frame in; the one it displaces is counted."""
+        self._put(self._messages, frame)
+
+    def stop(self) -> None:
+        """No more masks from now on; what waits is dropped."""
+        self.active = False
+        for frame in (*self._messages.clear(), *self._frames.clear()):
+            frame.camera.statistics.count("dropped_inactive")
+
+    def close(self) -> None:
+        """Ends the threads after the frame they have in hand."""
+        self.stop()
+        self._messages.close()
+        self._frames.close()
+        for thread in self._threads:
+            thread.join()
+
+    def _put(self, place: NewestFrames[str, CameraFrame], frame: CameraFrame) -> None:
+        displaced = place.put(frame.camera.name, frame)
+        if displaced is not None:
+            displaced.camera.statistics.count("dropped_newer")
+
+    def _is_dropped(self, frame: CameraFrame) -> bool:
+        """Whether a frame is not worth going on with; then it is counted."""
+        if not self.active:
+            frame.camera.statistics.count("dropped_inactive")
+            return True
+        if frame.camera.is_stale(frame):
+            frame.camera.statistics.count("dropped_stale")
+            return True
+        return False
+
+    # The converting thread
+
+    def _convert_all(self) -> None:
+        while frames := self._messages.take():
+            for frame in frames:
+                if not self._is_dropped(frame) and self._convert(frame):
+                    self._put(self._frames, frame)
+
+    def _convert(self, frame: CameraFrame) -> bool:
+        start = time.perf_counter()
+        try:
+            frame.pixels = frame.read()
+        except ImageError as error:
+            frame.camera.statistics.count("skipped")
+            frame.camera.statistics.count(f"skipped_{error.reason}")
+            if self._throttle.passes(f"{frame.camera.name} {error.reason}"):
+                self._logger.warning(f"skipped an image of {frame.camera.topic}: {error}")
+            return False
+        except Exception as error:  # out of memory, say: one bad image must not end the node
+            self._count_failed([frame], error, "could not read an image")
+            return False
+        frame.convert = time.perf_counter() - start
+        return True
+
+    # The engine's thread
+
+    def _segment_all(self) -> None:
+        while frames := self._frames.take(self._engine.max_batch):
+            fresh = [frame for frame in frames if not self._is_dropped(frame)]
+            try:
+                for _, alike in groupby(sorted(fresh, key=_batch_key), key=_batch_key):
+                    self._segment(list(alike))
+            except Exception as error:  # at the end ROS goes first; else, whatever it was, the next frame may be fine
+                self._log_error("could not segment images", error)
+
+    def _segment(self, frames: List[CameraFrame]) -> None:
+        """Frames of one size."""
+        with_confidence = _wants_confidence(frames[0])
+        start = time.perf_counter()
+        try:
+            results = self._run_engine([_pixels(frame) for frame in frames], with_confidence)
+        except Exception as error:
+            self._give_up_after_several(frames, error)
+            return
+        self._faults = 0
+        engine = time.perf_counter() - start
+        for frame, result in zip(frames, results):
+            labels, confidence = result if with_confidence else (result, None)
+            self._publish(frame, labels, confidence, started=start, engine=engine)
+
+    def _run_engine(self, frames: List[np.ndarray], confidence: bool) -> List:
+        try:
+            return self._engine.segment_batch(frames, confidence=confidence)
+        except Exception as error:
+            if self._throttle.passes("retry"):
+                self._logger.warning(f"the engine failed, and is tried once more: {type(error).__name__}: {error}")
+            return self._engine.segment_batch(frames, confidence=confidence)
+
+    def _give_up_after_several(self, frames: List[CameraFrame], error: Exception) -> None:
+        self._count_failed(frames, error, "the engine failed twice on an image")
+        self._faults += 1
+        if self._faults == MOST_FAULTS:
+            self._faults = 0
+            self._on_fault(f"{type(error).__name__}: {error}")
+
+    def _publish(
+        self, frame: CameraFrame, labels: np.ndarray, confidence: Optional[np.ndarray], *, started: float, engine: float
+    ) -> None:
+        camera, header = frame.camera, frame.message.header
+        if not self.active:
+            camera.statistics.count("dropped_inactive")
+            return
+        segmented = time.perf_counter()
+        try:
+            camera.outputs.publish_mask(labels, header)
+        except Exception as error:
+            self._count_failed([frame], error, "could not publish a mask")
+            return
+        published = time.perf_counter()
+        camera.statistics.count("published")
+        camera.statistics.add_seconds(
+            wait=started - frame.received - frame.convert,
+            convert=frame.convert,
+            engine=engine,
+            publish=published - segmented,
+            total=published - frame.received,
+        )
+        try:
+            camera.outputs.publish_the_rest(
+                _pixels(frame), labels, confidence, header, camera_info=camera.camera_info, opacity=self._opacity()
+            )
+        except Exception as error:
+            self._log_error("could not publish what belongs to a mask", error)
+
+    def _count_failed(self, frames: List[CameraFrame], error: Exception, what: str) -> None:
+        for frame in frames:
+            frame.camera.statistics.count("failed")
+        self._log_error(what, error)
+
+    def _log_error(self, what: str, error: Exception) -> None:
+        if rclpy.ok() and self._throttle.passes(f"{what} {type(error).__name__}"):
+            self._logger.error(f"{what}: {type(error).__name__}: {error}")
+
+
+def _pixels(frame: CameraFrame) -> np.ndarray:
+    assert frame.pixels is not None
+    return frame.pixels
+
+
+def _wants_confidence(frame: CameraFrame) -> bool:
+    return frame.camera.outputs.has_listener("confidence")
+
+
+def _batch_key(frame: CameraFrame) -> Tuple[Tuple[int, ...], bool]:
+    """Frames go through the engine together if this is the same."""
+    return _pixels(frame).shape, _wants_confidence(frame)

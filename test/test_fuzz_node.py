@@ -1,0 +1,134 @@
+"""Hundreds of images that no sane camera sends, over DDS into a running node: all are accounted for, and it goes on."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, Iterator, List, Tuple
+
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip("rclpy")
+pytest.importorskip("hypothesis")
+from builtin_interfaces.msg import Time  # noqa: E402
+from hypothesis import given  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+from node_harness import OTHER_DOMAIN, Vehicle, camera_image, find_answer, to_array  # noqa: E402
+from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
+from rclpy.signals import SignalHandlerOptions  # noqa: E402
+from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
+from std_msgs.msg import Header  # noqa: E402
+from test_fuzz_images import PICTURES, Picture, RawImage, fuzz, pictures, raw_images  # noqa: E402
+
+from bisenet_ros.engines.engine import Engine  # noqa: E402
+from bisenet_ros.model_card import ModelCard  # noqa: E402
+from bisenet_ros.node.segmentation_node import SegmentationNode  # noqa: E402
+
+pytestmark = pytest.mark.timeout(120)
+
+MESSAGES = 300
+"""Of each kind, raw and compressed."""
+PERIOD = 0.004
+"""Seconds between two of them: faster than any camera."""
+GOOD_FRAME = np.random.default_rng(1).integers(0, 11, (30, 40, 3), np.uint8)
+
+
+class BlueEngine(Engine):
+    """Takes no time; the labels are the frame's blue."""
+
+    def _segment(self, frame: np.ndarray, *, confidence: bool) -> Any:
+        labels = np.ascontiguousarray(frame[:, :, 0])
+        return (labels, labels) if confidence else labels
+
+
+def headers() -> st.SearchStrategy:
+    stamps = st.builds(Time, sec=st.integers(-(2**31), 2**31 - 1), nanosec=st.integers(0, 2**32 - 1))
+    return st.builds(Header, stamp=stamps, frame_id=st.text(st.characters(codec="ascii"), max_size=20))
+
+
+def as_image(raw: RawImage, header: Header) -> Image:
+    message = Image(header=header, **{name: value for name, value in raw.fields.items() if name != "data"})
+    message.data.frombytes(raw.fields["data"])
+    return message
+
+
+def as_compressed_image(picture: Picture, header: Header) -> CompressedImage:
+    message = CompressedImage(header=header, format=picture.format)
+    message.data.frombytes(picture.data)
+    return message
+
+
+def fuzzed_messages() -> List[Tuple[Image, CompressedImage]]:
+    messages: List[Tuple[Image, CompressedImage]] = []
+
+    @fuzz(MESSAGES)
+    @given(raw_images(), pictures(), headers())
+    def collect(raw: RawImage, picture: Picture, header: Header) -> None:
+        messages.append((as_image(raw, header), as_compressed_image(picture, header)))
+
+    collect()
+    return messages
+
+
+@pytest.fixture
+def node_and_vehicle(card: ModelCard) -> Iterator[Tuple[SegmentationNode, Vehicle]]:
+    arguments = ["--ros-args", "-p", "cameras:=[raw, packed]", "-p", "diagnostics_rate:=5.0"]
+    rclpy.init(args=arguments, domain_id=OTHER_DOMAIN, signal_handler_options=SignalHandlerOptions.NO)
+    node = SegmentationNode(load=lambda model, **options: BlueEngine(card, description="none"))
+    vehicle = Vehicle(OTHER_DOMAIN)
+    node.autostart()
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    thread = threading.Thread(target=executor.spin, daemon=True)
+    thread.start()
+    try:
+        yield node, vehicle
+    finally:
+        vehicle.close()
+        executor.shutdown()
+        thread.join()
+        node.close()
+        node.destroy_node()
+        rclpy.shutdown()
+
+
+def test_a_node_under_fuzz_accounts_for_every_image_and_goes_on(
+    node_and_vehicle: Tuple[SegmentationNode, Vehicle],
+) -> None:
+    _, vehicle = node_and_vehicle
+    reliable = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+    raw = vehicle.node.create_publisher(Image, "/raw/image_raw", reliable)
+    packed = vehicle.node.create_publisher(CompressedImage, "/packed/image_raw/compressed", reliable)
+    publishers = (raw, packed)
+    vehicle.wait_for(lambda: all(p.get_subscription_count() for p in publishers), "the node's subscriptions")
+    for image, compressed in fuzzed_messages():
+        raw.publish(image)
+        packed.publish(compressed)
+        time.sleep(PERIOD)
+
+    # Read only now: what is masked during the fuzz would fill the test's own queues.
+    raw_masks = vehicle.listen("/segmentation/raw/mask", Image)
+    packed_masks = vehicle.listen("/segmentation/packed/mask", Image)
+    good = camera_image(GOOD_FRAME, "bgr8")
+    good_compressed = as_compressed_image(Picture("png", PICTURES[5][0], (30, 40), True), Header())
+
+    def both_are_answered() -> bool:
+        good.header = good_compressed.header = vehicle.next_header()
+        raw.publish(good)
+        packed.publish(good_compressed)
+        return bool(
+            vehicle.spin_until(lambda: all(find_answer(m, good.header) for m in (raw_masks, packed_masks)), 1.0)
+        )
+
+    vehicle.wait_for(both_are_answered, "the masks of good frames")
+    np.testing.assert_array_equal(to_array(raw_masks[-1])[:, :, 0], GOOD_FRAME[:, :, 0])
+    assert (packed_masks[-1].height, packed_masks[-1].width) == (30, 40)
+    vehicle.spin_until(lambda: None, 1.0)  # takes in the diagnostics from before
+    for camera in ("raw", "packed"):
+        counts = vehicle.counts(camera=camera)  # waits until the outcomes add up to what was received
+        assert counts["received"] > MESSAGES / 4  # a busy machine misses some, as the node keeps one
+        assert counts["skipped"] > MESSAGES / 20
+        assert counts["published"] > MESSAGES / 20
+        assert counts["failed"] == 0

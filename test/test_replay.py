@@ -1,0 +1,185 @@
+"""`ros2 launch bisenet_ros replay.launch.py`, run as a user runs it, with stand-ins for `ros2 bag` and the viewers.
+
+The player and the viewers have no wheels, so what is real here ends at the commands that the launch file starts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Dict, Iterator, List
+
+import pytest
+
+# Only with these is `launch` more than this checkout's own folder of that name.
+pytest.importorskip("launch_ros")
+pytest.importorskip("ros2launch")
+pytest.importorskip("rclpy")
+from installed_package import ROS2_LAUNCH, Installation, pip_install, random_domain  # noqa: E402
+from node_harness import Vehicle  # noqa: E402
+from rcl_interfaces.srv import GetParameters  # noqa: E402
+from sensor_msgs.msg import Image  # noqa: E402
+
+from bisenet_ros.dds_profile import PROFILE_VARIABLES  # noqa: E402
+
+DOMAIN = random_domain()
+LAUNCH = (*ROS2_LAUNCH, "replay.launch.py")
+PACKAGES = ("ros2bag", "rviz2", "rqt_gui", "rqt_image_view", "rqt_runtime_monitor")
+PLAYER = """#!{python}
+import json, os, sys, time
+json.dump({{"argv": sys.argv[1:], "environment": dict(os.environ)}}, open("player.json", "w"))
+if os.environ["PLAYER"] == "fails":
+    sys.exit(3)
+import rclpy
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Image
+rclpy.init()
+node = rclpy.create_node("rosbag2_player")
+camera = node.create_publisher(Image, "/camera/image_raw", 1)
+clock = node.create_publisher(Clock, "/clock", 1)
+message = Image(height=90, width=120, step=360, encoding="bgr8")
+message.data.frombytes(bytes(90 * 360))
+for second in range(int(os.environ["PLAYER"])):
+    message.header.stamp.sec = 1000 + second
+    clock.publish(Clock(clock=message.header.stamp))
+    camera.publish(message)
+    time.sleep(0.1)
+"""
+VIEWER = """#!{python}
+import json, sys, time
+configuration = open(sys.argv[2]).read()
+json.dump({{"argv": sys.argv, "configuration": configuration}}, open("viewer.json", "w"))
+time.sleep(60)
+"""
+
+
+@pytest.fixture(scope="module")
+def bare_installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    return pip_install(tmp_path_factory.mktemp("replay"))
+
+
+@pytest.fixture(scope="module")
+def installation(bare_installation: Installation) -> Installation:
+    """With a bag, a player and viewers."""
+    folder = bare_installation.folder
+    index, programs = folder / "others" / "share/ament_index/resource_index/packages", folder / "programs"
+    for path in (index, programs, folder / "bag"):
+        path.mkdir(parents=True)
+    for package in PACKAGES:
+        (index / package).touch()
+    for name, text in {"ros2": PLAYER, "rviz2": VIEWER, "rqt": VIEWER}.items():
+        (programs / name).write_text(text.format(python=sys.executable))
+        (programs / name).chmod(0o755)
+    environment = dict(bare_installation.environment)
+    environment["PATH"] = f"{programs}{os.pathsep}{environment['PATH']}"
+    environment["AMENT_PREFIX_PATH"] += f"{os.pathsep}{folder / 'others'}"
+    return replace(bare_installation, environment={**environment, "ROS_DOMAIN_ID": str(DOMAIN)})
+
+
+@pytest.fixture(scope="module")
+def vehicle() -> Iterator[Vehicle]:
+    vehicle = Vehicle(DOMAIN)
+    yield vehicle
+    vehicle.close()
+
+
+def told(installation: Installation, vehicle: Vehicle, program: str) -> Dict[str, Any]:
+    """What a stand-in tells of itself, once."""
+    path = installation.folder / f"{program}.json"
+    vehicle.wait_for(lambda: path.is_file() and path.read_text().endswith("}"), path.name)
+    answer = json.loads(path.read_text())
+    path.unlink()
+    return answer
+
+
+def test_a_bag_goes_through_the_node_in_its_own_time_and_its_end_is_the_end(
+    installation: Installation, vehicle: Vehicle
+) -> None:
+    masks: List[Image] = vehicle.listen("/segmentation/mask", Image)
+    with installation.start(*LAUNCH, "bag:=bag", "view:=none", PLAYER="40") as launch:
+        player = told(installation, vehicle, "player")
+        vehicle.wait_for(lambda: masks, "a mask")
+        request = GetParameters.Request(names=["use_sim_time"])
+        answer = vehicle.call(GetParameters, "/segmentation/segmentation_node/get_parameters", request)
+        assert answer.values[0].bool_value
+        assert launch.wait() == 0
+    assert 1000 <= masks[0].header.stamp.sec < 1040
+    assert player["argv"] == (
+        "bag play bag --disable-keyboard-controls --clock 200 --delay 1.0 --rate 1.0".split()
+    )  # also: nothing that was not asked for
+    profiles = {name: player["environment"].get(name, "") for name in PROFILE_VARIABLES}
+    assert all(path.endswith("config/fastdds_shared_memory.xml") for path in profiles.values())
+    assert launch.output.index("takes images") < launch.output.index("subscribed to") < launch.output.index("[player-")
+
+
+@pytest.mark.parametrize("view", ["rviz", "rqt"])
+def test_every_argument_and_a_window_with_the_topics_it_should_show(
+    installation: Installation, vehicle: Vehicle, view: str
+) -> None:
+    arguments = ["bag:=bag", f"view:={view}", "rate:=0.5", "loop:=true", "start_paused:=true", "topics:=/a, /tf"]
+    arguments += ["remap:=/a:=/front/image_raw,/b:=/c", "cameras:=front,rear", "namespace:=seg"]
+    with installation.start(*LAUNCH, *arguments, PLAYER="300") as launch:
+        viewer = told(installation, vehicle, "viewer")
+        assert (
+            told(installation, vehicle, "player")["argv"][3:]
+            == (
+                "--disable-keyboard-controls --clock 200 --delay 1.0 --rate 0.5 --loop --start-paused "
+                "--topics /a /tf --remap /a:=/front/image_raw /b:=/c"
+            ).split()
+        )
+        assert launch.interrupt() == 0
+    topics = set(re.findall(r"/\w+(?:/\w+)*/(?:image_raw|overlay|color_mask)", viewer["configuration"]))
+    assert topics == {"/front/image_raw", "/seg/front/overlay", "/seg/front/color_mask"}
+    assert viewer["argv"][1] == {"rviz": "--display-config", "rqt": "--perspective-file"}[view]
+
+
+def test_a_player_that_fails_ends_the_replay_with_an_error(installation: Installation) -> None:
+    with installation.start(*LAUNCH, "bag:=bag", "view:=none", PLAYER="fails") as launch:
+        assert launch.wait() == 1
+        assert "player ended with 3, and with it the replay" in launch.output
+        assert re.search(r"segmentation_node-\d+\]: process has finished cleanly", launch.output)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ([], "missing required argument 'bag'"),
+        (["bag:=none"], "bag must be a bag's folder or file, got 'none', which does not exist"),
+        (["bag:=bag", "rate:=0"], "rate must be a number above 0, got '0'"),
+        (["bag:=bag", "remap:=/a=/b"], "remap must be old:=new, several with commas between, got '/a=/b'"),
+    ],
+)
+def test_a_wrong_argument_is_named_before_anything_starts(
+    installation: Installation, arguments: List[str], error: str
+) -> None:
+    with installation.start(*LAUNCH, *arguments, PLAYER="1") as launch:
+        assert launch.wait() == 1
+        assert error in launch.output
+        assert "process started" not in launch.output
+
+
+@pytest.mark.parametrize(
+    ("view", "error"),
+    [
+        ("none", "replaying a bag needs ros2bag, which is not installed; `sudo apt install ros-humble-ros2bag`"),
+        ("rqt", "view:=rqt needs rqt_image_view, which .* ros-humble-rqt-image-view`, or say view:=none"),
+    ],
+)
+def test_what_is_not_installed_is_named_with_the_command_that_installs_it(
+    installation: Installation, bare_installation: Installation, tmp_path: Path, view: str, error: str
+) -> None:
+    index = tmp_path / "share/ament_index/resource_index/packages"
+    index.mkdir(parents=True)
+    for package in {"none": (), "rqt": ("ros2bag", "rqt_gui", "rqt_runtime_monitor")}[view]:
+        (index / package).touch()
+    # Without the real prefixes, where a developer may have them all.
+    prefixes = f"{bare_installation.prefix}{os.pathsep}{tmp_path}"
+    arguments = ["bag:=bag", f"view:={view}"]
+    with installation.start(*LAUNCH, *arguments, AMENT_PREFIX_PATH=prefixes, ROS_DISTRO="humble") as launch:
+        assert launch.wait() == 1
+        assert re.search(error, launch.output)
+        assert "process started" not in launch.output
