@@ -43,6 +43,7 @@ setup(
             "ros-std-srvs~=5.3.6",
         ],
         "demo": ["tqdm"],
+        "benchmark": ["psutil", "matplotlib"],
         "evaluation": ["rosbags>=0.11", "tqdm", "jinja2", "matplotlib"],
         "training": [
             "torch",
@@ -62,8 +63,10 @@ setup(
             "colcon-ros",
             "cuda-bindings",
             "hypothesis",
+            "matplotlib",
             "mypy",
             "nvidia-cuda-nvrtc",  # compiles our kernels without a GPU
+            "psutil",
             "pytest",
             "pytest-timeout",
             "rosbags>=0.11",

@@ -12,10 +12,15 @@ from typing import Dict, List, NamedTuple, Optional
 
 
 class Command(NamedTuple):
-    """A module with `add_arguments(parser)` and `run(arguments) -> exit code`, and its line in the help."""
+    """A module with `add_arguments(parser)` and `run(arguments) -> exit code`, and its line in the help.
+
+    Attributes:
+        extra: of setup.py, the one that brings the packages it needs.
+    """
 
     module: str
     summary: str
+    extra: str = "training"
 
 
 COMMANDS: Dict[str, Command] = {
@@ -27,16 +32,29 @@ COMMANDS: Dict[str, Command] = {
     "explain": Command("bisenet_training.explain", "draw what the branches of a checkpoint look at"),
     "build-engine": Command("bisenet_ros.build_engine", "build a TensorRT plan ahead of time"),
     "benchmark": Command("bisenet_ros.benchmark", "time the engines installed here on a model file"),
+    "benchmark node": Command(
+        "bisenet_ros.node.benchmark.command", "measure the ROS 2 node from camera to listener", extra="benchmark"
+    ),
+    "evaluate-bag": Command(
+        "bisenet_ros.evaluation.evaluate_bag", "masks and a report of recorded bags", extra="evaluation"
+    ),
+    "compare": Command("bisenet_ros.evaluation.compare", "set two reports of one bag side by side", extra="evaluation"),
+    "make-bag": Command(
+        "bisenet_ros.evaluation.make_bag", "make a bag of images, a video or a data set", extra="evaluation"
+    ),
     "export": Command("bisenet_ros.export", "make a model file of a checkpoint"),
     "import-checkpoint": Command("bisenet_training.import_checkpoint", "make a model file of a public checkpoint"),
 }
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    name, *rest = (sys.argv[1:] if argv is None else argv) or ["--help"]
-    if name in ("-h", "--help"):
+    words = (sys.argv[1:] if argv is None else argv) or ["--help"]
+    if words[0] in ("-h", "--help"):
         print(_usage())
         return 0
+    # Names of two words come first.
+    length = 2 if " ".join(words[:2]) in COMMANDS else 1
+    name, rest = " ".join(words[:length]), words[length:]
     command = COMMANDS.get(name)
     if command is None:
         return _fail(f"expected one of the commands {', '.join(COMMANDS)}, got {name!r}")
@@ -45,7 +63,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     except ModuleNotFoundError as error:
         return _fail(
             f"`bisenet {name}` needs the Python package {error.name!r}, which is not installed; "
-            "install the training tools with `pip install '.[training]'` in the checkout"
+            f"install what it needs with `pip install '.[{command.extra}]'` in the checkout"
         )
     parser = argparse.ArgumentParser(prog=f"bisenet {name}", description=command.summary)
     module.add_arguments(parser)

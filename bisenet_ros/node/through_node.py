@@ -53,12 +53,17 @@ OUTCOMES = {
 }
 """Words for the outcomes that the node's diagnostics count."""
 IN_TRANSPORT = "lost on the way"
-WARM_UP_STAMP = (1, 0)
-"""Seconds and nanoseconds; of the frame that is sent until the node answers."""
 
 
 class ReplayError(ValueError):
-    """The node did not come up or died; the message ends with what it printed."""
+    """A replay that cannot be; where the node did not come up or died, the message ends with what it printed."""
+
+
+class Frame(NamedTuple):
+    """A frame with an offline mask: its number in the topic, and its stamp."""
+
+    number: int
+    stamp_ns: int
 
 
 class _Pending(NamedTuple):
@@ -113,16 +118,21 @@ def replay_through_node(
         program: what Python runs as the node.
 
     Raises:
-        ReplayError: the node does not come up or ends. BagError: a bag cannot be read.
+        ReplayError: the node does not come up or ends; or a rate that is not above 0. BagError: a bag cannot be read.
     """
+    if not rate > 0:
+        raise ReplayError(f"expected a rate above 0, got {rate}; 1 is the bag's own pace")
     use_shared_memory()
     compressed = source.message_type == COMPRESSED_IMAGE
     options = {"model": str(model.absolute()), "device": device, "precision": precision}
     options = {**options, "transport": "compressed" if compressed else "raw", "diagnostics_rate": "2.0"}
-    own = [record for record in records if (record.bag, record.topic) == (source.bag, source.topic)]
+    own = [Frame(record.index, record.stamp_ns) for record in records if record.key[:2] == (source.bag, source.topic)]
+    warm_up = max((frame.stamp_ns for frame in own), default=0) + 1
     # Above 101 a domain's ports would meet others.
     domain = random.SystemRandom().randint(1, 101)
-    with _running_node(program, options, domain=domain) as node, _Vehicle(domain, compressed=compressed) as vehicle:
+    with _running_node(program, options, domain=domain) as node, _Vehicle(
+        domain, compressed=compressed, warm_up=warm_up
+    ) as vehicle:
         frames = _frames(source, own, folder=folder)
         first = next(frames, None)
         if first is None:
@@ -149,25 +159,23 @@ def replay_through_node(
         )
 
 
-def _frames(
-    source: Source, records: Sequence[FrameRecord], *, folder: Path
-) -> Iterator[Tuple[BagMessage, FrameRecord, np.ndarray]]:
-    """The messages that have an offline mask, and the masks."""
+def _frames(source: Source, frames: Sequence[Frame], *, folder: Path) -> Iterator[Tuple[BagMessage, int, np.ndarray]]:
+    """The messages that have an offline mask, their stamps in ns, and the masks."""
     masks = read_labels(folder / source.masks, source.mask_topic)
-    wanted = iter(records)
-    record = next(wanted, None)
+    wanted = iter(frames)
+    frame = next(wanted, None)
     for message in Bag(Path(source.path)).messages([source.topic]):
-        if record is None:
+        if frame is None:
             return
-        if message.index != record.index:
+        if message.index != frame.number:
             continue
-        yield message, record, next(masks)[1]
-        record = next(wanted, None)
+        yield message, frame.stamp_ns, next(masks)[1]
+        frame = next(wanted, None)
 
 
 def _replay(
     vehicle: _Vehicle,
-    frames: Iterable[Tuple[BagMessage, FrameRecord, np.ndarray]],
+    frames: Iterable[Tuple[BagMessage, int, np.ndarray]],
     node: _NodeProcess,
     *,
     rate: float,
@@ -175,11 +183,11 @@ def _replay(
 ) -> int:
     """Sends every frame at its time; how many those were."""
     sent, begin, first_log = 0, time.monotonic(), None
-    for message, record, mask in tqdm(frames, desc="through the node", unit="frame", total=total, disable=None):
+    for message, stamp_ns, mask in tqdm(frames, desc="through the node", unit="frame", total=total, disable=None):
         first_log = message.log_ns if first_log is None else first_log
         time.sleep(max(0.0, begin + (message.log_ns - first_log) / 1e9 / rate - time.monotonic()))
         node.check()
-        vehicle.send(message, record, mask)
+        vehicle.send(message, stamp_ns, mask)
         sent += 1
     return sent
 
@@ -193,7 +201,11 @@ def _losses(before: Dict[str, int], after: Dict[str, int], *, lost: int) -> Dict
 class _Vehicle:
     """The camera, and the listener to the masks and to the diagnostics."""
 
-    def __init__(self, domain: int, *, compressed: bool) -> None:
+    def __init__(self, domain: int, *, compressed: bool, warm_up: int) -> None:
+        """
+        Args:
+            warm_up: a stamp in ns that no frame has, for the frame that is sent until the node answers.
+        """
         self.account = _Account()
         self.engine = ""
         self._kind = CompressedImage if compressed else Image
@@ -204,6 +216,7 @@ class _Vehicle:
         self._counts: Optional[Dict[str, int]] = None
         self._context = Context()
         self._domain = domain
+        self._warm_up = warm_up
 
     def __enter__(self) -> _Vehicle:
         self._context.init(args=[], domain_id=self._domain)
@@ -227,7 +240,7 @@ class _Vehicle:
     def connect(self, message: BagMessage, node: _NodeProcess) -> None:
         """Sends a frame until a mask comes back, so that both sides know each other and the engine is warm."""
         image = deserialize_message(message.data, self._kind)
-        image.header.stamp.sec, image.header.stamp.nanosec = WARM_UP_STAMP
+        image.header.stamp.sec, image.header.stamp.nanosec = divmod(self._warm_up, 10**9)
         deadline = time.monotonic() + STARTUP
         while not self._answered.is_set():
             node.check()
@@ -238,10 +251,10 @@ class _Vehicle:
             self._answered.wait(1.0)
         time.sleep(1.0)  # for the masks of further warm-up frames
 
-    def send(self, message: BagMessage, record: FrameRecord, mask: np.ndarray) -> None:
+    def send(self, message: BagMessage, stamp_ns: int, mask: np.ndarray) -> None:
         image = deserialize_message(message.data, self._kind)
         with self._lock:
-            self._pending.append(_Pending(record.stamp_ns, time.monotonic(), mask))
+            self._pending.append(_Pending(stamp_ns, time.monotonic(), mask))
             if len(self._pending) > MOST_PENDING:
                 self._pending.popleft()
         self._publisher.publish(image)
@@ -277,11 +290,11 @@ class _Vehicle:
 
     def _receive(self, message: Image) -> None:
         arrival = time.monotonic()
-        stamp = message.header.stamp
-        if (stamp.sec, stamp.nanosec) == WARM_UP_STAMP:
+        stamp_ns = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+        if stamp_ns == self._warm_up:
             self._answered.set()
             return
-        pending = self._take(stamp.sec * 10**9 + stamp.nanosec)
+        pending = self._take(stamp_ns)
         if pending is not None:
             labels = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)[:, : message.width]
             self.account.add(pending, labels, arrival=arrival)

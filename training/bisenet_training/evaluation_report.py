@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Sequence
 
-import cv2
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from bisenet_ros.labels import IGNORE, LabelSet
+from bisenet_ros.evaluation.page_pictures import draw_errors, embed, embed_picture, shrink
+from bisenet_ros.labels import LabelSet
 from bisenet_training.evaluation import Evaluation, FrameScore
 
 LONGEST_SIDE = 640
 """Pixels of a picture on the page."""
 MOST_NUMBERED = 30
 """Classes up to which every cell of the confusion matrix has its number."""
-WRONG = (0, 0, 255)
-"""BGR."""
 
 
 class Example(NamedTuple):
@@ -41,7 +38,7 @@ def write_report(path: Path, found: Evaluation, *, best: Sequence[Example], wors
             {"name": label.name, "colour": label.colour, "iou": iou, "share": share}
             for label, iou, share in zip(found.labels.labels, found.iou.values(), found.share.values())
         ],
-        matrix=_embed(draw_confusion(found.confusion, found.labels.names), "png"),
+        matrix=embed(draw_confusion(found.confusion, found.labels.names), kind=".png"),
         groups={
             "Worst frames": [_row(example, found.labels) for example in worst],
             "Best frames": [_row(example, found.labels) for example in best],
@@ -72,37 +69,15 @@ def draw_confusion(confusion: np.ndarray, names: Sequence[str]) -> bytes:
     return file.getvalue()
 
 
-def draw_errors(image: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """H x W x 3 uint8 BGR: the frame in pale grey, wrong pixels red, unlabelled ones black."""
-    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) // 2 + 112
-    errors = np.repeat(grey[..., None], 3, axis=2)
-    errors[labels != truth] = WRONG
-    errors[truth == IGNORE] = 0
-    return errors
-
-
 def _row(example: Example, labels: LabelSet) -> Dict[str, object]:
     bgr = labels.colour_table()[:, ::-1]
     pictures: List[Dict[str, str]] = []
     for title, pixels, kind in (
-        ("image", example.image, "jpg"),
-        ("truth", bgr[example.truth], "png"),
-        ("prediction", bgr[example.labels], "png"),
-        ("error", draw_errors(example.image, example.truth, example.labels), "jpg"),
+        ("image", example.image, ".jpg"),
+        ("truth", bgr[example.truth], ".png"),
+        ("prediction", bgr[example.labels], ".png"),
+        ("error", draw_errors(example.image, example.truth, example.labels), ".jpg"),
     ):
-        pictures.append({"title": title, "data": _embed(_encode(pixels, kind), kind)})
+        shrunk = shrink(pixels, side=LONGEST_SIDE, mix=kind == ".jpg")
+        pictures.append({"title": title, "data": embed_picture(shrunk, kind=kind)})
     return {"score": example.score, "pictures": pictures}
-
-
-def _encode(pixels: np.ndarray, kind: str) -> bytes:
-    """Shrunk to the page; labels keep their colours unmixed."""
-    scale = min(1.0, LONGEST_SIDE / max(pixels.shape[:2]))
-    interpolation = cv2.INTER_AREA if kind == "jpg" else cv2.INTER_NEAREST
-    if scale < 1:
-        pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=interpolation)
-    return cv2.imencode(f".{kind}", pixels)[1].tobytes()
-
-
-def _embed(data: bytes, kind: str) -> str:
-    mime = {"jpg": "image/jpeg", "png": "image/png"}[kind]
-    return f"data:{mime};base64,{base64.b64encode(data).decode()}"

@@ -1,0 +1,178 @@
+"""What is measured of one segmented frame, and the append-only file that keeps it: one line of JSON per frame."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Iterator, List, Optional, Tuple
+
+import cv2
+import numpy as np
+
+from bisenet_ros.evaluation.confusion_matrix import confusion_matrix
+from bisenet_ros.evaluation.temporal_stability import TemporalStability
+from bisenet_ros.labels import LabelSet
+
+RECORDS = "frames.jsonl"
+"""The records' file in a report's folder."""
+FrameKey = Tuple[str, str, int]
+"""Bag, topic, and the frame's number in the topic."""
+
+
+class RecordError(ValueError):
+    """A line that is not a frame's record; the message says where."""
+
+
+@dataclass(frozen=True)
+class FrameRecord:
+    """The measurements of one frame; all of them are exact after a round trip through the file.
+
+    Attributes:
+        bag, topic: where the frame is from.
+        index: its number among the topic's image messages, from 0; skipped messages count too.
+        stamp_ns: the stamp of its header.
+        width, height: pixels.
+        shares: of each class among the pixels; they sum to 1.
+        change: what `TemporalStability` found against the frame before, as (class, compared pixels, changed pixels) of
+            the classes that the frame before had; None where there was nothing to compare.
+        confidence: mean over the pixels, 0 to 1.
+        engine_ms: milliseconds in `Engine.segment`.
+        confusion: the cells above 0 of the confusion matrix, as (truth, label, pixels); None without truth.
+    """
+
+    bag: str
+    topic: str
+    index: int
+    stamp_ns: int
+    width: int
+    height: int
+    shares: List[float]
+    change: Optional[List[List[int]]]
+    confidence: float
+    engine_ms: float
+    confusion: Optional[List[List[int]]] = None
+
+    @property
+    def key(self) -> FrameKey:
+        return self.bag, self.topic, self.index
+
+    @property
+    def changed(self) -> Optional[float]:
+        """The share of the compared pixels whose label changed beyond what moved, 0 to 1."""
+        compared = sum(count for _, count, _ in self.change or [])
+        return sum(count for _, _, count in self.change or []) / compared if compared else None
+
+    def dense_confusion(self) -> np.ndarray:
+        """classes x classes int64, rows the truth; all zero without truth."""
+        matrix = np.zeros((len(self.shares), len(self.shares)), np.int64)
+        for truth, label, pixels in self.confusion or []:
+            matrix[truth, label] = pixels
+        return matrix
+
+    def to_json(self) -> str:
+        """One line, without its end."""
+        return json.dumps(asdict(self), separators=(",", ":"), allow_nan=False)
+
+    @staticmethod
+    def from_json(line: str) -> FrameRecord:
+        """Raises RecordError where the line is not such a record."""
+        try:
+            values = json.loads(line)
+            return FrameRecord(**{name: values[name] for name in FIELDS})
+        except (ValueError, TypeError, KeyError) as error:
+            raise RecordError(f"expected a frame's record as one line of JSON, got {line[:80]!r}") from error
+
+
+FIELDS = tuple(field.name for field in fields(FrameRecord))
+
+
+class RecordFile:
+    """Frame records in a file, read as a stream, as often as needed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, record: FrameRecord) -> None:
+        """Raises OSError where the file cannot be written."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(record.to_json() + "\n")
+
+    def __iter__(self) -> Iterator[FrameRecord]:
+        """Raises RecordError, with the line's number; OSError where the file cannot be read."""
+        with self.path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    yield FrameRecord.from_json(line)
+                except RecordError as error:
+                    raise RecordError(f"{self.path}, line {number}: {error}") from error
+
+    def cut_half_line(self) -> int:
+        """Removes a last line that an interruption left half written; returns how many whole ones there are."""
+        whole = end = 0
+        with self.path.open("rb+") as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                whole, end = whole + 1, end + len(line)
+            file.truncate(end)
+        return whole
+
+
+class FrameMeasurer:
+    """Measures the frames of one topic in their order; it keeps the frame before for the temporal stability."""
+
+    def __init__(self, labels: LabelSet) -> None:
+        self._classes = len(labels)
+        self._stability = TemporalStability(len(labels))
+
+    def remember(self, frame: np.ndarray, labels: np.ndarray, *, stamp_ns: int) -> None:
+        """Takes a frame that has its record already as the one before, so that an interrupted run can go on."""
+        self._stability.compare(frame, labels, stamp_ns=stamp_ns)
+
+    def measure(
+        self,
+        frame: np.ndarray,
+        labels: np.ndarray,
+        confidence: np.ndarray,
+        *,
+        bag: str,
+        topic: str,
+        index: int,
+        stamp_ns: int,
+        engine_ms: float,
+        truth: Optional[np.ndarray] = None,
+    ) -> FrameRecord:
+        """The record of the next frame.
+
+        Args:
+            frame: H x W x 3 uint8 BGR.
+            labels, confidence: H x W uint8, as the engine returns them.
+            truth: H x W uint8 ids, 255 where there is none.
+
+        Raises:
+            ValueError: labels or truth of another size than the frame, or with ids that are no class.
+        """
+        if labels.shape != frame.shape[:2]:
+            raise ValueError(f"expected labels of the frame's size {frame.shape[:2]}, got {labels.shape}")
+        counts = cv2.calcHist([labels], [0], None, [256], [0, 256]).ravel()
+        if counts[self._classes :].any():
+            raise ValueError(f"labels must hold ids 0 to {self._classes - 1}, got {np.flatnonzero(counts)[-1]}")
+        height, width = labels.shape
+        return FrameRecord(
+            bag=bag,
+            topic=topic,
+            index=index,
+            stamp_ns=stamp_ns,
+            width=width,
+            height=height,
+            shares=[float(count) / labels.size for count in counts[: self._classes]],
+            change=self._stability.compare(frame, labels, stamp_ns=stamp_ns),
+            confidence=cv2.mean(confidence)[0] / 255,
+            engine_ms=engine_ms,
+            confusion=None if truth is None else _sparse(confusion_matrix(truth, labels, classes=self._classes)),
+        )
+
+
+def _sparse(matrix: np.ndarray) -> List[List[int]]:
+    return [[int(row), int(column), int(matrix[row, column])] for row, column in zip(*np.nonzero(matrix))]

@@ -1,0 +1,111 @@
+"""Where a run keeps what it has so far, so that the same command goes on where it was stopped."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from pathlib import Path
+from typing import Any, Dict, Optional, TextIO
+
+from bisenet_ros.evaluation.whole_file import write_json
+
+RUN = "run.json"
+
+
+class RunFolder:
+    """A run's output folder, which appears when the run is done; until then all lies beside it in OUTPUT.partial.
+
+    Attributes:
+        output: the folder of the results.
+        partial: the folder of the run until then.
+        result: within it, what becomes the output.
+    """
+
+    def __init__(self, output: Path) -> None:
+        self.output = output.absolute()
+        self.partial = self.output.with_name(f"{self.output.name}.partial")
+        self.result = self.partial / "result"
+        self._lock: Optional[TextIO] = None
+
+    def begin(self, asked: Dict[str, Any], *, restart: bool) -> Optional[int]:
+        """Prepares the folders; the exit code of the run where it was finished before.
+
+        Args:
+            asked: all that the results depend on, as JSON has it.
+            restart: throw away what an earlier run left.
+
+        Raises:
+            ValueError: the folder holds something else, or another run's results; or that run is still at work.
+        """
+        finished = _read(self.output / RUN)
+        if finished is None and self.output.exists() and (not self.output.is_dir() or any(self.output.iterdir())):
+            raise ValueError(f"{self.output} exists and holds something else; name a new folder with -o")
+        if finished and not restart:
+            _require_same(finished["asked"], asked, folder=self.output)
+            return finished["exit_code"]
+        self.partial.mkdir(parents=True, exist_ok=True)
+        self._take_lock()
+        begun = _read(self.partial / RUN)
+        if begun and not restart:
+            _require_same(begun["asked"], asked, folder=self.partial)
+        elif any(path.name != "lock" for path in self.partial.iterdir()):
+            self._require_ours(begun)
+            for path in self.partial.iterdir():
+                if path.name != "lock":
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+        write_json(self.partial / RUN, {"asked": asked})
+        self.result.mkdir(exist_ok=True)
+        return None
+
+    def finish(self, asked: Dict[str, Any], *, exit_code: int) -> None:
+        """The results are there."""
+        write_json(self.result / RUN, {"asked": asked, "exit_code": exit_code})
+        if self.output.exists():
+            shutil.rmtree(self.output)
+        self.result.rename(self.output)
+        self.close()
+        shutil.rmtree(self.partial)
+
+    def discard(self) -> None:
+        """Throws away what there is so far."""
+        self.close()
+        shutil.rmtree(self.partial)
+
+    def close(self) -> None:
+        """Lets another process go on with the run; again is harmless."""
+        if self._lock:
+            self._lock.close()
+
+    def _take_lock(self) -> None:
+        self._lock = (self.partial / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ValueError(f"another process is at work in {self.partial}; wait for it or stop it") from error
+
+    def _require_ours(self, begun: Optional[Dict[str, Any]]) -> None:
+        if begun is None:
+            raise ValueError(f"{self.partial} exists and holds something else; name another folder with -o")
+
+
+def _require_same(before: Dict[str, Any], now: Dict[str, Any], *, folder: Path) -> None:
+    changed = [name for name in now if before.get(name) != now[name]]
+    if changed:
+        shown = "; ".join(f"{name}: {_short(before.get(name))}, now {_short(now[name])}" for name in changed)
+        raise ValueError(
+            f"{folder} is of a run with other inputs ({shown}); name another folder with -o, or add --restart to throw "
+            "it away"
+        )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _read(path: Path) -> Optional[Dict[str, Any]]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

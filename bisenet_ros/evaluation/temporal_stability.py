@@ -1,0 +1,119 @@
+"""Temporal stability: how much the label map changes between neighbouring frames beyond what moved.
+
+Dense optical flow (DIS; Kroeger et al., ECCV 2016) between the frames, both ways and on a reduced grid, says where each
+pixel of the frame was in the frame before. A pixel is compared where the two flows agree (forward-backward check of
+Sundaram et al., ECCV 2010), so that what appears, disappears or leaves the picture is left out. It has changed where
+the label map before, moved by the flow, does not have its label within one grid cell; that much is the flow's own
+inaccuracy at the edges of objects.
+"""
+
+from __future__ import annotations
+
+from typing import Any, List, NamedTuple, Optional, Tuple
+
+import cv2
+import numpy as np
+
+LONGEST_SIDE = 240
+"""Of the grid, in cells; a smaller frame is compared pixel by pixel."""
+SMALLEST_SIDE = 16
+"""Of a grid that the flow can be computed on, in cells."""
+LONGEST_GAP = 0.5
+"""Seconds between two frames that are still neighbours."""
+
+METHOD = (
+    f"DIS optical flow on a grid of at most {LONGEST_SIDE} cells, forward-backward checked, between frames at most "
+    f"{LONGEST_GAP} s apart; a cell has changed where the label map before, moved, does not have its label within one "
+    "cell"
+)
+"""For people, in reports."""
+
+Change = List[List[int]]
+"""(class, compared pixels, changed pixels) of the classes that the frame before had, in cells of the grid."""
+
+
+class _Reduced(NamedTuple):
+    """A frame on the grid."""
+
+    size: Tuple[int, int]  # of the frame itself: height, width
+    stamp_ns: int
+    grey: np.ndarray  # h x w uint8
+    labels: np.ndarray  # h x w uint8
+
+
+class TemporalStability:
+    """Compares each frame of one topic with the one before it."""
+
+    def __init__(self, classes: int) -> None:
+        self._classes = classes
+        self._before: Optional[_Reduced] = None
+
+    def compare(self, frame: np.ndarray, labels: np.ndarray, *, stamp_ns: int) -> Optional[Change]:
+        """What changed since the frame before, which this one then becomes.
+
+        None for a first frame, after a change of size, for stamps that go backwards or are more than `LONGEST_GAP`
+        apart, and where no pixel can be found again, as at a cut.
+
+        Args:
+            frame: H x W x 3 uint8 BGR.
+            labels: H x W uint8 ids below `classes`.
+        """
+        before, now = self._before, _reduce(frame, labels, stamp_ns)
+        self._before = now
+        if before is None or before.size != now.size or min(now.grey.shape) < SMALLEST_SIDE:
+            return None
+        if not 0 <= now.stamp_ns - before.stamp_ns <= LONGEST_GAP * 1e9:
+            return None
+        # A new one each time: on small frames it depends on what it computed before.
+        flow: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        flow.setUseSpatialPropagation(False)  # with it, it may depend on the number of threads
+        backward, forward = flow.calc(now.grey, before.grey, None), flow.calc(before.grey, now.grey, None)
+        return count_changes(before.labels, now.labels, backward=backward, forward=forward, classes=self._classes)
+
+
+def count_changes(
+    before: np.ndarray, now: np.ndarray, *, backward: np.ndarray, forward: np.ndarray, classes: int
+) -> Optional[Change]:
+    """The classes of the compared pixels and of the changed ones, by the label that they had before.
+
+    Args:
+        before, now: h x w uint8 label maps.
+        backward: h x w x 2 float32, from each pixel of `now` to where it was in `before`; (x, y) in pixels.
+        forward: h x w x 2 float32, from each pixel of `before` to where it is in `now`.
+
+    Returns:
+        See `Change`; None where no pixel can be compared.
+    """
+    height, width = now.shape
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    back_x, back_y = cv2.split(backward)
+    source_x, source_y = x + back_x, y + back_y
+    inside = (source_x >= 0) & (source_x <= width - 1) & (source_y >= 0) & (source_y <= height - 1)
+    there_x, there_y = cv2.split(cv2.remap(forward, source_x, source_y, cv2.INTER_LINEAR))
+    error = (back_x + there_x) ** 2 + (back_y + there_y) ** 2
+    lengths = back_x**2 + back_y**2 + there_x**2 + there_y**2
+    compared = inside & (error < 0.01 * lengths + 0.5)  # equation 5 of Sundaram et al.
+    if not compared.any():
+        return None
+
+    expected = cv2.remap(before, source_x, source_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    around = cv2.copyMakeBorder(expected, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    found = np.zeros(now.shape, bool)
+    for down in range(3):
+        for right in range(3):
+            found |= around[down : down + height, right : right + width] == now
+    totals = np.bincount(expected[compared], minlength=classes)
+    changes = np.bincount(expected[compared & ~found], minlength=classes)
+    return [[int(label), int(totals[label]), int(changes[label])] for label in np.flatnonzero(totals)]
+
+
+def _reduce(frame: np.ndarray, labels: np.ndarray, stamp_ns: int) -> _Reduced:
+    height, width = frame.shape[:2]
+    scale = min(1.0, LONGEST_SIDE / max(height, width))
+    grid = max(1, round(width * scale)), max(1, round(height * scale))
+    return _Reduced(
+        size=(height, width),
+        stamp_ns=stamp_ns,
+        grey=cv2.resize(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), grid, interpolation=cv2.INTER_AREA),
+        labels=cv2.resize(labels, grid, interpolation=cv2.INTER_NEAREST),
+    )

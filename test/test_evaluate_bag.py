@@ -1,0 +1,408 @@
+"""`bisenet evaluate-bag`: masks and a report of bags, the same each time."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("rosbags")
+pytest.importorskip("jinja2")
+pytest.importorskip("matplotlib")
+from bag_workshop import (  # noqa: E402
+    CAMERA,
+    SIZE,
+    BlueEngine,
+    InterruptingEngine,
+    camera_messages,
+    image,
+    picture,
+    stamp,
+    write_bag,
+)
+from rosbags.highlevel import AnyReader  # noqa: E402
+from rosbags.rosbag2 import CompressionMode, Reader  # noqa: E402
+
+from bisenet_ros.cli import main  # noqa: E402
+from bisenet_ros.evaluation import bag_report  # noqa: E402
+from bisenet_ros.evaluation.bag_reader import BagError, read_frames, read_labels  # noqa: E402
+from bisenet_ros.evaluation.bag_segmentation import mask_namespaces  # noqa: E402
+from bisenet_ros.evaluation.evaluate_bag import IMPERFECT, INTERRUPTED, Request, evaluate_bags  # noqa: E402
+from bisenet_ros.evaluation.frame_record import RecordFile  # noqa: E402
+from bisenet_ros.evaluation.truth import TruthError  # noqa: E402
+from bisenet_ros.labels import CAMVID  # noqa: E402
+from bisenet_ros.painting import blend, paint  # noqa: E402
+from demo.clip import FOLDER, frame_ids  # noqa: E402
+
+MASK = "/segmentation/mask"
+TRUTH = "/camera/labels"
+
+
+@pytest.fixture
+def real_page():
+    """For the tests that look at the page; its figures take seconds, so that the others do without."""
+
+
+@pytest.fixture(autouse=True)
+def no_page(request, monkeypatch):
+    if "real_page" not in request.fixturenames:
+        monkeypatch.setattr(bag_report, "_render", lambda *_: "")
+
+
+@pytest.fixture
+def request_for(tmp_path):
+    """Makes the request for bags, with results in OUT of the test's folder."""
+    model = tmp_path / "blue.onnx"
+    model.write_bytes(b"a model")
+
+    def make(*bags: Path, **options) -> Request:
+        options = {"output": tmp_path / "OUT", "chunk_messages": 5, **options}
+        return Request(bags=bags, model=model, **options)
+
+    return make
+
+
+def labels_of(number: int) -> np.ndarray:
+    return picture(number)[..., 0] % len(CAMVID)
+
+
+def report_of(output: Path):
+    return json.loads((output / "report.json").read_text())
+
+
+def without_timings(output: Path):
+    """Everything that a run wrote and that must be the same each time."""
+    report = {k: v for k, v in report_of(output).items() if k not in ("engine_ms", "protocol", "machine")}
+    records = [replace(record, engine_ms=0.0) for record in RecordFile(output / "frames.jsonl")]
+    masks = {path.relative_to(output): path.read_bytes() for path in output.rglob("masks*") if path.is_file()}
+    metadata = {path.relative_to(output): path.read_text() for path in output.rglob("metadata.yaml")}
+    text = json.dumps(report, indent=1)
+    return "\n".join(line for line in text.splitlines() if '"engine_ms"' not in line), records, masks, metadata
+
+
+def test_the_bag_of_masks_is_a_bag_of_ros_with_the_headers_of_the_frames(tmp_path, request_for):
+    for storage in ("sqlite3", "mcap"):
+        bag = write_bag(tmp_path / f"{storage}_bag", storage=storage)
+        output = tmp_path / storage
+        outputs = ("mask", "color_mask", "overlay")
+        assert evaluate_bags(request_for(bag, output=output, storage=storage, outputs=outputs), load=BlueEngine) == 0
+        with AnyReader([output / "masks"]) as reader:
+            assert reader.message_count == 36
+            for connection in reader.connections:
+                assert connection.msgtype == "sensor_msgs/msg/Image" and connection.msgcount == 12
+                assert "uint32 step" in connection.msgdef.data and connection.ext.serialization_format == "cdr"
+                assert connection.ext.offered_qos_profiles[0].reliability.name == "RELIABLE"
+            found = {(c.topic, log_ns): reader.deserialize(data, c.msgtype) for c, log_ns, data in reader.messages()}
+        mask = found[MASK, stamp(3)]
+        assert (mask.header.frame_id, mask.header.stamp.sec, mask.header.stamp.nanosec) == ("front", 1, 300_000_000)
+        assert (mask.encoding, mask.width, mask.height, mask.step) == ("mono8", 32, 24, 32)
+        assert np.array_equal(mask.data.reshape(SIZE), labels_of(3))
+        coloured, overlay = found["/segmentation/color_mask", stamp(3)], found["/segmentation/overlay", stamp(3)]
+        table = CAMVID.colour_table()
+        assert coloured.encoding == "rgb8" and overlay.encoding == "bgr8"
+        assert np.array_equal(coloured.data.reshape(*SIZE, 3), paint(labels_of(3), table))
+        expected = blend(picture(3), labels_of(3), table, opacity=0.5)
+        assert np.array_equal(overlay.data.reshape(*SIZE, 3), expected)
+
+
+def test_every_frame_has_a_record_and_the_report_is_there(tmp_path, request_for, real_page):
+    bag = write_bag(tmp_path / "bag", count=13)
+    assert evaluate_bags(request_for(bag), load=BlueEngine) == 0
+    records = list(RecordFile(tmp_path / "OUT" / "frames.jsonl"))
+    assert [record.index for record in records] == list(range(13))
+    assert [record.stamp_ns for record in records] == [stamp(i) for i in range(13)]
+    assert [record.change is None for record in records] == [True] + [False] * 12
+    assert records[0].bag == "bag" and records[0].confidence == pytest.approx(picture(0)[..., 1].mean() / 255)
+    report = report_of(tmp_path / "OUT")
+    assert report["frames"] == 13 and report["miou"] is None
+    assert "frames per second offline" in report["protocol"]
+    names = {path.name for path in (tmp_path / "OUT").iterdir()}
+    assert names == {"frames.jsonl", "masks", "report.html", "report.json", "report.csv", "run.json"}
+    assert not (tmp_path / "OUT.partial").exists()
+
+
+def truth_of(number: int) -> np.ndarray:
+    """The labels of `BlueEngine`, the upper half wrong, a column unlabelled."""
+    truth = labels_of(number)
+    truth[:12] = (truth[:12] + 1) % len(CAMVID)
+    truth[:, 0] = 255
+    return truth
+
+
+def write_truth(folder: Path, numbers, *, shift_ns: int = 0) -> Path:
+    folder.mkdir(exist_ok=True)
+    for number in numbers:
+        cv2.imwrite(str(folder / f"{stamp(number) + shift_ns}.png"), truth_of(number))
+    return folder
+
+
+def test_truth_is_matched_by_stamp_from_files_and_from_a_topic(tmp_path, request_for, capsys):
+    def messages(number):
+        # The truth of a frame comes 3 frames later, or for the last ones before.
+        truth = {TRUTH: image(truth_of(11 - number), encoding="8UC1", stamp_ns=stamp(11 - number))}
+        return {**camera_messages(number), **(truth if number % 3 == 0 else {})}
+
+    bag = write_bag(tmp_path / "bag", messages=messages)
+    folder = write_truth(tmp_path / "truth", (2, 5, 8, 11))
+    by_topic = request_for(bag, output=tmp_path / "topic", truth_topic=TRUTH)
+    by_files = request_for(bag, output=tmp_path / "files", truth_folder=folder, topics=[CAMERA])
+    assert evaluate_bags(by_topic, load=BlueEngine) == evaluate_bags(by_files, load=BlueEngine) == 0
+    assert without_timings(tmp_path / "topic") == without_timings(tmp_path / "files")
+    records = list(RecordFile(tmp_path / "topic" / "frames.jsonl"))
+    assert [record.index for record in records if record.confusion is not None] == [2, 5, 8, 11]
+    report = report_of(tmp_path / "topic")
+    assert report["pixel_accuracy"] == 0.5 and 0 < report["miou"] < 0.5
+    assert report["protocol"]["frames with truth"] == "4 of 12"
+    assert capsys.readouterr().err == ""
+
+
+def test_truth_that_cannot_be_used_is_named(tmp_path, request_for, capsys):
+    bag = write_bag(tmp_path / "bag")
+
+    def error(folder: Path) -> str:
+        with pytest.raises(TruthError) as raised:
+            evaluate_bags(request_for(bag, truth_folder=folder, restart=True), load=BlueEngine)
+        assert not (tmp_path / "OUT").exists()
+        return str(raised.value)
+
+    folder = tmp_path / "truth"
+    folder.mkdir()
+    file = folder / f"{stamp(4)}.png"
+    assert "found none" in error(folder)
+    cv2.imwrite(str(file), np.zeros((10, 10), np.uint8))
+    assert f"expected truth of the frame's 32 x 24 pixels in {file}, got 10 x 10" in error(folder)
+    cv2.imwrite(str(file), np.full(SIZE, 11, np.uint8))
+    assert f"expected ids 0 to 10, or 255 where there is no label, in {file}, got 11 on 768 pixels" in error(folder)
+    cv2.imwrite(str(file), np.zeros((*SIZE, 3), np.uint8))
+    assert f"expected one channel of 8 bits in {file}" in error(folder)
+    file.write_bytes(b"noise")
+    assert f"{file} is not a whole PNG" in error(folder)
+    file.rename(folder / "road.png")
+    assert "expected truth as <stamp in ns>.png, got road.png" in error(folder)
+    (folder / "road.png").unlink()
+    write_truth(folder, (1, 2), shift_ns=1)
+    assert f"none of the 2 stamps of the truth, such as {stamp(1) + 1}, is that of a frame" in error(folder)
+    capsys.readouterr()
+    write_truth(folder, (3,))
+    assert evaluate_bags(request_for(bag, truth_folder=folder, restart=True), load=BlueEngine) == 0
+    warning = f"2 stamps of the truth are those of no frame: {stamp(1) + 1}, {stamp(2) + 1}"
+    assert warning in capsys.readouterr().err
+
+
+def test_a_truth_topic_that_cannot_be_used_is_named(tmp_path, request_for):
+    def messages(number):
+        labels = np.full(SIZE, 12, np.uint8)
+        return {**camera_messages(number), TRUTH: image(labels, encoding="mono8"), "/rear": image(picture(0))}
+
+    bag = write_bag(tmp_path / "bag", messages=messages)
+    for options, words in (
+        ({"truth_topic": TRUTH, "topics": [CAMERA]}, f"message 0 of {TRUTH} in .* got 12 on 768 pixels"),
+        ({"truth_topic": "/rear", "topics": [CAMERA]}, "message 0 of /rear in .* got 'bgr8'"),
+        ({"truth_topic": "/none", "topics": [CAMERA]}, "no topic /none for the truth"),
+        ({"truth_topic": TRUTH, "topics": [CAMERA, "/rear"]}, "expected one --topic, .* got 2"),
+    ):
+        with pytest.raises(TruthError, match=words):
+            evaluate_bags(request_for(bag, restart=True, **options), load=BlueEngine)
+
+
+@pytest.fixture
+def two_cameras(tmp_path) -> Path:
+    """23 frames of two cameras: one is rarer, two frames cannot be read, one has a stamp of the past."""
+
+    def messages(number):
+        found = {"/front/image_raw": image(picture(number), stamp_ns=stamp(number - 2 * (number == 13)))}
+        if number in (4, 10):
+            found["/front/image_raw"].encoding = "strange"
+        if number % 4 == 0:
+            found["/rear/image_raw"] = image(picture(100 + number), stamp_ns=stamp(number))
+        return found
+
+    return write_bag(tmp_path / "drive", count=23, messages=messages)
+
+
+CAMERAS = ["/front/image_raw", "/rear/image_raw"]
+
+
+def test_unreadable_frames_are_skipped_counted_and_told(tmp_path, two_cameras, request_for, capsys):
+    assert evaluate_bags(request_for(two_cameras, topics=CAMERAS), load=BlueEngine) == IMPERFECT
+    records = list(RecordFile(tmp_path / "OUT" / "frames.jsonl"))
+    front = [record for record in records if record.topic == CAMERAS[0]]
+    assert [record.index for record in front] == [i for i in range(23) if i not in (4, 10)]
+    assert [record.index for record in front if record.change is None] == [0, 5, 11, 13], "no frame right before"
+    assert len(records) == 21 + 6
+    rear = list(read_labels(tmp_path / "OUT" / "masks", "/segmentation/rear/mask"))
+    assert [stamp_ns for stamp_ns, _ in rear] == [stamp(i) for i in range(0, 23, 4)]
+    assert np.array_equal(rear[2][1], labels_of(108))
+    report = report_of(tmp_path / "OUT")
+    (source,) = [source for source in report["sources"] if source["topic"] == CAMERAS[0]]
+    assert list(source["skipped"].values()) == [2] and source["backwards"] == 1
+    (reason,) = source["skipped"]
+    assert "first in message 4: expected an encoding of" in reason and "strange" in reason
+    errors = capsys.readouterr().err
+    assert "2 messages were skipped: encoding, first in message 4" in errors and "backwards 1 times" in errors
+
+
+def test_results_do_not_depend_on_the_number_of_jobs_or_on_interruptions(tmp_path, two_cameras, request_for):
+    other = write_bag(tmp_path / "other" / "drive", count=7)
+    bags = (two_cameras, other.parent)
+    request = request_for(*bags, topics=(), restart=False)
+    shutil.rmtree(two_cameras)
+    write_bag(two_cameras, count=23, messages=lambda i: {**camera_messages(i)} if i % 9 else bad_message(i))
+    assert evaluate_bags(replace(request, output=tmp_path / "one"), load=BlueEngine) == IMPERFECT
+    assert evaluate_bags(replace(request, output=tmp_path / "two", jobs=2), load=BlueEngine) == IMPERFECT
+    assert evaluate_bags(replace(request, output=tmp_path / "three", jobs=3), load=BlueEngine) == IMPERFECT
+    expected = without_timings(tmp_path / "one")
+    assert without_timings(tmp_path / "two") == expected and without_timings(tmp_path / "three") == expected
+    assert {record.bag for record in expected[1]} == {"drive", "drive_2"} and len(expected[1]) == 20 + 7
+
+    again = replace(request, output=tmp_path / "again")
+    for fails_at in (3, 1, 9):
+        interrupted = partial(InterruptingEngine, fails_at=fails_at)
+        assert evaluate_bags(again, load=interrupted) == INTERRUPTED and not again.output.exists()
+    with pytest.raises(ValueError, match="blue engine failed on message .*: out of blue"):
+        evaluate_bags(again, load=partial(BlueEngine, fails_at=8))
+    last = BlueEngine()
+    assert evaluate_bags(again, load=lambda: last) == IMPERFECT
+    assert without_timings(again.output) == expected
+    assert last.frames < 20, "it went on where it was stopped"
+    assert evaluate_bags(again, load=lambda: last) == IMPERFECT, "finished already"
+
+
+def bad_message(number: int):
+    message = image(picture(number), stamp_ns=stamp(number))
+    message.step = 3
+    return {CAMERA: message}
+
+
+def test_other_inputs_are_refused_or_start_anew(tmp_path, request_for):
+    bag = write_bag(tmp_path / "bag")
+    request = request_for(bag)
+    assert evaluate_bags(request, load=partial(InterruptingEngine, fails_at=9)) == INTERRUPTED
+    with pytest.raises(ValueError, match=r'other inputs \(masks: \["mask", "sqlite3"\], now .*--restart'):
+        evaluate_bags(replace(request, storage="mcap"), load=BlueEngine)
+    request.model.write_bytes(b"another model")
+    with pytest.raises(ValueError, match=r"other inputs \(model: "):
+        evaluate_bags(request, load=BlueEngine)
+    engine = BlueEngine()
+    assert evaluate_bags(replace(request, restart=True), load=lambda: engine) == 0 and engine.frames == 12
+    with pytest.raises(ValueError, match=r"other inputs \(bags: "):
+        os.utime(bag / "bag.db3", ns=(1, 1))
+        evaluate_bags(request, load=BlueEngine)
+    assert report_of(tmp_path / "OUT")["frames"] == 12
+    assert evaluate_bags(replace(request, restart=True), load=BlueEngine) == 0
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path, request_for):
+    bag = write_bag(tmp_path / "bag")
+    for place in ("OUT", "OUT.partial"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "thesis.txt").write_text("years")
+        for restart in (False, True):
+            with pytest.raises(ValueError, match="holds something else"):
+                evaluate_bags(request_for(bag, restart=restart), load=BlueEngine)
+        assert (tmp_path / place / "thesis.txt").read_text() == "years"
+        shutil.rmtree(tmp_path / place)
+    (tmp_path / "OUT").mkdir()
+    assert evaluate_bags(request_for(bag), load=BlueEngine) == 0, "an empty folder is fine"
+
+
+@pytest.mark.parametrize("storage", ("sqlite3", "mcap"))
+def test_a_truncated_bag_is_reported_with_its_end(tmp_path, request_for, storage, real_page):
+    bag = write_bag(tmp_path / "bag", count=60, storage=storage)
+    file = bag / f"bag.{'db3' if storage == 'sqlite3' else 'mcap'}"
+    os.truncate(file, file.stat().st_size // 2)
+    assert evaluate_bags(request_for(bag), load=BlueEngine) == IMPERFECT
+    frames = report_of(tmp_path / "OUT")["frames"]
+    assert 20 < frames < 40 and len(list(read_frames(tmp_path / "OUT" / "masks", MASK))) == frames
+    (source,) = report_of(tmp_path / "OUT")["sources"]
+    assert f"number {frames - 1} of {CAMERA}, recorded at {stamp(frames - 1)} ns" in source["ended_early"]
+    assert f"number {frames - 1} of {CAMERA}" in (tmp_path / "OUT" / "report.html").read_text()
+
+
+def test_a_bag_without_a_frame_is_an_error(tmp_path, request_for, capsys):
+    unreadable = write_bag(tmp_path / "unreadable", messages=bad_message)
+    with pytest.raises(
+        BagError, match="not one frame could be read: 12 messages were skipped: step, first in message 0"
+    ):
+        evaluate_bags(request_for(unreadable), load=BlueEngine)
+    empty = write_bag(tmp_path / "empty", count=0)
+    with pytest.raises(BagError, match="no image topic"):
+        evaluate_bags(request_for(empty), load=BlueEngine)
+    assert not (tmp_path / "OUT").exists()
+    assert main(["evaluate-bag", str(tmp_path / "none"), "--model", "m.onnx", "-o", str(tmp_path / "OUT")]) == 1
+    assert "expected a bag at" in capsys.readouterr().err
+    bag = write_bag(tmp_path / "bag")
+    assert main(["evaluate-bag", str(bag), "--model", str(tmp_path / "m.onnx"), "-o", str(tmp_path / "OUT")]) == 1
+    assert "m.onnx" in capsys.readouterr().err and not (tmp_path / "OUT.partial").exists()
+
+
+def test_compressed_bags_give_the_same_results(tmp_path, request_for):
+    plain = write_bag(tmp_path / "bag")
+    packed = write_bag(tmp_path / "packed" / "bag", storage="mcap", compression=CompressionMode.MESSAGE)
+    for bag, name in ((plain, "a"), (packed, "b")):
+        assert evaluate_bags(request_for(bag, output=tmp_path / name), load=BlueEngine) == 0
+    first, second = (without_timings(tmp_path / name)[1:] for name in "ab")
+    assert first == second
+
+
+def test_masks_go_where_the_node_publishes_them():
+    assert mask_namespaces(["/camera/image_raw"]) == {"/camera/image_raw": "/segmentation"}
+    several = ["/front/image_raw", "/car/rear/image_raw/compressed", "/odd"]
+    assert list(mask_namespaces(several).values()) == [f"/segmentation/{name}" for name in ("front", "car/rear", "odd")]
+    alike = ["/front/image_raw", "/front/image_raw/compressed"]
+    assert len(set(mask_namespaces(alike).values())) == 2
+
+
+def test_a_killed_run_goes_on_in_the_shipped_model(tmp_path, shipped_model):
+    """The real command on the demo's clip, small: killed once, then with two jobs; against one that was left alone."""
+    pytest.importorskip("onnxruntime")
+    for kind, ending, interpolation in (("images", "jpg", cv2.INTER_AREA), ("labels", "png", cv2.INTER_NEAREST)):
+        (tmp_path / kind).mkdir()
+        for name in frame_ids()[:60]:
+            pixels = cv2.imread(str(FOLDER / kind / f"{name}.{ending}"), cv2.IMREAD_UNCHANGED)
+            pixels = cv2.resize(pixels, (96, 72), interpolation=interpolation)
+            cv2.imwrite(str(tmp_path / kind / f"{name}.png"), pixels)
+    arguments = ["--labels", str(tmp_path / "labels"), "--rate", "15", "-o", str(tmp_path / "clip")]
+    assert main(["make-bag", str(tmp_path / "images"), *arguments]) == 0
+
+    def command(output: str):
+        options = ["--model", str(shipped_model), "--truth-topic", TRUTH, "--device", "cpu", "--precision", "fp32"]
+        return ["evaluate-bag", str(tmp_path / "clip"), *options, "-o", str(tmp_path / output)]
+
+    assert main(command("alone")) == 0
+    assert 0.2 < report_of(tmp_path / "alone")["miou"] < 0.9
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    killed = subprocess.Popen([sys.executable, "-m", "bisenet_ros.cli", *command("killed")], env=environment)
+    partial_chunk = tmp_path / "killed.partial" / "chunks" / "clip" / "000000.partial"
+    deadline = time.monotonic() + 60
+    while not partial_chunk.exists() and killed.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert not (tmp_path / "killed").exists()
+    assert main([*command("killed"), "--jobs", "2"]) == 0
+    assert without_timings(tmp_path / "killed") == without_timings(tmp_path / "alone")
+
+
+def test_memory_stays_bounded_on_a_long_bag(tmp_path):
+    """2,000 frames; `python test/long_bag.py` takes 20,000."""
+    pytest.importorskip("psutil")
+    from long_bag import evaluate_watched, write_long_bag
+
+    bag = write_long_bag(tmp_path / "long", frames=2000)
+    memory = evaluate_watched(bag, tmp_path / "OUT").memory
+    assert len(memory) == 20 and max(memory[5:]) - memory[4] < 30e6, "bytes between frame 400 and the end"
+    assert report_of(tmp_path / "OUT")["frames"] == 2000
+    with Reader(tmp_path / "OUT" / "masks") as masks:
+        assert masks.message_count == 2000 and masks.duration == stamp(1999) - stamp(0) + 1
