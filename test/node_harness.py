@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import re
@@ -152,6 +153,7 @@ def node_here(
     *arguments: str, load: Callable[..., Engine], autostart: bool = True
 ) -> Iterator[Tuple[SegmentationNode, Vehicle]]:
     """For what cannot be seen from outside: the same node in this process, on a domain of its own."""
+    gc.collect()  # else rclpy's lifecycle keeps an earlier test's node, with services of the same names
     ros_arguments = ["--ros-args", *QUICK_DIAGNOSTICS, *arguments]
     rclpy.init(args=ros_arguments, domain_id=OTHER_DOMAIN, signal_handler_options=SignalHandlerOptions.NO)
     node, vehicle = SegmentationNode(load=load), Vehicle(OTHER_DOMAIN)
@@ -336,7 +338,9 @@ class Vehicle:
         """The same, without waiting for the answer."""
         client = self.node.create_client(ChangeState, f"{node}/change_state")
         self.wait_for(client.service_is_ready, f"{node}/change_state")
-        return client.call_async(ChangeState.Request(transition=Transition(label=name)))
+        future = client.call_async(ChangeState.Request(transition=Transition(label=name)))
+        future.add_done_callback(lambda _: self.node.destroy_client(client))
+        return future
 
     def state(self, node: str = NODE) -> str:
         return self.call(GetState, f"{node}/get_state", GetState.Request()).current_state.label

@@ -73,13 +73,14 @@ class Pipeline:
         for frame in (*self._messages.clear(), *self._frames.clear()):
             frame.camera.statistics.count("dropped_inactive")
 
-    def close(self) -> None:
-        """Ends the threads after the frame they have in hand."""
+    def close(self, *, patience: Optional[float] = None) -> bool:
+        """Ends the threads after the frame they have in hand; False where that took longer than `patience` seconds."""
         self.stop()
         self._messages.close()
         self._frames.close()
         for thread in self._threads:
-            thread.join()
+            thread.join(patience)
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _put(self, place: NewestFrames[str, CameraFrame], frame: CameraFrame) -> None:
         displaced = place.put(frame.camera.name, frame)
@@ -159,6 +160,7 @@ class Pipeline:
         self._faults += 1
         if self._faults == MOST_FAULTS:
             self._faults = 0
+            self.active = False  # at once, not for another frame until the executor's thread is told
             self._on_fault(f"{type(error).__name__}: {error}")
 
     def _publish(

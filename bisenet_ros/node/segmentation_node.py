@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
@@ -30,6 +31,8 @@ from bisenet_ros.share import share_file
 SHIPPED_MODEL = "models/bisenetv2_camvid.onnx"
 FOLLOW_PERIOD = 0.25
 """Seconds between two looks at what the cameras' drivers offer."""
+LAST_FRAME = 4.0
+"""Seconds that the engine has for its frame when the process ends; `ros2 launch` waits 5 before it says so again."""
 EXPECTED_ERRORS = (ParameterException, ValueError, OSError, ModuleNotFoundError)
 """What is wrong with the parameters, the model or its surroundings, and said without the error's name."""
 UNCONFIGURED, INACTIVE, ACTIVE = "unconfigured", "inactive", "active"
@@ -55,6 +58,7 @@ class SegmentationNode(ManagedNode):
         super().__init__("segmentation_node", namespace="segmentation")
         self._load = load
         self.state = UNCONFIGURED
+        self._is_starting = False
         self._trouble = ""
         self._fault = ""
         self._faults = 0
@@ -76,9 +80,12 @@ class SegmentationNode(ManagedNode):
         if self._settings["autostart"]:
             self._bring_up()
 
-    def close(self) -> None:
-        """Frees the cameras and the engine, from any state."""
+    def close(self, *, patience: Optional[float] = None) -> bool:
+        """Frees the cameras and the engine, from any state; False where the engine kept its frame for too long."""
+        if self._pipeline is not None and not self._pipeline.close(patience=patience):
+            return False
         self._free()
+        return True
 
     # Transitions. rclpy swallows what they raise, so they log it themselves.
 
@@ -222,10 +229,15 @@ class SegmentationNode(ManagedNode):
         return response
 
     def _bring_up(self) -> None:
+        if self.state == ACTIVE:
+            return
+        self._trouble, self._is_starting = "", True
+        self._diagnostics.publish()  # loading the engine takes seconds, in which the node says nothing
         if self.state == UNCONFIGURED:
             self.trigger_configure()
         if self.state == INACTIVE:
             self.trigger_activate()
+        self._is_starting = False
 
     def _give_up(self, fault: str) -> None:
         """Called on the engine's thread; transitions belong to the executor's."""
@@ -262,6 +274,8 @@ class SegmentationNode(ManagedNode):
     def _judge(self) -> Any:
         if self._trouble:
             return DiagnosticStatus.ERROR, self._trouble
+        if self._is_starting:
+            return DiagnosticStatus.OK, "starting"
         if self._fault:
             return DiagnosticStatus.ERROR, f"{self._fault}; {self._way_back()}"
         if self.state != ACTIVE:
@@ -311,8 +325,9 @@ def run_node(args: Optional[List[str]] = None, *, load: LoadEngine = load_engine
     finally:
         # Another Ctrl-C must not break off what ends in a moment.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if node is not None:
-            node.close()
+        if node is not None and not node.close(patience=LAST_FRAME):
+            # Building a plan takes minutes, and nothing interrupts it; not even the interpreter ends before it.
+            os._exit(0)
         rclpy.try_shutdown()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # once more: rclpy has put back what was there before it
     return 0
