@@ -4,7 +4,7 @@ ASKED := $(filter-out file,$(origin PYTHON))
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test test-gpu lint venv clean python
+.PHONY: help demo test test-gpu soak lint venv clean python
 
 help:  ## show this help
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -20,6 +20,9 @@ GPU_PYTHON ?= $(BIN)/python
 test-gpu: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),.venv/complete)  ## run the tests on a GPU with TensorRT; numbers in gpu_results/
 	$(GPU_PYTHON) -m pytest -o timeout=3600 test_gpu
 
+soak: .venv/complete  ## run the node at full rate for 30 minutes; numbers and plot in soak_results/
+	$(BIN)/python -m bisenet_ros.node.benchmark.soak --minutes 30 -o soak_results
+
 lint: .venv/complete  ## run ruff and mypy
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
@@ -28,7 +31,7 @@ lint: .venv/complete  ## run ruff and mypy
 venv: .venv/complete  ## set up the complete environment in .venv
 
 clean:  ## remove what the targets above made
-	rm -rf .venv demo_output gpu_results build install log *.egg-info
+	rm -rf .venv demo_output gpu_results soak_results build install log *.egg-info
 
 # The Python to set .venv up with; once that is done, only a Python asked for by name is looked at.
 python:

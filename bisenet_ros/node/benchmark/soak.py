@@ -1,0 +1,140 @@
+"""`make soak`: the node at full rate for long, its memory and latency watched every second, ended by SIGINT."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import signal
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Set
+
+from bisenet_ros.benchmark import describe_load
+from bisenet_ros.benchmark_report import size_text
+from bisenet_ros.machine import describe_machine
+from bisenet_ros.node.benchmark.command import add_setup_arguments, read_setup
+from bisenet_ros.node.benchmark.goals import Goal
+from bisenet_ros.node.benchmark.measurement import saturating_rate
+from bisenet_ros.node.benchmark.node_account import difference
+from bisenet_ros.node.benchmark.rig import Rig, require_packages
+from bisenet_ros.node.benchmark.setup import Setup
+from bisenet_ros.node.benchmark.soak_sample import SHARED_MEMORY, Arrivals, Sample, mapped_files, take_sample
+from bisenet_ros.node.benchmark.soak_verdict import judge_end, judge_latency, judge_memory, judge_wait
+
+PERIOD = 1.0
+FIRST_RATE, FIRST_SECONDS = 5.0, 3.0
+"""A first look at the engine's time, from which the full rate follows."""
+SPARE = 60.0
+"""Seconds that the cameras would go on, so that SIGINT meets the node at work."""
+ERROR_WORDS = ("Traceback", "[ERROR]", "[FATAL]")
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Shares by which the last quarter may differ from the first."""
+
+    memory: float = 0.02
+    latency: float = 0.10
+
+
+@dataclass(frozen=True)
+class Soak:
+    """What came of it."""
+
+    setup: Setup
+    rate: float
+    samples: List[Sample]
+    goals: List[Goal]
+
+    @property
+    def holds(self) -> bool:
+        return all(goal.holds for goal in self.goals)
+
+
+def soak(setup: Setup, *, seconds: float, bounds: Optional[Bounds] = None) -> Soak:
+    """Runs the node with cameras that are faster than its engine.
+
+    Raises:
+        ProcessError: a process failed, or did not end.
+    """
+    bounds = bounds or Bounds()
+    samples: List[Sample] = []
+    files: Set[Path] = set()
+    there_before = set(SHARED_MEMORY.iterdir())
+    with Rig(setup, ["node"]) as rig:
+        first = rig.run("node", rate=FIRST_RATE, seconds=FIRST_SECONDS)
+        rate = saturating_rate([first], cameras=setup.cameras)
+        segment = rig.start("node", rate=rate, seconds=seconds + SPARE)
+        node, arrivals = rig.processes["node"], Arrivals(segment)
+        start = time.monotonic()
+        while (passed := time.monotonic() - start) < seconds:
+            time.sleep(PERIOD - passed % PERIOD)
+            rig.check()
+            for process in rig.processes.values():
+                files |= mapped_files(process.pid)
+            times = difference({}, rig.statuses()).times
+            samples.append(take_sample(node.pid, seconds=time.monotonic() - start, arrivals=arrivals, times=times))
+        code = rig.interrupt("node")
+        words = [line for line in node.lines if any(word in line for word in ERROR_WORDS)]
+    leftovers = sorted(path.name for path in files - there_before if path.exists())
+    goals = [
+        judge_memory(samples, bound=bounds.memory),
+        judge_latency(samples, bound=bounds.latency),
+        judge_wait(samples, rate=rate),
+        *judge_end(code=code, leftovers=leftovers, words=words),
+    ]
+    return Soak(setup=setup, rate=rate, samples=samples, goals=goals)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bisenet_ros.node.benchmark.soak", description=__doc__)
+    add_setup_arguments(parser)
+    parser.add_argument("--minutes", type=float, default=30, metavar="M", help="default 30")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("soak_results"), metavar="FOLDER", help="default soak_results"
+    )
+    try:
+        return _run(parser.parse_args())
+    except (ValueError, OSError) as error:
+        print(f"soak: error: {error}", file=sys.stderr)
+        return 1
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if not 0 < arguments.minutes < math.inf:
+        raise ValueError(f"--minutes must be a number above 0, got {arguments.minutes:g}")
+    setup = read_setup(arguments)
+    require_packages("rclpy", "psutil", "matplotlib")
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the processes are ended too
+    load = describe_load(os.getloadavg()[0], cores=len(os.sched_getaffinity(0)))
+    found = soak(setup, seconds=60 * arguments.minutes)
+    write_soak(found, arguments.output, load=load)
+    for goal in found.goals:
+        print(f"{goal.goal}: {goal.verdict}, {goal.measured}")
+    print(f"numbers and plot are in {arguments.output}/")
+    return 0 if found.holds else 1
+
+
+def write_soak(found: Soak, folder: Path, *, load: str) -> None:
+    """Writes soak.json and soak.png."""
+    from bisenet_ros.node.benchmark.soak_plot import draw_soak
+
+    values: Dict[str, Any] = {
+        "setup": {**asdict(found.setup), "rate": round(found.rate, 2)},
+        "goals": [{**vars(goal), "verdict": goal.verdict} for goal in found.goals],
+        "machine": {**describe_machine(), "load average before": load},
+        "samples": [asdict(sample) for sample in found.samples],
+    }
+    (folder / "soak.json").write_text(json.dumps(values, indent=1, allow_nan=False) + "\n")
+    size, minutes = size_text(found.setup.size), found.samples[-1].seconds / 60
+    title = f"segmentation_node for {minutes:.1f} minutes, {size} frames at {found.rate:.1f} Hz"
+    draw_soak(found.samples, found.goals, folder / "soak.png", title=title)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,11 @@
+"""The node with the stub in the place of its engine, as a process."""
+
+from __future__ import annotations
+
+import sys
+
+from bisenet_ros.node.benchmark.stub_engine import load_stub
+from bisenet_ros.node.segmentation_node import run_node
+
+if __name__ == "__main__":
+    sys.exit(run_node(load=load_stub))
