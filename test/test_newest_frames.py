@@ -3,32 +3,61 @@
 from __future__ import annotations
 
 import threading
-from typing import List
+import time
+from typing import Any, List, Optional
 
 import pytest
 
-from bisenet_ros.node.newest_frames import NewestFrames
+from bisenet_ros.node.newest_frames import MOST, NewestFrames
 
 pytestmark = pytest.mark.timeout(60)
 PATIENCE = 20.0
 
 
-def test_take_returns_the_newest_and_put_returns_what_it_displaced() -> None:
-    newest: NewestFrames[str, int] = NewestFrames()
-    assert [newest.put("front", 1), newest.put("front", 2), newest.put("front", 3)] == [None, 1, 2]
-    assert newest.take() == [3]
-    assert newest.put("front", 4) is None
-    assert newest.take() == [4]
+def make(displaced: Optional[List[Any]] = None, *, grace: float = 0.0) -> NewestFrames[str, Any]:
+    return NewestFrames((displaced if displaced is not None else []).append, grace=grace)
+
+
+def test_take_returns_the_newest_and_the_others_are_told_as_displaced() -> None:
+    displaced: List[int] = []
+    newest = make(displaced)
+    for number in (1, 2, 3):
+        newest.put("front", number)
+    assert newest.take() == [3] and displaced == [1, 2]
+    newest.put("front", 4)
+    assert newest.take() == [4] and displaced == [1, 2]
 
 
 def test_a_camera_does_not_displace_anothers_frame() -> None:
-    newest: NewestFrames[str, int] = NewestFrames()
-    assert [newest.put("front", 1), newest.put("rear", 2)] == [None, None]
-    assert newest.take(most=5) == [1, 2]
+    displaced: List[int] = []
+    newest = make(displaced)
+    newest.put("front", 1)
+    newest.put("rear", 2)
+    assert newest.take(most=5) == [1, 2] and not displaced
+
+
+def test_frames_that_come_at_once_are_both_taken_but_not_when_the_engine_is_late() -> None:
+    displaced: List[int] = []
+    newest = make(displaced, grace=0.2)
+    newest.put("front", 1)
+    newest.put("front", 2)
+    assert [newest.take(), newest.take()] == [[1], [2]] and not displaced
+    newest.put("front", 3)
+    newest.put("front", 4)
+    time.sleep(0.25)
+    assert newest.take() == [4] and displaced == [3]
+
+
+def test_even_at_once_there_is_never_a_backlog() -> None:
+    displaced: List[int] = []
+    newest = make(displaced, grace=PATIENCE)
+    for number in range(100):
+        newest.put("front", number)
+    assert newest.clear() == list(range(100 - MOST, 100)) and displaced == list(range(100 - MOST))
 
 
 def test_no_camera_starves_another() -> None:
-    newest: NewestFrames[str, str] = NewestFrames()
+    newest = make()
     turns = []
     for _ in range(6):  # "fast" has a frame whenever somebody takes, and puts it first
         newest.put("fast", "fast")
@@ -39,14 +68,14 @@ def test_no_camera_starves_another() -> None:
 
 
 def test_take_takes_no_more_than_it_is_asked_to() -> None:
-    newest: NewestFrames[str, int] = NewestFrames()
+    newest = make()
     for number, camera in enumerate("abcd"):
         newest.put(camera, number)
     assert [newest.take(most=3), newest.take(most=3)] == [[0, 1, 2], [3]]
 
 
 def test_clear_takes_all_that_waits() -> None:
-    newest: NewestFrames[str, int] = NewestFrames()
+    newest = make()
     newest.put("front", 1)
     newest.put("rear", 2)
     assert sorted(newest.clear()) == [1, 2]
@@ -54,7 +83,7 @@ def test_clear_takes_all_that_waits() -> None:
 
 
 def test_take_waits_until_something_is_put() -> None:
-    newest: NewestFrames[str, str] = NewestFrames()
+    newest = make()
     taken: List[str] = []
     taker = _start(lambda: taken.extend(newest.take()))
     taker.join(0.05)
@@ -65,7 +94,7 @@ def test_take_waits_until_something_is_put() -> None:
 
 
 def test_close_lets_go_whoever_waits() -> None:
-    newest: NewestFrames[str, str] = NewestFrames()
+    newest = make()
     taken: List[List[str]] = []
     takers = [_start(lambda: taken.append(newest.take())) for _ in range(2)]
     newest.close()
@@ -75,14 +104,15 @@ def test_close_lets_go_whoever_waits() -> None:
 
 
 def test_close_ends_it_although_a_frame_is_left() -> None:
-    newest: NewestFrames[str, str] = NewestFrames()
+    newest = make()
     newest.put("front", "frame")
     newest.close()
     assert newest.take() == []
 
 
 def test_between_a_fast_and_a_slow_thread_frames_come_in_order_and_each_is_taken_or_displaced() -> None:
-    newest: NewestFrames[str, int] = NewestFrames()
+    displaced: List[int] = []
+    newest = make(displaced)
     taken: List[int] = []
     count = 20_000
     got_last = threading.Event()
@@ -94,12 +124,13 @@ def test_between_a_fast_and_a_slow_thread_frames_come_in_order_and_each_is_taken
                 got_last.set()
 
     taker = _start(take_all)
-    displaced = sum(newest.put("front", number) is not None for number in range(1, count + 1))
+    for number in range(1, count + 1):
+        newest.put("front", number)
     assert got_last.wait(PATIENCE)
     newest.close()
     taker.join(PATIENCE)
     assert taken == sorted(set(taken))
-    assert len(taken) + displaced == count
+    assert sorted(taken + displaced) == list(range(1, count + 1))
 
 
 def _start(run) -> threading.Thread:

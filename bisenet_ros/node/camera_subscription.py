@@ -22,8 +22,12 @@ TYPES = {"raw": Image, "compressed": CompressedImage}
 TYPE_NAMES = {"raw": "sensor_msgs/msg/Image", "compressed": "sensor_msgs/msg/CompressedImage"}
 
 
+DEPTH = 4
+"""Images that DDS keeps until the executor takes them, which is at once: they wait only while no core is free."""
+
+
 class CameraSubscription:
-    """Keeps one image subscription of depth 1 that `follow` fits to what the camera's driver offers.
+    """Keeps one image subscription that `follow` fits to what the camera's driver offers.
 
     Best effort loses nearly every large image of a driver without a shared-memory profile, and reliable gets nothing
     from a best-effort driver. So "auto" asks for reliable when all publishers of the topic offer it, and subscribes
@@ -84,7 +88,7 @@ class CameraSubscription:
                 return
             self.close()
         self.transport = transport
-        self._subscription = self._subscribe(QoSProfile(depth=1, reliability=reliability))
+        self._subscription = self._subscribe(QoSProfile(depth=DEPTH, reliability=reliability))
         self._node.get_logger().info(f"subscribed to {self.topic}, {qos.in_words(self.profile)}")
 
     def close(self) -> None:

@@ -1,45 +1,62 @@
-"""The newest frame wins: a place for one frame per camera between two threads."""
+"""The newest frame wins: a place for the frames of every camera between two threads."""
 
 from __future__ import annotations
 
 import threading
-from typing import Dict, Generic, Hashable, List, Optional, TypeVar
+import time
+from collections import deque
+from typing import Callable, Deque, Dict, Generic, Hashable, List, Tuple, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
+GRACE = 0.01
+"""Seconds for which a newer frame does not displace one: where the engine keeps up, two that come at once, because a
+process had to wait for a core, are both wanted. An engine that is slower than the cameras lets it pass."""
+MOST = 4
+"""Frames of a camera that wait at the most."""
+
 
 class NewestFrames(Generic[K, T]):
-    """Holds the last frame that each camera put; whoever takes gets the newest ones and never a backlog.
+    """Holds the newest frame that each camera put, and for a moment the one before; never a backlog.
 
     The camera that has waited longest since its last turn comes first, so that none starves another.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_displaced: Callable[[T], None], *, grace: float = GRACE) -> None:
+        """
+        Args:
+            on_displaced: is given every frame that a newer one has displaced.
+            grace: seconds; see GRACE.
+        """
+        self._on_displaced = on_displaced
+        self._grace = grace
         self._condition = threading.Condition()
-        self._frames: Dict[K, Optional[T]] = {}  # the camera whose turn was last is the last
+        # With the time it was put; the camera whose turn was last is the last.
+        self._waiting: Dict[K, Deque[Tuple[float, T]]] = {}
         self._closed = False
 
-    def put(self, camera: K, frame: T) -> Optional[T]:
-        """Leaves a frame; returns the one that it displaced, which nobody had taken."""
+    def put(self, camera: K, frame: T) -> None:
         with self._condition:
-            displaced = self._frames.get(camera)
-            self._frames[camera] = frame
+            waiting = self._waiting.setdefault(camera, deque())
+            waiting.append((time.monotonic(), frame))
+            self._displace(waiting)
             self._condition.notify()
-            return displaced
 
     def take(self, most: int = 1) -> List[T]:
-        """Waits for a frame, and takes those of up to `most` cameras that wait; none once closed."""
+        """Waits for a frame, and takes one of each of up to `most` cameras that have some; none once closed."""
         with self._condition:
-            self._condition.wait_for(lambda: self._closed or self._waiting())
+            self._condition.wait_for(lambda: self._closed or any(self._waiting.values()))
             if self._closed:
                 return []
-            return [self._pop(camera) for camera in self._waiting()[:most]]
+            return [self._pop(camera) for camera in self._cameras()[:most]]
 
     def clear(self) -> List[T]:
         """Takes all that wait, without waiting."""
         with self._condition:
-            return [self._pop(camera) for camera in self._waiting()]
+            frames = [frame for waiting in self._waiting.values() for _, frame in waiting]
+            self._waiting.clear()
+            return frames
 
     def close(self) -> None:
         """Lets go whoever waits."""
@@ -47,11 +64,17 @@ class NewestFrames(Generic[K, T]):
             self._closed = True
             self._condition.notify_all()
 
-    def _waiting(self) -> List[K]:
-        return [camera for camera, frame in self._frames.items() if frame is not None]
+    def _cameras(self) -> List[K]:
+        return [camera for camera, waiting in self._waiting.items() if waiting]
 
     def _pop(self, camera: K) -> T:
-        frame = self._frames.pop(camera)
-        assert frame is not None
-        self._frames[camera] = None  # now the last in turn
-        return frame
+        waiting = self._waiting.pop(camera)
+        self._displace(waiting)
+        self._waiting[camera] = waiting  # now the last in turn
+        return waiting.popleft()[1]
+
+    def _displace(self, waiting: Deque[Tuple[float, T]]) -> None:
+        """Drops what a newer frame has made too old."""
+        oldest = time.monotonic() - self._grace
+        while len(waiting) > 1 and (waiting[0][0] <= oldest or len(waiting) > MOST):
+            self._on_displaced(waiting.popleft()[1])

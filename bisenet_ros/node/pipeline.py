@@ -54,8 +54,8 @@ class Pipeline:
         self._logger = logger
         self._throttle = Throttle(LOG_PERIOD)
         self._faults = 0
-        self._messages: NewestFrames[str, CameraFrame] = NewestFrames()
-        self._frames: NewestFrames[str, CameraFrame] = NewestFrames()
+        self._messages: NewestFrames[str, CameraFrame] = NewestFrames(_count_displaced)
+        self._frames: NewestFrames[str, CameraFrame] = NewestFrames(_count_displaced)
         self._threads = [
             threading.Thread(target=target, name=target.__name__.strip("_"), daemon=True)
             for target in (self._convert_all, self._segment_all)
@@ -65,7 +65,7 @@ class Pipeline:
 
     def put(self, frame: CameraFrame) -> None:
         """Takes a frame in; the one it displaces is counted."""
-        self._put(self._messages, frame)
+        self._messages.put(frame.camera.name, frame)
 
     def stop(self) -> None:
         """No more masks from now on; what waits is dropped."""
@@ -81,11 +81,6 @@ class Pipeline:
         for thread in self._threads:
             thread.join(patience)
         return not any(thread.is_alive() for thread in self._threads)
-
-    def _put(self, place: NewestFrames[str, CameraFrame], frame: CameraFrame) -> None:
-        displaced = place.put(frame.camera.name, frame)
-        if displaced is not None:
-            displaced.camera.statistics.count("dropped_newer")
 
     def _is_dropped(self, frame: CameraFrame) -> bool:
         """Whether a frame is not worth going on with; then it is counted."""
@@ -103,7 +98,7 @@ class Pipeline:
         while frames := self._messages.take():
             for frame in frames:
                 if not self._is_dropped(frame) and self._convert(frame):
-                    self._put(self._frames, frame)
+                    self._frames.put(frame.camera.name, frame)
 
     def _convert(self, frame: CameraFrame) -> bool:
         start = time.perf_counter()
@@ -200,6 +195,10 @@ class Pipeline:
     def _log_error(self, what: str, error: Exception) -> None:
         if rclpy.ok() and self._throttle.passes(f"{what} {type(error).__name__}"):
             self._logger.error(f"{what}: {type(error).__name__}: {error}")
+
+
+def _count_displaced(frame: CameraFrame) -> None:
+    frame.camera.statistics.count("dropped_newer")
 
 
 def _pixels(frame: CameraFrame) -> np.ndarray:
