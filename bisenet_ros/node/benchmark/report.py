@@ -65,8 +65,14 @@ class Report:
         return node.engine if node else ""
 
     def to_dict(self) -> Dict[str, Any]:
+        setup = self.measurement.setup
         return {
-            "setup": {**asdict(self.measurement.setup), "rate": self.measurement.rate, "engine_used": self.engine},
+            "setup": {
+                **asdict(setup),
+                "model": Path(setup.model).name,
+                "rate": self.measurement.rate,
+                "engine_used": self.engine,
+            },
             "goals": [{**vars(goal), "verdict": goal.verdict} for goal in self.goals],
             "parts": [{"part": part.name, **part.summary.to_dict()} for part in self.parts],
             "protocol": self.protocol,
