@@ -13,7 +13,7 @@ demo: .venv/vehicle  ## replay a driving clip through the real node; pictures in
 	$(BIN)/python -m demo.run_demo
 
 test: lint  ## run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # A Jetson's own Python alone has JetPack's TensorRT: make test-gpu GPU_PYTHON=python3
 GPU_PYTHON ?= $(BIN)/python

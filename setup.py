@@ -14,7 +14,7 @@ setup(
     package_dir={"bisenet_training": "training/bisenet_training"},
     package_data={
         "bisenet_ros.engines": ["*.cu"],
-        "bisenet_ros.evaluation": ["templates/*"],
+        "bisenet_ros.evaluation.report": ["templates/*"],
         "bisenet_training": ["templates/*.jinja", "label_sets/*.txt"],
     },
     data_files=[
@@ -69,6 +69,7 @@ setup(
             "psutil",
             "pytest",
             "pytest-timeout",
+            "pytest-xdist",
             "rosbags>=0.11",
             "ruff",
             "setuptools>=70.1",  # the first that builds wheels alone; colcon keeps it below 80

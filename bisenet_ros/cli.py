@@ -38,10 +38,10 @@ COMMANDS: Dict[str, Command] = {
     "evaluate-bag": Command(
         "bisenet_ros.evaluation.evaluate_bag", "masks and a report of recorded bags", extra="evaluation"
     ),
-    "compare": Command("bisenet_ros.evaluation.compare", "set two reports of one bag side by side", extra="evaluation"),
-    "make-bag": Command(
-        "bisenet_ros.evaluation.make_bag", "make a bag of images, a video or a data set", extra="evaluation"
+    "compare": Command(
+        "bisenet_ros.evaluation.report.compare", "set two reports of one bag side by side", extra="evaluation"
     ),
+    "make-bag": Command("bisenet_ros.bags.make_bag", "make a bag of images, a video or a data set", extra="evaluation"),
     "export": Command("bisenet_ros.export", "make a model file of a checkpoint"),
     "import-checkpoint": Command("bisenet_training.import_checkpoint", "make a model file of a public checkpoint"),
 }

@@ -8,9 +8,9 @@ from typing import Callable, Dict, Optional
 import numpy as np
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
+from bisenet_ros.bags.bag_reader import COMPRESSED_IMAGE, IMAGE, TYPES
+from bisenet_ros.bags.bag_writer import make_header
 from bisenet_ros.engines import Engine
-from bisenet_ros.evaluation.bag_reader import COMPRESSED_IMAGE, IMAGE, TYPES
-from bisenet_ros.evaluation.bag_writer import make_header
 from bisenet_ros.labels import CAMVID
 from bisenet_ros.model_card import ModelCard
 

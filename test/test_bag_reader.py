@@ -14,7 +14,7 @@ pytest.importorskip("rosbags")
 from bag_workshop import CAMERA, camera_messages, compressed, image, picture, stamp, write_bag  # noqa: E402
 from rosbags.rosbag2 import CompressionMode, Reader  # noqa: E402
 
-from bisenet_ros.evaluation.bag_reader import (  # noqa: E402
+from bisenet_ros.bags.bag_reader import (  # noqa: E402
     COMPRESSED_IMAGE,
     IMAGE,
     ZSTD_MAGIC,
@@ -26,7 +26,7 @@ from bisenet_ros.evaluation.bag_reader import (  # noqa: E402
     find_bags,
     read_frames,
 )
-from bisenet_ros.evaluation.bag_writer import STORAGES, BagWriter, join_bags  # noqa: E402
+from bisenet_ros.bags.bag_writer import STORAGES, BagWriter, join_bags  # noqa: E402
 from bisenet_ros.image_error import ImageError  # noqa: E402
 
 WAYS = [

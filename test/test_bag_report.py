@@ -19,10 +19,10 @@ for package in ("jinja2", "matplotlib"):
 
 from PIL import Image  # noqa: E402
 
-from bisenet_ros.evaluation.bag_report import Picture, write_report  # noqa: E402
 from bisenet_ros.evaluation.frame_record import FrameRecord  # noqa: E402
 from bisenet_ros.evaluation.node_replay import NodeReplay  # noqa: E402
-from bisenet_ros.evaluation.record_summary import BINS, summarise  # noqa: E402
+from bisenet_ros.evaluation.report.bag_report import Picture, write_report  # noqa: E402
+from bisenet_ros.evaluation.report.record_summary import BINS, summarise  # noqa: E402
 from bisenet_ros.evaluation.run_summary import RunSummary, Source  # noqa: E402
 from bisenet_ros.labels import Label, LabelSet  # noqa: E402
 

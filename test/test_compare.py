@@ -13,15 +13,15 @@ import pytest
 for package in ("jinja2", "matplotlib", "rosbags"):
     pytest.importorskip(package)
 
+from bisenet_ros.bags.bag_reader import IMAGE  # noqa: E402
+from bisenet_ros.bags.bag_writer import BagWriter  # noqa: E402
 from bisenet_ros.cli import main  # noqa: E402
-from bisenet_ros.evaluation.bag_reader import IMAGE  # noqa: E402
-from bisenet_ros.evaluation.bag_report import describe_findings  # noqa: E402
-from bisenet_ros.evaluation.bag_writer import BagWriter  # noqa: E402
 from bisenet_ros.evaluation.frame_record import RECORDS, FrameMeasurer, RecordFile  # noqa: E402
-from bisenet_ros.evaluation.record_summary import summarise  # noqa: E402
+from bisenet_ros.evaluation.report.bag_report import describe_findings  # noqa: E402
+from bisenet_ros.evaluation.report.record_summary import summarise  # noqa: E402
 from bisenet_ros.evaluation.run_summary import RunSummary, Source  # noqa: E402
-from bisenet_ros.evaluation.whole_file import write_json  # noqa: E402
 from bisenet_ros.labels import Label, LabelSet  # noqa: E402
+from bisenet_ros.whole_file import write_json  # noqa: E402
 
 LABELS = LabelSet((Label("road", (128, 64, 128)), Label("sky", (70, 130, 180)), Label("car", (0, 0, 142))))
 SIZE = (32, 48)

@@ -34,12 +34,12 @@ from bag_workshop import (  # noqa: E402
 from rosbags.highlevel import AnyReader  # noqa: E402
 from rosbags.rosbag2 import CompressionMode, Reader  # noqa: E402
 
+from bisenet_ros.bags.bag_reader import BagError, read_frames, read_labels  # noqa: E402
 from bisenet_ros.cli import main  # noqa: E402
-from bisenet_ros.evaluation import bag_report  # noqa: E402
-from bisenet_ros.evaluation.bag_reader import BagError, read_frames, read_labels  # noqa: E402
 from bisenet_ros.evaluation.bag_segmentation import mask_namespaces  # noqa: E402
 from bisenet_ros.evaluation.evaluate_bag import IMPERFECT, INTERRUPTED, Request, evaluate_bags  # noqa: E402
 from bisenet_ros.evaluation.frame_record import RecordFile  # noqa: E402
+from bisenet_ros.evaluation.report import bag_report  # noqa: E402
 from bisenet_ros.evaluation.truth import TruthError  # noqa: E402
 from bisenet_ros.labels import CAMVID  # noqa: E402
 from bisenet_ros.painting import blend, paint  # noqa: E402

@@ -12,9 +12,9 @@ pytest.importorskip("rosbags")
 from rosbags.highlevel import AnyReader  # noqa: E402
 from rosbags.rosbag2 import Reader  # noqa: E402
 
+from bisenet_ros.bags.bag_reader import Bag, read_frames, read_labels  # noqa: E402
+from bisenet_ros.bags.camera_info import guess_calibration  # noqa: E402
 from bisenet_ros.cli import main  # noqa: E402
-from bisenet_ros.evaluation.bag_reader import Bag, read_frames, read_labels  # noqa: E402
-from bisenet_ros.evaluation.camera_info import guess_calibration  # noqa: E402
 from demo.clip import FOLDER, frame_ids, read_image, read_truth  # noqa: E402
 
 SIZE = (24, 32)

@@ -11,9 +11,9 @@ import pytest
 for package in ("rclpy", "rosbags"):
     pytest.importorskip(package)
 
+from bisenet_ros.bags.bag_reader import IMAGE  # noqa: E402
+from bisenet_ros.bags.bag_writer import BagWriter  # noqa: E402
 from bisenet_ros.engines import load_engine  # noqa: E402
-from bisenet_ros.evaluation.bag_reader import IMAGE  # noqa: E402
-from bisenet_ros.evaluation.bag_writer import BagWriter  # noqa: E402
 from bisenet_ros.evaluation.frame_record import FrameMeasurer, FrameRecord  # noqa: E402
 from bisenet_ros.evaluation.node_replay import NodeReplay  # noqa: E402
 from bisenet_ros.evaluation.run_summary import Source  # noqa: E402

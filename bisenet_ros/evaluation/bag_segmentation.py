@@ -17,15 +17,15 @@ from typing import Callable, Dict, Generator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from bisenet_ros.bags.bag_reader import IMAGE, Bag, BagFrame, BagMessage, decode_frame
+from bisenet_ros.bags.bag_writer import BagWriter
 from bisenet_ros.engines import Engine
-from bisenet_ros.evaluation.bag_reader import IMAGE, Bag, BagFrame, BagMessage, decode_frame
-from bisenet_ros.evaluation.bag_writer import BagWriter
 from bisenet_ros.evaluation.frame_record import RECORDS, FrameMeasurer, RecordFile
 from bisenet_ros.evaluation.read_ahead import read_ahead
 from bisenet_ros.evaluation.truth import TruthFolder
-from bisenet_ros.evaluation.whole_file import write_json
 from bisenet_ros.image_error import ImageError
 from bisenet_ros.painting import blend, paint
+from bisenet_ros.whole_file import write_json
 
 OUTPUTS = ("mask", "color_mask", "overlay")
 """The topics of a bag of masks; the first is always there."""

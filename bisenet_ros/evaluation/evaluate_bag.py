@@ -17,11 +17,11 @@ from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
 from tqdm import tqdm
 
+from bisenet_ros.bags.bag_reader import Bag, BagError, Topic, choose_topics, find_bags
+from bisenet_ros.bags.bag_writer import STORAGES, join_bags
 from bisenet_ros.engines import Engine, load_engine
 from bisenet_ros.engines.loader import DEVICES, PRECISIONS
 from bisenet_ros.evaluation.bag_jobs import LoadEngine, segment_in_processes
-from bisenet_ros.evaluation.bag_reader import Bag, BagError, Topic, choose_topics, find_bags
-from bisenet_ros.evaluation.bag_report import write_report
 from bisenet_ros.evaluation.bag_segmentation import (
     CHUNK,
     CHUNK_MESSAGES,
@@ -32,10 +32,10 @@ from bisenet_ros.evaluation.bag_segmentation import (
     mask_namespaces,
     segment_bag,
 )
-from bisenet_ros.evaluation.bag_writer import STORAGES, join_bags
 from bisenet_ros.evaluation.frame_record import RECORDS, RecordFile
 from bisenet_ros.evaluation.node_replay import NodeReplay
-from bisenet_ros.evaluation.report_pictures import PictureLoader
+from bisenet_ros.evaluation.report.bag_report import write_report
+from bisenet_ros.evaluation.report.report_pictures import PictureLoader
 from bisenet_ros.evaluation.run_folder import RunFolder
 from bisenet_ros.evaluation.run_summary import RunSummary, Source
 from bisenet_ros.evaluation.truth import TruthError, TruthFolder, export_truth

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Dict, Optional, TextIO
 
-from bisenet_ros.evaluation.whole_file import write_json
+from bisenet_ros.whole_file import write_json
 
 RUN = "run.json"
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from bisenet_ros.evaluation.bag_reader import Bag, decode_labels
+from bisenet_ros.bags.bag_reader import Bag, decode_labels
 from bisenet_ros.image_error import ImageError
 from bisenet_ros.labels import IGNORE
 

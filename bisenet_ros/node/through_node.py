@@ -30,8 +30,8 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
 from tqdm import tqdm
 
+from bisenet_ros.bags.bag_reader import COMPRESSED_IMAGE, Bag, BagMessage, read_labels
 from bisenet_ros.dds_profile import use_shared_memory
-from bisenet_ros.evaluation.bag_reader import COMPRESSED_IMAGE, Bag, BagMessage, read_labels
 from bisenet_ros.evaluation.frame_record import FrameRecord
 from bisenet_ros.evaluation.node_replay import NodeReplay
 from bisenet_ros.evaluation.run_summary import Source

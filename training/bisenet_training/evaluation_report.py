@@ -10,7 +10,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from bisenet_ros.evaluation.page_pictures import draw_errors, embed, embed_picture, shrink
+from bisenet_ros.evaluation.report.page_pictures import draw_errors, embed, embed_picture, shrink
 from bisenet_ros.labels import LabelSet
 from bisenet_training.evaluation import Evaluation, FrameScore
 

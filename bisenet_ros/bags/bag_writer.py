@@ -21,8 +21,8 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.rosbag2.enums import CompressionFormat, CompressionMode
 from ruamel.yaml import YAML
 
-from bisenet_ros.evaluation.bag_reader import COMPRESSED_IMAGE, IMAGE, METADATA, TYPES
-from bisenet_ros.evaluation.whole_file import write_text
+from bisenet_ros.bags.bag_reader import COMPRESSED_IMAGE, IMAGE, METADATA, TYPES
+from bisenet_ros.whole_file import write_text
 
 STORAGES = ("sqlite3", "mcap")
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"

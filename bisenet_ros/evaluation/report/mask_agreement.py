@@ -7,10 +7,10 @@ from typing import Iterator, Tuple
 
 import numpy as np
 
-from bisenet_ros.evaluation.bag_reader import read_labels
-from bisenet_ros.evaluation.finished_report import FinishedReport
+from bisenet_ros.bags.bag_reader import read_labels
 from bisenet_ros.evaluation.frame_record import FrameRecord
-from bisenet_ros.evaluation.record_summary import BINS, Extremes, Series
+from bisenet_ros.evaluation.report.finished_report import FinishedReport
+from bisenet_ros.evaluation.report.record_summary import BINS, Extremes, Series
 from bisenet_ros.evaluation.run_summary import Source
 
 

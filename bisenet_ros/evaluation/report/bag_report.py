@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from bisenet_ros.evaluation import temporal_stability
 from bisenet_ros.evaluation.confusion_matrix import class_iou, mean_iou, pixel_accuracy
 from bisenet_ros.evaluation.frame_record import FrameKey, FrameRecord
-from bisenet_ros.evaluation.page_pictures import (
+from bisenet_ros.evaluation.report.page_pictures import (
     LONGEST_SIDE,
     STRIP_SECONDS,
     STRIP_SIDE,
@@ -23,7 +23,7 @@ from bisenet_ros.evaluation.page_pictures import (
     embed_picture,
     shrink,
 )
-from bisenet_ros.evaluation.record_summary import (
+from bisenet_ros.evaluation.report.record_summary import (
     Extremes,
     TopicSummary,
     all_milliseconds,
@@ -31,10 +31,10 @@ from bisenet_ros.evaluation.record_summary import (
     sum_changes,
     summarise,
 )
-from bisenet_ros.evaluation.report_figures import class_key, draw_series, draw_shares, time_axis
+from bisenet_ros.evaluation.report.report_figures import class_key, draw_series, draw_shares, time_axis
 from bisenet_ros.evaluation.run_summary import RunSummary, Source
-from bisenet_ros.evaluation.whole_file import write_json, write_text
 from bisenet_ros.painting import blend, paint
+from bisenet_ros.whole_file import write_json, write_text
 
 REPORT = "report.json"
 GALLERY = 4
@@ -146,7 +146,7 @@ def write_csv(path: Path, records: Iterable[FrameRecord], *, names: Sequence[str
 
 def render(template: str, **values: Any) -> str:
     environment = Environment(
-        loader=PackageLoader("bisenet_ros.evaluation"),
+        loader=PackageLoader("bisenet_ros.evaluation.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

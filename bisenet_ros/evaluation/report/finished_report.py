@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
-from bisenet_ros.evaluation.bag_report import REPORT
 from bisenet_ros.evaluation.frame_record import RECORDS, FrameRecord, RecordFile
+from bisenet_ros.evaluation.report.bag_report import REPORT
 from bisenet_ros.evaluation.run_summary import Source
 from bisenet_ros.labels import LabelSet, LabelSetError
 

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bisenet_ros.evaluation.record_summary import Series
+from bisenet_ros.evaluation.report.record_summary import Series
 from bisenet_ros.labels import LabelSet
 
 INK = "#010203"

@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from bisenet_ros.evaluation.bag_reader import COMPRESSED_IMAGE, IMAGE
-from bisenet_ros.evaluation.bag_writer import CAMERA_INFO, STORAGES, BagWriter
-from bisenet_ros.evaluation.camera_info import Calibration, guess_calibration, read_calibration
-from bisenet_ros.evaluation.recorded_images import ImageSource, RecordedImage, open_source
+from bisenet_ros.bags.bag_reader import COMPRESSED_IMAGE, IMAGE
+from bisenet_ros.bags.bag_writer import CAMERA_INFO, STORAGES, BagWriter
+from bisenet_ros.bags.camera_info import Calibration, guess_calibration, read_calibration
+from bisenet_ros.bags.recorded_images import ImageSource, RecordedImage, open_source
 
 RATE = 10.0
 FIELD_OF_VIEW = 60.0

@@ -9,9 +9,9 @@ from typing import Collection, Dict, Iterable, Iterator, List, Optional, Sequenc
 
 import numpy as np
 
-from bisenet_ros.evaluation.bag_reader import Bag, decode_frame, decode_labels
-from bisenet_ros.evaluation.bag_report import Picture
+from bisenet_ros.bags.bag_reader import Bag, decode_frame, decode_labels
 from bisenet_ros.evaluation.frame_record import FrameKey, FrameRecord
+from bisenet_ros.evaluation.report.bag_report import Picture
 from bisenet_ros.evaluation.run_summary import Source
 from bisenet_ros.evaluation.truth import TruthFolder
 

@@ -11,8 +11,8 @@ import numpy as np
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from bisenet_ros.evaluation.bag_reader import TYPES
-from bisenet_ros.evaluation.bag_writer import CAMERA_INFO, make_header
+from bisenet_ros.bags.bag_reader import TYPES
+from bisenet_ros.bags.bag_writer import CAMERA_INFO, make_header
 
 MATRICES = {
     "camera_matrix": (3, 3),

@@ -10,14 +10,14 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from bisenet_ros.evaluation.bag_reader import BagError
-from bisenet_ros.evaluation.bag_report import GALLERY, OPACITY, percent, render
+from bisenet_ros.bags.bag_reader import BagError
 from bisenet_ros.evaluation.confusion_matrix import class_iou, mean_iou, pixel_accuracy
-from bisenet_ros.evaluation.finished_report import FinishedReport, read_report
 from bisenet_ros.evaluation.frame_record import FrameKey, FrameRecord
-from bisenet_ros.evaluation.mask_agreement import ComparisonError, MaskAgreement, compare_masks
-from bisenet_ros.evaluation.page_pictures import draw_errors, embed_picture, shrink
-from bisenet_ros.evaluation.record_summary import (
+from bisenet_ros.evaluation.report.bag_report import GALLERY, OPACITY, percent, render
+from bisenet_ros.evaluation.report.finished_report import FinishedReport, read_report
+from bisenet_ros.evaluation.report.mask_agreement import ComparisonError, MaskAgreement, compare_masks
+from bisenet_ros.evaluation.report.page_pictures import draw_errors, embed_picture, shrink
+from bisenet_ros.evaluation.report.record_summary import (
     TopicKey,
     TopicSummary,
     all_milliseconds,
@@ -26,10 +26,10 @@ from bisenet_ros.evaluation.record_summary import (
     sum_changes,
     summarise,
 )
-from bisenet_ros.evaluation.report_figures import CURVES, draw_series, time_axis
-from bisenet_ros.evaluation.report_pictures import PictureLoader
-from bisenet_ros.evaluation.whole_file import write_json, write_text
+from bisenet_ros.evaluation.report.report_figures import CURVES, draw_series, time_axis
+from bisenet_ros.evaluation.report.report_pictures import PictureLoader
 from bisenet_ros.painting import blend
+from bisenet_ros.whole_file import write_json, write_text
 
 MOST_PAIRS = 10
 Topics = Dict[TopicKey, TopicSummary]

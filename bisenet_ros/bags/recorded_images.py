@@ -9,7 +9,7 @@ from typing import Callable, Dict, Iterator, List, Optional
 import cv2
 import numpy as np
 
-from bisenet_ros.evaluation.bag_reader import natural_order
+from bisenet_ros.bags.bag_reader import natural_order
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg")

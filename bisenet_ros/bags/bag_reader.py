@@ -21,7 +21,7 @@ from rosbags.typesys import Stores, get_typestore
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from bisenet_ros.evaluation.damaged_storage import DamagedMcap, DamagedSqlite, StoredMessage
+from bisenet_ros.bags.damaged_storage import DamagedMcap, DamagedSqlite, StoredMessage
 from bisenet_ros.image_decoding import ImageError, decode_compressed, decode_image
 
 try:

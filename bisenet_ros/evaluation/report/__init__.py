@@ -1,0 +1,1 @@
+"""Reports of segmented bags, and two of them side by side."""
