@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import random
+import socket
 from typing import Dict
 
 from bisenet_ros.share import share_file
@@ -12,6 +14,8 @@ from bisenet_ros.share import share_file
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 # Chooses transports without a file; Fast DDS would ignore it beside our profile.
 TRANSPORTS_VARIABLE = "FASTDDS_BUILTIN_TRANSPORTS"
+# Keeps ROS on this machine; the second is Humble's name for it.
+THIS_MACHINE = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "ROS_LOCALHOST_ONLY": "1"}
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
@@ -36,3 +40,16 @@ def use_shared_memory() -> None:
         return
     libc.mallopt(M_MMAP_THRESHOLD, 32 * 1024 * 1024)
     libc.mallopt(M_TRIM_THRESHOLD, 1024 * 1024 * 1024)
+
+
+def free_domain() -> int:
+    """A ROS domain that nobody on this machine is in."""
+    domains = range(52, 102)  # above, their ports would meet others; those below are left to people
+    for domain in random.SystemRandom().sample(domains, len(domains)):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind(("", 7410 + 250 * domain))  # the port of a domain's first participant, by the DDS standard
+            except OSError:
+                continue
+        return domain
+    raise RuntimeError(f"expected a free ROS domain of {domains.start} to {domains.stop - 1}, all are in use")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import subprocess
 import sys
 import threading
@@ -20,7 +19,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 from tqdm import tqdm
 
-from bisenet_ros.dds_profile import use_shared_memory
+from bisenet_ros.dds_profile import THIS_MACHINE, free_domain, use_shared_memory
 from bisenet_ros.evaluation.confusion_matrix import confusion_matrix, mean_iou
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.model_card import ModelCard, read_card
@@ -64,8 +63,8 @@ class MaskReceiver(Node):
 
 def main() -> int:
     # A domain of its own and no network, so that no robot nearby takes part.
-    os.environ["ROS_DOMAIN_ID"] = str(random.randint(1, 100))
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    os.environ["ROS_DOMAIN_ID"] = str(free_domain())
+    os.environ.update(THIS_MACHINE)
     use_shared_memory()
     print("starting segmentation_node and a camera; the replay takes 7 seconds")
     node = subprocess.Popen([sys.executable, "-m", "bisenet_ros.node"])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Callable, Dict, Optional
+from typing import Callable, Dict, Iterator, Optional
 
 import numpy as np
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-from bisenet_ros.bags.bag_reader import COMPRESSED_IMAGE, IMAGE, TYPES
+from bisenet_ros.bags.bag_reader import COMPRESSED_IMAGE, IMAGE, TYPES, Bag, BagFrame, decode_frame
 from bisenet_ros.bags.bag_writer import make_header
 from bisenet_ros.engines import Engine
 from bisenet_ros.labels import CAMVID
@@ -79,6 +79,11 @@ def write_bag(
                     connections[topic] = writer.add_connection(topic, kind, typestore=TYPES)
                 writer.write(connections[topic], log_ns(number), TYPES.serialize_cdr(message, kind))
     return folder
+
+
+def read_frames(path: Path, topic: str) -> Iterator[BagFrame]:
+    """The frames of one topic in order."""
+    return map(decode_frame, Bag(path).messages([topic]))
 
 
 class BlueEngine(Engine):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -138,11 +137,6 @@ def run(command: List[str], *, folder: Path, environment: Dict[str, str]) -> str
     )
     assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}"
     return done.stdout
-
-
-def random_domain() -> int:
-    """A ROS_DOMAIN_ID that no other test run is likely to use; above 101 its ports would meet others."""
-    return random.SystemRandom().randrange(1, 102)
 
 
 def _copy_sources(folder: Path) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import random
 import re
 import signal
 import subprocess
@@ -29,6 +28,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
+from ros_domains import new_domain
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
@@ -41,8 +41,7 @@ from bisenet_ros.node.segmentation_node import SegmentationNode
 
 PATIENCE = 30.0
 """Seconds until a wait fails: many times what an idle machine needs."""
-# Domains of this run's own, so that no other ROS on the network is heard; above 101 their ports would meet others.
-DOMAIN, OTHER_DOMAIN = random.SystemRandom().sample(range(1, 102), 2)
+DOMAIN, OTHER_DOMAIN = new_domain(), new_domain()
 
 NODE = "/segmentation/segmentation_node"
 CAMERA = f"{NODE}: camera camera"

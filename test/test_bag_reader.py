@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -11,9 +12,10 @@ import numpy as np
 import pytest
 
 pytest.importorskip("rosbags")
-from bag_workshop import CAMERA, camera_messages, compressed, image, picture, stamp, write_bag  # noqa: E402
+from bag_workshop import CAMERA, camera_messages, compressed, image, picture, read_frames, stamp, write_bag  # noqa: E402
 from rosbags.rosbag2 import CompressionMode, Reader  # noqa: E402
 
+from bisenet_ros.bags import bag_reader  # noqa: E402
 from bisenet_ros.bags.bag_reader import (  # noqa: E402
     COMPRESSED_IMAGE,
     IMAGE,
@@ -24,7 +26,6 @@ from bisenet_ros.bags.bag_reader import (  # noqa: E402
     decode_frame,
     decode_labels,
     find_bags,
-    read_frames,
 )
 from bisenet_ros.bags.bag_writer import STORAGES, BagWriter, join_bags  # noqa: E402
 from bisenet_ros.image_error import ImageError  # noqa: E402
@@ -113,6 +114,43 @@ def test_bytes_that_rot_in_the_middle_end_the_reading_with_words(tmp_path):
     file.write_bytes(ZSTD_MAGIC.join([first, second, b"\0" * 20 + others[0][20:], *others[1:]]))
     frames, (damage,) = frames_of(folder)
     assert 0 < len(frames) < 600 and f"number {len(frames) - 1} of {CAMERA}" in damage
+
+
+@pytest.mark.parametrize("number", (errno.ENOSPC, errno.EIO, errno.EACCES, errno.ESTALE))
+def test_a_failure_of_the_system_is_no_damage_of_the_bag(tmp_path, monkeypatch, number):
+    folder = write_bag(tmp_path / "bag", storage="mcap", compression=CompressionMode.FILE)
+    bag = Bag(folder)
+
+    def fail(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(bag_reader.shutil, "copyfileobj", fail)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        list(bag.messages([CAMERA]))
+    (folder / "metadata.yaml").unlink()
+    with pytest.raises(OSError, match=os.strerror(number)):
+        Bag(folder)
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_a_file_that_is_gone_is_no_damage_of_the_bag(tmp_path, storage):
+    folder = write_bag(tmp_path / "bag", storage=storage)
+    bag = Bag(folder)
+    storage_file(folder).unlink()
+    with pytest.raises(FileNotFoundError):
+        list(bag.messages([CAMERA]))
+
+
+def test_a_message_that_would_fill_the_memory_is_not_decompressed(tmp_path, monkeypatch):
+    folder = write_bag(tmp_path / "bag", compression=CompressionMode.MESSAGE)
+    monkeypatch.setattr(bag_reader, "MOST_BYTES", 1000)
+    frames, (damage,) = frames_of(folder)
+    assert not frames and "a compressed message has more than 1000 bytes" in damage
+
+
+def test_folders_are_passed_over(tmp_path):
+    first, second = write_bag(tmp_path / "a"), write_bag(tmp_path / "b")
+    assert find_bags(tmp_path, but=[second]) == [first] and find_bags(second, but=[second]) == [second]
 
 
 def test_a_missing_file_of_a_split_bag_is_told_and_the_rest_read(tmp_path):

@@ -22,6 +22,7 @@ from PIL import Image  # noqa: E402
 from bisenet_ros.evaluation.frame_record import FrameRecord  # noqa: E402
 from bisenet_ros.evaluation.node_replay import NodeReplay  # noqa: E402
 from bisenet_ros.evaluation.report.bag_report import Picture, write_report  # noqa: E402
+from bisenet_ros.evaluation.report.mask_agreement import MaskAgreement  # noqa: E402
 from bisenet_ros.evaluation.report.record_summary import BINS, summarise  # noqa: E402
 from bisenet_ros.evaluation.run_summary import RunSummary, Source  # noqa: E402
 from bisenet_ros.labels import Label, LabelSet  # noqa: E402
@@ -72,6 +73,7 @@ def load_pictures(keys) -> Iterator[Picture]:
 
 
 def report(folder: Path, records: List[FrameRecord], run: Optional[RunSummary] = None):
+    folder.mkdir(exist_ok=True)
     write_report(folder, records, run or summary(), load_pictures=load_pictures)
     page = (folder / "report.html").read_text(encoding="utf-8")
     return page, json.loads((folder / "report.json").read_text())
@@ -95,6 +97,7 @@ class Reader(HTMLParser):
         self.unnamed = 0
         self.open: List[str] = []
         self.headings: List[str] = []
+        self.text = ""
         self.feed(page)
 
     def handle_starttag(self, tag, attributes):
@@ -111,6 +114,7 @@ class Reader(HTMLParser):
             assert self.open.pop() == tag
 
     def handle_data(self, data):
+        self.text += data
         if self.open and self.open[-1] in ("h1", "h2"):
             self.headings.append(data)
 
@@ -198,6 +202,28 @@ def test_what_went_wrong_is_said(tmp_path):
     assert "frame (stamps go backwards)" in page
     assert "1: 1 dropped for a newer frame" in page and "17 in 1 frames" in page and "20.0 / 31.0 ms" in page
     assert found["through_node"][0]["differing_frames"] == [6] and found["sources"][0]["skipped"] == {"encoding": 2}
+
+
+def test_names_of_topics_and_bags_are_no_markup(tmp_path):
+    name = "/<script>alert(1)</script>"
+    records = [record(i, topic=name) for i in range(3)]
+    run = summary(topics=[name], notices=(f"{name} failed",), source={"ended_early": name, "path": f"{name}\"'"})
+    page, found = report(tmp_path, records, run)
+    assert "<script" not in page and "&lt;script&gt;alert(1)" in page and not Reader(page).open
+    assert found["notices"] == [f"{name} failed"]
+
+
+def test_a_truth_without_a_labelled_pixel_is_a_truth(tmp_path):
+    records = [record(0, confusion=[]), record(1, truth=True), record(2, confusion=[])]
+    page, found = report(tmp_path / "some", records)
+    assert found["truth_frames"] == found["sources"][0]["truth_frames"] == 3
+    assert [frame["index"] for frame in found["extreme_frames"]["wrong"]] == [1]
+    page, found = report(tmp_path / "none", records[::2])
+    assert found["truth_frames"] == 2 and found["miou"] is None and "nan" not in Reader(page).text
+    agreement = MaskAgreement(frames=1, classes=3)
+    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    agreement.add((records[0], records[1]), (labels, labels))
+    assert agreement.scored == 1
 
 
 def test_every_topic_has_its_own_curves(tmp_path):

@@ -13,11 +13,16 @@ import pytest
 for package in ("jinja2", "matplotlib", "rosbags"):
     pytest.importorskip(package)
 
+from bag_workshop import CAMERA, BlueEngine, image, picture, write_bag  # noqa: E402
+
 from bisenet_ros.bags.bag_reader import IMAGE  # noqa: E402
 from bisenet_ros.bags.bag_writer import BagWriter  # noqa: E402
 from bisenet_ros.cli import main  # noqa: E402
+from bisenet_ros.evaluation.evaluate_bag import Request, evaluate_bags  # noqa: E402
 from bisenet_ros.evaluation.frame_record import RECORDS, FrameMeasurer, RecordFile  # noqa: E402
+from bisenet_ros.evaluation.report import bag_report, compare  # noqa: E402
 from bisenet_ros.evaluation.report.bag_report import describe_findings  # noqa: E402
+from bisenet_ros.evaluation.report.finished_report import read_report  # noqa: E402
 from bisenet_ros.evaluation.report.record_summary import summarise  # noqa: E402
 from bisenet_ros.evaluation.run_summary import RunSummary, Source  # noqa: E402
 from bisenet_ros.labels import Label, LabelSet  # noqa: E402
@@ -189,6 +194,46 @@ def test_what_cannot_be_compared_is_refused_in_words(good, bag, tmp_path, capsys
         error = capsys.readouterr().err
         assert error.startswith("bisenet: error: ") and words.split(", got")[0] in error
     assert not (tmp_path / "out").exists()
+
+
+class OtherEngine(BlueEngine):
+    """Takes every class for the next."""
+
+    def _segment(self, frame, *, confidence):
+        labels, certain = super()._segment(frame, confidence=True)
+        return (labels + 1) % len(self.card.labels), certain
+
+
+def test_bags_in_another_order_are_shown_each_with_its_own_masks(tmp_path, monkeypatch):
+    monkeypatch.setattr(bag_report, "_render", lambda *_: "")
+    model = tmp_path / "m.onnx"
+    model.write_bytes(b"a model")
+    bags = [
+        write_bag(tmp_path / name, count=1, messages=lambda i, rows=rows: {CAMERA: image(picture(i)[:rows])})
+        for name, rows in (("a", 24), ("b", 12))
+    ]
+    first = Request(bags=bags, model=model, output=tmp_path / "first")
+    second = Request(bags=bags[::-1], model=model, output=tmp_path / "second")
+    assert evaluate_bags(first, load=BlueEngine) == evaluate_bags(second, load=OtherEngine) == 0
+    found = compare.compare_reports(read_report(first.output), read_report(second.output))
+    rows = compare._gallery(found)
+    assert {row["title"].split(" /")[0] for row in rows} == {"frame 0 of a", "frame 0 of b"}
+    assert all(len(row["pictures"]) == 4 for row in rows)
+
+
+@pytest.mark.parametrize("change", ({"count": 2}, {"stamps": 1}, {"size": 8}, {"topic": "/rear"}, {"encoding": "odd"}))
+def test_another_bag_at_the_place_of_the_evaluated_one_is_told(tmp_path, change):
+    def messages(number):
+        frame = image(np.zeros((change.get("size", SIZE[0]), SIZE[1], 3), np.uint8))
+        frame.header.stamp.sec, frame.header.stamp.nanosec = divmod(stamp(number) + change.get("stamps", 0), 10**9)
+        frame.encoding = change.get("encoding", "bgr8")
+        return {change.get("topic", TOPIC): frame}
+
+    other = write_bag(tmp_path / "drive", count=change.get("count", FRAMES), messages=messages)
+    first, second = (make_report(tmp_path / str(rows), other, wrong_rows=rows) for rows in (0, 4))
+    found = compare.compare_reports(read_report(first), read_report(second))
+    rows, (notice,) = compare._pictures(found)
+    assert not rows and "the pictures are left out" in notice and "frame " in notice
 
 
 def test_another_topic_is_refused(good, bag, tmp_path, capsys):

@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -28,21 +29,24 @@ from bag_workshop import (  # noqa: E402
     camera_messages,
     image,
     picture,
+    read_frames,
     stamp,
     write_bag,
 )
 from rosbags.highlevel import AnyReader  # noqa: E402
 from rosbags.rosbag2 import CompressionMode, Reader  # noqa: E402
 
-from bisenet_ros.bags.bag_reader import BagError, read_frames, read_labels  # noqa: E402
+from bisenet_ros.bags.bag_reader import BagError, read_labels  # noqa: E402
 from bisenet_ros.cli import main  # noqa: E402
-from bisenet_ros.evaluation.bag_segmentation import mask_namespaces  # noqa: E402
+from bisenet_ros.evaluation import evaluate_bag  # noqa: E402
+from bisenet_ros.evaluation.bag_segmentation import END, BagTask, Share, mask_namespaces, segment_bag  # noqa: E402
 from bisenet_ros.evaluation.evaluate_bag import IMPERFECT, INTERRUPTED, Request, evaluate_bags  # noqa: E402
 from bisenet_ros.evaluation.frame_record import RecordFile  # noqa: E402
 from bisenet_ros.evaluation.report import bag_report  # noqa: E402
 from bisenet_ros.evaluation.truth import TruthError  # noqa: E402
 from bisenet_ros.labels import CAMVID  # noqa: E402
 from bisenet_ros.painting import blend, paint  # noqa: E402
+from bisenet_ros.whole_file import partial_of  # noqa: E402
 from demo.clip import FOLDER, frame_ids  # noqa: E402
 
 MASK = "/segmentation/mask"
@@ -198,6 +202,100 @@ def test_truth_that_cannot_be_used_is_named(tmp_path, request_for, capsys):
     assert evaluate_bags(request_for(bag, truth_folder=folder, restart=True), load=BlueEngine) == 0
     warning = f"2 stamps of the truth are those of no frame: {stamp(1) + 1}, {stamp(2) + 1}"
     assert warning in capsys.readouterr().err
+
+
+def test_truth_belongs_to_the_frames_of_its_own_bag(tmp_path, request_for, capsys):
+    def messages(number, *, frames, truth):
+        found = {TRUTH: image(truth_of(number), encoding="mono8", stamp_ns=stamp(number))} if number in truth else {}
+        return {**camera_messages(frames[number]), **found}
+
+    bags = [
+        write_bag(tmp_path / name, count=4, messages=partial(messages, frames=frames, truth=truth))
+        for name, frames, truth in (("a", (0, 1, 2, 3), (1, 2, 3)), ("b", (0, 1, 2, 7), (1, 3)))
+    ]
+    assert evaluate_bags(request_for(*bags, truth_topic=TRUTH), load=BlueEngine) == 0
+    assert report_of(tmp_path / "OUT")["protocol"]["frames with truth"] == "4 of 8"
+    assert f"1 stamps of the truth are those of no frame: {stamp(3)}\n" in capsys.readouterr().err
+    shared = request_for(
+        *bags, topics=[CAMERA], truth_folder=write_truth(tmp_path / "truth", (0, 7)), output=tmp_path / "shared"
+    )
+    assert evaluate_bags(shared, load=BlueEngine) == 0
+    assert report_of(tmp_path / "shared")["protocol"]["frames with truth"] == "3 of 8"
+    assert capsys.readouterr().err == "", "each file is that of a frame of some bag"
+
+
+def test_an_error_in_a_process_of_its_own_is_the_same_error(tmp_path, request_for):
+    bag = write_bag(tmp_path / "bag")
+    truth = tmp_path / "truth"
+    truth.mkdir()
+    cv2.imwrite(str(truth / f"{stamp(4)}.png"), np.zeros((10, 10), np.uint8))
+    with pytest.raises(TruthError, match="expected truth of the frame's 32 x 24 pixels"):
+        evaluate_bags(request_for(bag, truth_folder=truth, jobs=2), load=BlueEngine)
+    assert not (tmp_path / "OUT.partial").exists()
+
+
+def test_processes_do_not_write_the_same_file(tmp_path):
+    bag = write_bag(tmp_path / "bag")
+    task = BagTask("bag", bag, {CAMERA: "/segmentation"}, tmp_path / "chunks", ("mask",), "mcap", chunk_messages=5)
+    segment_bag(task, BlueEngine(), share=Share(1, 2))
+    assert {path.name for path in task.chunks.iterdir()} == {"000001"}
+    segment_bag(task, BlueEngine(), share=Share(0, 2))
+    assert (task.chunks / END).is_file()
+    assert str(os.getpid()) in partial_of(task.chunks / END).name
+
+
+def test_results_in_the_folder_of_bags_are_not_its_bags(tmp_path, request_for):
+    for name in "ab":
+        write_bag(tmp_path / "drives" / name)
+    request = request_for(tmp_path / "drives", output=tmp_path / "drives" / "out")
+    assert evaluate_bags(request, load=partial(InterruptingEngine, fails_at=9)) == INTERRUPTED
+    assert (
+        evaluate_bags(request, load=BlueEngine) == evaluate_bags(replace(request, restart=True), load=BlueEngine) == 0
+    )
+    assert [source["bag"] for source in report_of(request.output)["sources"]] == ["a", "b"]
+
+
+def test_a_bag_at_two_points_has_its_folders_name(tmp_path, request_for, monkeypatch):
+    bag = write_bag(tmp_path / "drive")
+    (bag / "notes").mkdir()
+    monkeypatch.chdir(bag / "notes")
+    assert evaluate_bags(request_for(Path("..")), load=BlueEngine) == 0
+    assert [source["bag"] for source in report_of(tmp_path / "OUT")["sources"]] == ["drive"]
+
+
+def test_topics_come_after_the_bags_and_several_times(tmp_path, capsys, monkeypatch):
+    found = []
+    monkeypatch.setattr(evaluate_bag, "evaluate_bags", lambda request, **_: found.append(request) or 0)
+    model = ["--model", "m.onnx", "-o", str(tmp_path / "OUT")]
+    for topics in (["--topic", "/a", "/b"], ["--topic", "/a", "--topic", "/b"]):
+        assert main(["evaluate-bag", "BAG", *topics, *model]) == 0
+    assert [(request.bags, request.topics) for request in found] == [([Path("BAG")], ["/a", "/b"])] * 2
+    assert main(["evaluate-bag", "--topic", "/a", "BAG", *model]) == 1
+    assert "no bag given; write the bags before --topic" in capsys.readouterr().err
+
+
+def test_a_replay_that_fails_leaves_the_offline_report(tmp_path, request_for, capsys, monkeypatch):
+    def messages(number):
+        return {
+            "/good/image_raw": image(picture(number), stamp_ns=stamp(number)),
+            "/odd/image_raw": image(picture(number), stamp_ns=stamp(number), encoding="strange"),
+        }
+
+    replayed = []
+
+    def fail(source, *_, **__):
+        replayed.append(source.topic)
+        raise ValueError("the node ended with code 1")
+
+    # Stands for ROS, which need not be here.
+    monkeypatch.setitem(sys.modules, "bisenet_ros.node.through_node", SimpleNamespace(replay_through_node=fail))
+    bag = write_bag(tmp_path / "bag", count=4, messages=messages)
+    request = request_for(bag, topics=["/good/image_raw", "/odd/image_raw"], through_node=True)
+    assert evaluate_bags(request, load=BlueEngine) == IMPERFECT
+    assert replayed == ["/good/image_raw"], "there is nothing to replay of the other"
+    (notice,) = report_of(tmp_path / "OUT")["notices"]
+    assert "the replay through the node failed: the node ended with code 1" in notice
+    assert notice in capsys.readouterr().err
 
 
 def test_a_truth_topic_that_cannot_be_used_is_named(tmp_path, request_for):

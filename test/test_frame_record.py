@@ -55,16 +55,6 @@ def test_a_run_that_goes_on_measures_what_an_uninterrupted_one_does():
     assert [measure(resumed, index) for index in (2, 3)] == expected[2:]
 
 
-def test_a_half_written_last_line_is_cut(tmp_path):
-    file, measurer = RecordFile(tmp_path / RECORDS), FrameMeasurer(CAMVID)
-    for index in range(2):
-        file.append(measure(measurer, index))
-    whole = file.path.read_bytes()
-    file.path.write_bytes(whole + whole[:30])
-    assert file.cut_half_line() == 2
-    assert file.path.read_bytes() == whole
-
-
 def test_a_line_that_is_no_record_is_named(tmp_path):
     file = RecordFile(tmp_path / RECORDS)
     file.append(measure(FrameMeasurer(CAMVID), 0))

@@ -14,15 +14,16 @@ import pytest
 pytest.importorskip("launch_ros")
 pytest.importorskip("ros2launch")
 pytest.importorskip("rclpy")
-from installed_package import ROOT, ROS2_LAUNCH, Installation, Process, pip_install, random_domain  # noqa: E402
+from installed_package import ROOT, ROS2_LAUNCH, Installation, Process, pip_install  # noqa: E402
 from node_harness import Vehicle, camera_image  # noqa: E402
 from rcl_interfaces.srv import GetParameters  # noqa: E402
 from rclpy.parameter import parameter_value_to_python  # noqa: E402
+from ros_domains import new_domain  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
 from bisenet_ros.dds_profile import PROFILE_VARIABLES  # noqa: E402
 
-DOMAIN = random_domain()
+DOMAIN = new_domain()
 SHIPPED_MODEL = ROOT / "models" / "bisenetv2_camvid.onnx"
 LAUNCH = (*ROS2_LAUNCH, "segment.launch.py")
 

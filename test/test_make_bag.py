@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 pytest.importorskip("rosbags")
+from bag_workshop import read_frames  # noqa: E402
 from rosbags.highlevel import AnyReader  # noqa: E402
 from rosbags.rosbag2 import Reader  # noqa: E402
 
-from bisenet_ros.bags.bag_reader import Bag, read_frames, read_labels  # noqa: E402
+from bisenet_ros.bags.bag_reader import Bag, read_labels  # noqa: E402
 from bisenet_ros.bags.camera_info import guess_calibration  # noqa: E402
 from bisenet_ros.cli import main  # noqa: E402
+from bisenet_ros.whole_file import write_png  # noqa: E402
 from demo.clip import FOLDER, frame_ids, read_image, read_truth  # noqa: E402
 
 SIZE = (24, 32)
@@ -166,6 +168,47 @@ def test_a_bag_that_exists_is_kept_unless_forced(tmp_path, images, capsys):
     assert Bag(tmp_path / "bag").topics[TOPIC].messages == 4
     assert main([*arguments, "--rate", "1", "--force"]) == 0
     assert [frame.stamp_ns for frame in read_frames(tmp_path / "bag", TOPIC)][1] == 2 * 10**9
+
+
+def files_of(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("option", ("-o", "--export-labels"))
+@pytest.mark.parametrize("target", ("images", ".", "images/bag", "labels"))
+def test_the_source_is_never_replaced(tmp_path, images, option, target, capsys):
+    before = files_of(tmp_path)
+    outputs = {"-o": tmp_path / "new", option: tmp_path / target}
+    arguments = [str(word) for pair in outputs.items() for word in pair]
+    assert main(["make-bag", str(images), "--labels", str(tmp_path / "labels"), *arguments, "--force"]) == 1
+    assert "must lie apart" in capsys.readouterr().err
+    assert files_of(tmp_path) == before
+
+
+def test_only_a_bag_or_exported_labels_are_replaced(tmp_path, images, capsys):
+    arguments = ["make-bag", str(images), "--labels", str(tmp_path / "labels"), "--force"]
+    outputs = ["-o", str(tmp_path / "bag"), "--export-labels", str(tmp_path / "truth")]
+    assert main([*arguments, *outputs]) == main([*arguments, *outputs]) == 0
+    for folder, words in (("bag", "is not a bag"), ("truth", "is not a folder of <stamp in ns>.png")):
+        thesis = tmp_path / folder / "thesis.txt"
+        thesis.write_text("years")
+        before = files_of(tmp_path)
+        assert main([*arguments, *outputs]) == 1
+        assert words in capsys.readouterr().err and files_of(tmp_path) == before
+        thesis.unlink()
+
+
+def test_a_label_that_cannot_be_written_is_an_error(tmp_path):
+    with pytest.raises(OSError):
+        write_png(tmp_path / "none" / "1.png", np.zeros(SIZE, np.uint8))
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_bag_at_two_points_has_its_folders_name(tmp_path, images, monkeypatch):
+    (tmp_path / "drive").mkdir()
+    monkeypatch.chdir(tmp_path / "drive")
+    assert main(["make-bag", str(images), "-o", "inner/.."]) == 0
+    assert (tmp_path / "drive" / "drive.db3").is_file()
 
 
 def test_bad_input_is_named_and_leaves_nothing(tmp_path, images, capsys):

@@ -284,7 +284,7 @@ def test_frames_of_one_size_that_wait_together_go_as_one_batch() -> None:
         first = cameras["d"].send(images["d"])  # the engine has it in hand while the others gather
         vehicle.wait_for(lambda: engine.batches, "the engine to take the first")
         sent = {name: cameras[name].send(images[name]) for name in ("a", "b", "c")}
-        vehicle.wait_for(lambda: len(node._pipeline._frames._waiting()) == 3, "the others to wait")
+        vehicle.wait_for(lambda: len(node._pipeline._frames._cameras()) == 3, "the others to wait")
         engine.gate.set()
         vehicle.answer(masks["d"], first)
         for value, (name, image) in enumerate(sent.items()):

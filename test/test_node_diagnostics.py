@@ -101,7 +101,7 @@ def test_silence_has_its_reason_and_what_to_do_about_it(image: Image) -> None:
         camera = vehicle.camera(topic, RELIABLE)
         vehicle.wait_for_status(CAMERA, WARN, f"{silent}/vehicle publishes it, but sends nothing$")
         camera.connect(image, masks)
-        vehicle.wait_for_status(CAMERA, OK, "^segmenting$")
+        vehicle.wait_for_status(CAMERA, OK, "^segmenting; stale stamps: they are [0-9]+ s behind this clock")
 
 
 def test_a_camera_that_sends_has_its_rates_and_the_times_of_every_stage(image: Image) -> None:
@@ -165,7 +165,7 @@ def test_images_that_cannot_be_used_are_an_error(image: Image) -> None:
             return [s for s in vehicle.statuses(CAMERA) if s.level == ERROR]
 
         status = vehicle.wait_for(sending, "an error")[0]
-        assert status.message.startswith("no image could be used: ")
+        assert status.message == "no image could be used, the log says why: skipped encoding"
         assert int(values_of(status)["skipped_encoding"]) == int(values_of(status)["skipped"]) > 0
 
 

@@ -11,6 +11,8 @@ import pytest
 
 rclpy = pytest.importorskip("rclpy")
 from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
+from lifecycle_msgs.msg import Transition  # noqa: E402
+from lifecycle_msgs.srv import ChangeState  # noqa: E402
 from node_harness import (  # noqa: E402
     DOMAIN,
     NODE,
@@ -197,6 +199,40 @@ def test_a_configuration_that_fails_is_told_and_can_be_tried_again(image: Image)
         assert enable(vehicle, NODE, True).success
         vehicle.wait_for_status(f"{NODE}: segmentation", OK, "running")
         vehicle.camera("/camera/image_raw").connect(image, vehicle.listen("/segmentation/mask", Image))
+
+
+@pytest.mark.parametrize("transition", (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE, 99))
+def test_a_transition_that_the_state_does_not_have_is_refused(transition: int, image: Image) -> None:
+    """As a lifecycle manager asks for them that does not know of autostart: by number, which rclpy would die of."""
+    with node_here(load=lambda *_, **__: StandInEngine()) as (node, vehicle):
+        masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
+        camera.connect(image, masks)
+        request = ChangeState.Request(transition=Transition(id=transition))
+        assert not vehicle.call(ChangeState, f"{NODE}/change_state", request).success
+        assert vehicle.state() == "active"
+        vehicle.answer(masks, camera.send(image))
+
+
+def test_while_a_plan_is_built_a_cleanup_is_refused_and_a_new_activation_does_not_get_the_old_frame(
+    image: Image,
+) -> None:
+    engine = StandInEngine()
+    with node_here(load=lambda *_, **__: engine) as (node, vehicle):
+        masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
+        camera.connect(image, masks)
+        taken = len(engine.batches)
+        engine.gate.clear()
+        engine.plan = "a plan for 64x48"
+        header = camera.send(image).header
+        vehicle.wait_for(lambda: len(engine.batches) > taken, "the engine to take the frame")
+        assert enable(vehicle, NODE, False).success
+        assert not vehicle.transition("cleanup")
+        vehicle.wait_for_status(f"{NODE}: segmentation", ERROR, "building a plan for 64x48; try again when")
+        assert enable(vehicle, NODE, True).success
+        engine.plan = ""
+        engine.gate.set()
+        camera.connect(image, masks)
+        assert find_answer(masks, header) is None, "its activation has ended"
 
 
 def test_an_activation_that_fails_half_way_leaves_nothing_subscribed(image: Image) -> None:

@@ -13,12 +13,13 @@ from typing import Any, Dict, Iterator, List
 
 import numpy as np
 import pytest
-from installed_package import NODE, ROOT, Installation, colcon_build, colcon_test, pip_install, random_domain
+from installed_package import NODE, ROOT, Installation, colcon_build, colcon_test, pip_install
+from ros_domains import new_domain
 
 from bisenet_ros import dds_profile
 from bisenet_ros.share import share_file
 
-DOMAIN = random_domain()
+DOMAIN = new_domain()
 PROFILE = str(ROOT / "config" / "fastdds_shared_memory.xml")
 DATA = ["launch/*.launch.py", "config/*", "models/*.onnx"]
 LOOKUP = """

@@ -19,14 +19,15 @@ import pytest
 pytest.importorskip("launch_ros")
 pytest.importorskip("ros2launch")
 pytest.importorskip("rclpy")
-from installed_package import ROS2_LAUNCH, Installation, pip_install, random_domain  # noqa: E402
+from installed_package import ROS2_LAUNCH, Installation, pip_install  # noqa: E402
 from node_harness import Vehicle  # noqa: E402
 from rcl_interfaces.srv import GetParameters  # noqa: E402
+from ros_domains import new_domain  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
 from bisenet_ros.dds_profile import PROFILE_VARIABLES  # noqa: E402
 
-DOMAIN = random_domain()
+DOMAIN = new_domain()
 LAUNCH = (*ROS2_LAUNCH, "replay.launch.py")
 PACKAGES = ("ros2bag", "rviz2", "rqt_gui", "rqt_image_view", "rqt_runtime_monitor")
 PLAYER = """#!{python}

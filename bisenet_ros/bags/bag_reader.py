@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 import sqlite3
@@ -56,6 +57,8 @@ STORAGE_ERRORS = (
     struct.error,
 )
 """All that a file with wrong bytes makes its readers raise."""
+MOST_BYTES = 2**30
+"""Of a message; more is no image but a trap for the memory."""
 
 # sensor_msgs/Image and its like have been the same in every ROS 2.
 TYPES = get_typestore(Stores.ROS2_JAZZY)
@@ -134,7 +137,8 @@ class Bag:
     def messages(self, topics: Collection[str]) -> Generator[BagMessage, None, None]:
         """The messages of some topics in the order of the bag; one file is open at a time.
 
-        Where a file breaks off, `damage` says so, and the next file follows.
+        Where a file breaks off, `damage` says so, and the next file follows. Raises OSError where not the file but the
+        system fails: a full disk, no permission, a drive that is gone.
         """
         counts = dict.fromkeys(topics, 0)
         damage = list(self.damage)
@@ -149,7 +153,7 @@ class Bag:
                         counts[stored.topic] += 1
                         yield last
             except STORAGE_ERRORS as error:
-                problem = problem_of(error)
+                problem = _damage_of(error)
             if problem:
                 damage.append(f"{file} is damaged ({problem}); {_where(last)}")
         self.damage = damage
@@ -168,11 +172,10 @@ class Bag:
         except BagError:
             raise
         except (YAMLError, *STORAGE_ERRORS) as error:
+            problem = f"{self.path / METADATA} cannot be read ({_damage_of(error)})"
             if not files:
-                raise BagError(f"{self.path / METADATA} cannot be read ({problem_of(error)})") from error
-            self.damage.append(
-                f"{self.path / METADATA} cannot be read ({problem_of(error)}); the files are read as found"
-            )
+                raise BagError(problem) from error
+            self.damage.append(f"{problem}; the files are read as found")
             return files, None
         missing = [file for file in listed if not file.exists()]
         if len(missing) == len(listed):
@@ -190,16 +193,19 @@ class Bag:
                     for name, kind, messages in storage.topics():
                         found[name, kind] = found.get((name, kind), 0) + messages
             except STORAGE_ERRORS as error:
-                problems.append(f"{file}: {problem_of(error)}")
+                problems.append(f"{file}: {_damage_of(error)}")
         if not found and problems:
             raise BagError(f"nothing of the bag {self.path} can be read ({'; '.join(problems)})")
         return [Topic(name, kind, messages) for (name, kind), messages in found.items()]
 
 
-def find_bags(path: Path) -> List[Path]:
+def find_bags(path: Path, *, but: Collection[Path] = ()) -> List[Path]:
     """The bag at a path, or those in a folder and the folders below it, in natural order.
 
     A folder of files without metadata.yaml is one bag where they are NAME_0, NAME_1 and so on, else a bag each.
+
+    Args:
+        but: resolved folders below the path that are passed over.
 
     Raises:
         BagError: there is none. FileNotFoundError: there is nothing.
@@ -208,7 +214,7 @@ def find_bags(path: Path) -> List[Path]:
         raise FileNotFoundError(f"expected a bag at {path}, there is nothing")
     if path.suffix == ".bag":
         raise BagError(f"{path} is a bag of ROS 1; convert it with `rosbags-convert --src {path} --dst FOLDER`")
-    bags = _bags_at(path)
+    bags = _bags_at(path, but)
     if not bags:
         raise BagError(f"expected a ROS 2 bag (a folder, .db3 or .mcap) at {path}, found none")
     return bags
@@ -276,15 +282,6 @@ def decode_labels(message: BagMessage) -> Tuple[int, np.ndarray]:
     return _stamp(image.header), image.data[: height * step].reshape(height, step)[:, :width]
 
 
-def read_frames(path: Path, topic: str) -> Iterator[BagFrame]:
-    """The frames of one topic in order; what cannot be read is left out."""
-    for message in Bag(path).messages([topic]):
-        try:
-            yield decode_frame(message)
-        except ImageError:
-            continue
-
-
 def read_labels(path: Path, topic: str) -> Iterator[Tuple[int, np.ndarray]]:
     """The stamp in ns and the H x W uint8 ids of each mask of one topic, in order.
 
@@ -302,6 +299,15 @@ def natural_order(paths: Any) -> List[Path]:
 def problem_of(error: BaseException) -> str:
     """An error as one line without a full stop."""
     return (" ".join(str(error).split()) or type(error).__name__).rstrip(".")
+
+
+def _damage_of(error: BaseException) -> str:
+    """What is wrong with a file, by its reader's error; raises it again where the system is to blame."""
+    for cause in (error, error.__cause__):
+        # A wrong offset in a file makes an invalid seek.
+        if isinstance(cause, OSError) and cause.errno not in (None, errno.EINVAL):
+            raise cause
+    return problem_of(error)
 
 
 class _WholeStorage:
@@ -350,12 +356,14 @@ def _open_storage(file: Path) -> Iterator[Tuple[Storage, str]]:
 def _open_plain(file: Path) -> Iterator[Tuple[Storage, str]]:
     log = file.with_name(f"{file.name}-wal")
     problem = f"{log.name} holds messages that were never moved into the file" if _has_bytes(log) else ""
+    file.open("rb").close()  # readers do not tell a file without permission from a damaged one
     reader = Reader(file)
     try:
         reader.open()
     except STORAGE_ERRORS as error:
+        problem = _damage_of(error)
         with closing(DamagedMcap(file) if file.suffix == ".mcap" else DamagedSqlite(file)) as damaged:
-            yield damaged, problem_of(error)
+            yield damaged, problem
         return
     with closing(reader):
         yield _WholeStorage(reader), problem
@@ -372,7 +380,14 @@ def _decompress(source: Path, target: Path) -> str:
 
 
 def _plain(data: bytes) -> bytes:
-    return zstd.decompress(data) if data[:4] == ZSTD_MAGIC else data
+    if data[:4] != ZSTD_MAGIC:
+        return data
+    decompressor = zstd.ZstdDecompressor()
+    plain = decompressor.decompress(data, max_length=MOST_BYTES)
+    if not decompressor.eof:
+        what = "ends too early" if decompressor.needs_input else f"has more than {MOST_BYTES} bytes"
+        raise zstd.ZstdError(f"a compressed message {what}")
+    return plain
 
 
 def _deserialise(message: BagMessage) -> Any:
@@ -423,14 +438,14 @@ def _listed(topics: Collection[Topic]) -> str:
     return ", ".join(f"{topic.name} ({topic.type}, {topic.messages} messages)" for topic in topics)
 
 
-def _bags_at(path: Path) -> List[Path]:
+def _bags_at(path: Path, but: Collection[Path]) -> List[Path]:
     if path.is_file():
         return [path] if _is_storage(path) else []
     if (path / METADATA).exists():
         return [path]
-    children = natural_order(path.iterdir())
+    children = natural_order(child for child in path.iterdir() if child.resolve() not in but)
     files = [child for child in children if child.is_file() and _is_storage(child)]
-    below = [bag for child in children if child.is_dir() for bag in _bags_at(child)]
+    below = [bag for child in children if child.is_dir() for bag in _bags_at(child, but)]
     names = {re.sub(r"_\d+$", "", file.name.split(".")[0]) for file in files}
     return [path] if len(names) == 1 and not below else files + below
 

@@ -25,10 +25,12 @@ RECORD_HEAD = struct.Struct("<BQ")
 CHUNK, DATA_END = 0x06, 0x0F
 CHUNK_HEAD = struct.Struct("<QQQII")
 """Its times, size and checksum, and the length of its compression's name."""
+MOST_BYTES = 2**30
+"""Of a chunk that is rescued."""
 DECOMPRESSORS: Dict[bytes, Callable[[bytes], bytes]] = {
     b"": bytes,
-    b"zstd": lambda data: zstd.ZstdDecompressor().decompress(data),
-    b"lz4": lambda data: LZ4FrameDecompressor().decompress(data),
+    b"zstd": lambda data: zstd.ZstdDecompressor().decompress(data, max_length=MOST_BYTES),
+    b"lz4": lambda data: LZ4FrameDecompressor().decompress(data, max_length=MOST_BYTES),
 }
 
 
@@ -45,6 +47,7 @@ class DamagedSqlite:
     def __init__(self, path: Path) -> None:
         """Raises sqlite3.Error where not even the list of topics is left."""
         self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True, check_same_thread=False)
+        self._connection.execute("PRAGMA trusted_schema = OFF")
         # Without it SQLite refuses a file that is shorter than its first page says.
         self._connection.execute("PRAGMA writable_schema = ON")
         rows = self._connection.execute("SELECT id, name, type, serialization_format FROM topics").fetchall()

@@ -7,17 +7,19 @@ import shutil
 import sys
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from itertools import combinations, product
 from pathlib import Path
-from typing import Dict, Iterator, NamedTuple, Optional, Tuple
+from typing import Dict, Iterator, NamedTuple, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
-from bisenet_ros.bags.bag_reader import COMPRESSED_IMAGE, IMAGE
+from bisenet_ros.bags.bag_reader import COMPRESSED_IMAGE, IMAGE, METADATA, STORAGE_SUFFIXES
 from bisenet_ros.bags.bag_writer import CAMERA_INFO, STORAGES, BagWriter
 from bisenet_ros.bags.camera_info import Calibration, guess_calibration, read_calibration
 from bisenet_ros.bags.recorded_images import ImageSource, RecordedImage, open_source
+from bisenet_ros.whole_file import write_png
 
 RATE = 10.0
 FIELD_OF_VIEW = 60.0
@@ -106,7 +108,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--export-labels", type=Path, metavar="DIR", help="also write the labels as <stamp in ns>.png into this folder"
     )
-    parser.add_argument("--force", action="store_true", help="replace a bag that exists")
+    parser.add_argument("--force", action="store_true", help="replace a bag, or exported labels, that exist")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -138,15 +140,16 @@ def make_bag(
 
     Args:
         labels: a folder for the truth as <stamp in ns>.png.
-        force: replace what is there.
+        force: replace the bag and the labels that are there; nothing else is replaced.
 
     Raises:
-        ValueError: the source has no image, an image cannot be used, or the folder exists. OSError.
+        ValueError: the source has no image, an image cannot be used, the folder exists, or it is the source's. OSError.
     """
-    for taken in (folder, labels):
-        if taken and taken.exists() and not force and (not taken.is_dir() or any(taken.iterdir())):
-            raise ValueError(f"{taken} exists; add --force to replace it, or name another folder")
-    folder = folder.absolute()
+    folder, labels = folder.resolve(), labels.resolve() if labels else None
+    _require_apart([folder, *([labels] if labels else [])], source.places)
+    _require_free(folder, force=force, replaceable=_is_bag(folder), kind="a bag")
+    if labels:
+        _require_free(labels, force=force, replaceable=_is_labels(labels), kind="a folder of <stamp in ns>.png")
     unfinished = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
@@ -177,7 +180,7 @@ def _record(source: ImageSource, folder: Path, recording: Recording, *, labels: 
         ):
             _write(bag, stamped, recording)
             if labels and stamped.image.truth is not None:
-                cv2.imwrite(str(labels / f"{stamped.stamp_ns}.png"), stamped.image.truth)
+                write_png(labels / f"{stamped.stamp_ns}.png", stamped.image.truth)
             count += 1
         if not count:
             raise ValueError("there is no image to make a bag of")
@@ -237,6 +240,33 @@ def _is_plain(image: RecordedImage) -> bool:
         np.array_equal(np.asarray(cv2.imdecode(data, flags)), image.pixels)
         for flags in (cv2.IMREAD_UNCHANGED, cv2.IMREAD_COLOR)
     )
+
+
+def _require_apart(targets: Sequence[Path], sources: Sequence[Path]) -> None:
+    """Raises ValueError where a folder that is written is, holds, or lies in another one or a source."""
+    for target, other in [*combinations(targets, 2), *product(targets, (source.resolve() for source in sources))]:
+        if target == other or target in other.parents or other in target.parents:
+            raise ValueError(f"{target} and {other} must lie apart, since the first is replaced; name another folder")
+
+
+def _require_free(target: Path, *, force: bool, replaceable: bool, kind: str) -> None:
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    if not replaceable:
+        raise ValueError(f"{target} exists and is not {kind}, so that it is not replaced; name another folder")
+    if not force:
+        raise ValueError(f"{target} exists; add --force to replace it, or name another folder")
+
+
+def _is_bag(folder: Path) -> bool:
+    """Whether it is a bag and holds nothing else; a log of SQLite's, such as .db3-wal, is of the bag."""
+    return (folder / METADATA).is_file() and all(
+        path.name == METADATA or any(suffix in path.name for suffix in STORAGE_SUFFIXES) for path in folder.iterdir()
+    )
+
+
+def _is_labels(folder: Path) -> bool:
+    return folder.is_dir() and all(path.stem.isdecimal() and path.suffix == ".png" for path in folder.iterdir())
 
 
 def _replace(target: Path, source: Path) -> None:

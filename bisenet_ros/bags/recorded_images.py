@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional
+from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -41,12 +41,14 @@ class ImageSource:
     Attributes:
         images: makes them anew, one at a time.
         count: how many there are; a video's is an estimate.
+        places: the files and folders that they are read from.
         rate: images a second, where the source knows it.
         has_truth: whether some of the images have truth.
     """
 
     images: Callable[[], Iterator[RecordedImage]]
     count: int
+    places: Tuple[Path, ...]
     rate: Optional[float] = None
     has_truth: bool = False
 
@@ -96,7 +98,7 @@ def _open_folder(folder: Path, labels: Optional[Path]) -> ImageSource:
             truth = truths.get(file.stem)
             yield RecordedImage(file.name, _read_image(file), read_labels(truth) if truth else None, file)
 
-    return ImageSource(images, len(files), has_truth=bool(truths))
+    return ImageSource(images, len(files), (folder, *([labels] if labels else [])), has_truth=bool(truths))
 
 
 def _labels_of(files: List[Path], folder: Path) -> Dict[str, Path]:
@@ -144,7 +146,7 @@ def _open_video(path: Path) -> ImageSource:
         finally:
             video.release()
 
-    return ImageSource(images, max(count, 0), rate=rate or None)
+    return ImageSource(images, max(count, 0), (path,), rate=rate or None)
 
 
 def _open_dataset(text: str) -> ImageSource:
@@ -163,4 +165,4 @@ def _open_dataset(text: str) -> ImageSource:
             pixels, truth = dataset[index]
             yield RecordedImage(dataset.name(index), pixels, truth)
 
-    return ImageSource(images, len(dataset), has_truth=True)
+    return ImageSource(images, len(dataset), (Path(root),), has_truth=True)

@@ -11,12 +11,15 @@ from multiprocessing.process import BaseProcess, parent_process
 from queue import Empty
 from typing import Any, Callable, Iterator, List, Sequence, Tuple
 
+from bisenet_ros.bags.bag_reader import BagError
 from bisenet_ros.engines import Engine
 from bisenet_ros.evaluation.bag_segmentation import WHOLE, BagTask, Share, segment_bag
+from bisenet_ros.evaluation.truth import TruthError
 
 LoadEngine = Callable[[], Engine]
 Work = List[Tuple[BagTask, Share]]
 PROGRESS, REFUSED, FAILED = "progress", "refused", "failed"
+REFUSALS = (BagError, TruthError, OSError, ValueError)
 
 
 def share_out(tasks: Sequence[BagTask], jobs: int) -> List[Work]:
@@ -35,7 +38,7 @@ def segment_in_processes(
         load: can be pickled.
 
     Raises:
-        ValueError: what one of the processes raised. RuntimeError: one of them died.
+        BagError, TruthError, OSError, ValueError: as one of the processes raised it. RuntimeError: one of them died.
     """
     context = multiprocessing.get_context("spawn")  # a fork breaks engines
     reports: Any = context.Queue()
@@ -73,7 +76,8 @@ def _work(load: LoadEngine, work: Work, reports: Any) -> None:
             segment_bag(task, engine, share=share, progress=progress)
         engine.close()
     except (ValueError, OSError) as error:
-        reports.put((REFUSED, str(error)))
+        kind = next(kind for kind in REFUSALS if isinstance(error, kind))
+        reports.put((REFUSED, (kind, str(error))))  # not the error itself, which may not go into the queue
     except BaseException:
         reports.put((FAILED, traceback.format_exc()))
 
@@ -87,7 +91,8 @@ def _hear(reports: Any, progress: Callable[[int], None], *, timeout: float) -> b
     if kind == PROGRESS:
         progress(value)
     elif kind == REFUSED:
-        raise ValueError(value)
+        refusal, words = value
+        raise refusal(words)
     else:
         raise RuntimeError(f"a process failed:\n{value}")
     return True

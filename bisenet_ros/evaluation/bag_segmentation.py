@@ -156,7 +156,8 @@ def _steps(task: BagTask, share: Share) -> Generator[Step, None, None]:
         else:
             after_gap = True
         before[message.topic] = message
-    write_json(task.chunks / END, {"messages": count, "damage": bag.damage})
+    if share.number == 0:
+        write_json(task.chunks / END, {"messages": count, "damage": bag.damage})
 
 
 def _decode(message: BagMessage, *, chunk: int, known: bool = False) -> Step:

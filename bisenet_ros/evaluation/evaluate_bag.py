@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from tqdm import tqdm
 
@@ -51,8 +51,8 @@ Segments every frame of ROS 2 bags (sqlite3 or MCAP, compressed or not; folders,
 on it; no ROS is needed. OUT gets the masks as a bag (OUT/masks, or OUT/NAME/masks for several bags), report.html,
 report.json, report.csv and frames.jsonl. It appears when all is done; until then the work lies in OUT.partial, and the
 same command goes on there where it was stopped. Exit codes: 0 all is well; 1 an error, there is no OUT; {IMPERFECT}
-done, but a bag was damaged, messages could not be read, or the node's masks differ, which the report names;
-{INTERRUPTED} stopped by Ctrl-C."""
+done, but a bag was damaged, messages could not be read, the node's masks differ, or its replay failed, which the report
+names; {INTERRUPTED} stopped by Ctrl-C."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +78,16 @@ class Request:
 
 @dataclass(frozen=True)
 class _Found:
-    """What the records say of the run: frames and stamps that went backwards, by bag and topic; stamps with truth."""
+    """What the records say of the run.
+
+    Attributes:
+        frames, backwards: frames, and stamps that went backwards, by bag and topic.
+        scored: frames with truth, by bag and stamp.
+    """
 
     frames: Counter
     backwards: Counter
-    scored: Set[int]
+    scored: Counter
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ class _Results:
 
     Attributes:
         truth: of each bag that has any.
-        unused: stamps of the truth that are those of no frame.
+        unused: stamps of the truth that are those of no frame of its bag.
     """
 
     records: RecordFile
@@ -103,11 +108,16 @@ class _Results:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
-    parser.add_argument("bags", type=Path, nargs="+", metavar="BAG", help="bags, or folders of bags")
+    parser.add_argument("bags", type=Path, nargs="*", metavar="BAG", help="bags, or folders of bags")
     parser.add_argument("--model", type=Path, required=True, help="a model file (.onnx)")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="the folder of the results")
     parser.add_argument(
-        "--topic", nargs="+", default=[], metavar="T", help="image topics; default: the only one that there is"
+        "--topic",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="T",
+        help="image topics, after the bags; default: the only one that there is",
     )
     truth = parser.add_mutually_exclusive_group()
     truth.add_argument("--truth-topic", metavar="T", help="masks of ids in the bag (mono8), by the frames' stamps")
@@ -137,6 +147,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if not arguments.bags:
+        raise ValueError("no bag given; write the bags before --topic, which takes all names that follow it")
     request = Request(
         bags=arguments.bags,
         model=arguments.model,
@@ -168,10 +180,10 @@ def evaluate_bags(request: Request, *, load: LoadEngine) -> int:
     """
     if request.through_node:
         _require_ros()  # before an hour of work
-    bags = _open_bags(request.bags)
+    folder = RunFolder(request.output)
+    bags = _open_bags(request.bags, but=(folder.output, folder.partial))
     chosen = {name: _choose(bag, request) for name, bag in bags.items()}
     engine = _load(load, request.model)
-    folder = RunFolder(request.output)
     asked = _all_that_matters(request, bags, chosen, engine)
     finished = folder.begin(asked, restart=request.restart)
     if finished is not None:
@@ -195,11 +207,11 @@ def evaluate_bags(request: Request, *, load: LoadEngine) -> int:
     return exit_code
 
 
-def _open_bags(paths: Sequence[Path]) -> Dict[str, Bag]:
-    """The bags by a short name, each its own."""
+def _open_bags(paths: Sequence[Path], *, but: Sequence[Path]) -> Dict[str, Bag]:
+    """The bags by a short name, each its own; earlier results (`but`) in a folder of bags are none of them."""
     bags: Dict[str, Bag] = {}
-    for path in (found for given in paths for found in find_bags(given)):
-        short = path.absolute().name if path.is_dir() else path.name.partition(".")[0]
+    for path in (found for given in paths for found in find_bags(given, but=but)):
+        short = path.resolve().name if path.is_dir() else path.name.partition(".")[0]
         name, number = short, 2
         while name in bags:
             name, number = f"{short}_{number}", number + 1
@@ -228,7 +240,7 @@ def _all_that_matters(
     """What the results depend on, as JSON has it."""
     truth = request.truth_folder
     return {
-        "bags": {name: [str(bag.path.absolute()), *map(_fingerprint, bag.files)] for name, bag in bags.items()},
+        "bags": {name: [str(bag.path.resolve()), *map(_fingerprint, bag.files)] for name, bag in bags.items()},
         "model": _sha256(request.model),
         "engine": engine.description,
         "topics": {name: [topic.name for topic in topics] for name, topics in chosen.items()},
@@ -252,7 +264,7 @@ def _make_task(
             export_truth(bag, request.truth_topic, truth, classes=classes)
     return BagTask(
         bag=name,
-        path=bag.path.absolute(),
+        path=bag.path.resolve(),
         topics=mask_namespaces([topic.name for topic in topics]),
         chunks=folder.partial / "chunks" / name,
         outputs=request.outputs,
@@ -311,7 +323,9 @@ def _gather(folder: RunFolder, tasks: Sequence[BagTask], chosen: Dict[str, List[
         reasons = "; ".join(notice for source in sources for notice in source.notices)
         raise BagError(f"not one frame could be read: {reasons or 'the bags hold no message on the topics'}")
     truth = {task.bag: TruthFolder(task.truth, classes=classes) for task in tasks if task.truth}
-    unused = sorted({stamp for truths in truth.values() for stamp in truths.files} - found.scored)
+    # By file, since several bags may share a folder of truth.
+    files = {file for truths in truth.values() for file in truths.files.values()}
+    unused = sorted(int(file.stem) for file in files - {truth[bag].files[stamp] for bag, stamp in found.scored})
     if truth and not found.scored:
         raise TruthError(
             f"none of the {len(unused)} stamps of the truth, such as {unused[0]}, is that of a frame, such as "
@@ -323,8 +337,10 @@ def _gather(folder: RunFolder, tasks: Sequence[BagTask], chosen: Dict[str, List[
 def _report(request: Request, folder: RunFolder, results: _Results, engine: Engine, pace: Dict[str, str]) -> int:
     """Writes the report and warns; the exit code."""
     found = results.found
-    scored = {"frames with truth": f"{len(found.scored)} of {sum(found.frames.values())}"} if results.truth else {}
-    replays = _replay(request, folder, results) if request.through_node else ()
+    scored = (
+        {"frames with truth": f"{sum(found.scored.values())} of {sum(found.frames.values())}"} if results.truth else {}
+    )
+    replays, failures = _replay(request, folder, results) if request.through_node else ([], [])
     write_report(
         folder.result,
         results.records,
@@ -335,7 +351,8 @@ def _report(request: Request, folder: RunFolder, results: _Results, engine: Engi
             machine=describe_machine(),
             protocol={**scored, **pace, "jobs": str(request.jobs)},
             sources=results.sources,
-            through_node=replays,
+            through_node=tuple(replays),
+            notices=tuple(failures),
         ),
         load_pictures=PictureLoader(folder.result, results.sources, results.records, truth=results.truth),
     )
@@ -349,24 +366,34 @@ def _report(request: Request, folder: RunFolder, results: _Results, engine: Engi
         if replay.differing_pixels:
             _warn(f"{replay.bag}, {replay.topic}: the node's masks differ in {replay.differing_pixels} pixels")
     damaged = any(source.skipped or source.ended_early for source in results.sources)
-    return IMPERFECT if damaged or any(replay.differing_pixels for replay in replays) else 0
+    for failure in failures:
+        _warn(failure)
+    return IMPERFECT if damaged or failures or any(replay.differing_pixels for replay in replays) else 0
 
 
-def _replay(request: Request, folder: RunFolder, results: _Results) -> Tuple[NodeReplay, ...]:
+def _replay(request: Request, folder: RunFolder, results: _Results) -> Tuple[List[NodeReplay], List[str]]:
+    """The replays of all sources with frames, and what kept the others from it, in words."""
     from bisenet_ros.node.through_node import replay_through_node
 
-    return tuple(
-        replay_through_node(
-            source,
-            results.records,
-            folder=folder.result,
-            model=request.model,
-            device=request.device,
-            precision=request.precision,
-            rate=request.rate,
-        )
-        for source in results.sources
-    )
+    replays, failures = [], []
+    for source in results.sources:
+        if not results.found.frames[source.bag, source.topic]:
+            continue
+        try:
+            replay = replay_through_node(
+                source,
+                results.records,
+                folder=folder.result,
+                model=request.model,
+                device=request.device,
+                precision=request.precision,
+                rate=request.rate,
+            )
+        except Exception as error:  # whatever ROS raises: the offline result is done, and is not lost for it
+            failures.append(f"{source.bag}, {source.topic}: the replay through the node failed: {error}")
+        else:
+            replays.append(replay)
+    return replays, failures
 
 
 def _require_ros() -> None:
@@ -380,7 +407,7 @@ def _require_ros() -> None:
 
 
 def _look_through(records: RecordFile) -> _Found:
-    found = _Found(Counter(), Counter(), set())
+    found = _Found(Counter(), Counter(), Counter())
     last: Dict[Tuple[str, str], int] = defaultdict(int)
     for record in records:
         topic = record.bag, record.topic
@@ -388,7 +415,7 @@ def _look_through(records: RecordFile) -> _Found:
         found.backwards[topic] += record.stamp_ns < last[topic]
         last[topic] = record.stamp_ns
         if record.confusion is not None:
-            found.scored.add(record.stamp_ns)
+            found.scored[record.bag, record.stamp_ns] += 1
     return found
 
 

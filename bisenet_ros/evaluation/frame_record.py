@@ -107,17 +107,6 @@ class RecordFile:
                 except RecordError as error:
                     raise RecordError(f"{self.path}, line {number}: {error}") from error
 
-    def cut_half_line(self) -> int:
-        """Removes a last line that an interruption left half written; returns how many whole ones there are."""
-        whole = end = 0
-        with self.path.open("rb+") as file:
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                whole, end = whole + 1, end + len(line)
-            file.truncate(end)
-        return whole
-
 
 class FrameMeasurer:
     """Measures the frames of one topic in their order; it keeps the frame before for the temporal stability."""

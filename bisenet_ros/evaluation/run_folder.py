@@ -23,7 +23,7 @@ class RunFolder:
     """
 
     def __init__(self, output: Path) -> None:
-        self.output = output.absolute()
+        self.output = output.resolve()
         self.partial = self.output.with_name(f"{self.output.name}.partial")
         self.result = self.partial / "result"
         self._lock: Optional[TextIO] = None
@@ -56,6 +56,8 @@ class RunFolder:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
         write_json(self.partial / RUN, {"asked": asked})
         self.result.mkdir(exist_ok=True)
+        for left_over in self.result.glob("*.partial"):  # of a process that was killed
+            left_over.unlink()
         return None
 
     def finish(self, asked: Dict[str, Any], *, exit_code: int) -> None:

@@ -53,6 +53,7 @@ class RunSummary:
         machine: from `describe_machine`.
         protocol: facts for people by name, with units.
         through_node: the replays through the running node, where there were any.
+        notices: what went wrong beside the sources' own, in words.
     """
 
     labels: LabelSet
@@ -62,3 +63,4 @@ class RunSummary:
     protocol: Dict[str, str]
     sources: List[Source]
     through_node: Tuple[NodeReplay, ...] = ()
+    notices: Tuple[str, ...] = ()

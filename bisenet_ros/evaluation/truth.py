@@ -13,6 +13,7 @@ from tqdm import tqdm
 from bisenet_ros.bags.bag_reader import Bag, decode_labels
 from bisenet_ros.image_error import ImageError
 from bisenet_ros.labels import IGNORE
+from bisenet_ros.whole_file import write_png
 
 SUFFIX = ".png"
 
@@ -98,7 +99,7 @@ def export_truth(bag: Bag, topic: str, folder: Path, *, classes: int) -> None:
             raise TruthError(f"{what} is no truth: {error}") from error
         truth = np.ascontiguousarray(truth)
         check_ids(truth, classes, what=what)
-        cv2.imwrite(str(unfinished / f"{stamp_ns}{SUFFIX}"), truth)
+        write_png(unfinished / f"{stamp_ns}{SUFFIX}", truth)
     if not any(unfinished.iterdir()):
         raise TruthError(f"{bag.path} has no message on {topic}, which was named as the truth")
     unfinished.rename(folder)

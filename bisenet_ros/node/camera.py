@@ -12,6 +12,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage
 
+from bisenet_ros.node import qos, topic_names
 from bisenet_ros.node.camera_outputs import CameraOutputs
 from bisenet_ros.node.camera_subscription import AnyImage, CameraSubscription
 from bisenet_ros.node.frame_statistics import FrameStatistics
@@ -30,6 +31,7 @@ class CameraFrame:
         received: when, by time.perf_counter().
         pixels: H x W x 3 uint8 BGR, once converted.
         convert: seconds that took.
+        activation: of the pipeline, when the frame came.
     """
 
     camera: Camera
@@ -37,6 +39,7 @@ class CameraFrame:
     received: float
     pixels: Optional[np.ndarray] = None
     convert: float = 0.0
+    activation: int = 0
 
     def read(self) -> np.ndarray:
         """The message's pixels.
@@ -49,7 +52,12 @@ class CameraFrame:
 
 
 class Camera:
-    """Reads /NAME/image_raw while it is started and enabled; hands every image on as a `CameraFrame`."""
+    """Reads /NAME/image_raw while it is started and enabled; hands every image on as a `CameraFrame`.
+
+    Attributes:
+        clock_offset: seconds by which the last image's stamp lies behind the node's clock where that is too much to be
+            its way here, else 0.
+    """
 
     def __init__(
         self,
@@ -71,11 +79,12 @@ class Camera:
         self._info: Optional[CameraInfo] = None
         self._info_subscription: Optional[Subscription] = None
         self._last_turn = 0.0
+        self.clock_offset = 0.0
 
     @property
     def topic(self) -> str:
         """The images' topic."""
-        return self.subscription.topic if self.subscription else self._node.resolve_topic_name(self._image_topic)
+        return self.subscription.topic if self.subscription else topic_names.resolve(self._node, self._image_topic)
 
     @property
     def is_enabled(self) -> bool:
@@ -130,9 +139,12 @@ class Camera:
             on_lost=lambda number: self.statistics.count("lost_in_transport", number),
         )
         # Where drivers and image_transport put it: beside the images, wherever those were remapped to.
-        info_topic = self._node.resolve_topic_name(self._image_topic).rsplit("/", 1)[0] + "/camera_info"
+        info_topic = topic_names.resolve(self._node, self._image_topic).rsplit("/", 1)[0] + "/camera_info"
         profile = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-        self._info_subscription = self._node.create_subscription(CameraInfo, info_topic, self._keep_info, profile)
+        with qos.named_errors(self._node, info_topic, "subscription"):
+            self._info_subscription = self._node.create_subscription(
+                CameraInfo, info_topic, self._keep_info, profile, **qos.overridable(*qos.ALL)
+            )
 
     def _keep_info(self, info: CameraInfo) -> None:
         self._info = info
@@ -142,7 +154,8 @@ class Camera:
         self.statistics.count("received")
         frame = CameraFrame(self, message, received=time.perf_counter())
         age = self.age(frame)
-        if 0 <= age < PLAUSIBLE:
+        self.clock_offset = 0.0 if 0 <= age < PLAUSIBLE else age
+        if not self.clock_offset:
             self.statistics.add_seconds(receive=age)
         if not self._has_turn(frame.received):
             self.statistics.count("dropped_rate")

@@ -77,15 +77,23 @@ class CameraHealth:
             why = explain_silence(self._node, subscription)
             return WARN, f"no image on {self._camera.topic} for {silence:.0f} s: {why}"
         if not new["received"] or new["published"]:
-            return OK, "segmenting" if self._counts["received"] else "waiting for the first image"
+            return OK, self._how_it_goes() if self._counts["received"] else "waiting for the first image"
         if new["dropped_stale"]:
             return ERROR, (
                 "stale stamps: every image is older than max_age; set the camera's clock, use_sim_time for a bag that "
                 "is replayed with --clock, or max_age to 0"
             )
         if new["skipped"] or new["failed"]:
-            return ERROR, f"no image could be used: {new['skipped']} skipped, {new['failed']} failed"
-        return OK, "segmenting"
+            reasons = [name.replace("_", " ") for name, count in new.items() if count and name.startswith("skipped_")]
+            return ERROR, f"no image could be used, the log says why: {', '.join(reasons) or 'failed'}"
+        return OK, self._how_it_goes()
+
+    def _how_it_goes(self) -> str:
+        offset = self._camera.clock_offset
+        if not offset:
+            return "segmenting"
+        order = "behind" if offset > 0 else "ahead of"
+        return f"segmenting; stale stamps: they are {abs(offset):.0f} s {order} this clock, so that no age can be told"
 
     def _is_losing(self, new: Dict[str, int]) -> bool:
         """DDS tells of some losses; the small camera_info, which is not lost, of others."""

@@ -10,7 +10,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
-from bisenet_ros.node import qos
+from bisenet_ros.node import qos, topic_names
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks
@@ -57,7 +57,7 @@ class CameraSubscription:
             on_lost: is told how many images were lost on their way here, as far as DDS notices.
         """
         self._node = node
-        self._asked = {"raw": topic, "compressed": f"{node.resolve_topic_name(topic)}/compressed"}
+        self._asked = {"raw": topic, "compressed": f"{topic_names.resolve(node, topic)}/compressed"}
         self._callback = callback
         self._on_lost = on_lost
         self._choices = tuple(TYPES) if transport == "auto" else (transport,)
@@ -97,7 +97,7 @@ class CameraSubscription:
         self._subscription = None
 
     def _resolved(self, transport: str) -> str:
-        return self._node.resolve_topic_name(self._asked[transport])
+        return topic_names.resolve(self._node, self._asked[transport])
 
     def _is_published(self, transport: str) -> bool:
         return any(info.topic_type == TYPE_NAMES[transport] for info in self._publishers(transport))

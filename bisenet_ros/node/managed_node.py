@@ -8,8 +8,26 @@ from typing import Any
 from rclpy.node import Node
 
 try:
-    from rclpy.lifecycle import LifecycleNode as ManagedNode
-    from rclpy.lifecycle import TransitionCallbackReturn
+    from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+
+    class ManagedNode(LifecycleNode):
+        """rclpy's lifecycle node, which a transition that the present state does not have would end."""
+
+        def __init__(self, name: str, **options: Any) -> None:
+            super().__init__(name, **options)
+            self._change_state = self._service_change_state.callback
+            self._service_change_state.callback = self._change_state_or_refuse
+
+        def _change_state_or_refuse(self, request: Any, response: Any) -> Any:
+            try:
+                return self._change_state(request, response)
+            except RuntimeError as error:  # rclpy's RCLError
+                wanted = request.transition.label or request.transition.id
+                state = self._state_machine.current_state[1]
+                self.get_logger().warning(f"refused transition {wanted!r} in state {state!r}: {error}")
+                response.success = False
+                return response
+
 except ImportError:  # Foxy and Galactic
 
     class TransitionCallbackReturn(Enum):  # type: ignore[no-redef]

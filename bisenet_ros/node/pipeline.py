@@ -31,7 +31,7 @@ class Pipeline:
     frame is begun.
 
     Attributes:
-        active: whether masks are published; a frame that is under way when it is set to False ends unpublished.
+        active: whether masks are published.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Pipeline:
         self._logger = logger
         self._throttle = Throttle(LOG_PERIOD)
         self._faults = 0
+        self._activation = 0
         self._messages: NewestFrames[str, CameraFrame] = NewestFrames(_count_displaced)
         self._frames: NewestFrames[str, CameraFrame] = NewestFrames(_count_displaced)
         self._threads = [
@@ -65,7 +66,14 @@ class Pipeline:
 
     def put(self, frame: CameraFrame) -> None:
         """Takes a frame in; the one it displaces is counted."""
+        frame.activation = self._activation
         self._messages.put(frame.camera.name, frame)
+
+    def start(self) -> None:
+        """Masks of the frames that are put from now on; one that is still under way from before ends unpublished."""
+        self._activation += 1
+        self._faults = 0
+        self.active = True
 
     def stop(self) -> None:
         """No more masks from now on; what waits is dropped."""
@@ -84,7 +92,7 @@ class Pipeline:
 
     def _is_dropped(self, frame: CameraFrame) -> bool:
         """Whether a frame is not worth going on with; then it is counted."""
-        if not self.active:
+        if not self._is_wanted(frame):
             frame.camera.statistics.count("dropped_inactive")
             return True
         if frame.camera.is_stale(frame):
@@ -92,17 +100,22 @@ class Pipeline:
             return True
         return False
 
+    def _is_wanted(self, frame: CameraFrame) -> bool:
+        return self.active and frame.activation == self._activation
+
     # The converting thread
 
     def _convert_all(self) -> None:
         while frames := self._messages.take():
             for frame in frames:
-                if not self._is_dropped(frame) and self._convert(frame):
+                if self._convert(frame):
                     self._frames.put(frame.camera.name, frame)
 
     def _convert(self, frame: CameraFrame) -> bool:
         start = time.perf_counter()
         try:
+            if self._is_dropped(frame):
+                return False
             frame.pixels = frame.read()
         except ImageError as error:
             frame.camera.statistics.count("skipped")
@@ -120,8 +133,8 @@ class Pipeline:
 
     def _segment_all(self) -> None:
         while frames := self._frames.take(self._engine.max_batch):
-            fresh = [frame for frame in frames if not self._is_dropped(frame)]
             try:
+                fresh = [frame for frame in frames if not self._is_dropped(frame)]
                 for _, alike in groupby(sorted(fresh, key=_batch_key), key=_batch_key):
                     self._segment(list(alike))
             except Exception as error:  # at the end ROS goes first; else, whatever it was, the next frame may be fine
@@ -162,7 +175,7 @@ class Pipeline:
         self, frame: CameraFrame, labels: np.ndarray, confidence: Optional[np.ndarray], *, started: float, engine: float
     ) -> None:
         camera, header = frame.camera, frame.message.header
-        if not self.active:
+        if not self._is_wanted(frame):
             camera.statistics.count("dropped_inactive")
             return
         segmented = time.perf_counter()

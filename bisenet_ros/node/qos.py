@@ -10,13 +10,16 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 
+from bisenet_ros.node import topic_names
+
 try:
     from rclpy.qos_overriding_options import QoSOverridingOptions
-except ImportError:  # Foxy
-    QoSOverridingOptions = None
 
-BASIC = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.DURABILITY)
-ALL = (*BASIC, QoSPolicyKind.RELIABILITY)
+    BASIC = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.DURABILITY)
+    ALL = (*BASIC, QoSPolicyKind.RELIABILITY)
+except ImportError:  # Foxy has no overrides
+    QoSOverridingOptions = None
+    BASIC = ALL = ()  # type: ignore[assignment]
 
 
 def create_publisher(node: Node, kind: Any, topic: str, profile: Union[QoSProfile, int]) -> Publisher:
@@ -49,7 +52,7 @@ def named_errors(node: Node, topic: str, entity: str) -> Iterator[None]:
         raise
     except Exception as error:
         reason = (str(error).splitlines() or [""])[0]
-        name = f"qos_overrides.{node.resolve_topic_name(topic)}.{entity}"
+        name = f"qos_overrides.{topic_names.resolve(node, topic)}.{entity}"
         raise ValueError(f"could not make the {entity}; look at the parameters {name}.*: {reason}") from error
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
@@ -79,6 +80,8 @@ class SegmentationNode(ManagedNode):
         """Configures and activates, if the parameter `autostart` says so."""
         if self._settings["autostart"]:
             self._bring_up()
+        else:
+            self.get_logger().info("unconfigured, and waiting for a lifecycle transition or ~/enable")
 
     def close(self, *, patience: Optional[float] = None) -> bool:
         """Frees the cameras and the engine, from any state; False where the engine kept its frame for too long."""
@@ -99,7 +102,7 @@ class SegmentationNode(ManagedNode):
         return self._transition("deactivate", self._deactivate, to=INACTIVE)
 
     def on_cleanup(self, state: Any) -> TransitionCallbackReturn:
-        return self._transition("clean up", self._free, to=UNCONFIGURED)
+        return self._transition("clean up", self._clean_up, to=UNCONFIGURED)
 
     def on_shutdown(self, state: Any) -> TransitionCallbackReturn:
         return self._transition("shut down", self._free, to="finalized")
@@ -113,7 +116,7 @@ class SegmentationNode(ManagedNode):
         except Exception as error:
             if rclpy.ok():  # else the process is ending, and this is no news
                 self._trouble = f"could not {name}: {_in_one_line(error)}"
-                self.get_logger().error(self._trouble)
+                self.get_logger().error(f"{self._trouble}; the node waits to be told again, see ~/enable")
                 self._diagnostics.publish()
             return TransitionCallbackReturn.FAILURE
         self.state, self._trouble = to, ""
@@ -168,7 +171,7 @@ class SegmentationNode(ManagedNode):
     def _activate(self) -> None:
         assert self._pipeline is not None
         self._fault = ""
-        self._pipeline.active = True
+        self._pipeline.start()
         try:
             self._follow_cameras()
         except Exception:
@@ -181,27 +184,30 @@ class SegmentationNode(ManagedNode):
             camera.stop()
         self._pipeline.stop()
 
+    def _clean_up(self) -> None:
+        if self._engine is not None and self._engine.building:
+            # Nothing interrupts it, and waiting for minutes would keep the services from answering.
+            raise RuntimeError(f"the engine is building {self._engine.building}; try again when that is done")
+        self._free()
+
     def _free(self) -> None:
-        """Everything that configuring made, as far as it came."""
-        for camera in self._cameras:
-            camera.stop()
+        """Everything that configuring made, as far as it came; one thing that fails does not keep the others."""
+        steps: List[Tuple[str, Callable[[], Any]]] = [(f"stop {c.name}", c.stop) for c in self._cameras]
         if self._pipeline is not None:
-            self._pipeline.close()
-        for camera in self._cameras:
-            camera.close()
+            steps.append(("end the pipeline", self._pipeline.close))
+        steps += [(f"free {c.name}", c.close) for c in self._cameras]
         if self._label_info is not None:
-            self.destroy_publisher(self._label_info)
+            steps.append(("free label_info", partial(self.destroy_publisher, self._label_info)))
         if self._engine is not None:
-            self._free_engine(self._engine)
+            steps.append(("free the engine", self._engine.close))
         self._cameras, self._healths = [], []
         self._pipeline = self._label_info = self._engine = None
         self._settings.configured = False
-
-    def _free_engine(self, engine: Engine) -> None:
-        try:
-            engine.close()
-        except Exception as error:  # a GPU that has failed, say; the next engine may be fine
-            self.get_logger().error(f"could not free the engine: {_in_one_line(error)}")
+        for what, step in steps:
+            try:
+                step()
+            except Exception as error:  # a GPU that has failed, say; the next engine may be fine
+                self.get_logger().error(f"could not {what}: {_in_one_line(error)}")
 
     # What happens while it runs
 
@@ -233,11 +239,13 @@ class SegmentationNode(ManagedNode):
             return
         self._trouble, self._is_starting = "", True
         self._diagnostics.publish()  # loading the engine takes seconds, in which the node says nothing
-        if self.state == UNCONFIGURED:
-            self.trigger_configure()
-        if self.state == INACTIVE:
-            self.trigger_activate()
-        self._is_starting = False
+        try:
+            if self.state == UNCONFIGURED:
+                self.trigger_configure()
+            if self.state == INACTIVE:
+                self.trigger_activate()
+        finally:
+            self._is_starting = False
 
     def _give_up(self, fault: str) -> None:
         """Called on the engine's thread; transitions belong to the executor's."""

@@ -7,7 +7,6 @@ leave this machine, and is the camera and the listener around it.
 from __future__ import annotations
 
 import os
-import random
 import subprocess
 import sys
 import tempfile
@@ -31,7 +30,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from tqdm import tqdm
 
 from bisenet_ros.bags.bag_reader import COMPRESSED_IMAGE, Bag, BagMessage, read_labels
-from bisenet_ros.dds_profile import use_shared_memory
+from bisenet_ros.dds_profile import THIS_MACHINE, free_domain, use_shared_memory
 from bisenet_ros.evaluation.frame_record import FrameRecord
 from bisenet_ros.evaluation.node_replay import NodeReplay
 from bisenet_ros.evaluation.run_summary import Source
@@ -123,13 +122,13 @@ def replay_through_node(
     if not rate > 0:
         raise ReplayError(f"expected a rate above 0, got {rate}; 1 is the bag's own pace")
     use_shared_memory()
+    os.environ.update(THIS_MACHINE)
     compressed = source.message_type == COMPRESSED_IMAGE
     options = {"model": str(model.absolute()), "device": device, "precision": precision}
     options = {**options, "transport": "compressed" if compressed else "raw", "diagnostics_rate": "2.0"}
     own = [Frame(record.index, record.stamp_ns) for record in records if record.key[:2] == (source.bag, source.topic)]
     warm_up = max((frame.stamp_ns for frame in own), default=0) + 1
-    # Above 101 a domain's ports would meet others.
-    domain = random.SystemRandom().randint(1, 101)
+    domain = free_domain()
     with _running_node(program, options, domain=domain) as node, _Vehicle(
         domain, compressed=compressed, warm_up=warm_up
     ) as vehicle:
@@ -224,6 +223,8 @@ class _Vehicle:
         reliable = QoSProfile(depth=QUEUE, reliability=ReliabilityPolicy.RELIABLE)
         self._publisher = self._node.create_publisher(self._kind, self._topic, reliable)
         self._node.create_subscription(Image, "/segmentation/mask", self._receive, reliable)
+        # As offline: an engine may compute labels in another way where nobody asks for the confidence.
+        self._node.create_subscription(Image, "/segmentation/confidence", lambda _: None, reliable)
         self._node.create_subscription(DiagnosticArray, "/diagnostics", self._note, reliable)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
@@ -338,7 +339,7 @@ class _NodeProcess:
 @contextmanager
 def _running_node(program: Sequence[str], options: Dict[str, str], *, domain: int) -> Iterator[_NodeProcess]:
     parameters = [word for name, value in options.items() for word in ("-p", f"{name}:={value}")]
-    environment = {**os.environ, "ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(domain)}
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             [sys.executable, *program, "--ros-args", *parameters],
@@ -354,3 +355,4 @@ def _running_node(program: Sequence[str], options: Dict[str, str], *, domain: in
                 process.wait(timeout=10)
             except subprocess.TimeoutExpired:
                 process.kill()
+                process.wait()

@@ -34,7 +34,7 @@ from bisenet_ros.evaluation.report.record_summary import (
 from bisenet_ros.evaluation.report.report_figures import class_key, draw_series, draw_shares, time_axis
 from bisenet_ros.evaluation.run_summary import RunSummary, Source
 from bisenet_ros.painting import blend, paint
-from bisenet_ros.whole_file import write_json, write_text
+from bisenet_ros.whole_file import partial_of, write_json, write_text
 
 REPORT = "report.json"
 GALLERY = 4
@@ -119,6 +119,7 @@ def describe_findings(
         "protocol": {**run.protocol, "temporal stability": temporal_stability.METHOD},
         "classes": run.labels.to_list(),
         "sources": [_describe_topic(topic, sources[topic.bag, topic.topic]) for topic in topics],
+        "notices": list(run.notices),
         "through_node": [replay.to_dict() for replay in run.through_node],
         "extreme_frames": {kind: [_describe_frame(record) for record in found] for kind, found in extremes.items()},
         "units": UNITS,
@@ -127,7 +128,7 @@ def describe_findings(
 
 def write_csv(path: Path, records: Iterable[FrameRecord], *, names: Sequence[str]) -> None:
     """A row per frame; empty cells where there was nothing to compare or no truth."""
-    partial = path.with_name(f"{path.name}.partial")
+    partial = partial_of(path)
     with partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         columns = ["bag", "topic", "index", "stamp_ns", "width_px", "height_px", "engine_ms", "confidence", "changed"]
@@ -236,7 +237,10 @@ def _render(
     return render(
         "bag_report.html.jinja",
         title=f"{', '.join(dict.fromkeys(source.bag for source in run.sources))}: {headline}",
-        notices=[f"{source.bag} {source.topic}: {n}" for source in run.sources for n in source.notices],
+        notices=[
+            *(f"{source.bag} {source.topic}: {n}" for source in run.sources for n in source.notices),
+            *run.notices,
+        ],
         numbers=numbers,
         strips=pictures.strips(),
         classes=[_class_row(place, findings, run) for place in range(len(run.labels))],
@@ -392,8 +396,8 @@ class _Pictures:
         facts.append(f"confidence {percent(record.confidence, 1)} %")
         if record.changed is not None:
             facts.append(f"changed {percent(record.changed)} %")
-        if record.confusion:
-            facts.append(f"mIoU {percent(mean_iou(record.dense_confusion()))} %")
+        if record.confusion is not None:
+            facts.append(f"mIoU {percent(_number(mean_iou(record.dense_confusion())))} %")
         return {"title": ", ".join(facts), "pictures": self._rows.get(record.key, [])}
 
     def _row(self, picture: Picture) -> List[Dict[str, str]]:

@@ -363,7 +363,7 @@ def _pictures(found: Comparison) -> Tuple[List[Dict[str, Any]], List[str]]:
     """The frames that differ most; none, and why, where a bag is gone."""
     try:
         return _gallery(found), []
-    except (BagError, FileNotFoundError) as error:
+    except (BagError, OSError) as error:
         return [], [f"the pictures are left out: {error}"]
 
 
@@ -371,12 +371,13 @@ def _gallery(found: Comparison) -> List[Dict[str, Any]]:
     extremes = found.extreme_frames
     keys = [record.key for _, record in extremes]
     first, second = (PictureLoader(report.folder, report.sources, report.records)(keys) for report in found.reports)
+    # By key: the reports may have their bags in another order.
+    labels = {picture.key: picture.labels for picture in second}
     colours = found.reports[0].labels.colour_table()
     rows: Dict[FrameKey, List[Dict[str, str]]] = {}
     for a in first:
-        b = next(second)
         frame = shrink(a.frame)
-        masks = shrink(a.labels, mix=False), shrink(b.labels, mix=False)
+        masks = shrink(a.labels, mix=False), shrink(labels[a.key], mix=False)
         rows[a.key] = [
             {"title": "frame", "data": embed_picture(frame)},
             *(

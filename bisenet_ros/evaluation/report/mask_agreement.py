@@ -52,7 +52,7 @@ class MaskAgreement:
         share = len(pairs) / differs.size
         self.differing.add(place, share)
         self.extremes.add(place, share, self._seen, records[0])
-        if all(record.confusion for record in records):
+        if all(record.confusion is not None for record in records):
             self.scored += 1
             self.confusions += [record.dense_confusion() for record in records]
         self._seen += 1

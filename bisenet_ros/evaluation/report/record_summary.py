@@ -141,11 +141,12 @@ class TopicSummary:
             self.unstable.add(place, record.changed, ordinal, record)
             for label, compared, changed in record.change or []:
                 self.change[label] += compared, changed
-        if record.confusion:
+        if record.confusion is not None:
             confusion = record.dense_confusion()
             self.confusion += confusion
             self.truth_frames += 1
-            self.wrong.add(place, 1 - mean_iou(confusion), ordinal, record)
+            if confusion.any():  # not all of it is unlabelled
+                self.wrong.add(place, 1 - mean_iou(confusion), ordinal, record)
 
 
 def summarise(records: Iterable[FrameRecord], *, classes: int) -> Dict[TopicKey, TopicSummary]:

@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections import defaultdict
 from contextlib import closing
 from pathlib import Path
-from typing import Collection, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
+from typing import Collection, Dict, Generator, Iterable, Iterator, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from bisenet_ros.bags.bag_reader import Bag, decode_frame, decode_labels
+from bisenet_ros.bags.bag_reader import Bag, BagError, BagMessage, decode_frame, decode_labels
 from bisenet_ros.evaluation.frame_record import FrameKey, FrameRecord
 from bisenet_ros.evaluation.report.bag_report import Picture
 from bisenet_ros.evaluation.run_summary import Source
 from bisenet_ros.evaluation.truth import TruthFolder
+from bisenet_ros.image_error import ImageError
+
+
+class _Place(NamedTuple):
+    """A frame's record, and its number among the masks of its topic."""
+
+    mask: int
+    record: FrameRecord
 
 
 class PictureLoader:
@@ -42,45 +50,59 @@ class PictureLoader:
         """The frames asked for, in order within a topic.
 
         Raises:
-            BagError: a bag is gone or cannot be read. FileNotFoundError.
+            BagError: a bag cannot be read or is not the one that was evaluated. OSError: a bag is gone.
         """
         places = self._mask_places(set(keys))
         for topic, wanted in places.items():
             yield from self._load(self._sources[topic], wanted)
 
-    def _mask_places(self, keys: Collection[FrameKey]) -> Dict[Tuple[str, str], Dict[int, int]]:
-        """For each topic, the number among its masks of each frame that is wanted."""
+    def _mask_places(self, keys: Collection[FrameKey]) -> Dict[Tuple[str, str], Dict[int, _Place]]:
+        """For each topic, the place of each frame that is wanted, by the frame's number."""
         masks: Dict[Tuple[str, str], int] = defaultdict(int)
-        places: Dict[Tuple[str, str], Dict[int, int]] = defaultdict(dict)
+        places: Dict[Tuple[str, str], Dict[int, _Place]] = defaultdict(dict)
         for record in self._records:
             topic = record.bag, record.topic
             if record.key in keys:
-                places[topic][record.index] = masks[topic]
+                places[topic][record.index] = _Place(masks[topic], record)
             masks[topic] += 1
         return places
 
-    def _load(self, source: Source, wanted: Dict[int, int]) -> Iterator[Picture]:
-        masks = self._masks(source, sorted(wanted.values()))
-        left = len(wanted)
-        with closing(Bag(Path(source.path)).messages([source.topic])) as messages:
+    def _load(self, source: Source, wanted: Dict[int, _Place]) -> Iterator[Picture]:
+        masks = self._messages(
+            self._folder / source.masks, source.mask_topic, [place.mask for place in wanted.values()]
+        )
+        frames = self._messages(Path(source.path), source.topic, wanted)
+        truth = self._truth.get(source.bag)
+        with closing(masks), closing(frames):
+            for number in sorted(wanted):
+                record = wanted[number].record
+                frame, labels = _decode(next(frames, None), next(masks, None), record, source)
+                yield Picture(record.key, frame, labels, truth.read(record.stamp_ns, labels.shape) if truth else None)
+
+    def _messages(self, path: Path, topic: str, wanted: Collection[int]) -> Generator[BagMessage, None, None]:
+        last = max(wanted)
+        with closing(Bag(path).messages([topic])) as messages:
             for message in messages:
-                if message.index not in wanted:
-                    continue
-                frame = decode_frame(message)
-                labels = next(masks)
-                truth = self._truth.get(source.bag)
-                yield Picture(
-                    (source.bag, source.topic, message.index),
-                    frame.pixels,
-                    labels,
-                    truth.read(frame.stamp_ns, labels.shape) if truth else None,
-                )
-                left -= 1
-                if not left:
+                if message.index in wanted:
+                    yield message
+                if message.index >= last:
                     return
 
-    def _masks(self, source: Source, wanted: List[int]) -> Iterator[np.ndarray]:
-        numbers = set(wanted)
-        for message in Bag(self._folder / source.masks).messages([source.mask_topic]):
-            if message.index in numbers:
-                yield decode_labels(message)[1]
+
+def _decode(
+    image: Optional[BagMessage], mask: Optional[BagMessage], record: FrameRecord, source: Source
+) -> Tuple[np.ndarray, np.ndarray]:
+    """H x W x 3 uint8 BGR and H x W uint8 labels; raises BagError where they are not those of the record."""
+    what = (
+        f"frame {record.index} of {record.topic}, of {record.width} x {record.height} with stamp {record.stamp_ns} ns"
+    )
+    try:
+        if image is None or mask is None:
+            raise ImageError("data", "it is not there")
+        frame, (mask_stamp_ns, labels) = decode_frame(image), decode_labels(mask)
+    except ImageError as error:
+        raise BagError(f"{source.path} and {source.masks} do not have {what}: {error}") from error
+    size = record.height, record.width
+    if not frame.stamp_ns == mask_stamp_ns == record.stamp_ns or not frame.pixels.shape[:2] == labels.shape == size:
+        raise BagError(f"{source.path} is no longer the bag that was evaluated: it does not have {what}")
+    return frame.pixels, labels

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import threading
 from collections import deque
 from typing import Any, Callable, Deque, Dict, Optional, Sequence
 
-from bisenet_ros.dds_profile import shared_memory_environment
+from bisenet_ros.dds_profile import THIS_MACHINE, free_domain, shared_memory_environment
 
 LINES_KEPT = 50
 ENDING = 15.0
@@ -28,9 +27,8 @@ def private_environment() -> Dict[str, str]:
     return {
         **os.environ,
         **shared_memory_environment(),
-        "ROS_DOMAIN_ID": str(random.SystemRandom().randint(1, 101)),  # above, their ports would meet others
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        "ROS_LOCALHOST_ONLY": "1",  # Humble's name for it
+        "ROS_DOMAIN_ID": str(free_domain()),
+        **THIS_MACHINE,
     }
 
 

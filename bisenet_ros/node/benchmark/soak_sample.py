@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Deque, List, Mapping, Optional, Sequence, Set
+from typing import Any, Deque, List, Mapping, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
@@ -69,15 +69,18 @@ class Arrivals:
 
     def __init__(self, segment: Segment) -> None:
         self._segment = segment
-        self._seen = 0
+        self._told = 0
+        self._unmatched: List[Tuple[Any, int]] = []  # masks are told of before their images, at times
         self.window: Deque[float] = deque(maxlen=WINDOW)
 
     def take(self) -> List[float]:
         """Of those since the last look."""
         arrived = list(self._segment.arrived.get(self._segment.outputs[0], {}).items())
+        new = self._unmatched + arrived[self._told :]
+        self._told = len(arrived)
         sent = self._segment.sent
-        latencies = [(time - sent[key]) / 1e6 for key, time in arrived[self._seen :] if key in sent]
-        self._seen = len(arrived)
+        latencies = [(time - sent[key]) / 1e6 for key, time in new if key in sent]
+        self._unmatched = [(key, time) for key, time in new if key not in sent]
         self.window.extend(latencies)
         return latencies
 
