@@ -244,6 +244,22 @@ def test_processes_do_not_write_the_same_file(tmp_path):
     assert str(os.getpid()) in partial_of(task.chunks / END).name
 
 
+def test_a_bag_that_cannot_be_read_does_not_cost_the_others(tmp_path, request_for, capsys):
+    write_bag(tmp_path / "drives" / "good")
+    (tmp_path / "drives" / "cut.db3").write_bytes(b"not much")
+    assert evaluate_bags(request_for(tmp_path / "drives"), load=BlueEngine) == IMPERFECT
+    said = capsys.readouterr()
+    assert "left out: " in said.err and "cut.db3" in said.err and " frames" in said.out
+    assert any("cut.db3" in notice for notice in report_of(tmp_path / "OUT")["notices"])
+
+
+@pytest.mark.parametrize("jobs", ("0", "-1", "many", "9999"))
+def test_a_number_of_jobs_that_cannot_be_meant_is_refused(jobs, capsys):
+    with pytest.raises(SystemExit):
+        main(["evaluate-bag", "bag", "--model", "m.onnx", "-o", "out", "--jobs", jobs])
+    assert "expected 1 to " in capsys.readouterr().err
+
+
 def test_results_in_the_folder_of_bags_are_not_its_bags(tmp_path, request_for):
     for name in "ab":
         write_bag(tmp_path / "drives" / name)

@@ -34,7 +34,7 @@ from bisenet_ros.evaluation.bag_segmentation import (
 )
 from bisenet_ros.evaluation.frame_record import RECORDS, RecordFile
 from bisenet_ros.evaluation.node_replay import NodeReplay
-from bisenet_ros.evaluation.report.bag_report import write_report
+from bisenet_ros.evaluation.report.bag_report import REPORT, write_report
 from bisenet_ros.evaluation.report.report_pictures import PictureLoader
 from bisenet_ros.evaluation.run_folder import RunFolder
 from bisenet_ros.evaluation.run_summary import RunSummary, Source
@@ -181,8 +181,7 @@ def evaluate_bags(request: Request, *, load: LoadEngine) -> int:
     if request.through_node:
         _require_ros()  # before an hour of work
     folder = RunFolder(request.output)
-    bags = _open_bags(request.bags, but=(folder.output, folder.partial))
-    chosen = {name: _choose(bag, request) for name, bag in bags.items()}
+    bags, chosen, left_out = _open_bags(request, but=(folder.output, folder.partial))
     engine = _load(load, request.model)
     asked = _all_that_matters(request, bags, chosen, engine)
     finished = folder.begin(asked, restart=request.restart)
@@ -193,7 +192,7 @@ def evaluate_bags(request: Request, *, load: LoadEngine) -> int:
         tasks = [_make_task(request, folder, bag, name, chosen[name], engine) for name, bag in bags.items()]
         pace = _segment(request, tasks, load, engine)
         results = _gather(folder, tasks, chosen, classes=len(engine.card.labels))
-        exit_code = _report(request, folder, results, engine, pace)
+        exit_code = _report(request, folder, results, engine, pace, left_out=left_out)
         folder.finish(asked, exit_code=exit_code)
     except KeyboardInterrupt:
         print(f"\nstopped; the same command goes on from here ({folder.partial})", file=sys.stderr)
@@ -207,16 +206,36 @@ def evaluate_bags(request: Request, *, load: LoadEngine) -> int:
     return exit_code
 
 
-def _open_bags(paths: Sequence[Path], *, but: Sequence[Path]) -> Dict[str, Bag]:
-    """The bags by a short name, each its own; earlier results (`but`) in a folder of bags are none of them."""
+def _open_bags(request: Request, *, but: Sequence[Path]) -> Tuple[Dict[str, Bag], Dict[str, List[Topic]], List[str]]:
+    """The bags and their topics by a short name, each its own, and which of several were left out and why.
+
+    Args:
+        but: earlier results in a folder of bags, which are none of them.
+
+    Raises:
+        BagError: not one can be used.
+    """
     bags: Dict[str, Bag] = {}
-    for path in (found for given in paths for found in find_bags(given, but=but)):
+    chosen: Dict[str, List[Topic]] = {}
+    left_out: List[str] = []
+    paths = [found for given in request.bags for found in find_bags(given, but=but)]
+    for path in paths:
         short = path.resolve().name if path.is_dir() else path.name.partition(".")[0]
         name, number = short, 2
         while name in bags:
             name, number = f"{short}_{number}", number + 1
-        bags[name] = Bag(path)
-    return bags
+        try:
+            bag = Bag(path)
+            chosen[name] = _choose(bag, request)
+        except BagError as error:  # one empty recording must not cost the others a night
+            if len(paths) == 1:
+                raise
+            left_out.append(f"left out: {error}")
+            continue
+        bags[name] = bag
+    if not bags:
+        raise BagError(f"none of the bags can be used: {'; '.join(left_out) or 'there is none'}")
+    return bags, chosen, left_out
 
 
 def _choose(bag: Bag, request: Request) -> List[Topic]:
@@ -334,7 +353,15 @@ def _gather(folder: RunFolder, tasks: Sequence[BagTask], chosen: Dict[str, List[
     return _Results(records, sources, truth, unused, found)
 
 
-def _report(request: Request, folder: RunFolder, results: _Results, engine: Engine, pace: Dict[str, str]) -> int:
+def _report(
+    request: Request,
+    folder: RunFolder,
+    results: _Results,
+    engine: Engine,
+    pace: Dict[str, str],
+    *,
+    left_out: Sequence[str],
+) -> int:
     """Writes the report and warns; the exit code."""
     found = results.found
     scored = (
@@ -352,7 +379,7 @@ def _report(request: Request, folder: RunFolder, results: _Results, engine: Engi
             protocol={**scored, **pace, "jobs": str(request.jobs)},
             sources=results.sources,
             through_node=tuple(replays),
-            notices=tuple(failures),
+            notices=(*left_out, *failures),
         ),
         load_pictures=PictureLoader(folder.result, results.sources, results.records, truth=results.truth),
     )
@@ -366,9 +393,22 @@ def _report(request: Request, folder: RunFolder, results: _Results, engine: Engi
         if replay.differing_pixels:
             _warn(f"{replay.bag}, {replay.topic}: the node's masks differ in {replay.differing_pixels} pixels")
     damaged = any(source.skipped or source.ended_early for source in results.sources)
-    for failure in failures:
+    for failure in (*left_out, *failures):
         _warn(failure)
-    return IMPERFECT if damaged or failures or any(replay.differing_pixels for replay in replays) else 0
+    _tell(results, replays)
+    return IMPERFECT if damaged or left_out or failures or any(replay.differing_pixels for replay in replays) else 0
+
+
+def _tell(results: _Results, replays: Sequence[NodeReplay]) -> None:
+    """The report in a few lines."""
+    frames = sum(results.found.frames.values())
+    miou = json.loads((results.records.path.parent / REPORT).read_text()).get("miou")
+    print(f"{frames} frames" + (f", mIoU {100 * miou:.2f} %" if miou is not None else ""))
+    for replay in replays:
+        print(
+            f"through the node: {replay.received} of {replay.sent} frames of {replay.bag} {replay.topic}, "
+            f"{replay.differing_pixels} pixels differ"
+        )
 
 
 def _replay(request: Request, folder: RunFolder, results: _Results) -> Tuple[List[NodeReplay], List[str]]:
@@ -486,10 +526,10 @@ def _outputs(text: str) -> Tuple[str, ...]:
 
 
 def _jobs(text: str) -> int:
-    jobs = int(text)
-    if not 1 <= jobs <= (most := 4 * (os.cpu_count() or 1)):
-        raise argparse.ArgumentTypeError(f"expected 1 to {most} processes, got {jobs}")
-    return jobs
+    most = 4 * (os.cpu_count() or 1)
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"expected 1 to {most} processes, got {text!r}")
+    return int(text)
 
 
 def _rate(text: str) -> float:
