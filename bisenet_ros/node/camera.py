@@ -109,7 +109,8 @@ class Camera:
         if self.subscription is None:
             return
         self.subscription.close()
-        self._node.destroy_subscription(self._info_subscription)
+        if self._info_subscription is not None:
+            self._node.destroy_subscription(self._info_subscription)
         self.subscription = self._info_subscription = self._info = None
 
     def close(self) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, Optional, Union
+from importlib.util import find_spec
+from typing import Any, Dict, Iterator, Optional, Tuple, Union
 
 from rclpy.exceptions import ParameterException
 from rclpy.node import Node
@@ -12,14 +13,14 @@ from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPo
 
 from bisenet_ros.node import topic_names
 
-try:
+HAS_OVERRIDES = find_spec("rclpy.qos_overriding_options") is not None  # not on Foxy
+if HAS_OVERRIDES:
     from rclpy.qos_overriding_options import QoSOverridingOptions
 
+BASIC: Tuple[QoSPolicyKind, ...] = ()
+if HAS_OVERRIDES:
     BASIC = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.DURABILITY)
-    ALL = (*BASIC, QoSPolicyKind.RELIABILITY)
-except ImportError:  # Foxy has no overrides
-    QoSOverridingOptions = None
-    BASIC = ALL = ()  # type: ignore[assignment]
+ALL: Tuple[QoSPolicyKind, ...] = (*BASIC, QoSPolicyKind.RELIABILITY)
 
 
 def create_publisher(node: Node, kind: Any, topic: str, profile: Union[QoSProfile, int]) -> Publisher:
@@ -34,7 +35,7 @@ def create_publisher(node: Node, kind: Any, topic: str, profile: Union[QoSProfil
 
 def overridable(*kinds: QoSPolicyKind) -> Dict[str, Any]:
     """Arguments for create_publisher and create_subscription: `qos_overrides.<topic>....` parameters for the kinds."""
-    if QoSOverridingOptions is None:
+    if not HAS_OVERRIDES:
         return {}
     return {"qos_overriding_options": QoSOverridingOptions(kinds)}
 
