@@ -14,8 +14,12 @@ from bisenet_ros.share import share_file
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 # Chooses transports without a file; Fast DDS would ignore it beside our profile.
 TRANSPORTS_VARIABLE = "FASTDDS_BUILTIN_TRANSPORTS"
-# Keeps ROS on this machine; the second is Humble's name for it.
-THIS_MACHINE = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "ROS_LOCALHOST_ONLY": "1"}
+# Keeps ROS on this machine. Later releases warn of the old name.
+THIS_MACHINE = (
+    {"ROS_LOCALHOST_ONLY": "1"}
+    if os.environ.get("ROS_DISTRO") in ("foxy", "galactic", "humble")
+    else {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+)
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
