@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Iterator
 
 PACKAGE = "bisenet_ros"
+SHIPPED_MODEL = "models/bisenetv2_camvid.onnx"
 
 
 def share_file(relative: str) -> Path:

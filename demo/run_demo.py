@@ -23,8 +23,7 @@ from bisenet_ros.dds_profile import THIS_MACHINE, free_domain, use_shared_memory
 from bisenet_ros.evaluation.confusion_matrix import confusion_matrix, mean_iou
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.model_card import ModelCard, read_card
-from bisenet_ros.node.segmentation_node import SHIPPED_MODEL
-from bisenet_ros.share import share_file
+from bisenet_ros.share import SHIPPED_MODEL, share_file
 from demo.clip import RATE, frame_ids, read_image, read_truth
 from demo.pictures import contact_sheet, side_by_side
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from typing import Any, Iterator, List, Tuple
+from typing import Iterator, List, Tuple
 
 import numpy as np
 import pytest
@@ -14,16 +13,12 @@ pytest.importorskip("hypothesis")
 from builtin_interfaces.msg import Time  # noqa: E402
 from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
-from node_harness import OTHER_DOMAIN, Vehicle, camera_image, find_answer, to_array  # noqa: E402
-from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from node_harness import StandInEngine, Vehicle, camera_image, find_answer, node_here, to_array  # noqa: E402
 from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
-from rclpy.signals import SignalHandlerOptions  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 from test_fuzz_images import PICTURES, Picture, RawImage, fuzz, pictures, raw_images  # noqa: E402
 
-from bisenet_ros.engines.engine import Engine  # noqa: E402
-from bisenet_ros.model_card import ModelCard  # noqa: E402
 from bisenet_ros.node.segmentation_node import SegmentationNode  # noqa: E402
 
 pytestmark = pytest.mark.timeout(120)
@@ -33,14 +28,6 @@ MESSAGES = 300
 PERIOD = 0.004
 """Seconds between two of them: faster than any camera."""
 GOOD_FRAME = np.random.default_rng(1).integers(0, 11, (30, 40, 3), np.uint8)
-
-
-class BlueEngine(Engine):
-    """Takes no time; the labels are the frame's blue."""
-
-    def _segment(self, frame: np.ndarray, *, confidence: bool) -> Any:
-        labels = np.ascontiguousarray(frame[:, :, 0])
-        return (labels, labels) if confidence else labels
 
 
 def headers() -> st.SearchStrategy:
@@ -73,25 +60,9 @@ def fuzzed_messages() -> List[Tuple[Image, CompressedImage]]:
 
 
 @pytest.fixture
-def node_and_vehicle(card: ModelCard) -> Iterator[Tuple[SegmentationNode, Vehicle]]:
-    arguments = ["--ros-args", "-p", "cameras:=[raw, packed]", "-p", "diagnostics_rate:=5.0"]
-    rclpy.init(args=arguments, domain_id=OTHER_DOMAIN, signal_handler_options=SignalHandlerOptions.NO)
-    node = SegmentationNode(load=lambda model, **options: BlueEngine(card, description="none"))
-    vehicle = Vehicle(OTHER_DOMAIN)
-    node.autostart()
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    thread = threading.Thread(target=executor.spin, daemon=True)
-    thread.start()
-    try:
-        yield node, vehicle
-    finally:
-        vehicle.close()
-        executor.shutdown()
-        thread.join()
-        node.close()
-        node.destroy_node()
-        rclpy.shutdown()
+def node_and_vehicle() -> Iterator[Tuple[SegmentationNode, Vehicle]]:
+    with node_here("-p", "cameras:=[raw, packed]", load=lambda *_, **__: StandInEngine()) as both:
+        yield both
 
 
 def test_a_node_under_fuzz_accounts_for_every_image_and_goes_on(

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
-import threading
 import time
-from contextlib import contextmanager
 from typing import Any, Dict, Iterator, List, Tuple
 
 import cv2
@@ -19,31 +17,29 @@ from node_harness import (  # noqa: E402
     CAMERA,
     DOMAIN,
     NODE,
-    OTHER_DOMAIN,
     Camera,
     NodeProcess,
     Vehicle,
     camera_image,
     find_answer,
+    node_here,
     to_array,
 )
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters  # noqa: E402
-from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.qos import ReliabilityPolicy  # noqa: E402
-from rclpy.signals import SignalHandlerOptions  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
 from bisenet_ros.engines import load_engine  # noqa: E402
 from bisenet_ros.engines.cpu_engine import CpuEngine  # noqa: E402
 from bisenet_ros.engines.engine import Engine  # noqa: E402
-from bisenet_ros.node import camera_outputs, pipeline, segmentation_node  # noqa: E402
+from bisenet_ros.node import camera_outputs, pipeline  # noqa: E402
 from bisenet_ros.node.parameters import SETTINGS  # noqa: E402
-from bisenet_ros.share import share_file  # noqa: E402
+from bisenet_ros.share import SHIPPED_MODEL, share_file  # noqa: E402
 from demo.clip import frame_ids, read_image  # noqa: E402
 
 pytestmark = pytest.mark.timeout(120)
 
-MODEL = share_file(segmentation_node.SHIPPED_MODEL)
+MODEL = share_file(SHIPPED_MODEL)
 RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
 # The parts that the tests share. One node, started with no arguments, serves most of them.
 
@@ -114,34 +110,13 @@ def test_the_color_mask_is_the_mask_in_the_cards_colours(
     np.testing.assert_array_equal(to_array(color_mask), colours[to_array(mask)[:, :, 0]])
 
 
-@contextmanager
-def node_in_this_process() -> Iterator[Tuple[segmentation_node.SegmentationNode, Vehicle]]:
-    """For what cannot be seen from outside: the same node here, on a domain of its own."""
-    rclpy.init(args=[], domain_id=OTHER_DOMAIN, signal_handler_options=SignalHandlerOptions.NO)
-    node, vehicle = segmentation_node.SegmentationNode(), Vehicle(OTHER_DOMAIN)
-    node.autostart()
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    thread = threading.Thread(target=executor.spin, daemon=True)
-    thread.start()
-    try:
-        yield node, vehicle
-    finally:
-        vehicle.close()
-        executor.shutdown()
-        thread.join()
-        node.close()
-        node.destroy_node()
-        rclpy.shutdown()
-
-
 def test_the_color_mask_is_computed_only_while_somebody_subscribes(
     frame: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     painted = []
     paint = camera_outputs.paint
     monkeypatch.setattr(camera_outputs, "paint", lambda *args: painted.append(True) or paint(*args))
-    with node_in_this_process() as (node, vehicle):
+    with node_here(load=load_engine) as (node, vehicle):
         masks = vehicle.listen("/segmentation/mask", Image)
         camera = vehicle.camera("/camera/image_raw")
         camera.connect(camera_image(frame, "bgr8"), masks)
@@ -162,7 +137,7 @@ def test_a_frame_that_the_engine_fails_on_is_counted_and_the_next_one_gets_its_m
         return segment(self, image, confidence=confidence)
 
     monkeypatch.setattr(CpuEngine, "_segment", fails_on_black)
-    with node_in_this_process() as (_, vehicle):
+    with node_here(load=load_engine) as (_, vehicle):
         masks = vehicle.listen("/segmentation/mask", Image)
         camera = vehicle.camera("/camera/image_raw")
         camera.connect(camera_image(frame, "bgr8"), masks)

@@ -31,7 +31,7 @@ from bisenet_ros.engines.engine import Engine  # noqa: E402
 from bisenet_ros.labels import CAMVID  # noqa: E402
 from bisenet_ros.node import camera_outputs, segmentation_node  # noqa: E402
 from bisenet_ros.painting import blend  # noqa: E402
-from bisenet_ros.share import share_file  # noqa: E402
+from bisenet_ros.share import SHIPPED_MODEL, share_file  # noqa: E402
 from demo.clip import frame_ids, read_image  # noqa: E402
 
 pytestmark = pytest.mark.timeout(120)
@@ -75,7 +75,7 @@ class Rig:
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return load_engine(share_file(segmentation_node.SHIPPED_MODEL))
+    return load_engine(share_file(SHIPPED_MODEL))
 
 
 @pytest.fixture(scope="module")

@@ -23,13 +23,12 @@ from sensor_msgs.msg import Image  # noqa: E402
 from std_srvs.srv import SetBool  # noqa: E402
 
 from bisenet_ros.model_card import METADATA_KEY, read_card  # noqa: E402
-from bisenet_ros.node import segmentation_node  # noqa: E402
-from bisenet_ros.share import share_file  # noqa: E402
+from bisenet_ros.share import SHIPPED_MODEL, share_file  # noqa: E402
 from demo.clip import frame_ids, read_image  # noqa: E402
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("vehicle")]
 
-MODEL = share_file(segmentation_node.SHIPPED_MODEL)
+MODEL = share_file(SHIPPED_MODEL)
 ERROR = DiagnosticStatus.ERROR
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from itertools import groupby
-from typing import Callable, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 import rclpy
@@ -21,6 +20,9 @@ LOG_PERIOD = 5.0
 """Seconds between two log lines about frames that cannot be used for the same reason."""
 MOST_FAULTS = 3
 """Frames in a row that the engine fails on, each tried twice, until it is given up."""
+
+BatchKey = Tuple[Tuple[int, ...], bool]
+"""The frame's shape, and whether its confidence is wanted; frames alike in both go through the engine together."""
 
 
 class Pipeline:
@@ -134,15 +136,17 @@ class Pipeline:
     def _segment_all(self) -> None:
         while frames := self._frames.take(self._engine.max_batch):
             try:
-                fresh = [frame for frame in frames if not self._is_dropped(frame)]
-                for _, alike in groupby(sorted(fresh, key=_batch_key), key=_batch_key):
-                    self._segment(list(alike))
+                batches: Dict[BatchKey, List[CameraFrame]] = {}
+                for frame in frames:
+                    if not self._is_dropped(frame):
+                        batches.setdefault(_batch_key(frame), []).append(frame)
+                for (_, with_confidence), alike in batches.items():
+                    self._segment(alike, with_confidence)
             except Exception as error:  # at the end ROS goes first; else, whatever it was, the next frame may be fine
                 self._log_error("could not segment images", error)
 
-    def _segment(self, frames: List[CameraFrame]) -> None:
+    def _segment(self, frames: List[CameraFrame], with_confidence: bool) -> None:
         """Frames of one size."""
-        with_confidence = _wants_confidence(frames[0])
         start = time.perf_counter()
         try:
             results = self._run_engine([_pixels(frame) for frame in frames], with_confidence)
@@ -219,10 +223,5 @@ def _pixels(frame: CameraFrame) -> np.ndarray:
     return frame.pixels
 
 
-def _wants_confidence(frame: CameraFrame) -> bool:
-    return frame.camera.outputs.has_listener("confidence")
-
-
-def _batch_key(frame: CameraFrame) -> Tuple[Tuple[int, ...], bool]:
-    """Frames go through the engine together if this is the same."""
-    return _pixels(frame).shape, _wants_confidence(frame)
+def _batch_key(frame: CameraFrame) -> BatchKey:
+    return _pixels(frame).shape, frame.camera.outputs.has_listener("confidence")

@@ -27,9 +27,8 @@ from bisenet_ros.node.label_info import publish_label_info
 from bisenet_ros.node.managed_node import ManagedNode, TransitionCallbackReturn
 from bisenet_ros.node.parameters import Parameters
 from bisenet_ros.node.pipeline import Pipeline
-from bisenet_ros.share import share_file
+from bisenet_ros.share import SHIPPED_MODEL, share_file
 
-SHIPPED_MODEL = "models/bisenetv2_camvid.onnx"
 FOLLOW_PERIOD = 0.25
 """Seconds between two looks at what the cameras' drivers offer."""
 LAST_FRAME = 4.0

@@ -19,9 +19,8 @@ from bisenet_ros.node.benchmark.measurement import MOST_RATE, measure
 from bisenet_ros.node.benchmark.report import Report
 from bisenet_ros.node.benchmark.rig import require_packages
 from bisenet_ros.node.benchmark.setup import ENCODINGS, ENGINES, OUTPUTS, RELIABILITIES, Setup
-from bisenet_ros.share import share_file
+from bisenet_ros.share import SHIPPED_MODEL, share_file
 
-SHIPPED_MODEL = "models/bisenetv2_camvid.onnx"
 MOST_CAMERAS = 16
 SHORTEST = 1.0
 DESCRIPTION = """\
