@@ -131,16 +131,23 @@ def test_a_model_file_still_follows_the_one_word_command(capsys: pytest.CaptureF
 
 
 def make_segment(
-    pipeline: str = "node", *, sent: int = 40, answered: int = 40, latency: float = 0.1, **node: Any
+    pipeline: str = "node",
+    *,
+    sent: int = 40,
+    answered: int = 40,
+    latency: float = 0.1,
+    engine_p99: float = 90.0,
+    **node: Any,
 ) -> Segment:
-    """Frames at 10 Hz; `latency` in seconds."""
+    """Frames at 10 Hz; `latency` in seconds, `engine_p99` in milliseconds."""
     segment = Segment(pipeline, rate=10.0, outputs=("mask",), seconds=sent / 10, processor={pipeline: 1.0})
     segment.note_sent([["camera", i, i * SECOND // 10] for i in range(sent)])
     times = [["camera", i, i * SECOND // 10 + round(latency * SECOND)] for i in range(answered)]
     segment.note_arrived([[pipeline, camera, "mask", stamp, time] for camera, stamp, time in times])
     if pipeline == "node":
         counts = {"received": sent, "published": answered, "lost": {"dropped_newer": sent - answered}, **node}
-        segment.node = NodeCounts(times={"engine_p50_ms": 50.0}, engine="OpenVINO, CPU, fp32", **counts)
+        times_of_engine = {"engine_p50_ms": 50.0, "engine_p99_ms": engine_p99}
+        segment.node = NodeCounts(times=times_of_engine, engine="OpenVINO, CPU, fp32", **counts)
     return segment
 
 
@@ -194,6 +201,12 @@ def test_a_goal_that_is_missed_is_said_not_to_hold(place: int, changes: Dict[str
     goals = judge(make_measurement(**changes))
     assert [goal.holds for goal in goals] == [i != place for i in range(4)]
     assert goals[place].verdict == "DOES NOT HOLD"
+
+
+def test_loss_says_nothing_where_the_engine_did_not_hold_the_rate() -> None:
+    unsteady = make_segment(answered=35, engine_p99=101.0)
+    goals = judge(make_measurement(held=[unsteady]))
+    assert goals[2].holds is None and "9.9 Hz" in goals[2].measured
 
 
 def test_the_nodes_account_is_the_difference_of_two_diagnostics() -> None:

@@ -74,6 +74,28 @@ def test_take_takes_no_more_than_it_is_asked_to() -> None:
     assert [newest.take(most=3), newest.take(most=3)] == [[0, 1, 2], [3]]
 
 
+def test_who_is_slower_than_the_camera_gets_fresh_frames_and_the_last_one_too() -> None:
+    period, frames = 0.03, 80
+    newest = make()
+
+    def send() -> None:
+        for number in range(frames):
+            newest.put("front", (number, time.monotonic()))
+            time.sleep(period)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    waited, number = [], -1
+    while number < frames - 1:  # the camera has stopped: the last one is not held back for another
+        ((number, put),) = newest.take()
+        waited.append(time.monotonic() - put)
+        time.sleep(1.7 * period)
+    sender.join()
+    assert len(waited) > frames / 4
+    # If the frame that waits were always taken, most would have waited for 0.3 to 1 periods.
+    assert sorted(waited[10:])[len(waited[10:]) // 2] < 0.2 * period
+
+
 def test_clear_takes_all_that_waits() -> None:
     newest = make()
     newest.put("front", 1)

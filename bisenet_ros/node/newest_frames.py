@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from typing import Callable, Deque, Dict, Generic, Hashable, List, Tuple, TypeVar
+from typing import Callable, Deque, Dict, Generic, Hashable, List, Optional, Tuple, TypeVar
+
+from bisenet_ros.node.frame_pacing import FramePacing
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -20,7 +22,9 @@ MOST = 4
 class NewestFrames(Generic[K, T]):
     """Holds the newest frame that each camera put, and for a moment the one before; never a backlog.
 
-    The camera that has waited longest since its last turn comes first, so that none starves another.
+    The camera that has waited longest since its last turn comes first, so that none starves another. Whoever takes
+    frames and is slower than the one camera there is waits for a fresh one where that pays; see FramePacing. The frames
+    of several cameras wait for each other anyway.
     """
 
     def __init__(self, on_displaced: Callable[[T], None], *, grace: float = GRACE) -> None:
@@ -31,6 +35,7 @@ class NewestFrames(Generic[K, T]):
         """
         self._on_displaced = on_displaced
         self._grace = grace
+        self._pacing = FramePacing()
         self._condition = threading.Condition()
         # With the time it was put; the camera whose turn was last is the last.
         self._waiting: Dict[K, Deque[Tuple[float, T]]] = {}
@@ -38,17 +43,22 @@ class NewestFrames(Generic[K, T]):
 
     def put(self, camera: K, frame: T) -> None:
         with self._condition:
+            now = time.monotonic()
             waiting = self._waiting.setdefault(camera, deque())
-            waiting.append((time.monotonic(), frame))
+            waiting.append((now, frame))
             self._displace(waiting)
+            self._pacing.came(now)
             self._condition.notify()
 
     def take(self, most: int = 1) -> List[T]:
         """Waits for a frame, and takes one of each of up to `most` cameras that have some; none once closed."""
         with self._condition:
-            self._condition.wait_for(lambda: self._closed or any(self._waiting.values()))
+            self._pacing.ended(time.monotonic())
+            while (patience := self._patience()) != 0:
+                self._condition.wait(patience)
             if self._closed:
                 return []
+            self._pacing.began(time.monotonic())
             return [self._pop(camera) for camera in self._cameras()[:most]]
 
     def clear(self) -> List[T]:
@@ -63,6 +73,15 @@ class NewestFrames(Generic[K, T]):
         with self._condition:
             self._closed = True
             self._condition.notify_all()
+
+    def _patience(self) -> Optional[float]:
+        """Seconds to wait for a fresh frame; None: for any; 0: no longer."""
+        if self._closed:
+            return 0.0
+        frames = [len(waiting) for waiting in self._waiting.values()]
+        if not any(frames):
+            return None
+        return self._pacing.patience(time.monotonic()) if frames == [1] else 0.0
 
     def _cameras(self) -> List[K]:
         return [camera for camera, waiting in self._waiting.items() if waiting]

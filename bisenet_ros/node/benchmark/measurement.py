@@ -14,10 +14,11 @@ from bisenet_ros.node.benchmark.setup import Setup
 
 SEGMENT = 4.0
 """Seconds of a pipeline's turn."""
-SATURATION = 1.5
-"""Frames sent per frame that the engine has time for."""
+SATURATION = 2.0
+"""Frames sent per frame that the engine has time for. The node, which would rather wait for a fresh frame than take an
+old one, then seldom has to."""
 HELD_SHARE = 0.9
-"""Of the frames that the engine has time for: a rate that it holds."""
+"""Of the highest rate that the engine holds: that at which 99 of 100 frames take it less than a period."""
 MOST_RATE = 400.0
 """Hz; no camera is faster."""
 
@@ -31,7 +32,7 @@ class Measurement:
     Attributes:
         at_rate: at the rate asked for.
         saturated: with cameras that are faster than the engine.
-        held: the node alone, at HELD_SHARE of what the engine has time for; empty with a stub, which has no limit.
+        held: the node alone, at HELD_SHARE of the rate that the engine holds; empty with a stub, which has no limit.
     """
 
     setup: Setup
@@ -58,8 +59,8 @@ def measure(setup: Setup, pipelines: Sequence[str], *, rate: float, seconds: flo
         compared = [pipeline for pipeline in pipelines if pipeline != "echo"]
         found.saturated = _take_turns(rig, compared, rate=most, seconds=seconds / 2)
         if setup.engine != "stub":
-            held = HELD_SHARE / (engine_seconds(found.saturated["node"]) * setup.cameras)
-            found.held = _take_turns(rig, ["node"], rate=held, seconds=seconds / 2)["node"]
+            rate = HELD_SHARE * held_rate(found.saturated["node"], cameras=setup.cameras)
+            found.held = _take_turns(rig, ["node"], rate=rate, seconds=seconds / 2)["node"]
     return found
 
 
@@ -68,9 +69,15 @@ def saturating_rate(segments: Sequence[Segment], *, cameras: int) -> float:
     return min(MOST_RATE, SATURATION / max(1e-9, engine_seconds(segments) * cameras))
 
 
-def engine_seconds(segments: Sequence[Segment]) -> float:
-    """The median engine time per frame, as the node says."""
-    return median_of(segments, lambda segment: segment.node.times["engine_p50_ms"] / 1000 if segment.node else 0.0)
+def held_rate(segments: Sequence[Segment], *, cameras: int) -> float:
+    """Hz of each camera at which 99 of 100 frames take the engine less than their share of a period."""
+    return 1 / max(1e-9, engine_seconds(segments, percentile=99) * cameras)
+
+
+def engine_seconds(segments: Sequence[Segment], *, percentile: int = 50) -> float:
+    """The engine's time per frame, as the node says, whose percentiles are 50 and 99; the segments' median."""
+    key = f"engine_p{percentile}_ms"
+    return median_of(segments, lambda segment: segment.node.times[key] / 1000 if segment.node else 0.0)
 
 
 def median_of(segments: Sequence[Segment], value: Callable[[Segment], float]) -> float:

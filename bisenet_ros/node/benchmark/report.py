@@ -115,7 +115,8 @@ def describe_protocol(found: Measurement) -> Dict[str, str]:
         "order": f"the pipelines take turns of {SEGMENT:g} s; the others then have no camera",
         "at rate": f"{found.rate:g} Hz",
         "saturated": f"cameras {SATURATION:g} x as fast as the engine; FPS: the segments' median",
-        "held": f"cameras at {100 * HELD_SHARE:.0f} % of what the engine, as busy as when saturated, has time for",
+        "held": f"cameras at {100 * HELD_SHARE:.0f} % of the rate at which 99 of 100 frames took the engine, busy as "
+        "when saturated, less than a period; a machine with other work to do holds less than its median promises",
         "echo": "a bare rclpy node that publishes the received message again",
         "plain": "a pipeline as people write it: float conversion of the full frame in NumPy, the logits resized to "
         "the frame inside the graph, argmax in NumPy, in the callback; same model, network size, runtime, precision",
