@@ -19,8 +19,8 @@ from bisenet_ros.model_card import read_card  # noqa: E402
 from bisenet_ros.node.benchmark.goals import judge  # noqa: E402
 from bisenet_ros.node.benchmark.measurement import Measurement  # noqa: E402
 from bisenet_ros.node.benchmark.node_account import difference, is_at_rest  # noqa: E402
-from bisenet_ros.node.benchmark.plain_network import PlainNetwork, with_resized_logits  # noqa: E402
-from bisenet_ros.node.benchmark.plain_pipeline import softmax_confidence, to_input  # noqa: E402
+from bisenet_ros.node.benchmark.processes.plain_network import PlainNetwork, with_resized_logits  # noqa: E402
+from bisenet_ros.node.benchmark.processes.plain_pipeline import softmax_confidence, to_input  # noqa: E402
 from bisenet_ros.node.benchmark.segment import NodeCounts, Segment  # noqa: E402
 from bisenet_ros.node.benchmark.setup import Setup  # noqa: E402
 from bisenet_ros.node.benchmark.summary import summarise  # noqa: E402

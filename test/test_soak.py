@@ -11,9 +11,9 @@ import pytest
 pytest.importorskip("rclpy")
 pytest.importorskip("psutil")
 from bisenet_ros.node.benchmark.setup import Setup  # noqa: E402
-from bisenet_ros.node.benchmark.soak import Bounds, soak, write_soak  # noqa: E402
-from bisenet_ros.node.benchmark.soak_sample import Sample  # noqa: E402
-from bisenet_ros.node.benchmark.soak_verdict import judge_end, judge_latency, judge_memory, judge_wait  # noqa: E402
+from bisenet_ros.node.benchmark.soak.run import Bounds, soak, write_soak  # noqa: E402
+from bisenet_ros.node.benchmark.soak.sample import Sample  # noqa: E402
+from bisenet_ros.node.benchmark.soak.verdict import judge_end, judge_latency, judge_memory, judge_wait  # noqa: E402
 
 SECONDS = 105.0
 BOUNDS = Bounds(memory=0.03, latency=0.3)

@@ -8,13 +8,13 @@ import time
 from types import TracebackType
 from typing import Any, Callable, Dict, List, Optional, Sequence, Type
 
-from bisenet_ros.node.benchmark.child_process import ChildProcess, ProcessError, private_environment
 from bisenet_ros.node.benchmark.node_account import Statuses, difference, is_at_rest
+from bisenet_ros.node.benchmark.processes.child_process import ChildProcess, ProcessError, private_environment
 from bisenet_ros.node.benchmark.segment import Segment
 from bisenet_ros.node.benchmark.setup import Setup
 
-PACKAGE = "bisenet_ros.node.benchmark"
-MODULES = {"echo": f"{PACKAGE}.echo_pipeline", "plain": f"{PACKAGE}.plain_pipeline"}
+PROCESSES = "bisenet_ros.node.benchmark.processes"
+MODULES = {"echo": f"{PROCESSES}.echo_pipeline", "plain": f"{PROCESSES}.plain_pipeline"}
 PIPELINES = ("node", *MODULES)
 DIAGNOSTICS_RATE = 4.0
 STARTING = 120.0
@@ -73,11 +73,11 @@ class Rig:
 
         setup = self.setup.to_json()
         try:
-            start("cameras", f"{PACKAGE}.camera_drivers", [setup, *self.pipelines], self._hear)
-            start("listener", f"{PACKAGE}.listener", [setup, *self.pipelines], self._hear)
+            start("cameras", f"{PROCESSES}.camera_drivers", [setup, *self.pipelines], self._hear)
+            start("listener", f"{PROCESSES}.listener", [setup, *self.pipelines], self._hear)
             for name in self.pipelines:
                 if name == "node":
-                    module = f"{PACKAGE}.stub_node" if self.setup.engine == "stub" else "bisenet_ros.node"
+                    module = f"{PROCESSES}.stub_node" if self.setup.engine == "stub" else "bisenet_ros.node"
                     start(name, module, self.setup.node_arguments(diagnostics_rate=DIAGNOSTICS_RATE))
                 else:
                     start(name, MODULES[name], [setup])

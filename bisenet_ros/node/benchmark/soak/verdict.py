@@ -7,7 +7,7 @@ from typing import Callable, List, Optional, Sequence
 import numpy as np
 
 from bisenet_ros.node.benchmark.goals import Goal
-from bisenet_ros.node.benchmark.soak_sample import Sample
+from bisenet_ros.node.benchmark.soak.sample import Sample
 
 LONGEST_WARM_UP = 120.0
 WARM_UP_SHARE = 1 / 6

@@ -20,8 +20,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from bisenet_ros.dds_profile import use_shared_memory
-from bisenet_ros.node.benchmark.json_lines import Commands, say
-from bisenet_ros.node.benchmark.pictures import make_pictures
+from bisenet_ros.node.benchmark.processes.json_lines import Commands, say
+from bisenet_ros.node.benchmark.processes.pictures import make_pictures
 from bisenet_ros.node.benchmark.setup import Setup
 from bisenet_ros.node.image_messages import make_image
 

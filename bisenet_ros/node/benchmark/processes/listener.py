@@ -19,7 +19,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 
 from bisenet_ros.dds_profile import use_shared_memory
-from bisenet_ros.node.benchmark.json_lines import call_at_end, say
+from bisenet_ros.node.benchmark.processes.json_lines import call_at_end, say
 from bisenet_ros.node.benchmark.setup import ECHOED, Setup
 
 DEPTH = 10

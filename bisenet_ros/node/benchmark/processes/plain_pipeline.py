@@ -13,8 +13,8 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from bisenet_ros.model_card import read_card
-from bisenet_ros.node.benchmark.pipeline_process import Pipeline, run_pipeline
-from bisenet_ros.node.benchmark.plain_network import PlainNetwork
+from bisenet_ros.node.benchmark.processes.pipeline_process import Pipeline, run_pipeline
+from bisenet_ros.node.benchmark.processes.plain_network import PlainNetwork
 from bisenet_ros.node.benchmark.setup import Setup
 
 OPACITY = 0.5

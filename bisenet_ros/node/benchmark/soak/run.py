@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import math
-import os
-import signal
-import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Set
 
-from bisenet_ros.benchmark import describe_load
 from bisenet_ros.benchmark_report import size_text
 from bisenet_ros.machine import describe_machine
-from bisenet_ros.node.benchmark.command import add_setup_arguments, read_setup
 from bisenet_ros.node.benchmark.goals import Goal
 from bisenet_ros.node.benchmark.measurement import saturating_rate
 from bisenet_ros.node.benchmark.node_account import difference
-from bisenet_ros.node.benchmark.rig import Rig, require_packages
+from bisenet_ros.node.benchmark.rig import Rig
 from bisenet_ros.node.benchmark.setup import Setup
-from bisenet_ros.node.benchmark.soak_sample import SHARED_MEMORY, Arrivals, Sample, mapped_files, take_sample
-from bisenet_ros.node.benchmark.soak_verdict import judge_end, judge_latency, judge_memory, judge_wait
+from bisenet_ros.node.benchmark.soak.sample import SHARED_MEMORY, Arrivals, Sample, mapped_files, take_sample
+from bisenet_ros.node.benchmark.soak.verdict import judge_end, judge_latency, judge_memory, judge_wait
 
 PERIOD = 1.0
 FIRST_RATE, FIRST_SECONDS = 5.0, 3.0
@@ -90,39 +83,9 @@ def soak(setup: Setup, *, seconds: float, bounds: Optional[Bounds] = None) -> So
     return Soak(setup=setup, rate=rate, samples=samples, goals=goals)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bisenet_ros.node.benchmark.soak", description=__doc__)
-    add_setup_arguments(parser)
-    parser.add_argument("--minutes", type=float, default=30, metavar="M", help="default 30")
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path("soak_results"), metavar="FOLDER", help="default soak_results"
-    )
-    try:
-        return _run(parser.parse_args())
-    except (ValueError, OSError) as error:
-        print(f"soak: error: {error}", file=sys.stderr)
-        return 1
-
-
-def _run(arguments: argparse.Namespace) -> int:
-    if not 0 < arguments.minutes < math.inf:
-        raise ValueError(f"--minutes must be a number above 0, got {arguments.minutes:g}")
-    setup = read_setup(arguments)
-    require_packages("rclpy", "psutil", "matplotlib")
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the processes are ended too
-    load = describe_load(os.getloadavg()[0], cores=len(os.sched_getaffinity(0)))
-    found = soak(setup, seconds=60 * arguments.minutes)
-    write_soak(found, arguments.output, load=load)
-    for goal in found.goals:
-        print(f"{goal.goal}: {goal.verdict}, {goal.measured}")
-    print(f"numbers and plot are in {arguments.output}/")
-    return 0 if found.holds else 1
-
-
 def write_soak(found: Soak, folder: Path, *, load: str) -> None:
     """Writes soak.json and soak.png."""
-    from bisenet_ros.node.benchmark.soak_plot import draw_soak
+    from bisenet_ros.node.benchmark.soak.plot import draw_soak
 
     values: Dict[str, Any] = {
         "setup": {**asdict(found.setup), "rate": round(found.rate, 2)},
@@ -134,7 +97,3 @@ def write_soak(found: Soak, folder: Path, *, load: str) -> None:
     size, minutes = size_text(found.setup.size), found.samples[-1].seconds / 60
     title = f"segmentation_node for {minutes:.1f} minutes, {size} frames at {found.rate:.1f} Hz"
     draw_soak(found.samples, found.goals, folder / "soak.png", title=title)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Sequence
 
 from bisenet_ros.node.benchmark.goals import Goal
-from bisenet_ros.node.benchmark.soak_sample import Sample
-from bisenet_ros.node.benchmark.soak_verdict import settled
+from bisenet_ros.node.benchmark.soak.sample import Sample
+from bisenet_ros.node.benchmark.soak.verdict import settled
 
 
 def draw_soak(samples: Sequence[Sample], goals: Sequence[Goal], path: Path, *, title: str) -> None:

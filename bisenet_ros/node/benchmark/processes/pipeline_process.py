@@ -11,7 +11,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
 from bisenet_ros.dds_profile import use_shared_memory
-from bisenet_ros.node.benchmark.json_lines import call_at_end, say
+from bisenet_ros.node.benchmark.processes.json_lines import call_at_end, say
 from bisenet_ros.node.benchmark.setup import Setup
 
 INPUT_PROFILE_DEPTH = 1

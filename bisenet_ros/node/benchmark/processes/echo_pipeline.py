@@ -6,7 +6,7 @@ import sys
 
 from sensor_msgs.msg import CompressedImage, Image
 
-from bisenet_ros.node.benchmark.pipeline_process import Pipeline, run_pipeline
+from bisenet_ros.node.benchmark.processes.pipeline_process import Pipeline, run_pipeline
 from bisenet_ros.node.benchmark.setup import ECHOED, Setup
 
 
