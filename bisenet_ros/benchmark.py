@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import importlib.util
 import math
 import os
@@ -21,14 +20,14 @@ from bisenet_ros.benchmark_report import (
     Benchmark,
     Measurement,
     load_matplotlib,
-    size_text,
     to_table,
     write_json,
     write_report,
 )
 from bisenet_ros.engines import Engine, load_engine
 from bisenet_ros.engines.tensorrt_builder import is_quantised
-from bisenet_ros.frame_size import parse_size
+from bisenet_ros.file_hash import sha256_of
+from bisenet_ros.frame_size import parse_size, size_text
 from bisenet_ros.interleaved_timing import WARM_UP, time_engines
 from bisenet_ros.machine import describe_machine
 from bisenet_ros.model_card import ModelCard, ModelError, read_card, write_card
@@ -329,7 +328,7 @@ def choose_network_size(choice: str, size: Size) -> Optional[Size]:
 def describe_model(path: Path, card: ModelCard) -> Dict[str, str]:
     return {
         "file": path.name,
-        "SHA-256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "SHA-256": sha256_of(path),
         "architecture": card.name,
         "classes": str(len(card.labels)),
         "network size on the card": size_text(card.network_size),

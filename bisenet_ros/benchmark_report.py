@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Sequence, Tuple
 
-from bisenet_ros.frame_size import parse_size
+from bisenet_ros.frame_size import parse_size, size_text
 from bisenet_ros.interleaved_timing import Statistics, Timings
+from bisenet_ros.markdown_table import markdown_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -134,12 +135,8 @@ def to_markdown(numbers: Numbers) -> str:
 
 
 def to_table(measurements: Sequence[Numbers]) -> str:
-    """A Markdown table, aligned so that a terminal shows it well too."""
-    rows = [COLUMNS, *map(_row, measurements)]
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in rows]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(lines)
+    """A Markdown table with a row per measurement."""
+    return markdown_table([COLUMNS, *map(_row, measurements)])
 
 
 def _row(measurement: Numbers) -> Tuple[str, ...]:
@@ -206,11 +203,6 @@ def draw_speed(numbers: Numbers) -> Figure:
         fontsize=8,
     )
     return figure
-
-
-def size_text(size: Tuple[int, int]) -> str:
-    """WIDTHxHEIGHT of (height, width)."""
-    return f"{size[1]}x{size[0]}"
 
 
 def _unique(values: Any) -> List[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Tuple
+from typing import Sequence, Tuple
 
 from bisenet_ros.engines.engine import SMALLEST_SIDE
 from bisenet_ros.model_card import LONGEST_SIDE
@@ -22,3 +22,8 @@ def parse_size(text: str) -> Tuple[int, int]:
     if not SMALLEST_SIDE <= min(width, height) <= max(width, height) <= LONGEST_SIDE:
         raise ValueError(f"expected a size of {SMALLEST_SIDE} to {LONGEST_SIDE} pixels a side, got {text}")
     return height, width
+
+
+def size_text(size: Sequence[int]) -> str:
+    """WIDTHxHEIGHT of (height, width); of an image's shape too."""
+    return f"{size[1]}x{size[0]}"

@@ -14,7 +14,7 @@ import psutil
 from bag_workshop import BlueEngine, compressed, stamp, write_bag
 
 from bisenet_ros.engines import Engine
-from bisenet_ros.evaluation.evaluate_bag import Request, evaluate_bags
+from bisenet_ros.evaluation.bag_evaluation import Request, evaluate_bags
 
 TOPIC = "/camera/image_raw/compressed"
 SIZE = (48, 64)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -29,6 +31,11 @@ from bisenet_ros.bags.bag_reader import (  # noqa: E402
 )
 from bisenet_ros.bags.bag_writer import STORAGES, BagWriter, join_bags  # noqa: E402
 from bisenet_ros.image_error import ImageError  # noqa: E402
+
+try:
+    from compression import zstd
+except ImportError:  # before Python 3.14
+    from backports import zstd
 
 WAYS = [
     (storage, compression)
@@ -94,7 +101,7 @@ def test_a_truncated_bag_is_read_as_far_as_it_goes(tmp_path, storage, part):
     assert 150 * part - 12 < len(frames) <= 150
     assert all(np.array_equal(frame.pixels, picture(i)) for i, frame in enumerate(frames))
     last = len(frames) - 1
-    assert str(file) in damage and f"number {last} of {CAMERA}, recorded at {stamp(last)} ns" in damage
+    assert str(file) in damage and f"number {last + 1} of {CAMERA}, recorded at {stamp(last)} ns" in damage
 
 
 @pytest.mark.parametrize("compression", (CompressionMode.STORAGE, CompressionMode.FILE))
@@ -113,7 +120,7 @@ def test_bytes_that_rot_in_the_middle_end_the_reading_with_words(tmp_path):
     first, second, *others = file.read_bytes().split(ZSTD_MAGIC)
     file.write_bytes(ZSTD_MAGIC.join([first, second, b"\0" * 20 + others[0][20:], *others[1:]]))
     frames, (damage,) = frames_of(folder)
-    assert 0 < len(frames) < 600 and f"number {len(frames) - 1} of {CAMERA}" in damage
+    assert 0 < len(frames) < 600 and f"number {len(frames)} of {CAMERA}" in damage
 
 
 @pytest.mark.parametrize("number", (errno.ENOSPC, errno.EIO, errno.EACCES, errno.ESTALE))
@@ -125,11 +132,31 @@ def test_a_failure_of_the_system_is_no_damage_of_the_bag(tmp_path, monkeypatch, 
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(bag_reader.shutil, "copyfileobj", fail)
-    with pytest.raises(OSError, match=os.strerror(number)):
+    with pytest.raises(OSError, match=os.strerror(number)) as raised:
         list(bag.messages([CAMERA]))
+    assert ("set TMPDIR" in str(raised.value)) == (number == errno.ENOSPC)
     (folder / "metadata.yaml").unlink()
     with pytest.raises(OSError, match=os.strerror(number)):
         Bag(folder)
+
+
+def test_a_file_that_the_disk_has_no_room_for_is_not_unpacked(tmp_path, monkeypatch):
+    folder = write_bag(tmp_path / "bag")
+    file = storage_file(folder)
+    packed = file.with_name(f"{file.name}.zstd")
+    packed.write_bytes(zstd.compress(file.read_bytes()))
+    size = file.stat().st_size
+    file.unlink()
+    (folder / "metadata.yaml").unlink()
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    bag = Bag(packed)
+    assert len(list(bag.messages([CAMERA]))) == 12
+    monkeypatch.setattr(bag_reader.shutil, "disk_usage", lambda _: SimpleNamespace(free=size - 1))
+    with pytest.raises(OSError, match=rf"for 0 MiB: {packed} is unpacked in {scratch}, .*set TMPDIR") as raised:
+        list(bag.messages([CAMERA]))
+    assert raised.value.errno == errno.ENOSPC and not list(scratch.iterdir())
 
 
 @pytest.mark.parametrize("storage", STORAGES)

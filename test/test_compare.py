@@ -18,7 +18,7 @@ from bag_workshop import CAMERA, BlueEngine, image, picture, write_bag  # noqa: 
 from bisenet_ros.bags.bag_reader import IMAGE  # noqa: E402
 from bisenet_ros.bags.bag_writer import BagWriter  # noqa: E402
 from bisenet_ros.cli import main  # noqa: E402
-from bisenet_ros.evaluation.evaluate_bag import Request, evaluate_bags  # noqa: E402
+from bisenet_ros.evaluation.bag_evaluation import Request, evaluate_bags  # noqa: E402
 from bisenet_ros.evaluation.frame_record import RECORDS, FrameMeasurer, RecordFile  # noqa: E402
 from bisenet_ros.evaluation.report import bag_report, compare  # noqa: E402
 from bisenet_ros.evaluation.report.bag_report import describe_findings  # noqa: E402

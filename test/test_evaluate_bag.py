@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from functools import partial
@@ -39,8 +40,8 @@ from rosbags.rosbag2 import CompressionMode, Reader  # noqa: E402
 from bisenet_ros.bags.bag_reader import BagError, read_labels  # noqa: E402
 from bisenet_ros.cli import main  # noqa: E402
 from bisenet_ros.evaluation import evaluate_bag  # noqa: E402
+from bisenet_ros.evaluation.bag_evaluation import IMPERFECT, INTERRUPTED, Request, evaluate_bags  # noqa: E402
 from bisenet_ros.evaluation.bag_segmentation import END, BagTask, Share, mask_namespaces, segment_bag  # noqa: E402
-from bisenet_ros.evaluation.evaluate_bag import IMPERFECT, INTERRUPTED, Request, evaluate_bags  # noqa: E402
 from bisenet_ros.evaluation.frame_record import RecordFile  # noqa: E402
 from bisenet_ros.evaluation.report import bag_report  # noqa: E402
 from bisenet_ros.evaluation.truth import TruthError  # noqa: E402
@@ -185,7 +186,7 @@ def test_truth_that_cannot_be_used_is_named(tmp_path, request_for, capsys):
     file = folder / f"{stamp(4)}.png"
     assert "found none" in error(folder)
     cv2.imwrite(str(file), np.zeros((10, 10), np.uint8))
-    assert f"expected truth of the frame's 32 x 24 pixels in {file}, got 10 x 10" in error(folder)
+    assert f"expected truth of the frame's 32x24 pixels in {file}, got 10x10" in error(folder)
     cv2.imwrite(str(file), np.full(SIZE, 11, np.uint8))
     assert f"expected ids 0 to 10, or 255 where there is no label, in {file}, got 11 on 768 pixels" in error(folder)
     cv2.imwrite(str(file), np.zeros((*SIZE, 3), np.uint8))
@@ -224,13 +225,16 @@ def test_truth_belongs_to_the_frames_of_its_own_bag(tmp_path, request_for, capsy
     assert capsys.readouterr().err == "", "each file is that of a frame of some bag"
 
 
-def test_an_error_in_a_process_of_its_own_is_the_same_error(tmp_path, request_for):
-    bag = write_bag(tmp_path / "bag")
-    truth = tmp_path / "truth"
+def test_an_error_in_a_process_of_its_own_is_the_same_error(tmp_path, request_for, monkeypatch):
+    bag = write_bag(tmp_path / "bag", storage="mcap", compression=CompressionMode.FILE)
+    truth, scratch = tmp_path / "truth", tmp_path / "scratch"
     truth.mkdir()
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     cv2.imwrite(str(truth / f"{stamp(4)}.png"), np.zeros((10, 10), np.uint8))
-    with pytest.raises(TruthError, match="expected truth of the frame's 32 x 24 pixels"):
+    with pytest.raises(TruthError, match="expected truth of the frame's 32x24 pixels"):
         evaluate_bags(request_for(bag, truth_folder=truth, jobs=2), load=BlueEngine)
+    assert not list(scratch.iterdir()), "what the processes unpacked is gone with them"
     assert not (tmp_path / "OUT.partial").exists()
 
 
@@ -251,6 +255,43 @@ def test_a_bag_that_cannot_be_read_does_not_cost_the_others(tmp_path, request_fo
     said = capsys.readouterr()
     assert "left out: " in said.err and "cut.db3" in said.err and " frames" in said.out
     assert any("cut.db3" in notice for notice in report_of(tmp_path / "OUT")["notices"])
+
+
+def test_a_bag_that_is_given_twice_is_refused(tmp_path, request_for):
+    bag = write_bag(tmp_path / "drives" / "bag")
+    other = write_bag(tmp_path / "other")
+    (tmp_path / "link").symlink_to(bag)
+    (tmp_path / "drives" / "file_link.db3").symlink_to(bag / "bag.db3")
+    for again in (bag, bag.parent / "." / "bag", tmp_path / "link", bag / "bag.db3", bag.parent):
+        with pytest.raises(BagError, match=f"expected every bag once, but .* is the same bag as {bag.parent}"):
+            evaluate_bags(request_for(bag, other, again), load=BlueEngine)
+    assert not (tmp_path / "OUT").exists() and not (tmp_path / "OUT.partial").exists()
+
+
+class SlowToStartEngine(BlueEngine):
+    """The first frame of each size takes 0.3 s more, as where a plan is loaded or memory taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes = set()
+
+    def _segment(self, frame, *, confidence):
+        if frame.shape not in self.sizes:
+            time.sleep(0.3)
+        self.sizes.add(frame.shape)
+        return super()._segment(frame, confidence=confidence)
+
+
+def test_the_engines_time_is_that_of_a_warm_engine(tmp_path, request_for, real_page):
+    def messages(number):
+        pixels = picture(number)[: 24 if number < 3 else 16]
+        return {CAMERA: image(pixels, stamp_ns=stamp(number))}
+
+    engine = SlowToStartEngine()
+    assert evaluate_bags(request_for(write_bag(tmp_path / "bag", messages=messages)), load=lambda: engine) == 0
+    assert len(engine.sizes) == 2 and engine.frames == 12 + 2
+    assert report_of(tmp_path / "OUT")["engine_ms"]["highest"] < 250
+    assert "warms the engine up and does not count" in (tmp_path / "OUT" / "report.html").read_text()
 
 
 @pytest.mark.parametrize("jobs", ("0", "-1", "many", "9999"))
@@ -304,7 +345,7 @@ def test_a_replay_that_fails_leaves_the_offline_report(tmp_path, request_for, ca
         raise ValueError("the node ended with code 1")
 
     # Stands for ROS, which need not be here.
-    monkeypatch.setitem(sys.modules, "bisenet_ros.node.through_node", SimpleNamespace(replay_through_node=fail))
+    monkeypatch.setitem(sys.modules, "bisenet_ros.evaluation.through_node", SimpleNamespace(replay_through_node=fail))
     bag = write_bag(tmp_path / "bag", count=4, messages=messages)
     request = request_for(bag, topics=["/good/image_raw", "/odd/image_raw"], through_node=True)
     assert evaluate_bags(request, load=BlueEngine) == IMPERFECT
@@ -321,8 +362,8 @@ def test_a_truth_topic_that_cannot_be_used_is_named(tmp_path, request_for):
 
     bag = write_bag(tmp_path / "bag", messages=messages)
     for options, words in (
-        ({"truth_topic": TRUTH, "topics": [CAMERA]}, f"message 0 of {TRUTH} in .* got 12 on 768 pixels"),
-        ({"truth_topic": "/rear", "topics": [CAMERA]}, "message 0 of /rear in .* got 'bgr8'"),
+        ({"truth_topic": TRUTH, "topics": [CAMERA]}, f"message 1 of {TRUTH} in .* got 12 on 768 pixels"),
+        ({"truth_topic": "/rear", "topics": [CAMERA]}, "message 1 of /rear in .* got 'bgr8'"),
         ({"truth_topic": "/none", "topics": [CAMERA]}, "no topic /none for the truth"),
         ({"truth_topic": TRUTH, "topics": [CAMERA, "/rear"]}, "expected one --topic, .* got 2"),
     ):
@@ -362,9 +403,9 @@ def test_unreadable_frames_are_skipped_counted_and_told(tmp_path, two_cameras, r
     (source,) = [source for source in report["sources"] if source["topic"] == CAMERAS[0]]
     assert list(source["skipped"].values()) == [2] and source["backwards"] == 1
     (reason,) = source["skipped"]
-    assert "first in message 4: expected an encoding of" in reason and "strange" in reason
+    assert "first in message 5: expected an encoding of" in reason and "strange" in reason
     errors = capsys.readouterr().err
-    assert "2 messages were skipped: encoding, first in message 4" in errors and "backwards 1 times" in errors
+    assert "2 messages were skipped: encoding, first in message 5" in errors and "backwards 1 times" in errors
 
 
 def test_results_do_not_depend_on_the_number_of_jobs_or_on_interruptions(tmp_path, two_cameras, request_for):
@@ -389,7 +430,7 @@ def test_results_do_not_depend_on_the_number_of_jobs_or_on_interruptions(tmp_pat
     last = BlueEngine()
     assert evaluate_bags(again, load=lambda: last) == IMPERFECT
     assert without_timings(again.output) == expected
-    assert last.frames < 20, "it went on where it was stopped"
+    assert last.frames < 20 + 2, "it went on where it was stopped, after a frame for each bag that warms the engine up"
     assert evaluate_bags(again, load=lambda: last) == IMPERFECT, "finished already"
 
 
@@ -403,14 +444,15 @@ def test_other_inputs_are_refused_or_start_anew(tmp_path, request_for):
     bag = write_bag(tmp_path / "bag")
     request = request_for(bag)
     assert evaluate_bags(request, load=partial(InterruptingEngine, fails_at=9)) == INTERRUPTED
-    with pytest.raises(ValueError, match=r'other inputs \(masks: \["mask", "sqlite3"\], now .*--restart'):
+    with pytest.raises(ValueError, match=r"other inputs \(masks: mask in sqlite3, now mask in mcap\); .*--restart"):
         evaluate_bags(replace(request, storage="mcap"), load=BlueEngine)
     request.model.write_bytes(b"another model")
-    with pytest.raises(ValueError, match=r"other inputs \(model: "):
+    with pytest.raises(ValueError, match=r"other inputs \(the model file is not the same as before\)"):
         evaluate_bags(request, load=BlueEngine)
     engine = BlueEngine()
-    assert evaluate_bags(replace(request, restart=True), load=lambda: engine) == 0 and engine.frames == 12
-    with pytest.raises(ValueError, match=r"other inputs \(bags: "):
+    assert evaluate_bags(replace(request, restart=True), load=lambda: engine) == 0
+    assert engine.frames == 12 + 1, "the first is segmented twice"
+    with pytest.raises(ValueError, match=r"other inputs \(the content of bag bag is not the same as before\)"):
         os.utime(bag / "bag.db3", ns=(1, 1))
         evaluate_bags(request, load=BlueEngine)
     assert report_of(tmp_path / "OUT")["frames"] == 12
@@ -440,14 +482,14 @@ def test_a_truncated_bag_is_reported_with_its_end(tmp_path, request_for, storage
     frames = report_of(tmp_path / "OUT")["frames"]
     assert 20 < frames < 40 and len(list(read_frames(tmp_path / "OUT" / "masks", MASK))) == frames
     (source,) = report_of(tmp_path / "OUT")["sources"]
-    assert f"number {frames - 1} of {CAMERA}, recorded at {stamp(frames - 1)} ns" in source["ended_early"]
-    assert f"number {frames - 1} of {CAMERA}" in (tmp_path / "OUT" / "report.html").read_text()
+    assert f"number {frames} of {CAMERA}, recorded at {stamp(frames - 1)} ns" in source["ended_early"]
+    assert f"number {frames} of {CAMERA}" in (tmp_path / "OUT" / "report.html").read_text()
 
 
 def test_a_bag_without_a_frame_is_an_error(tmp_path, request_for, capsys):
     unreadable = write_bag(tmp_path / "unreadable", messages=bad_message)
     with pytest.raises(
-        BagError, match="not one frame could be read: 12 messages were skipped: step, first in message 0"
+        BagError, match="not one frame could be read: 12 messages were skipped: step, first in message 1"
     ):
         evaluate_bags(request_for(unreadable), load=BlueEngine)
     empty = write_bag(tmp_path / "empty", count=0)
@@ -516,7 +558,7 @@ def test_memory_stays_bounded_on_a_long_bag(tmp_path):
 
     bag = write_long_bag(tmp_path / "long", frames=2000)
     memory = evaluate_watched(bag, tmp_path / "OUT").memory
-    assert len(memory) == 20 and max(memory[5:]) - memory[4] < 30e6, "bytes between frame 400 and the end"
+    assert len(memory) == 21 and max(memory[5:]) - memory[4] < 30e6, "bytes between frame 400 and the end"
     assert report_of(tmp_path / "OUT")["frames"] == 2000
     with Reader(tmp_path / "OUT" / "masks") as masks:
         assert masks.message_count == 2000 and masks.duration == stamp(1999) - stamp(0) + 1

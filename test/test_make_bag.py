@@ -88,7 +88,7 @@ def test_a_calibration_file_goes_into_camera_info(tmp_path, images, capsys):
     assert info.k[0] == 30.5 and list(info.d) == [0.1, -0.2, 0, 0, 0] and info.p[5] == 31
     calibration.write_text(CALIBRATION.replace("image_width: 32", "image_width: 64"))
     assert main([*arguments, "--force"]) == 1
-    assert "img_1.png has 32 x 24 pixels, the calibration is for 64 x 24" in capsys.readouterr().err
+    assert "img_1.png has 32x24 pixels, the calibration is for 64x24" in capsys.readouterr().err
     for broken in (CALIBRATION.replace("camera_matrix", "matrix"), CALIBRATION.replace("31.5, ", ""), "[", "3"):
         calibration.write_text(broken)
         assert main([*arguments, "--force"]) == 1
@@ -156,8 +156,12 @@ def test_a_data_set_becomes_a_bag_with_its_truth(tmp_path):
 
 def test_a_data_set_without_the_training_tools_says_what_to_install(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "bisenet_training.datasets", None)
-    assert main(["make-bag", "camvid:/data", "-o", str(tmp_path / "bag")]) == 1
+    assert main(["make-bag", f"camvid:{tmp_path}", "-o", str(tmp_path / "bag")]) == 1
     assert "pip install '.[training]'" in capsys.readouterr().err
+    for place in (f"camvid:{tmp_path / 'none'}:val", "camvid:", "C:nowhere.mp4"):
+        assert main(["make-bag", place, "-o", str(tmp_path / "bag")]) == 1
+        error = capsys.readouterr().err
+        assert f"NAME:ROOT[:SPLIT], got {place}" in error and "pip" not in error, "the extra would not help"
 
 
 def test_a_bag_that_exists_is_kept_unless_forced(tmp_path, images, capsys):
@@ -226,11 +230,15 @@ def test_bad_input_is_named_and_leaves_nothing(tmp_path, images, capsys):
     assert "expected a folder of labels" in error(images, "--labels", tmp_path / "none")
     assert "--export-labels needs labels" in error(images, "--export-labels", tmp_path / "truth")
     assert "without /compressed" in error(images, "--topic", "/camera/image_raw/compressed")
+    for topic in ("/a//b", "//a", "/1a", "/a b", "/a-b", "/a/", "/", "", "~/a", "/über", "/a\n"):
+        assert f"expected --topic as ROS names topics, such as {TOPIC} (" in error(images, "--topic", topic)
+    for topic in ("/camera/camera_info", "/labels"):
+        assert "--topic names the images, and /camera_info and /labels go beside" in error(images, "--topic", topic)
     cv2.imwrite(str(tmp_path / "labels" / "img_3.png"), np.zeros(SIZE, np.uint8))
     assert "img_3.png, and 0 others, fit none" in error(images, "--labels", tmp_path / "labels")
     (tmp_path / "labels" / "img_3.png").unlink()
     cv2.imwrite(str(tmp_path / "labels" / "img_2.png"), np.zeros((10, 10), np.uint8))
-    assert "img_2.png has 32 x 24 pixels and its labels 10 x 10" in error(images, "--labels", tmp_path / "labels")
+    assert "img_2.png has 32x24 pixels and its labels 10x10" in error(images, "--labels", tmp_path / "labels")
     cv2.imwrite(str(tmp_path / "labels" / "img_2.png"), np.zeros((*SIZE, 3), np.uint8))
     assert "expected labels of one channel of 8 bits" in error(images, "--labels", tmp_path / "labels")
     (images / "img_3.png").write_bytes(b"noise")

@@ -17,7 +17,7 @@ from bisenet_ros.engines import load_engine  # noqa: E402
 from bisenet_ros.evaluation.frame_record import FrameMeasurer, FrameRecord  # noqa: E402
 from bisenet_ros.evaluation.node_replay import NodeReplay  # noqa: E402
 from bisenet_ros.evaluation.run_summary import Source  # noqa: E402
-from bisenet_ros.node.through_node import ReplayError, replay_through_node  # noqa: E402
+from bisenet_ros.evaluation.through_node import ReplayError, replay_through_node  # noqa: E402
 
 MODEL = Path(__file__).parents[1] / "models" / "bisenetv2_camvid.onnx"
 FRAMES = 6

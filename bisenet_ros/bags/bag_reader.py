@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import shutil
 import sqlite3
@@ -37,6 +38,8 @@ LABEL_ENCODINGS = ("mono8", "8UC1")
 STORAGE_SUFFIXES = (".db3", ".mcap")
 COMPRESSED_SUFFIX = ".zstd"
 METADATA = "metadata.yaml"
+LONGEST_ZSTD_HEADER = 18
+"""Bytes, of a frame."""
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 """A message in CDR begins with a zero."""
 STORAGE_ERRORS = (
@@ -89,6 +92,11 @@ class BagMessage:
     index: int
     log_ns: int
     data: bytes
+
+    @property
+    def number(self) -> int:
+        """As people count, from 1."""
+        return self.index + 1
 
 
 @dataclass(frozen=True)
@@ -373,10 +381,29 @@ def _decompress(source: Path, target: Path) -> str:
     """What kept it from being decompressed to its end; "" for nothing."""
     try:
         with zstd.open(source, "rb") as compressed, target.open("wb") as plain:
+            _require_room(source, target.parent)
             shutil.copyfileobj(compressed, plain)
     except (EOFError, zstd.ZstdError) as error:
         return problem_of(error)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        folder = target.parent.parent
+        free = shutil.disk_usage(folder).free / 2**20
+        raise OSError(
+            errno.ENOSPC,
+            f"{error.strerror}: {source} is unpacked in {folder}, where {free:,.0f} MiB are free; free some, or set "
+            "TMPDIR to a folder on a larger disk",
+        ) from error
     return ""
+
+
+def _require_room(source: Path, folder: Path) -> None:
+    """Raises OSError where a compressed file says that it holds more than the folder's disk has room for."""
+    with source.open("rb") as file:
+        size = zstd.get_frame_info(file.read(LONGEST_ZSTD_HEADER)).decompressed_size
+    if size is not None and size > shutil.disk_usage(folder).free:
+        raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)} for {size / 2**20:,.0f} MiB")
 
 
 def _plain(data: bytes) -> bytes:
@@ -406,7 +433,7 @@ def _stamp(header: Any) -> int:
 def _where(last: Optional[BagMessage]) -> str:
     if last is None:
         return "no message could be read"
-    return f"the last message read is number {last.index} of {last.topic}, recorded at {last.log_ns} ns"
+    return f"the last message read is number {last.number} of {last.topic}, recorded at {last.log_ns} ns"
 
 
 def _topic(entry: Dict[str, Any]) -> Topic:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import sys
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from itertools import combinations, product
 from pathlib import Path
-from typing import Dict, Iterator, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterator, NamedTuple, Optional, Sequence
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from bisenet_ros.bags.bag_reader import COMPRESSED_IMAGE, IMAGE, METADATA, STORA
 from bisenet_ros.bags.bag_writer import CAMERA_INFO, STORAGES, BagWriter
 from bisenet_ros.bags.camera_info import Calibration, guess_calibration, read_calibration
 from bisenet_ros.bags.recorded_images import ImageSource, RecordedImage, open_source
+from bisenet_ros.frame_size import size_text
 from bisenet_ros.whole_file import write_png
 
 RATE = 10.0
@@ -27,6 +29,9 @@ JPEG_QUALITY = 95
 SUFFIXES = {"jpeg": (".jpg", ".jpeg"), "png": (".png",)}
 LATEST = 2**31
 """Seconds; a stamp has no room for more."""
+TOPIC_NAME = re.compile(r"(/[A-Za-z_][A-Za-z0-9_]*)+")
+CAMERA_INFO_TOPIC, LABELS_TOPIC = BESIDE = ("/camera_info", "/labels")
+"""What is added to the images' namespace."""
 DESCRIPTION = f"""\
 Makes a ROS 2 bag of a folder of images (in natural order), a video, or a data set as NAME:ROOT[:SPLIT], such as
 camvid:/data/camvid:val; no ROS is needed. The images go to --topic, with a camera_info beside them and, with labels,
@@ -63,11 +68,11 @@ class Recording:
 
     @property
     def camera_info_topic(self) -> str:
-        return f"{self._camera}/camera_info"
+        return f"{self._camera}{CAMERA_INFO_TOPIC}"
 
     @property
     def labels_topic(self) -> str:
-        return f"{self._camera}/labels"
+        return f"{self._camera}{LABELS_TOPIC}"
 
     @property
     def _camera(self) -> str:
@@ -204,10 +209,12 @@ def _write(bag: BagWriter, stamped: Stamped, recording: Recording) -> None:
     times = {"stamp_ns": stamp_ns, "log_ns": stamp_ns}
     size = image.pixels.shape[:2]
     if image.truth is not None and image.truth.shape != size:
-        raise ValueError(f"{image.name} has {_text(size)} pixels and its labels {_text(image.truth.shape)}")
+        raise ValueError(f"{image.name} has {size_text(size)} pixels and its labels {size_text(image.truth.shape)}")
     calibration = recording.calibration or guess_calibration(size, field_of_view=recording.field_of_view)
     if calibration.size != size:
-        raise ValueError(f"{image.name} has {_text(size)} pixels, the calibration is for {_text(calibration.size)}")
+        raise ValueError(
+            f"{image.name} has {size_text(size)} pixels, the calibration is for {size_text(calibration.size)}"
+        )
     frame_id = recording.frame_id
     if recording.compressed:
         data = _encode(image, recording.compressed)
@@ -277,7 +284,14 @@ def _replace(target: Path, source: Path) -> None:
 
 
 def _topic(text: str) -> str:
-    topic = f"/{text.strip('/')}"
+    topic = text if text.startswith("/") else f"/{text}"
+    if not TOPIC_NAME.fullmatch(topic):
+        raise ValueError(
+            f"expected --topic as ROS names topics, such as {Recording.topic} (letters, digits and underscores between "
+            f"single slashes, no digit after a slash, no slash at the end), got {text!r}"
+        )
+    if topic.endswith(BESIDE):
+        raise ValueError(f"--topic names the images, and {' and '.join(BESIDE)} go beside them, got {text!r}")
     if topic.endswith("/compressed"):
         raise ValueError(f"--topic names the raw topic, without /compressed, got {text!r}")
     return topic
@@ -305,7 +319,3 @@ def _nanoseconds(text: str) -> int:
     if not 0 <= nanoseconds < LATEST * 10**9:
         raise argparse.ArgumentTypeError(f"expected seconds from 0 to {LATEST}, such as 1700000000.5, got {text}")
     return nanoseconds
-
-
-def _text(size: Tuple[int, ...]) -> str:
-    return f"{size[1]} x {size[0]}"

@@ -150,14 +150,18 @@ def _open_video(path: Path) -> ImageSource:
 
 
 def _open_dataset(text: str) -> ImageSource:
+    name, _, place = text.partition(":")
+    root, _, split = place.partition(":")
+    if not root or not Path(root).is_dir():
+        raise FileNotFoundError(
+            f"expected the folder of a data set as NAME:ROOT[:SPLIT], got {text}: there is no folder {root!r}"
+        )
     try:
         from bisenet_training.datasets import default_splits, open_dataset
     except ModuleNotFoundError as error:
         raise ValueError(
             f"data sets need the Python package {error.name!r}; install it with `pip install '.[training]'`"
         ) from error
-    name, _, place = text.partition(":")
-    root, _, split = place.partition(":")
     dataset = open_dataset(name, root=Path(root), split=split or default_splits(name)[1])
 
     def images() -> Iterator[RecordedImage]:

@@ -13,6 +13,7 @@ from bisenet_ros.engines.cuda_device import CudaDevice
 from bisenet_ros.engines.heartbeat import heartbeat
 from bisenet_ros.engines.plan_cache import PlanCache, PlanKey
 from bisenet_ros.engines.tensorrt_api import BuiltPlan, Plan, TensorRt, TensorRtError
+from bisenet_ros.file_hash import sha256_of
 
 CODE = ("engine.py", "tensorrt_api.py", "tensorrt_builder.py", "tensorrt_graph.py")
 """The files of this package that decide what a plan computes."""
@@ -56,7 +57,7 @@ def plan_key(request: PlanRequest, tensorrt: TensorRt, device: CudaDevice) -> Pl
         OSError: the model file cannot be read.
     """
     return PlanKey(
-        model_sha256=hashlib.sha256(request.model.read_bytes()).hexdigest(),
+        model_sha256=sha256_of(request.model),
         gpu=device.name,
         compute_capability=device.compute_capability,
         flavour=tensorrt.flavour,

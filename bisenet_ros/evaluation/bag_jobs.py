@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import tempfile
 import traceback
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess, parent_process
@@ -43,10 +44,13 @@ def segment_in_processes(
     context = multiprocessing.get_context("spawn")  # a fork breaks engines
     reports: Any = context.Queue()
     processes: List[BaseProcess] = []
+    scratch = tempfile.TemporaryDirectory(prefix="bisenet_jobs_")
     try:
         for job, work in enumerate(share_out(tasks, jobs)):
             with _on_cores(job, jobs):
-                process: BaseProcess = context.Process(target=_work, args=(load, work, reports), daemon=True)
+                process: BaseProcess = context.Process(
+                    target=_work, args=(load, work, reports, scratch.name), daemon=True
+                )
                 process.start()
             processes.append(process)
         while any(process.is_alive() for process in processes):
@@ -59,10 +63,12 @@ def segment_in_processes(
             process.terminate()
         for process in processes:
             process.join()
+        scratch.cleanup()
 
 
-def _work(load: LoadEngine, work: Work, reports: Any) -> None:
+def _work(load: LoadEngine, work: Work, reports: Any, scratch: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent ends its children
+    tempfile.tempdir = scratch  # which the parent removes, since a process that is ended cannot
     parent = parent_process()
 
     def progress(messages: int) -> None:

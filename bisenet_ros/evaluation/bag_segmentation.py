@@ -13,7 +13,7 @@ from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, Generator, List, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, Generator, List, NamedTuple, Optional, Set, Tuple
 
 import numpy as np
 
@@ -169,18 +169,23 @@ def _decode(message: BagMessage, *, chunk: int, known: bool = False) -> Step:
 
 def _segment(steps: Generator[Step, None, None], engine: Engine) -> Generator[Segmented, None, None]:
     # One frame at a time: a GPU may label the pixels of a batch a little differently, by what else is in it.
+    warm: Set[Tuple[int, ...]] = set()
     with closing(steps):
         for step in steps:
             if step.frame is None:
                 yield Segmented(step, None, None, 0.0)
                 continue
-            start = time.perf_counter()
+            pixels = step.frame.pixels
             try:
-                labels, confidence = engine.segment(step.frame.pixels, confidence=True)
+                if pixels.shape not in warm:  # the first of a size costs far more, and would spoil the engine's times
+                    engine.segment(pixels, confidence=True)
+                    warm.add(pixels.shape)
+                start = time.perf_counter()
+                labels, confidence = engine.segment(pixels, confidence=True)
             except RuntimeError as error:
                 message = step.message
                 raise ValueError(
-                    f"{engine.description} failed on message {message.index} of {message.topic}: {error}"
+                    f"{engine.description} failed on message {message.number} of {message.topic}: {error}"
                 ) from error
             yield Segmented(step, labels, confidence, 1000 * (time.perf_counter() - start))
 
@@ -258,7 +263,7 @@ class _ChunkWriter:
             return
         topic, reason = step.message.topic, step.problem.reason
         self._skipped[topic][reason] += 1
-        self._first[topic].setdefault(reason, f"message {step.message.index}: {step.problem}")
+        self._first[topic].setdefault(reason, f"message {step.message.number}: {step.problem}")
 
     def _write_masks(self, frame: BagFrame, labels: np.ndarray) -> None:
         makers: Dict[str, Callable[[], Tuple[np.ndarray, str]]] = {

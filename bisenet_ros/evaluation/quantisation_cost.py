@@ -10,6 +10,7 @@ import numpy as np
 
 from bisenet_ros.engines.engine import Engine
 from bisenet_ros.evaluation.confusion_matrix import confusion_matrix, mean_iou, pixel_accuracy
+from bisenet_ros.frame_size import size_text
 from bisenet_ros.labels import IGNORE
 
 
@@ -80,9 +81,7 @@ def read_label_image(path: Path, *, size: Tuple[int, int], classes: int) -> np.n
             "palettes are not ids"
         )
     if labels.shape != size:
-        raise ValueError(
-            f"expected {path} to have its image's size, {size[1]}x{size[0]}, got {labels.shape[1]}x{labels.shape[0]}"
-        )
+        raise ValueError(f"expected {path} to have its image's size, {size_text(size)}, got {size_text(labels.shape)}")
     ids = np.unique(labels)
     if np.any((ids >= classes) & (ids != IGNORE)):
         raise ValueError(

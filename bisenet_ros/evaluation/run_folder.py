@@ -5,12 +5,26 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Dict, Optional, TextIO
 
 from bisenet_ros.whole_file import write_json
 
 RUN = "run.json"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that the results of a run depend on.
+
+    Attributes:
+        options: what was asked for, in words, by name.
+        files: what tells whether a file or folder is still the same, as JSON has it, by what it is.
+    """
+
+    options: Dict[str, str]
+    files: Dict[str, Any]
 
 
 class RunFolder:
@@ -28,11 +42,10 @@ class RunFolder:
         self.result = self.partial / "result"
         self._lock: Optional[TextIO] = None
 
-    def begin(self, asked: Dict[str, Any], *, restart: bool) -> Optional[int]:
+    def begin(self, inputs: Inputs, *, restart: bool) -> Optional[int]:
         """Prepares the folders; the exit code of the run where it was finished before.
 
         Args:
-            asked: all that the results depend on, as JSON has it.
             restart: throw away what an earlier run left.
 
         Raises:
@@ -42,27 +55,27 @@ class RunFolder:
         if finished is None and self.output.exists() and (not self.output.is_dir() or any(self.output.iterdir())):
             raise ValueError(f"{self.output} exists and holds something else; name a new folder with -o")
         if finished and not restart:
-            _require_same(finished["asked"], asked, folder=self.output)
+            _require_same(finished["asked"], inputs, folder=self.output)
             return finished["exit_code"]
         self.partial.mkdir(parents=True, exist_ok=True)
         self._take_lock()
         begun = _read(self.partial / RUN)
         if begun and not restart:
-            _require_same(begun["asked"], asked, folder=self.partial)
+            _require_same(begun["asked"], inputs, folder=self.partial)
         elif any(path.name != "lock" for path in self.partial.iterdir()):
             self._require_ours(begun)
             for path in self.partial.iterdir():
                 if path.name != "lock":
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
-        write_json(self.partial / RUN, {"asked": asked})
+        write_json(self.partial / RUN, {"asked": asdict(inputs)})
         self.result.mkdir(exist_ok=True)
         for left_over in self.result.glob("*.partial"):  # of a process that was killed
             left_over.unlink()
         return None
 
-    def finish(self, asked: Dict[str, Any], *, exit_code: int) -> None:
+    def finish(self, inputs: Inputs, *, exit_code: int) -> None:
         """The results are there."""
-        write_json(self.result / RUN, {"asked": asked, "exit_code": exit_code})
+        write_json(self.result / RUN, {"asked": asdict(inputs), "exit_code": exit_code})
         if self.output.exists():
             shutil.rmtree(self.output)
         self.result.rename(self.output)
@@ -91,23 +104,27 @@ class RunFolder:
             raise ValueError(f"{self.partial} exists and holds something else; name another folder with -o")
 
 
-def _require_same(before: Dict[str, Any], now: Dict[str, Any], *, folder: Path) -> None:
-    changed = [name for name in now if before.get(name) != now[name]]
+def _require_same(before: Dict[str, Any], now: Inputs, *, folder: Path) -> None:
+    options, files = before.get("options", {}), before.get("files", {})
+    changed = [
+        f"{name}: {options.get(name, 'none')}, now {now.options.get(name, 'none')}"
+        for name in {**options, **now.options}
+        if options.get(name) != now.options.get(name)
+    ]
+    changed += [
+        f"{name} is not the same as before" for name in now.files if name in files and files[name] != now.files[name]
+    ]
     if changed:
-        shown = "; ".join(f"{name}: {_short(before.get(name))}, now {_short(now[name])}" for name in changed)
         raise ValueError(
-            f"{folder} is of a run with other inputs ({shown}); name another folder with -o, or add --restart to throw "
-            "it away"
+            f"{folder} is of a run with other inputs ({'; '.join(changed)}); name another folder with -o, or add "
+            "--restart to throw it away"
         )
 
 
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
 def _read(path: Path) -> Optional[Dict[str, Any]]:
+    """What a run wrote there; None where it is something else."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+    return found if isinstance(found, dict) and "asked" in found else None

@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from bisenet_ros.bags.bag_reader import Bag, decode_labels
+from bisenet_ros.frame_size import size_text
 from bisenet_ros.image_error import ImageError
 from bisenet_ros.labels import IGNORE
 from bisenet_ros.whole_file import write_png
@@ -56,7 +57,9 @@ class TruthFolder:
             return None
         truth = self._read_file(path)
         if truth.shape != size:
-            raise TruthError(f"expected truth of the frame's {_text(size)} pixels in {path}, got {_text(truth.shape)}")
+            raise TruthError(
+                f"expected truth of the frame's {size_text(size)} pixels in {path}, got {size_text(truth.shape)}"
+            )
         return truth
 
     def _read_file(self, path: Path) -> np.ndarray:
@@ -92,7 +95,7 @@ def export_truth(bag: Bag, topic: str, folder: Path, *, classes: int) -> None:
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     for message in bag.messages([topic]):
-        what = f"message {message.index} of {topic} in {bag.path}"
+        what = f"message {message.number} of {topic} in {bag.path}"
         try:
             stamp_ns, truth = decode_labels(message)
         except ImageError as error:
@@ -103,7 +106,3 @@ def export_truth(bag: Bag, topic: str, folder: Path, *, classes: int) -> None:
     if not any(unfinished.iterdir()):
         raise TruthError(f"{bag.path} has no message on {topic}, which was named as the truth")
     unfinished.rename(folder)
-
-
-def _text(size: Tuple[int, ...]) -> str:
-    return f"{size[1]} x {size[0]}"

@@ -13,6 +13,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
+from bisenet_ros.frame_size import size_text
 from bisenet_ros.network import BiSeNetV2
 from bisenet_ros.network.bisenetv2 import CHOICES
 from bisenet_training.paper_tables import PAPER_GFLOPS, ROWS, Row
@@ -61,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"params": params, "gflops": round(gflops, 4), **options}))
     else:
-        print(f"{params / 1e6:.2f} M parameters, {gflops:.2f} GFLOPs at {PAPER_SIZE[1]}x{PAPER_SIZE[0]}")
+        print(f"{params / 1e6:.2f} M parameters, {gflops:.2f} GFLOPs at {size_text(PAPER_SIZE)}")
     return 0
 
 

@@ -26,6 +26,7 @@ from bisenet_ros.engines.cpu_engine import CpuEngine
 from bisenet_ros.engines.engine import SMALLEST_SIDE
 from bisenet_ros.evaluation.confusion_matrix import confusion_matrix, mean_iou
 from bisenet_ros.export import load_checkpoint
+from bisenet_ros.frame_size import size_text
 from bisenet_ros.labels import LabelSet
 from bisenet_ros.model_card import LONGEST_SIDE, ModelError
 from bisenet_training.datasets import DataError, SegmentationDataset, default_splits, open_dataset
@@ -91,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
     source = {"model": arguments.model.name, "data set": f"{Path(arguments.data).name}, split {split}"}
     if arguments.size:
         size = _checked("--size", *arguments.size, smallest=SMALLEST_SIDE)
-        source["size"] = f"{_text(size)} as asked for; the model's card says {_text(engine.card.network_size)}"
+        source["size"] = f"{size_text(size)} as asked for; the model's card says {size_text(engine.card.network_size)}"
         engine.card = replace(engine.card, network_size=size)
     tricks = describe_tricks(flip=arguments.flip, scales=arguments.scales)
     if tricks:
@@ -170,7 +171,7 @@ def evaluate(
             "frames": str(len(dataset)),
             "frame size": _describe_sizes(sizes),
             "network size": _describe_sizes(_network_sizes(engine, sizes, pad)),
-            **({"padding": f"to {_text(pad)}, with the mean colour"} if any(pad) else {}),
+            **({"padding": f"to {size_text(pad)}, with the mean colour"} if any(pad) else {}),
             "test-time tricks": f"{tricks}, averaging logits (the paper has none)"
             if tricks
             else "none, as in the paper",
@@ -273,9 +274,4 @@ def _network_sizes(engine: Engine, sizes: Counter, pad: Size) -> Counter:
 def _describe_sizes(sizes: Counter) -> str:
     """The most common, and how many others there are."""
     (size, _), *others = sizes.most_common()
-    return f"{_text(size)} and {len(others)} others" if others else _text(size)
-
-
-def _text(size: Size) -> str:
-    height, width = size
-    return f"{width}x{height}"
+    return f"{size_text(size)} and {len(others)} others" if others else size_text(size)

@@ -6,7 +6,6 @@ The files are flat state_dicts of a widely used public implementation, whose net
 from __future__ import annotations
 
 import argparse
-import hashlib
 import pickle
 import re
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor
 
 from bisenet_ros.export import export
+from bisenet_ros.file_hash import sha256_of
 from bisenet_ros.model_card import ModelCard, ModelError
 from bisenet_ros.network import BiSeNetV2
 from bisenet_training.datasets import label_set
@@ -100,7 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
             "network_size": arguments.size,
             "training": {
                 "imported_from": arguments.checkpoint.name,
-                "sha256": hashlib.sha256(arguments.checkpoint.read_bytes()).hexdigest(),
+                "sha256": sha256_of(arguments.checkpoint),
             },
         }
     )

@@ -402,16 +402,19 @@ class _Pictures:
 
     def _row(self, picture: Picture) -> List[Dict[str, str]]:
         frame, labels = shrink(picture.frame), shrink(picture.labels, mix=False)
-        mask = np.ascontiguousarray(paint(labels, self._colours)[:, :, ::-1])
         row = [
             {"title": "frame", "data": embed_picture(frame)},
-            {"title": "mask", "data": embed_picture(mask, kind=".png")},
+            {"title": "mask", "data": self._painted(labels)},
             {"title": "overlay", "data": embed_picture(self._overlay(picture))},
         ]
         if picture.truth is not None:
-            errors = draw_errors(frame, shrink(picture.truth, mix=False), labels)
-            row.append({"title": "errors", "data": embed_picture(errors)})
+            truth = shrink(picture.truth, mix=False)
+            row.append({"title": "truth", "data": self._painted(truth)})
+            row.append({"title": "errors", "data": embed_picture(draw_errors(frame, truth, labels))})
         return row
+
+    def _painted(self, labels: np.ndarray) -> str:
+        return embed_picture(paint(labels, self._colours[:, ::-1]), kind=".png")
 
     def _overlay(self, picture: Picture, *, side: int = LONGEST_SIDE) -> np.ndarray:
         labels = shrink(picture.labels, side=side, mix=False)

@@ -7,6 +7,7 @@ from typing import List, Optional, Sequence
 
 import numpy as np
 
+from bisenet_ros.frame_size import size_text
 from bisenet_ros.node.benchmark.measurement import Measurement, engine_seconds, held_rate
 from bisenet_ros.node.benchmark.segment import Segment
 
@@ -85,9 +86,9 @@ def _frame_rate(found: Measurement) -> Goal:
 
 
 def _stub(found: Measurement) -> Goal:
-    goal = f"{STUB_RATE:g} Hz at {STUB_SIZE[1]}x{STUB_SIZE[0]} without loss, engine of zero cost"
+    goal = f"{STUB_RATE:g} Hz at {size_text(STUB_SIZE)} without loss, engine of zero cost"
     if found.setup.size != STUB_SIZE or found.rate < STUB_RATE:
-        return Goal(goal, f"this run had {found.rate:g} Hz at {found.setup.size[1]}x{found.setup.size[0]}", None)
+        return Goal(goal, f"this run had {found.rate:g} Hz at {size_text(found.setup.size)}", None)
     segments = found.at_rate["node"]
     seconds = sum(segment.seconds for segment in segments)
     sent = sum(len(segment.sent) for segment in segments) / (seconds * found.setup.cameras)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bisenet_ros.benchmark_report import size_text
+from bisenet_ros.frame_size import size_text
 from bisenet_ros.node.benchmark.report import Report
 
 COLOURS = {"node": "C0", "echo": "C2", "plain": "C3"}

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
-from bisenet_ros.benchmark_report import size_text
+from bisenet_ros.frame_size import size_text
+from bisenet_ros.markdown_table import markdown_table
 from bisenet_ros.node.benchmark.goals import Goal, judge
 from bisenet_ros.node.benchmark.measurement import HELD_SHARE, SATURATION, SEGMENT, Measurement
 from bisenet_ros.node.benchmark.segment import SETTLING
@@ -87,15 +88,15 @@ class Report:
         texts = [
             f"# segmentation_node: {size_text(setup.size)} at {self.measurement.rate:g} Hz",
             f"{Path(setup.model).name}; {self.engine}",
-            to_table([("goal", "measured", "verdict"), *((g.goal, g.measured, g.verdict) for g in self.goals)]),
-            to_table([COLUMNS, *map(_row, self.parts)]),
+            markdown_table([("goal", "measured", "verdict"), *((g.goal, g.measured, g.verdict) for g in self.goals)]),
+            markdown_table([COLUMNS, *map(_row, self.parts)]),
         ]
         outputs = _output_rows(self.parts)
         if outputs:
-            texts += ["## By topic", to_table([("pipeline", "topic", "p50 ms", "p99", "max"), *outputs])]
+            texts += ["## By topic", markdown_table([("pipeline", "topic", "p50 ms", "p99", "max"), *outputs])]
         times = _time_rows(self.parts)
         if times:
-            texts += ["## Inside the node", to_table([("part", "stage", "p50 ms", "p99"), *times])]
+            texts += ["## Inside the node", markdown_table([("part", "stage", "p50 ms", "p99"), *times])]
         for title, facts in (("Protocol", self.protocol), ("Machine", self.machine)):
             texts += [f"## {title}", "\n".join(f"- {name}: {value}" for name, value in facts.items())]
         return "\n\n".join(texts) + "\n"
@@ -123,14 +124,6 @@ def describe_protocol(found: Measurement) -> Dict[str, str]:
         "inside the node": "its diagnostics, over its last frames; the segments' median",
         "cores": "CPU time of the process by time passed; CPU ms/frame: that of the pipeline's process by answer",
     }
-
-
-def to_table(rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, aligned so that a terminal shows it well too; the first row is its head."""
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in rows]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(lines)
 
 
 def _row(part: Part) -> List[str]:

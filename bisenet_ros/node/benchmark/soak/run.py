@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Set
 
-from bisenet_ros.benchmark_report import size_text
+from bisenet_ros.frame_size import size_text
 from bisenet_ros.machine import describe_machine
 from bisenet_ros.node.benchmark.goals import Goal
 from bisenet_ros.node.benchmark.measurement import saturating_rate
