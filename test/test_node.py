@@ -320,13 +320,16 @@ def test_the_parameters_describe_themselves(vehicle: Vehicle, node: NodeProcess)
     "name, value, reason",
     (
         ("precision", "fp32", "parameter precision is read when the node is configured; deactivate and clean it up"),
+        ("precision", "fp99", "parameter precision must be one of auto, "),
+        ("cameras", "front", "parameter cameras must be a list of different names (letters, digits, _), got 'front'"),
+        ("model", 5, "parameter model must be a text, got 5"),
         ("diagnostics_rate", 2.0, "read-only"),
         ("class_names", ["road"], "parameter class_names is read-only: it tells what the model's card says"),
         ("max_age", -1.0, "Parameter max_age out of range Min: 0.0, Max: 3600.0"),
         ("overlay_opacity", "half", "parameter overlay_opacity must be a number from 0 to 1, got 'half'"),
     ),
 )
-def test_what_cannot_be_changed_now_is_refused_with_a_reason(
+def test_what_cannot_be_meant_or_changed_now_is_refused_with_a_reason(
     name: str, value: Any, reason: str, vehicle: Vehicle, node: NodeProcess, camera: Camera
 ) -> None:
     result = vehicle.set_parameter(name, value)

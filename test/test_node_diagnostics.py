@@ -16,6 +16,7 @@ from node_harness import (  # noqa: E402
     CAMERA,
     DOMAIN,
     NODE,
+    QUICK_DIAGNOSTICS,
     NodeProcess,
     StandInEngine,
     Vehicle,
@@ -25,6 +26,7 @@ from node_harness import (  # noqa: E402
     values_of,
 )
 from rclpy.qos import ReliabilityPolicy  # noqa: E402
+from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
 
 from bisenet_ros.node.frame_statistics import STAGES  # noqa: E402
@@ -167,6 +169,36 @@ def test_images_that_cannot_be_used_are_an_error(image: Image) -> None:
         status = vehicle.wait_for(sending, "an error")[0]
         assert status.message == "no image could be used, the log says why: skipped encoding"
         assert int(values_of(status)["skipped_encoding"]) == int(values_of(status)["skipped"]) > 0
+
+
+def test_two_nodes_of_one_name_say_so_until_one_ends(vehicle: Vehicle) -> None:
+    node = "/twins/segmentation_node"
+    arguments = ("--ros-args", "-r", "__ns:=/twins", "-p", "autostart:=false", *QUICK_DIAGNOSTICS)
+    words = f"another node is called {node} too: .*`-r __ns:=/another`"
+    with NodeProcess(DOMAIN, *arguments) as first:
+        vehicle.wait_for_status(f"{node}: segmentation", OK, "^unconfigured$")
+        with NodeProcess(DOMAIN, *arguments) as second:
+            for process in (first, second):
+                vehicle.wait_for(lambda process=process: process.matching(f"WARN.*{words}"), "its warning")
+            vehicle.wait_for_status(f"{node}: segmentation", WARN, f"^unconfigured; {words}")
+        vehicle.wait_for_status(f"{node}: segmentation", OK, "^unconfigured$")
+        assert len(first.matching("WARN")) == 1, "said once, not at every look"
+
+
+def test_simulated_time_that_nobody_publishes_is_told_until_somebody_does(vehicle: Vehicle) -> None:
+    node = "/simulated/segmentation_node"
+    arguments = ("--ros-args", "-r", "__ns:=/simulated", "-p", "autostart:=false", *QUICK_DIAGNOSTICS)
+    words = "use_sim_time is set, and nobody publishes /clock: .* --clock"
+    with NodeProcess(DOMAIN, *arguments, "-p", "use_sim_time:=true") as process:
+        vehicle.wait_for_status(f"{node}: segmentation", WARN, f"^unconfigured; {words}")
+        vehicle.wait_for(lambda: len(process.matching(f"WARN.*{words}")) == 1, "its warning")
+        clock = vehicle.node.create_publisher(Clock, "/clock", 10)
+        vehicle.wait_for_status(f"{node}: segmentation", OK, "^unconfigured$")
+        vehicle.node.destroy_publisher(clock)
+        vehicle.wait_for_status(f"{node}: segmentation", WARN, words)
+        vehicle.wait_for(lambda: len(process.matching(f"WARN.*{words}")) == 2, "its warning, which is news again")
+        assert vehicle.set_parameter("use_sim_time", False, node).successful
+        vehicle.wait_for_status(f"{node}: segmentation", OK, "^unconfigured$")
 
 
 def test_images_lost_in_transport_are_told_with_the_drivers_cure(vehicle: Vehicle) -> None:

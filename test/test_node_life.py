@@ -116,14 +116,16 @@ def test_a_model_that_cannot_be_used_leaves_it_unconfigured_until_it_is_given_an
     (
         (("-p", "device:=abacus"), "parameter device must be one of auto, .*, got 'abacus'"),
         (("-p", "cameras:=[front, front]"), "parameter cameras must be a list of different names"),
+        (("-p", "cameras:=front"), r"must be a list of .*, got 'front'; a list has brackets: \[front\]$"),
+        (("-p", "cameras:=[on, off]"), r"cameras must be a list of different names .*, got \[True, False\]$"),
         (("-p", "cameras:=['front left']"), "parameter cameras must be a list of different names"),
         (("-p", "max_age:=long"), "parameter max_age must be a number from 0 to 3600, got 'long'"),
-        (("-p", "autostart:=5"), "'autostart' to '5' of type 'INTEGER', expecting type 'BOOL'"),
+        (("-p", "autostart:=5"), "parameter autostart must be true or false, got 5$"),
         (("-p", "precision:=fp99"), "parameter precision must be one of auto, .*, got 'fp99'"),
         (("-p", "reliability:=maybe"), "parameter reliability must be one of auto, .*, got 'maybe'"),
-        (("-p", "model:=5"), "'model' to '5' of type 'INTEGER', expecting type 'STRING'"),
+        (("-p", "model:=5"), "parameter model must be a text, got 5$"),
         (("-p", "diagnostics_rate:=often"), "parameter diagnostics_rate must be a number from 0.1 to 10, got 'often'"),
-        (("-p", "diagnostics_rate:=100.0"), "diagnostics_rate out of range Min: 0.1, Max: 10.0, value: 100.0"),
+        (("-p", "diagnostics_rate:=100.0"), "diagnostics_rate must be a number from 0.1 to 10, got 100.0$"),
     ),
 )
 def test_a_parameter_that_cannot_be_meant_ends_it_with_one_line(arguments: Tuple[str, ...], said: str) -> None:
@@ -203,7 +205,11 @@ def test_a_signal_ends_it_while_it_starts(number: signal.Signals, tmp_path: Path
 
 @pytest.mark.parametrize(
     "arguments, code, said",
-    ((["--help"], 0, "--ros-args -p model:=/path/model.onnx"), (["--model", "x"], 2, "--model")),
+    (
+        (["--help"], 0, "--ros-args -p model:=/path/model.onnx"),
+        (["--help"], 0, f" {share_file('config/segment.yaml')}"),
+        (["--model", "x"], 2, "--model"),
+    ),
 )
 def test_arguments_that_are_not_ros_arguments_are_not_passed_over(arguments: Any, code: int, said: str) -> None:
     with NodeProcess(DOMAIN, *arguments) as process:

@@ -21,6 +21,8 @@ from node_harness import (  # noqa: E402
     node_here,
     values_of,
 )
+from rcl_interfaces.srv import SetParametersAtomically  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 from std_srvs.srv import SetBool  # noqa: E402
@@ -57,15 +59,24 @@ def parameter_file(folder: Path, lines: str) -> Path:
     (
         ("max_age: soon", "parameter max_age must be a number from 0 to 3600, got 'soon'"),
         ("overlay_opacity: true", "parameter overlay_opacity must be a number from 0 to 1, got True"),
-        ("cameras: camera", "'cameras' to 'camera' of type 'STRING', expecting type 'STRING_ARRAY'"),
-        ("camera:\n  enabled: 1", "'camera.enabled' to '1' of type 'INTEGER', expecting type 'BOOL'"),
-        ("model: [a, b]", "'model' to .* of type 'STRING_ARRAY', expecting type 'STRING'"),
+        ("cameras: camera", r"cameras must be a list of .*, got 'camera'; a list has brackets: \[camera\]$"),
+        ("camera:\n  enabled: 1", "parameter camera.enabled must be true or false, got 1$"),
+        ("model: [a, b]", r"parameter model must be a text, got \['a', 'b'\]$"),
+        ("use_sim_time: maybe", "'use_sim_time' to 'maybe' of type 'STRING', expecting type 'BOOL'$"),
         (
             "qos_overrides:\n  /diagnostics:\n    publisher:\n      reliability: sometimes",
             r"could not make the publisher; look at .* qos_overrides./diagnostics.publisher.\*: .*sometimes",
         ),
     ),
-    ids=("text for a number", "bool for a number", "text for a list", "number for a bool", "list for text", "qos"),
+    ids=(
+        "text for a number",
+        "bool for a number",
+        "text for a list",
+        "number for a bool",
+        "list for text",
+        "clock",
+        "qos",
+    ),
 )
 def test_a_file_with_a_value_that_cannot_be_meant_ends_it_with_the_parameters_name(
     lines: str, said: str, tmp_path: Path
@@ -90,6 +101,26 @@ def test_a_file_is_taken_and_its_misspelt_names_are_warned_of(tmp_path: Path, ve
 
 
 # While it runs
+
+
+def test_an_unknown_name_is_refused_with_what_may_have_been_meant() -> None:
+    with node_here(load=stand_in, autostart=False) as (node, vehicle):
+        for name, meant in (("max_agee", "max_age"), ("camera.enabld", "camera.enabled")):
+            result = vehicle.set_parameter(name, 1.0)
+            assert not result.successful
+            assert result.reason == f"there is no parameter {name!r}; did you mean {meant!r}?"
+        parameters = [Parameter(name, value=0.5).to_parameter_msg() for name in ("overlay_opacity", "colour")]
+        request = SetParametersAtomically.Request(parameters=parameters)
+        result = vehicle.call(SetParametersAtomically, f"{NODE}/set_parameters_atomically", request).result
+        assert not result.successful and result.reason == "there is no parameter 'colour'"
+
+
+@pytest.mark.parametrize("name", ("model", "cameras", "max_age", "camera.enabled", "device"))
+def test_a_parameter_cannot_be_taken_away(name: str) -> None:
+    with node_here(load=stand_in, autostart=False) as (node, vehicle):
+        result = vehicle.set_parameter(name, None)
+        assert not result.successful and re.search(f"parameter {name} must be .*, got None", result.reason), result
+        assert node.has_parameter(name)
 
 
 def test_the_rate_limit_holds_from_the_moment_it_is_set(image: Image) -> None:

@@ -6,7 +6,7 @@ import difflib
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor, SetParametersResult
 from rclpy.node import Node
@@ -19,6 +19,9 @@ DEFAULT = "default"
 """Of a topic's own reliability: what the parameter `reliability` says."""
 TRANSPORTS = ("auto", "raw", "compressed")
 CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+KINDS = {bool: "true or false", str: "a text", list: "a list of texts"}
+"""What a value is in words, by the type of the parameter's default."""
 
 START, CONFIGURE, LIVE, OWN = range(4)
 """When a parameter is read: at the start, at each configuration, with every frame; or it is set by the node itself."""
@@ -53,9 +56,9 @@ class Setting:
             additional_constraints=" ".join(constraints),
             read_only=self.read == START,
         )
-        if hasattr(descriptor, "dynamic_typing"):  # from Galactic on, a parameter has one type otherwise
-            # People write 1 for 1.0.
-            descriptor.dynamic_typing = isinstance(self.default, float)
+        if hasattr(descriptor, "dynamic_typing"):  # from Galactic on
+            # `problem` judges the types: Foxy does not, and the others neither take 1 for 1.0 nor say what is expected.
+            descriptor.dynamic_typing = True
         if self.range:
             low, high = self.range
             descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
@@ -72,14 +75,22 @@ class Setting:
             return f"parameter {self.name} must be one of {', '.join(self.choices)}, got {value!r}"
         if self.name == "cameras":
             return _problem_with_cameras(value)
+        kind = type(self.default)
+        if kind in KINDS and not isinstance(value, kind):
+            return f"parameter {self.name} must be {KINDS[kind]}, got {value!r}"
         return ""
 
 
 def _problem_with_cameras(names: Any) -> str:
-    fine = isinstance(names, (list, tuple)) and names and all(map(CAMERA_NAME.fullmatch, names))
+    fine = isinstance(names, list) and names and all(map(_is_camera_name, names))
     if fine and len(set(names)) == len(names):
         return ""
-    return f"parameter cameras must be a list of different names (letters, digits, _), got {names!r}"
+    brackets = f"; a list has brackets: [{names}]" if isinstance(names, str) else ""
+    return f"parameter cameras must be a list of different names (letters, digits, _), got {names!r}{brackets}"
+
+
+def _is_camera_name(name: Any) -> bool:
+    return isinstance(name, str) and CAMERA_NAME.fullmatch(name) is not None
 
 
 SETTINGS = (
@@ -122,7 +133,7 @@ class Parameters:
         configured: the node is; what is read at configuration must not change now.
 
     Raises:
-        rclpy.exceptions.ParameterException: a value that cannot be meant, or of the wrong type.
+        ValueError: a value that cannot be meant, or of the wrong type.
     """
 
     def __init__(self, node: Node) -> None:
@@ -150,7 +161,7 @@ class Parameters:
         """Of `RELIABILITIES`, the one for the images of a topic.
 
         Raises:
-            rclpy.exceptions.ParameterException: it is overridden with what is none.
+            ValueError: it is overridden with what is none.
         """
         # rclpy's own override would keep the reliability of the first subscription.
         name = f"qos_overrides.{topic}.subscription.reliability"
@@ -162,22 +173,33 @@ class Parameters:
         with self._by_the_node():
             self._node.set_parameters([Parameter("class_names", Parameter.Type.STRING_ARRAY, list(names))])
 
-    def unknown(self) -> List[str]:
-        """What was given a value at the start but is no parameter, with what may have been meant."""
-        # rclpy offers no public way to see them.
-        given = getattr(self._node, "_parameter_overrides", {})
-        unknown = [
-            name for name in given if not self._node.has_parameter(name) and name.split(".")[0] != "qos_overrides"
-        ]
+    def misspelt(self) -> List[str]:
+        """What was given a value at the start but is no parameter, as `unknown` says it."""
+        # A topic's overrides become parameters when it is first used.
+        return self.unknown([name for name in self._given() if name.split(".")[0] != "qos_overrides"])
+
+    def unknown(self, names: Iterable[str]) -> List[str]:
+        """Those names that are no parameter, each in words, with what may have been meant."""
         lines = []
-        for name in unknown:
+        for name in names:
+            if self._node.has_parameter(name):
+                continue
             alike = difflib.get_close_matches(name, self._settings, n=1)
             lines.append(f"there is no parameter {name!r}" + (f"; did you mean {alike[0]!r}?" if alike else ""))
         return lines
 
+    def _given(self) -> Dict[str, Parameter]:
+        """What was given a value at the start."""
+        # rclpy offers no public way to see them.
+        return getattr(self._node, "_parameter_overrides", {})
+
     def _declare(self, setting: Setting) -> None:
         if self._node.has_parameter(setting.name):
             return
+        given = self._given().get(setting.name)
+        problem = setting.problem(given.value) if given else ""
+        if problem:  # in fewer words than rclpy would put around them
+            raise ValueError(problem)
         self._settings[setting.name] = setting
         with self._by_the_node():
             self._node.declare_parameter(setting.name, setting.default, setting.descriptor())
@@ -198,12 +220,12 @@ class Parameters:
         setting = self._settings.get(change.name)
         if setting is None:  # qos_overrides, use_sim_time
             return ""
-        if not self._node_sets:
-            if setting.read == OWN:
-                return f"parameter {change.name} is read-only: it tells what the model's card says"
-            if setting.read == CONFIGURE and self.configured:
-                return (
-                    f"parameter {change.name} is read when the node is configured; deactivate and clean it up first "
-                    f"(`ros2 lifecycle set {self._node.get_fully_qualified_name()} deactivate`, then `cleanup`)"
-                )
-        return setting.problem(change.value)
+        if setting.read == OWN and not self._node_sets:
+            return f"parameter {change.name} is read-only: it tells what the model's card says"
+        problem = setting.problem(change.value)
+        if problem or setting.read != CONFIGURE or not self.configured:
+            return problem
+        return (
+            f"parameter {change.name} is read when the node is configured; deactivate and clean it up first "
+            f"(`ros2 lifecycle set {self._node.get_fully_qualified_name()} deactivate`, then `cleanup`)"
+        )

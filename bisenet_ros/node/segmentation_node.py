@@ -11,9 +11,11 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.exceptions import ParameterException
+from rclpy.exceptions import InvalidParameterTypeException, ParameterException
 from rclpy.executors import ExternalShutdownException
+from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rclpy.utilities import remove_ros_args
 from std_srvs.srv import SetBool
@@ -27,6 +29,7 @@ from bisenet_ros.node.label_info import publish_label_info
 from bisenet_ros.node.managed_node import ManagedNode, TransitionCallbackReturn
 from bisenet_ros.node.parameters import Parameters
 from bisenet_ros.node.pipeline import Pipeline
+from bisenet_ros.node.surroundings import Surroundings
 from bisenet_ros.share import SHIPPED_MODEL, share_file
 
 FOLLOW_PERIOD = 0.25
@@ -35,6 +38,7 @@ LAST_FRAME = 4.0
 """Seconds that the engine has for its frame when the process ends; `ros2 launch` waits 5 before it says so again."""
 EXPECTED_ERRORS = (ParameterException, ValueError, OSError, ModuleNotFoundError)
 """What is wrong with the parameters, the model or its surroundings, and said without the error's name."""
+PARAMETER_FILE = "config/segment.yaml"
 UNCONFIGURED, INACTIVE, ACTIVE = "unconfigured", "inactive", "active"
 
 LoadEngine = Callable[..., Engine]
@@ -47,7 +51,7 @@ class SegmentationNode(ManagedNode):
     the engine is given up, the node becomes inactive and says why.
 
     Raises:
-        rclpy.exceptions.ParameterException: a parameter has a value that cannot be meant.
+        ValueError: a parameter has a value that cannot be meant.
     """
 
     def __init__(self, *, load: LoadEngine = load_engine) -> None:
@@ -68,11 +72,12 @@ class SegmentationNode(ManagedNode):
         self._cameras: List[Camera] = []
         self._healths: List[CameraHealth] = []
         self._settings = Parameters(self)  # `_parameters` is rclpy's
-        for unknown in self._settings.unknown():
-            self.get_logger().warning(unknown)
+        for misspelt in self._settings.misspelt():
+            self.get_logger().warning(misspelt)
         self.create_service(SetBool, "~/enable", self._enable)
         self._fault_guard = self.create_guard_condition(self._deactivate_after_fault)
         self.create_timer(FOLLOW_PERIOD, self._follow, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._surroundings = Surroundings(self)
         self._diagnostics = Diagnostics(self, self._statuses, rate=self._settings["diagnostics_rate"])
 
     def autostart(self) -> None:
@@ -88,6 +93,13 @@ class SegmentationNode(ManagedNode):
             return False
         self._free()
         return True
+
+    def set_parameters_atomically(self, parameter_list: List[Parameter]) -> SetParametersResult:
+        """What the parameter services call; rclpy would not say which parameter there is instead of an unknown one."""
+        unknown = self._settings.unknown([parameter.name for parameter in parameter_list])
+        if unknown:
+            return SetParametersResult(successful=False, reason="; ".join(unknown))
+        return super().set_parameters_atomically(parameter_list)
 
     # Transitions. rclpy swallows what they raise, so they log it themselves.
 
@@ -285,11 +297,16 @@ class SegmentationNode(ManagedNode):
             return DiagnosticStatus.OK, "starting"
         if self._fault:
             return DiagnosticStatus.ERROR, f"{self._fault}; {self._way_back()}"
+        if self._surroundings.problems:
+            return DiagnosticStatus.WARN, f"{self._progress()}; {'; '.join(self._surroundings.problems)}"
+        return DiagnosticStatus.OK, self._progress()
+
+    def _progress(self) -> str:
         if self.state != ACTIVE:
-            return DiagnosticStatus.OK, self.state
+            return self.state
         if self._engine is not None and self._engine.building:
-            return DiagnosticStatus.OK, f"building {self._engine.building}"
-        return DiagnosticStatus.OK, "running"
+            return f"building {self._engine.building}"
+        return "running"
 
     def _values(self) -> Dict[str, str]:
         values = {"state": self.state, "engine_faults": str(self._faults)}
@@ -345,18 +362,35 @@ def _refuse_other_arguments(args: Optional[List[str]]) -> None:
     parser = argparse.ArgumentParser(
         prog="segmentation_node",
         description="Segments camera images: /camera/image_raw in, /segmentation/mask and what belongs to it out.",
-        epilog="Parameters and remappings are ROS arguments: segmentation_node --ros-args -p model:=/path/model.onnx "
-        "-r /camera/image_raw:=/front/image_raw. The parameters are listed in config/segment.yaml.",
+        epilog="Parameters and remappings are ROS arguments:\n"
+        "  segmentation_node --ros-args -p model:=/path/model.onnx -r /camera/image_raw:=/front/image_raw\n"
+        "The parameters are listed, with their defaults, in this file; --params-file takes an edited copy:\n"
+        f"  {_parameter_file()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,  # else it would break the path
     )
     parser.parse_args(remove_ros_args(args)[1:])
 
 
+def _parameter_file() -> str:
+    try:
+        return str(share_file(PARAMETER_FILE))
+    except FileNotFoundError:  # an installation without its data
+        return f"{PARAMETER_FILE} of bisenet_ros's sources"
+
+
 def _in_one_line(error: Exception) -> str:
     """However many lines the engine's own message has."""
-    text = " ".join(str(error).split())
+    text = _words_of(error)
     return text if isinstance(error, EXPECTED_ERRORS) else f"{type(error).__name__}: {text}"
 
 
+def _words_of(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, InvalidParameterTypeException):
+        return text.rpartition(": ")[0] or text  # rclpy names the parameter once more behind
+    return text
+
+
 def _fail(error: Exception) -> int:
-    rclpy.logging.get_logger("segmentation_node").fatal(" ".join(str(error).split()))
+    rclpy.logging.get_logger("segmentation_node").fatal(_words_of(error))
     return 1
