@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterator
 
@@ -12,6 +13,15 @@ from bisenet_ros.model_card import ModelCard
 
 if TYPE_CHECKING:
     from node_harness import Vehicle
+
+
+def pytest_configure() -> None:
+    """Torch computes on one thread, here and in the programs that tests start.
+
+    Several wait for each other in busy loops, which take the cores that another test process computes on: a training of
+    seconds then takes a minute.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

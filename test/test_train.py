@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, NamedTuple
 
 import numpy as np
 import pytest
@@ -49,8 +50,8 @@ def small_run(camvid: Path, output: Path, **overrides: Any) -> List[str]:
         "network.width": 0.25,
         "network.head_width": 16,
         "run.batch_size": 4,
-        "run.validate_every": 10,
-        "run.iterations": 20,
+        "run.validate_every": 2,
+        "run.iterations": 4,
         **{key.replace("__", "."): value for key, value in overrides.items()},
     }
     return ["train", str(RECIPE), *(f"{key}={value}" for key, value in entries.items()), "-o", str(output)]
@@ -106,7 +107,7 @@ def test_a_short_run_learns_reports_and_exports(camvid, tmp_path):
 
 @pytest.mark.parametrize("overrides", [{}, {"optimizer__average_decay": 0.9, "run__workers": 1}])
 def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(camvid, tmp_path, overrides):
-    overrides["run__iterations"] = 40
+    overrides = {**overrides, "run__iterations": 40, "run__validate_every": 10}
     assert main(small_run(camvid, tmp_path / "whole", **overrides)) == 0
     command = small_run(camvid, tmp_path / "killed", **overrides)
     kill_after_a_checkpoint(command, tmp_path / "killed" / "camvid_cpu" / "last.ckpt")
@@ -130,52 +131,71 @@ def kill_after_a_checkpoint(command: List[str], last: Path) -> None:
 
 def test_resuming_with_another_schedule_is_told_on_the_card(camvid, tmp_path, capsys):
     assert main(small_run(camvid, tmp_path)) == 0
-    assert main([*small_run(camvid, tmp_path, run__iterations=30), "--resume"]) == 0
+    assert main([*small_run(camvid, tmp_path, run__iterations=6), "--resume"]) == 0
     last = checkpoint(tmp_path)
     earlier = last["card"]["training"]["earlier_runs"]
-    assert last["global_step"] == 30
-    assert [(part["until"], part["run"]["iterations"]) for part in earlier] == [(20, 20)]
+    assert last["global_step"] == 6
+    assert [(part["until"], part["run"]["iterations"]) for part in earlier] == [(4, 4)]
 
     capsys.readouterr()
     assert main(small_run(camvid, tmp_path)) == 1
     assert "holds a run already; pass --resume" in capsys.readouterr().err
     assert main([*small_run(camvid, tmp_path, loss__booster_weight=0.5), "--resume"]) == 1
     assert "loss.booster_weight was 1.0, is now 0.5" in capsys.readouterr().err
-    assert main([*small_run(camvid, tmp_path, run__iterations=30), "--resume"]) == 1
+    assert main([*small_run(camvid, tmp_path, run__iterations=6), "--resume"]) == 1
     assert "the run is finished" in capsys.readouterr().err
     (tmp_path / "camvid_cpu" / "last.ckpt").write_bytes(b"cut off")
-    assert main([*small_run(camvid, tmp_path, run__iterations=40), "--resume"]) == 1
+    assert main([*small_run(camvid, tmp_path, run__iterations=8), "--resume"]) == 1
     assert "last.ckpt is damaged" in capsys.readouterr().err
     assert main([*small_run(camvid, tmp_path / "elsewhere"), "--resume"]) == 1
     assert "expected a checkpoint to resume" in capsys.readouterr().err
 
 
-def test_two_processes_share_every_batch_and_the_validation(camvid, tmp_path):
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m"]
-    subprocess.run(
-        [*command, "bisenet_ros.cli", *small_run(camvid, tmp_path)],
-        check=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+IN_TURN = """
+import json, sys
+from bisenet_ros.cli import main
+assert [main(command) for command in json.loads(sys.argv[1])] == [0, 1]
+"""
+
+
+class TwoProcesses(NamedTuple):
+    """What they left: a run that they shared, and the errors of one that they could not."""
+
+    output: Path
+    errors: str
+
+
+@pytest.fixture(scope="module")
+def two_processes(camvid, tmp_path_factory) -> TwoProcesses:
+    folder = tmp_path_factory.mktemp("two_processes")
+    (folder / "in_turn.py").write_text(IN_TURN)
+    shared = small_run(camvid, folder / "shared", run__iterations=20, run__validate_every=10)
+    refused = small_run(camvid, folder / "refused", run__batch_size=2)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [*torchrun, str(folder / "in_turn.py"), json.dumps([shared, refused])],
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
         timeout=150,
+        stderr=subprocess.PIPE,
+        text=True,
     )
-    last = checkpoint(tmp_path)
+    assert done.returncode == 0, done.stderr
+    return TwoProcesses(folder / "shared", done.stderr)
+
+
+def test_two_processes_share_every_batch_and_the_validation(two_processes):
+    last = checkpoint(two_processes.output)
     assert last["global_step"] == 20 and last["card"]["training"]["processes"] == 2
     assert last["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"] == 20, "batches, not halves"
 
-    engine = TorchEngine(*load_checkpoint(tmp_path / "camvid_cpu" / "last.ckpt"))
+    engine = TorchEngine(*load_checkpoint(two_processes.output / "camvid_cpu" / "last.ckpt"))
     seen = [(engine.segment(read_image(frame)), read_truth(frame)) for frame in frame_ids()[50:53]]
     confusion = sum(confusion_matrix(truth, labels, classes=11) for labels, truth in seen)
     assert last["card"]["scores"]["val_miou"] == pytest.approx(mean_iou(confusion), abs=1e-3), "every frame, once"
 
 
-def test_each_process_needs_a_frame_and_two_images(camvid, tmp_path):
-    def refused(**overrides: Any) -> str:
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m"]
-        command += ["bisenet_ros.cli", *small_run(camvid, tmp_path, **overrides)]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-        return subprocess.run(command, env=environment, timeout=150, stderr=subprocess.PIPE, text=True).stderr
-
-    assert "each at least 2 images" in refused(run__batch_size=2)
+def test_each_process_needs_a_frame_and_two_images(two_processes):
+    assert "each at least 2 images" in two_processes.errors
 
 
 def test_a_run_starts_from_the_weights_of_another(camvid, tmp_path, capsys):
@@ -188,7 +208,7 @@ def test_a_run_starts_from_the_weights_of_another(camvid, tmp_path, capsys):
     ]
     assert torch.equal(*weights)
     told = checkpoint(tmp_path / "b")["card"]["training"]
-    assert told["started_from"]["iterations_done"] == 20 and told["run"]["start_from"] == "last.ckpt"
+    assert told["started_from"]["iterations_done"] == 4 and told["run"]["start_from"] == "last.ckpt"
 
     capsys.readouterr()
     assert main(small_run(camvid, tmp_path / "c", run__start_from=first, network__width=0.5)) == 1
@@ -201,7 +221,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_last_good_checkpoi
     assert main(small_run(camvid, tmp_path)) == 0
     last = tmp_path / "camvid_cpu" / "last.ckpt"
     capsys.readouterr()
-    exploding = ["optimizer.learning_rate=0.025", "run.iterations=40", "--resume"]
+    exploding = ["optimizer.learning_rate=0.025", "run.iterations=8", "--resume"]
     weights = torch.load(last, weights_only=True)
     weights["lr_schedulers"][0]["base_lrs"] = [1e30, 1e30]
     torch.save(weights, last)
@@ -214,7 +234,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_last_good_checkpoi
 
 def test_without_a_validation_split_the_last_weights_are_the_result(camvid, tmp_path):
     assert main(small_run(camvid, tmp_path, data__train_split="train+val", data__val_split="null")) == 0
-    assert checkpoint(tmp_path)["global_step"] == 20 and checkpoint(tmp_path)["card"]["scores"] == {}
+    assert checkpoint(tmp_path)["global_step"] == 4 and checkpoint(tmp_path)["card"]["scores"] == {}
     assert not (tmp_path / "camvid_cpu" / "best.ckpt").exists()
     load_checkpoint(tmp_path / "camvid_cpu" / "last.ckpt")
 
@@ -222,14 +242,14 @@ def test_without_a_validation_split_the_last_weights_are_the_result(camvid, tmp_
 def test_best_and_last_are_told_apart_also_by_a_run_that_goes_on(camvid, tmp_path, monkeypatch):
     scores = iter([0.9, 0.1, 0.2])
     monkeypatch.setattr("bisenet_training.module.mean_iou", lambda confusion: next(scores))
-    assert main(small_run(camvid, tmp_path, run__iterations=4, run__validate_every=2)) == 0
+    assert main(small_run(camvid, tmp_path)) == 0
     assert [checkpoint(tmp_path, name)["global_step"] for name in ("best", "last")] == [2, 4]
-    assert main([*small_run(camvid, tmp_path, run__iterations=6, run__validate_every=2), "--resume"]) == 0
+    assert main([*small_run(camvid, tmp_path, run__iterations=6), "--resume"]) == 0
     assert [checkpoint(tmp_path, name)["global_step"] for name in ("best", "last")] == [2, 6]
 
 
 def test_a_run_tells_its_milestones(camvid, tmp_path, capsys):
-    assert main(small_run(camvid, tmp_path)) == 0
+    assert main(small_run(camvid, tmp_path, run__iterations=20, run__validate_every=10)) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith("BiSeNetV2, 0.") and "1 x cpu" in printed[0]
     assert re.fullmatch(
@@ -242,7 +262,7 @@ def test_a_run_tells_its_milestones(camvid, tmp_path, capsys):
 
 def test_mixed_precision_and_class_balance_train_too(camvid, tmp_path):
     overrides = {"run__precision": "bf16-mixed", "loss__class_balance": 0.5, "loss__ohem_threshold": "null"}
-    assert main(small_run(camvid, tmp_path, run__iterations=4, run__validate_every=4, **overrides)) == 0
+    assert main(small_run(camvid, tmp_path, **overrides)) == 0
     assert checkpoint(tmp_path)["state_dict"]["network.head.classifier.weight"].dtype == torch.float32
 
 
