@@ -204,9 +204,11 @@ def test_a_goal_that_is_missed_is_said_not_to_hold(place: int, changes: Dict[str
 
 
 def test_loss_says_nothing_where_the_engine_did_not_hold_the_rate() -> None:
-    unsteady = make_segment(answered=35, engine_p99=101.0)
-    goals = judge(make_measurement(held=[unsteady]))
-    assert goals[2].holds is None and "9.9 Hz" in goals[2].measured
+    lossy, lossless = (make_segment(answered=answered, engine_p99=101.0) for answered in (35, 40))
+    goal = judge(make_measurement(held=[lossy]))[2]
+    assert goal.holds is None
+    assert goal.measured == ("5 of 40 frames lost; the engine is busy 50 % of the time, its p99 has time for 9.9 Hz")
+    assert judge(make_measurement(held=[lossless]))[2].holds
 
 
 def test_the_nodes_account_is_the_difference_of_two_diagnostics() -> None:

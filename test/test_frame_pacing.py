@@ -16,16 +16,15 @@ Run = Tuple[float, float]
 """When a frame came, and when its mask left."""
 
 
-def drive(engine: float, *, pacing: Optional[FramePacing], jitter: float = 0.03, seed: int = 0) -> List[Run]:
+def drive(engine: float, *, pacing: Optional[FramePacing], coming: Optional[np.ndarray] = None) -> List[Run]:
     """A camera and an engine that takes the newest frame, when it is free or when the pacing says so.
 
     Args:
         engine: periods per frame.
-        jitter: of the camera and of the engine, in shares of a period and of its time.
+        coming: seconds at which the frames come.
     """
-    random = np.random.default_rng(seed)
-    coming = PERIOD * (np.arange(FRAMES) + jitter * random.standard_normal(FRAMES))
-    busy = PERIOD * engine * (1 + jitter * np.abs(random.standard_normal(FRAMES)))
+    coming = evenly() if coming is None else coming
+    busy = PERIOD * engine * (1 + 0.03 * np.abs(np.random.default_rng(0).standard_normal(len(coming))))
     runs: List[Run] = []
     now, taken, told = 0.0, -1, -1
     while True:
@@ -34,7 +33,7 @@ def drive(engine: float, *, pacing: Optional[FramePacing], jitter: float = 0.03,
             if pacing:
                 pacing.came(coming[frame])
         told = max(told, newest)
-        if newest + 1 >= FRAMES:
+        if newest + 1 >= len(coming):
             return runs
         if newest == taken:
             now = coming[newest + 1]
@@ -71,9 +70,36 @@ def test_where_frames_are_left_out_anyway_masks_are_newer_than_if_the_waiting_fr
     assert len(paced) > 0.75 * len(greedy)
 
 
-@pytest.mark.parametrize("engine", [0.2, 0.6, 0.9])
-def test_an_engine_that_keeps_up_waits_for_nothing(engine: float) -> None:
-    assert drive(engine, pacing=FramePacing()) == drive(engine, pacing=None)
+def evenly(*, jitter: float = 0.03) -> np.ndarray:
+    """Seconds at which the frames of a camera come; the jitter is a share of its period."""
+    return PERIOD * (np.arange(FRAMES) + jitter * np.random.default_rng(1).standard_normal(FRAMES))
+
+
+def limited(rate: float) -> np.ndarray:
+    """Of an even camera, what a limit to `rate` frames per period of it leaves."""
+    coming = evenly()
+    return coming[np.diff(np.floor(np.arange(FRAMES + 1) * rate)) > 0]
+
+
+@pytest.mark.parametrize(
+    "coming, engine",
+    [
+        *((evenly(), engine) for engine in (0.2, 0.6, 0.9)),
+        (limited(2 / 3), 1.44),  # of 1.5 periods
+        (limited(5 / 6), 1.17),  # of 1.2
+        (np.sort(evenly(jitter=0.3)), 0.9),
+    ],
+)
+def test_an_engine_that_keeps_up_waits_for_nothing(coming: np.ndarray, engine: float) -> None:
+    paced, greedy = drive(engine, coming=coming, pacing=FramePacing()), drive(engine, coming=coming, pacing=None)
+    assert paced == greedy
+
+
+@pytest.mark.parametrize("engine", [1.2, 1.8, 2.5])
+def test_a_camera_whose_frames_come_unevenly_is_not_waited_for(engine: float) -> None:
+    coming = np.cumsum(np.random.default_rng(2).exponential(PERIOD, FRAMES))
+    paced, greedy = drive(engine, coming=coming, pacing=FramePacing()), drive(engine, coming=coming, pacing=None)
+    assert mean_age(paced) < 1.01 * mean_age(greedy) and len(paced) > 0.98 * len(greedy)
 
 
 def slow() -> FramePacing:
@@ -109,7 +135,10 @@ def test_nothing_is_waited_for_before_camera_and_engine_are_known() -> None:
         pacing.ended((frame + 2) * PERIOD)
 
 
-def test_one_pause_of_the_camera_changes_nothing() -> None:
+def test_after_a_pause_of_the_camera_nothing_is_waited_for_until_it_is_known_again() -> None:
     pacing = slow()
-    pacing.came(100.0)
-    assert pacing.patience(100 + 0.8 * PERIOD) == pytest.approx((1 + LATENESS - 0.8) * PERIOD)
+    for frame in range(WINDOW):
+        pacing.came(100 + frame * PERIOD)
+        assert pacing.patience(100 + (frame + 0.8) * PERIOD) == 0
+    pacing.came(100 + WINDOW * PERIOD)
+    assert pacing.patience(100 + (WINDOW + 0.8) * PERIOD) > 0

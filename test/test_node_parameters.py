@@ -105,7 +105,11 @@ def test_a_file_is_taken_and_its_misspelt_names_are_warned_of(tmp_path: Path, ve
 
 def test_an_unknown_name_is_refused_with_what_may_have_been_meant() -> None:
     with node_here(load=stand_in, autostart=False) as (node, vehicle):
-        for name, meant in (("max_agee", "max_age"), ("camera.enabld", "camera.enabled")):
+        for name, meant in (
+            ("max_agee", "max_age"),
+            ("camera.enabld", "camera.enabled"),
+            ("use_sim_tme", "use_sim_time"),
+        ):
             result = vehicle.set_parameter(name, 1.0)
             assert not result.successful
             assert result.reason == f"there is no parameter {name!r}; did you mean {meant!r}?"
@@ -113,6 +117,15 @@ def test_an_unknown_name_is_refused_with_what_may_have_been_meant() -> None:
         request = SetParametersAtomically.Request(parameters=parameters)
         result = vehicle.call(SetParametersAtomically, f"{NODE}/set_parameters_atomically", request).result
         assert not result.successful and result.reason == "there is no parameter 'colour'"
+
+
+def test_a_camera_that_is_named_while_the_node_is_unconfigured_has_its_parameter_later() -> None:
+    with node_here(load=stand_in, autostart=False) as (node, vehicle):
+        assert vehicle.set_parameter("cameras", ["front", "rear"]).successful
+        result = vehicle.set_parameter("rear.enabled", False)
+        assert result.reason == "there is no parameter 'rear.enabled' until the node is configured"
+        assert vehicle.transition("configure")
+        assert vehicle.set_parameter("rear.enabled", False).successful
 
 
 @pytest.mark.parametrize("name", ("model", "cameras", "max_age", "camera.enabled", "device"))

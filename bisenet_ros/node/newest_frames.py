@@ -22,9 +22,9 @@ MOST = 4
 class NewestFrames(Generic[K, T]):
     """Holds the newest frame that each camera put, and for a moment the one before; never a backlog.
 
-    The camera that has waited longest since its last turn comes first, so that none starves another. Whoever takes
-    frames and is slower than the one camera there is waits for a fresh one where that pays; see FramePacing. The frames
-    of several cameras wait for each other anyway.
+    The camera that has waited longest since its last turn comes first, so that none starves another. While one camera
+    alone has put frames, whoever takes them and is slower waits for a fresh one where that pays; see FramePacing. The
+    frames of several wait for each other anyway.
     """
 
     def __init__(self, on_displaced: Callable[[T], None], *, grace: float = GRACE) -> None:
@@ -78,10 +78,14 @@ class NewestFrames(Generic[K, T]):
         """Seconds to wait for a fresh frame; None: for any; 0: no longer."""
         if self._closed:
             return 0.0
-        frames = [len(waiting) for waiting in self._waiting.values()]
-        if not any(frames):
+        waiting = list(self._waiting.values())
+        if not any(waiting):
             return None
-        return self._pacing.patience(time.monotonic()) if frames == [1] else 0.0
+        now = time.monotonic()
+        # Within its grace a frame would be the next to be taken even if another came.
+        if len(waiting) > 1 or len(waiting[0]) > 1 or waiting[0][0][0] > now - self._grace:
+            return 0.0
+        return self._pacing.patience(now)
 
     def _cameras(self) -> List[K]:
         return [camera for camera, waiting in self._waiting.items() if waiting]

@@ -81,6 +81,11 @@ class Setting:
         return ""
 
 
+def _enabled(camera: str) -> str:
+    """The parameter that tells whether a camera is segmented."""
+    return f"{camera}.enabled"
+
+
 def _problem_with_cameras(names: Any) -> str:
     fine = isinstance(names, list) and names and all(map(_is_camera_name, names))
     if fine and len(set(names)) == len(names):
@@ -152,10 +157,10 @@ class Parameters:
     def declare_cameras(self) -> None:
         """Declares what each camera of `cameras` has for itself."""
         for camera in self["cameras"]:
-            self._declare(Setting(f"{camera}.enabled", True, f"Whether {camera}'s images are segmented.", LIVE))
+            self._declare(Setting(_enabled(camera), True, f"Whether {camera}'s images are segmented.", LIVE))
 
     def is_enabled(self, camera: str) -> bool:
-        return self[f"{camera}.enabled"]
+        return self[_enabled(camera)]
 
     def reliability(self, topic: str) -> str:
         """Of `RELIABILITIES`, the one for the images of a topic.
@@ -180,13 +185,13 @@ class Parameters:
 
     def unknown(self, names: Iterable[str]) -> List[str]:
         """Those names that are no parameter, each in words, with what may have been meant."""
-        lines = []
-        for name in names:
-            if self._node.has_parameter(name):
-                continue
-            alike = difflib.get_close_matches(name, self._settings, n=1)
-            lines.append(f"there is no parameter {name!r}" + (f"; did you mean {alike[0]!r}?" if alike else ""))
-        return lines
+        return [self._no_parameter(name) for name in names if not self._node.has_parameter(name)]
+
+    def _no_parameter(self, name: str) -> str:
+        if name in map(_enabled, self["cameras"]):
+            return f"there is no parameter {name!r} until the node is configured"
+        alike = difflib.get_close_matches(name, self._node.get_parameters_by_prefix(""), n=1)
+        return f"there is no parameter {name!r}" + (f"; did you mean {alike[0]!r}?" if alike else "")
 
     def _given(self) -> Dict[str, Parameter]:
         """What was given a value at the start."""

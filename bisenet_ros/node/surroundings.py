@@ -8,6 +8,8 @@ from typing import Dict, List
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
+from bisenet_ros.node.topic_names import resolve
+
 PERIOD = 1.0
 """Seconds between two looks."""
 PATIENCE = 5.0
@@ -50,9 +52,10 @@ def _namesakes(node: Node) -> List[str]:
 
 
 def _unset_clock(node: Node) -> List[str]:
-    if not node.get_parameter("use_sim_time").value or node.get_publishers_info_by_topic("/clock"):
+    clock = resolve(node, "/clock")
+    if not node.get_parameter("use_sim_time").value or node.get_publishers_info_by_topic(clock):
         return []
     return [
-        "use_sim_time is set, and nobody publishes /clock: the node's time stands still; play the bag with --clock, "
+        f"use_sim_time is set, and nobody publishes {clock}: the node's time stands still; play the bag with --clock, "
         "start the simulator, or set use_sim_time to false"
     ]

@@ -18,7 +18,7 @@ SATURATION = 2.0
 """Frames sent per frame that the engine has time for. The node, which would rather wait for a fresh frame than take an
 old one, then seldom has to."""
 HELD_SHARE = 0.9
-"""Of the highest rate that the engine holds: that at which 99 of 100 frames take it less than a period."""
+"""Of the highest rate that the engine holds: that whose period its p99 just fits."""
 MOST_RATE = 400.0
 """Hz; no camera is faster."""
 
@@ -70,7 +70,8 @@ def saturating_rate(segments: Sequence[Segment], *, cameras: int) -> float:
 
 
 def held_rate(segments: Sequence[Segment], *, cameras: int) -> float:
-    """Hz of each camera at which 99 of 100 frames take the engine less than their share of a period."""
+    """Hz of each camera at which 99 of 100 frames, of the node's last, take the engine less than their share of a
+    period."""
     return 1 / max(1e-9, engine_seconds(segments, percentile=99) * cameras)
 
 

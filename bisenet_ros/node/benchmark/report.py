@@ -115,13 +115,14 @@ def describe_protocol(found: Measurement) -> Dict[str, str]:
         "lost": "sent without an answer; to_the_node and from_the_node are DDS, the others the node's own reasons",
         "order": f"the pipelines take turns of {SEGMENT:g} s; the others then have no camera",
         "at rate": f"{found.rate:g} Hz",
-        "saturated": f"cameras {SATURATION:g} x as fast as the engine; FPS: the segments' median",
-        "held": f"cameras at {100 * HELD_SHARE:.0f} % of the rate at which 99 of 100 frames took the engine, busy as "
-        "when saturated, less than a period; a machine with other work to do holds less than its median promises",
+        "saturated": f"cameras {SATURATION:g} x as fast as the engine, where the node seldom waits for a fresh frame "
+        "instead of an old one, which at 1.5 x costs it a fifth of its frames; FPS: the segments' median",
+        "held": f"cameras at {100 * HELD_SHARE:.0f} % of the rate whose period the engine's p99 when saturated just "
+        "fits; an engine that takes longer loses frames",
         "echo": "a bare rclpy node that publishes the received message again",
         "plain": "a pipeline as people write it: float conversion of the full frame in NumPy, the logits resized to "
         "the frame inside the graph, argmax in NumPy, in the callback; same model, network size, runtime, precision",
-        "inside the node": "its diagnostics, over its last frames; the segments' median",
+        "inside the node": "its diagnostics, over its last 300 frames; the segments' median",
         "cores": "CPU time of the process by time passed; CPU ms/frame: that of the pipeline's process by answer",
     }
 
