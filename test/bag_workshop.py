@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Callable, Dict, Iterator, Optional
 
 import numpy as np
+import pytest
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.rosbag2.storage_mcap import McapWriter
 
 from bisenet_ros.bags.bag_reader import COMPRESSED_IMAGE, IMAGE, TYPES, Bag, BagFrame, decode_frame
 from bisenet_ros.bags.bag_writer import make_header
@@ -79,6 +82,25 @@ def write_bag(
                     connections[topic] = writer.add_connection(topic, kind, typestore=TYPES)
                 writer.write(connections[topic], log_ns(number), TYPES.serialize_cdr(message, kind))
     return folder
+
+
+def fill_disk(patch: pytest.MonkeyPatch) -> None:
+    """From now on the storage of new bags meets a full disk: SQLite of few pages, and MCAP the kernel's own."""
+    connect = sqlite3.connect
+
+    def connect_to_few_pages(*arguments, **options):
+        connection = connect(*arguments, **options)
+        connection.execute("PRAGMA max_page_count = 16")
+        return connection
+
+    class McapOnFullDisk(McapWriter):
+        def __init__(self, *arguments) -> None:
+            super().__init__(*arguments)
+            self.bio.close()
+            self.bio = open("/dev/full", "wb")
+
+    patch.setattr(sqlite3, "connect", connect_to_few_pages)
+    patch.setitem(Writer.STORAGE_PLUGINS, StoragePlugin.MCAP, McapOnFullDisk)
 
 
 def read_frames(path: Path, topic: str) -> Iterator[BagFrame]:

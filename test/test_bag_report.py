@@ -142,10 +142,10 @@ def test_the_worst_frames_have_their_truth_beside_them(whole):
     wrong = whole[whole.index("Worst frames") : whole.index("Most uncertain")]
     titles = re.findall(r'<img alt="(\w+) of frame (\d+)', wrong)
     assert [title for title, _ in titles[:5]] == ["frame", "mask", "overlay", "truth", "errors"]
-    for index, data in re.findall(r'<img alt="truth of frame (\d+)[^>]*base64,([^"]+)', wrong):
+    for number, data in re.findall(r'<img alt="truth of frame (\d+)[^>]*base64,([^"]+)', wrong):
         picture = np.array(Image.open(io.BytesIO(base64.b64decode(data))))
         assert picture.shape == (HEIGHT, WIDTH, 3)
-        assert set(map(tuple, picture.reshape(-1, 3))) == {LABELS.labels[int(index) % 3].colour}
+        assert set(map(tuple, picture.reshape(-1, 3))) == {LABELS.labels[(int(number) - 1) % 3].colour}
 
 
 def test_the_strip_moves(whole):

@@ -183,7 +183,7 @@ def test_without_the_bag_only_the_pictures_are_missing(bag, tmp_path, capsys):
     "other, words",
     [
         ({"frames": 5}, "fewer frames of drive /camera/image_raw"),
-        ({"later": 1}, "the frames of drive /camera/image_raw are not the same: frame 0"),
+        ({"later": 1}, "the frames of drive /camera/image_raw are not the same: frame 1 of"),
         ({"labels": LabelSet((*LABELS.labels, Label("bus", (0, 60, 100))))}, "the same classes, got road, sky, car in"),
     ],
 )
@@ -217,7 +217,7 @@ def test_bags_in_another_order_are_shown_each_with_its_own_masks(tmp_path, monke
     assert evaluate_bags(first, load=BlueEngine) == evaluate_bags(second, load=OtherEngine) == 0
     found = compare.compare_reports(read_report(first.output), read_report(second.output))
     rows = compare._gallery(found)
-    assert {row["title"].split(" /")[0] for row in rows} == {"frame 0 of a", "frame 0 of b"}
+    assert {row["title"].split(" /")[0] for row in rows} == {"frame 1 of a", "frame 1 of b"}
     assert all(len(row["pictures"]) == 4 for row in rows)
 
 
@@ -261,4 +261,4 @@ def test_masks_that_are_not_the_records_are_refused(good, bag, tmp_path, capsys)
     with (second / RECORDS).open("w") as file:
         file.writelines(f"{line}\n" for line in [*lines, lines[-1]])
     assert main(["compare", str(second), str(good)]) == 1
-    assert "does not have the mask of frame 5" in capsys.readouterr().err
+    assert "does not have the mask of frame 6 of" in capsys.readouterr().err

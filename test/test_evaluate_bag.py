@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import replace
 from functools import partial
+from multiprocessing.process import parent_process
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -28,6 +31,7 @@ from bag_workshop import (  # noqa: E402
     BlueEngine,
     InterruptingEngine,
     camera_messages,
+    fill_disk,
     image,
     picture,
     read_frames,
@@ -35,16 +39,17 @@ from bag_workshop import (  # noqa: E402
     write_bag,
 )
 from rosbags.highlevel import AnyReader  # noqa: E402
-from rosbags.rosbag2 import CompressionMode, Reader  # noqa: E402
+from rosbags.rosbag2 import CompressionMode, Reader, StoragePlugin, Writer  # noqa: E402
 
 from bisenet_ros.bags.bag_reader import BagError, read_labels  # noqa: E402
+from bisenet_ros.bags.bag_writer import STORAGES  # noqa: E402
 from bisenet_ros.cli import main  # noqa: E402
-from bisenet_ros.evaluation import evaluate_bag  # noqa: E402
+from bisenet_ros.evaluation import evaluate_bag, joined_chunks, run_folder  # noqa: E402
 from bisenet_ros.evaluation.bag_evaluation import IMPERFECT, INTERRUPTED, Request, evaluate_bags  # noqa: E402
 from bisenet_ros.evaluation.bag_segmentation import END, BagTask, Share, mask_namespaces, segment_bag  # noqa: E402
-from bisenet_ros.evaluation.frame_record import RecordFile  # noqa: E402
+from bisenet_ros.evaluation.frame_record import FrameRecord, RecordFile  # noqa: E402
 from bisenet_ros.evaluation.report import bag_report  # noqa: E402
-from bisenet_ros.evaluation.truth import TruthError  # noqa: E402
+from bisenet_ros.evaluation.truth import TruthError, TruthFolder  # noqa: E402
 from bisenet_ros.labels import CAMVID  # noqa: E402
 from bisenet_ros.painting import blend, paint  # noqa: E402
 from bisenet_ros.whole_file import partial_of  # noqa: E402
@@ -205,6 +210,15 @@ def test_truth_that_cannot_be_used_is_named(tmp_path, request_for, capsys):
     assert warning in capsys.readouterr().err
 
 
+def test_a_folder_of_truth_is_checked_once_for_all_bags(tmp_path, request_for, monkeypatch):
+    bags = [write_bag(tmp_path / name, count=2) for name in "abc"]
+    checked = []
+    check = TruthFolder.check
+    monkeypatch.setattr(TruthFolder, "check", lambda self: checked.append(self) or check(self))
+    request = request_for(*bags, truth_folder=write_truth(tmp_path / "truth", (0, 1)))
+    assert evaluate_bags(request, load=BlueEngine) == 0 and len(checked) == 1
+
+
 def test_truth_belongs_to_the_frames_of_its_own_bag(tmp_path, request_for, capsys):
     def messages(number, *, frames, truth):
         found = {TRUTH: image(truth_of(number), encoding="mono8", stamp_ns=stamp(number))} if number in truth else {}
@@ -236,6 +250,61 @@ def test_an_error_in_a_process_of_its_own_is_the_same_error(tmp_path, request_fo
         evaluate_bags(request_for(bag, truth_folder=truth, jobs=2), load=BlueEngine)
     assert not list(scratch.iterdir()), "what the processes unpacked is gone with them"
     assert not (tmp_path / "OUT.partial").exists()
+
+
+FULL_DISK = (
+    r"bisenet: error: \[Errno 28\] No space left on device writing {place}; "
+    "free some space, and give the same command again\n"
+)
+
+
+class FullDiskEngine(BlueEngine):
+    """There is no room for what its process writes into bags."""
+
+    def __init__(self, *, jobs: int) -> None:
+        super().__init__()
+        if jobs == 1 or parent_process():
+            fill_disk(pytest.MonkeyPatch())
+
+
+@pytest.fixture
+def restored_storage(monkeypatch):
+    """What a `FullDiskEngine` of this process changes is as before."""
+    monkeypatch.setattr(sqlite3, "connect", sqlite3.connect)
+    monkeypatch.setitem(Writer.STORAGE_PLUGINS, StoragePlugin.MCAP, Writer.STORAGE_PLUGINS[StoragePlugin.MCAP])
+
+
+@pytest.mark.parametrize("jobs", (1, 2))
+@pytest.mark.parametrize("storage", STORAGES)
+def test_a_full_disk_is_told_in_one_line_with_its_place(
+    tmp_path, request_for, monkeypatch, capfd, restored_storage, storage, jobs
+):
+    bag = write_bag(tmp_path / "bag", count=80)
+    request = request_for(bag, storage=storage, jobs=jobs, chunk_messages=64)
+    arguments = ["evaluate-bag", str(bag), "--model", str(request.model), "-o", str(request.output)]
+    load = partial(FullDiskEngine, jobs=jobs)
+    monkeypatch.setattr(evaluate_bag, "evaluate_bags", lambda *_, **__: evaluate_bags(request, load=load))
+    assert main(arguments) == 1
+    place = tmp_path / "OUT.partial" / "chunks" / "bag" / "00000[01].partial" / "masks_[01]"
+    assert re.fullmatch(FULL_DISK.format(place=place), capfd.readouterr().err)
+
+
+def test_after_a_full_disk_the_same_command_goes_on(tmp_path, request_for, monkeypatch):
+    request = request_for(write_bag(tmp_path / "bag", count=40), chunk_messages=16)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(OSError, match="No space left on device writing"):
+        patch.setattr(FrameRecord, "to_json", fail_on_full_disk)
+        evaluate_bags(request, load=BlueEngine)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(OSError, match=f"writing {tmp_path / 'OUT.partial'};"):
+        patch.setattr(joined_chunks.shutil, "copyfileobj", fail_on_full_disk)
+        evaluate_bags(request, load=BlueEngine)
+    engine = BlueEngine()
+    assert evaluate_bags(request, load=lambda: engine) == 0 and not engine.frames
+    assert report_of(tmp_path / "OUT")["frames"] == 40
+
+
+def fail_on_full_disk(*_):
+    with open("/dev/full", "wb", buffering=0) as full:
+        full.write(b"0")
 
 
 def test_processes_do_not_write_the_same_file(tmp_path):
@@ -457,6 +526,59 @@ def test_other_inputs_are_refused_or_start_anew(tmp_path, request_for):
         evaluate_bags(request, load=BlueEngine)
     assert report_of(tmp_path / "OUT")["frames"] == 12
     assert evaluate_bags(replace(request, restart=True), load=BlueEngine) == 0
+
+
+class Killed(BaseException):
+    """As SIGKILL, in the middle of removing a folder."""
+
+
+def remove_half(folder, **_):
+    """Whichever half: what tells whose a folder is, or a chunk's masks."""
+    for path in sorted(Path(folder).rglob("*"), reverse=True):
+        if path.name in ("run.json", "chunk.json") or path.name.startswith("masks"):
+            path.unlink() if path.is_file() else None
+    raise Killed
+
+
+@pytest.mark.parametrize("restart", (False, True))
+def test_a_run_that_was_killed_while_it_threw_away_goes_on(tmp_path, request_for, restart):
+    request = request_for(write_bag(tmp_path / "bag"))
+    assert evaluate_bags(request, load=partial(InterruptingEngine, fails_at=9)) == INTERRUPTED
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(run_folder, "shutil", SimpleNamespace(rmtree=remove_half))
+        evaluate_bags(replace(request, restart=True), load=BlueEngine)
+    assert evaluate_bags(replace(request, restart=restart), load=BlueEngine) == 0
+    assert len(list(read_frames(tmp_path / "OUT" / "masks", MASK))) == report_of(tmp_path / "OUT")["frames"] == 12
+    assert not (tmp_path / "OUT.partial").exists()
+
+
+@pytest.mark.parametrize("restart", (False, True))
+def test_a_run_that_was_killed_at_its_end_leaves_nothing_for_ever(tmp_path, request_for, restart):
+    request = request_for(write_bag(tmp_path / "bag"))
+    if restart:
+        assert evaluate_bags(request, load=BlueEngine) == 0
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(run_folder, "shutil", SimpleNamespace(rmtree=remove_half))
+        evaluate_bags(replace(request, restart=restart), load=BlueEngine)
+    assert (tmp_path / "OUT.partial").exists()
+    assert evaluate_bags(request, load=BlueEngine) == 0
+    assert report_of(tmp_path / "OUT")["frames"] == 12 and not (tmp_path / "OUT.partial").exists()
+
+
+def test_a_run_that_was_killed_at_its_beginning_goes_on(tmp_path, request_for):
+    (tmp_path / "OUT.partial").mkdir()
+    for name in ("lock", "run.json.7.partial"):
+        (tmp_path / "OUT.partial" / name).touch()
+    assert evaluate_bags(request_for(write_bag(tmp_path / "bag")), load=BlueEngine) == 0
+
+
+def test_an_interrupted_restart_is_not_thrown_away_by_a_finished_run(tmp_path, request_for):
+    request = request_for(write_bag(tmp_path / "bag"))
+    assert evaluate_bags(request, load=BlueEngine) == 0
+    other = replace(request, storage="mcap", restart=True)
+    assert evaluate_bags(other, load=partial(InterruptingEngine, fails_at=9)) == INTERRUPTED
+    assert evaluate_bags(request, load=BlueEngine) == 0
+    assert (tmp_path / "OUT.partial" / "chunks").exists()
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path, request_for):

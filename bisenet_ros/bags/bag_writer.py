@@ -22,6 +22,7 @@ from rosbags.rosbag2.enums import CompressionFormat, CompressionMode
 from ruamel.yaml import YAML
 
 from bisenet_ros.bags.bag_reader import COMPRESSED_IMAGE, IMAGE, METADATA, TYPES
+from bisenet_ros.bags.full_disk import full_disk_told
 from bisenet_ros.whole_file import write_text
 
 STORAGES = ("sqlite3", "mcap")
@@ -47,6 +48,7 @@ class BagWriter:
     """A new bag of one file; use it as a context manager, after whose error no metadata.yaml is there.
 
     An MCAP file's chunks are compressed with zstd, which every reader of MCAP undoes; sqlite3 is not compressed.
+    Whatever it does raises OSError; a full disk is told with the folder and what to do.
     """
 
     def __init__(self, folder: Path, *, storage: str, topics: Dict[str, str]) -> None:
@@ -56,6 +58,7 @@ class BagWriter:
             storage: one of STORAGES.
             topics: the type of each topic's messages, by its name.
         """
+        self._folder = folder
         self._writer = Writer(folder, version=VERSION, storage_plugin=StoragePlugin[storage.upper()])
         if storage == "mcap":
             self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
@@ -63,17 +66,19 @@ class BagWriter:
         self._connections: Dict[str, Connection] = {}
 
     def __enter__(self) -> BagWriter:
-        self._writer.open()
-        for topic, kind in self._topics.items():
-            self._connections[topic] = self._writer.add_connection(
-                topic, kind, typestore=TYPES, offered_qos_profiles=[OFFERED]
-            )
+        with full_disk_told(self._folder):
+            self._writer.open()
+            for topic, kind in self._topics.items():
+                self._connections[topic] = self._writer.add_connection(
+                    topic, kind, typestore=TYPES, offered_qos_profiles=[OFFERED]
+                )
         return self
 
     def __exit__(
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
-        self._writer.__exit__(kind, error, trace)
+        with full_disk_told(self._folder):
+            self._writer.__exit__(kind, error, trace)
 
     def abort(self) -> None:
         """Leaves the bag as it is, unreadable; again is harmless, and so it is after the end."""
@@ -108,7 +113,8 @@ class BagWriter:
     def write(self, topic: str, message: Any, *, log_ns: int) -> None:
         """A message of rosbags' types, recorded at `log_ns`."""
         connection = self._connections[topic]
-        self._writer.write(connection, log_ns, TYPES.serialize_cdr(message, connection.msgtype))
+        with full_disk_told(self._folder):
+            self._writer.write(connection, log_ns, TYPES.serialize_cdr(message, connection.msgtype))
 
 
 def make_header(stamp_ns: int, frame_id: str) -> Any:

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from bisenet_ros.bags.bag_reader import Bag, BagError
 from bisenet_ros.bags.bag_writer import STORAGES
+from bisenet_ros.bags.full_disk import full_disk_told
 from bisenet_ros.engines import Engine
 from bisenet_ros.evaluation.bag_jobs import LoadEngine, segment_in_processes
 from bisenet_ros.evaluation.bag_segmentation import (
@@ -82,17 +83,21 @@ def evaluate_bags(request: Request, *, load: LoadEngine) -> int:
     bags, left_out = _choose_bags(request, folder)
     engine = _load(load, request.model)
     inputs = _describe_inputs(request, bags, engine)
-    finished = folder.begin(inputs, restart=request.restart)
+    with full_disk_told(folder.partial):
+        finished = folder.begin(inputs, restart=request.restart)
     if finished is not None:
         print(f"{request.output} is finished already; --restart makes it again")
         return finished
     try:
-        tasks = [_make_task(request, folder, chosen, engine) for chosen in bags]
-        pace = _segment(request, tasks, load, engine)
-        topics = {chosen.name: chosen.topics for chosen in bags}
-        results = join_chunks(tasks, topics, folder.result, classes=len(engine.card.labels))
-        exit_code = _report(request, folder, results, engine, pace, left_out=left_out)
-        folder.finish(inputs, exit_code=exit_code)
+        with full_disk_told(folder.partial):
+            if request.truth_folder:  # a wrong file is told before the work begins
+                TruthFolder(request.truth_folder, classes=len(engine.card.labels)).check()
+            tasks = [_make_task(request, folder, chosen, engine) for chosen in bags]
+            pace = _segment(request, tasks, load, engine)
+            topics = {chosen.name: chosen.topics for chosen in bags}
+            results = join_chunks(tasks, topics, folder.result, classes=len(engine.card.labels))
+            exit_code = _report(request, folder, results, engine, pace, left_out=left_out)
+            folder.finish(inputs, exit_code=exit_code)
     except KeyboardInterrupt:
         print(f"\nstopped; the same command goes on from here ({folder.partial})", file=sys.stderr)
         return INTERRUPTED
@@ -152,13 +157,11 @@ def _describe_inputs(request: Request, bags: Sequence[ChosenBag], engine: Engine
 
 
 def _make_task(request: Request, folder: RunFolder, chosen: ChosenBag, engine: Engine) -> BagTask:
-    truth, classes = request.truth_folder, len(engine.card.labels)
-    if truth:
-        TruthFolder(truth, classes=classes).check()  # a wrong file is told before the work begins
+    truth = request.truth_folder
     if request.truth_topic:
         truth = folder.partial / "truth" / chosen.name
         if not truth.exists():
-            export_truth(chosen.bag, request.truth_topic, truth, classes=classes)
+            export_truth(chosen.bag, request.truth_topic, truth, classes=len(engine.card.labels))
     return BagTask(
         bag=chosen.name,
         path=chosen.bag.path.resolve(),

@@ -13,6 +13,7 @@ from queue import Empty
 from typing import Any, Callable, Iterator, List, Sequence, Tuple
 
 from bisenet_ros.bags.bag_reader import BagError
+from bisenet_ros.bags.full_disk import full_disk_told
 from bisenet_ros.engines import Engine
 from bisenet_ros.evaluation.bag_segmentation import WHOLE, BagTask, Share, segment_bag
 from bisenet_ros.evaluation.truth import TruthError
@@ -79,7 +80,8 @@ def _work(load: LoadEngine, work: Work, reports: Any, scratch: str) -> None:
     try:
         engine = load()
         for task, share in work:
-            segment_bag(task, engine, share=share, progress=progress)
+            with full_disk_told(task.chunks):
+                segment_bag(task, engine, share=share, progress=progress)
         engine.close()
     except (ValueError, OSError) as error:
         kind = next(kind for kind in REFUSALS if isinstance(error, kind))

@@ -58,6 +58,11 @@ class FrameRecord:
         return self.bag, self.topic, self.index
 
     @property
+    def number(self) -> int:
+        """As people count, from 1."""
+        return self.index + 1
+
+    @property
     def changed(self) -> Optional[float]:
         """The share of the compared pixels whose label changed beyond what moved, 0 to 1."""
         compared = sum(count for _, count, _ in self.change or [])

@@ -5,13 +5,15 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Dict, Optional, TextIO
+from typing import Any, Dict, List, Optional, Sequence, TextIO
 
 from bisenet_ros.whole_file import write_json
 
 RUN = "run.json"
+LOCK = "lock"
 
 
 @dataclass(frozen=True)
@@ -56,17 +58,19 @@ class RunFolder:
             raise ValueError(f"{self.output} exists and holds something else; name a new folder with -o")
         if finished and not restart:
             _require_same(finished["asked"], inputs, folder=self.output)
+            if _read(self.partial / RUN) and not self.result.exists():  # its process was killed while it tidied up
+                self._take_lock()
+                self.discard()
             return finished["exit_code"]
         self.partial.mkdir(parents=True, exist_ok=True)
         self._take_lock()
         begun = _read(self.partial / RUN)
         if begun and not restart:
             _require_same(begun["asked"], inputs, folder=self.partial)
-        elif any(path.name != "lock" for path in self.partial.iterdir()):
-            self._require_ours(begun)
-            for path in self.partial.iterdir():
-                if path.name != "lock":
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+        elif begun:
+            self._throw_away(self._contents())
+        elif self._contents():
+            raise ValueError(f"{self.partial} exists and holds something else; name another folder with -o")
         write_json(self.partial / RUN, {"asked": asdict(inputs)})
         self.result.mkdir(exist_ok=True)
         for left_over in self.result.glob("*.partial"):  # of a process that was killed
@@ -77,13 +81,13 @@ class RunFolder:
         """The results are there."""
         write_json(self.result / RUN, {"asked": asdict(inputs), "exit_code": exit_code})
         if self.output.exists():
-            shutil.rmtree(self.output)
+            self._throw_away([self.output])
         self.result.rename(self.output)
-        self.close()
-        shutil.rmtree(self.partial)
+        self.discard()
 
     def discard(self) -> None:
         """Throws away what there is so far."""
+        self._throw_away(self._contents())
         self.close()
         shutil.rmtree(self.partial)
 
@@ -93,15 +97,22 @@ class RunFolder:
             self._lock.close()
 
     def _take_lock(self) -> None:
-        self._lock = (self.partial / "lock").open("w")
+        self._lock = (self.partial / LOCK).open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise ValueError(f"another process is at work in {self.partial}; wait for it or stop it") from error
 
-    def _require_ours(self, begun: Optional[Dict[str, Any]]) -> None:
-        if begun is None:
-            raise ValueError(f"{self.partial} exists and holds something else; name another folder with -o")
+    def _contents(self) -> List[Path]:
+        """All but the lock, and what tells whose the folder is."""
+        return [path for path in self.partial.iterdir() if path.name != LOCK and not path.name.startswith(RUN)]
+
+    def _throw_away(self, paths: Sequence[Path]) -> None:
+        """Aside first, each in one step: what a killed process removed by half would count as whole."""
+        aside = Path(tempfile.mkdtemp(dir=self.partial))
+        for path in paths:
+            path.rename(aside / path.name)
+        shutil.rmtree(aside)
 
 
 def _require_same(before: Dict[str, Any], now: Inputs, *, folder: Path) -> None:

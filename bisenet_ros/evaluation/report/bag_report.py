@@ -392,7 +392,7 @@ class _Pictures:
         ]
 
     def _described(self, record: FrameRecord) -> Dict[str, Any]:
-        facts = [f"frame {record.index} of {record.bag} {record.topic}", f"stamp {record.stamp_ns} ns"]
+        facts = [f"frame {record.number} of {record.bag} {record.topic}", f"stamp {record.stamp_ns} ns"]
         facts.append(f"confidence {percent(record.confidence, 1)} %")
         if record.changed is not None:
             facts.append(f"changed {percent(record.changed)} %")

@@ -394,7 +394,7 @@ def _title(report: FinishedReport) -> str:
 
 
 def _frame_title(share: float, record: FrameRecord) -> str:
-    place = f"frame {record.index} of {record.bag} {record.topic}, stamp {record.stamp_ns} ns"
+    place = f"frame {record.number} of {record.bag} {record.topic}, stamp {record.stamp_ns} ns"
     return f"{place}: {percent(share)} % of the pixels differ"
 
 

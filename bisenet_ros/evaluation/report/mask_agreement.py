@@ -103,4 +103,4 @@ def _stream(report: FinishedReport, source: Source) -> Iterator[Tuple[FrameRecor
 
 
 def _name(record: FrameRecord) -> str:
-    return f"frame {record.index} of {record.width}x{record.height} with stamp {record.stamp_ns} ns"
+    return f"frame {record.number} of {record.width}x{record.height} with stamp {record.stamp_ns} ns"

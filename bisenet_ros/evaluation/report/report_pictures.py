@@ -94,7 +94,7 @@ def _decode(
 ) -> Tuple[np.ndarray, np.ndarray]:
     """H x W x 3 uint8 BGR and H x W uint8 labels; raises BagError where they are not those of the record."""
     what = (
-        f"frame {record.index} of {record.topic}, of {record.width} x {record.height} with stamp {record.stamp_ns} ns"
+        f"frame {record.number} of {record.topic}, of {record.width} x {record.height} with stamp {record.stamp_ns} ns"
     )
     try:
         if image is None or mask is None:
