@@ -14,9 +14,8 @@ from bisenet_ros.node.benchmark.setup import Setup
 
 SEGMENT = 4.0
 """Seconds of a pipeline's turn."""
-SATURATION = 2.0
-"""Frames sent per frame that the engine has time for. The node, which would rather wait for a fresh frame than take an
-old one, then seldom has to."""
+SATURATION = 1.5
+"""Frames sent per frame that the engine has time for."""
 HELD_SHARE = 0.9
 """Of the highest rate that the engine holds: that whose period its p99 just fits."""
 MOST_RATE = 400.0

@@ -115,8 +115,8 @@ def describe_protocol(found: Measurement) -> Dict[str, str]:
         "lost": "sent without an answer; to_the_node and from_the_node are DDS, the others the node's own reasons",
         "order": f"the pipelines take turns of {SEGMENT:g} s; the others then have no camera",
         "at rate": f"{found.rate:g} Hz",
-        "saturated": f"cameras {SATURATION:g} x as fast as the engine, where the node seldom waits for a fresh frame "
-        "instead of an old one, which at 1.5 x costs it a fifth of its frames; FPS: the segments' median",
+        "saturated": f"cameras {SATURATION:g} x as fast as the engine; FPS: the segments' median; the node rather "
+        "waits for a fresh frame than takes an old one, which costs it up to a fifth of its frames here",
         "held": f"cameras at {100 * HELD_SHARE:.0f} % of the rate whose period the engine's p99 when saturated just "
         "fits; an engine that takes longer loses frames",
         "echo": "a bare rclpy node that publishes the received message again",
