@@ -17,11 +17,10 @@ pytest.importorskip("rosbags")
 from bag_workshop import CAMERA, camera_messages, compressed, image, picture, read_frames, stamp, write_bag  # noqa: E402
 from rosbags.rosbag2 import CompressionMode, Reader  # noqa: E402
 
-from bisenet_ros.bags import bag_reader  # noqa: E402
+from bisenet_ros.bags import zstd_compression  # noqa: E402
 from bisenet_ros.bags.bag_reader import (  # noqa: E402
     COMPRESSED_IMAGE,
     IMAGE,
-    ZSTD_MAGIC,
     Bag,
     BagError,
     choose_topics,
@@ -30,12 +29,8 @@ from bisenet_ros.bags.bag_reader import (  # noqa: E402
     find_bags,
 )
 from bisenet_ros.bags.bag_writer import STORAGES, BagWriter, join_bags  # noqa: E402
+from bisenet_ros.bags.zstd_compression import ZSTD_MAGIC, zstd  # noqa: E402
 from bisenet_ros.image_error import ImageError  # noqa: E402
-
-try:
-    from compression import zstd
-except ImportError:  # before Python 3.14
-    from backports import zstd
 
 WAYS = [
     (storage, compression)
@@ -131,7 +126,7 @@ def test_a_failure_of_the_system_is_no_damage_of_the_bag(tmp_path, monkeypatch, 
     def fail(*_):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(bag_reader.shutil, "copyfileobj", fail)
+    monkeypatch.setattr(zstd_compression.shutil, "copyfileobj", fail)
     with pytest.raises(OSError, match=os.strerror(number)) as raised:
         list(bag.messages([CAMERA]))
     assert ("set TMPDIR" in str(raised.value)) == (number == errno.ENOSPC)
@@ -153,7 +148,7 @@ def test_a_file_that_the_disk_has_no_room_for_is_not_unpacked(tmp_path, monkeypa
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     bag = Bag(packed)
     assert len(list(bag.messages([CAMERA]))) == 12
-    monkeypatch.setattr(bag_reader.shutil, "disk_usage", lambda _: SimpleNamespace(free=size - 1))
+    monkeypatch.setattr(zstd_compression.shutil, "disk_usage", lambda _: SimpleNamespace(free=size - 1))
     with pytest.raises(OSError, match=rf"for 0 MiB: {packed} is unpacked in {scratch}, .*set TMPDIR") as raised:
         list(bag.messages([CAMERA]))
     assert raised.value.errno == errno.ENOSPC and not list(scratch.iterdir())
@@ -170,7 +165,7 @@ def test_a_file_that_is_gone_is_no_damage_of_the_bag(tmp_path, storage):
 
 def test_a_message_that_would_fill_the_memory_is_not_decompressed(tmp_path, monkeypatch):
     folder = write_bag(tmp_path / "bag", compression=CompressionMode.MESSAGE)
-    monkeypatch.setattr(bag_reader, "MOST_BYTES", 1000)
+    monkeypatch.setattr(zstd_compression, "MOST_BYTES", 1000)
     frames, (damage,) = frames_of(folder)
     assert not frames and "a compressed message has more than 1000 bytes" in damage
 

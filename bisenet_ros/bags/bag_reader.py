@@ -2,66 +2,25 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import re
-import shutil
-import sqlite3
-import struct
-import tempfile
-from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Collection, Dict, Generator, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Collection, Dict, Generator, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-import apsw
 import numpy as np
-from rosbags.rosbag2 import Reader, ReaderError
-from rosbags.rosbag2.storage_mcap import McapReader
-from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_typestore
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from bisenet_ros.bags.damaged_storage import DamagedMcap, DamagedSqlite, StoredMessage
+from bisenet_ros.bags.storage_file import STORAGE_ERRORS, damage_of, is_storage, open_storage, problem_of
+from bisenet_ros.bags.zstd_compression import decompress_message
 from bisenet_ros.image_decoding import ImageError, decode_compressed, decode_image
-
-try:
-    from compression import zstd
-except ImportError:  # before Python 3.14
-    from backports import zstd
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
 LABEL_ENCODINGS = ("mono8", "8UC1")
-STORAGE_SUFFIXES = (".db3", ".mcap")
-COMPRESSED_SUFFIX = ".zstd"
 METADATA = "metadata.yaml"
-LONGEST_ZSTD_HEADER = 18
-"""Bytes, of a frame."""
-ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-"""A message in CDR begins with a zero."""
-STORAGE_ERRORS = (
-    ReaderError,
-    sqlite3.Error,
-    apsw.Error,
-    zstd.ZstdError,
-    SerdeError,
-    OSError,
-    EOFError,
-    RuntimeError,  # lz4's
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    AssertionError,
-    struct.error,
-)
-"""All that a file with wrong bytes makes its readers raise."""
-MOST_BYTES = 2**30
-"""Of a message; more is no image but a trap for the memory."""
 
 # sensor_msgs/Image and its like have been the same in every ROS 2.
 TYPES = get_typestore(Stores.ROS2_JAZZY)
@@ -137,7 +96,7 @@ class Bag:
         listed: Optional[List[Topic]] = None
         if path.is_dir():
             self.files, listed = self._read_folder()
-        unknown = [file for file in self.files if not _is_storage(file)]
+        unknown = [file for file in self.files if not is_storage(file)]
         if unknown or not self.files:
             raise BagError(f"expected a ROS 2 bag (a folder, .db3 or .mcap), got {(unknown or [path])[0]}")
         self.topics = {topic.name: topic for topic in (self._list_topics() if listed is None else listed)}
@@ -153,22 +112,26 @@ class Bag:
         last: Optional[BagMessage] = None
         for file in self.files:
             try:
-                with _open_storage(file) as (storage, problem):
+                with open_storage(file) as (storage, problem):
                     for stored in storage.messages(topics):
                         last = BagMessage(
-                            stored.topic, stored.type, counts[stored.topic], stored.log_ns, _plain(stored.data)
+                            stored.topic,
+                            stored.type,
+                            counts[stored.topic],
+                            stored.log_ns,
+                            decompress_message(stored.data),
                         )
                         counts[stored.topic] += 1
                         yield last
             except STORAGE_ERRORS as error:
-                problem = _damage_of(error)
+                problem = damage_of(error)
             if problem:
                 damage.append(f"{file} is damaged ({problem}); {_where(last)}")
         self.damage = damage
 
     def _read_folder(self) -> Tuple[List[Path], Optional[List[Topic]]]:
         """The files and, where metadata.yaml tells them, the topics."""
-        files = natural_order(file for file in self.path.iterdir() if _is_storage(file))
+        files = natural_order(file for file in self.path.iterdir() if is_storage(file))
         if not (self.path / METADATA).exists():
             return files, None
         try:
@@ -180,7 +143,7 @@ class Bag:
         except BagError:
             raise
         except (YAMLError, *STORAGE_ERRORS) as error:
-            problem = f"{self.path / METADATA} cannot be read ({_damage_of(error)})"
+            problem = f"{self.path / METADATA} cannot be read ({damage_of(error)})"
             if not files:
                 raise BagError(problem) from error
             self.damage.append(f"{problem}; the files are read as found")
@@ -196,12 +159,12 @@ class Bag:
         problems = []
         for file in self.files:
             try:
-                with _open_storage(file) as (storage, problem):
+                with open_storage(file) as (storage, problem):
                     problems += [f"{file}: {problem}"] if problem else []
                     for name, kind, messages in storage.topics():
                         found[name, kind] = found.get((name, kind), 0) + messages
             except STORAGE_ERRORS as error:
-                problems.append(f"{file}: {_damage_of(error)}")
+                problems.append(f"{file}: {damage_of(error)}")
         if not found and problems:
             raise BagError(f"nothing of the bag {self.path} can be read ({'; '.join(problems)})")
         return [Topic(name, kind, messages) for (name, kind), messages in found.items()]
@@ -304,119 +267,6 @@ def natural_order(paths: Any) -> List[Path]:
     return sorted(paths, key=lambda path: [int(part) if part.isdigit() else part for part in _digits(path)])
 
 
-def problem_of(error: BaseException) -> str:
-    """An error as one line without a full stop."""
-    return (" ".join(str(error).split()) or type(error).__name__).rstrip(".")
-
-
-def _damage_of(error: BaseException) -> str:
-    """What is wrong with a file, by its reader's error; raises it again where the system is to blame."""
-    for cause in (error, error.__cause__):
-        # A wrong offset in a file makes an invalid seek.
-        if isinstance(cause, OSError) and cause.errno not in (None, errno.EINVAL):
-            raise cause
-    return problem_of(error)
-
-
-class _WholeStorage:
-    """A file that rosbags reads as it is."""
-
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-
-    def topics(self) -> List[Tuple[str, str, int]]:
-        return [(topic.topic, topic.msgtype, topic.msgcount) for topic in self._reader.connections]
-
-    def messages(self, topics: Collection[str]) -> Iterator[StoredMessage]:
-        wanted = [connection for connection in self._reader.connections if connection.topic in topics]
-        storage = self._reader.storage
-        if not wanted:
-            return
-        if isinstance(storage, McapReader) and not storage.chunks:
-            found = storage.messages_scan(wanted)  # `messages` refuses a file without an index that is out of order
-        else:
-            found = self._reader.messages(wanted)
-        for connection, log_ns, data in found:
-            yield StoredMessage(connection.topic, connection.msgtype, log_ns, data)
-
-
-Storage = Union[_WholeStorage, DamagedMcap, DamagedSqlite]
-
-
-@contextmanager
-def _open_storage(file: Path) -> Iterator[Tuple[Storage, str]]:
-    """A file's reader and what is wrong with the file, "" for nothing.
-
-    Raises one of STORAGE_ERRORS where nothing can be read.
-    """
-    if file.suffix != COMPRESSED_SUFFIX:
-        with _open_plain(file) as opened:
-            yield opened
-        return
-    with tempfile.TemporaryDirectory(prefix="bisenet_bag_") as folder:
-        plain = Path(folder) / file.stem
-        problem = _decompress(file, plain)
-        with _open_plain(plain) as (storage, other):
-            yield storage, problem or other
-
-
-@contextmanager
-def _open_plain(file: Path) -> Iterator[Tuple[Storage, str]]:
-    log = file.with_name(f"{file.name}-wal")
-    problem = f"{log.name} holds messages that were never moved into the file" if _has_bytes(log) else ""
-    file.open("rb").close()  # readers do not tell a file without permission from a damaged one
-    reader = Reader(file)
-    try:
-        reader.open()
-    except STORAGE_ERRORS as error:
-        problem = _damage_of(error)
-        with closing(DamagedMcap(file) if file.suffix == ".mcap" else DamagedSqlite(file)) as damaged:
-            yield damaged, problem
-        return
-    with closing(reader):
-        yield _WholeStorage(reader), problem
-
-
-def _decompress(source: Path, target: Path) -> str:
-    """What kept it from being decompressed to its end; "" for nothing."""
-    try:
-        with zstd.open(source, "rb") as compressed, target.open("wb") as plain:
-            _require_room(source, target.parent)
-            shutil.copyfileobj(compressed, plain)
-    except (EOFError, zstd.ZstdError) as error:
-        return problem_of(error)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        folder = target.parent.parent
-        free = shutil.disk_usage(folder).free / 2**20
-        raise OSError(
-            errno.ENOSPC,
-            f"{error.strerror}: {source} is unpacked in {folder}, where {free:,.0f} MiB are free; free some, or set "
-            "TMPDIR to a folder on a larger disk",
-        ) from error
-    return ""
-
-
-def _require_room(source: Path, folder: Path) -> None:
-    """Raises OSError where a compressed file says that it holds more than the folder's disk has room for."""
-    with source.open("rb") as file:
-        size = zstd.get_frame_info(file.read(LONGEST_ZSTD_HEADER)).decompressed_size
-    if size is not None and size > shutil.disk_usage(folder).free:
-        raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)} for {size / 2**20:,.0f} MiB")
-
-
-def _plain(data: bytes) -> bytes:
-    if data[:4] != ZSTD_MAGIC:
-        return data
-    decompressor = zstd.ZstdDecompressor()
-    plain = decompressor.decompress(data, max_length=MOST_BYTES)
-    if not decompressor.eof:
-        what = "ends too early" if decompressor.needs_input else f"has more than {MOST_BYTES} bytes"
-        raise zstd.ZstdError(f"a compressed message {what}")
-    return plain
-
-
 def _deserialise(message: BagMessage) -> Any:
     try:
         return TYPES.deserialize_cdr(message.data, message.type)
@@ -467,23 +317,14 @@ def _listed(topics: Collection[Topic]) -> str:
 
 def _bags_at(path: Path, but: Collection[Path]) -> List[Path]:
     if path.is_file():
-        return [path] if _is_storage(path) else []
+        return [path] if is_storage(path) else []
     if (path / METADATA).exists():
         return [path]
     children = natural_order(child for child in path.iterdir() if child.resolve() not in but)
-    files = [child for child in children if child.is_file() and _is_storage(child)]
+    files = [child for child in children if child.is_file() and is_storage(child)]
     below = [bag for child in children if child.is_dir() for bag in _bags_at(child, but)]
     names = {re.sub(r"_\d+$", "", file.name.split(".")[0]) for file in files}
     return [path] if len(names) == 1 and not below else files + below
-
-
-def _is_storage(file: Path) -> bool:
-    plain = Path(file.stem) if file.suffix == COMPRESSED_SUFFIX else file
-    return plain.suffix in STORAGE_SUFFIXES
-
-
-def _has_bytes(file: Path) -> bool:
-    return file.exists() and file.stat().st_size > 0
 
 
 def _digits(path: Path) -> List[str]:

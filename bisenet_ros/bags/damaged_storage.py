@@ -12,10 +12,7 @@ from typing import Any, BinaryIO, Callable, Collection, Dict, Iterator, List, Na
 from lz4.frame import LZ4FrameDecompressor
 from rosbags.rosbag2.storage_mcap import McapReader
 
-try:
-    from compression import zstd
-except ImportError:  # before Python 3.14
-    from backports import zstd
+from bisenet_ros.bags.zstd_compression import zstd
 
 MCAP_MAGIC = b"\x89MCAP0\r\n"
 MCAP_FOOTER = struct.pack("<BQQQI", 0x02, 20, 0, 0, 0)

@@ -16,10 +16,11 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from bisenet_ros.bags.bag_reader import COMPRESSED_IMAGE, IMAGE, METADATA, STORAGE_SUFFIXES
+from bisenet_ros.bags.bag_reader import COMPRESSED_IMAGE, IMAGE, METADATA
 from bisenet_ros.bags.bag_writer import CAMERA_INFO, STORAGES, BagWriter
 from bisenet_ros.bags.camera_info import Calibration, guess_calibration, read_calibration
 from bisenet_ros.bags.recorded_images import ImageSource, RecordedImage, open_source
+from bisenet_ros.bags.storage_file import STORAGE_SUFFIXES
 from bisenet_ros.frame_size import size_text
 from bisenet_ros.whole_file import write_png
 
