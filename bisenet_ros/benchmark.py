@@ -189,7 +189,8 @@ def installed_runtimes(device: str, *, quantised: bool = False) -> List[Runtime]
 def _openvino() -> List[Runtime]:
     if not _installed("openvino", "numba"):
         return []
-    from bisenet_ros.engines.openvino_engine import OpenVinoEngine, computes_in_bf16
+    from bisenet_ros.cpu_features import computes_in_bf16
+    from bisenet_ros.engines.openvino_engine import OpenVinoEngine
 
     precisions = ("fp32", "bf16") if computes_in_bf16() else ("fp32",)
     return [Runtime("OpenVINO", precisions, automatic=precisions[-1], create=OpenVinoEngine)]

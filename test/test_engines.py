@@ -91,7 +91,7 @@ def test_bf16_agrees_with_fp32(shipped_model):
 
 def test_automatic_precision_is_bf16_only_where_the_cpu_computes_in_it(shipped_model):
     openvino_engine = pytest.importorskip("bisenet_ros.engines.openvino_engine")
-    expected = "bf16" if openvino_engine.computes_in_bf16() else "fp32"
+    expected = "bf16" if computes_in_bf16() else "fp32"
     assert load_engine(shipped_model).description.endswith(expected)
 
 

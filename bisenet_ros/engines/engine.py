@@ -24,12 +24,11 @@ Result = Union[Labels, Tuple[Labels, Confidence]]
 def network_size(height: int, width: int, *, trained: Tuple[int, int]) -> Tuple[int, int]:
     """The (height, width) that a frame of height x width is resized to for a network trained at another size.
 
-    The frame keeps its shape and is shrunk to as many pixels as the network was trained with; a smaller one stays as
-    it is. Both sides are rounded to multiples of 8, so that the logits are exactly an eighth, and kept within what the
+    The frame keeps its shape and is shrunk or enlarged to as many pixels as the network was trained with. Both sides are rounded to multiples of 8, so that the logits are exactly an eighth, and kept within what the
     network can use and memory can hold.
     """
     pixels = trained[0] * trained[1]
-    scale = min(1.0, math.sqrt(pixels / (height * width)))
+    scale = math.sqrt(pixels / (height * width))
     longest = max(SMALLEST_SIDE, pixels // SMALLEST_SIDE)
 
     def fit(side: int) -> int:

@@ -93,7 +93,8 @@ def _load_on_gpu(model: Path, card: ModelCard, precision: str, cache: Optional[P
 
 def _cpu_runtime(precision: str) -> Callable[[Path, ModelCard], Engine]:
     if importlib.util.find_spec("openvino"):
-        from bisenet_ros.engines.openvino_engine import OpenVinoEngine, computes_in_bf16
+        from bisenet_ros.cpu_features import computes_in_bf16
+        from bisenet_ros.engines.openvino_engine import OpenVinoEngine
 
         automatic = "bf16" if computes_in_bf16() else "fp32"
         return partial(OpenVinoEngine, precision=automatic if precision == "auto" else precision)

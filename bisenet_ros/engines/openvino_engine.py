@@ -14,13 +14,6 @@ from bisenet_ros.model_card import ModelCard
 PRECISIONS = {"fp32": openvino.Type.f32, "bf16": openvino.Type.bf16}
 
 
-def computes_in_bf16() -> bool:
-    """Whether this CPU has bf16 instructions; OpenVINO also emulates it, slowly, where it has not."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    flags = next((line for line in lines if line.startswith("flags")), "").split()
-    return "amx_bf16" in flags or "avx512_bf16" in flags
-
-
 class OpenVinoEngine(CpuEngine):
     """fp32 or bf16 on the CPU. The precision is always set: OpenVINO would pick bf16 by itself on some CPUs."""
 

@@ -17,7 +17,7 @@ from bisenet_ros.engines.engine import network_size
 from bisenet_ros.engines.frame_normalisation import normalise_frame
 from bisenet_training.datasets import SegmentationDataset
 from bisenet_training.recipe import Recipe, RecipeError
-from bisenet_training.transforms import Augment, ToTensor
+from bisenet_training.transforms import Augment, PhotometricJitter, ToTensor
 
 Example = Tuple[torch.Tensor, torch.Tensor]
 
@@ -169,9 +169,15 @@ def _augment(recipe: Recipe) -> Augment:
     height, width = augmentation.crop
     return Augment(
         scales=augmentation.scales,
+        scale_range=(augmentation.scale_range[0], augmentation.scale_range[1]) if augmentation.scale_range else None,
         crop=(height, width),
         resize=(augmentation.resize[0], augmentation.resize[1]) if augmentation.resize else None,
         flip=augmentation.flip,
-        colour_jitter=augmentation.colour_jitter,
+        jitter=PhotometricJitter(
+            brightness=augmentation.brightness,
+            contrast=augmentation.contrast,
+            saturation=augmentation.saturation,
+            channel_gain=augmentation.channel_gain,
+        ),
         then=ToTensor(mean=recipe.data.mean, std=recipe.data.std),
     )

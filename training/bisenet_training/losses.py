@@ -32,26 +32,30 @@ class OhemCrossEntropy(nn.Module):
         self.class_weights: Optional[Tensor]
         self.register_buffer("class_weights", class_weights, persistent=False)
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """B x classes x H x W float logits and B x H x W int64 labels (255 ignored) to a scalar."""
-        losses = F.cross_entropy(logits.float(), labels, ignore_index=IGNORE, reduction="none")
-        labelled = labels != IGNORE
-        losses, labels = losses[labelled], labels[labelled]
-        if losses.numel() == 0:
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """B x classes x H x W float logits and B x H x W int64 target (255 ignored) to a scalar.
+
+        Pixels are left out by a weight of 0: a third of the time that selecting them takes on a CPU.
+        """
+        losses = F.cross_entropy(logits.float(), target, ignore_index=IGNORE, reduction="none")
+        labeled = target != IGNORE
+        count = int(labeled.sum())
+        if count == 0:
             return logits.sum() * 0
-        if self.threshold is not None:
-            hard = self._hard(losses, self.threshold)
-            losses, labels = losses[hard], labels[hard]
-        if self.class_weights is None:
-            return losses.mean()
-        weights = self.class_weights[labels]
+        counted = self._hard(losses, labeled, count) if self.threshold is not None else labeled
+        weights = counted.float()
+        if self.class_weights is not None:
+            weights = weights * self.class_weights[target.where(labeled, 0)]
         return (weights * losses).sum() / weights.sum()
 
-    def _hard(self, losses: Tensor, threshold: float) -> Tensor:
-        """The places of the hard pixels, int64 or bool."""
-        fewest = max(1, int(self.min_fraction * losses.numel()))
-        hard = losses > threshold
-        return hard if int(hard.sum()) >= fewest else losses.topk(fewest).indices
+    def _hard(self, losses: Tensor, labeled: Tensor, count: int) -> Tensor:
+        """B x H x W bool: the labeled pixels above the threshold, or the `min_fraction` hardest if they are more."""
+        hard = (losses > self.threshold) & labeled
+        fewest = max(1, int(self.min_fraction * count))
+        if int(hard.sum()) >= fewest:
+            return hard
+        hardest = losses.detach().where(labeled, -1.0).flatten().topk(fewest).indices
+        return torch.zeros_like(labeled).flatten().index_fill(0, hardest, True).view_as(labeled)
 
 
 def balanced_weights(pixels: Sequence[int], *, power: float) -> Tensor:
@@ -67,8 +71,22 @@ def balanced_weights(pixels: Sequence[int], *, power: float) -> Tensor:
     return weights
 
 
-def boosted_loss(logits: Sequence[Tensor], labels: Tensor, *, criterion: nn.Module, booster_weight: float) -> Tensor:
-    """The criterion of the head plus the weighted criteria of the boosters, each upsampled to the labels' size."""
-    size = labels.shape[-2:]
-    head, *boosters = (criterion(upsample_to(scale, size), labels) for scale in logits)
-    return head + booster_weight * sum(boosters, torch.zeros_like(head))
+def boosted_loss(
+    logits: Sequence[Tensor], target: Tensor, *, criterion: nn.Module, booster_weight: float, booster_stride: int = 1
+) -> Tensor:
+    """The criterion of the head plus the weighted criteria of the booster heads.
+
+    Args:
+        logits: B x classes x h x w of the head and of every booster head, each at its own scale.
+        target: B x H x W int64. The head's logits are upsampled to its size.
+        booster_stride: booster heads are compared with every so many pixels of the target, in both directions; their
+            logits are upsampled to that size. 1 as in the paper.
+    """
+    head, *boosters = logits
+    loss = criterion(upsample_to(head, target.shape[-2:]), target)
+    if not boosters:
+        return loss
+    middle = booster_stride // 2
+    sparse = target[:, middle::booster_stride, middle::booster_stride]
+    losses = [criterion(upsample_to(booster, sparse.shape[-2:]), sparse) for booster in boosters]
+    return loss + booster_weight * torch.stack(losses).sum()

@@ -79,9 +79,15 @@ class SegmentationModule(lightning.LightningModule):
         self.started_from = checkpoint["card"]["training"]
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        images, labels = batch
+        images, target = batch
         logits = self.network.forward_boosted(images.contiguous(memory_format=torch.channels_last))
-        loss = boosted_loss(logits, labels, criterion=self.criterion, booster_weight=self.recipe.loss.booster_weight)
+        loss = boosted_loss(
+            logits,
+            target,
+            criterion=self.criterion,
+            booster_weight=self.recipe.loss.booster_weight,
+            booster_stride=self.recipe.loss.booster_stride,
+        )
         self._expect_finite(loss, "the loss")
         self.log("loss", loss, prog_bar=True)
         return loss
@@ -133,7 +139,7 @@ class SegmentationModule(lightning.LightningModule):
     def _rate(self, iteration: int) -> float:
         """The learning rate of an iteration, as a share of the recipe's."""
         recipe = self.recipe.optimizer
-        left = max(0.0, 1 - iteration / self.recipe.run.iterations)
+        left = max(0.0, 1 - (1 - recipe.poly_end) * iteration / self.recipe.run.iterations)
         return min(1.0, (iteration + 1) / (recipe.warmup_iterations + 1)) * left**recipe.poly_power
 
     def on_save_checkpoint(self, checkpoint: Dict[str, Any]) -> None:

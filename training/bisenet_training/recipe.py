@@ -16,7 +16,7 @@ from bisenet_ros.model_card import LONGEST_SIDE
 
 SMALLEST_SIDE = 32
 SIDES = f"{SMALLEST_SIDE} to {LONGEST_SIDE} pixels"
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 
 class RecipeError(ValueError):
@@ -31,7 +31,7 @@ class DataRecipe:
     val_split: Optional[str] = MISSING  # null: nothing is scored, and the last weights are the result
     mean: List[float] = MISSING  # of RGB in 0 to 1
     std: List[float] = MISSING
-    network_size: List[int] = MISSING  # height, width; larger frames are shrunk to as many pixels to be segmented
+    network_size: List[int] = MISSING  # height, width; frames are resized to as many pixels to be segmented
 
 
 @dataclass
@@ -56,10 +56,14 @@ class NetworkRecipe:
 @dataclass
 class AugmentationRecipe:
     scales: List[float] = MISSING
+    scale_range: Optional[List[float]] = MISSING  # smallest, largest; drawn log-uniformly in place of scales
     crop: List[int] = MISSING  # height, width
     resize: Optional[List[int]] = MISSING  # height, width that crops are resized to; null keeps them
     flip: bool = MISSING
-    colour_jitter: float = MISSING  # brightness, contrast and saturation vary by up to this share
+    brightness: float = MISSING  # this and the next three vary by up to these shares
+    contrast: float = MISSING
+    saturation: float = MISSING
+    channel_gain: float = MISSING
 
 
 @dataclass
@@ -67,17 +71,22 @@ class LossRecipe:
     ohem_threshold: Optional[float] = MISSING  # null: plain cross entropy
     ohem_min_fraction: float = MISSING
     booster_weight: float = MISSING
+    booster_stride: int = MISSING  # booster heads are compared with every so many pixels; 1 as in the paper
     class_balance: float = MISSING  # a class weighs (median share of pixels / its share) to this power; 0: all alike
 
 
 @dataclass
 class OptimizerRecipe:
-    """SGD; the rate falls as `learning_rate * (1 - iteration / iterations) ** poly_power` after the warm-up."""
+    """SGD; the rate falls as `learning_rate * (1 - way) ** poly_power` after the warm-up.
+
+    `way` goes from 0 to `1 - poly_end` over the run's iterations.
+    """
 
     learning_rate: float = MISSING
     momentum: float = MISSING
     weight_decay: float = MISSING  # on convolution weights only
     poly_power: float = MISSING
+    poly_end: float = MISSING  # share of the way that is left to another run, which starts from this one; 0: none
     warmup_iterations: int = MISSING  # the rate rises linearly to its place in the schedule
     average_decay: float = MISSING  # of the weights' exponential moving average, which is what is scored; 0: none
 
@@ -87,7 +96,8 @@ class RunRecipe:
     iterations: int = MISSING
     batch_size: int = MISSING  # of all devices together
     validate_every: int = MISSING  # iterations
-    precision: str = MISSING  # 32-true, bf16-mixed or 16-mixed
+    max_minutes: Optional[float] = MISSING  # then the run stops with its state saved, for --resume; null: no limit
+    precision: str = MISSING  # 32-true, bf16-mixed, 16-mixed, or auto: bf16-mixed where the device computes in it
     workers: int = MISSING  # processes of each device that load data; 0 loads in the training process
     cache_gigabytes: float = MISSING  # of a machine, for its processes' copies of a split: what fits is decoded once
     start_from: Optional[str] = MISSING  # checkpoint whose weights the run starts with; null: from scratch
@@ -175,19 +185,28 @@ def _check(recipe: Recipe, path: Path) -> None:
         "augmentation.resize must be null, or a height and a width of " + SIDES: (
             augmentation.resize is None or _is_size(augmentation.resize)
         ),
-        "augmentation.colour_jitter must be from 0 to below 1": 0 <= augmentation.colour_jitter < 1,
+        "augmentation.scale_range must be null, or a smallest and a largest scale from 0.1 to 10": (
+            augmentation.scale_range is None or _is_range(augmentation.scale_range)
+        ),
+        "augmentation.brightness must be from 0 to below 1": 0 <= augmentation.brightness < 1,
+        "augmentation.contrast must be from 0 to below 1": 0 <= augmentation.contrast < 1,
+        "augmentation.saturation must be from 0 to below 1": 0 <= augmentation.saturation < 1,
+        "augmentation.channel_gain must be from 0 to below 1": 0 <= augmentation.channel_gain < 1,
         "loss.ohem_threshold must be between 0 and 1, or null": (
             loss.ohem_threshold is None or 0 < loss.ohem_threshold < 1
         ),
         "loss.ohem_min_fraction must be from 0 to 1": 0 <= loss.ohem_min_fraction <= 1,
         "loss.booster_weight must be at least 0": loss.booster_weight >= 0,
+        "loss.booster_stride must be from 1 to 32": 1 <= loss.booster_stride <= 32,
         "loss.class_balance must be at least 0": loss.class_balance >= 0,
         "optimizer.learning_rate must be at least 0": optimizer.learning_rate >= 0,
         "optimizer.momentum must be from 0 to below 1": 0 <= optimizer.momentum < 1,
         "optimizer.weight_decay must be at least 0": optimizer.weight_decay >= 0,
         "optimizer.poly_power must be at least 0": optimizer.poly_power >= 0,
+        "optimizer.poly_end must be from 0 to below 1": 0 <= optimizer.poly_end < 1,
         "optimizer.warmup_iterations must be at least 0": optimizer.warmup_iterations >= 0,
         "optimizer.average_decay must be from 0 to below 1": 0 <= optimizer.average_decay < 1,
+        "run.max_minutes must be null or above 0": run.max_minutes is None or run.max_minutes > 0,
         "run.precision must be one of " + ", ".join(PRECISIONS): run.precision in PRECISIONS,
         "run.batch_size must be at least 2": run.batch_size >= 2,
         "run.workers must be at least 0": run.workers >= 0,
@@ -207,6 +226,10 @@ def _check(recipe: Recipe, path: Path) -> None:
 
 def _is_size(sides: Sequence[int]) -> bool:
     return len(sides) == 2 and all(SMALLEST_SIDE <= side <= LONGEST_SIDE for side in sides)
+
+
+def _is_range(ends: Sequence[float]) -> bool:
+    return len(ends) == 2 and 0.1 <= ends[0] <= ends[1] <= 10
 
 
 def _floats(entries: Any, name: str = "") -> Iterator[Tuple[str, float]]:

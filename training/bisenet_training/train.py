@@ -9,7 +9,7 @@ import sys
 import warnings
 from functools import partial
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import lightning
 import numpy as np
@@ -18,6 +18,7 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateMonitor,
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from bisenet_ros.cpu_features import computes_in_bf16
 from bisenet_ros.export import read_checkpoint
 from bisenet_ros.model_card import ModelCard
 from bisenet_training.check_dataset import inspect, problems_in
@@ -27,8 +28,10 @@ from bisenet_training.loading import Frames
 from bisenet_training.losses import balanced_weights
 from bisenet_training.milestones import Milestones
 from bisenet_training.module import SegmentationModule, TrainingDiverged
+from bisenet_training.portable_checkpoint import PortableCheckpoint
 from bisenet_training.recipe import Recipe, RecipeError, load_recipe, without_places
 from bisenet_training.throughput import Throughput
+from bisenet_training.time_limit import TimeLimit
 
 DIVERGED = 4
 """The exit code of a run whose loss is no number any more."""
@@ -51,22 +54,51 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", type=Path, default=Path("runs"), help="checkpoints and logs go to OUTPUT/<recipe's name>"
     )
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint of the same output")
+    parser.add_argument(
+        "--resume-from", type=Path, metavar="FILE", help="go on from another machine's checkpoint, or its --save-weights"
+    )
+    parser.add_argument(
+        "--save-weights",
+        type=Path,
+        metavar="FILE",
+        help="also write what --resume-from needs, in half precision and without momentum, after every validation",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     recipe = load_recipe(arguments.recipe, arguments.overrides)
     try:
-        train(recipe, arguments.output / recipe.name, resume=arguments.resume)
+        train(
+            recipe,
+            arguments.output / recipe.name,
+            resume=arguments.resume,
+            resume_from=arguments.resume_from,
+            save_weights=arguments.save_weights,
+        )
     except TrainingDiverged as error:
         print(f"bisenet: error: {error}", file=sys.stderr)
         return DIVERGED
     return 0
 
 
-def train(recipe: Recipe, output: Path, *, resume: bool) -> Path:
+def train(
+    recipe: Recipe,
+    output: Path,
+    *,
+    resume: bool = False,
+    resume_from: Optional[Path] = None,
+    save_weights: Optional[Path] = None,
+) -> Path:
     """Trains by the recipe and returns the checkpoint with the best validation mIoU, or the last where none is scored.
 
     Uses every GPU of the machine, or the CPU; under torchrun, every process of every machine.
+
+    Args:
+        recipe: what to train, and how.
+        output: folder of the checkpoints and logs.
+        resume: go on from `output/last.ckpt`.
+        resume_from: go on from this checkpoint, which may be a portable one.
+        save_weights: where to write the portable checkpoint.
 
     Raises:
         RecipeError: the recipe cannot be followed with this data set, there is nothing to resume or it was made by
@@ -77,23 +109,26 @@ def train(recipe: Recipe, output: Path, *, resume: bool) -> Path:
     last = output / "last.ckpt"
     if resume and not last.is_file():
         raise RecipeError(f"expected a checkpoint to resume at {last}, found none; start without --resume")
-    if resume:
-        _check_resumable(last, recipe)
-    elif last.exists():
+    if last.exists() and not resume:
         raise RecipeError(f"{output} holds a run already; pass --resume to go on with it, or another --output")
+    if save_weights and not save_weights.parent.is_dir():
+        raise RecipeError(f"expected a folder at {save_weights.parent} to write {save_weights.name} to, found none")
+    checkpoint = last if resume else resume_from
+    if checkpoint:
+        _check_resumable(checkpoint, recipe)
     with warnings.catch_warnings():
         for message in NOISE:
             warnings.filterwarnings("ignore", message=message)
-        return _fit(recipe, output, resume=resume)
+        return _fit(recipe, output, checkpoint=checkpoint, save_weights=save_weights)
 
 
-def _fit(recipe: Recipe, output: Path, *, resume: bool) -> Path:
+def _fit(recipe: Recipe, output: Path, *, checkpoint: Optional[Path], save_weights: Optional[Path]) -> Path:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # `Milestones` says what a user needs
     lightning.seed_everything(recipe.run.seed, workers=True, verbose=False)
     training, inspections = _open(recipe, recipe.data.train_split)
     validation = _open(recipe, recipe.data.val_split)[0] if recipe.data.val_split else None
     module = SegmentationModule(recipe, _card(recipe, training), _class_weights(recipe, training, inspections))
-    if recipe.run.start_from and not resume:
+    if recipe.run.start_from and not checkpoint:
         module.start_from(Path(recipe.run.start_from))
     trainer = lightning.Trainer(
         max_steps=recipe.run.iterations,
@@ -102,9 +137,9 @@ def _fit(recipe: Recipe, output: Path, *, resume: bool) -> Path:
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         log_every_n_steps=10,
-        precision=recipe.run.precision,  # type: ignore[arg-type]
+        precision=choose_precision(recipe.run.precision),  # type: ignore[arg-type]
         use_distributed_sampler=False,  # our batches are shared out already
-        callbacks=_callbacks(recipe, output),
+        callbacks=_callbacks(recipe, output, save_weights),
         enable_progress_bar=sys.stderr.isatty(),
         enable_model_summary=False,
         logger=[CSVLogger(output, name="csv"), TensorBoardLogger(str(output), name="tensorboard")],
@@ -112,7 +147,7 @@ def _fit(recipe: Recipe, output: Path, *, resume: bool) -> Path:
         **_processes(),
     )
     frames = Frames(recipe, training, validation)
-    trainer.fit(module, frames, ckpt_path=output / "last.ckpt" if resume else None, weights_only=True)
+    trainer.fit(module, frames, ckpt_path=checkpoint, weights_only=True)
     return output / ("best.ckpt" if validation else "last.ckpt")
 
 
@@ -165,7 +200,17 @@ def _open(recipe: Recipe, split: str) -> Tuple[SegmentationDataset, List[Inspect
     return frames, inspections
 
 
-def _callbacks(recipe: Recipe, output: Path) -> List[lightning.Callback]:
+def choose_precision(precision: str) -> str:
+    """Lightning's name of the arithmetic; "auto" is bf16-mixed where the device computes in it, else 16-mixed on a GPU
+    and 32-true on a CPU."""
+    if precision != "auto":
+        return precision
+    if torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
+    return "bf16-mixed" if computes_in_bf16() else "32-true"
+
+
+def _callbacks(recipe: Recipe, output: Path, save_weights: Optional[Path]) -> List[lightning.Callback]:
     in_place = partial(ModelCheckpoint, dirpath=output, enable_version_counter=False)
     scored = recipe.data.val_split is not None
     callbacks: List[lightning.Callback] = [
@@ -182,6 +227,10 @@ def _callbacks(recipe: Recipe, output: Path) -> List[lightning.Callback]:
         # Before the last one is saved, which keeps in mind what the best has been.
         callbacks.append(in_place(filename="best", monitor="val_miou", mode="max"))
     callbacks.append(in_place(filename="last", every_n_train_steps=None if scored else recipe.run.validate_every))
+    if recipe.run.max_minutes:
+        callbacks.append(TimeLimit(output, minutes=recipe.run.max_minutes))
+    if save_weights:
+        callbacks.append(PortableCheckpoint(output / "last.ckpt", save_weights))
     return callbacks
 
 

@@ -1,4 +1,4 @@
-"""The paper's augmentation: random scale from a list, random crop, horizontal flip; colour jitter; then tensors."""
+"""The paper's augmentation: random scale, random crop, horizontal flip; photometric jitter; then tensors."""
 
 from __future__ import annotations
 
@@ -30,36 +30,73 @@ class ToTensor:
 
 
 @dataclass(frozen=True)
+class PhotometricJitter:
+    """Varies the colors of an image; each factor is drawn from 1 - x to 1 + x.
+
+    Attributes:
+        brightness: of the factor of every pixel.
+        contrast: of the factor of a pixel's distance to the image's mean.
+        saturation: of the factor of a pixel's distance to its own gray.
+        channel_gain: of the factors of blue, green and red, one each.
+    """
+
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    channel_gain: float = 0.0
+
+    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """H x W x 3 uint8 BGR to the same; draws from `rng`."""
+        if not any((self.brightness, self.contrast, self.saturation, self.channel_gain)):
+            return image
+        brightness, contrast, saturation = (
+            np.float32(rng.uniform(1 - spread, 1 + spread))
+            for spread in (self.brightness, self.contrast, self.saturation)
+        )
+        gains = rng.uniform(1 - self.channel_gain, 1 + self.channel_gain, 3).astype(np.float32)
+        pixels = image.astype(np.float32) * (brightness * gains)
+        pixels += (contrast - 1) * (pixels - pixels.mean())
+        gray = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)[..., None]
+        pixels += (saturation - 1) * (pixels - gray)
+        return np.clip(pixels, 0, 255).astype(np.uint8)
+
+
+@dataclass(frozen=True)
 class Augment:
-    """Random scale, crop, flip and colours, then `then`.
+    """Random scale, crop, flip and colors, then `then`.
 
     Attributes:
         scales: one is drawn for each image.
+        scale_range: (smallest, largest), drawn log-uniformly in place of `scales`; None draws from `scales`.
         crop: (height, width); smaller images are padded with the mean colour and label 255.
         resize: (height, width) that the crop is resized to, as for Cityscapes; None keeps it.
         flip: mirror every second image.
-        colour_jitter: brightness, contrast and saturation are multiplied by 1 - this to 1 + this.
+        jitter: how much the colors vary.
     """
 
     scales: Sequence[float]
+    scale_range: Optional[Tuple[float, float]]
     crop: Tuple[int, int]
     resize: Optional[Tuple[int, int]]
     flip: bool
-    colour_jitter: float
+    jitter: PhotometricJitter
     then: ToTensor
 
     def __call__(
         self, image: np.ndarray, labels: np.ndarray, rng: np.random.Generator
     ) -> Tuple[torch.Tensor, torch.Tensor]:
         """Draws from `rng`; the result is crop's size, or resize's where that is given."""
-        image, labels = self._pad(*self._scaled_crop(image, labels, rng.choice(self.scales), rng))
+        image, labels = self._pad(*self._scaled_crop(image, labels, self._scale(rng), rng))
         if self.resize:
             image, labels = _resize(image, labels, self.resize)
         if self.flip and rng.random() < 0.5:
             image, labels = image[:, ::-1], labels[:, ::-1]
-        if self.colour_jitter:
-            image = _jitter(image, *rng.uniform(1 - self.colour_jitter, 1 + self.colour_jitter, 3))
-        return self.then(image, labels)
+        return self.then(self.jitter(image, rng), labels)
+
+    def _scale(self, rng: np.random.Generator) -> float:
+        if self.scale_range is None:
+            return float(rng.choice(self.scales))
+        return float(np.exp(rng.uniform(*np.log(self.scale_range))))
 
     def _scaled_crop(
         self, image: np.ndarray, labels: np.ndarray, scale: float, rng: np.random.Generator
@@ -91,12 +128,3 @@ def _resize(image: np.ndarray, labels: np.ndarray, size: Tuple[int, int]) -> Tup
         cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR),
         cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST),
     )
-
-
-def _jitter(image: np.ndarray, brightness: float, contrast: float, saturation: float) -> np.ndarray:
-    """Multiplies the image, its distance to its mean, and each pixel's distance to its own grey."""
-    pixels = image.astype(np.float32) * np.float32(brightness)
-    pixels += np.float32(contrast - 1) * (pixels - pixels.mean())
-    grey = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)[..., None]
-    pixels += np.float32(saturation - 1) * (pixels - grey)
-    return np.clip(pixels, 0, 255).astype(np.uint8)

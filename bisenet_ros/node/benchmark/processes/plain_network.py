@@ -64,7 +64,8 @@ def _open(model: Path, card: ModelCard, precision: str) -> CpuEngine:
         from bisenet_ros.engines.onnxruntime_engine import OnnxRuntimeEngine
 
         return OnnxRuntimeEngine(model, card)
-    from bisenet_ros.engines.openvino_engine import OpenVinoEngine, computes_in_bf16
+    from bisenet_ros.cpu_features import computes_in_bf16
+    from bisenet_ros.engines.openvino_engine import OpenVinoEngine
 
     automatic = "bf16" if computes_in_bf16() else "fp32"
     return OpenVinoEngine(model, card, precision=automatic if precision == "auto" else precision)
