@@ -18,7 +18,7 @@ test: lint  ## run all tests
 # A Jetson's own Python alone has JetPack's TensorRT: make test-gpu GPU_PYTHON=python3
 GPU_PYTHON ?= $(BIN)/python
 test-gpu: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),.venv/complete)  ## run the tests on a GPU with TensorRT; numbers in gpu_results/
-	$(GPU_PYTHON) -m pytest -o timeout=3600 test_gpu
+	$(GPU_PYTHON) -m pytest -o timeout=3600 gpu
 
 soak: .venv/complete  ## run the node at full rate for 30 minutes; numbers and plot in soak_results/
 	$(BIN)/python -m bisenet_ros.node.benchmark.soak --minutes 30 -o soak_results

@@ -1,11 +1,21 @@
+import re
 from glob import glob
+from pathlib import Path
 
 from setuptools import find_packages, setup
 
+
+def commands(folder: str) -> list:
+    """The names of the subcommands' modules."""
+    return sorted(path.stem for path in Path(folder).glob("[a-z]*.py"))
+
+
+version = re.search(r'__version__ = "(.+)"', Path("bisenet_ros/__init__.py").read_text())[1]
+
 setup(
     name="bisenet_ros",
-    version="0.1.0",
-    description="Real-time road segmentation for ROS 2 with BiSeNet V2",
+    version=version,
+    description="Real-time semantic segmentation for ROS 2 with BiSeNet V2",
     license="Apache-2.0",
     maintainer="bisenet_ros maintainers",
     maintainer_email="maintainers@bisenet-ros.org",
@@ -13,9 +23,11 @@ setup(
     packages=[*find_packages(include=["bisenet_ros", "bisenet_ros.*"]), *find_packages("training")],
     package_dir={"bisenet_training": "training/bisenet_training"},
     package_data={
-        "bisenet_ros.engines": ["*.cu"],
+        "bisenet_ros": ["py.typed"],
+        "bisenet_ros.engines.cuda": ["*.cu"],
         "bisenet_ros.evaluation.report": ["templates/*"],
-        "bisenet_training": ["templates/*.jinja", "label_sets/*.txt"],
+        "bisenet_training.analysis": ["templates/*.jinja"],
+        "bisenet_training.data": ["class_names/*.txt"],
     },
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/bisenet_ros"]),
@@ -25,7 +37,6 @@ setup(
         ("share/bisenet_ros/models", glob("models/*.onnx")),
         ("share/bisenet_ros/recipes", glob("training/recipes/*.yaml")),
         ("share/bisenet_ros/recipes/ablations", glob("training/recipes/ablations/*.yaml")),
-        ("share/bisenet_ros/searches", glob("training/searches/*.yaml")),
         # `ros2 run` looks here; colcon puts its own script in this place, pip would put none.
         ("lib/bisenet_ros", ["resource/segmentation_node"]),
     ],
@@ -80,7 +91,14 @@ setup(
         "console_scripts": [
             "segmentation_node = bisenet_ros.node.__main__:main",
             "bisenet = bisenet_ros.cli:main",
-        ]
+        ],
+        "bisenet.commands": [
+            *(f"{name.replace('_', '-')} = bisenet_ros.commands.{name}" for name in commands("bisenet_ros/commands")),
+            *(
+                f"{name.replace('_', '-')} = bisenet_training.commands.{name}"
+                for name in commands("training/bisenet_training/commands")
+            ),
+        ],
     },
     zip_safe=True,
 )

@@ -1,1 +1,3 @@
-"""Real-time road segmentation for ROS 2 with BiSeNet V2."""
+"""Real-time semantic segmentation for ROS 2 with BiSeNet V2."""
+
+__version__ = "0.2.0"

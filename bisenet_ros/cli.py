@@ -1,82 +1,76 @@
-"""The `bisenet` command: one subcommand per tool, each imported only when it is called.
+"""The `bisenet` command: its subcommands are the entry points of the group "bisenet.commands".
 
-A vehicle has no torch and no training library, so that a missing one concerns only the subcommands that need it.
+A subcommand is a module with `add_arguments(parser)`, `run(arguments) -> exit code` and `EXTRA`, the extra of setup.py
+that brings the packages it needs. It imports those in `run`, so that `bisenet COMMAND --help` works without them. The
+first line of its docstring is its line in the help. The entry point's name has a "-" where a command has two words.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
-from typing import Dict, List, NamedTuple, Optional
+from importlib import metadata
+from types import ModuleType
+from typing import Any, Dict, List, Optional
 
+import bisenet_ros
+from bisenet_ros.errors import BisenetError
 
-class Command(NamedTuple):
-    """A module with `add_arguments(parser)` and `run(arguments) -> exit code`, and its line in the help.
-
-    Attributes:
-        extra: of setup.py, the one that brings the packages it needs.
-    """
-
-    module: str
-    summary: str
-    extra: str = "training"
-
-
-COMMANDS: Dict[str, Command] = {
-    "complexity": Command("bisenet_training.complexity", "print a network's parameters and GFLOPs"),
-    "check-dataset": Command("bisenet_training.check_dataset", "read a data set and name what is wrong with it"),
-    "train": Command("bisenet_training.train", "train a network by a recipe"),
-    "search": Command("bisenet_training.search", "find out what improves a recipe, then train the final weights"),
-    "evaluate": Command("bisenet_training.evaluate", "score a model or a checkpoint on a data set"),
-    "explain": Command("bisenet_training.explain", "draw what the branches of a checkpoint look at"),
-    "build-engine": Command("bisenet_ros.build_engine", "build a TensorRT plan ahead of time"),
-    "benchmark": Command("bisenet_ros.benchmark", "time the engines installed here on a model file"),
-    "benchmark node": Command(
-        "bisenet_ros.node.benchmark.command", "measure the ROS 2 node from camera to listener", extra="benchmark"
-    ),
-    "evaluate-bag": Command(
-        "bisenet_ros.evaluation.evaluate_bag", "masks and a report of recorded bags", extra="evaluation"
-    ),
-    "compare": Command(
-        "bisenet_ros.evaluation.report.compare", "set two reports of one bag side by side", extra="evaluation"
-    ),
-    "make-bag": Command("bisenet_ros.bags.make_bag", "make a bag of images, a video or a data set", extra="evaluation"),
-    "export": Command("bisenet_ros.export", "make a model file of a checkpoint"),
-    "import-checkpoint": Command("bisenet_training.import_checkpoint", "make a model file of a public checkpoint"),
-}
+GROUP = "bisenet.commands"
 
 
 def main(argv: Optional[List[str]] = None) -> int:
     words = (sys.argv[1:] if argv is None else argv) or ["--help"]
+    commands = find_commands()
     if words[0] in ("-h", "--help"):
-        print(_usage())
+        print(_usage(commands))
+        return 0
+    if words[0] == "--version":
+        print(f"bisenet {bisenet_ros.__version__}")
         return 0
     # Names of two words come first.
-    length = 2 if " ".join(words[:2]) in COMMANDS else 1
-    name, rest = " ".join(words[:length]), words[length:]
-    command = COMMANDS.get(name)
-    if command is None:
-        return _fail(f"expected one of the commands {', '.join(COMMANDS)}, got {name!r}")
+    length = 2 if "-".join(words[:2]) in commands and len(words) > 1 else 1
+    name, rest = "-".join(words[:length]), words[length:]
+    if name not in commands:
+        return _fail(f"expected one of the commands {', '.join(commands)}, got {words[0]!r}")
+    return _run(" ".join(words[:length]), commands[name].load(), rest)
+
+
+def find_commands() -> Dict[str, metadata.EntryPoint]:
+    """The subcommands of every installed package by name, sorted."""
+    points = metadata.entry_points()
+    # Python before 3.10 has a dict of groups.
+    group: Any = points.select(group=GROUP) if hasattr(points, "select") else points.get(GROUP, [])
+    return {point.name: point for point in sorted(group, key=lambda point: point.name)}
+
+
+def _run(name: str, command: ModuleType, words: List[str]) -> int:
+    parser = argparse.ArgumentParser(prog=f"bisenet {name}", description=_summary(command))
+    command.add_arguments(parser)
+    arguments = parser.parse_intermixed_args(words)
     try:
-        module = importlib.import_module(command.module)
+        return command.run(arguments)
     except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in ("bisenet_ros", "bisenet_training"):
+            raise
         return _fail(
             f"`bisenet {name}` needs the Python package {error.name!r}, which is not installed; "
-            f"install what it needs with `pip install '.[{command.extra}]'` in the checkout"
+            f"install what it needs with `pip install '.[{command.EXTRA}]'` in the checkout"
         )
-    parser = argparse.ArgumentParser(prog=f"bisenet {name}", description=command.summary)
-    module.add_arguments(parser)
-    try:
-        return module.run(parser.parse_intermixed_args(rest))
-    except (ValueError, OSError) as error:
+    except (BisenetError, OSError) as error:
         return _fail(str(error))
 
 
-def _usage() -> str:
-    widest = max(map(len, COMMANDS))
-    lines = [f"  {name:<{widest}}  {command.summary}" for name, command in COMMANDS.items()]
-    return "\n".join(["usage: bisenet COMMAND ...", "", *lines, "", "`bisenet COMMAND --help` tells the rest."])
+def _usage(commands: Dict[str, metadata.EntryPoint]) -> str:
+    modules = {name: point.load() for name, point in commands.items()}
+    widest = max(map(len, modules), default=0)
+    lines = [f"  {name:<{widest}}  {_summary(module)}" for name, module in modules.items()]
+    head = ["usage: bisenet COMMAND ...", "       bisenet --version", ""]
+    return "\n".join([*head, *lines, "", "`bisenet COMMAND --help` tells the rest."])
+
+
+def _summary(command: ModuleType) -> str:
+    return (command.__doc__ or "").strip().splitlines()[0].rstrip(".")
 
 
 def _fail(message: str) -> int:

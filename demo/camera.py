@@ -14,7 +14,7 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from bisenet_ros.dds_profile import use_shared_memory
+from bisenet_ros.node.fastdds import use_shared_memory
 from bisenet_ros.node.image_messages import make_image
 from demo.clip import RATE, frame_ids, read_image
 

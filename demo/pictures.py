@@ -7,8 +7,8 @@ from typing import List, Sequence, Tuple
 import cv2
 import numpy as np
 
-from bisenet_ros.labels import LabelSet
-from bisenet_ros.painting import paint
+from bisenet_ros.images.colors import paint
+from bisenet_ros.model.class_map import ClassMap
 
 OVERLAY_OPACITY = 0.5
 MARGIN = 12
@@ -17,18 +17,18 @@ INK = (235, 235, 235)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def side_by_side(image: np.ndarray, labels: np.ndarray, label_set: LabelSet) -> np.ndarray:
+def side_by_side(image: np.ndarray, labels: np.ndarray, label_set: ClassMap) -> np.ndarray:
     """H x W x 3 uint8 BGR and H x W uint8 ids to H x (3 W and two gaps) x 3: camera, mask, overlay."""
-    mask = np.ascontiguousarray(paint(labels, label_set.colour_table())[..., ::-1])
+    mask = np.ascontiguousarray(paint(labels, label_set.color_table())[..., ::-1])
     overlay = cv2.addWeighted(image, 1 - OVERLAY_OPACITY, mask, OVERLAY_OPACITY, 0)
     gap = np.full((image.shape[0], MARGIN // 2, 3), BACKGROUND, np.uint8)
     return np.hstack([image, gap, mask, gap, overlay])
 
 
 def contact_sheet(
-    rows: Sequence[Tuple[str, np.ndarray]], *, label_set: LabelSet, title: str, lines: Sequence[str]
+    rows: Sequence[Tuple[str, np.ndarray]], *, label_set: ClassMap, title: str, lines: Sequence[str]
 ) -> np.ndarray:
-    """A sheet of captioned rows under a title and some lines of text, above the colours of the classes."""
+    """A sheet of captioned rows under a title and some lines of text, above the colors of the classes."""
     width = rows[0][1].shape[1] + 2 * MARGIN
     parts: List[np.ndarray] = [_text(title, width, scale=0.9, height=52)]
     parts += [_text(line, width, scale=0.55, height=26) for line in lines]
@@ -69,11 +69,11 @@ def _with_margin(picture: np.ndarray) -> np.ndarray:
     return cv2.copyMakeBorder(picture, 0, MARGIN // 2, MARGIN, MARGIN, cv2.BORDER_CONSTANT, value=BACKGROUND)
 
 
-def _legend(label_set: LabelSet, width: int) -> np.ndarray:
+def _legend(label_set: ClassMap, width: int) -> np.ndarray:
     columns = 6
     strip = _strip(width, 34 * -(-len(label_set) // columns) + 10)
-    for i, label in enumerate(label_set.labels):
+    for i, label in enumerate(label_set):
         x, y = MARGIN + (i % columns) * (width // columns), 10 + 34 * (i // columns)
-        cv2.rectangle(strip, (x, y), (x + 30, y + 20), label.colour[::-1], -1)
+        cv2.rectangle(strip, (x, y), (x + 30, y + 20), label.color[::-1], -1)
         cv2.putText(strip, label.name, (x + 40, y + 16), FONT, 0.55, INK, 1, cv2.LINE_AA)
     return strip

@@ -19,11 +19,11 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 from tqdm import tqdm
 
-from bisenet_ros.dds_profile import THIS_MACHINE, free_domain, use_shared_memory
-from bisenet_ros.evaluation.confusion_matrix import confusion_matrix, mean_iou
-from bisenet_ros.labels import LabelSet
-from bisenet_ros.model_card import ModelCard, read_card
-from bisenet_ros.share import SHIPPED_MODEL, share_file
+from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou
+from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
+from bisenet_ros.model.class_map import ClassMap
+from bisenet_ros.model.model_card import ModelCard, read_card
+from bisenet_ros.node.fastdds import THIS_MACHINE, free_domain, use_shared_memory
 from demo.clip import RATE, frame_ids, read_image, read_truth
 from demo.pictures import contact_sheet, side_by_side
 
@@ -83,7 +83,7 @@ def main() -> int:
     if not receiver.masks:
         print("the node published no mask; its messages are above", file=sys.stderr)
         return 1
-    _report(sent, receiver.masks, diagnostics, read_card(share_file(SHIPPED_MODEL)))
+    _report(sent, receiver.masks, diagnostics, read_card(package_file(SHIPPED_MODEL)))
     return 0
 
 
@@ -137,7 +137,7 @@ def _report(
     sent: List[Tuple[str, int]], masks: Dict[int, ReceivedMask], diagnostics: Dict[str, str], card: ModelCard
 ) -> None:
     answered = [(frame_id, masks[stamp]) for frame_id, stamp in sent if stamp in masks]
-    classes = len(card.labels)
+    classes = len(card.classes)
     confusion = np.sum([confusion_matrix(read_truth(i), mask.labels, classes=classes) for i, mask in answered], axis=0)
     p50, p99 = 1000 * np.percentile([mask.latency for _, mask in answered], [50, 99])
     engine = "{} / {} ms".format(diagnostics.get("engine_p50_ms", "?"), diagnostics.get("engine_p99_ms", "?"))
@@ -154,7 +154,7 @@ def _report(
     for name, value in table:
         print(f"  {name:<32}{value}")
     lines = [f"masks received: {len(answered)} of {len(sent)}", *(f"{name}: {value}" for name, value in table[3:6])]
-    _draw(answered, card.labels, lines)
+    _draw(answered, card.classes, lines)
     print(f"\npictures are in {OUTPUT}/; begin with {OUTPUT / 'contact_sheet.png'}")
 
 
@@ -164,7 +164,7 @@ def _reasons(diagnostics: Dict[str, str]) -> str:
     return "of which {dropped_newer} for a newer frame, {skipped} unreadable, {failed} failed".format(**counts)
 
 
-def _draw(answered: List[Tuple[str, ReceivedMask]], label_set: LabelSet, lines: List[str]) -> None:
+def _draw(answered: List[Tuple[str, ReceivedMask]], label_set: ClassMap, lines: List[str]) -> None:
     OUTPUT.mkdir(exist_ok=True)
     for earlier in OUTPUT.glob("*.png"):
         earlier.unlink()

@@ -27,7 +27,7 @@ from launch_ros.actions import SetParameter
 from launch_ros.ros_adapters import get_ros_node
 from rclpy.node import Node
 
-from bisenet_ros.share import share_file
+from bisenet_ros.files.package_share import package_file
 
 CLOCK_RATE = 200
 """Hz of /clock: simulated time, and so every age of a frame, is known to 5 ms."""
@@ -88,7 +88,7 @@ def generate_launch_description() -> LaunchDescription:
         ),
     ]
     # The included file sets the DDS profile for the player too, which is the one that sends the large images.
-    node = IncludeLaunchDescription(PythonLaunchDescriptionSource(str(share_file("launch/segment.launch.py"))))
+    node = IncludeLaunchDescription(PythonLaunchDescriptionSource(str(package_file("launch/segment.launch.py"))))
     use_bag_time = SetParameter("use_sim_time", True)
     check, replay = OpaqueFunction(function=_check), OpaqueFunction(function=_replay)
     return LaunchDescription([*arguments, check, use_bag_time, node, replay])
@@ -119,7 +119,7 @@ def _replay(context: LaunchContext) -> List[Action]:
 
 
 def _viewer(viewer: Viewer, context: LaunchContext) -> ExecuteProcess:
-    configuration = _with_names(share_file(viewer.configuration), context)
+    configuration = _with_names(package_file(viewer.configuration), context)
     command = [*viewer.command, str(configuration), *viewer.arguments]
     return ExecuteProcess(name="viewer", cmd=command, output="screen")
 

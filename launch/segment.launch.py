@@ -11,9 +11,9 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from bisenet_ros.dds_profile import shared_memory_environment
 from bisenet_ros.engines.loader import DEVICES, PRECISIONS
-from bisenet_ros.share import share_file
+from bisenet_ros.files.package_share import package_file
+from bisenet_ros.node.fastdds import shared_memory_environment
 
 CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 NAMESPACE = re.compile(r"/|/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
@@ -70,7 +70,7 @@ def generate_launch_description() -> LaunchDescription:
         ),
         DeclareLaunchArgument(
             "params_file",
-            default_value=str(share_file("config/segment.yaml")),
+            default_value=str(package_file("config/segment.yaml")),
             description="YAML file with the node's parameters.",
         ),
         DeclareLaunchArgument(

@@ -14,8 +14,8 @@ from rosbags.rosbag2.storage_mcap import McapWriter
 from bisenet_ros.bags.bag_reader import COMPRESSED_IMAGE, IMAGE, TYPES, Bag, BagFrame, decode_frame
 from bisenet_ros.bags.bag_writer import make_header
 from bisenet_ros.engines import Engine
-from bisenet_ros.labels import CAMVID
-from bisenet_ros.model_card import ModelCard
+from bisenet_ros.model.class_map import CAMVID
+from bisenet_ros.model.model_card import ModelCard
 
 CAMERA = "/camera/image_raw"
 STEP_NS = 10**8
@@ -112,7 +112,9 @@ class BlueEngine(Engine):
     """The labels are the frame's blue, the confidence its green."""
 
     def __init__(self, *, fails_at: Optional[int] = None) -> None:
-        card = ModelCard(name="blue", labels=CAMVID, mean=(0.4, 0.4, 0.4), std=(0.3, 0.3, 0.3), network_size=(360, 480))
+        card = ModelCard(
+            name="blue", classes=CAMVID, mean=(0.4, 0.4, 0.4), std=(0.3, 0.3, 0.3), network_size=(360, 480)
+        )
         super().__init__(card, description="blue engine")
         self.frames = 0
         self._fails_at = fails_at

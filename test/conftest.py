@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Iterator
 
 import pytest
 
-from bisenet_ros.labels import CAMVID
-from bisenet_ros.model_card import ModelCard
+from bisenet_ros.model.class_map import CAMVID
+from bisenet_ros.model.model_card import ModelCard
 
 if TYPE_CHECKING:
     from node_harness import Vehicle
@@ -27,7 +27,7 @@ def pytest_configure() -> None:
 @pytest.fixture(scope="session")
 def card() -> ModelCard:
     return ModelCard(
-        name="BiSeNetV2", labels=CAMVID, mean=(0.4, 0.42, 0.43), std=(0.31, 0.3, 0.29), network_size=(360, 480)
+        name="BiSeNetV2", classes=CAMVID, mean=(0.4, 0.42, 0.43), std=(0.31, 0.3, 0.29), network_size=(360, 480)
     )
 
 

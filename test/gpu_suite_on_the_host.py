@@ -5,11 +5,14 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import List, Optional
 
+import gpu.make_references as references
 import host_gpu
 import pytest
 
-import test_gpu.make_references as references
-from bisenet_ros.engines import cuda_driver, cuda_kernels, tensorrt_api, tensorrt_engine
+from bisenet_ros.engines.cuda import driver as cuda_driver
+from bisenet_ros.engines.cuda import kernels as cuda_kernels
+from bisenet_ros.engines.tensorrt import api as tensorrt_api
+from bisenet_ros.engines.tensorrt import engine as tensorrt_engine
 
 SIZES = ((90, 120), (96, 160))
 """(height, width), small because the host is slow."""

@@ -1,7 +1,7 @@
 """A GPU that is not one: memory of the host, kernels compiled by g++, plans run by ONNX Runtime.
 
 It holds to a GPU's rules and is strict about them: one thread uses it, work waits on its stream until that is
-synchronised, nothing is read or written beyond what was allocated, and what is still allocated is known.
+synchronized, nothing is read or written beyond what was allocated, and what is still allocated is known.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple, 
 import numpy as np
 import onnxruntime
 
-from bisenet_ros.engines.cuda_device import CudaDevice, Graph, Kernel
-from bisenet_ros.engines.tensorrt_api import BuiltPlan, PlanTensor, TensorRtError
+from bisenet_ros.engines.cuda.device import CudaDevice, Graph, Kernel
+from bisenet_ros.engines.tensorrt.api import BuiltPlan, PlanTensor, TensorRtError
 
 ENGINES = Path(__file__).parents[1] / "bisenet_ros" / "engines"
 DTYPES = {"tensor(uint8)": np.uint8, "tensor(int32)": np.int32, "tensor(float)": np.float32}

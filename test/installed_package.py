@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Iterator, List
 
-from bisenet_ros.dds_profile import PROFILE_VARIABLES, TRANSPORTS_VARIABLE
+from bisenet_ros.node.fastdds import PROFILE_VARIABLES, TRANSPORTS_VARIABLE
 
 ROOT = Path(__file__).parents[1]
 NODE = "lib/bisenet_ros/segmentation_node"

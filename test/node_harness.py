@@ -32,11 +32,11 @@ from ros_domains import new_domain
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from bisenet_ros.dds_profile import PROFILE_VARIABLES, use_shared_memory
 from bisenet_ros.engines.engine import Engine
-from bisenet_ros.labels import CAMVID
-from bisenet_ros.model_card import ModelCard
-from bisenet_ros.node.frame_statistics import OUTCOMES
+from bisenet_ros.model.class_map import CAMVID
+from bisenet_ros.model.model_card import ModelCard
+from bisenet_ros.node.diagnostics.frame_statistics import OUTCOMES
+from bisenet_ros.node.fastdds import PROFILE_VARIABLES, use_shared_memory
 from bisenet_ros.node.segmentation_node import SegmentationNode
 
 PATIENCE = 30.0
@@ -117,7 +117,7 @@ class StandInEngine(Engine):
     """
 
     def __init__(self, *, max_batch: int = 1) -> None:
-        card = ModelCard(name="stand-in", labels=CAMVID, mean=(0.4,) * 3, std=(0.3,) * 3, network_size=(360, 480))
+        card = ModelCard(name="stand-in", classes=CAMVID, mean=(0.4,) * 3, std=(0.3,) * 3, network_size=(360, 480))
         super().__init__(card, description="stand-in")
         self.max_batch = max_batch
         self.seconds = 0.0

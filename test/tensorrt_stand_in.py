@@ -23,16 +23,16 @@ OUTPUTS = {"labels": ((-1, 4, 6), "INT32"), "confidence": ((-1, 4, 6), "HALF")}
 
 
 class _Object:
-    """Something of a TensorRT class; `behaviour` is what its attributes hold, a function being a method."""
+    """Something of a TensorRT class; `behavior` is what its attributes hold, a function being a method."""
 
-    def __init__(self, module: StandIn, kind: str, behaviour: Dict[str, Any]) -> None:
-        offered = {name: behaviour[name] for name in set(behaviour) & set(module.names(kind))}
-        vars(self).update(_module=module, _kind=kind, _behaviour=offered)
+    def __init__(self, module: StandIn, kind: str, behavior: Dict[str, Any]) -> None:
+        offered = {name: behavior[name] for name in set(behavior) & set(module.names(kind))}
+        vars(self).update(_module=module, _kind=kind, _behavior=offered)
 
     def __getattr__(self, name: str) -> Any:
-        if name not in self._behaviour:
+        if name not in self._behavior:
             raise AttributeError(f"{self._kind} of {self._module.__name__} {self._module.__version__} has no {name}")
-        value = self._behaviour[name]
+        value = self._behavior[name]
         return self._module.recorded(name, value) if callable(value) else value
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -79,7 +79,7 @@ class StandIn(ModuleType):
             num_inputs=len(INPUTS),
             get_input=lambda i: SimpleNamespace(name=list(INPUTS)[i], shape=list(INPUTS.values())[i][0]),
         )
-        behaviour = {
+        behavior = {
             "platform_has_fast_fp16": self.answers.get("platform_has_fast_fp16", True),
             "platform_has_fast_int8": self.answers.get("platform_has_fast_int8", True),
             "create_network": lambda flags: network,
@@ -89,20 +89,20 @@ class StandIn(ModuleType):
             ),
             "build_serialized_network": lambda network, config: b"plan",
         }
-        return _Object(self, "Builder", behaviour)
+        return _Object(self, "Builder", behavior)
 
     def OnnxParser(self, network: Any, log: Any) -> _Object:
         assert isinstance(log, self.ILogger)
-        behaviour = {
+        behavior = {
             "parse": lambda model: True,
             "num_errors": 1,
             "get_error": lambda i: SimpleNamespace(desc=lambda: "no such operator", node=lambda: 7),
         }
-        return _Object(self, "OnnxParser", behaviour)
+        return _Object(self, "OnnxParser", behavior)
 
     def _config(self) -> _Object:
         timing = _Object(self, "ITimingCache", {"serialize": lambda: b"timings"})
-        behaviour = {
+        behavior = {
             "set_memory_pool_limit": lambda pool, size: None,
             "set_flag": lambda flag: None,
             "clear_flag": lambda flag: None,
@@ -112,7 +112,7 @@ class StandIn(ModuleType):
             "set_timing_cache": lambda cache, ignore_mismatch: True,
             "get_timing_cache": lambda: timing,
         }
-        return _Object(self, "IBuilderConfig", behaviour)
+        return _Object(self, "IBuilderConfig", behavior)
 
     def Runtime(self, log: Any) -> _Object:
         assert isinstance(log, self.ILogger)
@@ -122,7 +122,7 @@ class StandIn(ModuleType):
         tensors = {**OUTPUTS, **INPUTS}  # a tensor's place is not its rank among the inputs
         names = list(tensors)
         modes = getattr(self, "TensorIOMode", None)
-        behaviour = {
+        behavior = {
             "num_bindings": len(names),
             "get_binding_name": lambda i: names[i],
             "get_binding_shape": lambda i: tensors[names[i]][0],
@@ -135,17 +135,17 @@ class StandIn(ModuleType):
             "get_tensor_mode": lambda name: modes.INPUT if name in INPUTS else modes.OUTPUT,
             "create_execution_context": self._context,
         }
-        return _Object(self, "ICudaEngine", behaviour)
+        return _Object(self, "ICudaEngine", behavior)
 
     def _context(self) -> _Object:
-        behaviour = {
+        behavior = {
             "set_binding_shape": lambda index, shape: True,
             "execute_async_v2": lambda bindings, stream: True,
             "set_input_shape": lambda name, shape: True,
             "set_tensor_address": lambda name, address: True,
             "execute_async_v3": lambda stream: True,
         }
-        return _Object(self, "IExecutionContext", behaviour)
+        return _Object(self, "IExecutionContext", behavior)
 
 
 def _logger_class() -> type:

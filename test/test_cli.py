@@ -21,7 +21,7 @@ def test_unknown_command(capsys):
 
 def test_a_missing_training_library_is_named(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    for module in [name for name in sys.modules if name.startswith("bisenet_training.complexity")]:
+    for module in [name for name in sys.modules if name.startswith("bisenet_training.analysis.complexity")]:
         monkeypatch.delitem(sys.modules, module)
     assert main(["complexity"]) == 1
     assert "needs the Python package 'torch'" in capsys.readouterr().err

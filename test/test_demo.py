@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bisenet_ros.labels import CAMVID
+from bisenet_ros.model.class_map import CAMVID
 from demo.clip import RATE, frame_ids, read_image, read_truth
 
 

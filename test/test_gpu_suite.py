@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from gpu import make_references
 from gpu_suite_on_the_host import SIZES
 
-from bisenet_ros.model_card import write_card
-from test_gpu import make_references
+from bisenet_ros.model.model_card import write_card
 
 ROOT = Path(__file__).parents[1]
 CHOSEN = "test_labels_are or batch or told or graph or truncated or refuses or ten_thousand"
@@ -25,12 +25,12 @@ pytestmark = pytest.mark.skipif(not shutil.which("g++"), reason="g++ compiles th
 @pytest.fixture(scope="module")
 def references(tmp_path_factory, card):
     """Of a network of one strided convolution."""
-    weights = np.random.default_rng(0).standard_normal((len(card.labels), 3, 8, 8), np.float32)
+    weights = np.random.default_rng(0).standard_normal((len(card.classes), 3, 8, 8), np.float32)
     graph = onnx.helper.make_graph(
         [onnx.helper.make_node("Conv", ["image", "weights"], ["logits"], strides=[8, 8])],
         "network",
         [onnx.helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, ["batch", 3, "height", "width"])],
-        [onnx.helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["batch", len(card.labels), "h", "w"])],
+        [onnx.helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["batch", len(card.classes), "h", "w"])],
         [onnx.numpy_helper.from_array(weights, "weights")],
     )
     network = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
@@ -47,7 +47,7 @@ def references(tmp_path_factory, card):
 
 
 def run(references: Path, results: Path, chosen: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "pytest", "-p", "gpu_suite_on_the_host", "-p", "no:cacheprovider", "test_gpu"]
+    command = [sys.executable, "-m", "pytest", "-p", "gpu_suite_on_the_host", "-p", "no:cacheprovider", "gpu"]
     command += ["--references", references, "--results", results, "--plans", results / "plans", "--frames", 20]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "test")))}
     return subprocess.run(
@@ -72,7 +72,7 @@ def test_the_suite_passes_and_keeps_a_journal_of_every_run(references, tmp_path)
 
 
 def test_without_a_gpu_the_suite_says_so(tmp_path):
-    command = [sys.executable, "-m", "pytest", "test_gpu", "--collect-only", "--results", str(tmp_path)]
+    command = [sys.executable, "-m", "pytest", "gpu", "--collect-only", "--results", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
     if done.returncode == 0:
         pytest.skip("there is a GPU")

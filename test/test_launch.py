@@ -21,7 +21,7 @@ from rclpy.parameter import parameter_value_to_python  # noqa: E402
 from ros_domains import new_domain  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
-from bisenet_ros.dds_profile import PROFILE_VARIABLES  # noqa: E402
+from bisenet_ros.node.fastdds import PROFILE_VARIABLES  # noqa: E402
 
 DOMAIN = new_domain()
 SHIPPED_MODEL = ROOT / "models" / "bisenetv2_camvid.onnx"

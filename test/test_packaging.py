@@ -16,8 +16,8 @@ import pytest
 from installed_package import NODE, ROOT, Installation, colcon_build, colcon_test, pip_install
 from ros_domains import new_domain
 
-from bisenet_ros import dds_profile
-from bisenet_ros.share import share_file
+from bisenet_ros.files.package_share import package_file
+from bisenet_ros.node import fastdds as dds_profile
 
 DOMAIN = new_domain()
 PROFILE = str(ROOT / "config" / "fastdds_shared_memory.xml")
@@ -25,12 +25,12 @@ DATA = ["launch/*.launch.py", "config/*", "models/*.onnx"]
 LOOKUP = """
 import json, bisenet_ros, bisenet_training
 from ament_index_python import get_package_prefix, get_package_share_directory
-from bisenet_ros.share import share_file
+from bisenet_ros.files.package_share import package_file
 print(json.dumps({
     "code": [bisenet_ros.__file__, bisenet_training.__file__],
     "prefix": get_package_prefix("bisenet_ros"),
     "share": get_package_share_directory("bisenet_ros"),
-    "model": str(share_file("models/bisenetv2_camvid.onnx")),
+    "model": str(package_file("models/bisenetv2_camvid.onnx")),
 }))
 """
 
@@ -62,7 +62,7 @@ def vehicle() -> Iterator[Any]:
 
 
 def lookup(installation: Installation) -> Dict[str, Any]:
-    """What a program of the user's finds through the ament index and through `share_file`."""
+    """What a program of the user's finds through the ament index and through `package_file`."""
     pytest.importorskip("ament_index_python")
     return json.loads(installation.run(sys.executable, "-c", LOOKUP))
 
@@ -138,7 +138,7 @@ def test_colcon_test_runs_pytest(colcon_installation: Installation) -> None:
 def test_a_missing_file_is_named_with_the_places_searched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AMENT_PREFIX_PATH", f"{os.sep}first{os.pathsep}{os.sep}second")
     with pytest.raises(FileNotFoundError, match=r"models/none\.onnx .*/first/share/.*/second/share/.*pip install"):
-        share_file("models/none.onnx")
+        package_file("models/none.onnx")
 
 
 @pytest.mark.parametrize("name", [*dds_profile.PROFILE_VARIABLES, dds_profile.TRANSPORTS_VARIABLE])

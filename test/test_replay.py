@@ -25,7 +25,7 @@ from rcl_interfaces.srv import GetParameters  # noqa: E402
 from ros_domains import new_domain  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
-from bisenet_ros.dds_profile import PROFILE_VARIABLES  # noqa: E402
+from bisenet_ros.node.fastdds import PROFILE_VARIABLES  # noqa: E402
 
 DOMAIN = new_domain()
 LAUNCH = (*ROS2_LAUNCH, "replay.launch.py")

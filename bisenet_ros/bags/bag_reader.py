@@ -14,7 +14,7 @@ from ruamel.yaml.error import YAMLError
 
 from bisenet_ros.bags.storage_file import STORAGE_ERRORS, damage_of, is_storage, open_storage, problem_of
 from bisenet_ros.bags.zstd_compression import decompress_message
-from bisenet_ros.image_decoding import ImageError, decode_compressed, decode_image
+from bisenet_ros.images.encodings import ImageError, decode_compressed, decode_image
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
@@ -218,7 +218,7 @@ def decode_frame(message: BagMessage) -> BagFrame:
     Raises:
         ImageError: it cannot be read; its reason "message" says that the bytes are no such message at all.
     """
-    image = _deserialise(message)
+    image = _deserialize(message)
     if message.type == COMPRESSED_IMAGE:
         pixels = decode_compressed(format=image.format, data=image.data)
     else:
@@ -242,7 +242,7 @@ def decode_labels(message: BagMessage) -> Tuple[int, np.ndarray]:
     """
     if message.type != IMAGE:
         raise ImageError("message", f"expected labels as {IMAGE}, got {message.type}")
-    image = _deserialise(message)
+    image = _deserialize(message)
     if image.encoding not in LABEL_ENCODINGS:
         raise ImageError("encoding", f"expected labels as {' or '.join(LABEL_ENCODINGS)}, got {image.encoding!r}")
     height, width, step = image.height, image.width, image.step
@@ -267,7 +267,7 @@ def natural_order(paths: Any) -> List[Path]:
     return sorted(paths, key=lambda path: [int(part) if part.isdigit() else part for part in _digits(path)])
 
 
-def _deserialise(message: BagMessage) -> Any:
+def _deserialize(message: BagMessage) -> Any:
     try:
         return TYPES.deserialize_cdr(message.data, message.type)
     except STORAGE_ERRORS as error:

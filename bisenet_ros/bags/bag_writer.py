@@ -23,7 +23,7 @@ from ruamel.yaml import YAML
 
 from bisenet_ros.bags.bag_reader import COMPRESSED_IMAGE, IMAGE, METADATA, TYPES
 from bisenet_ros.bags.full_disk import full_disk_told
-from bisenet_ros.whole_file import write_text
+from bisenet_ros.files.atomic_write import write_text
 
 STORAGES = ("sqlite3", "mcap")
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"

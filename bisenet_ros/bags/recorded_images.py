@@ -157,7 +157,7 @@ def _open_dataset(text: str) -> ImageSource:
             f"expected the folder of a data set as NAME:ROOT[:SPLIT], got {text}: there is no folder {root!r}"
         )
     try:
-        from bisenet_training.datasets import default_splits, open_dataset
+        from bisenet_training.data.datasets import default_splits, open_dataset
     except ModuleNotFoundError as error:
         raise ValueError(
             f"data sets need the Python package {error.name!r}; install it with `pip install '.[training]'`"

@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from typing import Dict, List, Literal, Optional, Sequence, Tuple, Union, overload
 
 import numpy as np
 
-from bisenet_ros.model_card import STRIDE, ModelCard
+from bisenet_ros.model.input_size import network_size
+from bisenet_ros.model.model_card import ModelCard
 
-SMALLEST_SIDE = 32
-"""Pixels; below it the network's 1/32 features would be smaller than one."""
 LARGEST_BATCH = 64
 """Frames."""
 
-Labels = np.ndarray
+Mask = np.ndarray
 Confidence = np.ndarray
-Result = Union[Labels, Tuple[Labels, Confidence]]
+Result = Union[Mask, Tuple[Mask, Confidence]]
 """Of one frame; see `Engine.segment`."""
-
-
-def network_size(height: int, width: int, *, trained: Tuple[int, int]) -> Tuple[int, int]:
-    """The (height, width) that a frame of height x width is resized to for a network trained at another size.
-
-    The frame keeps its shape and is shrunk or enlarged to as many pixels as the network was trained with. Both sides are rounded to multiples of 8, so that the logits are exactly an eighth, and kept within what the
-    network can use and memory can hold.
-    """
-    pixels = trained[0] * trained[1]
-    scale = math.sqrt(pixels / (height * width))
-    longest = max(SMALLEST_SIDE, pixels // SMALLEST_SIDE)
-
-    def fit(side: int) -> int:
-        return STRIDE * round(min(max(side * scale, SMALLEST_SIDE), longest) / STRIDE)
-
-    return fit(height), fit(width)
 
 
 class Engine(ABC):
@@ -57,13 +39,13 @@ class Engine(ABC):
         return network_size(height, width, trained=self.card.network_size)
 
     @overload
-    def segment(self, frame: np.ndarray) -> Labels: ...
+    def segment(self, frame: np.ndarray) -> Mask: ...
 
     @overload
-    def segment(self, frame: np.ndarray, *, confidence: Literal[False]) -> Labels: ...
+    def segment(self, frame: np.ndarray, *, confidence: Literal[False]) -> Mask: ...
 
     @overload
-    def segment(self, frame: np.ndarray, *, confidence: Literal[True]) -> Tuple[Labels, Confidence]: ...
+    def segment(self, frame: np.ndarray, *, confidence: Literal[True]) -> Tuple[Mask, Confidence]: ...
 
     def segment(self, frame: np.ndarray, *, confidence: bool = False) -> Result:
         """The label of every pixel.
@@ -73,7 +55,7 @@ class Engine(ABC):
             confidence: also return how sure the network is.
 
         Returns:
-            H x W uint8 ids of `card.labels`; with `confidence`, also H x W uint8, 255 being certain.
+            H x W uint8 ids of `card.classes`; with `confidence`, also H x W uint8, 255 being certain.
 
         Raises:
             ValueError: the frame is not such an array.

@@ -9,9 +9,9 @@ from typing import Callable, Optional, Union
 
 import numpy as np
 
-from bisenet_ros.engines.cuda_driver import has_cuda_python, require_gpu
+from bisenet_ros.engines.cuda.driver import has_cuda_python, require_gpu
 from bisenet_ros.engines.engine import LARGEST_BATCH, Engine
-from bisenet_ros.model_card import ModelCard, ModelError, read_card
+from bisenet_ros.model.model_card import ModelCard, ModelError, read_card
 
 DEVICES = ("auto", "cpu", "cuda")
 CPU_PRECISIONS = ("fp32", "bf16")
@@ -36,7 +36,7 @@ def load_engine(
         model: an ONNX file with its card inside, as `bisenet export` writes it.
         device: "cpu", "cuda", or "auto": the GPU where TensorRT, a driver and a GPU are all there, else the CPU.
         precision: "fp32", "bf16" (CPU), "fp16" or "int8" (GPU), or "auto": on a GPU int8 if the model file is
-            quantised, else fp16; on the CPU bf16 where it computes in it, else fp32, and a quantised file as it is.
+            quantized, else fp16; on the CPU bf16 where it computes in it, else fp32, and a quantized file as it is.
         cache: a folder for TensorRT's plans, by default ~/.cache/bisenet_ros.
         max_batch: the most frames that TensorRT may run at once; a CPU engine's own `max_batch` stays 1.
 
@@ -81,8 +81,8 @@ def has_usable_gpu() -> bool:
 def _load_on_gpu(model: Path, card: ModelCard, precision: str, cache: Optional[Path], max_batch: int) -> Engine:
     if precision not in ("auto", *CUDA_PRECISIONS):
         raise ValueError(f"precision {precision} is the CPU's; choose {', '.join(CUDA_PRECISIONS)} for device cuda")
-    from bisenet_ros.engines.tensorrt_builder import choose_precision
-    from bisenet_ros.engines.tensorrt_engine import TensorRtEngine
+    from bisenet_ros.engines.tensorrt.builder import choose_precision
+    from bisenet_ros.engines.tensorrt.engine import TensorRtEngine
 
     precision = choose_precision(model, precision)
     try:
@@ -93,15 +93,15 @@ def _load_on_gpu(model: Path, card: ModelCard, precision: str, cache: Optional[P
 
 def _cpu_runtime(precision: str) -> Callable[[Path, ModelCard], Engine]:
     if importlib.util.find_spec("openvino"):
-        from bisenet_ros.cpu_features import computes_in_bf16
-        from bisenet_ros.engines.openvino_engine import OpenVinoEngine
+        from bisenet_ros.engines.cpu.cpu_features import computes_in_bf16
+        from bisenet_ros.engines.cpu.openvino_engine import OpenVinoEngine
 
         automatic = "bf16" if computes_in_bf16() else "fp32"
         return partial(OpenVinoEngine, precision=automatic if precision == "auto" else precision)
     if precision == "bf16":
         raise ValueError("precision bf16 needs OpenVINO; install it with `pip install openvino`, or choose fp32")
     if importlib.util.find_spec("onnxruntime"):
-        from bisenet_ros.engines.onnxruntime_engine import OnnxRuntimeEngine
+        from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
 
         return OnnxRuntimeEngine
     raise ModuleNotFoundError(

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from bisenet_ros.bags.bag_reader import Bag, BagError
 from bisenet_ros.bags.bag_writer import STORAGES
 from bisenet_ros.bags.full_disk import full_disk_told
+from bisenet_ros.benchmark.machine import describe_machine
 from bisenet_ros.engines import Engine
 from bisenet_ros.evaluation.bag_jobs import LoadEngine, segment_in_processes
 from bisenet_ros.evaluation.bag_segmentation import (
@@ -25,16 +26,15 @@ from bisenet_ros.evaluation.bag_segmentation import (
     segment_bag,
 )
 from bisenet_ros.evaluation.chosen_bags import ChosenBag, choose_bags
+from bisenet_ros.evaluation.ground_truth import TruthError, TruthFolder, export_truth
 from bisenet_ros.evaluation.joined_chunks import JoinedChunks, join_chunks
-from bisenet_ros.evaluation.node_replay import NodeReplay
 from bisenet_ros.evaluation.report.bag_report import REPORT, write_report
 from bisenet_ros.evaluation.report.report_pictures import PictureLoader
 from bisenet_ros.evaluation.run_folder import Inputs, RunFolder
 from bisenet_ros.evaluation.run_summary import RunSummary
-from bisenet_ros.evaluation.truth import TruthError, TruthFolder, export_truth
-from bisenet_ros.file_hash import sha256_of
-from bisenet_ros.machine import describe_machine
-from bisenet_ros.model_card import ModelError
+from bisenet_ros.files.file_hash import sha256_of
+from bisenet_ros.model.model_card import ModelError
+from bisenet_ros.node.driver.node_replay import NodeReplay
 
 IMPERFECT = 3
 INTERRUPTED = 130
@@ -91,11 +91,11 @@ def evaluate_bags(request: Request, *, load: LoadEngine) -> int:
     try:
         with full_disk_told(folder.partial):
             if request.truth_folder:  # a wrong file is told before the work begins
-                TruthFolder(request.truth_folder, classes=len(engine.card.labels)).check()
+                TruthFolder(request.truth_folder, classes=len(engine.card.classes)).check()
             tasks = [_make_task(request, folder, chosen, engine) for chosen in bags]
             pace = _segment(request, tasks, load, engine)
             topics = {chosen.name: chosen.topics for chosen in bags}
-            results = join_chunks(tasks, topics, folder.result, classes=len(engine.card.labels))
+            results = join_chunks(tasks, topics, folder.result, classes=len(engine.card.classes))
             exit_code = _report(request, folder, results, engine, pace, left_out=left_out)
             folder.finish(inputs, exit_code=exit_code)
     except KeyboardInterrupt:
@@ -161,7 +161,7 @@ def _make_task(request: Request, folder: RunFolder, chosen: ChosenBag, engine: E
     if request.truth_topic:
         truth = folder.partial / "truth" / chosen.name
         if not truth.exists():
-            export_truth(chosen.bag, request.truth_topic, truth, classes=len(engine.card.labels))
+            export_truth(chosen.bag, request.truth_topic, truth, classes=len(engine.card.classes))
     return BagTask(
         bag=chosen.name,
         path=chosen.bag.path.resolve(),
@@ -216,7 +216,7 @@ def _report(
         folder.result,
         results.records,
         RunSummary(
-            labels=engine.card.labels,
+            labels=engine.card.classes,
             model={"file": request.model.name, "sha256": sha256_of(request.model), "architecture": engine.card.name},
             engine=engine.description,
             machine=describe_machine(),
@@ -267,7 +267,7 @@ def _tell(results: JoinedChunks, replays: Sequence[NodeReplay]) -> None:
 
 def _replay(request: Request, folder: RunFolder, results: JoinedChunks) -> Tuple[List[NodeReplay], List[str]]:
     """The replays of all sources with frames, and what kept the others from it, in words."""
-    from bisenet_ros.evaluation.through_node import replay_through_node
+    from bisenet_ros.node.driver.through_node import replay_through_node
 
     replays, failures = [], []
     for source in results.sources:
@@ -292,7 +292,7 @@ def _replay(request: Request, folder: RunFolder, results: JoinedChunks) -> Tuple
 
 def _require_ros() -> None:
     try:
-        import bisenet_ros.evaluation.through_node  # noqa: F401
+        import bisenet_ros.node.driver.through_node  # noqa: F401
     except ModuleNotFoundError as error:
         raise ValueError(
             f"--through-node needs the Python package {error.name!r}; source ROS 2, or install the wheels with "

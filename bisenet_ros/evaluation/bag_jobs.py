@@ -16,7 +16,7 @@ from bisenet_ros.bags.bag_reader import BagError
 from bisenet_ros.bags.full_disk import full_disk_told
 from bisenet_ros.engines import Engine
 from bisenet_ros.evaluation.bag_segmentation import WHOLE, BagTask, Share, segment_bag
-from bisenet_ros.evaluation.truth import TruthError
+from bisenet_ros.evaluation.ground_truth import TruthError
 
 LoadEngine = Callable[[], Engine]
 Work = List[Tuple[BagTask, Share]]

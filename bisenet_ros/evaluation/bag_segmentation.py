@@ -21,11 +21,11 @@ from bisenet_ros.bags.bag_reader import IMAGE, Bag, BagFrame, BagMessage, decode
 from bisenet_ros.bags.bag_writer import BagWriter
 from bisenet_ros.engines import Engine
 from bisenet_ros.evaluation.frame_record import RECORDS, FrameMeasurer, RecordFile
+from bisenet_ros.evaluation.ground_truth import TruthFolder
 from bisenet_ros.evaluation.read_ahead import read_ahead
-from bisenet_ros.evaluation.truth import TruthFolder
-from bisenet_ros.image_error import ImageError
-from bisenet_ros.painting import blend, paint
-from bisenet_ros.whole_file import write_json
+from bisenet_ros.files.atomic_write import write_json
+from bisenet_ros.images.colors import blend, paint
+from bisenet_ros.images.image_error import ImageError
 
 OUTPUTS = ("mask", "color_mask", "overlay")
 """The topics of a bag of masks; the first is always there."""
@@ -112,7 +112,7 @@ def segment_bag(
         BagError: the bag cannot be read. TruthError: a frame's truth cannot be used. ValueError: the engine failed.
     """
     task.chunks.mkdir(parents=True, exist_ok=True)
-    truth = TruthFolder(task.truth, classes=len(engine.card.labels)) if task.truth else None
+    truth = TruthFolder(task.truth, classes=len(engine.card.classes)) if task.truth else None
     writer: Optional[_ChunkWriter] = None
     measurers: Dict[str, FrameMeasurer] = {}
     try:
@@ -204,8 +204,8 @@ class _ChunkWriter:
     ) -> None:
         self.number = number
         self._task = task
-        self._labels = engine.card.labels
-        self._colours = self._labels.colour_table()
+        self._labels = engine.card.classes
+        self._colors = self._labels.color_table()
         self._measurers = measurers
         self._truth = truth
         self._messages = 0
@@ -268,8 +268,8 @@ class _ChunkWriter:
     def _write_masks(self, frame: BagFrame, labels: np.ndarray) -> None:
         makers: Dict[str, Callable[[], Tuple[np.ndarray, str]]] = {
             "mask": lambda: (labels, "mono8"),
-            "color_mask": lambda: (paint(labels, self._colours), "rgb8"),
-            "overlay": lambda: (blend(frame.pixels, labels, self._colours, opacity=OPACITY), "bgr8"),
+            "color_mask": lambda: (paint(labels, self._colors), "rgb8"),
+            "overlay": lambda: (blend(frame.pixels, labels, self._colors, opacity=OPACITY), "bgr8"),
         }
         for output in self._task.outputs:
             pixels, encoding = makers[output]()

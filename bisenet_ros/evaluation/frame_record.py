@@ -10,9 +10,9 @@ from typing import Iterator, List, Optional, Tuple
 import cv2
 import numpy as np
 
-from bisenet_ros.evaluation.confusion_matrix import confusion_matrix
+from bisenet_ros.evaluation.metrics import confusion_matrix
 from bisenet_ros.evaluation.temporal_stability import TemporalStability
-from bisenet_ros.labels import LabelSet
+from bisenet_ros.model.class_map import ClassMap
 
 RECORDS = "frames.jsonl"
 """The records' file in a report's folder."""
@@ -116,7 +116,7 @@ class RecordFile:
 class FrameMeasurer:
     """Measures the frames of one topic in their order; it keeps the frame before for the temporal stability."""
 
-    def __init__(self, labels: LabelSet) -> None:
+    def __init__(self, labels: ClassMap) -> None:
         self._classes = len(labels)
         self._stability = TemporalStability(len(labels))
 

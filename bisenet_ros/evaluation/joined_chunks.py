@@ -13,8 +13,8 @@ from bisenet_ros.bags.bag_reader import BagError, Topic
 from bisenet_ros.bags.bag_writer import join_bags
 from bisenet_ros.evaluation.bag_segmentation import CHUNK, END, OUTPUTS, BagTask
 from bisenet_ros.evaluation.frame_record import RECORDS, RecordFile
+from bisenet_ros.evaluation.ground_truth import TruthError, TruthFolder
 from bisenet_ros.evaluation.run_summary import Source
-from bisenet_ros.evaluation.truth import TruthError, TruthFolder
 
 
 @dataclass(frozen=True)

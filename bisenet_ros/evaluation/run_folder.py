@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, TextIO
 
-from bisenet_ros.whole_file import write_json
+from bisenet_ros.files.atomic_write import write_json
 
 RUN = "run.json"
 LOCK = "lock"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Dict, List, Tuple
 
-from bisenet_ros.evaluation.node_replay import NodeReplay
-from bisenet_ros.labels import LabelSet
+from bisenet_ros.model.class_map import ClassMap
+from bisenet_ros.node.driver.node_replay import NodeReplay
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class RunSummary:
         notices: what went wrong beside the sources' own, in words.
     """
 
-    labels: LabelSet
+    labels: ClassMap
     model: Dict[str, str]
     engine: str
     machine: Dict[str, str]

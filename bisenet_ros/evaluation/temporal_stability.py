@@ -1,4 +1,4 @@
-"""Temporal stability: how much the label map changes between neighbouring frames beyond what moved.
+"""Temporal stability: how much the label map changes between neighboring frames beyond what moved.
 
 Dense optical flow (DIS; Kroeger et al., ECCV 2016) between the frames, both ways and on a reduced grid, says where each
 pixel of the frame was in the frame before. A pixel is compared where the two flows agree (forward-backward check of
@@ -19,7 +19,7 @@ LONGEST_SIDE = 240
 SMALLEST_SIDE = 16
 """Of a grid that the flow can be computed on, in cells."""
 LONGEST_GAP = 0.5
-"""Seconds between two frames that are still neighbours."""
+"""Seconds between two frames that are still neighbors."""
 
 METHOD = (
     f"DIS optical flow on a grid of at most {LONGEST_SIDE} cells, forward-backward checked, between frames at most "
@@ -37,7 +37,7 @@ class _Reduced(NamedTuple):
 
     size: Tuple[int, int]  # of the frame itself: height, width
     stamp_ns: int
-    grey: np.ndarray  # h x w uint8
+    gray: np.ndarray  # h x w uint8
     labels: np.ndarray  # h x w uint8
 
 
@@ -60,14 +60,14 @@ class TemporalStability:
         """
         before, now = self._before, _reduce(frame, labels, stamp_ns)
         self._before = now
-        if before is None or before.size != now.size or min(now.grey.shape) < SMALLEST_SIDE:
+        if before is None or before.size != now.size or min(now.gray.shape) < SMALLEST_SIDE:
             return None
         if not 0 <= now.stamp_ns - before.stamp_ns <= LONGEST_GAP * 1e9:
             return None
         # A new one each time: on small frames it depends on what it computed before.
         flow: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         flow.setUseSpatialPropagation(False)  # with it, it may depend on the number of threads
-        backward, forward = flow.calc(now.grey, before.grey, None), flow.calc(before.grey, now.grey, None)
+        backward, forward = flow.calc(now.gray, before.gray, None), flow.calc(before.gray, now.gray, None)
         return count_changes(before.labels, now.labels, backward=backward, forward=forward, classes=self._classes)
 
 
@@ -114,6 +114,6 @@ def _reduce(frame: np.ndarray, labels: np.ndarray, stamp_ns: int) -> _Reduced:
     return _Reduced(
         size=(height, width),
         stamp_ns=stamp_ns,
-        grey=cv2.resize(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), grid, interpolation=cv2.INTER_AREA),
+        gray=cv2.resize(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), grid, interpolation=cv2.INTER_AREA),
         labels=cv2.resize(labels, grid, interpolation=cv2.INTER_NEAREST),
     )

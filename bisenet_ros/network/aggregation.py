@@ -9,7 +9,7 @@ from bisenet_ros.network.layers import conv_bn, conv_bn_relu, depthwise_bn, upsa
 
 
 def separable(channels: int, *, bias: bool = True) -> nn.Sequential:
-    """3x3 depthwise convolution with batch normalisation, then a plain 1x1 convolution."""
+    """3x3 depthwise convolution with batch normalization, then a plain 1x1 convolution."""
     return nn.Sequential(depthwise_bn(channels), nn.Conv2d(channels, channels, kernel_size=1, bias=bias))
 
 
@@ -18,7 +18,7 @@ class BilateralGuidedAggregation(nn.Module):
 
     Args:
         channels: of both branches and of the output.
-        public: upsampling by the nearest neighbour, a ReLU at the end, no bias in the 1x1 convolutions.
+        public: upsampling by the nearest neighbor, a ReLU at the end, no bias in the 1x1 convolutions.
     """
 
     def __init__(self, channels: int, *, public: bool = False) -> None:

@@ -43,7 +43,7 @@ class BiSeNetV2(nn.Module):
         aggregation: "bga" (Fig. 6), "sum" or "concat" (Table 2).
         variant: "paper", or "public": the form of a widely used public implementation, for its checkpoints. There the
             depthwise convolution expands instead of the gather layer and a ReLU follows it, the context embedding and
-            the aggregation end in batch normalisation and a ReLU, the aggregation upsamples by the nearest neighbour
+            the aggregation end in batch normalization and a ReLU, the aggregation upsamples by the nearest neighbor
             and has fewer biases, and the stem fuses by a 3x3 convolution. Its head has a `head_width` of 1024.
         boosters: stages of the semantics branch that get a booster head while training, of "stem", "s3", "s4", "s5_4"
             and "s5_5" (Table 4's 2, 3, 4, 5_4 and 5_5). A network for inference is made without them.
@@ -110,10 +110,10 @@ class BiSeNetV2(nn.Module):
                 for stage in boosters
             }
         )
-        self.apply(_initialise)
+        self.apply(_initialize)
 
     def forward(self, image: Tensor) -> Tensor:
-        """B x 3 x H x W normalised float RGB to B x classes x H/8 x W/8 logits, sizes rounded up."""
+        """B x 3 x H x W normalized float RGB to B x classes x H/8 x W/8 logits, sizes rounded up."""
         return self.head(self._encode(image)[0])
 
     def forward_boosted(self, image: Tensor) -> List[Tensor]:
@@ -158,8 +158,8 @@ def _aggregation(name: str, channels: int, *, public: bool) -> nn.Module:
     return {"sum": SumAggregation, "concat": ConcatAggregation}[name](channels)
 
 
-def _initialise(module: nn.Module) -> None:
-    """The initialisation of He et al. 2015, as in the paper."""
+def _initialize(module: nn.Module) -> None:
+    """The initialization of He et al. 2015, as in the paper."""
     if not isinstance(module, nn.Conv2d):
         return
     nn.init.kaiming_normal_(module.weight)

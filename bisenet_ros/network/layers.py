@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 
 def conv_bn(channels_in: int, channels_out: int, *, kernel: int = 3, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    """Convolution and batch normalisation; the padding keeps the size at stride 1."""
+    """Convolution and batch normalization; the padding keeps the size at stride 1."""
     return nn.Sequential(
         nn.Conv2d(
             channels_in,
@@ -26,7 +26,7 @@ def conv_bn(channels_in: int, channels_out: int, *, kernel: int = 3, stride: int
 
 
 def conv_bn_relu(channels_in: int, channels_out: int, *, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    """Table 1's "Conv2d": convolution, batch normalisation, ReLU."""
+    """Table 1's "Conv2d": convolution, batch normalization, ReLU."""
     return nn.Sequential(
         *conv_bn(channels_in, channels_out, kernel=kernel, stride=stride),
         nn.ReLU(inplace=True),
@@ -34,7 +34,7 @@ def conv_bn_relu(channels_in: int, channels_out: int, *, kernel: int = 3, stride
 
 
 def depthwise_bn(channels: int, *, stride: int = 1) -> nn.Sequential:
-    """3x3 depthwise convolution and batch normalisation."""
+    """3x3 depthwise convolution and batch normalization."""
     return conv_bn(channels, channels, stride=stride, groups=channels)
 
 
@@ -44,7 +44,7 @@ def upsample_to(x: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def upsample_to_nearest(x: Tensor, size: Sequence[int]) -> Tensor:
-    """The same by the nearest neighbour."""
+    """The same by the nearest neighbor."""
     return F.interpolate(x, size=tuple(size), mode="nearest")
 
 
@@ -132,7 +132,7 @@ class ContextEmbedding(nn.Module):
 
     Args:
         channels: of input and output.
-        public: batch normalisation and a ReLU after the last convolution, which has no bias then.
+        public: batch normalization and a ReLU after the last convolution, which has no bias then.
     """
 
     def __init__(self, channels: int, *, public: bool = False) -> None:

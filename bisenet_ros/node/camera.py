@@ -15,7 +15,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage
 from bisenet_ros.node import qos, topic_names
 from bisenet_ros.node.camera_outputs import CameraOutputs
 from bisenet_ros.node.camera_subscription import AnyImage, CameraSubscription
-from bisenet_ros.node.frame_statistics import FrameStatistics
+from bisenet_ros.node.diagnostics.frame_statistics import FrameStatistics
 from bisenet_ros.node.image_messages import read_compressed_frame, read_frame
 from bisenet_ros.node.parameters import Parameters
 
@@ -66,12 +66,12 @@ class Camera:
         name: str,
         *,
         prefix: str,
-        colours: np.ndarray,
+        colors: np.ndarray,
         receive: Callable[[CameraFrame], None],
     ) -> None:
         self.name = name
         self.statistics = FrameStatistics()
-        self.outputs = CameraOutputs(node, prefix=prefix, colours=colours)
+        self.outputs = CameraOutputs(node, prefix=prefix, colors=colors)
         self.subscription: Optional[CameraSubscription] = None
         self._node = node
         self._parameters = parameters

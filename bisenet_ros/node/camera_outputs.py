@@ -9,9 +9,9 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
+from bisenet_ros.images.colors import blend, paint
 from bisenet_ros.node import qos
 from bisenet_ros.node.image_messages import make_image
-from bisenet_ros.painting import blend, paint
 
 DEPTH = 5
 """Masks kept for reliable subscribers that lag for a moment; costs no latency on the publisher's side."""
@@ -27,14 +27,14 @@ TOPICS: Dict[str, Any] = {
 class CameraOutputs:
     """The publishers `mask` (mono8 ids), `confidence` (mono8), `color_mask` (rgb8), `overlay` (bgr8), `camera_info`."""
 
-    def __init__(self, node: Node, *, prefix: str, colours: np.ndarray) -> None:
+    def __init__(self, node: Node, *, prefix: str, colors: np.ndarray) -> None:
         """
         Args:
             prefix: before the topics' names, such as "front/".
-            colours: 256 x 3 uint8 RGB, the colour of every id.
+            colors: 256 x 3 uint8 RGB, the color of every id.
         """
         self._node = node
-        self._colours = colours
+        self._colors = colors
         self._publishers = {
             name: qos.create_publisher(node, kind, prefix + name, DEPTH) for name, kind in TOPICS.items()
         }
@@ -62,9 +62,9 @@ class CameraOutputs:
         if confidence is not None:
             self._publishers["confidence"].publish(make_image(confidence, "mono8", header))
         if self.has_listener("color_mask"):
-            self._publishers["color_mask"].publish(make_image(paint(labels, self._colours), "rgb8", header))
+            self._publishers["color_mask"].publish(make_image(paint(labels, self._colors), "rgb8", header))
         if self.has_listener("overlay"):
-            overlay = blend(frame, labels, self._colours, opacity=opacity)
+            overlay = blend(frame, labels, self._colors, opacity=opacity)
             self._publishers["overlay"].publish(make_image(overlay, "bgr8", header))
 
     def close(self) -> None:

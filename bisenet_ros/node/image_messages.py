@@ -6,7 +6,7 @@ import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from bisenet_ros.image_decoding import ImageError, decode_compressed, decode_image
+from bisenet_ros.images.encodings import ImageError, decode_compressed, decode_image
 from bisenet_ros.node import ros_cv_bridge
 
 __all__ = ["ImageError", "make_image", "read_compressed_frame", "read_frame"]

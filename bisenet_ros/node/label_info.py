@@ -8,7 +8,7 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
-from bisenet_ros.labels import LabelSet
+from bisenet_ros.model.class_map import ClassMap
 from bisenet_ros.node import qos
 
 try:
@@ -19,7 +19,7 @@ except ImportError:  # then the parameter class_names alone tells them
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-def publish_label_info(node: Node, labels: LabelSet) -> Optional[Publisher]:
+def publish_label_info(node: Node, labels: ClassMap) -> Optional[Publisher]:
     """Publishes `label_info` once, for all who come; None where vision_msgs 4 is not installed."""
     if LabelInfo is None:
         return None
@@ -28,7 +28,7 @@ def publish_label_info(node: Node, labels: LabelSet) -> Optional[Publisher]:
     return publisher
 
 
-def _label_info(node: Node, labels: LabelSet) -> Any:
+def _label_info(node: Node, labels: ClassMap) -> Any:
     message = LabelInfo(class_map=[VisionClass(class_id=i, class_name=name) for i, name in enumerate(labels.names)])
     message.header.stamp = node.get_clock().now().to_msg()
     return message

@@ -124,7 +124,7 @@ SETTINGS = (
         "max_age", 0.0, "Images with a stamp older than this are dropped, in s; 0: none.", LIVE, range=(0.0, 3600.0)
     ),
     Setting("publish_rate", 0.0, "Most masks per second and camera, in Hz; 0: no limit.", LIVE, range=(0.0, 1000.0)),
-    Setting("overlay_opacity", 0.5, "Share of the classes' colours in the overlay, 0 to 1.", LIVE, range=(0.0, 1.0)),
+    Setting("overlay_opacity", 0.5, "Share of the classes' colors in the overlay, 0 to 1.", LIVE, range=(0.0, 1.0)),
     Setting("autostart", True, "Configure and activate at the start, without waiting to be told.", START),
     Setting("diagnostics_rate", 1.0, "How often /diagnostics is published, in Hz.", START, range=(0.1, 10.0)),
     Setting("class_names", [""], "Names of the classes by id, from the model's card. Read-only.", OWN),

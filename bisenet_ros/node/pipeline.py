@@ -12,8 +12,8 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from bisenet_ros.engines.engine import Engine
 from bisenet_ros.node.camera import CameraFrame
+from bisenet_ros.node.frame_queue import FrameQueue
 from bisenet_ros.node.image_messages import ImageError
-from bisenet_ros.node.newest_frames import NewestFrames
 from bisenet_ros.node.throttle import Throttle
 
 LOG_PERIOD = 5.0
@@ -57,8 +57,8 @@ class Pipeline:
         self._throttle = Throttle(LOG_PERIOD)
         self._faults = 0
         self._activation = 0
-        self._messages: NewestFrames[str, CameraFrame] = NewestFrames(_count_displaced)
-        self._frames: NewestFrames[str, CameraFrame] = NewestFrames(_count_displaced)
+        self._messages: FrameQueue[str, CameraFrame] = FrameQueue(_count_displaced)
+        self._frames: FrameQueue[str, CameraFrame] = FrameQueue(_count_displaced)
         self._threads = [
             threading.Thread(target=target, name=target.__name__.strip("_"), daemon=True)
             for target in (self._convert_all, self._segment_all)

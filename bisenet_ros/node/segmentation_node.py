@@ -20,17 +20,17 @@ from rclpy.publisher import Publisher
 from rclpy.utilities import remove_ros_args
 from std_srvs.srv import SetBool
 
-from bisenet_ros.dds_profile import use_shared_memory
 from bisenet_ros.engines import Engine, load_engine
+from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
 from bisenet_ros.node.camera import Camera
-from bisenet_ros.node.camera_health import CameraHealth
-from bisenet_ros.node.diagnostics import Diagnostics
+from bisenet_ros.node.diagnostics.camera_status import CameraHealth
+from bisenet_ros.node.diagnostics.node_status import Surroundings
+from bisenet_ros.node.diagnostics.publisher import Diagnostics
+from bisenet_ros.node.fastdds import use_shared_memory
 from bisenet_ros.node.label_info import publish_label_info
-from bisenet_ros.node.managed_node import ManagedNode, TransitionCallbackReturn
+from bisenet_ros.node.lifecycle_node import ManagedNode, TransitionCallbackReturn
 from bisenet_ros.node.parameters import Parameters
 from bisenet_ros.node.pipeline import Pipeline
-from bisenet_ros.node.surroundings import Surroundings
-from bisenet_ros.share import SHIPPED_MODEL, share_file
 
 FOLLOW_PERIOD = 0.25
 """Seconds between two looks at what the cameras' drivers offer."""
@@ -138,8 +138,8 @@ class SegmentationNode(ManagedNode):
         try:
             self._engine = self._load_engine()
             self._settings.declare_cameras()
-            self._settings.set_class_names(self._engine.card.labels.names)
-            self._label_info = publish_label_info(self, self._engine.card.labels)
+            self._settings.set_class_names(self._engine.card.classes.names)
+            self._label_info = publish_label_info(self, self._engine.card.classes)
             self._pipeline = Pipeline(
                 self._engine,
                 opacity=lambda: self._settings["overlay_opacity"],
@@ -156,7 +156,7 @@ class SegmentationNode(ManagedNode):
 
     def _load_engine(self) -> Engine:
         parameters = self._settings
-        model = parameters["model"] or share_file(SHIPPED_MODEL)
+        model = parameters["model"] or package_file(SHIPPED_MODEL)
         cache = Path(parameters["plan_cache"]).expanduser() if parameters["plan_cache"] else None
         engine = self._load(
             model,
@@ -165,7 +165,7 @@ class SegmentationNode(ManagedNode):
             cache=cache,
             max_batch=len(parameters["cameras"]),
         )
-        self.get_logger().info(f"{model}: {len(engine.card.labels)} classes, {engine.description}")
+        self.get_logger().info(f"{model}: {len(engine.card.classes)} classes, {engine.description}")
         return engine
 
     def _make_camera(self, name: str, *, prefix: str) -> Camera:
@@ -175,7 +175,7 @@ class SegmentationNode(ManagedNode):
             self._settings,
             name,
             prefix=prefix,
-            colours=self._engine.card.labels.colour_table(),
+            colors=self._engine.card.classes.color_table(),
             receive=self._pipeline.put,
         )
 
@@ -373,7 +373,7 @@ def _refuse_other_arguments(args: Optional[List[str]]) -> None:
 
 def _parameter_file() -> str:
     try:
-        return str(share_file(PARAMETER_FILE))
+        return str(package_file(PARAMETER_FILE))
     except FileNotFoundError:  # an installation without its data
         return f"{PARAMETER_FILE} of bisenet_ros's sources"
 

@@ -14,11 +14,11 @@ from typing import Any, Dict, Mapping, NamedTuple, Sequence, Tuple
 import torch
 from torch import Tensor
 
-from bisenet_ros.export import export
-from bisenet_ros.file_hash import sha256_of
-from bisenet_ros.model_card import ModelCard, ModelError
+from bisenet_ros.files.file_hash import sha256_of
+from bisenet_ros.model.model_card import ModelCard, ModelError
 from bisenet_ros.network import BiSeNetV2
-from bisenet_training.datasets import label_set
+from bisenet_training.data.datasets import label_set
+from bisenet_training.export import export
 
 CITYSCAPES_MEAN = (0.3257, 0.3690, 0.3223)
 CITYSCAPES_STD = (0.2112, 0.2148, 0.2115)

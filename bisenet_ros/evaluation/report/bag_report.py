@@ -11,8 +11,8 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bisenet_ros.evaluation import temporal_stability
-from bisenet_ros.evaluation.confusion_matrix import class_iou, mean_iou, pixel_accuracy
 from bisenet_ros.evaluation.frame_record import FrameKey, FrameRecord
+from bisenet_ros.evaluation.metrics import class_iou, mean_iou, pixel_accuracy
 from bisenet_ros.evaluation.report.page_pictures import (
     LONGEST_SIDE,
     STRIP_SECONDS,
@@ -29,12 +29,12 @@ from bisenet_ros.evaluation.report.record_summary import (
     all_milliseconds,
     most_extreme,
     sum_changes,
-    summarise,
+    summarize,
 )
 from bisenet_ros.evaluation.report.report_figures import class_key, draw_series, draw_shares, time_axis
 from bisenet_ros.evaluation.run_summary import RunSummary, Source
-from bisenet_ros.painting import blend, paint
-from bisenet_ros.whole_file import partial_of, write_json, write_text
+from bisenet_ros.files.atomic_write import partial_of, write_json, write_text
+from bisenet_ros.images.colors import blend, paint
 
 REPORT = "report.json"
 GALLERY = 4
@@ -80,7 +80,7 @@ def write_report(folder: Path, records: Iterable[FrameRecord], run: RunSummary, 
     Raises:
         ValueError: there is no record.
     """
-    topics = list(summarise(records, classes=len(run.labels)).values())
+    topics = list(summarize(records, classes=len(run.labels)).values())
     if not topics:
         raise ValueError("expected at least one segmented frame to report on, got none")
     extremes = {
@@ -255,11 +255,11 @@ def _render(
 
 
 def _class_row(place: int, findings: Dict[str, Any], run: RunSummary) -> Dict[str, str]:
-    label = run.labels.labels[place]
+    label = run.labels[place]
     iou = (findings["iou"] or {}).get(label.name)
     return {
         "name": label.name,
-        "colour": f"rgb{label.colour}",
+        "color": f"rgb{label.color}",
         "share": percent(findings["share"][label.name]),
         "changed": percent(findings["changed_by_class"][label.name]),
         "iou": percent(iou),
@@ -343,7 +343,7 @@ class _Pictures:
     """Gathers what the page shows of the frames; of each only its shrunk pictures stay in memory."""
 
     def __init__(self, run: RunSummary, topics: Sequence[TopicSummary], extremes: Dict[str, List[FrameRecord]]) -> None:
-        self._colours = run.labels.colour_table()
+        self._colors = run.labels.color_table()
         self._extremes = extremes
         self._strips = {(topic.bag, topic.topic): _evenly(topic) for topic in topics[:MOST_STRIPS]}
         self._rows: Dict[FrameKey, List[Dict[str, str]]] = {}
@@ -382,7 +382,7 @@ class _Pictures:
     def galleries(self) -> List[Dict[str, Any]]:
         apart = "Frames of one moment are left out but for the first of them."
         kinds = (
-            ("wrong", "Worst frames", f"The lowest mIoU of their own; errors red, unlabelled pixels black. {apart}"),
+            ("wrong", "Worst frames", f"The lowest mIoU of their own; errors red, unlabeled pixels black. {apart}"),
             ("uncertain", "Most uncertain frames", f"The lowest mean confidence. {apart}"),
             ("changed", "Most changed frames", f"The most pixels that changed since the frame before. {apart}"),
         )
@@ -414,11 +414,11 @@ class _Pictures:
         return row
 
     def _painted(self, labels: np.ndarray) -> str:
-        return embed_picture(paint(labels, self._colours[:, ::-1]), kind=".png")
+        return embed_picture(paint(labels, self._colors[:, ::-1]), kind=".png")
 
     def _overlay(self, picture: Picture, *, side: int = LONGEST_SIDE) -> np.ndarray:
         labels = shrink(picture.labels, side=side, mix=False)
-        return blend(shrink(picture.frame, side=side), labels, self._colours, opacity=OPACITY)
+        return blend(shrink(picture.frame, side=side), labels, self._colors, opacity=OPACITY)
 
 
 def _evenly(topic: TopicSummary) -> List[FrameKey]:

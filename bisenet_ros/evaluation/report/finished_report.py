@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterator, List
 from bisenet_ros.evaluation.frame_record import RECORDS, FrameRecord, RecordFile
 from bisenet_ros.evaluation.report.bag_report import REPORT
 from bisenet_ros.evaluation.run_summary import Source
-from bisenet_ros.labels import LabelSet, LabelSetError
+from bisenet_ros.model.class_map import ClassMap, ClassMapError
 
 SOURCE_FIELDS = ("bag", "path", "topic", "message_type", "masks", "mask_topic", "skipped", "ended_early", "backwards")
 
@@ -26,7 +26,7 @@ class FinishedReport:
     """
 
     folder: Path
-    labels: LabelSet
+    labels: ClassMap
     model: Dict[str, str]
     engine: str
     sources: List[Source]
@@ -48,13 +48,13 @@ def read_report(folder: Path) -> FinishedReport:
         found: Dict[str, Any] = json.loads((folder / REPORT).read_text(encoding="utf-8"))
         return FinishedReport(
             folder=folder,
-            labels=LabelSet.from_list(found["classes"]),
+            labels=ClassMap.from_list(found["classes"]),
             model={str(name): str(value) for name, value in found["model"].items()},
             engine=str(found["engine"]),
             sources=[Source(**{name: source[name] for name in SOURCE_FIELDS}) for source in found["sources"]],
             records=RecordFile(folder / RECORDS),
         )
-    except (LabelSetError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ClassMapError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{folder / REPORT} is not a report as `bisenet evaluate-bag` writes it ({error!r}); make it again"
         ) from error

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from bisenet_ros.labels import IGNORE
+from bisenet_ros.model.class_map import IGNORE
 
 LONGEST_SIDE = 480
 """Pixels of a picture on the page."""
@@ -25,16 +25,16 @@ WRONG = (0, 0, 255)
 
 
 def draw_errors(frame: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """H x W x 3 uint8 BGR: the frame in pale grey, wrong pixels red, unlabelled ones black."""
-    grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) // 2 + 112
-    errors = np.repeat(grey[..., None], 3, axis=2)
+    """H x W x 3 uint8 BGR: the frame in pale gray, wrong pixels red, unlabeled ones black."""
+    gray = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) // 2 + 112
+    errors = np.repeat(gray[..., None], 3, axis=2)
     errors[labels != truth] = WRONG
     errors[truth == IGNORE] = 0
     return errors
 
 
 def shrink(pixels: np.ndarray, *, side: int = LONGEST_SIDE, mix: bool = True) -> np.ndarray:
-    """At most `side` pixels long; without `mix`, labels keep their values and colours."""
+    """At most `side` pixels long; without `mix`, labels keep their values and colors."""
     scale = min(1.0, side / max(pixels.shape[:2]))
     if scale == 1:
         return pixels
@@ -43,7 +43,7 @@ def shrink(pixels: np.ndarray, *, side: int = LONGEST_SIDE, mix: bool = True) ->
 
 
 def embed_picture(pixels: np.ndarray, *, kind: str = ".jpg") -> str:
-    """BGR pixels as a data URL; kind ".jpg" for photographs, ".png" for flat colours."""
+    """BGR pixels as a data URL; kind ".jpg" for photographs, ".png" for flat colors."""
     return embed(cv2.imencode(kind, pixels, QUALITY[kind])[1].tobytes(), kind=kind)
 
 

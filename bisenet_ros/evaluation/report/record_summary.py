@@ -8,8 +8,8 @@ from typing import Callable, Dict, Iterable, List, Optional, Tuple, TypeVar
 
 import numpy as np
 
-from bisenet_ros.evaluation.confusion_matrix import mean_iou
 from bisenet_ros.evaluation.frame_record import FrameRecord
+from bisenet_ros.evaluation.metrics import mean_iou
 
 BINS = 240
 """Points of a curve; longer topics have several frames in each."""
@@ -145,11 +145,11 @@ class TopicSummary:
             confusion = record.dense_confusion()
             self.confusion += confusion
             self.truth_frames += 1
-            if confusion.any():  # not all of it is unlabelled
+            if confusion.any():  # not all of it is unlabeled
                 self.wrong.add(place, 1 - mean_iou(confusion), ordinal, record)
 
 
-def summarise(records: Iterable[FrameRecord], *, classes: int) -> Dict[TopicKey, TopicSummary]:
+def summarize(records: Iterable[FrameRecord], *, classes: int) -> Dict[TopicKey, TopicSummary]:
     """Reads the records twice, once to count them; topics are in the order of their first frame."""
     frames = Counter((record.bag, record.topic) for record in records)
     topics = {

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bisenet_ros.evaluation.report.record_summary import Series
-from bisenet_ros.labels import LabelSet
+from bisenet_ros.model.class_map import ClassMap
 
 INK = "#010203"
 """Stands for the page's ink until the SVG is written."""
@@ -40,17 +40,17 @@ def time_axis(stamps_ns: np.ndarray, *, frames: int, ordered: bool) -> TimeAxis:
     return TimeAxis(np.arange(len(stamps_ns)) * frames / len(stamps_ns), "frame (stamps go backwards)")
 
 
-def draw_shares(axis: TimeAxis, shares: np.ndarray, labels: LabelSet, *, name: str) -> Dict[str, str]:
+def draw_shares(axis: TimeAxis, shares: np.ndarray, labels: ClassMap, *, name: str) -> Dict[str, str]:
     """Stacked areas of bins x classes shares, the first class at the bottom; SVG by the names of `SIZES`."""
     order = np.sort(np.argsort(-shares.mean(axis=0), kind="stable")[:MOST_AREAS])
     areas = [100 * shares[:, label] for label in order]
-    colours = [_hex(labels.labels[label].colour) for label in order]
+    colors = [_hex(labels[label].color) for label in order]
     if len(order) < len(labels):
         areas.append(100 - np.sum(areas, axis=0))
-        colours.append(REST)
+        colors.append(REST)
 
     def draw(axes: Axes) -> None:
-        axes.stackplot(axis.places, areas, colors=colours, edgecolor=INK, linewidth=0.2)
+        axes.stackplot(axis.places, areas, colors=colors, edgecolor=INK, linewidth=0.2)
         axes.set_ylim(0, 100)
 
     return _draw_both(name, draw, axis, unit="share of pixels (%)")
@@ -62,11 +62,11 @@ def draw_series(
     """Mean curves in bands from the lowest to the highest value; SVG by the names of `SIZES`."""
 
     def draw(axes: Axes) -> None:
-        for curve, colour in zip(series, CURVES):
+        for curve, color in zip(series, CURVES):
             axes.fill_between(
-                axis.places, scale * curve.lowest, scale * curve.highest, color=colour, alpha=0.3, linewidth=0
+                axis.places, scale * curve.lowest, scale * curve.highest, color=color, alpha=0.3, linewidth=0
             )
-            axes.plot(axis.places, scale * curve.mean, color=colour, linewidth=1.2, marker=_marker(curve))
+            axes.plot(axis.places, scale * curve.mean, color=color, linewidth=1.2, marker=_marker(curve))
         if from_zero:
             axes.set_ylim(bottom=0)
 
@@ -74,7 +74,7 @@ def draw_series(
 
 
 def _marker(curve: Series) -> Optional[str]:
-    """Points without a neighbour, as with sparse truth, would not be seen as a line."""
+    """Points without a neighbor, as with sparse truth, would not be seen as a line."""
     known = np.isfinite(curve.mean)
     return "." if not (known[1:] & known[:-1]).any() else None
 
@@ -112,12 +112,12 @@ def _to_svg(figure: Figure) -> str:
     return svg[svg.index("<svg") :].replace(INK, "currentColor")
 
 
-def _hex(colour: Sequence[int]) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*colour)
+def _hex(color: Sequence[int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*color)
 
 
-def class_key(labels: LabelSet, shares: np.ndarray) -> List[Dict[str, str]]:
-    """Names and colours of the areas of `draw_shares`, for the page to put beside them."""
+def class_key(labels: ClassMap, shares: np.ndarray) -> List[Dict[str, str]]:
+    """Names and colors of the areas of `draw_shares`, for the page to put beside them."""
     order = np.sort(np.argsort(-shares.mean(axis=0), kind="stable")[:MOST_AREAS])
-    key = [{"name": labels.labels[label].name, "colour": _hex(labels.labels[label].colour)} for label in order]
-    return [*key, {"name": "all others", "colour": REST}] if len(order) < len(labels) else key
+    key = [{"name": labels[label].name, "color": _hex(labels[label].color)} for label in order]
+    return [*key, {"name": "all others", "color": REST}] if len(order) < len(labels) else key

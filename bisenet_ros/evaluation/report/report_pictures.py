@@ -11,10 +11,10 @@ import numpy as np
 
 from bisenet_ros.bags.bag_reader import Bag, BagError, BagMessage, decode_frame, decode_labels
 from bisenet_ros.evaluation.frame_record import FrameKey, FrameRecord
+from bisenet_ros.evaluation.ground_truth import TruthFolder
 from bisenet_ros.evaluation.report.bag_report import Picture
 from bisenet_ros.evaluation.run_summary import Source
-from bisenet_ros.evaluation.truth import TruthFolder
-from bisenet_ros.image_error import ImageError
+from bisenet_ros.images.image_error import ImageError
 
 
 class _Place(NamedTuple):

@@ -7,7 +7,7 @@ from typing import List, Optional, Sequence
 
 import numpy as np
 
-from bisenet_ros.frame_size import size_text
+from bisenet_ros.model.input_size import size_text
 from bisenet_ros.node.benchmark.measurement import HELD_SHARE, Measurement, engine_seconds, held_rate
 from bisenet_ros.node.benchmark.segment import Segment
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bisenet_ros.frame_size import size_text
+from bisenet_ros.model.input_size import size_text
 from bisenet_ros.node.benchmark.report import Report
 
-COLOURS = {"node": "C0", "echo": "C2", "plain": "C3"}
+COLORS = {"node": "C0", "echo": "C2", "plain": "C3"}
 SHARES = np.array([0, 50, 75, 90, 99, 99.9])
 
 
@@ -27,7 +27,7 @@ def draw_latencies(report: Report, path: Path) -> None:
         # 100 % lies at infinity: each step to the right has a tenth of the frames above it.
         above = 1 - np.arange(len(ordered)) / len(ordered)
         label = f"{summary.pipeline}, {summary.lost} of {summary.sent} lost"
-        curves.step(1 / above, ordered, where="post", label=label, color=COLOURS[summary.pipeline])
+        curves.step(1 / above, ordered, where="post", label=label, color=COLORS[summary.pipeline])
     curves.set_xscale("log")
     curves.set_yscale("log")
     curves.set_xticks(1 / (1 - SHARES / 100), [f"{share:g} %" for share in SHARES])
@@ -40,7 +40,7 @@ def draw_latencies(report: Report, path: Path) -> None:
     curves.legend()
     saturated = [part.summary for part in report.parts if part.name == "saturated"]
     names = [summary.pipeline for summary in saturated]
-    drawn = bars.bar(names, [s.frames_per_second for s in saturated], color=[COLOURS[name] for name in names])
+    drawn = bars.bar(names, [s.frames_per_second for s in saturated], color=[COLORS[name] for name in names])
     bars.bar_label(drawn, fmt="%.1f", padding=2)
     bars.set_ylabel("frames per second")
     bars.set_title("cameras faster than the engine")

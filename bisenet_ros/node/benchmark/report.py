@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
-from bisenet_ros.frame_size import size_text
-from bisenet_ros.markdown_table import markdown_table
+from bisenet_ros.benchmark.markdown_table import markdown_table
+from bisenet_ros.model.input_size import size_text
 from bisenet_ros.node.benchmark.goals import Goal, judge
 from bisenet_ros.node.benchmark.measurement import HELD_SHARE, SATURATION, SEGMENT, Measurement
 from bisenet_ros.node.benchmark.segment import SETTLING
-from bisenet_ros.node.benchmark.summary import Latency, Summary, summarise
+from bisenet_ros.node.benchmark.summary import Latency, Summary, summarize
 
 COLUMNS = (
     "pipeline",
@@ -53,9 +53,9 @@ class Report:
     @staticmethod
     def of(measurement: Measurement, *, machine: Dict[str, str], load: str) -> Report:
         parts = [
-            *(Part("at rate", summarise(segments)) for segments in measurement.at_rate.values()),
-            *(Part("saturated", summarise(segments)) for segments in measurement.saturated.values()),
-            *([Part("held", summarise(measurement.held))] if measurement.held else []),
+            *(Part("at rate", summarize(segments)) for segments in measurement.at_rate.values()),
+            *(Part("saturated", summarize(segments)) for segments in measurement.saturated.values()),
+            *([Part("held", summarize(measurement.held))] if measurement.held else []),
         ]
         protocol = {**describe_protocol(measurement), "load average before": load}
         return Report(measurement, parts, judge(measurement), protocol, machine)

@@ -69,7 +69,7 @@ class Summary:
         return values
 
 
-def summarise(segments: Sequence[Segment]) -> Summary:
+def summarize(segments: Sequence[Segment]) -> Summary:
     first = segments[0]
     received = sum(len(segment.answers) for segment in segments)
     seconds = sum(segment.seconds for segment in segments)

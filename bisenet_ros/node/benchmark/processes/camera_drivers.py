@@ -19,10 +19,10 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from bisenet_ros.dds_profile import use_shared_memory
 from bisenet_ros.node.benchmark.processes.json_lines import Commands, say
 from bisenet_ros.node.benchmark.processes.pictures import make_pictures
 from bisenet_ros.node.benchmark.setup import Setup
+from bisenet_ros.node.fastdds import use_shared_memory
 from bisenet_ros.node.image_messages import make_image
 
 DEPTH = 5

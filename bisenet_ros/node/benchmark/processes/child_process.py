@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from typing import Any, Callable, Deque, Dict, Optional, Sequence
 
-from bisenet_ros.dds_profile import THIS_MACHINE, free_domain, shared_memory_environment
+from bisenet_ros.node.fastdds import THIS_MACHINE, free_domain, shared_memory_environment
 
 LINES_KEPT = 50
 ENDING = 15.0

@@ -18,9 +18,9 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 
-from bisenet_ros.dds_profile import use_shared_memory
 from bisenet_ros.node.benchmark.processes.json_lines import call_at_end, say
 from bisenet_ros.node.benchmark.setup import ECHOED, Setup
+from bisenet_ros.node.fastdds import use_shared_memory
 
 DEPTH = 10
 BATCH = 0.25

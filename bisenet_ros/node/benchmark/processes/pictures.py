@@ -11,7 +11,7 @@ COUNT = 8
 
 
 def make_pictures(size: Tuple[int, int]) -> List[np.ndarray]:
-    """A few frames of H x W x 3 uint8 BGR: blurred patches of colour with some noise."""
+    """A few frames of H x W x 3 uint8 BGR: blurred patches of color with some noise."""
     height, width = size
     random = np.random.default_rng(0)
     noise = random.integers(0, 16, (height, width, 3), np.uint8)

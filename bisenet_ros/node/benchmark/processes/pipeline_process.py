@@ -10,9 +10,9 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
-from bisenet_ros.dds_profile import use_shared_memory
 from bisenet_ros.node.benchmark.processes.json_lines import call_at_end, say
 from bisenet_ros.node.benchmark.setup import Setup
+from bisenet_ros.node.fastdds import use_shared_memory
 
 INPUT_PROFILE_DEPTH = 1
 """As the node's: a backlog of frames would only add to the latency."""

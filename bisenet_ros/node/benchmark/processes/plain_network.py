@@ -11,8 +11,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from bisenet_ros.engines.cpu_engine import CpuEngine
-from bisenet_ros.model_card import STRIDE, ModelCard
+from bisenet_ros.engines.cpu.cpu_engine import CpuEngine
+from bisenet_ros.model.input_size import STRIDE
+from bisenet_ros.model.model_card import ModelCard
 
 
 class PlainNetwork:
@@ -26,13 +27,13 @@ class PlainNetwork:
     def __init__(self, model: Path, card: ModelCard, *, frame_size: Tuple[int, int], precision: str) -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "plain.onnx"
-            onnx.save(with_resized_logits(onnx.load(model), classes=len(card.labels), frame_size=frame_size), path)
+            onnx.save(with_resized_logits(onnx.load(model), classes=len(card.classes), frame_size=frame_size), path)
             self._engine = _open(path, card, precision)
         self.description = self._engine.description
         self.input_size = self._engine.network_size(*frame_size)
 
     def logits(self, image: np.ndarray) -> np.ndarray:
-        """1 x 3 x h x w float32 normalised RGB to classes x H x W float32, at the frame's size."""
+        """1 x 3 x h x w float32 normalized RGB to classes x H x W float32, at the frame's size."""
         return self._engine._logits(image)[0]
 
 
@@ -61,11 +62,11 @@ def with_resized_logits(model: onnx.ModelProto, *, classes: int, frame_size: Tup
 
 def _open(model: Path, card: ModelCard, precision: str) -> CpuEngine:
     if not importlib.util.find_spec("openvino"):
-        from bisenet_ros.engines.onnxruntime_engine import OnnxRuntimeEngine
+        from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
 
         return OnnxRuntimeEngine(model, card)
-    from bisenet_ros.cpu_features import computes_in_bf16
-    from bisenet_ros.engines.openvino_engine import OpenVinoEngine
+    from bisenet_ros.engines.cpu.cpu_features import computes_in_bf16
+    from bisenet_ros.engines.cpu.openvino_engine import OpenVinoEngine
 
     automatic = "bf16" if computes_in_bf16() else "fp32"
     return OpenVinoEngine(model, card, precision=automatic if precision == "auto" else precision)

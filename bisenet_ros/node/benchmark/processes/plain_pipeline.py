@@ -12,7 +12,7 @@ import numpy as np
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from bisenet_ros.model_card import read_card
+from bisenet_ros.model.model_card import read_card
 from bisenet_ros.node.benchmark.processes.pipeline_process import Pipeline, run_pipeline
 from bisenet_ros.node.benchmark.processes.plain_network import PlainNetwork
 from bisenet_ros.node.benchmark.setup import Setup
@@ -32,7 +32,7 @@ class PlainPipeline(Pipeline):
         card = read_card(Path(setup.model))
         self._network = PlainNetwork(Path(setup.model), card, frame_size=setup.size, precision=setup.precision)
         self._mean, self._std = np.asarray(card.mean, np.float32), np.asarray(card.std, np.float32)
-        self._colours = card.labels.colour_table()
+        self._colors = card.classes.color_table()
         for camera in setup.camera_names:
             publishers = {output: self.create_output(Image, camera, output) for output in setup.outputs}
             self.subscribe(camera, partial(self._segment, publishers))
@@ -46,11 +46,11 @@ class PlainPipeline(Pipeline):
         if "confidence" in publishers:
             publishers["confidence"].publish(make_message(softmax_confidence(logits), "mono8", message.header))
         if "color_mask" in publishers or "overlay" in publishers:
-            colours = self._colours[labels]
+            colors = self._colors[labels]
         if "color_mask" in publishers:
-            publishers["color_mask"].publish(make_message(colours, "rgb8", message.header))
+            publishers["color_mask"].publish(make_message(colors, "rgb8", message.header))
         if "overlay" in publishers:
-            overlay = cv2.addWeighted(colours[..., ::-1], OPACITY, frame, 1 - OPACITY, 0)
+            overlay = cv2.addWeighted(colors[..., ::-1], OPACITY, frame, 1 - OPACITY, 0)
             publishers["overlay"].publish(make_message(overlay, "bgr8", message.header))
 
     def _read(self, message: Any) -> np.ndarray:

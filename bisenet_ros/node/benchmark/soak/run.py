@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Set
 
-from bisenet_ros.frame_size import size_text
-from bisenet_ros.machine import describe_machine
+from bisenet_ros.benchmark.machine import describe_machine
+from bisenet_ros.model.input_size import size_text
 from bisenet_ros.node.benchmark.goals import Goal
 from bisenet_ros.node.benchmark.measurement import saturating_rate
 from bisenet_ros.node.benchmark.node_account import difference

@@ -10,7 +10,7 @@ from typing import Any, Deque, List, Mapping, Optional, Sequence, Set, Tuple
 import numpy as np
 
 from bisenet_ros.node.benchmark.segment import Segment
-from bisenet_ros.node.frame_statistics import WINDOW
+from bisenet_ros.node.diagnostics.frame_statistics import WINDOW
 
 SHARED_MEMORY = Path("/dev/shm")
 

@@ -1,0 +1,1 @@
+"""The subcommands of `bisenet`: arguments and printing."""

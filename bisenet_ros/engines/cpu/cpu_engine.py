@@ -1,0 +1,61 @@
+"""A frame's way on the CPU: one pass before the network, one pass after it."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from typing import Dict, Tuple
+
+import numpy as np
+
+from bisenet_ros.engines.cpu.postprocess import upsample_labels, upsample_labels_and_confidence
+from bisenet_ros.engines.cpu.preprocess import normalize_frame
+from bisenet_ros.engines.engine import Engine, Result
+from bisenet_ros.model.input_size import STRIDE
+from bisenet_ros.model.model_card import ModelError
+
+
+class CpuEngine(Engine):
+    """Everything but the network itself, which a runtime brings."""
+
+    def _segment(self, frame: np.ndarray, *, confidence: bool) -> Result:
+        upsample = upsample_labels_and_confidence if confidence else upsample_labels
+        return upsample(self.frame_logits(frame, self.network_size(*frame.shape[:2])), frame.shape[:2])
+
+    def frame_logits(self, frame: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
+        """The logits of a frame that is resized to `size` for the network.
+
+        Args:
+            frame: H x W x 3 uint8 BGR.
+            size: (height, width), multiples of 8.
+
+        Returns:
+            classes x height/8 x width/8 float32, valid until the next call.
+
+        Raises:
+            ModelError: the network returns something else.
+        """
+        logits = self._logits(normalize_frame(frame, size, mean=self.card.mean, std=self.card.std))
+        expected = (1, len(self.card.classes), size[0] // STRIDE, size[1] // STRIDE)
+        if logits.shape != expected or logits.dtype != np.float32:
+            raise ModelError(
+                f"expected float32 logits of shape {expected} for the {len(self.card.classes)} classes on the model's "
+                f"card, got {logits.dtype} of {logits.shape}; export the model again with its own card"
+            )
+        return logits[0]
+
+    def stage_milliseconds(self, frame: np.ndarray) -> Dict[str, float]:
+        size = self.network_size(*frame.shape[:2])
+        start = time.perf_counter()
+        image = normalize_frame(frame, size, mean=self.card.mean, std=self.card.std)
+        normalized = time.perf_counter()
+        logits = self._logits(image)[0]
+        computed = time.perf_counter()
+        upsample_labels(logits, frame.shape[:2])
+        end = time.perf_counter()
+        stages = {"before": normalized - start, "network": computed - normalized, "after": end - computed}
+        return {stage: 1000 * seconds for stage, seconds in stages.items()}
+
+    @abstractmethod
+    def _logits(self, image: np.ndarray) -> np.ndarray:
+        """1 x 3 x h x w float32 normalized RGB to 1 x classes x h/8 x w/8 float32."""

@@ -1,0 +1,35 @@
+"""The network in OpenVINO."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import openvino
+from openvino import properties
+
+from bisenet_ros.engines.cpu.cpu_engine import CpuEngine
+from bisenet_ros.model.model_card import ModelCard
+
+PRECISIONS = {"fp32": openvino.Type.f32, "bf16": openvino.Type.bf16}
+
+
+class OpenVinoEngine(CpuEngine):
+    """fp32 or bf16 on the CPU. The precision is always set: OpenVINO would pick bf16 by itself on some CPUs."""
+
+    def __init__(self, model: Path, card: ModelCard, *, precision: str) -> None:
+        core = openvino.Core()
+        self._network = core.compile_model(
+            core.read_model(model),
+            "CPU",
+            {
+                properties.hint.inference_precision: PRECISIONS[precision],
+                properties.hint.performance_mode: properties.hint.PerformanceMode.LATENCY,
+            },
+        )
+        self._request = self._network.create_infer_request()
+        version = openvino.__version__.split("-")[0]
+        super().__init__(card, description=f"OpenVINO {version}, CPU, {precision}")
+
+    def _logits(self, image: np.ndarray) -> np.ndarray:
+        return self._request.infer([image], share_inputs=True, share_outputs=True)[0]

@@ -1,0 +1,360 @@
+"""One adapter over the generations of TensorRT's Python API: 8.0 to 8.4, 8.5 and 8.6, 10, 11, and TensorRT for RTX.
+
+What to call is decided by what the module offers, never by its version. Nothing here touches CUDA memory: addresses and
+streams come from the caller, on whose thread everything happens.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import os
+from abc import ABC, abstractmethod
+from collections import deque
+from functools import lru_cache
+from typing import Any, Deque, Dict, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from bisenet_ros.engines.cuda.driver import require_gpu
+
+MODULES = ("tensorrt", "tensorrt_rtx")
+PRECISIONS = ("fp32", "fp16", "int8")
+WORKSPACE = 1 << 30
+"""Bytes that a layer may use while it runs. Before 8.4 none were allowed unless asked for; on a Jetson more would be
+taken from everybody else."""
+TACTIC_SOURCES = "BISENET_TENSORRT_TACTIC_SOURCES"
+"""An environment variable: the names of `tensorrt.TacticSource` to build with, separated by commas. For a machine that
+lacks cuDNN or cuBLAS."""
+
+# TensorRT's own table, `nptype`, breaks on NumPy from 1.24 on until TensorRT 8.6.
+DTYPES: Dict[str, np.dtype] = {
+    "FLOAT": np.dtype(np.float32),
+    "HALF": np.dtype(np.float16),
+    "INT8": np.dtype(np.int8),
+    "INT32": np.dtype(np.int32),
+    "INT64": np.dtype(np.int64),
+    "UINT8": np.dtype(np.uint8),
+    "BOOL": np.dtype(np.bool_),
+}
+logger = logging.getLogger(__name__)
+
+
+class TensorRtError(ValueError):
+    """TensorRT refuses a model or a plan; the message has its reason."""
+
+
+class BuiltPlan(NamedTuple):
+    """A serialized plan, and what the builder learnt about the GPU on the way: empty where it learns nothing."""
+
+    plan: bytes
+    timing_cache: bytes
+
+
+class PlanTensor(NamedTuple):
+    """An input or output of a plan; a dimension that changes with the batch is -1."""
+
+    name: str
+    shape: Tuple[int, ...]
+    dtype: np.dtype
+
+
+def load_tensorrt(flavour: Optional[str] = None) -> TensorRt:
+    """TensorRT as it is installed here.
+
+    Args:
+        flavour: "tensorrt" or "tensorrt_rtx"; None takes the first that is installed.
+
+    Raises:
+        ModuleNotFoundError: none is installed.
+        RuntimeError: it cannot be imported, or it needs a driver and a GPU and there are none. TensorRT for RTX needs
+            them only to load a plan.
+        ValueError: an unknown flavour.
+    """
+    if flavour not in (None, *MODULES):
+        raise ValueError(f"flavour must be one of {', '.join(MODULES)}, got {flavour!r}")
+    wanted = MODULES if flavour is None else (flavour,)
+    name = next((name for name in wanted if importlib.util.find_spec(name)), None)
+    if name is None:
+        raise ModuleNotFoundError(
+            f"{' or '.join(wanted)} is not installed; a Jetson has TensorRT in JetPack, for other GPUs install it with "
+            "`pip install tensorrt`, or for GeForce RTX and RTX PRO with `pip install tensorrt-rtx`",
+            name=wanted[0],
+        )
+    if name == "tensorrt":
+        require_gpu()
+    try:
+        return TensorRt(importlib.import_module(name))
+    except (ImportError, OSError) as error:
+        raise RuntimeError(f"{name} is installed but cannot be imported: {error}; install it again") from error
+
+
+class TensorRt:
+    """One of TensorRT's modules.
+
+    Attributes:
+        flavour: "tensorrt" or "tensorrt_rtx".
+        version: the module's own.
+        has_fp16_flag: whether fp16 is the builder's part; if not, it is the model's, whose weights must then be fp16.
+        has_uint8: whether frames and labels may be uint8: from 8.5 on.
+    """
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+        self.flavour: str = module.__name__
+        self.version: str = module.__version__
+        self.has_fp16_flag = hasattr(module.BuilderFlag, "FP16")
+        self.has_uint8 = hasattr(module.DataType, "UINT8")
+
+    def build(self, model: bytes, *, precision: str, max_batch: int, timing_cache: bytes = b"") -> BuiltPlan:
+        """Builds a plan for this machine's GPU, which may take minutes. Other Python threads go on meanwhile.
+
+        Args:
+            model: an ONNX model, which is quantized where precision is int8, and in fp16 where precision is fp16 and
+                there is no flag for it.
+            precision: "fp32" (then TF32 is off), "fp16" or "int8".
+            max_batch: the most frames in a batch; above 1 the first dimension of the model's inputs is dynamic.
+            timing_cache: of an earlier build; one that does not fit is not used.
+
+        Raises:
+            TensorRtError: the model or the precision is not to be had here.
+            ValueError: an unknown precision.
+        """
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+        trt, log = self._module, _log(self._module)
+        log.errors.clear()
+        builder = trt.Builder(log)
+        network = builder.create_network(self._network_flags())
+        parser = trt.OnnxParser(network, log)  # the network uses its memory until the plan is built
+        if not parser.parse(model):
+            errors = [parser.get_error(i) for i in range(parser.num_errors)]
+            reasons = [f"{error.desc()} (node {error.node()})" for error in errors]
+            raise TensorRtError(f"{self.name} does not take the model: {'; '.join(reasons) or log.reason()}")
+        config = builder.create_builder_config()
+        self._set_workspace(config)
+        self._set_precision(builder, config, precision)
+        self._set_tactic_sources(config)
+        self._set_batches(builder, config, network, max_batch)
+        if self._has_timing_cache:
+            _set_timing_cache(config, timing_cache)
+        plan = builder.build_serialized_network(network, config)
+        if plan is None:
+            raise TensorRtError(f"{self.name} cannot build a plan of the model: {log.reason()}")
+        learnt = bytes(config.get_timing_cache().serialize()) if self._has_timing_cache else b""
+        return BuiltPlan(bytes(plan), learnt)
+
+    def load(self, plan: bytes, *, bindings: bool = False) -> Plan:
+        """A plan that is ready to run. Loading one runs what it contains: only ever load what was built here.
+
+        Args:
+            plan: as `build` returned it, of the same version and GPU.
+            bindings: use the calls of TensorRT before 8.5 even where there are newer ones.
+
+        Raises:
+            TensorRtError: the plan is not for this GPU or version.
+            RuntimeError: there is no driver, no GPU or no room on it.
+        """
+        require_gpu()
+        log = _log(self._module)
+        log.errors.clear()
+        engine = self._module.Runtime(log).deserialize_cuda_engine(plan)
+        if engine is None:
+            raise TensorRtError(f"{self.name} does not take the plan: {log.reason()}")
+        older = bindings or not hasattr(engine, "num_io_tensors")
+        return _BindingPlan(engine) if older else _TensorPlan(engine, self._module.TensorIOMode.INPUT)
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{'TensorRT for RTX' if self.flavour == 'tensorrt_rtx' else 'TensorRT'} {self.version}"
+
+    @property
+    def _has_timing_cache(self) -> bool:
+        return self.flavour == "tensorrt"  # the other has the calls, but they are empty and warn
+
+    def _network_flags(self) -> int:
+        explicit_batch = getattr(self._module.NetworkDefinitionCreationFlag, "EXPLICIT_BATCH", None)
+        return 0 if explicit_batch is None else 1 << int(explicit_batch)
+
+    def _set_workspace(self, config: Any) -> None:
+        if hasattr(config, "set_memory_pool_limit"):
+            config.set_memory_pool_limit(self._module.MemoryPoolType.WORKSPACE, WORKSPACE)
+        else:
+            config.max_workspace_size = WORKSPACE
+
+    def _set_precision(self, builder: Any, config: Any, precision: str) -> None:
+        flags = self._module.BuilderFlag
+        if precision == "fp32":
+            config.clear_flag(flags.TF32)  # on by default, with 10 bits of mantissa
+            return
+        if not getattr(builder, f"platform_has_fast_{precision}", True):
+            if precision == "int8":
+                raise TensorRtError("this GPU has no int8 arithmetic (a Jetson TX2 has none); choose precision fp16")
+            logger.warning("this GPU computes no faster in fp16 than in fp32")
+        if hasattr(flags, "FP16"):
+            config.set_flag(flags.FP16)  # with int8 too: for what is not quantized
+        if precision == "int8" and hasattr(flags, "INT8"):
+            config.set_flag(flags.INT8)
+
+    def _set_tactic_sources(self, config: Any) -> None:
+        names = [name.strip() for name in os.environ.get(TACTIC_SOURCES, "").split(",") if name.strip()]
+        if not names:
+            return
+        sources = self._module.TacticSource
+        unknown = [name for name in names if not hasattr(sources, name)]
+        if unknown:
+            raise ValueError(f"{TACTIC_SOURCES} must name sources that {self.name} has, got {', '.join(unknown)}")
+        if not config.set_tactic_sources(sum(1 << int(getattr(sources, name)) for name in names)):
+            raise TensorRtError(
+                f"{self.name} refuses the tactic sources {', '.join(names)}: {_log(self._module).reason()}"
+            )
+
+    def _set_batches(self, builder: Any, config: Any, network: Any, max_batch: int) -> None:
+        """Lets dynamic batches be 1 to `max_batch`; the plan is fastest at the largest."""
+        tensors = [network.get_input(i) for i in range(network.num_inputs)]
+        shapes = {tensor.name: tuple(tensor.shape) for tensor in tensors}
+        for name, shape in shapes.items():
+            if -1 in shape[1:] or (max_batch > 1 and shape[0] != -1):
+                raise TensorRtError(
+                    f"expected the model's input {name} to have a fixed size"
+                    f"{' and a dynamic batch' if max_batch > 1 else ''}, got the shape {shape}"
+                )
+        dynamic = {name: shape[1:] for name, shape in shapes.items() if shape[0] == -1}
+        if not dynamic:
+            return
+        profile = builder.create_optimization_profile()
+        for name, rest in dynamic.items():
+            profile.set_shape(name, (1, *rest), (max_batch, *rest), (max_batch, *rest))
+        config.add_optimization_profile(profile)
+
+
+def _set_timing_cache(config: Any, content: bytes) -> None:
+    cache = config.create_timing_cache(content)
+    if cache is None or not config.set_timing_cache(cache, False):
+        config.set_timing_cache(config.create_timing_cache(b""), False)
+
+
+class Plan(ABC):
+    """A plan on the GPU, with one way of running it. Created, used and closed on one thread.
+
+    Attributes:
+        inputs, outputs: what it takes and gives.
+    """
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+        self._context = engine.create_execution_context()
+        if self._context is None:
+            raise RuntimeError("the GPU has no room for the plan; see `nvidia-smi` for who uses its memory")
+        self.inputs: List[PlanTensor] = []
+        self.outputs: List[PlanTensor] = []
+
+    def prepare(self, batch: int) -> None:
+        """Sets how many frames the next `enqueue` takes; without a dynamic batch there is nothing to set.
+
+        Raises:
+            TensorRtError: the plan was not built for as many.
+        """
+        for tensor in self.inputs:
+            if tensor.shape[0] == -1 and not self._set_shape(tensor.name, (batch, *tensor.shape[1:])):
+                raise TensorRtError(f"the plan takes no batch of {batch}; build it with a larger max_batch")
+
+    @abstractmethod
+    def enqueue(self, addresses: Dict[str, int], stream: int) -> None:
+        """Puts one run on a CUDA stream and returns.
+
+        Args:
+            addresses: of every input and output, by name, in device memory.
+            stream: the stream's handle.
+
+        Raises:
+            RuntimeError: TensorRT refuses.
+        """
+
+    def close(self) -> None:
+        """Frees it, on the thread that created it; nothing may run any more."""
+        self._context = None  # before the engine that it belongs to
+        self._engine = None
+
+    @abstractmethod
+    def _set_shape(self, name: str, shape: Tuple[int, ...]) -> bool: ...
+
+    def _add(self, tensor: PlanTensor, *, is_input: bool) -> None:
+        (self.inputs if is_input else self.outputs).append(tensor)
+
+
+class _TensorPlan(Plan):
+    """From 8.5 on: tensors by name."""
+
+    def __init__(self, engine: Any, input_mode: Any) -> None:
+        super().__init__(engine)
+        for name in map(engine.get_tensor_name, range(engine.num_io_tensors)):
+            tensor = PlanTensor(name, tuple(engine.get_tensor_shape(name)), _dtype(engine.get_tensor_dtype(name)))
+            self._add(tensor, is_input=engine.get_tensor_mode(name) == input_mode)
+
+    def enqueue(self, addresses: Dict[str, int], stream: int) -> None:
+        for name, address in addresses.items():
+            if not self._context.set_tensor_address(name, address):
+                raise RuntimeError(f"TensorRT refuses the address of {name}")
+        if not self._context.execute_async_v3(stream):
+            raise RuntimeError("TensorRT cannot run the plan")
+
+    def _set_shape(self, name: str, shape: Tuple[int, ...]) -> bool:
+        return self._context.set_input_shape(name, shape)
+
+
+class _BindingPlan(Plan):
+    """Until 8.6: tensors by their place in a list of addresses."""
+
+    def __init__(self, engine: Any) -> None:
+        super().__init__(engine)
+        self._names = [engine.get_binding_name(i) for i in range(engine.num_bindings)]
+        for i, name in enumerate(self._names):
+            tensor = PlanTensor(name, tuple(engine.get_binding_shape(i)), _dtype(engine.get_binding_dtype(i)))
+            self._add(tensor, is_input=engine.binding_is_input(i))
+
+    def enqueue(self, addresses: Dict[str, int], stream: int) -> None:
+        if not self._context.execute_async_v2([addresses[name] for name in self._names], stream):
+            raise RuntimeError("TensorRT cannot run the plan")
+
+    def _set_shape(self, name: str, shape: Tuple[int, ...]) -> bool:
+        return self._context.set_binding_shape(self._names.index(name), shape)
+
+
+def _dtype(data_type: Any) -> np.dtype:
+    if data_type.name not in DTYPES:
+        raise TensorRtError(f"expected a plan of {', '.join(DTYPES)}, got one with {data_type.name}; build it again")
+    return DTYPES[data_type.name]
+
+
+@lru_cache(maxsize=None)
+def _log(trt: Any) -> Any:
+    """The logger of a TensorRT module: it keeps to the first that it is given, for as long as the process lives."""
+    levels = {
+        trt.ILogger.Severity.INTERNAL_ERROR: logging.ERROR,
+        trt.ILogger.Severity.ERROR: logging.ERROR,
+        trt.ILogger.Severity.WARNING: logging.WARNING,
+        trt.ILogger.Severity.INFO: logging.DEBUG,
+    }
+
+    class Log(trt.ILogger):
+        """Passes TensorRT's messages on to `logging`, and keeps the last errors for an exception's message."""
+
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.errors: Deque[str] = deque(maxlen=3)
+
+        def log(self, severity: Any, message: str) -> None:
+            level = levels.get(severity)
+            if level is None:
+                return  # tens of thousands of lines
+            if level == logging.ERROR:
+                self.errors.append(message.strip())
+            logger.log(level, "%s: %s", trt.__name__, message)
+
+        def reason(self) -> str:
+            return "; ".join(self.errors) or "it gives no reason"
+
+    return Log()

@@ -1,0 +1,197 @@
+"""From a model file to a TensorRT plan for one camera: wrapped, built with a sign of life, and cached."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import pkgutil
+from functools import lru_cache
+from pathlib import Path
+from typing import Callable, NamedTuple, Tuple
+
+from bisenet_ros.engines.cuda.device import CudaDevice
+from bisenet_ros.engines.tensorrt.api import BuiltPlan, Plan, TensorRt, TensorRtError
+from bisenet_ros.engines.tensorrt.heartbeat import heartbeat
+from bisenet_ros.engines.tensorrt.plan_cache import PlanCache, PlanKey
+from bisenet_ros.files.file_hash import sha256_of
+
+CODE = ("engine.py", "tensorrt_api.py", "tensorrt_builder.py", "tensorrt_graph.py")
+"""The files of this package that decide what a plan computes."""
+
+Progress = Callable[[float], None]
+logger = logging.getLogger(__name__)
+
+
+class PlanRequest(NamedTuple):
+    """What a plan is built from and for.
+
+    Attributes:
+        model: the model file.
+        frame_size: (height, width) of the camera's frames.
+        precision: "fp32", "fp16" or "int8"; the last, and only the last, takes a model file that is quantized.
+        max_batch: the most frames in a batch.
+        tail: where the plan ends, "labels" or "logits", or "network" for the network alone; see `wrap_network`.
+    """
+
+    model: Path
+    frame_size: Tuple[int, int]
+    precision: str = "fp32"
+    max_batch: int = 1
+    tail: str = "labels"
+
+
+def tails(tensorrt: TensorRt) -> Tuple[str, ...]:
+    """Where a plan may end: without uint8 it cannot give labels, and the logits go to our own kernel."""
+    return ("labels", "logits") if tensorrt.has_uint8 else ("logits",)
+
+
+def log_progress(seconds: float) -> None:
+    """The default sign of life."""
+    logger.info("building the TensorRT plan, %.0f s so far", seconds)
+
+
+def plan_key(request: PlanRequest, tensorrt: TensorRt, device: CudaDevice) -> PlanKey:
+    """What the request's plan is cached under.
+
+    Raises:
+        OSError: the model file cannot be read.
+    """
+    return PlanKey(
+        model_sha256=sha256_of(request.model),
+        gpu=device.name,
+        compute_capability=device.compute_capability,
+        flavour=tensorrt.flavour,
+        version=tensorrt.version,
+        precision=request.precision,
+        frame_size=request.frame_size,
+        max_batch=request.max_batch,
+        tail=request.tail,
+        code_sha256=_code_sha256(),
+    )
+
+
+def cached_plan(
+    request: PlanRequest,
+    tensorrt: TensorRt,
+    device: CudaDevice,
+    cache: PlanCache,
+    *,
+    anew: bool = False,
+    on_progress: Progress = log_progress,
+) -> bytes:
+    """The request's plan, from the cache where it is there, else built and kept.
+
+    Args:
+        device: the GPU that the plan is for, and that TensorRT builds on.
+        anew: build it in any case, and keep it in place of another.
+        on_progress: called every 5 s while the plan is built, with the seconds so far, from another thread.
+
+    Raises:
+        ModelError: the model file is not one of `bisenet export`.
+        TensorRtError: the model or the precision is not to be had here.
+    """
+    key = plan_key(request, tensorrt, device)
+
+    def build() -> bytes:
+        logger.info("building the TensorRT plan %s; this may take minutes, once", cache.path(key))
+        built = build_plan(request, tensorrt, timing_cache=cache.timing_cache(key), on_progress=on_progress)
+        if built.timing_cache:
+            cache.keep_timing_cache(key, built.timing_cache)
+        return built.plan
+
+    return cache.replace(key, build) if anew else cache.get(key, build)
+
+
+def load_plan(
+    request: PlanRequest,
+    tensorrt: TensorRt,
+    device: CudaDevice,
+    cache: PlanCache,
+    *,
+    bindings: bool = False,
+    on_progress: Progress = log_progress,
+) -> Plan:
+    """The request's plan, ready to run; one from the cache that TensorRT refuses is built anew, once.
+
+    Args and errors are those of `cached_plan` and `TensorRt.load`.
+    """
+    found = cache.lookup(plan_key(request, tensorrt, device))
+    content = cached_plan(request, tensorrt, device, cache, on_progress=on_progress)
+    try:
+        return tensorrt.load(content, bindings=bindings)
+    except TensorRtError as error:
+        if not found:
+            raise
+        logger.warning("the plan %s is built anew: %s", found, error)
+    content = cached_plan(request, tensorrt, device, cache, anew=True, on_progress=on_progress)
+    return tensorrt.load(content, bindings=bindings)
+
+
+def build_plan(
+    request: PlanRequest,
+    tensorrt: TensorRt,
+    *,
+    timing_cache: bytes = b"",
+    on_progress: Progress = log_progress,
+) -> BuiltPlan:
+    """Builds the request's plan; see `cached_plan`."""
+    with heartbeat(on_progress):
+        model = wrapped_model(request, tensorrt)
+        return tensorrt.build(
+            model, precision=request.precision, max_batch=request.max_batch, timing_cache=timing_cache
+        )
+
+
+def wrapped_model(request: PlanRequest, tensorrt: TensorRt) -> bytes:
+    """The model file's network with a frame's whole way around it, as this TensorRT takes it."""
+    import onnx
+
+    from bisenet_ros.engines.tensorrt.onnx_graph import wrap_network
+    from bisenet_ros.model.model_card import read_card
+
+    card = read_card(request.model)
+    choose_precision(request.model, request.precision)
+    model = onnx.load(request.model)
+    return wrap_network(
+        model,
+        card,
+        frame_size=request.frame_size,
+        max_batch=request.max_batch,
+        half=request.precision == "fp16" and not tensorrt.has_fp16_flag,
+        tail=request.tail,
+        uint8=tensorrt.has_uint8,
+    ).SerializeToString()
+
+
+def choose_precision(model: Path, precision: str) -> str:
+    """The precision to build a model file's plans in: "auto" is int8 for one that is quantized, else fp16.
+
+    Raises:
+        TensorRtError: the file is quantized and the precision is another, or the other way round.
+    """
+    quantized = is_quantized(model)
+    if precision == "auto":
+        return "int8" if quantized else "fp16"
+    if quantized and precision != "int8":
+        raise TensorRtError(
+            f"{model} is quantized, which is precision int8, not {precision}; give the model file that it was made from"
+        )
+    if not quantized and precision == "int8":
+        raise TensorRtError(
+            f"precision int8 needs a quantized model, and {model} is none; make one with `bisenet build-engine {model} "
+            "--size WIDTHxHEIGHT --precision int8 --calibration FOLDER`, where FOLDER has images of your camera"
+        )
+    return precision
+
+
+def is_quantized(model: Path) -> bool:
+    """Whether a model file is one that `bisenet build-engine --calibration` made: int8, with its scales inside."""
+    import onnx
+
+    return any(node.op_type == "QuantizeLinear" for node in onnx.load(model, format="protobuf").graph.node)
+
+
+@lru_cache(maxsize=None)
+def _code_sha256() -> str:
+    sources = (pkgutil.get_data(__package__, name) for name in CODE)
+    return hashlib.sha256(b"".join(source or b"" for source in sources)).hexdigest()

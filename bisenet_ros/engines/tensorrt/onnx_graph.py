@@ -1,0 +1,195 @@
+"""The network of a model file with all of a frame's way around it, as one ONNX graph for TensorRT.
+
+The graph is plain ONNX: ONNX Runtime runs it on the CPU. It holds to what the parsers of TensorRT 8.2 to 11 take: opset
+13, weights as constants, UINT8 at its ends alone and there beside floats, Resize by constant scales.
+"""
+
+from __future__ import annotations
+
+from typing import Any, List, Tuple
+
+import numpy as np
+import onnx
+from onnx import TensorProto, compose, helper, numpy_helper
+
+from bisenet_ros.model.input_size import STRIDE, network_size
+from bisenet_ros.model.model_card import ModelCard, ModelError
+
+FRAMES, IMAGE, LABELS, LOGITS, NETWORK = "frames", "image", "labels", "logits", "network"
+"""The names of the graph's input and of its output, and the tail that is the network alone."""
+TAILS = (LABELS, LOGITS, NETWORK)
+PREFIX = "network/"
+
+
+def wrap_network(
+    model: onnx.ModelProto,
+    card: ModelCard,
+    *,
+    frame_size: Tuple[int, int],
+    max_batch: int = 1,
+    half: bool = False,
+    tail: str = LABELS,
+    uint8: bool = True,
+) -> onnx.ModelProto:
+    """A graph from "frames", N x H x W x 3 uint8 BGR, to one of two outputs.
+
+    With the tail "labels": N x H x W uint8, the argmax of the logits upsampled bilinearly x8, then to the frame's size;
+    ties go to the lower id. With the tail "logits": N x classes x h/8 x w/8 float32, where h x w is the network's size.
+    The tail "network" is for timing: from "image", N x 3 x h x w float32, normalized already, to the logits.
+
+    Args:
+        model: the network of a model file, its weights in fp32 or in fp16 with a Cast behind each.
+        card: the model's card.
+        frame_size: (height, width) of the frames.
+        max_batch: at 1 N is 1, above it N is dynamic.
+        half: the network computes in fp16, with everything around it in fp32: how TensorRT has it from 11 on.
+        tail: "labels", "logits" or "network".
+        uint8: False for TensorRT before 8.5, which lacks the type: then frames are float32 of 0 to 255, labels int32.
+
+    Raises:
+        ModelError: the model has other inputs and outputs than an image and logits, or does not go with `half`.
+        ValueError: an unknown tail, a batch or a size below 1.
+    """
+    if tail not in TAILS:
+        raise ValueError(f"tail must be one of {', '.join(TAILS)}, got {tail!r}")
+    if max_batch < 1 or min(frame_size) < 1:
+        raise ValueError(f"max_batch and frame_size must be at least 1, got {max_batch} and {frame_size}")
+    network = compose.add_prefix(model, PREFIX).graph
+    if len(network.input) != 1 or len(network.output) != 1:
+        raise ModelError(
+            f"expected a network from one image to logits, got {len(network.input)} inputs and "
+            f"{len(network.output)} outputs; make the model with `bisenet export`"
+        )
+    unpack_weights(network)
+    if half:
+        _to_half(network)
+
+    size = network_size(*frame_size, trained=card.network_size)
+    small = (size[0] // STRIDE, size[1] // STRIDE)
+    batch = 1 if max_batch == 1 else "batch"
+    graph = _Graph()
+    if tail == NETWORK:
+        image = IMAGE
+        given = helper.make_tensor_value_info(IMAGE, TensorProto.FLOAT, (batch, 3, *size))
+    else:
+        kind = TensorProto.UINT8 if uint8 else TensorProto.FLOAT
+        given = helper.make_tensor_value_info(FRAMES, kind, (batch, *frame_size, 3))
+        image = _add_normalization(graph, card, frame_size, size)
+    graph.add("Cast", image, to=TensorProto.FLOAT16 if half else TensorProto.FLOAT, output=network.input[0].name)
+    graph.include(network)
+    logits = graph.add("Cast", network.output[0].name, to=TensorProto.FLOAT, output=LOGITS)
+    output = helper.make_tensor_value_info(LOGITS, TensorProto.FLOAT, (batch, len(card.classes), *small))
+    if tail == LABELS:
+        kind = TensorProto.UINT8 if uint8 else TensorProto.INT32
+        logits = graph.resize(logits, small, size)
+        _add_labels(graph, graph.resize(logits, size, frame_size), kind)
+        output = helper.make_tensor_value_info(LABELS, kind, (batch, *frame_size))
+    return helper.make_model(
+        helper.make_graph(graph.nodes, card.name, [given], [output], initializer=graph.constants),
+        opset_imports=model.opset_import,
+        ir_version=model.ir_version,
+    )
+
+
+def _add_normalization(graph: _Graph, card: ModelCard, frame_size: Tuple[int, int], size: Tuple[int, int]) -> str:
+    """N x H x W x 3 BGR of 0 to 255 to N x 3 x h x w normalized RGB.
+
+    A 1x1 convolution swaps the channels too: to each it gives one other, and zeros.
+    """
+    mean, std = np.asarray(card.mean), np.asarray(card.std)
+    weights = np.diag(1 / (255 * std))[:, ::-1, None, None].astype(np.float32)
+    offset = (-mean / std).astype(np.float32)
+    image = graph.add("Cast", FRAMES, to=TensorProto.FLOAT)
+    image = graph.add("Transpose", image, perm=(0, 3, 1, 2))
+    image = graph.resize(image, frame_size, size)
+    return graph.add("Conv", image, graph.constant(weights), graph.constant(offset))
+
+
+def _add_labels(graph: _Graph, logits: str, kind: int) -> None:
+    """N x classes x H x W to N x H x W; TensorRT makes uint8 of floats alone."""
+    labels = graph.add("ArgMax", logits, axis=1, keepdims=0)
+    if kind == TensorProto.UINT8:
+        labels = graph.add("Cast", labels, to=TensorProto.FLOAT)
+    graph.add("Cast", labels, to=kind, output=LABELS)
+
+
+def unpack_weights(graph: onnx.GraphProto) -> None:
+    """Makes fp32 constants of weights that are stored as fp16 with a Cast behind each."""
+    stored = {tensor.name: tensor for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT16}
+    casts = [node for node in graph.node if node.op_type == "Cast" and node.input[0] in stored]
+    for cast in casts:
+        tensor = stored[cast.input[0]]
+        values = numpy_helper.to_array(tensor).astype(np.float32)
+        tensor.CopyFrom(numpy_helper.from_array(values, cast.output[0]))
+        graph.node.remove(cast)
+
+
+def _to_half(graph: onnx.GraphProto) -> None:
+    """Makes a network of fp32 one of fp16: its weights, its constants and its Casts."""
+    if any(node.op_type == "QuantizeLinear" for node in graph.node):
+        raise ModelError("an int8 model keeps fp32 between its int8 parts; build it with precision int8, not fp16")
+    for tensor in graph.initializer:
+        _tensor_to_half(tensor)
+    for node in graph.node:
+        for attribute in node.attribute:
+            if node.op_type == "Constant" and attribute.name == "value":
+                _tensor_to_half(attribute.t)
+            elif node.op_type == "Cast" and attribute.name == "to" and attribute.i == TensorProto.FLOAT:
+                attribute.i = TensorProto.FLOAT16
+    del graph.value_info[:]
+
+
+def _tensor_to_half(tensor: onnx.TensorProto) -> None:
+    if tensor.data_type != TensorProto.FLOAT:
+        return
+    values = numpy_helper.to_array(tensor)
+    if np.abs(values).max(initial=0) > np.finfo(np.float16).max:
+        raise ModelError(f"the weights of {tensor.name} reach beyond fp16, whose largest value is 65504; choose fp32")
+    tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), tensor.name))
+
+
+class _Graph:
+    """Nodes in the order in which they are added, and their constants."""
+
+    def __init__(self) -> None:
+        self.nodes: List[onnx.NodeProto] = []
+        self.constants: List[onnx.TensorProto] = []
+
+    def add(self, operator: str, *inputs: str, output: str = "", **attributes: Any) -> str:
+        """Adds a node; its output's name."""
+        output = output or f"{operator}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
+        return output
+
+    def include(self, graph: onnx.GraphProto) -> None:
+        """Adds another graph's nodes and constants."""
+        self.nodes.extend(graph.node)
+        self.constants.extend(graph.initializer)
+
+    def constant(self, values: np.ndarray) -> str:
+        name = f"Constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(values, name))
+        return name
+
+    def resize(self, image: str, have: Tuple[int, int], want: Tuple[int, int]) -> str:
+        """N x C x height x width, bilinear with half-pixel centers: torch's align_corners=False.
+
+        By scales, which are constants whatever N is; sizes would not be.
+        """
+        if have == want:
+            return image
+        scales = np.array([1, 1, *map(_scale, have, want)], np.float32)
+        return self.add(
+            "Resize",
+            image,
+            "",
+            self.constant(scales),
+            mode="linear",
+            coordinate_transformation_mode="half_pixel",
+        )
+
+
+def _scale(have: int, want: int) -> np.float32:
+    """want / have in float32, never below it: a runtime takes floor(have * scale) for the size."""
+    scale = np.float32(want / have)
+    return scale if float(scale) * have >= want else np.nextafter(scale, np.float32(np.inf))

@@ -1,0 +1,79 @@
+"""A thread that does what others ask of it, one thing at a time."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotInTime
+from queue import SimpleQueue
+from typing import Any, Callable, Optional, Tuple, TypeVar
+
+T = TypeVar("T")
+Task = Tuple["Future[Any]", Callable[..., Any], Tuple[Any, ...]]
+
+
+class WorkerThread:
+    """For what belongs to one thread, such as a CUDA context.
+
+    Unlike a ThreadPoolExecutor's it still works while the interpreter exits, so that what it owns can be freed there.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._tasks: SimpleQueue[Optional[Task]] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    def call(self, function: Callable[..., T], *arguments: Any) -> T:
+        """What the function returns or raises, on this thread; callers wait for their turn.
+
+        Raises:
+            RuntimeError: the thread was closed.
+        """
+        if threading.current_thread() is self._thread:  # a finalizer may run anywhere
+            return function(*arguments)
+        return self._submit(function, *arguments).result()
+
+    def call_within(self, seconds: float, function: Callable[..., T], *arguments: Any) -> Optional[T]:
+        """The same, or None if it is not done in time; if it was not even begun, it never will be.
+
+        Raises:
+            RuntimeError: the thread was closed.
+        """
+        future = self._submit(function, *arguments)
+        try:
+            return future.result(timeout=seconds)
+        except NotInTime:
+            future.cancel()
+            return None
+
+    def close(self) -> None:
+        """Ends the thread after the calls that wait; again is harmless."""
+        with self._lock:
+            self._closed = True
+        self._tasks.put(None)
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def _submit(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
+        future: Future[T] = Future()
+        with self._lock:
+            if self._closed:
+                raise RuntimeError(f"the {self._thread.name} thread is closed")
+            self._tasks.put((future, function, arguments))
+        return future
+
+    def _work(self) -> None:
+        for task in iter(self._tasks.get, None):
+            _run(*task)
+            del task  # a frame, or the engine itself, is not kept until the next
+
+
+def _run(future: Future[Any], function: Callable[..., Any], arguments: Tuple[Any, ...]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(function(*arguments))
+    except BaseException as error:  # the caller's, whatever it is
+        future.set_exception(error)

@@ -1,0 +1,45 @@
+"""The confusion matrix of a label map, and the scores read from it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bisenet_ros.model.class_map import IGNORE
+
+
+def confusion_matrix(truth: np.ndarray, labels: np.ndarray, *, classes: int) -> np.ndarray:
+    """classes x classes int64 counts, rows the truth, columns the prediction; truth 255 is left out.
+
+    Args:
+        truth, labels: H x W uint8.
+
+    Raises:
+        ValueError: the two differ in size, or a label lies outside the classes.
+    """
+    if truth.shape != labels.shape:
+        raise ValueError(f"truth and labels must be of one size, got {truth.shape} and {labels.shape}")
+    valid = truth != IGNORE
+    pairs = truth[valid].astype(np.int64), labels[valid].astype(np.int64)
+    for what, ids in zip(("truth", "labels"), pairs):
+        if ids.size and ids.max() >= classes:
+            raise ValueError(f"{what} must hold ids 0 to {classes - 1} (or {IGNORE} in the truth), got {ids.max()}")
+    return np.bincount(classes * pairs[0] + pairs[1], minlength=classes**2).reshape(classes, classes)
+
+
+def class_iou(confusion: np.ndarray) -> np.ndarray:
+    """float64 intersection over union of each class; NaN for a class that neither side has."""
+    intersection = np.diag(confusion).astype(float)
+    union = confusion.sum(axis=0) + confusion.sum(axis=1) - intersection
+    return np.divide(intersection, union, out=np.full_like(intersection, np.nan), where=union > 0)
+
+
+def mean_iou(confusion: np.ndarray) -> float:
+    """The mean of `class_iou` over the classes that occur; NaN when none does."""
+    iou = class_iou(confusion)
+    return float(np.nanmean(iou)) if np.isfinite(iou).any() else float("nan")
+
+
+def pixel_accuracy(confusion: np.ndarray) -> float:
+    """The share of the labeled pixels that are right, the paper's pixAcc; NaN when there are none."""
+    pixels = confusion.sum()
+    return float(np.trace(confusion) / pixels) if pixels else float("nan")

@@ -1,0 +1,1 @@
+"""Files: written whole, hashed, found where they are installed."""

@@ -1,0 +1,36 @@
+"""Where the installed files are: models, configuration."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Iterator
+
+PACKAGE = "bisenet_ros"
+SHIPPED_MODEL = "models/bisenetv2_camvid.onnx"
+
+
+def package_file(relative: str) -> Path:
+    """The path of a file such as "models/bisenetv2_camvid.onnx".
+
+    Raises:
+        FileNotFoundError: it is in none of the places where an installation puts it.
+    """
+    folders = list(_share_folders())
+    for folder in folders:
+        if (folder / relative).is_file():
+            return folder / relative
+    raise FileNotFoundError(
+        f"{relative} of {PACKAGE} is not in {', '.join(str(folder) for folder in folders)}; "
+        "install the package with colcon or `pip install .`"
+    )
+
+
+def _share_folders() -> Iterator[Path]:
+    """First what belongs to this very code, so that two installations do not mix; then what ROS 2 knows of."""
+    parents = Path(__file__).absolute().parents
+    yield parents[1]  # a checkout, and colcon's build folder with --symlink-install
+    if len(parents) > 4:  # PREFIX/lib/python3.x/site-packages/bisenet_ros/share.py, from colcon or any pip install
+        yield parents[4] / "share" / PACKAGE
+    for prefix in filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)):
+        yield Path(prefix) / "share" / PACKAGE

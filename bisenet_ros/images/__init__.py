@@ -1,0 +1,1 @@
+"""Images: encodings, compressed files, colors."""

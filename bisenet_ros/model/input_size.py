@@ -1,0 +1,57 @@
+"""The size at which a frame enters the network, and sizes as people write them."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Sequence, Tuple
+
+from bisenet_ros.errors import BisenetError
+
+STRIDE = 8
+"""The network's logits are 1/8 of its input."""
+SMALLEST_SIDE = 32
+"""Pixels; below it the network's 1/32 features would be smaller than one."""
+LONGEST_SIDE = 8192
+"""Pixels; a larger side is a mistake."""
+
+
+class SizeError(BisenetError):
+    """A size that is not written as WIDTHxHEIGHT, or is too small or too large."""
+
+
+def network_size(height: int, width: int, *, trained: Tuple[int, int]) -> Tuple[int, int]:
+    """The (height, width) that a frame of height x width is resized to for the network.
+
+    The frame keeps its shape and is shrunk or enlarged to as many pixels as `trained`, the card's `network_size`, has.
+    Both sides are rounded to multiples of 8, so that the logits are exactly an eighth, and kept within what the
+    network can use and memory can hold.
+    """
+    pixels = trained[0] * trained[1]
+    scale = math.sqrt(pixels / (height * width))
+    longest = max(SMALLEST_SIDE, pixels // SMALLEST_SIDE)
+
+    def fit(side: int) -> int:
+        return STRIDE * round(min(max(side * scale, SMALLEST_SIDE), longest) / STRIDE)
+
+    return fit(height), fit(width)
+
+
+def parse_size(text: str) -> Tuple[int, int]:
+    """(height, width) of "WIDTHxHEIGHT".
+
+    Raises:
+        SizeError: it is something else, or too small or large.
+    """
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    if not match:
+        raise SizeError(f"expected a size as WIDTHxHEIGHT in pixels, such as 2048x1024, got {text!r}")
+    width, height = map(int, match.groups())
+    if not SMALLEST_SIDE <= min(width, height) <= max(width, height) <= LONGEST_SIDE:
+        raise SizeError(f"expected a size of {SMALLEST_SIDE} to {LONGEST_SIDE} pixels a side, got {text}")
+    return height, width
+
+
+def size_text(size: Sequence[int]) -> str:
+    """WIDTHxHEIGHT of (height, width); of an image's shape too."""
+    return f"{size[1]}x{size[0]}"

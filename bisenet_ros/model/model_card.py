@@ -1,0 +1,158 @@
+"""What a model file says of itself, kept in the ONNX file's metadata."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Tuple
+
+from bisenet_ros.errors import BisenetError
+from bisenet_ros.model.class_map import ClassMap, ClassMapError
+from bisenet_ros.model.input_size import LONGEST_SIDE, STRIDE
+
+if TYPE_CHECKING:
+    import onnx
+
+METADATA_KEY = "bisenet_ros.card"
+
+
+class ModelError(BisenetError):
+    """A model file that cannot be used; the message says what was expected, what came and what to do."""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """A model's own description.
+
+    Attributes:
+        name: the architecture, such as "BiSeNetV2".
+        classes: the classes, with their colors.
+        mean, std: normalization of RGB in 0 to 1: `(rgb / 255 - mean) / std`.
+        network_size: (height, width); frames are resized to as many pixels. What the network was scored at.
+        training: how the weights were made: recipe, data set, splits, iterations, hardware.
+        scores: what they reach, such as `{"val_miou": 0.55}`.
+    """
+
+    name: str
+    classes: ClassMap
+    mean: Tuple[float, float, float]
+    std: Tuple[float, float, float]
+    network_size: Tuple[int, int]
+    training: Mapping[str, Any] = field(default_factory=dict)
+    scores: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> Dict[str, Any]:
+        return {
+            "name": self.name,
+            "classes": self.classes.to_list(),
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "network_size": list(self.network_size),
+            "training": dict(self.training),
+            "scores": dict(self.scores),
+        }
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> ModelCard:
+        """Reads what `to_dict` wrote.
+
+        Raises:
+            ModelError: a value is missing or cannot be meant.
+        """
+        try:
+            return ModelCard(
+                name=str(values["name"]),
+                classes=ClassMap.from_list(values["classes"]),
+                mean=_three_numbers(values, "mean"),
+                std=_three_numbers(values, "std", positive=True),
+                network_size=_size(values),
+                training=_mapping(values, "training"),
+                scores=_mapping(values, "scores"),
+            )
+        except KeyError as error:
+            raise ModelError(f"the model's card lacks {error}; export the model again with `bisenet export`") from None
+        except ClassMapError as error:
+            raise ModelError(f"the model's card has a bad class map: {error}") from None
+
+
+def _three_numbers(values: Mapping[str, Any], key: str, *, positive: bool = False) -> Tuple[float, float, float]:
+    numbers = values[key]
+    if not isinstance(numbers, (list, tuple)) or len(numbers) != 3 or not all(map(_is_number, numbers)):
+        raise ModelError(f"the card's {key} must be three numbers (R, G, B), got {numbers!r}")
+    first, second, third = (float(number) for number in numbers)
+    if positive and min(first, second, third) <= 0:
+        raise ModelError(f"the card's {key} must be above 0, got {numbers!r}")
+    return first, second, third
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def _size(values: Mapping[str, Any]) -> Tuple[int, int]:
+    size = values["network_size"]
+    if not isinstance(size, (list, tuple)) or len(size) != 2 or not all(isinstance(side, int) for side in size):
+        raise ModelError(f"the card's network_size must be [height, width] in whole pixels, got {size!r}")
+    height, width = size
+    if not STRIDE <= min(height, width) <= max(height, width) <= LONGEST_SIDE:
+        raise ModelError(f"the card's network_size must be of {STRIDE} to {LONGEST_SIDE} pixels a side, got {size!r}")
+    return height, width
+
+
+def _mapping(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    entries = values.get(key, {})
+    if not isinstance(entries, dict):
+        raise ModelError(f"the card's {key} must be an object of names and values, got {entries!r}")
+    return entries
+
+
+def write_card(model: onnx.ModelProto, card: ModelCard) -> None:
+    """Puts the card into the model's metadata, in place of any other."""
+    import onnx
+
+    others = {entry.key: entry.value for entry in model.metadata_props if entry.key != METADATA_KEY}
+    onnx.helper.set_model_props(model, {**others, METADATA_KEY: json.dumps(card.to_dict())})
+
+
+def read_card(path: Path) -> ModelCard:
+    """The card inside a model file.
+
+    Raises:
+        ModelError: the file is missing, is not ONNX, or has no card that can be used.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load(path, format="protobuf")  # whatever the file is called
+    except (FileNotFoundError, IsADirectoryError) as error:
+        found = "a folder" if isinstance(error, IsADirectoryError) else "none"
+        raise ModelError(
+            f"expected a model file at {path.absolute()}, found {found}; give the path of an .onnx file"
+        ) from None
+    except (OSError, DecodeError) as error:
+        raise ModelError(f"{path} cannot be read as an ONNX model: {error}") from None
+    if not model.graph.node:
+        raise ModelError(f"{path} is not an ONNX model, or an empty one; make one with `bisenet export`")
+    texts = [entry.value for entry in model.metadata_props if entry.key == METADATA_KEY]
+    if not texts:
+        raise ModelError(
+            f"{path} has no card inside (metadata {METADATA_KEY!r}), which names its classes and normalization; "
+            "make the model with `bisenet export`"
+        )
+    try:
+        return _parse_card(texts[0])
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from None
+
+
+def _parse_card(text: str) -> ModelCard:
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ModelError(f"the model's card is not JSON ({error}); export the model again") from None
+    if not isinstance(values, dict):
+        raise ModelError(f"the model's card must be a JSON object, got a {type(values).__name__}")
+    return ModelCard.from_dict(values)

@@ -1,0 +1,1 @@
+"""Starts a node, plays a camera, listens, and counts what became of every frame."""

@@ -1,0 +1,282 @@
+"""Bags are read whole and in order, and damaged ones as far as they go."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("rosbags")
+from bag_workshop import CAMERA, camera_messages, compressed, image, picture, read_frames, stamp, write_bag  # noqa: E402
+from rosbags.rosbag2 import CompressionMode, Reader  # noqa: E402
+
+from bisenet_ros.bags import zstd_compression  # noqa: E402
+from bisenet_ros.bags.bag_reader import (  # noqa: E402
+    COMPRESSED_IMAGE,
+    IMAGE,
+    Bag,
+    BagError,
+    choose_topics,
+    decode_frame,
+    decode_labels,
+    find_bags,
+)
+from bisenet_ros.bags.bag_writer import STORAGES, BagWriter, join_bags  # noqa: E402
+from bisenet_ros.bags.zstd_compression import ZSTD_MAGIC, zstd  # noqa: E402
+from bisenet_ros.images.image_error import ImageError  # noqa: E402
+
+WAYS = [
+    (storage, compression)
+    for storage in STORAGES
+    for compression in (None, CompressionMode.FILE, CompressionMode.MESSAGE, CompressionMode.STORAGE)
+    if (storage, compression) != ("sqlite3", CompressionMode.STORAGE)
+]
+SMOOTH = np.full((24, 32, 3), 90, np.uint8)
+
+
+def storage_file(folder: Path) -> Path:
+    return next(path for path in folder.iterdir() if path.name != "metadata.yaml")
+
+
+def frames_of(path: Path, topic: str = CAMERA):
+    bag = Bag(path)
+    return [decode_frame(message) for message in bag.messages([topic])], bag.damage
+
+
+@pytest.mark.parametrize("version", (8, 9))
+@pytest.mark.parametrize(("storage", "compression"), WAYS)
+def test_every_frame_is_read_in_order(tmp_path, storage, compression, version):
+    folder = write_bag(tmp_path / "bag", storage=storage, compression=compression, version=version)
+    frames, damage = frames_of(folder)
+    assert [frame.index for frame in frames] == list(range(12)) and not damage
+    assert [frame.stamp_ns for frame in frames] == [frame.log_ns for frame in frames] == [stamp(i) for i in range(12)]
+    assert all(np.array_equal(frame.pixels, picture(i)) for i, frame in enumerate(frames))
+    assert frames[0].frame_id == "front"
+
+
+@pytest.mark.parametrize(("storage", "compression"), WAYS)
+def test_a_file_without_metadata_is_read_alone_and_in_its_folder(tmp_path, storage, compression):
+    folder = write_bag(tmp_path / "bag", storage=storage, compression=compression)
+    (folder / "metadata.yaml").unlink()
+    for path in (folder, storage_file(folder)):
+        frames, damage = frames_of(path)
+        assert len(frames) == 12 and not damage
+        assert Bag(path).topics[CAMERA] == (CAMERA, IMAGE, 12)
+        assert find_bags(path) == [path]
+
+
+def test_compressed_images_are_decoded(tmp_path):
+    def messages(number):
+        kind = (".jpg", ".png")[number % 2]
+        data = cv2.imencode(kind, SMOOTH)[1].tobytes()
+        return {"/camera/image_raw/compressed": compressed(data, kind=kind[1:].replace("jpg", "jpeg"))}
+
+    folder = write_bag(tmp_path / "bag", count=4, messages=messages)
+    (topic,) = choose_topics(Bag(folder))
+    assert topic.type == COMPRESSED_IMAGE
+    assert [abs(frame.pixels.astype(int) - 90).max() < 4 for frame in read_frames(folder, topic.name)] == [True] * 4
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("part", (0.3, 0.6, 0.99))
+def test_a_truncated_bag_is_read_as_far_as_it_goes(tmp_path, storage, part):
+    folder = write_bag(tmp_path / "bag", count=150, storage=storage)
+    file = storage_file(folder)
+    os.truncate(file, int(part * file.stat().st_size))
+    with pytest.raises(Exception, match="magic|malformed|disk image"), Reader(file):
+        pass
+    frames, (damage,) = frames_of(folder)
+    assert 150 * part - 12 < len(frames) <= 150
+    assert all(np.array_equal(frame.pixels, picture(i)) for i, frame in enumerate(frames))
+    last = len(frames) - 1
+    assert str(file) in damage and f"number {last + 1} of {CAMERA}, recorded at {stamp(last)} ns" in damage
+
+
+@pytest.mark.parametrize("compression", (CompressionMode.STORAGE, CompressionMode.FILE))
+def test_a_truncated_compressed_mcap_gives_what_can_be_decompressed(tmp_path, compression):
+    folder = write_bag(tmp_path / "bag", count=600, storage="mcap", compression=compression)
+    file = storage_file(folder)
+    os.truncate(file, file.stat().st_size // 2)
+    frames, damage = frames_of(folder)
+    assert 150 < len(frames) < 350 and len(damage) == 1
+    assert all(np.array_equal(frame.pixels, picture(i)) for i, frame in enumerate(frames))
+
+
+def test_bytes_that_rot_in_the_middle_end_the_reading_with_words(tmp_path):
+    folder = write_bag(tmp_path / "bag", count=600, storage="mcap", compression=CompressionMode.STORAGE)
+    file = storage_file(folder)
+    first, second, *others = file.read_bytes().split(ZSTD_MAGIC)
+    file.write_bytes(ZSTD_MAGIC.join([first, second, b"\0" * 20 + others[0][20:], *others[1:]]))
+    frames, (damage,) = frames_of(folder)
+    assert 0 < len(frames) < 600 and f"number {len(frames)} of {CAMERA}" in damage
+
+
+@pytest.mark.parametrize("number", (errno.ENOSPC, errno.EIO, errno.EACCES, errno.ESTALE))
+def test_a_failure_of_the_system_is_no_damage_of_the_bag(tmp_path, monkeypatch, number):
+    folder = write_bag(tmp_path / "bag", storage="mcap", compression=CompressionMode.FILE)
+    bag = Bag(folder)
+
+    def fail(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(zstd_compression.shutil, "copyfileobj", fail)
+    with pytest.raises(OSError, match=os.strerror(number)) as raised:
+        list(bag.messages([CAMERA]))
+    assert ("set TMPDIR" in str(raised.value)) == (number == errno.ENOSPC)
+    (folder / "metadata.yaml").unlink()
+    with pytest.raises(OSError, match=os.strerror(number)):
+        Bag(folder)
+
+
+def test_a_file_that_the_disk_has_no_room_for_is_not_unpacked(tmp_path, monkeypatch):
+    folder = write_bag(tmp_path / "bag")
+    file = storage_file(folder)
+    packed = file.with_name(f"{file.name}.zstd")
+    packed.write_bytes(zstd.compress(file.read_bytes()))
+    size = file.stat().st_size
+    file.unlink()
+    (folder / "metadata.yaml").unlink()
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    bag = Bag(packed)
+    assert len(list(bag.messages([CAMERA]))) == 12
+    monkeypatch.setattr(zstd_compression.shutil, "disk_usage", lambda _: SimpleNamespace(free=size - 1))
+    with pytest.raises(OSError, match=rf"for 0 MiB: {packed} is unpacked in {scratch}, .*set TMPDIR") as raised:
+        list(bag.messages([CAMERA]))
+    assert raised.value.errno == errno.ENOSPC and not list(scratch.iterdir())
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_a_file_that_is_gone_is_no_damage_of_the_bag(tmp_path, storage):
+    folder = write_bag(tmp_path / "bag", storage=storage)
+    bag = Bag(folder)
+    storage_file(folder).unlink()
+    with pytest.raises(FileNotFoundError):
+        list(bag.messages([CAMERA]))
+
+
+def test_a_message_that_would_fill_the_memory_is_not_decompressed(tmp_path, monkeypatch):
+    folder = write_bag(tmp_path / "bag", compression=CompressionMode.MESSAGE)
+    monkeypatch.setattr(zstd_compression, "MOST_BYTES", 1000)
+    frames, (damage,) = frames_of(folder)
+    assert not frames and "a compressed message has more than 1000 bytes" in damage
+
+
+def test_folders_are_passed_over(tmp_path):
+    first, second = write_bag(tmp_path / "a"), write_bag(tmp_path / "b")
+    assert find_bags(tmp_path, but=[second]) == [first] and find_bags(second, but=[second]) == [second]
+
+
+def test_a_missing_file_of_a_split_bag_is_told_and_the_rest_read(tmp_path):
+    parts = [tmp_path / f"part_{i}" for i in range(3)]
+    for number, part in enumerate(parts):
+        with BagWriter(part, storage="sqlite3", topics={CAMERA: IMAGE}) as bag:
+            for i in range(4 * number, 4 * number + 4):
+                bag.write_image(
+                    CAMERA, picture(i), encoding="bgr8", stamp_ns=stamp(i), frame_id="front", log_ns=stamp(i)
+                )
+    join_bags(parts, tmp_path / "bag")
+    frames, damage = frames_of(tmp_path / "bag")
+    assert [frame.stamp_ns for frame in frames] == [stamp(i) for i in range(12)] and not damage
+    with Reader(tmp_path / "bag") as whole:
+        assert whole.message_count == 12 and whole.end_time == stamp(11) + 1
+    (tmp_path / "bag" / "part_1.db3").unlink()
+    frames, damage = frames_of(tmp_path / "bag")
+    assert [frame.stamp_ns for frame in frames] == [stamp(i) for i in (*range(4), *range(8, 12))]
+    assert "part_1.db3 is missing" in damage[0]
+
+
+def test_log_times_out_of_order_are_sorted_and_header_stamps_are_kept(tmp_path):
+    folder = write_bag(tmp_path / "bag", count=4, log_ns=lambda i: stamp((1, 0, 3, 2)[i]))
+    frames, _ = frames_of(folder)
+    assert [frame.log_ns for frame in frames] == [stamp(i) for i in range(4)]
+    assert [frame.stamp_ns for frame in frames] == [stamp(i) for i in (1, 0, 3, 2)]
+
+
+def test_several_topics_come_interleaved_and_each_with_its_own_numbers(tmp_path):
+    folder = write_bag(tmp_path / "bag", messages=lambda i: {"/a/image": image(SMOOTH), "/b/image": image(SMOOTH)})
+    found = [(message.topic, message.index) for message in Bag(folder).messages(["/b/image", "/a/image"])]
+    assert found[:4] == [("/a/image", 0), ("/b/image", 0), ("/a/image", 1), ("/b/image", 1)] and len(found) == 24
+
+
+def test_image_topics_are_chosen_or_listed(tmp_path):
+    only = Bag(write_bag(tmp_path / "only"))
+    assert choose_topics(only) == choose_topics(only, [CAMERA]) == [(CAMERA, IMAGE, 12)]
+    two = Bag(write_bag(tmp_path / "two", messages=lambda i: {**camera_messages(i), "/rear": image(SMOOTH)}))
+    with pytest.raises(BagError, match=rf"2 image topics; .*{CAMERA} \({IMAGE}, 12 messages\), /rear \({IMAGE}, 12"):
+        choose_topics(two)
+    assert [topic.name for topic in choose_topics(two, but=["/rear"])] == [CAMERA]
+    assert [topic.name for topic in choose_topics(two, ["/rear", CAMERA])] == ["/rear", CAMERA]
+    with pytest.raises(BagError, match=f"no topic /left; it holds {CAMERA}"):
+        choose_topics(two, ["/left"])
+    header = image(SMOOTH).header
+    none = Bag(write_bag(tmp_path / "none", messages=lambda i: {"/header": header}))
+    with pytest.raises(BagError, match=r"no image topic .*it holds /header \(std_msgs/msg/Header, 12"):
+        choose_topics(none)
+    with pytest.raises(BagError, match=f"expected {IMAGE} or .* on /header, got std_msgs/msg/Header"):
+        choose_topics(none, ["/header"])
+
+
+def test_unknown_compression_is_refused_with_words(tmp_path):
+    folder = write_bag(tmp_path / "bag", compression=CompressionMode.FILE)
+    metadata = folder / "metadata.yaml"
+    metadata.write_text(metadata.read_text().replace("compression_format: zstd", "compression_format: lz5"))
+    with pytest.raises(BagError, match=r"or with zstd by file or message, got .*'lz5' by 'file'"):
+        Bag(folder)
+
+
+@pytest.mark.parametrize("content", ("{", "rosbag2_bagfile_information: 3", ""))
+def test_broken_metadata_is_told_and_the_files_read(tmp_path, content):
+    folder = write_bag(tmp_path / "bag")
+    (folder / "metadata.yaml").write_text(content)
+    frames, damage = frames_of(folder)
+    assert len(frames) == 12 and "metadata.yaml cannot be read" in damage[0]
+
+
+def test_what_is_no_bag_is_refused_with_words(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is nothing"):
+        Bag(tmp_path / "none")
+    (tmp_path / "empty").mkdir()
+    for function in (Bag, find_bags):
+        with pytest.raises(BagError, match="expected a ROS 2 bag"):
+            function(tmp_path / "empty")
+    (tmp_path / "old.bag").write_bytes(b"#ROSBAG V2.0")
+    with pytest.raises(BagError, match="ROS 1; convert it"):
+        find_bags(tmp_path / "old.bag")
+    for name in ("noise.db3", "noise.mcap", "noise.db3.zstd"):
+        (tmp_path / name).write_bytes(os.urandom(500))
+        with pytest.raises(BagError, match="nothing of the bag"):
+            Bag(tmp_path / name)
+
+
+def test_bags_are_found_in_folders_in_natural_order(tmp_path):
+    write_bag(tmp_path / "drives" / "run_2")
+    write_bag(tmp_path / "drives" / "run_10")
+    shutil.copy(storage_file(tmp_path / "drives" / "run_2"), tmp_path / "drives" / "alone.db3")
+    found = find_bags(tmp_path / "drives")
+    assert [path.name for path in found] == ["alone.db3", "run_2", "run_10"]
+
+
+def test_a_message_of_other_bytes_is_an_image_error(tmp_path):
+    message = next(Bag(write_bag(tmp_path / "bag", count=1)).messages([CAMERA]))
+    for data in (message.data[:30], b"", b"\x00\x01\x00\x00" + b"\xff" * 60):
+        with pytest.raises(ImageError) as raised:
+            decode_frame(type(message)(CAMERA, IMAGE, 0, 0, data))
+        assert raised.value.reason == "message"
+
+
+def test_labels_are_read_as_they_are(tmp_path):
+    labels = np.arange(24 * 32, dtype=np.uint8).reshape(24, 32)
+    folder = write_bag(tmp_path / "bag", count=2, messages=lambda i: {"/mask": image(labels, encoding="mono8")})
+    message = next(Bag(folder).messages(["/mask"]))
+    assert np.array_equal(decode_labels(message)[1], labels)
+    with pytest.raises(ImageError, match="expected labels as mono8 or 8UC1, got 'bgr8'"):
+        decode_labels(next(Bag(write_bag(tmp_path / "other")).messages([CAMERA])))

@@ -1,0 +1,245 @@
+"""`bisenet make-bag`: folders, videos and data sets become bags."""
+
+from __future__ import annotations
+
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("rosbags")
+from bag_workshop import read_frames  # noqa: E402
+from rosbags.highlevel import AnyReader  # noqa: E402
+from rosbags.rosbag2 import Reader  # noqa: E402
+
+from bisenet_ros.bags.bag_reader import Bag, read_labels  # noqa: E402
+from bisenet_ros.bags.camera_info import guess_calibration  # noqa: E402
+from bisenet_ros.cli import main  # noqa: E402
+from bisenet_ros.files.atomic_write import write_png  # noqa: E402
+from demo.clip import FOLDER, frame_ids, read_image, read_truth  # noqa: E402
+
+SIZE = (24, 32)
+TOPIC = "/camera/image_raw"
+CALIBRATION = """\
+image_width: 32
+image_height: 24
+camera_name: front
+camera_matrix: {rows: 3, cols: 3, data: [30.5, 0, 16, 0, 31.5, 12, 0, 0, 1]}
+distortion_model: plumb_bob
+distortion_coefficients: {rows: 1, cols: 5, data: [0.1, -0.2, 0, 0, 0]}
+rectification_matrix: {rows: 3, cols: 3, data: [1, 0, 0, 0, 1, 0, 0, 0, 1]}
+projection_matrix: {rows: 3, cols: 4, data: [30, 0, 16, 0, 0, 31, 12, 0, 0, 0, 1, 0]}
+"""
+
+
+@pytest.fixture
+def images(tmp_path):
+    """img_1.png, img_2.png, img_10.png and img_20.jpg, each of one brightness; labels for two of them."""
+    (tmp_path / "images").mkdir()
+    for name, value in (("1.png", 10), ("2.png", 20), ("10.png", 100), ("20.jpg", 200)):
+        cv2.imwrite(str(tmp_path / "images" / f"img_{name}"), np.full((*SIZE, 3), value, np.uint8))
+    (tmp_path / "labels").mkdir()
+    for name, value in (("2", 3), ("20", 255)):
+        cv2.imwrite(str(tmp_path / "labels" / f"img_{name}.png"), np.full(SIZE, value, np.uint8))
+    return tmp_path / "images"
+
+
+def messages_of(path, topic):
+    with AnyReader([path]) as reader:
+        chosen = [connection for connection in reader.connections if connection.topic == topic]
+        return [(log_ns, reader.deserialize(data, c.msgtype)) for c, log_ns, data in reader.messages(chosen)]
+
+
+@pytest.mark.parametrize("storage", ("sqlite3", "mcap"))
+def test_a_folder_becomes_a_bag_in_natural_order(tmp_path, images, storage, capsys):
+    bag = tmp_path / "bag"
+    assert main(["make-bag", str(images), "-o", str(bag), "--rate", "4", "--start", "5.5", "--storage", storage]) == 0
+    frames = list(read_frames(bag, TOPIC))
+    assert [int(frame.pixels.mean().round()) for frame in frames] == [10, 20, 100, 200]
+    assert [frame.stamp_ns for frame in frames] == [frame.log_ns for frame in frames]
+    assert [frame.stamp_ns / 1e9 for frame in frames] == [5.5, 5.75, 6.0, 6.25] and frames[0].frame_id == "camera"
+    with Reader(bag) as reader:
+        assert {c.topic for c in reader.connections} == {TOPIC, "/camera/camera_info"}
+        assert all(c.ext.serialization_format == "cdr" and c.ext.offered_qos_profiles for c in reader.connections)
+        assert all("string frame_id" in c.msgdef.data for c in reader.connections)
+    printed = capsys.readouterr()
+    assert "4 images" in printed.out and "camera_info is a guess: pinhole, 60 degrees" in printed.err
+    assert not bag.with_name("bag.partial").exists()
+
+
+def test_the_guessed_camera_has_the_field_of_view_that_is_asked_for(tmp_path, images):
+    assert main(["make-bag", str(images), "-o", str(tmp_path / "bag"), "--fov", "90"]) == 0
+    infos = messages_of(tmp_path / "bag", "/camera/camera_info")
+    assert len(infos) == 4
+    log_ns, info = infos[0]
+    assert (info.width, info.height, info.header.frame_id) == (32, 24, "camera") and log_ns == 10**9
+    assert info.k.reshape(3, 3) == pytest.approx(np.array([[16, 0, 16], [0, 16, 12], [0, 0, 1]]))
+    assert info.p.reshape(3, 4)[:, :3] == pytest.approx(info.k.reshape(3, 3)) and not info.d.any()
+    assert guess_calibration((24, 32), field_of_view=60).camera[0, 0] == pytest.approx(16 * 3**0.5)
+
+
+def test_a_calibration_file_goes_into_camera_info(tmp_path, images, capsys):
+    calibration = tmp_path / "front.yaml"
+    calibration.write_text(CALIBRATION)
+    arguments = ["make-bag", str(images), "-o", str(tmp_path / "bag"), "--camera-info", str(calibration)]
+    assert main(arguments) == 0
+    _, info = messages_of(tmp_path / "bag", "/camera/camera_info")[0]
+    assert info.k[0] == 30.5 and list(info.d) == [0.1, -0.2, 0, 0, 0] and info.p[5] == 31
+    calibration.write_text(CALIBRATION.replace("image_width: 32", "image_width: 64"))
+    assert main([*arguments, "--force"]) == 1
+    assert "img_1.png has 32x24 pixels, the calibration is for 64x24" in capsys.readouterr().err
+    for broken in (CALIBRATION.replace("camera_matrix", "matrix"), CALIBRATION.replace("31.5, ", ""), "[", "3"):
+        calibration.write_text(broken)
+        assert main([*arguments, "--force"]) == 1
+        assert f"expected a calibration of camera_calibration in {calibration}" in capsys.readouterr().err
+    assert len(messages_of(tmp_path / "bag", TOPIC)) == 4, "the bag before is still there"
+
+
+def test_labels_become_a_truth_topic_and_files(tmp_path, images):
+    arguments = ["make-bag", str(images), "-o", str(tmp_path / "bag"), "--labels", str(tmp_path / "labels")]
+    assert main([*arguments, "--export-labels", str(tmp_path / "truth")]) == 0
+    truths = list(read_labels(tmp_path / "bag", "/camera/labels"))
+    assert [(stamp_ns, set(labels.ravel())) for stamp_ns, labels in truths] == [
+        (1_100_000_000, {3}),
+        (1_300_000_000, {255}),
+    ]
+    exported = {path.name: set(cv2.imread(str(path), -1).ravel()) for path in (tmp_path / "truth").iterdir()}
+    assert exported == {"1100000000.png": {3}, "1300000000.png": {255}}
+
+
+@pytest.mark.parametrize("kind", ("jpeg", "png"))
+def test_a_file_of_the_wanted_kind_goes_into_the_bag_byte_by_byte(tmp_path, images, kind):
+    assert main(["make-bag", str(images), "-o", str(tmp_path / "bag"), "--compressed", kind]) == 0
+    stored = [bytes(message.data) for _, message in messages_of(tmp_path / "bag", f"{TOPIC}/compressed")]
+    files = [images / f"img_{name}" for name in ("1.png", "2.png", "10.png", "20.jpg")]
+    same = [data == file.read_bytes() for data, file in zip(stored, files)]
+    assert same == ([False] * 3 + [True] if kind == "jpeg" else [True] * 3 + [False])
+    means = [int(frame.pixels.mean().round()) for frame in read_frames(tmp_path / "bag", f"{TOPIC}/compressed")]
+    assert means == [10, 20, 100, 200]
+
+
+def test_a_gray_file_is_coded_again_as_color(tmp_path, images):
+    cv2.imwrite(str(images / "img_1.png"), np.full(SIZE, 10, np.uint8))
+    assert main(["make-bag", str(images), "-o", str(tmp_path / "bag"), "--compressed", "png"]) == 0
+    first = bytes(messages_of(tmp_path / "bag", f"{TOPIC}/compressed")[0][1].data)
+    assert cv2.imdecode(np.frombuffer(first, np.uint8), cv2.IMREAD_UNCHANGED).shape == (*SIZE, 3)
+
+
+def test_a_video_keeps_its_frame_times_unless_a_rate_is_given(tmp_path):
+    video = cv2.VideoWriter(str(tmp_path / "drive.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 20, SIZE[::-1])
+    for value in (20, 120, 220):
+        video.write(np.full((*SIZE, 3), value, np.uint8))
+    video.release()
+    assert main(["make-bag", str(tmp_path / "drive.avi"), "-o", str(tmp_path / "own")]) == 0
+    frames = list(read_frames(tmp_path / "own", TOPIC))
+    assert [round(frame.stamp_ns / 1e6) for frame in frames] == [1000, 1050, 1100]
+    assert [abs(frame.pixels.mean() - value) < 5 for frame, value in zip(frames, (20, 120, 220))] == [True] * 3
+    assert main(["make-bag", str(tmp_path / "drive.avi"), "-o", str(tmp_path / "slow"), "--rate", "2"]) == 0
+    assert [round(frame.stamp_ns / 1e6) for frame in read_frames(tmp_path / "slow", TOPIC)] == [1000, 1500, 2000]
+
+
+def test_a_data_set_becomes_a_bag_with_its_truth(tmp_path):
+    pytest.importorskip("torch")
+    names = frame_ids()[:3]
+    for kind, ending in (("images", "jpg"), ("labels", "png")):
+        (tmp_path / "camvid" / kind).mkdir(parents=True)
+        for name in names:
+            (tmp_path / "camvid" / kind / f"{name}.{ending}").symlink_to(FOLDER / kind / f"{name}.{ending}")
+    (tmp_path / "camvid" / "val.txt").write_text("\n".join(names))
+    assert main(["make-bag", f"camvid:{tmp_path / 'camvid'}:val", "-o", str(tmp_path / "bag")]) == 0
+    for frame, name in zip(read_frames(tmp_path / "bag", TOPIC), names):
+        assert np.array_equal(frame.pixels, read_image(name))
+    truths = [labels for _, labels in read_labels(tmp_path / "bag", "/camera/labels")]
+    assert len(truths) == 3 and np.array_equal(truths[2], read_truth(names[2]))
+
+
+def test_a_data_set_without_the_training_tools_says_what_to_install(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "bisenet_training.data.datasets", None)
+    assert main(["make-bag", f"camvid:{tmp_path}", "-o", str(tmp_path / "bag")]) == 1
+    assert "pip install '.[training]'" in capsys.readouterr().err
+    for place in (f"camvid:{tmp_path / 'none'}:val", "camvid:", "C:nowhere.mp4"):
+        assert main(["make-bag", place, "-o", str(tmp_path / "bag")]) == 1
+        error = capsys.readouterr().err
+        assert f"NAME:ROOT[:SPLIT], got {place}" in error and "pip" not in error, "the extra would not help"
+
+
+def test_a_bag_that_exists_is_kept_unless_forced(tmp_path, images, capsys):
+    arguments = ["make-bag", str(images), "-o", str(tmp_path / "bag")]
+    assert main(arguments) == 0
+    assert main([*arguments, "--rate", "1"]) == 1
+    assert "exists; add --force" in capsys.readouterr().err
+    assert Bag(tmp_path / "bag").topics[TOPIC].messages == 4
+    assert main([*arguments, "--rate", "1", "--force"]) == 0
+    assert [frame.stamp_ns for frame in read_frames(tmp_path / "bag", TOPIC)][1] == 2 * 10**9
+
+
+def files_of(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("option", ("-o", "--export-labels"))
+@pytest.mark.parametrize("target", ("images", ".", "images/bag", "labels"))
+def test_the_source_is_never_replaced(tmp_path, images, option, target, capsys):
+    before = files_of(tmp_path)
+    outputs = {"-o": tmp_path / "new", option: tmp_path / target}
+    arguments = [str(word) for pair in outputs.items() for word in pair]
+    assert main(["make-bag", str(images), "--labels", str(tmp_path / "labels"), *arguments, "--force"]) == 1
+    assert "must lie apart" in capsys.readouterr().err
+    assert files_of(tmp_path) == before
+
+
+def test_only_a_bag_or_exported_labels_are_replaced(tmp_path, images, capsys):
+    arguments = ["make-bag", str(images), "--labels", str(tmp_path / "labels"), "--force"]
+    outputs = ["-o", str(tmp_path / "bag"), "--export-labels", str(tmp_path / "truth")]
+    assert main([*arguments, *outputs]) == main([*arguments, *outputs]) == 0
+    for folder, words in (("bag", "is not a bag"), ("truth", "is not a folder of <stamp in ns>.png")):
+        thesis = tmp_path / folder / "thesis.txt"
+        thesis.write_text("years")
+        before = files_of(tmp_path)
+        assert main([*arguments, *outputs]) == 1
+        assert words in capsys.readouterr().err and files_of(tmp_path) == before
+        thesis.unlink()
+
+
+def test_a_label_that_cannot_be_written_is_an_error(tmp_path):
+    with pytest.raises(OSError):
+        write_png(tmp_path / "none" / "1.png", np.zeros(SIZE, np.uint8))
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_bag_at_two_points_has_its_folders_name(tmp_path, images, monkeypatch):
+    (tmp_path / "drive").mkdir()
+    monkeypatch.chdir(tmp_path / "drive")
+    assert main(["make-bag", str(images), "-o", "inner/.."]) == 0
+    assert (tmp_path / "drive" / "drive.db3").is_file()
+
+
+def test_bad_input_is_named_and_leaves_nothing(tmp_path, images, capsys):
+    def error(*arguments):
+        assert main(["make-bag", *map(str, arguments), "-o", str(tmp_path / "bag")]) == 1
+        assert not (tmp_path / "bag").exists() and not (tmp_path / "bag.partial").exists()
+        return capsys.readouterr().err
+
+    (tmp_path / "empty").mkdir()
+    assert "expected images" in error(tmp_path / "empty")
+    assert "expected a folder of images, a video or a data set" in error(tmp_path / "none")
+    (tmp_path / "noise.mp4").write_bytes(b"noise")
+    assert "expected a video that OpenCV can read" in error(tmp_path / "noise.mp4")
+    assert "holds no PNG" in error(images, "--labels", tmp_path / "empty")
+    assert "expected a folder of labels" in error(images, "--labels", tmp_path / "none")
+    assert "--export-labels needs labels" in error(images, "--export-labels", tmp_path / "truth")
+    assert "without /compressed" in error(images, "--topic", "/camera/image_raw/compressed")
+    for topic in ("/a//b", "//a", "/1a", "/a b", "/a-b", "/a/", "/", "", "~/a", "/über", "/a\n"):
+        assert f"expected --topic as ROS names topics, such as {TOPIC} (" in error(images, "--topic", topic)
+    for topic in ("/camera/camera_info", "/labels"):
+        assert "--topic names the images, and /camera_info and /labels go beside" in error(images, "--topic", topic)
+    cv2.imwrite(str(tmp_path / "labels" / "img_3.png"), np.zeros(SIZE, np.uint8))
+    assert "img_3.png, and 0 others, fit none" in error(images, "--labels", tmp_path / "labels")
+    (tmp_path / "labels" / "img_3.png").unlink()
+    cv2.imwrite(str(tmp_path / "labels" / "img_2.png"), np.zeros((10, 10), np.uint8))
+    assert "img_2.png has 32x24 pixels and its labels 10x10" in error(images, "--labels", tmp_path / "labels")
+    cv2.imwrite(str(tmp_path / "labels" / "img_2.png"), np.zeros((*SIZE, 3), np.uint8))
+    assert "expected labels of one channel of 8 bits" in error(images, "--labels", tmp_path / "labels")
+    (images / "img_3.png").write_bytes(b"noise")
+    assert "img_3.png is no whole image" in error(images)

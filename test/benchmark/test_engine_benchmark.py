@@ -1,0 +1,328 @@
+"""`bisenet benchmark`: what is timed, in which order, what is written, and what is refused."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Dict, List
+
+import numpy as np
+import onnx
+import pytest
+
+from bisenet_ros.benchmark import machine
+from bisenet_ros.benchmark.engine_benchmark import (
+    Choice,
+    Runtime,
+    choose_engines,
+    choose_network_size,
+    describe_load,
+    frame_sizes,
+    installed_runtimes,
+    measure,
+    parse_size,
+)
+from bisenet_ros.benchmark.interleaved_timing import Statistics, Timings, rounds, time_engines
+from bisenet_ros.benchmark.report import to_table
+from bisenet_ros.cli import main
+from bisenet_ros.engines import Engine
+from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
+from bisenet_ros.model.model_card import ModelCard, read_card, write_card
+
+FRAME = np.zeros((32, 64, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, card):
+    """A network of one strided convolution: benchmarking is about the way around it."""
+    weights = np.random.default_rng(0).normal(size=(len(card.classes), 3, 8, 8)).astype(np.float32)
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Conv", ["image", "weights"], ["logits"], strides=[8, 8])],
+        "network",
+        [onnx.helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, ["batch", 3, "height", "width"])],
+        [onnx.helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["batch", len(card.classes), "h", "w"])],
+        [onnx.numpy_helper.from_array(weights, "weights")],
+    )
+    network = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
+    write_card(network, card)
+    path = tmp_path_factory.mktemp("model") / "tiny.onnx"
+    onnx.save(network, path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def cpu_alone(monkeypatch):
+    """A GPU's plans take minutes to build; and the same engines wherever the tests run."""
+    find = importlib.util.find_spec
+    absent = ("tensorrt", "tensorrt_rtx")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in absent else find(name))
+
+
+class Recorder(Engine):
+    """Does nothing but note its turns."""
+
+    def __init__(self, name: str, turns: List[str], stages: Dict[str, float], card: ModelCard) -> None:
+        super().__init__(card, description=name)
+        self._turns, self._stages = turns, stages
+
+    def _segment(self, frame, *, confidence):
+        self._turns.append(f"{self.description} segments")
+        return np.zeros(frame.shape[:2], np.uint8)
+
+    def stage_milliseconds(self, frame):
+        self._turns.append(f"{self.description} by stages")
+        return self._stages
+
+
+def test_a_stage_that_takes_no_time_is_written_like_the_others(model, card):
+    class Instant(Recorder):
+        def stage_milliseconds(self, frame):
+            return {"resize": 0.0, "network": 1.0}
+
+    runtime = Runtime("none", ("fp32",), "fp32", lambda *_, precision: Instant("none", [], {}, card))
+    limits = {"size": (32, 64), "network_size": None, "iterations": 1, "seconds": 60.0, "left_out": {}}
+    (only,) = measure(model, card, [Choice(runtime, "fp32")], **limits)
+    assert only.to_dict()["stages"]["resize"]["median_ms"] == 0
+    assert "resize 0 %, network 100 %" in to_table([only.to_dict()])
+
+
+def test_statistics_of_known_times():
+    found = Statistics.of([*range(1, 100), 1000])
+    assert found.median == pytest.approx(50.5)
+    assert found.p90 == pytest.approx(90.1)
+    assert found.p99 == pytest.approx(99 + 0.01 * 901)
+    assert found.mean == pytest.approx(59.5)
+    assert found.fps == pytest.approx(1000 / 50.5)
+
+
+def test_engines_take_turns_frame_by_frame(card):
+    turns: List[str] = []
+    engines = [Recorder(name, turns, {"network": 1.0}, card) for name in "AB"]
+    timings = time_engines(engines, FRAME, iterations=3, seconds=60, warm_up=2)
+    assert turns == ["A segments", "B segments", "A by stages", "B by stages"] * (2 + 3)
+    assert [len(timing.whole) for timing in timings] == [3, 3], "warm-up is not counted"
+    assert [timing.stages for timing in timings] == [{"network": [1.0] * 3}] * 2
+
+
+def test_time_ends_the_rounds_but_never_before_the_least():
+    assert list(rounds(5, seconds=60, least=1)) == [0, 1, 2, 3, 4]
+    assert list(rounds(5, seconds=0, least=2)) == [0, 1]
+
+
+def test_copies_are_left_out_of_the_paper_s_protocol():
+    stages = {"copy in": [1.0, 2.0], "network": [6.0, 7.0], "after": [2.0, 2.0], "copy out": [1.0, 4.0]}
+    assert Timings(whole=[11.0, 12.0], stages=stages).without_copies == [8.0, 9.0]
+    assert Timings(whole=[11.0, 12.0], stages={"network": [6.0, 7.0]}).without_copies == [11.0, 12.0]
+    assert Timings(whole=[11.0, 12.0]).without_copies is None
+
+
+def test_shares_are_of_the_stages_sum():
+    timings = Timings(stages={"before": [1.0, 1.0, 9.0], "network": [2.0, 3.0, 4.0]})
+    assert timings.shares == {"before": 25, "network": 75}
+
+
+def test_a_cpu_engine_tells_its_stages_apart(model):
+    engine = OnnxRuntimeEngine(model, read_card(model))
+    stages = engine.stage_milliseconds(FRAME)
+    assert list(stages) == ["before", "network", "after"]
+    assert min(stages.values()) > 0
+
+
+def test_installed_engines_are_timed_side_by_side(model, tmp_path, capsys):
+    pytest.importorskip("openvino")
+    numbers = tmp_path / "new" / "numbers.json"
+    assert main(["benchmark", str(model), "--size", "96x64", "--iterations", "3", "--json", str(numbers)]) == 0
+    found = json.loads(numbers.read_text())
+    assert list(found) == ["model", "protocol", "machine", "measurements", "left_out"]
+    assert found["model"]["file"] == "tiny.onnx" and len(found["model"]["SHA-256"]) == 64
+    assert {"whole", "paper's", "stages", "order", "warm-up", "frames", "threads"} <= set(found["protocol"])
+    assert {"CPU", "cores", "CPU frequency governor", "Python", "numpy", "onnxruntime"} <= set(found["machine"])
+    first, second = found["measurements"]
+    assert first["engine"].startswith("OpenVINO") and second["engine"].startswith("ONNX Runtime")
+    assert (first["frames"], first["frame_size"], first["network_size"]) == (3, "96x64", "96x64")
+    assert set(first["whole"]) == {"median_ms", "p90_ms", "p99_ms", "mean_ms", "fps"}
+    assert first["without_copies"] == first["whole"], "a CPU copies nothing"
+    assert set(first["stages"]) == set(first["shares_percent"]) == {"before", "network", "after"}
+    assert sum(first["shares_percent"].values()) == pytest.approx(100, abs=0.3)
+    assert first["ratio"] == 1
+    assert second["ratio"] == pytest.approx(second["whole"]["median_ms"] / first["whole"]["median_ms"], abs=0.01)
+    printed = capsys.readouterr().out
+    assert "| 96x64 " in printed and first["engine"] in printed and "CPU frequency governor: " in printed
+
+
+def test_a_sweep_writes_its_three_files(model, tmp_path, capsys, monkeypatch):
+    cv2 = pytest.importorskip("cv2")
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--sweep", "--iterations", "2", "--network-size", "half", "--size", "128x64", "96x64"]
+    assert main(["benchmark", str(model), *arguments]) == 0
+    folder = tmp_path / "benchmark_sweep"
+    assert sorted(path.name for path in folder.iterdir()) == ["benchmark.json", "benchmark.md", "benchmark.png"]
+    measurements = json.loads((folder / "benchmark.json").read_text())["measurements"]
+    sizes = [(entry["frame_size"], entry["network_size"]) for entry in measurements]
+    assert list(dict.fromkeys(sizes)) == [("128x64", "64x32"), ("96x64", "48x32")]
+    table = (folder / "benchmark.md").read_text()
+    assert "| 128x64 " in table and "| 96x64 " in table
+    assert "- frames: 2 per engine and size" in table and "- CPU: " in table
+    picture = cv2.imread(str(folder / "benchmark.png"))
+    assert picture.shape[1] > 600 and len(np.unique(picture)) > 50
+    assert "timing 96x64" in capsys.readouterr().err
+    drawn = [sys.executable, "-m", "bisenet_ros.benchmark.report", folder / "benchmark.json", tmp_path / "again"]
+    subprocess.run(drawn, check=True, cwd=Path(__file__).parents[2])
+    for name in ("benchmark.json", "benchmark.md"):
+        assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
+    assert (tmp_path / "again" / "benchmark.png").stat().st_size > 10_000
+
+
+def test_an_engine_that_cannot_run_is_left_out_and_named(model, tmp_path, capsys, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "tensorrt" or find(name))
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
+    numbers = tmp_path / "numbers.json"
+    command = ["benchmark", str(model), "--size", "96x64", "--iterations", "1", "--json", str(numbers)]
+    assert main(command) == 0
+    left_out = json.loads(numbers.read_text())["left_out"]
+    assert list(left_out) == ["TensorRT fp16, 96x64"] and left_out["TensorRT fp16, 96x64"]
+    assert "left out: TensorRT fp16: " in capsys.readouterr().err
+
+    assert main([*command, "--device", "cuda"]) == 1
+    assert "tiny.onnx cannot be run by any engine here: TensorRT fp16, 96x64: " in capsys.readouterr().err
+
+
+def test_tensorrt_takes_a_quantized_model_in_int8_alone(monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "tensorrt" or find(name))
+    (plain,), (quantized,) = (installed_runtimes("cuda", quantized=quantized) for quantized in (False, True))
+    assert (plain.automatic, plain.precisions) == ("fp16", ("fp32", "fp16", "int8"))
+    assert (quantized.automatic, quantized.precisions) == ("int8", ("int8",))
+
+
+def test_engines_are_closed_in_the_end_also_one_that_fails(model, card):
+    closed = []
+
+    class Closing(Recorder):
+        def close(self):
+            closed.append(self.description)
+
+    class Failing(Closing):
+        def _segment(self, frame, *, confidence):
+            raise RuntimeError("out of\n  memory")
+
+    def choice(name, engine):
+        return Choice(Runtime(name, ("fp32",), "fp32", lambda *_, precision: engine(name, [], {}, card)), "fp32")
+
+    left_out: Dict[str, str] = {}
+    choices = [choice("bad", Failing), choice("good", Closing)]
+    limits = {"size": (32, 64), "network_size": None, "iterations": 2, "seconds": 60.0}
+    (only,) = measure(model, card, choices, left_out=left_out, **limits)
+    assert sorted(closed) == ["bad", "good"]
+    assert only.runtime == "good" and only.ratio == 1, "the first that runs is what others are compared to"
+    assert left_out == {"bad fp32, 64x32": "out of memory"}
+
+
+def test_a_sweep_takes_every_precision_and_otherwise_each_engine_its_own():
+    one = Runtime("one", ("fp32", "bf16"), automatic="bf16", create=OnnxRuntimeEngine)
+    two = Runtime("two", ("fp32",), automatic="fp32", create=OnnxRuntimeEngine)
+    assert choose_engines([one, two], "auto", every=False) == [Choice(one, "bf16"), Choice(two, "fp32")]
+    assert choose_engines([one, two], "auto", every=True) == [
+        Choice(one, "fp32"),
+        Choice(one, "bf16"),
+        Choice(two, "fp32"),
+    ]
+    assert choose_engines([one, two], "bf16", every=True) == [Choice(one, "bf16")]
+    with pytest.raises(
+        ValueError, match=r"no engine here computes in int8; choose one of these: one: fp32, bf16; two: fp32"
+    ):
+        choose_engines([one, two], "int8", every=False)
+
+
+def test_the_paper_s_frame_is_the_default_and_a_sweep_goes_down_from_it():
+    assert frame_sizes(None, sweep=False) == [(1024, 2048)]
+    swept = frame_sizes(None, sweep=True)
+    assert swept[0] == (1024, 2048) and swept == sorted(swept, key=lambda size: -size[0] * size[1])
+    assert frame_sizes(["64x32", "96x64", "64x32"], sweep=True) == [(32, 64), (64, 96)], "each size once"
+
+
+def test_a_busy_machine_is_said_to_be_busy():
+    assert describe_load(0.4, cores=2) == "0.4 on 2 cores"
+    assert "other programs were running" in describe_load(3.0, cores=2)
+
+
+def test_network_sizes():
+    assert choose_network_size("card", (1024, 2048)) is None
+    assert choose_network_size("full", (1024, 2048)) == (1024, 2048)
+    assert choose_network_size("half", (1024, 2048)) == (512, 1024)
+    assert choose_network_size("640x480", (1024, 2048)) == (480, 640)
+    with pytest.raises(ValueError, match="--network-size must be card, half, full or WIDTHxHEIGHT, got 'tiny'"):
+        choose_network_size("tiny", (1024, 2048))
+
+
+@pytest.mark.parametrize("text", ["2048", "2048*1024", "x1024", "-64x64", "64x64x3", "64.5x64", "²x64", ""])
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(ValueError, match="expected a size as WIDTHxHEIGHT"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize("text", ["31x64", "64x8193", "0x0"])
+def test_sizes_out_of_bounds_are_refused(text):
+    with pytest.raises(ValueError, match="expected a size of 32 to 8192 pixels a side"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--iterations", "0"], "--iterations must be 1 or more, got 0"),
+        (["--seconds", "0"], "--seconds must be a number above 0, got 0"),
+        (["--seconds", "nan"], "--seconds must be a number above 0, got nan"),
+        (["--size", "huge"], "expected a size as WIDTHxHEIGHT in pixels, such as 2048x1024, got 'huge'"),
+        (["--precision", "int8"], "no engine here computes in int8"),
+        (["--device", "cuda"], "no engine is installed for --device cuda; install one with `pip install tensorrt`"),
+        (["--json", "."], "--json must be a file, and . is a folder"),
+    ],
+)
+def test_what_cannot_be_benchmarked_is_refused_before_anything_is_timed(model, capsys, arguments, message):
+    assert main(["benchmark", str(model), *arguments]) == 1
+    error = capsys.readouterr().err
+    assert message in error and "timing" not in error
+
+
+def test_a_missing_model_is_named(tmp_path, capsys):
+    assert main(["benchmark", str(tmp_path / "none.onnx")]) == 1
+    assert "expected a model file at" in capsys.readouterr().err
+
+
+def test_without_any_runtime_the_error_says_what_to_install(model, capsys, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert main(["benchmark", str(model)]) == 1
+    assert "install one with `pip install openvino` or `pip install onnxruntime`" in capsys.readouterr().err
+
+
+def test_without_matplotlib_only_the_plot_is_refused(model, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    small = ["--size", "64x32", "--iterations", "1"]
+    assert main(["benchmark", str(model), *small, "-o", str(tmp_path / "report")]) == 1
+    assert "install it with `pip install matplotlib`" in capsys.readouterr().err
+    assert main(["benchmark", str(model), *small]) == 0
+    assert main(["benchmark", str(model), *small, "--sweep", "--json", str(tmp_path / "numbers.json")]) == 0
+    assert not (tmp_path / "report").exists()
+
+
+def test_a_gpu_is_described_by_nvidia_smi(tmp_path, monkeypatch):
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'NVIDIA X, 550.1, 1980 MHz, 1985 MHz, 2619 MHz, 700.00 W'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    found = machine.describe_machine()
+    assert (found["GPU"], found["GPU driver"], found["GPU clock (graphics)"]) == ("NVIDIA X", "550.1", "1980 MHz")
+    tool.write_text("#!/bin/sh\nexit 9\n")
+    assert machine.describe_machine()["GPU"] == "nvidia-smi does not answer"
+
+
+def test_an_empty_table_has_its_heading():
+    assert to_table([]).splitlines()[0].startswith("| frame | network | engine |")

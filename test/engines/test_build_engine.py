@@ -1,0 +1,341 @@
+"""From a model file to TensorRT plans, and `bisenet build-engine`: on the real TensorRT for RTX, which needs no GPU to
+build. A GPU's name stands in for the GPU."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from tensorrt_stand_in import StandIn
+
+from bisenet_ros.cli import main
+from bisenet_ros.commands import build_engine
+from bisenet_ros.commands.build_engine import frame_size
+from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
+from bisenet_ros.engines.tensorrt import api as tensorrt_api
+from bisenet_ros.engines.tensorrt import tensorrt_builder
+from bisenet_ros.engines.tensorrt.api import TensorRt, TensorRtError, load_tensorrt
+from bisenet_ros.engines.tensorrt.builder import (
+    PlanRequest,
+    build_plan,
+    cached_plan,
+    load_plan,
+    plan_key,
+    wrapped_model,
+)
+from bisenet_ros.engines.tensorrt.heartbeat import INTERVAL, heartbeat
+from bisenet_ros.engines.tensorrt.plan_cache import PlanCache
+from bisenet_ros.model.class_map import CAMVID
+from bisenet_ros.model.model_card import ModelCard, read_card, write_card
+
+SIZE = (72, 96)
+GPU = SimpleNamespace(name="NVIDIA GeForce RTX 4090", compute_capability=(8, 9), close=lambda: None)
+
+
+@pytest.fixture(scope="module")
+def rtx() -> TensorRt:
+    pytest.importorskip("tensorrt_rtx")
+    return load_tensorrt("tensorrt_rtx")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A network of one convolution, from an image to logits at 1/8."""
+    classes = len(CAMVID)
+    weights = np.random.default_rng(0).standard_normal((classes, 3, 8, 8), np.float32)
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ("batch", 3, "height", "width"))
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ("batch", classes, "height/8", "width/8"))
+    node = helper.make_node("Conv", ["image", "weights"], ["logits"], strides=[8, 8], name="conv")
+    graph = helper.make_graph([node], "tiny", [image], [logits], [numpy_helper.from_array(weights, "weights")])
+    content = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7)
+    write_card(content, ModelCard("Tiny", CAMVID, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), network_size=SIZE))
+    path = tmp_path_factory.mktemp("model") / "tiny.onnx"
+    onnx.save(content, path)
+    return path
+
+
+@pytest.fixture
+def cache(tmp_path) -> PlanCache:
+    return PlanCache(tmp_path / "plans")
+
+
+@pytest.mark.parametrize("tail", ["labels", "logits", "network"])
+@pytest.mark.parametrize("precision, max_batch", [("fp32", 1), ("fp16", 1), ("fp16", 4)])
+def test_tensorrt_builds_what_the_wrapper_makes(rtx, model, tail, precision, max_batch):
+    assert len(build_plan(PlanRequest(model, SIZE, precision, max_batch, tail), rtx).plan) > 1000
+
+
+def test_tensorrt_builds_the_shipped_model(rtx, shipped_model):
+    plan = build_plan(PlanRequest(shipped_model, (720, 960), "fp16"), rtx).plan
+    assert 5e6 < len(plan) < 20e6
+
+
+def test_a_plan_is_kept_and_found_again(rtx, model, cache, caplog):
+    request = PlanRequest(model, SIZE, "fp16")
+    with caplog.at_level(logging.INFO):
+        plan = cached_plan(request, rtx, GPU, cache)
+    assert "building the TensorRT plan" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        assert cached_plan(request, rtx, GPU, cache) == plan
+    assert not caplog.records
+
+
+def test_the_key_follows_the_model_and_our_code(rtx, model, tmp_path, monkeypatch):
+    request = PlanRequest(model, SIZE)
+    key = plan_key(request, rtx, GPU)
+    assert (key.gpu, key.compute_capability, key.flavour, key.version) == (
+        "NVIDIA GeForce RTX 4090",
+        (8, 9),
+        "tensorrt_rtx",
+        rtx.version,
+    )
+    other = tmp_path / "other.onnx"
+    other.write_bytes(model.read_bytes() + b"\0")
+    assert plan_key(request._replace(model=other), rtx, GPU) != key
+    monkeypatch.setattr(tensorrt_builder, "CODE", ("tensorrt_graph.py",))
+    tensorrt_builder._code_sha256.cache_clear()
+    assert plan_key(request, rtx, GPU) != key
+    tensorrt_builder._code_sha256.cache_clear()
+
+
+@pytest.fixture
+def older_tensorrt(monkeypatch) -> TensorRt:
+    monkeypatch.setattr(tensorrt_api, "require_gpu", lambda: None)
+    return TensorRt(StandIn("8.6"))
+
+
+def test_the_timing_cache_goes_from_build_to_build(older_tensorrt, model, cache):
+    calls = older_tensorrt._module.calls
+    for size in (SIZE, (144, 192)):
+        cached_plan(PlanRequest(model, size), older_tensorrt, GPU, cache)
+    assert [call[1:] for call in calls if call[0] == "create_timing_cache"] == [(b"",), (b"timings",)]
+    assert len(list(cache.folder.glob("*.timing"))) == 1
+
+
+def test_a_kept_plan_that_tensorrt_refuses_is_built_anew_once(older_tensorrt, model, cache, caplog):
+    request = PlanRequest(model, SIZE)
+    module = older_tensorrt._module
+    load_plan(request, older_tensorrt, GPU, cache).close()
+    module.answers["deserialize_cuda_engine"] = None
+    module.calls.clear()
+    with pytest.raises(TensorRtError, match="does not take the plan"):
+        load_plan(request, older_tensorrt, GPU, cache)
+    assert [name for name in module.called() if name.startswith(("build", "deserialize"))] == [
+        "deserialize_cuda_engine",
+        "build_serialized_network",
+        "deserialize_cuda_engine",
+    ]
+    assert "is built anew: TensorRT 8.6.1 does not take the plan" in caplog.text
+
+
+def test_a_long_build_gives_signs_of_life(older_tensorrt, model, monkeypatch):
+    build = older_tensorrt.build
+    monkeypatch.setattr(older_tensorrt, "build", lambda *a, **k: time.sleep(0.1) or build(*a, **k))
+    monkeypatch.setattr(tensorrt_builder, "heartbeat", lambda beat: heartbeat(beat, interval=0.02))
+    beats = []
+    build_plan(PlanRequest(model, SIZE), older_tensorrt, on_progress=beats.append)
+    assert len(beats) >= 2 and INTERVAL < 5
+
+
+def test_fp16_is_in_the_model_only_where_there_is_no_flag(older_tensorrt, rtx, model):
+    def kinds(tensorrt):
+        graph = onnx.load_from_string(wrapped_model(PlanRequest(model, SIZE, "fp16"), tensorrt)).graph
+        return {tensor.data_type for tensor in graph.initializer}
+
+    assert TensorProto.FLOAT16 in kinds(rtx) and TensorProto.FLOAT16 not in kinds(older_tensorrt)
+
+
+def run(*arguments) -> int:
+    return main(["build-engine", *map(str, arguments)])
+
+
+@pytest.fixture
+def gpu(monkeypatch, rtx):
+    monkeypatch.setattr(build_engine, "open_device", lambda: GPU)
+
+
+@pytest.fixture
+def no_gpu(monkeypatch, rtx):
+    def refuse():
+        raise RuntimeError("expected an NVIDIA driver, but there is none")
+
+    monkeypatch.setattr(build_engine, "open_device", refuse)
+
+
+def test_the_command_builds_then_finds(gpu, model, tmp_path, capsys):
+    arguments = (model, "--size", "96x72", "--cache", tmp_path)
+    assert run(*arguments) == 0
+    first = capsys.readouterr().out
+    assert "to labels" in first and "to logits" in first and first.count("built in") == 2
+    assert run(*arguments) == 0
+    assert capsys.readouterr().out.count("already there") == 2
+    assert len(list(tmp_path.glob("*.plan"))) == 2
+
+
+def test_a_dry_run_prints_the_key_and_builds_nothing(gpu, model, tmp_path, capsys):
+    arguments = (model, "--size", "96x72", "--precision", "fp32", "--cache", tmp_path)
+    assert run(*arguments, "--dry-run") == 0
+    printed = capsys.readouterr().out
+    key, end = json.JSONDecoder().raw_decode(printed)
+    assert key["precision"] == "fp32" and key["frame_size"] == [72, 96] and key["tail"] == "labels"
+    assert f"not in the cache; would be built and kept as {tmp_path}" in printed[end:]
+    assert list(tmp_path.iterdir()) == []
+    assert run(*arguments) == 0
+    capsys.readouterr()
+    assert run(*arguments, "--dry-run") == 0
+    assert capsys.readouterr().out.count(f"in the cache: {tmp_path}") == 2
+
+
+def test_without_a_gpu_the_model_is_tried_and_nothing_kept(no_gpu, model, tmp_path, capsys):
+    assert run(model, "--size", "96x72", "--cache", tmp_path) == 1
+    printed = capsys.readouterr()
+    assert "TensorRT for RTX" in printed.out and "takes the model: a plan to labels" in printed.out
+    assert "no plan is kept, as the GPU's name is part of its key: expected an NVIDIA driver" in printed.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written_fails_the_command(gpu, model, capsys):
+    assert run(model, "--size", "96x72", "--cache", __file__) == 1
+    assert "built but cannot be kept" in capsys.readouterr().err
+
+
+def test_without_tensorrt_the_command_says_what_to_install(model, monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert run(model, "--size", "96x72") == 1
+    assert "JetPack" in capsys.readouterr().err
+
+
+def test_int8_needs_a_quantized_model_or_images(gpu, model, tmp_path, capsys):
+    assert run(model, "--size", "96x72", "--precision", "int8", "--cache", tmp_path) == 1
+    assert f"build-engine {model} --size WIDTHxHEIGHT --precision int8 --calibration FOLDER" in capsys.readouterr().err
+    assert run(model, "--size", "96x72", "--calibration", tmp_path) == 1
+    assert "--calibration is for --precision int8, got --precision auto" in capsys.readouterr().err
+    assert run(model, "--size", "96x72", "--precision", "int8", "--truth", tmp_path) == 1
+    assert "--truth is for the images of --calibration" in capsys.readouterr().err
+    assert run(model, "--size", "96x72", "--precision", "int8", "--calibration", tmp_path, "--dry-run") == 1
+    assert "a dry run writes no quantized model" in capsys.readouterr().err
+
+
+def test_int8_is_calibrated_on_a_folder_of_images(gpu, model, tmp_path, capsys):
+    pytest.importorskip("onnxruntime.quantization")
+    source, images = tmp_path / "m.onnx", tmp_path / "images"
+    source.write_bytes(model.read_bytes())
+    images.mkdir()
+    arguments = (source, "--size", "96x72", "--precision", "int8", "--calibration", images, "--cache", tmp_path)
+    assert run(*arguments) == 1
+    assert (
+        f"expected images (.png, .jpg, .jpeg, .bmp) of your camera in {images}, found none" in capsys.readouterr().err
+    )
+    cv2.imwrite(str(images / "a.png"), np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8))
+    (images / "notes.txt").write_text("not an image")
+    assert run(*arguments) == 0
+    printed = capsys.readouterr().out
+    assert "m.int8.onnx: quantized on the 1 images" in printed
+    assert re.search(r"by ONNX Runtime on the CPU: [\d.]+% of the pixels keep their label; mIoU of int8 with", printed)
+    assert "mIoU before and after needs label images of them: --truth FOLDER" in printed
+    for precision in ("int8", "auto"):
+        quantized = (tmp_path / "m.int8.onnx", "--size", "96x72", "--precision", precision, "--cache", tmp_path)
+        assert run(*quantized) == 0
+        assert capsys.readouterr().out.count("already there") == 2
+    assert run(tmp_path / "m.int8.onnx", *arguments[1:]) == 1
+    assert "m.int8.onnx is quantized already; leave out --calibration" in capsys.readouterr().err
+    assert run(tmp_path / "m.int8.onnx", "--size", "96x72", "--precision", "fp16", "--cache", tmp_path) == 1
+    assert "is quantized, which is precision int8, not fp16" in capsys.readouterr().err
+    (images / "b.png").write_text("no image")
+    assert run(*arguments) == 1
+    assert "b.png cannot be read as an image" in capsys.readouterr().err
+
+
+@pytest.fixture
+def labeled(model, tmp_path):
+    """A model file, a folder of images and one of their labels, which are the model's own but for a few."""
+    source, images, truth = tmp_path / "m.onnx", tmp_path / "images", tmp_path / "truth"
+    source.write_bytes(model.read_bytes())
+    engine = OnnxRuntimeEngine(source, read_card(source))
+    for folder in (images, truth):
+        folder.mkdir()
+    for name, seed in (("a.jpg", 0), ("b.png", 1)):
+        cv2.imwrite(str(images / name), np.random.default_rng(seed).integers(0, 256, (*SIZE, 3), np.uint8))
+        labels = engine.segment(cv2.imread(str(images / name)))
+        labels[:18], labels[18:20] = 255, 0
+        cv2.imwrite(str(truth / f"{name[0]}.png"), labels)
+    return source, images, truth
+
+
+def test_int8_prints_miou_before_and_after(gpu, labeled, tmp_path, capsys):
+    source, images, truth = labeled
+    arguments = ("--size", "96x72", "--precision", "int8", "--calibration", images, "--cache", tmp_path)
+    assert run(source, *arguments, "--truth", truth) == 0
+    printed = capsys.readouterr().out
+    line = r"by ONNX Runtime on the CPU: mIoU fp32 ([\d.]+)%, int8 ([\d.]+)% \(([+-][\d.]+) points\); ([\d.]+)% of the"
+    before, after, change, same = map(float, re.search(line, printed).groups())
+    assert 80 < before < 100 and after < before and change == pytest.approx(after - before, abs=0.02)
+    assert 50 < same < 100 and "--truth FOLDER" not in printed
+
+
+@pytest.mark.parametrize(
+    "make, reason",
+    [
+        (lambda path: path.unlink(), "expected a label image at .*b.png, found none"),
+        (lambda path: path.write_text("text"), "b.png cannot be read as an image"),
+        (lambda path: cv2.imwrite(str(path), np.zeros((*SIZE, 3), np.uint8)), "b.png to have one channel of uint8"),
+        (lambda path: cv2.imwrite(str(path), np.zeros((8, 9), np.uint8)), "b.png to have .* size, 96x72, got 9x8"),
+        (lambda path: cv2.imwrite(str(path), np.full(SIZE, 11, np.uint8)), r"b.png to hold ids 0 to 10.*got \[11\]"),
+    ],
+)
+def test_truth_that_does_not_fit_is_named_before_anything_is_quantized(gpu, labeled, capsys, make, reason):
+    source, images, truth = labeled
+    make(truth / "b.png")
+    arguments = ("--size", "96x72", "--precision", "int8", "--calibration", images, "--truth", truth)
+    assert run(source, *arguments) == 1
+    assert re.search(reason, capsys.readouterr().err)
+    assert not source.with_suffix(".int8.onnx").exists()
+
+
+def test_truth_without_a_label_is_refused(gpu, labeled, capsys):
+    source, images, truth = labeled
+    for path in truth.iterdir():
+        cv2.imwrite(str(path), np.full(SIZE, 255, np.uint8))
+    arguments = ("--size", "96x72", "--precision", "int8", "--calibration", images, "--truth", truth)
+    assert run(source, *arguments) == 1
+    assert "expected label images with labels, got 255" in capsys.readouterr().err
+
+
+def test_max_batch_makes_the_plans_that_the_node_looks_up(gpu, model, tmp_path, capsys):
+    assert run(model, "--size", "96x72", "--max-batch", "3", "--cache", tmp_path) == 0
+    keys = {json.loads(path.read_bytes().partition(b"\n")[0])["key"]["max_batch"] for path in tmp_path.glob("*.plan")}
+    assert keys == {3}
+    assert run(model, "--size", "96x72", "--max-batch", "3", "--cache", tmp_path) == 0
+    assert capsys.readouterr().out.count("already there") == 2
+
+
+def test_a_size_is_width_by_height():
+    assert frame_size("1920x1080") == (1080, 1920)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--size", "1080p"], "expected a size as WIDTHxHEIGHT in pixels, such as 2048x1024, got '1080p'"),
+        (["--size", "1920x4"], "expected a size of 32 to 8192 pixels a side, got 1920x4"),
+        (["--size", "96x72", "--max-batch", "0"], "expected 1 to 64 frames, got '0'"),
+    ],
+)
+def test_bad_arguments(model, arguments, message, capsys):
+    with pytest.raises(SystemExit):
+        run(model, *arguments)
+    assert message in capsys.readouterr().err
+
+
+def test_a_missing_model_is_named(capsys, tmp_path):
+    assert run(tmp_path / "none.onnx", "--size", "96x72") == 1
+    assert "expected a model file at" in capsys.readouterr().err

@@ -1,0 +1,195 @@
+"""The engines with the shipped model, against plain torch arithmetic around the same network."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+
+torch = pytest.importorskip("torch")
+from bisenet_training.export import export  # noqa: E402
+from torch.nn import functional as F  # noqa: E402
+
+from bisenet_ros.engines import load_engine  # noqa: E402
+from bisenet_ros.engines.cpu.cpu_features import computes_in_bf16  # noqa: E402
+from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine  # noqa: E402
+from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou  # noqa: E402
+from bisenet_ros.model.class_map import ClassMap  # noqa: E402
+from bisenet_ros.model.model_card import ModelError, read_card, write_card  # noqa: E402
+from bisenet_ros.network import BiSeNetV2  # noqa: E402
+from demo.clip import frame_ids, read_image, read_truth  # noqa: E402
+
+FRAME_SIZES = [(1024, 2048), (720, 1280), (360, 480), (479, 641)]
+
+
+@pytest.fixture(scope="module")
+def network() -> BiSeNetV2:
+    """A network of random weights whose batch norms have seen a real frame, so that its logits are spread."""
+    torch.manual_seed(0)
+    network = BiSeNetV2(classes=11, head_width=64).train()
+    frames = np.stack([read_image(frame_id) for frame_id in frame_ids()[::25]])[..., ::-1].transpose(0, 3, 1, 2)
+    with torch.no_grad():
+        for _ in range(20):
+            network(torch.from_numpy(frames[:, :, ::2, ::2] / np.float32(128) - 1))
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, network, card):
+    path = tmp_path_factory.mktemp("model") / "model.onnx"
+    export(network, card, path)
+    return path
+
+
+@pytest.fixture(scope="module", params=["openvino", "onnxruntime"])
+def engine(request, model):
+    if request.param == "onnxruntime":
+        return OnnxRuntimeEngine(model, read_card(model))
+    pytest.importorskip("openvino")
+    return load_engine(model, precision="fp32")
+
+
+def frame_of(size) -> np.ndarray:
+    return cv2.resize(read_image(frame_ids()[0]), size[::-1], interpolation=cv2.INTER_CUBIC)
+
+
+def plain_torch_logits(network, card, frame, network_size) -> torch.Tensor:
+    """The definition up to the argmax: resize, normalize, network, x8, frame's size."""
+    rgb = torch.from_numpy(frame[..., ::-1].astype(np.float32)).permute(2, 0, 1)[None] / 255
+    rgb = F.interpolate(rgb, size=network_size, mode="bilinear")
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (card.mean, card.std))
+    with torch.no_grad():
+        logits = network((rgb - mean) / std)
+    logits = F.interpolate(logits, scale_factor=8, mode="bilinear")
+    return F.interpolate(logits, size=frame.shape[:2], mode="bilinear")[0]
+
+
+@pytest.mark.parametrize("size", FRAME_SIZES)
+def test_fp32_engines_agree_with_torch(engine, network, card, size):
+    frame = frame_of(size)
+    expected = plain_torch_logits(network, card, frame, engine.network_size(*size))
+    labels, confidence = engine.segment(frame, confidence=True)
+    assert labels.shape == confidence.shape == size and labels.dtype == confidence.dtype == np.uint8
+    assert np.array_equal(labels, engine.segment(frame))
+    assert len(np.unique(labels)) > 3, "a comparison of one label says nothing"
+    assert np.mean(labels == expected.argmax(0).numpy()) >= 0.9999
+    assert np.abs(confidence - 255 * expected.softmax(0).max(0).values.numpy()).max() <= 1.5
+
+
+def test_bf16_agrees_with_fp32(shipped_model):
+    """On a CPU without bf16 instructions OpenVINO emulates them, which is slow and gives the same numbers."""
+    pytest.importorskip("openvino")
+    frames = [read_image(frame_id) for frame_id in frame_ids()[::25]]
+    fp32, bf16 = (load_engine(shipped_model, precision=precision) for precision in ("fp32", "bf16"))
+    equal = [np.mean(fp32.segment(frame) == bf16.segment(frame)) for frame in frames]
+    assert "bf16" in bf16.description
+    assert np.mean(equal) >= 0.99
+
+
+def test_automatic_precision_is_bf16_only_where_the_cpu_computes_in_it(shipped_model):
+    pytest.importorskip("bisenet_ros.engines.cpu.openvino_engine")
+    expected = "bf16" if computes_in_bf16() else "fp32"
+    assert load_engine(shipped_model).description.endswith(expected)
+
+
+def test_shipped_model_reaches_the_score_on_its_card(shipped_model):
+    """The clip is the validation split that the card's score was measured on."""
+    engine = load_engine(shipped_model, precision="fp32")
+    classes = len(engine.card.classes)
+    confusion = sum(
+        confusion_matrix(read_truth(i), engine.segment(read_image(i)), classes=classes) for i in frame_ids()
+    )
+    assert mean_iou(confusion) == pytest.approx(engine.card.scores["val_miou"], abs=0.002)
+    assert mean_iou(confusion) >= 0.45
+
+
+@pytest.mark.parametrize(
+    "size, expected",
+    [
+        ((360, 480), (360, 480)),
+        ((720, 960), (360, 480)),
+        ((180, 240), (176, 240)),
+        ((1024, 2048), (296, 584)),
+        ((1, 1), (32, 32)),
+        ((1, 100_000), (32, 5400)),
+    ],
+)
+def test_network_size_keeps_the_shape_and_never_enlarges(engine, size, expected):
+    assert engine.network_size(*size) == expected
+
+
+def test_frames_may_change_size_and_have_padded_rows(engine):
+    frame = frame_of((120, 160))
+    padded = np.zeros((120, 200, 3), np.uint8)
+    padded[:, :160] = frame
+    expected = engine.segment(frame)
+    assert engine.segment(frame_of((96, 64))).shape == (96, 64)
+    assert np.array_equal(engine.segment(padded[:, :160]), expected)
+
+
+@pytest.mark.parametrize(
+    "shape, dtype", [((8, 8), np.uint8), ((8, 8, 4), np.uint8), ((8, 8, 3), np.float32), ((0, 8, 3), np.uint8)]
+)
+def test_what_is_no_frame_is_refused(engine, shape, dtype):
+    with pytest.raises(ValueError, match="expected a frame of H x W x 3 uint8"):
+        engine.segment(np.zeros(shape, dtype))
+
+
+def test_unknown_choices(model):
+    with pytest.raises(ValueError, match="device must be one of auto, cpu, cuda, got 'tpu'"):
+        load_engine(model, device="tpu")
+    with pytest.raises(ValueError, match="precision must be one of"):
+        load_engine(model, precision="fp8")
+
+
+@pytest.fixture(params=["openvino", "onnxruntime"])
+def runtime(request, monkeypatch):
+    """load_engine with each runtime: OpenVINO where it is installed, ONNX Runtime where it is not."""
+    if request.param == "openvino":
+        pytest.importorskip("openvino")
+        return
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "openvino" else find(name))
+
+
+def test_without_openvino_onnx_runtime_runs_the_model(model, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "openvino" else find(name))
+    assert isinstance(load_engine(model), OnnxRuntimeEngine)
+    with pytest.raises(ValueError, match="bf16 needs OpenVINO"):
+        load_engine(model, precision="bf16")
+
+
+def save_changed(model, path, change):
+    changed = onnx.load(model)
+    change(changed)
+    onnx.save(changed, path)
+    return path
+
+
+def test_a_network_that_cannot_run_is_refused(tmp_path, model, runtime):
+    def break_a_node(changed):
+        changed.graph.node[5].op_type = "NoSuchOperator"
+
+    with pytest.raises(ModelError, match="broken.onnx cannot be run"):
+        load_engine(save_changed(model, tmp_path / "broken.onnx", break_a_node))
+
+
+def test_a_network_of_a_fixed_size_is_refused(tmp_path, model, runtime):
+    def fix_the_size(changed):
+        for dimension, size in zip(changed.graph.input[0].type.tensor_type.shape.dim, (1, 3, 64, 64)):
+            dimension.dim_value = size
+
+    with pytest.raises(ModelError, match="fixed.onnx cannot be run"):
+        load_engine(save_changed(model, tmp_path / "fixed.onnx", fix_the_size))
+
+
+def test_a_network_with_other_classes_than_its_card_is_refused(tmp_path, model, card, runtime):
+    fewer = dataclasses.replace(card, classes=ClassMap(card.classes[:5]))
+    path = save_changed(model, tmp_path / "other.onnx", lambda changed: write_card(changed, fewer))
+    with pytest.raises(ModelError, match=r"expected float32 logits of shape \(1, 5, 45, 60\).*got .*\(1, 11, 45, 60\)"):
+        load_engine(path)

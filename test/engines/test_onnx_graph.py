@@ -1,0 +1,283 @@
+"""The graph that TensorRT gets, run by ONNX Runtime against the CPU engines and built by TensorRT for RTX."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Dict
+
+import cv2
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+from onnx.reference import ReferenceEvaluator
+
+from bisenet_ros.engines import load_engine
+from bisenet_ros.engines.cpu.preprocess import normalize_frame
+from bisenet_ros.engines.tensorrt.onnx_graph import _scale, wrap_network
+from bisenet_ros.model.class_map import ClassMap
+from bisenet_ros.model.input_size import network_size
+from bisenet_ros.model.model_card import ModelCard, ModelError, read_card
+from demo.clip import frame_ids, read_image
+
+FRAME_SIZES = [(360, 480), (480, 640), (479, 641)]
+CHANNELS = [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
+
+
+def frames_of(size, count: int = 1) -> np.ndarray:
+    images = [read_image(frame_id) for frame_id in frame_ids()[3::25][:count]]
+    return np.stack([cv2.resize(image, size[::-1], interpolation=cv2.INTER_CUBIC) for image in images])
+
+
+def run(model: onnx.ModelProto, **inputs: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, inputs)[0]
+
+
+@pytest.fixture(scope="module")
+def shipped(shipped_model) -> onnx.ModelProto:
+    return onnx.load(shipped_model)
+
+
+@pytest.fixture(scope="module")
+def shipped_card(shipped_model) -> ModelCard:
+    return read_card(shipped_model)
+
+
+@pytest.fixture(scope="module")
+def engine(shipped_model):
+    return load_engine(shipped_model, precision="fp32")
+
+
+@pytest.fixture
+def averaging() -> onnx.ModelProto:
+    """A network whose three logits are the means of R, G and B over 8 x 8 pixels."""
+    kernel = {"kernel_shape": (8, 8), "strides": (8, 8)}
+    return helper.make_model(
+        helper.make_graph(
+            [helper.make_node("AveragePool", ["image"], ["logits"], **kernel)],
+            "averaging",
+            [helper.make_tensor_value_info("image", TensorProto.FLOAT, ("batch", 3, "height", "width"))],
+            [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ("batch", 3, "height/8", "width/8"))],
+        ),
+        opset_imports=[helper.make_opsetid("", 13)],
+        ir_version=7,
+    )
+
+
+@pytest.fixture
+def plain_card(card) -> ModelCard:
+    """Logits are gray levels / 255."""
+    labels = ClassMap(card.classes[:3])
+    return dataclasses.replace(card, classes=labels, mean=(0, 0, 0), std=(1, 1, 1), network_size=(64, 64))
+
+
+@pytest.mark.parametrize("size", FRAME_SIZES)
+def test_labels_are_those_of_the_cpu_engine(shipped, shipped_card, engine, size):
+    frames = frames_of(size)
+    labels = run(wrap_network(shipped, shipped_card, frame_size=size), frames=frames)
+    assert labels.shape == (1, *size) and labels.dtype == np.uint8
+    assert len(np.unique(labels)) > 3, "a comparison of one label says nothing"
+    assert np.mean(labels[0] != engine.segment(frames[0])) <= 1e-4
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_a_batch_is_segmented_like_its_frames(shipped, shipped_card, engine, batch):
+    size = (97, 131)
+    frames = frames_of(size, count=batch)
+    labels = run(wrap_network(shipped, shipped_card, frame_size=size, max_batch=3), frames=frames)
+    assert np.mean(labels != np.stack([engine.segment(frame) for frame in frames])) <= 1e-4
+
+
+@pytest.mark.parametrize("max_batch", [1, 3])
+def test_the_logits_are_the_networks_own(shipped, shipped_card, max_batch):
+    size = (240, 322)
+    frames = frames_of(size)
+    wrapped = wrap_network(shipped, shipped_card, frame_size=size, max_batch=max_batch, tail="logits")
+    mean, std = shipped_card.mean, shipped_card.std
+    image = normalize_frame(frames[0], network_size(*size, trained=shipped_card.network_size), mean=mean, std=std)
+    expected = run(shipped, image=image)
+    logits = run(wrapped, frames=frames)
+    assert logits.shape == (1, 11, 30, 40) and logits.dtype == np.float32
+    assert np.abs(logits - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+def test_a_batch_has_the_logits_of_its_frames(shipped, shipped_card):
+    size = (97, 131)
+    frames = frames_of(size, count=3)
+    wrapped = wrap_network(shipped, shipped_card, frame_size=size, max_batch=3, tail="logits")
+    one_by_one = np.concatenate([run(wrapped, frames=frames[i : i + 1]) for i in range(3)])
+    assert np.abs(run(wrapped, frames=frames) - one_by_one).max() <= 1e-4 * np.abs(one_by_one).max()
+
+
+@pytest.mark.parametrize("uint8", [True, False])
+def test_the_network_alone_is_what_lies_between_the_image_and_the_logits(shipped, shipped_card, uint8):
+    frame_size = (479, 641)
+    size = network_size(*frame_size, trained=shipped_card.network_size)
+    image = np.random.default_rng(0).standard_normal((1, 3, *size), dtype=np.float32)
+    wrapped = wrap_network(shipped, shipped_card, frame_size=frame_size, tail="network", uint8=uint8)
+    expected = run(shipped, image=image)
+    assert np.abs(run(wrapped, image=image) - expected).max() <= 1e-4 * np.abs(expected).max()
+    assert "Resize" not in {node.op_type for node in wrapped.graph.node if not node.name.startswith("network/")}
+
+
+def test_half_precision_computes_in_fp16_and_agrees(shipped, shipped_card, engine):
+    """By ONNX's own slow runtime: ONNX Runtime computes in fp32 where the CPU has no fp16 kernels."""
+    size = (48, 64)
+    frames = frames_of(size)
+    wrapped = wrap_network(shipped, shipped_card, frame_size=size, half=True)
+    labels = ReferenceEvaluator(wrapped).run(None, {"frames": frames})[0]
+    assert np.mean(labels[0] == engine.segment(frames[0])) >= 0.99
+
+
+def test_half_precision_is_of_the_network_alone(shipped, shipped_card):
+    wrapped = wrap_network(shipped, shipped_card, frame_size=(480, 640), half=True, tail="logits")
+    kinds = {tensor.name: tensor.data_type for tensor in wrapped.graph.initializer}
+    network = {kind for name, kind in kinds.items() if name.startswith("network/")}
+    around = {kind for name, kind in kinds.items() if not name.startswith("network/")}
+    assert (network, around) == ({TensorProto.FLOAT16}, {TensorProto.FLOAT})
+    assert run(wrapped, frames=frames_of((480, 640))).dtype == np.float32
+
+
+@pytest.mark.parametrize("tail", ["labels", "logits"])
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("max_batch, uint8", [(1, True), (4, True), (1, False)])
+def test_the_graph_is_valid_onnx_of_opset_13(shipped, shipped_card, tail, half, max_batch, uint8):
+    wrapped = wrap_network(
+        shipped, shipped_card, frame_size=(479, 641), max_batch=max_batch, half=half, tail=tail, uint8=uint8
+    )
+    onnx.checker.check_model(wrapped, full_check=True)
+    assert [(entry.domain, entry.version) for entry in wrapped.opset_import] == [("", 13)]
+
+
+def test_weights_stored_as_fp16_become_fp32_constants(shipped, shipped_card):
+    assert any(tensor.data_type == TensorProto.FLOAT16 for tensor in shipped.graph.initializer)
+    graph = wrap_network(shipped, shipped_card, frame_size=(360, 480)).graph
+    constants = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    assert len(convolutions) > 50
+    assert {constants.get(name) for node in convolutions for name in node.input[1:]} == {TensorProto.FLOAT}
+    assert set(constants.values()) == {TensorProto.FLOAT}
+
+
+def test_uint8_is_at_the_ends_alone_and_there_beside_floats(shipped, shipped_card):
+    """TensorRT has uint8 as the type of inputs and outputs, and casts floats to and from it, nothing else."""
+    wrapped = onnx.shape_inference.infer_shapes(wrap_network(shipped, shipped_card, frame_size=(480, 640)))
+    graph = wrapped.graph
+    kinds = {info.name: info.type.tensor_type.elem_type for info in graph.value_info}
+    assert TensorProto.UINT8 not in kinds.values() and len(kinds) > 100
+    (first,) = (node for node in graph.node if "frames" in node.input)
+    (last,) = (node for node in graph.node if "labels" in node.output)
+    assert first.op_type == last.op_type == "Cast"
+    assert kinds[first.output[0]] == kinds[last.input[0]] == TensorProto.FLOAT
+
+
+def test_a_tensorrt_without_uint8_gets_other_types_and_the_same_labels(averaging, plain_card):
+    size = (90, 120)
+    frames = frames_of(size)
+    expected = run(wrap_network(averaging, plain_card, frame_size=size), frames=frames)
+    wrapped = wrap_network(averaging, plain_card, frame_size=size, uint8=False)
+    labels = run(wrapped, frames=frames.astype(np.float32))
+    assert labels.dtype == np.int32 and np.array_equal(labels, expected)
+    kinds = [info.type.tensor_type.elem_type for info in (*wrapped.graph.input, *wrapped.graph.output)]
+    assert kinds == [TensorProto.FLOAT, TensorProto.INT32]
+
+
+def test_frames_are_bgr_and_the_network_sees_rgb(averaging, plain_card):
+    frame = np.zeros((1, 64, 64, 3), np.uint8)
+    frame[..., 0] = 200  # blue
+    assert set(run(wrap_network(averaging, plain_card, frame_size=(64, 64)), frames=frame).flat) == {2}
+
+
+def test_ties_go_to_the_lower_id(averaging, plain_card):
+    gray = np.full((1, 64, 64, 3), 100, np.uint8)
+    assert set(run(wrap_network(averaging, plain_card, frame_size=(64, 64)), frames=gray).flat) == {0}
+
+
+@pytest.mark.parametrize("size, resizes", [((64, 64), 1), ((128, 128), 3), ((60, 60), 3)])
+def test_a_resize_to_the_same_size_is_left_out(averaging, plain_card, size, resizes):
+    graph = wrap_network(averaging, plain_card, frame_size=size).graph
+    assert [node.op_type for node in graph.node].count("Resize") == resizes
+
+
+def test_resizing_by_a_scale_meets_the_size_exactly():
+    """Whether a runtime multiplies in float32 or in float64 before it rounds down."""
+    rng = np.random.default_rng(0)
+    for have, want in rng.integers(1, 8192, (5000, 2)).tolist():
+        scale = _scale(have, want)
+        assert int(np.float32(have) * scale) == int(have * float(scale)) == want
+        assert scale == pytest.approx(want / have, rel=2e-7)
+
+
+def test_the_model_is_left_as_it_was(shipped, shipped_card):
+    before = shipped.SerializeToString()
+    wrap_network(shipped, shipped_card, frame_size=(360, 480), half=True)
+    assert shipped.SerializeToString() == before
+
+
+def test_what_cannot_be_wrapped_is_refused(averaging, plain_card):
+    def wrap(**options: Dict) -> None:
+        wrap_network(averaging, plain_card, **{"frame_size": (64, 64), **options})
+
+    with pytest.raises(ValueError, match="tail must be one of labels, logits, network, got 'argmax'"):
+        wrap(tail="argmax")
+    with pytest.raises(ValueError, match="at least 1, got 0 and"):
+        wrap(max_batch=0)
+    with pytest.raises(ValueError, match="at least 1, got 1 and"):
+        wrap(frame_size=(0, 64))
+    averaging.graph.output.append(helper.make_tensor_value_info("image", TensorProto.FLOAT, None))
+    with pytest.raises(ModelError, match="got 1 inputs and 2 outputs"):
+        wrap()
+
+
+def test_weights_beyond_fp16_are_refused(averaging, plain_card):
+    averaging.graph.node[0].output[0] = "means"
+    averaging.graph.node.append(helper.make_node("Mul", ["means", "large"], ["logits"]))
+    averaging.graph.initializer.append(onnx.numpy_helper.from_array(np.float32([1e6]), "large"))
+    wrap_network(averaging, plain_card, frame_size=(64, 64))
+    with pytest.raises(ModelError, match="network/large reach beyond fp16.*choose fp32"):
+        wrap_network(averaging, plain_card, frame_size=(64, 64), half=True)
+
+
+@pytest.fixture(scope="module")
+def tensorrt():
+    """TensorRT for RTX, which parses and builds without a GPU."""
+    pytest.importorskip("tensorrt_rtx")
+    from bisenet_ros.engines.tensorrt.api import load_tensorrt
+
+    return load_tensorrt("tensorrt_rtx")
+
+
+@pytest.fixture(scope="module", params=["BiSeNetV2", "BiSeNetV2-Large"])
+def random_network(request, tmp_path_factory, card) -> onnx.ModelProto:
+    """Narrow, so that plans build fast; the layers are the model's own."""
+    torch = pytest.importorskip("torch")
+    from bisenet_training.export import export
+
+    from bisenet_ros.network import BiSeNetV2
+    from bisenet_ros.network.bisenetv2 import BiSeNetV2Large
+
+    torch.manual_seed(0)
+    network = {"BiSeNetV2": BiSeNetV2, "BiSeNetV2-Large": BiSeNetV2Large}[request.param]
+    path = tmp_path_factory.mktemp("model") / "model.onnx"
+    export(network(classes=11, width=0.25, head_width=32), card, path)
+    return onnx.load(path)
+
+
+@pytest.mark.parametrize("size", FRAME_SIZES)
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_tensorrt_builds_a_plan(tensorrt, random_network, card, size, precision):
+    half = precision == "fp16" and not tensorrt.has_fp16_flag
+    wrapped = wrap_network(random_network, card, frame_size=size, half=half)
+    assert tensorrt.build(wrapped.SerializeToString(), precision=precision, max_batch=1).plan
+
+
+def test_tensorrt_builds_a_plan_of_the_shipped_model_for_batches(tensorrt, shipped, shipped_card):
+    wrapped = wrap_network(shipped, shipped_card, frame_size=(479, 641), max_batch=3, half=True, tail="logits")
+    assert len(tensorrt.build(wrapped.SerializeToString(), precision="fp16", max_batch=3).plan) > 1_000_000
+
+
+def test_tensorrt_without_uint8_gets_a_graph_it_builds(tensorrt, random_network, card):
+    wrapped = wrap_network(random_network, card, frame_size=(480, 640), uint8=False)
+    assert tensorrt.build(wrapped.SerializeToString(), precision="fp32", max_batch=1).plan

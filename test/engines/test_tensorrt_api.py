@@ -1,0 +1,300 @@
+"""TensorRT's adapter: on the recorded names of each generation, and on the real TensorRT for RTX."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import sys
+from importlib.machinery import ModuleSpec
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+from tensorrt_stand_in import GENERATIONS, StandIn
+
+from bisenet_ros.engines.tensorrt import api as tensorrt_api
+from bisenet_ros.engines.tensorrt.api import TACTIC_SOURCES, WORKSPACE, TensorRt, TensorRtError, load_tensorrt
+
+WITH_FLAGS = ("8.2", "8.4", "8.5", "8.6", "10")
+"""Where precision is the builder's part."""
+BINDINGS_ALONE = ("8.2", "8.4")
+
+
+@pytest.fixture(params=GENERATIONS)
+def module(request, monkeypatch) -> StandIn:
+    monkeypatch.setattr(tensorrt_api, "require_gpu", lambda: None)
+    stand_in = StandIn(request.param)
+    stand_in.generation = request.param
+    return stand_in
+
+
+def flags_set(module):
+    return {flag.name for name, *arguments in module.calls if name == "set_flag" for flag in arguments}
+
+
+def test_a_build_makes_the_calls_of_its_generation_in_order(module):
+    built = TensorRt(module).build(b"model", precision="fp32", max_batch=1, timing_cache=b"before")
+    rtx = module.generation == "tensorrt_rtx"
+    assert built == (b"plan", b"" if rtx else b"timings")
+    assert module.called() == [
+        "create_network",
+        "parse",
+        "create_builder_config",
+        "max_workspace_size" if module.generation == "8.2" else "set_memory_pool_limit",
+        "clear_flag",
+        "create_optimization_profile",
+        "set_shape",
+        "add_optimization_profile",
+        *([] if rtx else ["create_timing_cache", "set_timing_cache"]),
+        "build_serialized_network",
+        *([] if rtx else ["get_timing_cache", "serialize"]),
+    ]
+    arguments = {name: values for name, *values in module.calls}
+    assert arguments["create_network"] == [
+        1 << module.NetworkDefinitionCreationFlag.EXPLICIT_BATCH if module.generation in WITH_FLAGS else 0
+    ]
+    assert arguments["clear_flag"] == [module.BuilderFlag.TF32]
+    if module.generation == "8.2":
+        assert arguments["max_workspace_size"] == [WORKSPACE]
+    else:
+        assert arguments["set_memory_pool_limit"] == [module.MemoryPoolType.WORKSPACE, WORKSPACE]
+
+
+@pytest.mark.parametrize("precision, flags", [("fp16", {"FP16"}), ("int8", {"FP16", "INT8"})])
+def test_precision_is_a_flag_until_tensorrt_10(module, precision, flags):
+    tensorrt = TensorRt(module)
+    tensorrt.build(b"model", precision=precision, max_batch=1)
+    assert tensorrt.has_fp16_flag == (module.generation in WITH_FLAGS)
+    assert flags_set(module) == (flags if tensorrt.has_fp16_flag else set())
+
+
+def test_uint8_begins_with_tensorrt_8_5(module):
+    assert TensorRt(module).has_uint8 == (module.generation not in ("8.2", "8.4"))
+
+
+def test_the_profile_spans_the_batches(module):
+    TensorRt(module).build(b"model", precision="fp32", max_batch=8)
+    assert ("set_shape", "frames", (1, 4, 6, 3), (8, 4, 6, 3), (8, 4, 6, 3)) in module.calls
+
+
+def test_a_timing_cache_that_does_not_fit_gives_way_to_an_empty_one(monkeypatch):
+    module = StandIn("8.5")
+    module.answers["set_timing_cache"] = False
+    TensorRt(module).build(b"model", precision="fp32", max_batch=1, timing_cache=b"of another GPU")
+    assert [call[1:] for call in module.calls if call[0] == "create_timing_cache"] == [(b"of another GPU",), (b"",)]
+
+
+def test_a_gpu_without_int8_says_so():
+    module = StandIn("8.2")
+    module.answers["platform_has_fast_int8"] = False
+    with pytest.raises(TensorRtError, match="no int8 arithmetic .*TX2.*choose precision fp16"):
+        TensorRt(module).build(b"model", precision="int8", max_batch=1)
+
+
+def test_a_gpu_without_fast_fp16_is_warned_of(caplog):
+    module = StandIn("8.6")
+    module.answers["platform_has_fast_fp16"] = False
+    TensorRt(module).build(b"model", precision="fp16", max_batch=1)
+    assert "no faster in fp16" in caplog.text and flags_set(module) == {"FP16"}
+
+
+def test_tactic_sources_can_be_left_out(monkeypatch):
+    module = StandIn("8.5")
+    monkeypatch.setenv(TACTIC_SOURCES, "EDGE_MASK_CONVOLUTIONS, JIT_CONVOLUTIONS")
+    TensorRt(module).build(b"model", precision="fp32", max_batch=1)
+    sources = module.TacticSource
+    expected = 1 << sources.EDGE_MASK_CONVOLUTIONS | 1 << sources.JIT_CONVOLUTIONS
+    assert ("set_tactic_sources", expected) in module.calls
+
+
+def test_an_unknown_tactic_source_is_named(monkeypatch):
+    monkeypatch.setenv(TACTIC_SOURCES, "CUDNN,MAGIC")
+    with pytest.raises(ValueError, match="must name sources that TensorRT 8.5.3.1 has, got MAGIC"):
+        TensorRt(StandIn("8.5")).build(b"model", precision="fp32", max_batch=1)
+
+
+def test_refused_tactic_sources_are_an_error(monkeypatch):
+    module = StandIn("8.5")
+    module.answers["set_tactic_sources"] = False
+    monkeypatch.setenv(TACTIC_SOURCES, "CUDNN")
+    with pytest.raises(TensorRtError, match="refuses the tactic sources CUDNN"):
+        TensorRt(module).build(b"model", precision="fp32", max_batch=1)
+
+
+def test_a_model_that_does_not_parse_gives_the_parsers_reason(module):
+    module.answers["parse"] = False
+    with pytest.raises(TensorRtError, match="does not take the model: no such operator .node 7."):
+        TensorRt(module).build(b"model", precision="fp32", max_batch=1)
+
+
+def test_a_failed_build_gives_what_tensorrt_logged(module, caplog):
+    tensorrt = TensorRt(module)
+    log = tensorrt_api._log(module)
+
+    def fail(network, config):
+        log.log(module.ILogger.Severity.VERBOSE, "trying a tactic")
+        log.log(module.ILogger.Severity.ERROR, "out of memory\n")
+
+    module.recorded = lambda name, function: fail if name == "build_serialized_network" else function
+    with caplog.at_level(logging.DEBUG), pytest.raises(TensorRtError, match="cannot build a plan .*: out of memory$"):
+        tensorrt.build(b"model", precision="fp32", max_batch=1)
+    assert "trying a tactic" not in caplog.text
+
+
+def test_an_unknown_precision_is_refused(module):
+    with pytest.raises(ValueError, match="precision must be one of fp32, fp16, int8, got 'fp8'"):
+        TensorRt(module).build(b"model", precision="fp8", max_batch=1)
+
+
+ADDRESSES = {"frames": 0x1000, "labels": 0x2000, "confidence": 0x3000}
+
+
+def test_a_run_makes_the_calls_of_its_generation_in_order(module):
+    plan = TensorRt(module).load(b"plan")
+    assert plan.inputs == [("frames", (-1, 4, 6, 3), np.float32)]
+    assert plan.outputs == [("labels", (-1, 4, 6), np.int32), ("confidence", (-1, 4, 6), np.float16)]
+    module.calls.clear()
+    plan.prepare(2)
+    plan.enqueue(ADDRESSES, 77)
+    if module.generation in BINDINGS_ALONE:
+        assert module.calls == [
+            ("set_binding_shape", 2, (2, 4, 6, 3)),
+            ("execute_async_v2", [0x2000, 0x3000, 0x1000], 77),
+        ]
+    else:
+        assert module.calls == [
+            ("set_input_shape", "frames", (2, 4, 6, 3)),
+            *[("set_tensor_address", name, address) for name, address in ADDRESSES.items()],
+            ("execute_async_v3", 77),
+        ]
+    plan.close()
+
+
+@pytest.mark.parametrize("generation", ["8.5", "8.6"])
+def test_bindings_can_be_had_where_there_are_both(generation, monkeypatch):
+    monkeypatch.setattr(tensorrt_api, "require_gpu", lambda: None)
+    module = StandIn(generation)
+    plan = TensorRt(module).load(b"plan", bindings=True)
+    plan.enqueue(ADDRESSES, 77)
+    assert "execute_async_v2" in module.called() and "execute_async_v3" not in module.called()
+    assert not any("tensor" in name for name in module.called())
+
+
+def test_what_the_run_refuses_is_an_error(module):
+    plan = TensorRt(module).load(b"plan")
+    for name in ("set_input_shape", "set_binding_shape", "execute_async_v2", "execute_async_v3"):
+        module.answers[name] = False
+    with pytest.raises(TensorRtError, match="takes no batch of 9"):
+        plan.prepare(9)
+    with pytest.raises(RuntimeError, match="cannot run the plan"):
+        plan.enqueue(ADDRESSES, 77)
+
+
+def test_a_refused_address_is_named():
+    module = StandIn("10")
+    plan = tensorrt_api._TensorPlan(module._engine(), module.TensorIOMode.INPUT)
+    module.answers["set_tensor_address"] = False
+    with pytest.raises(RuntimeError, match="address of frames"):
+        plan.enqueue(ADDRESSES, 77)
+
+
+def test_a_plan_that_does_not_load_is_an_error(module):
+    module.answers["deserialize_cuda_engine"] = None
+    with pytest.raises(TensorRtError, match="does not take the plan: it gives no reason"):
+        TensorRt(module).load(b"plan")
+
+
+def test_a_plan_without_room_on_the_gpu_is_an_error(module):
+    module.answers["create_execution_context"] = None
+    with pytest.raises(RuntimeError, match="no room for the plan"):
+        TensorRt(module).load(b"plan")
+
+
+def test_without_a_driver_nothing_is_loaded(monkeypatch):
+    def refuse():
+        raise RuntimeError("expected an NVIDIA driver")
+
+    monkeypatch.setattr(tensorrt_api, "require_gpu", refuse)
+    module = StandIn("10")
+    with pytest.raises(RuntimeError, match="expected an NVIDIA driver"):
+        TensorRt(module).load(b"plan")
+    assert module.calls == []
+    module.__spec__ = ModuleSpec("tensorrt", None)
+    monkeypatch.setitem(sys.modules, "tensorrt", module)
+    with pytest.raises(RuntimeError, match="expected an NVIDIA driver"):
+        load_tensorrt("tensorrt")
+
+
+@pytest.mark.parametrize("generation, other", [("8.2", "tensorrt_rtx"), ("tensorrt_rtx", "tensorrt")])
+def test_the_installed_module_is_taken(generation, other, monkeypatch):
+    monkeypatch.setattr(tensorrt_api, "require_gpu", lambda: None)
+    module = StandIn(generation)
+    module.__spec__ = ModuleSpec(module.__name__, None)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == other else find(name))
+    tensorrt = load_tensorrt()
+    assert (tensorrt.flavour, tensorrt.version) == (module.__name__, module.__version__)
+
+
+def test_without_tensorrt_the_message_says_how_to_install_it(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match="JetPack.*pip install tensorrt-rtx"):
+        load_tensorrt()
+    with pytest.raises(ValueError, match="flavour must be one of tensorrt, tensorrt_rtx, got 'openvino'"):
+        load_tensorrt("openvino")
+
+
+def test_a_broken_installation_is_named(monkeypatch, tmp_path):
+    (tmp_path / "tensorrt.py").write_text("raise ImportError('libnvinfer.so.10: cannot open shared object file')")
+    monkeypatch.setattr(tensorrt_api, "require_gpu", lambda: None)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
+    with pytest.raises(RuntimeError, match="tensorrt is installed but cannot be imported: libnvinfer.so.10"):
+        load_tensorrt("tensorrt")
+
+
+@pytest.fixture(scope="module")
+def rtx() -> TensorRt:
+    pytest.importorskip("tensorrt_rtx")
+    return load_tensorrt("tensorrt_rtx")
+
+
+def tiny_model(*, batch="batch", height=8, kind=TensorProto.FLOAT, operator="Relu") -> bytes:
+    x = helper.make_tensor_value_info("x", kind, (batch, 3, height, 8))
+    y = helper.make_tensor_value_info("y", kind, (batch, 3, height, 8))
+    graph = helper.make_graph([helper.make_node(operator, ["x"], ["y"])], "tiny", [x], [y])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7).SerializeToString()
+
+
+@pytest.mark.parametrize("batch, max_batch", [(1, 1), ("batch", 1), ("batch", 4)])
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.FLOAT16])
+def test_the_real_tensorrt_for_rtx_builds(rtx, batch, max_batch, kind):
+    precision = "fp16" if kind == TensorProto.FLOAT16 else "fp32"
+    built = rtx.build(tiny_model(batch=batch, kind=kind), precision=precision, max_batch=max_batch)
+    assert len(built.plan) > 1000 and built.timing_cache == b""
+    assert rtx.has_uint8 and not rtx.has_fp16_flag and rtx.name.startswith("TensorRT for RTX 1.")
+
+
+@pytest.mark.parametrize(
+    "model, max_batch, reason",
+    [
+        (b"nonsense", 1, "does not take the model: .*Failed to parse the ONNX model"),
+        (tiny_model(operator="NoSuchOperator"), 1, "does not take the model: .*Plugin not found.* .node 0."),
+        (tiny_model(batch=1), 4, r"input x to have a fixed size and a dynamic batch, got the shape \(1, 3, 8, 8\)"),
+        (tiny_model(height="height"), 1, r"input x to have a fixed size, got the shape \(-1, 3, -1, 8\)"),
+    ],
+)
+def test_the_real_tensorrt_for_rtx_gives_its_reasons(rtx, model, max_batch, reason):
+    with pytest.raises(TensorRtError, match=reason):
+        rtx.build(model, precision="fp32", max_batch=max_batch)
+
+
+def test_the_real_tensorrt_for_rtx_loads_nothing_without_a_driver(rtx):
+    try:
+        tensorrt_api.require_gpu()
+    except RuntimeError:
+        with pytest.raises(RuntimeError, match="expected an? .*NVIDIA"):
+            rtx.load(rtx.build(tiny_model(), precision="fp32", max_batch=1).plan)
+    else:
+        pytest.skip("there is a GPU")

@@ -1,0 +1,666 @@
+"""The TensorRT engine without a GPU: the very same code on a stand-in for CUDA and TensorRT that really computes."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import logging
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from host_gpu import ENGINES, HostDevice, HostTensorRt
+
+torch = pytest.importorskip("torch")
+
+from bisenet_training.export import export  # noqa: E402
+
+from bisenet_ros.cli import main  # noqa: E402
+from bisenet_ros.commands import build_engine  # noqa: E402
+from bisenet_ros.engines import load_engine  # noqa: E402
+from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine  # noqa: E402
+from bisenet_ros.engines.cuda import driver as cuda_driver  # noqa: E402
+from bisenet_ros.engines.cuda import kernels as cuda_kernels  # noqa: E402
+from bisenet_ros.engines.loader import has_usable_gpu  # noqa: E402
+from bisenet_ros.engines.tensorrt import engine as tensorrt_engine  # noqa: E402
+from bisenet_ros.engines.tensorrt.builder import plan_key  # noqa: E402
+from bisenet_ros.engines.tensorrt.engine import MOST_PIPELINES, TensorRtEngine  # noqa: E402
+from bisenet_ros.engines.tensorrt.network_timer import NetworkTimer  # noqa: E402
+from bisenet_ros.engines.tensorrt.worker_thread import WorkerThread  # noqa: E402
+from bisenet_ros.model.model_card import read_card  # noqa: E402
+from bisenet_ros.network import BiSeNetV2  # noqa: E402
+from demo.clip import frame_ids, read_image  # noqa: E402
+
+SIZES = [(96, 128), (64, 160), (75, 101)]
+pytestmark = pytest.mark.skipif(not shutil.which("g++"), reason="g++ compiles the kernels for the CPU")
+
+
+@pytest.fixture(scope="module")
+def clip_frame():
+    return read_image(frame_ids()[0])
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, clip_frame, card):
+    """A narrow network of random weights whose batch norms have seen a real frame, so that its logits are spread."""
+    torch.manual_seed(0)
+    network = BiSeNetV2(classes=len(card.classes), width=0.25, head_width=16).train()
+    image = clip_frame[::2, ::2, ::-1].transpose(2, 0, 1) / np.float32(128) - 1
+    images = torch.from_numpy(np.stack([image, image[:, :, ::-1]]))
+    with torch.no_grad():
+        for _ in range(20):
+            network(images)
+    path = tmp_path_factory.mktemp("model") / "model.onnx"
+    export(network.eval(), card, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def cpu_engine(model):
+    return OnnxRuntimeEngine(model, read_card(model))
+
+
+@pytest.fixture
+def frame(clip_frame):
+    """A part of a real frame, whose rows are padded."""
+    return lambda size: clip_frame[100 : 100 + size[0], 50 : 50 + size[1]]
+
+
+class Gpu:
+    """Makes engines on the stand-ins."""
+
+    def __init__(self, monkeypatch, model: Path, cache: Path) -> None:
+        self._monkeypatch = monkeypatch
+        self._model = model
+        self.cache = cache
+        self.device: HostDevice
+        self.tensorrt: HostTensorRt
+
+    def engine(
+        self, *, has_uint8: bool = True, compiles: bool = True, captures: bool = True, max_batch: int = 1
+    ) -> TensorRtEngine:
+        def compile_kernel(name, compute_capability):
+            if not compiles:
+                raise ModuleNotFoundError("no compiler here")
+            return b""
+
+        def open_device():
+            self.device = self.tensorrt.device = HostDevice(captures=captures)
+            return self.device
+
+        self.tensorrt = HostTensorRt(has_uint8=has_uint8)
+        self._monkeypatch.setattr(cuda_kernels, "compile_kernel", compile_kernel)
+        self._monkeypatch.setattr(tensorrt_engine, "open_device", open_device)
+        self._monkeypatch.setattr(tensorrt_engine, "load_tensorrt", lambda: self.tensorrt)
+        card, options = read_card(self._model), {"precision": "fp32", "cache": self.cache, "max_batch": max_batch}
+        return TensorRtEngine(self._model, card, **options)
+
+
+@pytest.fixture
+def gpu(monkeypatch, model, tmp_path):
+    monkeypatch.setattr(tensorrt_engine, "MEASURED_FRAMES", 2)
+    monkeypatch.setattr(tensorrt_engine, "WARM_UP_FRAMES", 1)
+    return Gpu(monkeypatch, model, tmp_path / "plans")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"compiles": False}, {"has_uint8": False}, {"captures": False}],
+    ids=["the faster", "upsampling in the plan", "TensorRT before 8.5", "without graphs"],
+)
+def test_labels_are_those_of_the_cpu_engine(gpu, cpu_engine, frame, options):
+    engine = gpu.engine(**options)
+    for size in SIZES[:1] if options.get("captures") is False else SIZES:
+        expected = cpu_engine.segment(frame(size))
+        assert len(np.unique(expected)) > 2, "a comparison of one label says nothing"
+        for _ in range(3):  # eagerly, then by the graph
+            labels = engine.segment(frame(size))
+            assert labels.shape == size and labels.dtype == np.uint8
+            assert np.mean(labels == expected) >= 0.999
+    engine.close()
+    assert gpu.device.in_use == 0 and gpu.device.closed and not gpu.tensorrt.plans
+
+
+@pytest.mark.parametrize("has_uint8", [True, False])
+def test_confidence_is_that_of_the_cpu_engine(gpu, cpu_engine, frame, has_uint8):
+    engine = gpu.engine(has_uint8=has_uint8)
+    expected_labels, expected = cpu_engine.segment(frame(SIZES[0]), confidence=True)
+    for _ in range(2):
+        labels, confidence = engine.segment(frame(SIZES[0]), confidence=True)
+        assert np.mean(labels == expected_labels) >= 0.999
+        assert np.mean(np.abs(confidence.astype(int) - expected) <= 2) >= 0.999
+    assert np.mean(engine.segment(frame(SIZES[0])) == expected_labels) >= 0.999
+
+
+def test_without_a_kernel_confidence_is_refused_and_labels_go_on(gpu, frame, caplog):
+    engine = gpu.engine(compiles=False)
+    assert "no compiler here" in caplog.text
+    with pytest.raises(RuntimeError, match="confidence needs our own kernel"):
+        engine.segment(frame(SIZES[0]), confidence=True)
+    assert engine.segment(frame(SIZES[0])).shape == SIZES[0]
+
+
+def test_an_old_tensorrt_needs_the_kernels(gpu):
+    with pytest.raises(ModuleNotFoundError, match="no compiler here"):
+        gpu.engine(has_uint8=False, compiles=False)
+    assert gpu.device.closed
+
+
+@pytest.mark.parametrize("compiles", [True, False])
+def test_a_frame_goes_up_and_its_labels_come_down_and_nothing_else(gpu, frame, compiles):
+    engine = gpu.engine(compiles=compiles)
+    height, width = SIZES[0]
+    engine.segment(frame(SIZES[0]))
+    gpu.device.copied.update(up=0, down=0)
+    for _ in range(3):
+        engine.segment(frame(SIZES[0]))
+    assert gpu.device.copied == {"up": 3 * 3 * height * width, "down": 3 * height * width}
+
+
+def test_results_belong_to_the_caller(gpu, frame):
+    engine = gpu.engine()
+    first = engine.segment(frame(SIZES[0]))
+    kept = first.copy()
+    engine.segment(np.zeros((*SIZES[0], 3), np.uint8))
+    assert np.array_equal(first, kept)
+
+
+def test_a_size_is_built_and_measured_once_for_all_engines(gpu, frame):
+    engine = gpu.engine()
+    for size in (SIZES[0], SIZES[1], SIZES[0]):
+        engine.segment(frame(size))
+    assert gpu.tensorrt.built == 4, "two tails for each of two sizes"
+    assert len(gpu.tensorrt.plans) == 2, "the slower ones are closed"
+    engine.close()
+    engine = gpu.engine()
+    engine.segment(frame(SIZES[0]))
+    assert gpu.tensorrt.built == 0 and len(gpu.tensorrt.plans) == 1 and gpu.tensorrt.enqueued == 1
+
+
+def test_the_faster_way_is_kept_and_obeyed(gpu, frame):
+    gpu.engine().segment(frame(SIZES[0]))
+    (kept,) = gpu.cache.glob("*.tail")
+    found = json.loads(kept.read_text())
+    assert found["milliseconds"][found["tail"]] == min(found["milliseconds"].values()) > 0
+    for tail in ("labels", "logits"):
+        kept.write_text(json.dumps({"tail": tail}))
+        engine = gpu.engine()
+        engine.segment(frame(SIZES[0]))
+        assert gpu.tensorrt.plans[0].outputs[0].name == tail
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"tail": "head"}', "\xff"])
+def test_a_broken_note_of_the_faster_way_is_written_anew(gpu, frame, content):
+    gpu.engine().segment(frame((64, 64)))
+    (kept,) = gpu.cache.glob("*.tail")
+    kept.write_text(content, encoding="latin-1")
+    gpu.engine().segment(frame((64, 64)))
+    assert json.loads(kept.read_text())["tail"] in ("labels", "logits")
+
+
+def test_a_cache_that_cannot_be_written_is_a_warning(gpu, frame, caplog):
+    gpu.cache.write_text("a file where a folder should be")
+    engine = gpu.engine()
+    assert engine.segment(frame((64, 64))).shape == (64, 64)
+    assert "cannot be kept" in caplog.text
+
+
+def test_a_plan_that_tensorrt_refuses_is_built_anew(gpu, frame, caplog):
+    engine = gpu.engine(compiles=False)
+    expected, runner = engine.segment(frame((64, 64))), engine._gpu
+    key = plan_key(runner._request((64, 64), "labels"), gpu.tensorrt, gpu.device)
+    runner._cache.replace(key, lambda: b"no plan at all")
+    assert np.array_equal(gpu.engine(compiles=False).segment(frame((64, 64))), expected)
+    assert "is built anew" in caplog.text and gpu.tensorrt.built == 1
+
+
+def test_four_threads_at_once_get_their_own_labels(gpu, frame):
+    engine = gpu.engine()
+    frames = [frame((64, 64 + 16 * i)) for i in range(2)] + [frame((64, 64))[::-1], frame((64, 64))[:, ::-1]]
+    expected = [engine.segment(frame) for frame in frames]
+    assert not np.array_equal(expected[0], expected[2])
+
+    def work(i: int) -> bool:
+        return all(np.array_equal(engine.segment(frames[i]), expected[i]) for _ in range(10))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, range(4)))
+    assert gpu.device.thread != threading.get_ident(), "the stand-in has checked that no other thread touched it"
+
+
+def test_a_failure_comes_to_the_caller_and_the_next_frame_is_well(gpu, frame):
+    engine = gpu.engine()
+    expected = engine.segment(frame(SIZES[0]))
+    in_use = gpu.device.in_use
+    engine.close()
+    engine = gpu.engine(captures=False)
+    engine.segment(frame(SIZES[0]))
+    gpu.tensorrt.fails = True
+    with pytest.raises(RuntimeError, match="TensorRT cannot run the plan"):
+        engine.segment(frame(SIZES[0]))
+    assert not gpu.tensorrt.plans and len(gpu.device.memory_in_use) == 0
+    assert np.array_equal(engine.segment(frame(SIZES[0])), expected)
+    assert gpu.device.in_use <= in_use
+
+
+def test_a_plan_that_cannot_be_built_leaves_nothing_behind(gpu, frame, monkeypatch):
+    engine = gpu.engine()
+    monkeypatch.setattr(gpu.tensorrt, "load", lambda plan, bindings: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        engine.segment(frame(SIZES[0]))
+    assert gpu.device.in_use == 0 and engine.building == ""
+    monkeypatch.undo()
+
+
+def test_full_memory_leaves_nothing_behind(gpu, frame, monkeypatch):
+    engine, allocate = gpu.engine(), HostDevice.allocate
+    calls = iter(range(100))
+
+    def allocate_until_full(device, size):
+        if next(calls) == 2:  # the third of a pipeline's
+            raise RuntimeError("CUDA answers CUDA_ERROR_OUT_OF_MEMORY")
+        return allocate(device, size)
+
+    monkeypatch.setattr(HostDevice, "allocate", allocate_until_full)
+    with pytest.raises(RuntimeError, match="CUDA_ERROR_OUT_OF_MEMORY"):
+        engine.segment(frame((64, 64)), confidence=True)
+    assert gpu.device.in_use == 0 and not gpu.tensorrt.plans
+    assert engine.segment(frame((64, 64))).shape == (64, 64)
+
+
+def test_frames_that_keep_changing_size_do_not_fill_the_gpu(gpu, frame):
+    engine = gpu.engine(compiles=False)
+    for i in range(MOST_PIPELINES + 2):
+        engine.segment(frame((64, 64 + 8 * i)))
+    assert len(gpu.tensorrt.plans) == MOST_PIPELINES
+    built = gpu.tensorrt.built
+    engine.segment(frame((64, 64)))
+    assert gpu.tensorrt.built == built, "the cache still has it"
+
+
+def test_a_graph_replays_the_frame(gpu, frame, caplog):
+    engine = gpu.engine(compiles=False)
+    for _ in range(5):
+        engine.segment(frame((64, 64)))
+    assert gpu.tensorrt.enqueued == 2, "once to run, once to record"
+    with caplog.at_level(logging.DEBUG):
+        engine = gpu.engine(compiles=False, captures=False)
+        for _ in range(5):
+            engine.segment(frame((64, 64)))
+    assert gpu.tensorrt.enqueued == 5
+    assert caplog.text.count("without a CUDA graph: the host captures no graphs") == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"compiles": False}, {"has_uint8": False}, {"captures": False}],
+    ids=["the faster", "upsampling in the plan", "TensorRT before 8.5", "without graphs"],
+)
+def test_a_batch_is_segmented_like_its_frames(gpu, cpu_engine, clip_frame, options):
+    engine, (height, width) = gpu.engine(max_batch=3, **options), SIZES[2]
+    frames = [clip_frame[50 * i : 50 * i + height, 90 * i : 90 * i + width] for i in range(5)]
+    expected = [cpu_engine.segment(frame) for frame in frames]
+    assert not np.array_equal(expected[0], expected[1])
+    for batch in (3, 3, 3, 2, 2, 1, 3, 5):  # by a graph where it stays the same
+        found = engine.segment_batch(frames[:batch])
+        assert len(found) == batch and all(labels.shape == SIZES[2] for labels in found)
+        assert np.mean(np.stack(found) == expected[:batch]) >= 0.999
+    engine.close()
+    assert gpu.device.in_use == 0 and not gpu.tensorrt.plans
+
+
+def test_a_batch_is_one_run_and_has_confidence(gpu, cpu_engine, clip_frame):
+    engine = gpu.engine(has_uint8=False, max_batch=2)
+    frames = [clip_frame[:64, :96], clip_frame[-64:, -96:]]
+    engine.prepare((64, 96))
+    gpu.device.copied.update(up=0, down=0)
+    runs = gpu.tensorrt.enqueued
+    found = engine.segment_batch(frames, confidence=True)
+    for (labels, confidence), frame in zip(found, frames):
+        expected_labels, expected = cpu_engine.segment(frame, confidence=True)
+        assert np.mean(labels == expected_labels) >= 0.999
+        assert np.mean(np.abs(confidence.astype(int) - expected) <= 2) >= 0.999
+    assert gpu.tensorrt.enqueued == runs + 1
+    assert gpu.device.copied == {"up": 2 * 3 * 64 * 96, "down": 2 * 2 * 64 * 96}
+
+
+def test_a_graph_is_captured_once_batches_stay_the_same(gpu, frame):
+    engine = gpu.engine(compiles=False, max_batch=2)
+    one, two = [frame((64, 64))], [frame((64, 64))] * 2
+    for frames in (one, two, one, two):
+        engine.segment_batch(frames)
+    assert not gpu.device.graphs_in_use and gpu.tensorrt.enqueued == 4
+    for _ in range(4):
+        engine.segment_batch(two)
+    assert len(gpu.device.graphs_in_use) == 1 and gpu.tensorrt.enqueued == 5
+
+
+def test_a_batch_is_checked(gpu, cpu_engine, frame):
+    for engine in (cpu_engine, gpu.engine(max_batch=2)):
+        assert engine.segment_batch([]) == []
+        with pytest.raises(ValueError, match="expected frames of one size, got 64x64, 96x64; make a batch of each"):
+            engine.segment_batch([frame((64, 96)), frame((64, 64))])
+        with pytest.raises(ValueError, match="expected a frame of H x W x 3 uint8"):
+            engine.segment_batch([frame((64, 64)), frame((64, 64))[..., :2]])
+    assert gpu.tensorrt.built == 0
+
+
+def test_an_engine_without_batches_takes_frames_one_after_another(cpu_engine, frame):
+    frames = [frame((64, 64)), frame((64, 64))[::-1]]
+    assert cpu_engine.max_batch == 1
+    for found, one in zip(cpu_engine.segment_batch(frames, confidence=True), frames):
+        labels, confidence = cpu_engine.segment(one, confidence=True)
+        assert np.array_equal(found[0], labels) and np.array_equal(found[1], confidence)
+
+
+def test_plans_for_batches_are_kept_apart(gpu, frame):
+    gpu.engine(compiles=False).segment(frame((64, 64)))
+    engine = gpu.engine(compiles=False, max_batch=2)
+    engine.segment(frame((64, 64)))
+    assert gpu.tensorrt.built == 1 and len(list(gpu.cache.glob("*.plan"))) == 2
+
+
+def test_a_plan_built_ahead_for_batches_is_the_one_that_is_looked_up(gpu, model, frame, monkeypatch, capsys):
+    gpu.engine()  # sets the stand-ins up
+    monkeypatch.setattr(build_engine, "load_tensorrt", lambda: gpu.tensorrt)
+    monkeypatch.setattr(build_engine, "open_device", HostDevice)
+    command = ["build-engine", model, "--size", "96x64", "--precision", "fp32", "--max-batch", 2, "--cache", gpu.cache]
+    assert main([*map(str, command)]) == 0
+    assert capsys.readouterr().out.count("built in") == 2
+    engine = gpu.engine(max_batch=2)
+    assert len(engine.segment_batch([frame((64, 96))] * 2)) == 2 and gpu.tensorrt.built == 0
+
+
+def test_memory_is_told_but_nobody_waits_for_it(gpu, cpu_engine, frame):
+    assert cpu_engine.memory_mib() is None
+    engine, told = gpu.engine(compiles=False), []
+    assert engine.memory_mib() == (1024, 4096)
+    build, busy = gpu.tensorrt.build, threading.Event()
+
+    def build_slowly(*arguments, **options):
+        with ThreadPoolExecutor(1) as pool:  # another thread asks meanwhile
+            told.append(pool.submit(engine.memory_mib).result(timeout=5))
+        return build(*arguments, **options)
+
+    gpu.tensorrt.build = build_slowly
+    engine.segment(frame((64, 64)))
+    assert told == [None]
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(engine._thread.call, busy.wait)
+        assert engine.memory_mib() is None
+        busy.set()
+    assert engine.memory_mib() == (1024, 4096)
+    engine.close()
+    assert engine.memory_mib() is None
+
+
+def test_what_is_being_built_is_told(gpu, frame, monkeypatch):
+    engine, told = gpu.engine(compiles=False), []
+    build = gpu.tensorrt.build
+    monkeypatch.setattr(gpu.tensorrt, "build", lambda *a, **k: told.append(engine.building) or build(*a, **k))
+    assert engine.building == ""
+    engine.prepare((64, 96))
+    assert told == ["a plan for 96x64"] and engine.building == ""
+
+
+def test_stages_add_up_to_the_frame(gpu, frame):
+    engine = gpu.engine(has_uint8=False)
+    stages = engine.stage_milliseconds(frame((64, 64)))
+    assert [*stages][1:-1] == ["copy to device", "to float", "resize", "network", "upsampling", "copy to host"]
+    assert stages.pop("resize") >= 0 and all(milliseconds > 0 for milliseconds in stages.values())
+    engine.close()
+    assert gpu.device.in_use == 0 and not gpu.tensorrt.plans
+
+
+def test_the_network_is_timed_by_a_plan_of_its_own_that_only_a_benchmark_builds(gpu, frame, monkeypatch):
+    engine = gpu.engine(compiles=False)
+    engine.segment(frame(SIZES[0]))
+    assert gpu.tensorrt.built == 1
+    for size, plans in ((SIZES[0], 2), (SIZES[0], 2), (SIZES[1], 3)):
+        stages = engine.stage_milliseconds(frame(size))
+        assert list(stages)[2:4] == ["resize and upsampling", "network"]
+        assert len(gpu.tensorrt.plans) == plans, "one for each frame size, and the network's"
+        (network,) = (plan for plan in gpu.tensorrt.plans if plan.inputs[0].name == "image")
+        assert network.inputs[0].shape == (1, 3, *engine.network_size(*size)) and network.outputs[0].name == "logits"
+    assert gpu.tensorrt.built == 4
+    monkeypatch.setattr(NetworkTimer, "milliseconds", lambda timer: 1e9)
+    stages = engine.stage_milliseconds(frame(SIZES[0]))
+    assert stages["resize and upsampling"] == 0 and 0 < stages["network"] < 1e9, "never more than the plan took"
+
+
+def test_closing_twice_is_harmless_and_a_closed_engine_says_so(gpu, frame):
+    engine = gpu.engine(compiles=False)
+    engine.segment(frame((64, 64)))
+    engine.close()
+    engine.close()
+    with pytest.raises(RuntimeError, match="the tensorrt thread is closed"):
+        engine.segment(frame((64, 64)))
+
+
+def test_a_forgotten_engine_frees_the_gpu(gpu, frame):
+    engine = gpu.engine(compiles=False)
+    engine.segment(frame((64, 64)))
+    assert gpu.device.in_use
+    del engine
+    gc.collect()
+    assert gpu.device.in_use == 0 and gpu.device.closed
+
+
+def test_an_ending_interpreter_still_frees_on_the_right_thread():
+    program = """
+        import threading, weakref
+        from bisenet_ros.engines.tensorrt.worker_thread import WorkerThread
+        class Owner: pass
+        owner, worker = Owner(), WorkerThread("worker")
+        weakref.finalize(owner, worker.call, lambda: print("freed on", threading.current_thread().name))
+    """
+    result = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, timeout=60)
+    assert result.stdout.decode().strip() == "freed on worker"
+
+
+def test_the_worker_passes_on_what_a_call_raises():
+    worker = WorkerThread("worker")
+    with pytest.raises(ZeroDivisionError):
+        worker.call(lambda: 1 // 0)
+    assert worker.call(lambda: worker.call(threading.current_thread)).name == "worker", "a call within a call"
+    worker.close()
+
+
+# Choosing the device.
+
+DRIVER = """
+extern "C" int cuInit(unsigned) {{ return {init}; }}
+extern "C" int cuDeviceGetCount(int *count) {{ *count = {count}; return 0; }}
+extern "C" int cuGetErrorName(int, const char **name) {{ *name = "CUDA_ERROR_OF_THIS_TEST"; return 0; }}
+"""
+
+
+@pytest.fixture
+def driver(monkeypatch, tmp_path):
+    """Makes libcuda.so.1 absent, or one that answers as told."""
+    load = ctypes.CDLL
+
+    def install(*, init: int = 0, count: int = 1) -> None:
+        source, library = tmp_path / "driver.cpp", tmp_path / f"libcuda_{init}_{count}.so"
+        source.write_text(DRIVER.format(init=init, count=count))
+        subprocess.run(["g++", "-shared", "-fPIC", "-o", library, source], check=True)
+        monkeypatch.setattr(ctypes, "CDLL", lambda name: load(str(library)))
+
+    def remove() -> None:
+        def fail(name):
+            raise OSError(f"{name}: cannot open shared object file")
+
+        monkeypatch.setattr(ctypes, "CDLL", fail)
+
+    install.remove = remove
+    return install
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Says which of the packages are installed."""
+
+    def choose(*names: str) -> None:
+        choosable = {"tensorrt", "tensorrt_rtx", "cuda", "cuda.bindings", "cuda.cuda", "pycuda"}
+        find = cuda_driver.importlib.util.find_spec
+
+        def find_chosen(name, *rest):
+            return (True if name in names else None) if name in choosable else find(name, *rest)
+
+        monkeypatch.setattr(cuda_driver.importlib.util, "find_spec", find_chosen)
+
+    return choose
+
+
+def test_without_a_driver_device_cuda_says_so(driver, installed, model):
+    driver.remove()
+    installed("tensorrt", "cuda", "cuda.bindings")
+    with pytest.raises(ValueError, match="device cuda cannot be used: .*libcuda.so.1 is not found; install the driver"):
+        load_engine(model, device="cuda")
+
+
+@pytest.mark.parametrize(
+    "answers, message",
+    [({"init": 999}, r"the driver answers CUDA_ERROR_OF_THIS_TEST \(999\)"), ({"count": 0}, "the driver sees none")],
+)
+def test_a_driver_without_a_gpu_is_told_apart(driver, answers, message):
+    driver(**answers)
+    with pytest.raises(RuntimeError, match=message):
+        cuda_driver.open_device()
+
+
+def test_without_tensorrt_device_cuda_says_what_to_install(driver, installed, model):
+    driver()
+    installed("cuda", "cuda.bindings")
+    with pytest.raises(ModuleNotFoundError, match="pip install tensorrt"):
+        load_engine(model, device="cuda")
+
+
+def test_without_cudas_python_packages_the_error_says_what_to_install(driver, installed):
+    driver()
+    installed("tensorrt")
+    with pytest.raises(ModuleNotFoundError, match="pip install cuda-python"):
+        cuda_driver.open_device()
+
+
+def test_auto_takes_the_gpu_only_where_everything_is_there(driver, installed):
+    driver()
+    installed("tensorrt", "cuda", "cuda.bindings")
+    assert has_usable_gpu()
+    installed("tensorrt_rtx", "pycuda")
+    assert has_usable_gpu()
+    installed("tensorrt")
+    assert not has_usable_gpu()
+    installed("pycuda")
+    assert not has_usable_gpu()
+    installed("tensorrt", "pycuda")
+    driver(count=0)
+    assert not has_usable_gpu()
+    driver.remove()
+    assert not has_usable_gpu()
+
+
+def test_auto_without_a_gpu_is_the_cpu_engine_and_imports_nothing_of_cuda(model):
+    program = f"""
+        import ctypes, sys
+        load = ctypes.CDLL
+        def no_driver(name, *rest, **options):
+            if name and "libcuda" in str(name):
+                raise OSError(name)
+            return load(name, *rest, **options)
+        ctypes.CDLL = no_driver
+        sys.modules["openvino"] = None  # it takes seconds to import
+        from bisenet_ros.engines import load_engine
+        print(load_engine({str(model)!r}, precision="fp32").description)
+        print(*(name for name in sys.modules if name.startswith(("tensorrt", "cuda.bindings", "pycuda"))))
+    """
+    result = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, timeout=120)
+    description, imported = result.stdout.decode().splitlines()
+    assert "CPU" in description and imported == ""
+
+
+def test_the_engines_import_with_numpy_alone():
+    program = """
+        import sys
+        for name in ("onnx", "google.protobuf", "numba", "cv2", "onnxruntime", "openvino", "torch"):
+            sys.modules[name] = None
+        import bisenet_ros.engines, bisenet_ros.engines.tensorrt.engine
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True, timeout=60)
+
+
+def test_precisions_go_with_devices(driver, model):
+    driver.remove()
+    with pytest.raises(ValueError, match="precision fp16 needs a GPU"):
+        load_engine(model, precision="fp16")
+    with pytest.raises(ValueError, match="precision bf16 is the CPU's; choose fp32, fp16, int8"):
+        load_engine(model, device="cuda", precision="bf16")
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """What the loader makes of its arguments, with the engine itself left out."""
+
+    class Opened:
+        def __init__(self, model, card, **options) -> None:
+            vars(self).update(options)
+
+    monkeypatch.setattr(tensorrt_engine, "TensorRtEngine", Opened)
+
+
+def quantized_copy(model: Path, folder: Path) -> Path:
+    content = onnx.load(model)
+    content.graph.node.append(onnx.helper.make_node("QuantizeLinear", ["image", "scale"], ["unused"], name="q"))
+    content.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(0.1), "scale"))
+    onnx.save(content, folder / "model.int8.onnx")
+    return folder / "model.int8.onnx"
+
+
+def test_auto_is_int8_for_a_quantized_model_and_fp16_for_another(opened, model, tmp_path):
+    assert load_engine(model, device="cuda").precision == "fp16"
+    quantized = quantized_copy(model, tmp_path)
+    for precision in ("auto", "int8"):
+        assert load_engine(quantized, device="cuda", precision=precision).precision == "int8"
+    with pytest.raises(ValueError, match="model.int8.onnx is quantized, which is precision int8, not fp16"):
+        load_engine(quantized, device="cuda", precision="fp16")
+
+
+def test_a_plain_model_in_int8_is_refused_at_once_with_the_command_that_helps(opened, model):
+    with pytest.raises(ValueError, match="--precision int8 --calibration FOLDER`, where FOLDER has images of your"):
+        load_engine(model, device="cuda", precision="int8")
+
+
+def test_a_quantized_model_runs_on_the_cpu_as_it_is(driver, model, cpu_engine, tmp_path, frame):
+    driver.remove()
+    engine = load_engine(quantized_copy(model, tmp_path))
+    assert "CPU" in engine.description
+    assert np.mean(engine.segment(frame(SIZES[0])) == cpu_engine.segment(frame(SIZES[0]))) > 0.9
+
+
+def test_batches_reach_the_engine_on_a_gpu_alone(opened, driver, model):
+    assert load_engine(model, device="cuda", max_batch=4).max_batch == 4
+    driver.remove()
+    assert load_engine(model, precision="fp32", max_batch=4).max_batch == 1
+    for wrong in (0, 65):
+        with pytest.raises(ValueError, match=f"max_batch must be 1 to 64 frames, got {wrong}"):
+            load_engine(model, max_batch=wrong)
+
+
+def test_cuda_python_has_every_call_that_is_made():
+    bindings = pytest.importorskip("cuda.bindings.driver")
+    device = pytest.importorskip("bisenet_ros.engines.cuda.cuda_python_device")
+    called = set(re.findall(r"driver\.(cu\w+)", (ENGINES / "cuda_python_device.py").read_text()))
+    assert len(called) > 20
+    assert not [name for name in called if not hasattr(bindings, name)]
+    with pytest.raises(RuntimeError, match="CUDA answers CUDA_ERROR_OUT_OF_MEMORY"):
+        device.check((bindings.CUresult.CUDA_ERROR_OUT_OF_MEMORY, 0))
+    assert device.check((bindings.CUresult.CUDA_SUCCESS, 7)) == 7

@@ -1,0 +1,274 @@
+"""Two reports on the same bag, side by side."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+import pytest
+
+for package in ("jinja2", "matplotlib", "rosbags"):
+    pytest.importorskip(package)
+
+from bag_workshop import CAMERA, BlueEngine, image, picture, write_bag  # noqa: E402
+
+from bisenet_ros.bags.bag_reader import IMAGE  # noqa: E402
+from bisenet_ros.bags.bag_writer import BagWriter  # noqa: E402
+from bisenet_ros.cli import main  # noqa: E402
+from bisenet_ros.commands import compare  # noqa: E402
+from bisenet_ros.evaluation.bag_evaluation import Request, evaluate_bags  # noqa: E402
+from bisenet_ros.evaluation.frame_record import RECORDS, FrameMeasurer, RecordFile  # noqa: E402
+from bisenet_ros.evaluation.report import bag_report  # noqa: E402
+from bisenet_ros.evaluation.report.bag_report import describe_findings  # noqa: E402
+from bisenet_ros.evaluation.report.finished_report import read_report  # noqa: E402
+from bisenet_ros.evaluation.report.record_summary import summarize  # noqa: E402
+from bisenet_ros.evaluation.run_summary import RunSummary, Source  # noqa: E402
+from bisenet_ros.files.atomic_write import write_json  # noqa: E402
+from bisenet_ros.model.class_map import ClassMap, SegmentationClass  # noqa: E402
+
+LABELS = ClassMap(
+    (
+        SegmentationClass("road", (128, 64, 128)),
+        SegmentationClass("sky", (70, 130, 180)),
+        SegmentationClass("car", (0, 0, 142)),
+    )
+)
+SIZE = (32, 48)
+FRAMES = 6
+TOPIC, MASKS = "/camera/image_raw", "/segmentation/mask"
+
+
+def stamp(index: int) -> int:
+    return 10**9 + index * 10**8
+
+
+def truth_of(index: int) -> np.ndarray:
+    labels = np.zeros(SIZE, np.uint8)
+    labels[:16] = 1
+    labels[20:28, 8 * (index % 4) : 8 * (index % 4) + 12] = 2
+    return labels
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("bags") / "drive"
+    random = np.random.default_rng(0)
+    with BagWriter(path, storage="sqlite3", topics={TOPIC: IMAGE}) as writer:
+        for index in range(FRAMES):
+            frame = random.integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+            writer.write_image(TOPIC, frame, encoding="bgr8", stamp_ns=stamp(index), frame_id="", log_ns=stamp(index))
+    return path
+
+
+def make_report(
+    folder: Path,
+    bag: Path,
+    *,
+    wrong_rows: int = 0,
+    labels: ClassMap = LABELS,
+    frames: int = FRAMES,
+    later: int = 0,
+    truth_every: Optional[int] = 1,
+    engine_ms: float = 10.0,
+) -> Path:
+    """A report of a model that takes the lowest rows of frame 4 (and half as many of the others) for sky."""
+    folder.mkdir()
+    measurer, records = FrameMeasurer(labels), RecordFile(folder / RECORDS)
+    with BagWriter(folder / "masks", storage="sqlite3", topics={MASKS: IMAGE}) as writer:
+        for index in range(frames):
+            mask, rows = truth_of(index), wrong_rows if index == 4 else wrong_rows // 2
+            mask[SIZE[0] - rows :] = 1
+            record = measurer.measure(
+                np.full((*SIZE, 3), 90, np.uint8),
+                mask,
+                np.full(SIZE, 200, np.uint8),
+                bag=bag.name,
+                topic=TOPIC,
+                index=index,
+                stamp_ns=stamp(index) + later,
+                engine_ms=engine_ms,
+                truth=truth_of(index) if truth_every and index % truth_every == 0 else None,
+            )
+            records.append(record)
+            at = record.stamp_ns
+            writer.write_image(MASKS, mask, encoding="mono8", stamp_ns=at, frame_id="", log_ns=at)
+    source = Source(bag.name, str(bag), TOPIC, "sensor_msgs/msg/Image", "masks", MASKS, {})
+    run = RunSummary(labels, {"file": f"{folder.name}.onnx", "sha256": "0" * 64}, "OpenVINO", {}, {}, [source])
+    topics = list(summarize(records, classes=len(labels)).values())
+    write_json(folder / "report.json", describe_findings(topics, run, {}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory, bag) -> Path:
+    return make_report(tmp_path_factory.mktemp("good") / "good", bag)
+
+
+@pytest.fixture(scope="module")
+def worse(tmp_path_factory, bag) -> Path:
+    return make_report(tmp_path_factory.mktemp("worse") / "worse", bag, wrong_rows=4, engine_ms=5.0, truth_every=2)
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory, good, worse) -> Path:
+    output = tmp_path_factory.mktemp("compared") / "out"
+    assert main(["compare", str(good), str(worse), "-o", str(output)]) == 0
+    return output
+
+
+def test_what_got_worse_is_found(compared):
+    found = json.loads((compared / "compare.json").read_text())
+    wrong = (2 * 2 + 4) * 48  # pixels of the frames 0, 2 and 4 that were road
+    assert found["scored_frames"] == 3 and found["frames"] == 6
+    assert found["scores"]["mIoU"]["a"] == 1 and found["scores"]["mIoU"]["difference"] < 0
+    sky = 3 * 16 * 48
+    assert found["iou"]["sky"] == {
+        "a": 1.0,
+        "b": round(sky / (sky + wrong), 6),
+        "difference": round(sky / (sky + wrong) - 1, 6),
+    }
+    assert list(found["iou"]) == ["car", "sky", "road"]  # from the best to the worst
+    assert found["engine_ratio"] == {"p50": 0.5, "p90": 0.5, "p99": 0.5}
+    assert found["units"]["difference"] == "b - a"
+
+
+def test_frames_where_they_disagree_most_come_first(compared):
+    found = json.loads((compared / "compare.json").read_text())
+    first, *others = found["most_differing_frames"]
+    assert first["index"] == 4 and first["stamp_ns"] == stamp(4)
+    assert first["differing"] == round(4 / 32, 6) and others[0]["differing"] == round(2 / 32, 6)
+    assert found["differing"] == round((4 + 5 * 2) / (6 * 32), 6)
+    assert found["differing_classes"] == [{"a": "road", "b": "sky", "share": 1.0}]
+
+
+def test_the_page_stands_alone_and_shows_both(compared):
+    page = (compared / "compare.html").read_text()
+    for words in ("good.onnx", "worse.onnx", "worse</td>", "0.50 times", "Where they disagree most", "Disagreement"):
+        assert words in page
+    assert page.count("data:image/jpeg") == 4 * 4
+    assert not re.search(r"(src|href)=\"(?!data:|#)", page)
+
+
+def test_the_text_says_the_same(compared):
+    text = (compared / "compare.txt").read_text()
+    assert "A has truth for 6 frames and B for 3; both are scored on the 3 that they share" in text
+    assert re.search(r"mIoU +% +100\.00 .* worse\n", text)
+    assert re.search(r"sky +% +100\.00 +85\.71 +-14\.29  worse\n", text)
+
+
+def test_a_report_against_itself_has_no_difference(good, capsys):
+    assert main(["compare", str(good), str(good)]) == 0
+    printed = capsys.readouterr().out
+    assert "masks differ in 0.00 %" in printed and "no frame" in printed
+    assert "worse" not in printed.replace("worse.onnx", "") and "better" not in printed
+
+
+def test_without_truth_the_rest_is_compared(good, bag, tmp_path, capsys):
+    unscored = make_report(tmp_path / "unscored", bag, wrong_rows=4, truth_every=None)
+    assert main(["compare", str(good), str(unscored)]) == 0
+    printed = capsys.readouterr().out
+    assert "they share none, so there are no scores" in printed and "mIoU" not in printed
+    assert "engine, p99" in printed
+
+
+def test_without_the_bag_only_the_pictures_are_missing(bag, tmp_path, capsys):
+    moved = tmp_path / "drive"
+    first = make_report(tmp_path / "first", bag)
+    second = make_report(tmp_path / "second", bag, wrong_rows=2)
+    for folder in (first, second):
+        report = (folder / "report.json").read_text()
+        (folder / "report.json").write_text(report.replace(str(bag), str(moved)))
+    assert main(["compare", str(first), str(second), "-o", str(tmp_path / "out")]) == 0
+    page = (tmp_path / "out" / "compare.html").read_text()
+    assert "the pictures are left out" in page and "Where they disagree most" not in page
+
+
+@pytest.mark.parametrize(
+    "other, words",
+    [
+        ({"frames": 5}, "fewer frames of drive /camera/image_raw"),
+        ({"later": 1}, "the frames of drive /camera/image_raw are not the same: frame 1 of"),
+        (
+            {"labels": ClassMap((*LABELS.classes, SegmentationClass("bus", (0, 60, 100))))},
+            "the same classes, got road, sky, car in",
+        ),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_in_words(good, bag, tmp_path, capsys, other, words):
+    second = make_report(tmp_path / "second", bag, **other)
+    for pair in ([good, second], [second, good]):
+        assert main(["compare", *map(str, pair), "-o", str(tmp_path / "out")]) == 1
+        error = capsys.readouterr().err
+        assert error.startswith("bisenet: error: ") and words.split(", got")[0] in error
+    assert not (tmp_path / "out").exists()
+
+
+class OtherEngine(BlueEngine):
+    """Takes every class for the next."""
+
+    def _segment(self, frame, *, confidence):
+        labels, certain = super()._segment(frame, confidence=True)
+        return (labels + 1) % len(self.card.classes), certain
+
+
+def test_bags_in_another_order_are_shown_each_with_its_own_masks(tmp_path, monkeypatch):
+    monkeypatch.setattr(bag_report, "_render", lambda *_: "")
+    model = tmp_path / "m.onnx"
+    model.write_bytes(b"a model")
+    bags = [
+        write_bag(tmp_path / name, count=1, messages=lambda i, rows=rows: {CAMERA: image(picture(i)[:rows])})
+        for name, rows in (("a", 24), ("b", 12))
+    ]
+    first = Request(bags=bags, model=model, output=tmp_path / "first")
+    second = Request(bags=bags[::-1], model=model, output=tmp_path / "second")
+    assert evaluate_bags(first, load=BlueEngine) == evaluate_bags(second, load=OtherEngine) == 0
+    found = compare.compare_reports(read_report(first.output), read_report(second.output))
+    rows = compare._gallery(found)
+    assert {row["title"].split(" /")[0] for row in rows} == {"frame 1 of a", "frame 1 of b"}
+    assert all(len(row["pictures"]) == 4 for row in rows)
+
+
+@pytest.mark.parametrize("change", ({"count": 2}, {"stamps": 1}, {"size": 8}, {"topic": "/rear"}, {"encoding": "odd"}))
+def test_another_bag_at_the_place_of_the_evaluated_one_is_told(tmp_path, change):
+    def messages(number):
+        frame = image(np.zeros((change.get("size", SIZE[0]), SIZE[1], 3), np.uint8))
+        frame.header.stamp.sec, frame.header.stamp.nanosec = divmod(stamp(number) + change.get("stamps", 0), 10**9)
+        frame.encoding = change.get("encoding", "bgr8")
+        return {change.get("topic", TOPIC): frame}
+
+    other = write_bag(tmp_path / "drive", count=change.get("count", FRAMES), messages=messages)
+    first, second = (make_report(tmp_path / str(rows), other, wrong_rows=rows) for rows in (0, 4))
+    found = compare.compare_reports(read_report(first), read_report(second))
+    rows, (notice,) = compare._pictures(found)
+    assert not rows and "the pictures are left out" in notice and "frame " in notice
+
+
+def test_another_topic_is_refused(good, bag, tmp_path, capsys):
+    second = make_report(tmp_path / "second", bag)
+    for name in ("report.json", RECORDS):
+        text = (second / name).read_text()
+        (second / name).write_text(text.replace(TOPIC, "/rear/image_raw"))
+    assert main(["compare", str(good), str(second)]) == 1
+    assert "same bags and topics, got drive /camera/image_raw in" in capsys.readouterr().err
+
+
+def test_a_folder_without_a_report_is_refused(good, tmp_path, capsys):
+    assert main(["compare", str(good), str(tmp_path)]) == 1
+    assert "has no report.json" in capsys.readouterr().err
+    for text in ("{}", "[]", "{", "7"):
+        (tmp_path / "report.json").write_text(text)
+        (tmp_path / RECORDS).write_text("")
+        assert main(["compare", str(good), str(tmp_path)]) == 1
+        assert "is not a report as `bisenet evaluate-bag` writes it" in capsys.readouterr().err
+
+
+def test_masks_that_are_not_the_records_are_refused(good, bag, tmp_path, capsys):
+    second = make_report(tmp_path / "second", bag)
+    lines = (second / RECORDS).read_text().splitlines()
+    with (second / RECORDS).open("w") as file:
+        file.writelines(f"{line}\n" for line in [*lines, lines[-1]])
+    assert main(["compare", str(second), str(good)]) == 1
+    assert "does not have the mask of frame 6 of" in capsys.readouterr().err

@@ -1,0 +1,687 @@
+"""`bisenet evaluate-bag`: masks and a report of bags, the same each time."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from functools import partial
+from multiprocessing.process import parent_process
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("rosbags")
+pytest.importorskip("jinja2")
+pytest.importorskip("matplotlib")
+from bag_workshop import (  # noqa: E402
+    CAMERA,
+    SIZE,
+    BlueEngine,
+    InterruptingEngine,
+    camera_messages,
+    fill_disk,
+    image,
+    picture,
+    read_frames,
+    stamp,
+    write_bag,
+)
+from rosbags.highlevel import AnyReader  # noqa: E402
+from rosbags.rosbag2 import CompressionMode, Reader, StoragePlugin, Writer  # noqa: E402
+
+from bisenet_ros.bags.bag_reader import BagError, read_labels  # noqa: E402
+from bisenet_ros.bags.bag_writer import STORAGES  # noqa: E402
+from bisenet_ros.cli import main  # noqa: E402
+from bisenet_ros.commands import evaluate_bag  # noqa: E402
+from bisenet_ros.evaluation import joined_chunks, run_folder  # noqa: E402
+from bisenet_ros.evaluation.bag_evaluation import IMPERFECT, INTERRUPTED, Request, evaluate_bags  # noqa: E402
+from bisenet_ros.evaluation.bag_segmentation import END, BagTask, Share, mask_namespaces, segment_bag  # noqa: E402
+from bisenet_ros.evaluation.frame_record import FrameRecord, RecordFile  # noqa: E402
+from bisenet_ros.evaluation.ground_truth import TruthError, TruthFolder  # noqa: E402
+from bisenet_ros.evaluation.report import bag_report  # noqa: E402
+from bisenet_ros.files.atomic_write import partial_of  # noqa: E402
+from bisenet_ros.images.colors import blend, paint  # noqa: E402
+from bisenet_ros.model.class_map import CAMVID  # noqa: E402
+from demo.clip import FOLDER, frame_ids  # noqa: E402
+
+MASK = "/segmentation/mask"
+TRUTH = "/camera/labels"
+
+
+@pytest.fixture
+def real_page():
+    """For the tests that look at the page; its figures take seconds, so that the others do without."""
+
+
+@pytest.fixture(autouse=True)
+def no_page(request, monkeypatch):
+    if "real_page" not in request.fixturenames:
+        monkeypatch.setattr(bag_report, "_render", lambda *_: "")
+
+
+@pytest.fixture
+def request_for(tmp_path):
+    """Makes the request for bags, with results in OUT of the test's folder."""
+    model = tmp_path / "blue.onnx"
+    model.write_bytes(b"a model")
+
+    def make(*bags: Path, **options) -> Request:
+        options = {"output": tmp_path / "OUT", "chunk_messages": 5, **options}
+        return Request(bags=bags, model=model, **options)
+
+    return make
+
+
+def labels_of(number: int) -> np.ndarray:
+    return picture(number)[..., 0] % len(CAMVID)
+
+
+def report_of(output: Path):
+    return json.loads((output / "report.json").read_text())
+
+
+def without_timings(output: Path):
+    """Everything that a run wrote and that must be the same each time."""
+    report = {k: v for k, v in report_of(output).items() if k not in ("engine_ms", "protocol", "machine")}
+    records = [replace(record, engine_ms=0.0) for record in RecordFile(output / "frames.jsonl")]
+    masks = {path.relative_to(output): path.read_bytes() for path in output.rglob("masks*") if path.is_file()}
+    metadata = {path.relative_to(output): path.read_text() for path in output.rglob("metadata.yaml")}
+    text = json.dumps(report, indent=1)
+    return "\n".join(line for line in text.splitlines() if '"engine_ms"' not in line), records, masks, metadata
+
+
+def test_the_bag_of_masks_is_a_bag_of_ros_with_the_headers_of_the_frames(tmp_path, request_for):
+    for storage in ("sqlite3", "mcap"):
+        bag = write_bag(tmp_path / f"{storage}_bag", storage=storage)
+        output = tmp_path / storage
+        outputs = ("mask", "color_mask", "overlay")
+        assert evaluate_bags(request_for(bag, output=output, storage=storage, outputs=outputs), load=BlueEngine) == 0
+        with AnyReader([output / "masks"]) as reader:
+            assert reader.message_count == 36
+            for connection in reader.connections:
+                assert connection.msgtype == "sensor_msgs/msg/Image" and connection.msgcount == 12
+                assert "uint32 step" in connection.msgdef.data and connection.ext.serialization_format == "cdr"
+                assert connection.ext.offered_qos_profiles[0].reliability.name == "RELIABLE"
+            found = {(c.topic, log_ns): reader.deserialize(data, c.msgtype) for c, log_ns, data in reader.messages()}
+        mask = found[MASK, stamp(3)]
+        assert (mask.header.frame_id, mask.header.stamp.sec, mask.header.stamp.nanosec) == ("front", 1, 300_000_000)
+        assert (mask.encoding, mask.width, mask.height, mask.step) == ("mono8", 32, 24, 32)
+        assert np.array_equal(mask.data.reshape(SIZE), labels_of(3))
+        colored, overlay = found["/segmentation/color_mask", stamp(3)], found["/segmentation/overlay", stamp(3)]
+        table = CAMVID.color_table()
+        assert colored.encoding == "rgb8" and overlay.encoding == "bgr8"
+        assert np.array_equal(colored.data.reshape(*SIZE, 3), paint(labels_of(3), table))
+        expected = blend(picture(3), labels_of(3), table, opacity=0.5)
+        assert np.array_equal(overlay.data.reshape(*SIZE, 3), expected)
+
+
+def test_every_frame_has_a_record_and_the_report_is_there(tmp_path, request_for, real_page):
+    bag = write_bag(tmp_path / "bag", count=13)
+    assert evaluate_bags(request_for(bag), load=BlueEngine) == 0
+    records = list(RecordFile(tmp_path / "OUT" / "frames.jsonl"))
+    assert [record.index for record in records] == list(range(13))
+    assert [record.stamp_ns for record in records] == [stamp(i) for i in range(13)]
+    assert [record.change is None for record in records] == [True] + [False] * 12
+    assert records[0].bag == "bag" and records[0].confidence == pytest.approx(picture(0)[..., 1].mean() / 255)
+    report = report_of(tmp_path / "OUT")
+    assert report["frames"] == 13 and report["miou"] is None
+    assert "frames per second offline" in report["protocol"]
+    names = {path.name for path in (tmp_path / "OUT").iterdir()}
+    assert names == {"frames.jsonl", "masks", "report.html", "report.json", "report.csv", "run.json"}
+    assert not (tmp_path / "OUT.partial").exists()
+
+
+def truth_of(number: int) -> np.ndarray:
+    """The labels of `BlueEngine`, the upper half wrong, a column unlabeled."""
+    truth = labels_of(number)
+    truth[:12] = (truth[:12] + 1) % len(CAMVID)
+    truth[:, 0] = 255
+    return truth
+
+
+def write_truth(folder: Path, numbers, *, shift_ns: int = 0) -> Path:
+    folder.mkdir(exist_ok=True)
+    for number in numbers:
+        cv2.imwrite(str(folder / f"{stamp(number) + shift_ns}.png"), truth_of(number))
+    return folder
+
+
+def test_truth_is_matched_by_stamp_from_files_and_from_a_topic(tmp_path, request_for, capsys):
+    def messages(number):
+        # The truth of a frame comes 3 frames later, or for the last ones before.
+        truth = {TRUTH: image(truth_of(11 - number), encoding="8UC1", stamp_ns=stamp(11 - number))}
+        return {**camera_messages(number), **(truth if number % 3 == 0 else {})}
+
+    bag = write_bag(tmp_path / "bag", messages=messages)
+    folder = write_truth(tmp_path / "truth", (2, 5, 8, 11))
+    by_topic = request_for(bag, output=tmp_path / "topic", truth_topic=TRUTH)
+    by_files = request_for(bag, output=tmp_path / "files", truth_folder=folder, topics=[CAMERA])
+    assert evaluate_bags(by_topic, load=BlueEngine) == evaluate_bags(by_files, load=BlueEngine) == 0
+    assert without_timings(tmp_path / "topic") == without_timings(tmp_path / "files")
+    records = list(RecordFile(tmp_path / "topic" / "frames.jsonl"))
+    assert [record.index for record in records if record.confusion is not None] == [2, 5, 8, 11]
+    report = report_of(tmp_path / "topic")
+    assert report["pixel_accuracy"] == 0.5 and 0 < report["miou"] < 0.5
+    assert report["protocol"]["frames with truth"] == "4 of 12"
+    assert capsys.readouterr().err == ""
+
+
+def test_truth_that_cannot_be_used_is_named(tmp_path, request_for, capsys):
+    bag = write_bag(tmp_path / "bag")
+
+    def error(folder: Path) -> str:
+        with pytest.raises(TruthError) as raised:
+            evaluate_bags(request_for(bag, truth_folder=folder, restart=True), load=BlueEngine)
+        assert not (tmp_path / "OUT").exists()
+        return str(raised.value)
+
+    folder = tmp_path / "truth"
+    folder.mkdir()
+    file = folder / f"{stamp(4)}.png"
+    assert "found none" in error(folder)
+    cv2.imwrite(str(file), np.zeros((10, 10), np.uint8))
+    assert f"expected truth of the frame's 32x24 pixels in {file}, got 10x10" in error(folder)
+    cv2.imwrite(str(file), np.full(SIZE, 11, np.uint8))
+    assert f"expected ids 0 to 10, or 255 where there is no label, in {file}, got 11 on 768 pixels" in error(folder)
+    cv2.imwrite(str(file), np.zeros((*SIZE, 3), np.uint8))
+    assert f"expected one channel of 8 bits in {file}" in error(folder)
+    file.write_bytes(b"noise")
+    assert f"{file} is not a whole PNG" in error(folder)
+    file.rename(folder / "road.png")
+    assert "expected truth as <stamp in ns>.png, got road.png" in error(folder)
+    (folder / "road.png").unlink()
+    write_truth(folder, (1, 2), shift_ns=1)
+    assert f"none of the 2 stamps of the truth, such as {stamp(1) + 1}, is that of a frame" in error(folder)
+    capsys.readouterr()
+    write_truth(folder, (3,))
+    assert evaluate_bags(request_for(bag, truth_folder=folder, restart=True), load=BlueEngine) == 0
+    warning = f"2 stamps of the truth are those of no frame: {stamp(1) + 1}, {stamp(2) + 1}"
+    assert warning in capsys.readouterr().err
+
+
+def test_a_folder_of_truth_is_checked_once_for_all_bags(tmp_path, request_for, monkeypatch):
+    bags = [write_bag(tmp_path / name, count=2) for name in "abc"]
+    checked = []
+    check = TruthFolder.check
+    monkeypatch.setattr(TruthFolder, "check", lambda self: checked.append(self) or check(self))
+    request = request_for(*bags, truth_folder=write_truth(tmp_path / "truth", (0, 1)))
+    assert evaluate_bags(request, load=BlueEngine) == 0 and len(checked) == 1
+
+
+def test_truth_belongs_to_the_frames_of_its_own_bag(tmp_path, request_for, capsys):
+    def messages(number, *, frames, truth):
+        found = {TRUTH: image(truth_of(number), encoding="mono8", stamp_ns=stamp(number))} if number in truth else {}
+        return {**camera_messages(frames[number]), **found}
+
+    bags = [
+        write_bag(tmp_path / name, count=4, messages=partial(messages, frames=frames, truth=truth))
+        for name, frames, truth in (("a", (0, 1, 2, 3), (1, 2, 3)), ("b", (0, 1, 2, 7), (1, 3)))
+    ]
+    assert evaluate_bags(request_for(*bags, truth_topic=TRUTH), load=BlueEngine) == 0
+    assert report_of(tmp_path / "OUT")["protocol"]["frames with truth"] == "4 of 8"
+    assert f"1 stamps of the truth are those of no frame: {stamp(3)}\n" in capsys.readouterr().err
+    shared = request_for(
+        *bags, topics=[CAMERA], truth_folder=write_truth(tmp_path / "truth", (0, 7)), output=tmp_path / "shared"
+    )
+    assert evaluate_bags(shared, load=BlueEngine) == 0
+    assert report_of(tmp_path / "shared")["protocol"]["frames with truth"] == "3 of 8"
+    assert capsys.readouterr().err == "", "each file is that of a frame of some bag"
+
+
+def test_an_error_in_a_process_of_its_own_is_the_same_error(tmp_path, request_for, monkeypatch):
+    bag = write_bag(tmp_path / "bag", storage="mcap", compression=CompressionMode.FILE)
+    truth, scratch = tmp_path / "truth", tmp_path / "scratch"
+    truth.mkdir()
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    cv2.imwrite(str(truth / f"{stamp(4)}.png"), np.zeros((10, 10), np.uint8))
+    with pytest.raises(TruthError, match="expected truth of the frame's 32x24 pixels"):
+        evaluate_bags(request_for(bag, truth_folder=truth, jobs=2), load=BlueEngine)
+    assert not list(scratch.iterdir()), "what the processes unpacked is gone with them"
+    assert not (tmp_path / "OUT.partial").exists()
+
+
+FULL_DISK = (
+    r"bisenet: error: \[Errno 28\] No space left on device writing {place}; "
+    "free some space, and give the same command again\n"
+)
+
+
+class FullDiskEngine(BlueEngine):
+    """There is no room for what its process writes into bags."""
+
+    def __init__(self, *, jobs: int) -> None:
+        super().__init__()
+        if jobs == 1 or parent_process():
+            fill_disk(pytest.MonkeyPatch())
+
+
+@pytest.fixture
+def restored_storage(monkeypatch):
+    """What a `FullDiskEngine` of this process changes is as before."""
+    monkeypatch.setattr(sqlite3, "connect", sqlite3.connect)
+    monkeypatch.setitem(Writer.STORAGE_PLUGINS, StoragePlugin.MCAP, Writer.STORAGE_PLUGINS[StoragePlugin.MCAP])
+
+
+@pytest.mark.parametrize("jobs", (1, 2))
+@pytest.mark.parametrize("storage", STORAGES)
+def test_a_full_disk_is_told_in_one_line_with_its_place(
+    tmp_path, request_for, monkeypatch, capfd, restored_storage, storage, jobs
+):
+    bag = write_bag(tmp_path / "bag", count=80)
+    request = request_for(bag, storage=storage, jobs=jobs, chunk_messages=64)
+    arguments = ["evaluate-bag", str(bag), "--model", str(request.model), "-o", str(request.output)]
+    load = partial(FullDiskEngine, jobs=jobs)
+    monkeypatch.setattr(evaluate_bag, "evaluate_bags", lambda *_, **__: evaluate_bags(request, load=load))
+    assert main(arguments) == 1
+    place = tmp_path / "OUT.partial" / "chunks" / "bag" / "00000[01].partial" / "masks_[01]"
+    assert re.fullmatch(FULL_DISK.format(place=place), capfd.readouterr().err)
+
+
+def test_after_a_full_disk_the_same_command_goes_on(tmp_path, request_for, monkeypatch):
+    request = request_for(write_bag(tmp_path / "bag", count=40), chunk_messages=16)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(OSError, match="No space left on device writing"):
+        patch.setattr(FrameRecord, "to_json", fail_on_full_disk)
+        evaluate_bags(request, load=BlueEngine)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(OSError, match=f"writing {tmp_path / 'OUT.partial'};"):
+        patch.setattr(joined_chunks.shutil, "copyfileobj", fail_on_full_disk)
+        evaluate_bags(request, load=BlueEngine)
+    engine = BlueEngine()
+    assert evaluate_bags(request, load=lambda: engine) == 0 and not engine.frames
+    assert report_of(tmp_path / "OUT")["frames"] == 40
+
+
+def fail_on_full_disk(*_):
+    with open("/dev/full", "wb", buffering=0) as full:
+        full.write(b"0")
+
+
+def test_processes_do_not_write_the_same_file(tmp_path):
+    bag = write_bag(tmp_path / "bag")
+    task = BagTask("bag", bag, {CAMERA: "/segmentation"}, tmp_path / "chunks", ("mask",), "mcap", chunk_messages=5)
+    segment_bag(task, BlueEngine(), share=Share(1, 2))
+    assert {path.name for path in task.chunks.iterdir()} == {"000001"}
+    segment_bag(task, BlueEngine(), share=Share(0, 2))
+    assert (task.chunks / END).is_file()
+    assert str(os.getpid()) in partial_of(task.chunks / END).name
+
+
+def test_a_bag_that_cannot_be_read_does_not_cost_the_others(tmp_path, request_for, capsys):
+    write_bag(tmp_path / "drives" / "good")
+    (tmp_path / "drives" / "cut.db3").write_bytes(b"not much")
+    assert evaluate_bags(request_for(tmp_path / "drives"), load=BlueEngine) == IMPERFECT
+    said = capsys.readouterr()
+    assert "left out: " in said.err and "cut.db3" in said.err and " frames" in said.out
+    assert any("cut.db3" in notice for notice in report_of(tmp_path / "OUT")["notices"])
+
+
+def test_a_bag_that_is_given_twice_is_refused(tmp_path, request_for):
+    bag = write_bag(tmp_path / "drives" / "bag")
+    other = write_bag(tmp_path / "other")
+    (tmp_path / "link").symlink_to(bag)
+    (tmp_path / "drives" / "file_link.db3").symlink_to(bag / "bag.db3")
+    for again in (bag, bag.parent / "." / "bag", tmp_path / "link", bag / "bag.db3", bag.parent):
+        with pytest.raises(BagError, match=f"expected every bag once, but .* is the same bag as {bag.parent}"):
+            evaluate_bags(request_for(bag, other, again), load=BlueEngine)
+    assert not (tmp_path / "OUT").exists() and not (tmp_path / "OUT.partial").exists()
+
+
+class SlowToStartEngine(BlueEngine):
+    """The first frame of each size takes 0.3 s more, as where a plan is loaded or memory taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes = set()
+
+    def _segment(self, frame, *, confidence):
+        if frame.shape not in self.sizes:
+            time.sleep(0.3)
+        self.sizes.add(frame.shape)
+        return super()._segment(frame, confidence=confidence)
+
+
+def test_the_engines_time_is_that_of_a_warm_engine(tmp_path, request_for, real_page):
+    def messages(number):
+        pixels = picture(number)[: 24 if number < 3 else 16]
+        return {CAMERA: image(pixels, stamp_ns=stamp(number))}
+
+    engine = SlowToStartEngine()
+    assert evaluate_bags(request_for(write_bag(tmp_path / "bag", messages=messages)), load=lambda: engine) == 0
+    assert len(engine.sizes) == 2 and engine.frames == 12 + 2
+    assert report_of(tmp_path / "OUT")["engine_ms"]["highest"] < 250
+    assert "warms the engine up and does not count" in (tmp_path / "OUT" / "report.html").read_text()
+
+
+@pytest.mark.parametrize("jobs", ("0", "-1", "many", "9999"))
+def test_a_number_of_jobs_that_cannot_be_meant_is_refused(jobs, capsys):
+    with pytest.raises(SystemExit):
+        main(["evaluate-bag", "bag", "--model", "m.onnx", "-o", "out", "--jobs", jobs])
+    assert "expected 1 to " in capsys.readouterr().err
+
+
+def test_results_in_the_folder_of_bags_are_not_its_bags(tmp_path, request_for):
+    for name in "ab":
+        write_bag(tmp_path / "drives" / name)
+    request = request_for(tmp_path / "drives", output=tmp_path / "drives" / "out")
+    assert evaluate_bags(request, load=partial(InterruptingEngine, fails_at=9)) == INTERRUPTED
+    assert (
+        evaluate_bags(request, load=BlueEngine) == evaluate_bags(replace(request, restart=True), load=BlueEngine) == 0
+    )
+    assert [source["bag"] for source in report_of(request.output)["sources"]] == ["a", "b"]
+
+
+def test_a_bag_at_two_points_has_its_folders_name(tmp_path, request_for, monkeypatch):
+    bag = write_bag(tmp_path / "drive")
+    (bag / "notes").mkdir()
+    monkeypatch.chdir(bag / "notes")
+    assert evaluate_bags(request_for(Path("..")), load=BlueEngine) == 0
+    assert [source["bag"] for source in report_of(tmp_path / "OUT")["sources"]] == ["drive"]
+
+
+def test_topics_come_after_the_bags_and_several_times(tmp_path, capsys, monkeypatch):
+    found = []
+    monkeypatch.setattr(evaluate_bag, "evaluate_bags", lambda request, **_: found.append(request) or 0)
+    model = ["--model", "m.onnx", "-o", str(tmp_path / "OUT")]
+    for topics in (["--topic", "/a", "/b"], ["--topic", "/a", "--topic", "/b"]):
+        assert main(["evaluate-bag", "BAG", *topics, *model]) == 0
+    assert [(request.bags, request.topics) for request in found] == [([Path("BAG")], ["/a", "/b"])] * 2
+    assert main(["evaluate-bag", "--topic", "/a", "BAG", *model]) == 1
+    assert "no bag given; write the bags before --topic" in capsys.readouterr().err
+
+
+def test_a_replay_that_fails_leaves_the_offline_report(tmp_path, request_for, capsys, monkeypatch):
+    def messages(number):
+        return {
+            "/good/image_raw": image(picture(number), stamp_ns=stamp(number)),
+            "/odd/image_raw": image(picture(number), stamp_ns=stamp(number), encoding="strange"),
+        }
+
+    replayed = []
+
+    def fail(source, *_, **__):
+        replayed.append(source.topic)
+        raise ValueError("the node ended with code 1")
+
+    # Stands for ROS, which need not be here.
+    monkeypatch.setitem(sys.modules, "bisenet_ros.node.driver.through_node", SimpleNamespace(replay_through_node=fail))
+    bag = write_bag(tmp_path / "bag", count=4, messages=messages)
+    request = request_for(bag, topics=["/good/image_raw", "/odd/image_raw"], through_node=True)
+    assert evaluate_bags(request, load=BlueEngine) == IMPERFECT
+    assert replayed == ["/good/image_raw"], "there is nothing to replay of the other"
+    (notice,) = report_of(tmp_path / "OUT")["notices"]
+    assert "the replay through the node failed: the node ended with code 1" in notice
+    assert notice in capsys.readouterr().err
+
+
+def test_a_truth_topic_that_cannot_be_used_is_named(tmp_path, request_for):
+    def messages(number):
+        labels = np.full(SIZE, 12, np.uint8)
+        return {**camera_messages(number), TRUTH: image(labels, encoding="mono8"), "/rear": image(picture(0))}
+
+    bag = write_bag(tmp_path / "bag", messages=messages)
+    for options, words in (
+        ({"truth_topic": TRUTH, "topics": [CAMERA]}, f"message 1 of {TRUTH} in .* got 12 on 768 pixels"),
+        ({"truth_topic": "/rear", "topics": [CAMERA]}, "message 1 of /rear in .* got 'bgr8'"),
+        ({"truth_topic": "/none", "topics": [CAMERA]}, "no topic /none for the truth"),
+        ({"truth_topic": TRUTH, "topics": [CAMERA, "/rear"]}, "expected one --topic, .* got 2"),
+    ):
+        with pytest.raises(TruthError, match=words):
+            evaluate_bags(request_for(bag, restart=True, **options), load=BlueEngine)
+
+
+@pytest.fixture
+def two_cameras(tmp_path) -> Path:
+    """23 frames of two cameras: one is rarer, two frames cannot be read, one has a stamp of the past."""
+
+    def messages(number):
+        found = {"/front/image_raw": image(picture(number), stamp_ns=stamp(number - 2 * (number == 13)))}
+        if number in (4, 10):
+            found["/front/image_raw"].encoding = "strange"
+        if number % 4 == 0:
+            found["/rear/image_raw"] = image(picture(100 + number), stamp_ns=stamp(number))
+        return found
+
+    return write_bag(tmp_path / "drive", count=23, messages=messages)
+
+
+CAMERAS = ["/front/image_raw", "/rear/image_raw"]
+
+
+def test_unreadable_frames_are_skipped_counted_and_told(tmp_path, two_cameras, request_for, capsys):
+    assert evaluate_bags(request_for(two_cameras, topics=CAMERAS), load=BlueEngine) == IMPERFECT
+    records = list(RecordFile(tmp_path / "OUT" / "frames.jsonl"))
+    front = [record for record in records if record.topic == CAMERAS[0]]
+    assert [record.index for record in front] == [i for i in range(23) if i not in (4, 10)]
+    assert [record.index for record in front if record.change is None] == [0, 5, 11, 13], "no frame right before"
+    assert len(records) == 21 + 6
+    rear = list(read_labels(tmp_path / "OUT" / "masks", "/segmentation/rear/mask"))
+    assert [stamp_ns for stamp_ns, _ in rear] == [stamp(i) for i in range(0, 23, 4)]
+    assert np.array_equal(rear[2][1], labels_of(108))
+    report = report_of(tmp_path / "OUT")
+    (source,) = [source for source in report["sources"] if source["topic"] == CAMERAS[0]]
+    assert list(source["skipped"].values()) == [2] and source["backwards"] == 1
+    (reason,) = source["skipped"]
+    assert "first in message 5: expected an encoding of" in reason and "strange" in reason
+    errors = capsys.readouterr().err
+    assert "2 messages were skipped: encoding, first in message 5" in errors and "backwards 1 times" in errors
+
+
+def test_results_do_not_depend_on_the_number_of_jobs_or_on_interruptions(tmp_path, two_cameras, request_for):
+    other = write_bag(tmp_path / "other" / "drive", count=7)
+    bags = (two_cameras, other.parent)
+    request = request_for(*bags, topics=(), restart=False)
+    shutil.rmtree(two_cameras)
+    write_bag(two_cameras, count=23, messages=lambda i: {**camera_messages(i)} if i % 9 else bad_message(i))
+    assert evaluate_bags(replace(request, output=tmp_path / "one"), load=BlueEngine) == IMPERFECT
+    assert evaluate_bags(replace(request, output=tmp_path / "two", jobs=2), load=BlueEngine) == IMPERFECT
+    assert evaluate_bags(replace(request, output=tmp_path / "three", jobs=3), load=BlueEngine) == IMPERFECT
+    expected = without_timings(tmp_path / "one")
+    assert without_timings(tmp_path / "two") == expected and without_timings(tmp_path / "three") == expected
+    assert {record.bag for record in expected[1]} == {"drive", "drive_2"} and len(expected[1]) == 20 + 7
+
+    again = replace(request, output=tmp_path / "again")
+    for fails_at in (3, 1, 9):
+        interrupted = partial(InterruptingEngine, fails_at=fails_at)
+        assert evaluate_bags(again, load=interrupted) == INTERRUPTED and not again.output.exists()
+    with pytest.raises(ValueError, match="blue engine failed on message .*: out of blue"):
+        evaluate_bags(again, load=partial(BlueEngine, fails_at=8))
+    last = BlueEngine()
+    assert evaluate_bags(again, load=lambda: last) == IMPERFECT
+    assert without_timings(again.output) == expected
+    assert last.frames < 20 + 2, "it went on where it was stopped, after a frame for each bag that warms the engine up"
+    assert evaluate_bags(again, load=lambda: last) == IMPERFECT, "finished already"
+
+
+def bad_message(number: int):
+    message = image(picture(number), stamp_ns=stamp(number))
+    message.step = 3
+    return {CAMERA: message}
+
+
+def test_other_inputs_are_refused_or_start_anew(tmp_path, request_for):
+    bag = write_bag(tmp_path / "bag")
+    request = request_for(bag)
+    assert evaluate_bags(request, load=partial(InterruptingEngine, fails_at=9)) == INTERRUPTED
+    with pytest.raises(ValueError, match=r"other inputs \(masks: mask in sqlite3, now mask in mcap\); .*--restart"):
+        evaluate_bags(replace(request, storage="mcap"), load=BlueEngine)
+    request.model.write_bytes(b"another model")
+    with pytest.raises(ValueError, match=r"other inputs \(the model file is not the same as before\)"):
+        evaluate_bags(request, load=BlueEngine)
+    engine = BlueEngine()
+    assert evaluate_bags(replace(request, restart=True), load=lambda: engine) == 0
+    assert engine.frames == 12 + 1, "the first is segmented twice"
+    with pytest.raises(ValueError, match=r"other inputs \(the content of bag bag is not the same as before\)"):
+        os.utime(bag / "bag.db3", ns=(1, 1))
+        evaluate_bags(request, load=BlueEngine)
+    assert report_of(tmp_path / "OUT")["frames"] == 12
+    assert evaluate_bags(replace(request, restart=True), load=BlueEngine) == 0
+
+
+class Killed(BaseException):
+    """As SIGKILL, in the middle of removing a folder."""
+
+
+def remove_half(folder, **_):
+    """Whichever half: what tells whose a folder is, or a chunk's masks."""
+    for path in sorted(Path(folder).rglob("*"), reverse=True):
+        if path.name in ("run.json", "chunk.json") or path.name.startswith("masks"):
+            path.unlink() if path.is_file() else None
+    raise Killed
+
+
+@pytest.mark.parametrize("restart", (False, True))
+def test_a_run_that_was_killed_while_it_threw_away_goes_on(tmp_path, request_for, restart):
+    request = request_for(write_bag(tmp_path / "bag"))
+    assert evaluate_bags(request, load=partial(InterruptingEngine, fails_at=9)) == INTERRUPTED
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(run_folder, "shutil", SimpleNamespace(rmtree=remove_half))
+        evaluate_bags(replace(request, restart=True), load=BlueEngine)
+    assert evaluate_bags(replace(request, restart=restart), load=BlueEngine) == 0
+    assert len(list(read_frames(tmp_path / "OUT" / "masks", MASK))) == report_of(tmp_path / "OUT")["frames"] == 12
+    assert not (tmp_path / "OUT.partial").exists()
+
+
+@pytest.mark.parametrize("restart", (False, True))
+def test_a_run_that_was_killed_at_its_end_leaves_nothing_for_ever(tmp_path, request_for, restart):
+    request = request_for(write_bag(tmp_path / "bag"))
+    if restart:
+        assert evaluate_bags(request, load=BlueEngine) == 0
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(run_folder, "shutil", SimpleNamespace(rmtree=remove_half))
+        evaluate_bags(replace(request, restart=restart), load=BlueEngine)
+    assert (tmp_path / "OUT.partial").exists()
+    assert evaluate_bags(request, load=BlueEngine) == 0
+    assert report_of(tmp_path / "OUT")["frames"] == 12 and not (tmp_path / "OUT.partial").exists()
+
+
+def test_a_run_that_was_killed_at_its_beginning_goes_on(tmp_path, request_for):
+    (tmp_path / "OUT.partial").mkdir()
+    for name in ("lock", "run.json.7.partial"):
+        (tmp_path / "OUT.partial" / name).touch()
+    assert evaluate_bags(request_for(write_bag(tmp_path / "bag")), load=BlueEngine) == 0
+
+
+def test_an_interrupted_restart_is_not_thrown_away_by_a_finished_run(tmp_path, request_for):
+    request = request_for(write_bag(tmp_path / "bag"))
+    assert evaluate_bags(request, load=BlueEngine) == 0
+    other = replace(request, storage="mcap", restart=True)
+    assert evaluate_bags(other, load=partial(InterruptingEngine, fails_at=9)) == INTERRUPTED
+    assert evaluate_bags(request, load=BlueEngine) == 0
+    assert (tmp_path / "OUT.partial" / "chunks").exists()
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path, request_for):
+    bag = write_bag(tmp_path / "bag")
+    for place in ("OUT", "OUT.partial"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "thesis.txt").write_text("years")
+        for restart in (False, True):
+            with pytest.raises(ValueError, match="holds something else"):
+                evaluate_bags(request_for(bag, restart=restart), load=BlueEngine)
+        assert (tmp_path / place / "thesis.txt").read_text() == "years"
+        shutil.rmtree(tmp_path / place)
+    (tmp_path / "OUT").mkdir()
+    assert evaluate_bags(request_for(bag), load=BlueEngine) == 0, "an empty folder is fine"
+
+
+@pytest.mark.parametrize("storage", ("sqlite3", "mcap"))
+def test_a_truncated_bag_is_reported_with_its_end(tmp_path, request_for, storage, real_page):
+    bag = write_bag(tmp_path / "bag", count=60, storage=storage)
+    file = bag / f"bag.{'db3' if storage == 'sqlite3' else 'mcap'}"
+    os.truncate(file, file.stat().st_size // 2)
+    assert evaluate_bags(request_for(bag), load=BlueEngine) == IMPERFECT
+    frames = report_of(tmp_path / "OUT")["frames"]
+    assert 20 < frames < 40 and len(list(read_frames(tmp_path / "OUT" / "masks", MASK))) == frames
+    (source,) = report_of(tmp_path / "OUT")["sources"]
+    assert f"number {frames} of {CAMERA}, recorded at {stamp(frames - 1)} ns" in source["ended_early"]
+    assert f"number {frames} of {CAMERA}" in (tmp_path / "OUT" / "report.html").read_text()
+
+
+def test_a_bag_without_a_frame_is_an_error(tmp_path, request_for, capsys):
+    unreadable = write_bag(tmp_path / "unreadable", messages=bad_message)
+    with pytest.raises(
+        BagError, match="not one frame could be read: 12 messages were skipped: step, first in message 1"
+    ):
+        evaluate_bags(request_for(unreadable), load=BlueEngine)
+    empty = write_bag(tmp_path / "empty", count=0)
+    with pytest.raises(BagError, match="no image topic"):
+        evaluate_bags(request_for(empty), load=BlueEngine)
+    assert not (tmp_path / "OUT").exists()
+    assert main(["evaluate-bag", str(tmp_path / "none"), "--model", "m.onnx", "-o", str(tmp_path / "OUT")]) == 1
+    assert "expected a bag at" in capsys.readouterr().err
+    bag = write_bag(tmp_path / "bag")
+    assert main(["evaluate-bag", str(bag), "--model", str(tmp_path / "m.onnx"), "-o", str(tmp_path / "OUT")]) == 1
+    assert "m.onnx" in capsys.readouterr().err and not (tmp_path / "OUT.partial").exists()
+
+
+def test_compressed_bags_give_the_same_results(tmp_path, request_for):
+    plain = write_bag(tmp_path / "bag")
+    packed = write_bag(tmp_path / "packed" / "bag", storage="mcap", compression=CompressionMode.MESSAGE)
+    for bag, name in ((plain, "a"), (packed, "b")):
+        assert evaluate_bags(request_for(bag, output=tmp_path / name), load=BlueEngine) == 0
+    first, second = (without_timings(tmp_path / name)[1:] for name in "ab")
+    assert first == second
+
+
+def test_masks_go_where_the_node_publishes_them():
+    assert mask_namespaces(["/camera/image_raw"]) == {"/camera/image_raw": "/segmentation"}
+    several = ["/front/image_raw", "/car/rear/image_raw/compressed", "/odd"]
+    assert list(mask_namespaces(several).values()) == [f"/segmentation/{name}" for name in ("front", "car/rear", "odd")]
+    alike = ["/front/image_raw", "/front/image_raw/compressed"]
+    assert len(set(mask_namespaces(alike).values())) == 2
+
+
+def test_a_killed_run_goes_on_in_the_shipped_model(tmp_path, shipped_model):
+    """The real command on the demo's clip, small: killed once, then with two jobs; against one that was left alone."""
+    pytest.importorskip("onnxruntime")
+    for kind, ending, interpolation in (("images", "jpg", cv2.INTER_AREA), ("labels", "png", cv2.INTER_NEAREST)):
+        (tmp_path / kind).mkdir()
+        for name in frame_ids()[:60]:
+            pixels = cv2.imread(str(FOLDER / kind / f"{name}.{ending}"), cv2.IMREAD_UNCHANGED)
+            pixels = cv2.resize(pixels, (96, 72), interpolation=interpolation)
+            cv2.imwrite(str(tmp_path / kind / f"{name}.png"), pixels)
+    arguments = ["--labels", str(tmp_path / "labels"), "--rate", "15", "-o", str(tmp_path / "clip")]
+    assert main(["make-bag", str(tmp_path / "images"), *arguments]) == 0
+
+    def command(output: str):
+        options = ["--model", str(shipped_model), "--truth-topic", TRUTH, "--device", "cpu", "--precision", "fp32"]
+        return ["evaluate-bag", str(tmp_path / "clip"), *options, "-o", str(tmp_path / output)]
+
+    assert main(command("alone")) == 0
+    assert 0.2 < report_of(tmp_path / "alone")["miou"] < 0.9
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    killed = subprocess.Popen([sys.executable, "-m", "bisenet_ros.cli", *command("killed")], env=environment)
+    partial_chunk = tmp_path / "killed.partial" / "chunks" / "clip" / "000000.partial"
+    deadline = time.monotonic() + 60
+    while not partial_chunk.exists() and killed.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert not (tmp_path / "killed").exists()
+    assert main([*command("killed"), "--jobs", "2"]) == 0
+    assert without_timings(tmp_path / "killed") == without_timings(tmp_path / "alone")
+
+
+def test_memory_stays_bounded_on_a_long_bag(tmp_path):
+    """2,000 frames; `python test/long_bag.py` takes 20,000."""
+    pytest.importorskip("psutil")
+    from long_bag import evaluate_watched, write_long_bag
+
+    bag = write_long_bag(tmp_path / "long", frames=2000)
+    memory = evaluate_watched(bag, tmp_path / "OUT").memory
+    assert len(memory) == 21 and max(memory[5:]) - memory[4] < 30e6, "bytes between frame 400 and the end"
+    assert report_of(tmp_path / "OUT")["frames"] == 2000
+    with Reader(tmp_path / "OUT" / "masks") as masks:
+        assert masks.message_count == 2000 and masks.duration == stamp(1999) - stamp(0) + 1

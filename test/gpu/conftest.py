@@ -1,0 +1,136 @@
+"""What the GPU suite shares. It needs NumPy, TensorRT, cuda-python or pycuda, onnx and pytest, and imports no more.
+
+Started by `make test-gpu`, never by `make test`. What was measured goes into gpu_results/, test by test, and plans stay
+there: a machine that is lent for minutes can run the suite in parts (`-k parity`, `-k "cache or endurance"`, ...).
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Tuple
+
+import numpy as np
+import pytest
+
+from bisenet_ros.benchmark.machine import describe_machine
+from bisenet_ros.engines.cuda.driver import require_gpu
+from bisenet_ros.engines.tensorrt.api import load_tensorrt
+from bisenet_ros.engines.tensorrt.engine import TensorRtEngine
+from bisenet_ros.model.model_card import read_card
+from gpu.make_references import SIZES, make_references
+
+Size = Tuple[int, int]
+
+RESULTS = "gpu_results"
+ORDER = ("test_parity", "test_cache", "test_endurance", "test_benchmark")
+"""What must be right comes before what takes long."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--references", type=Path, help="a folder of `python -m gpu.make_references`; else made here")
+    parser.addoption("--results", type=Path, default=Path(RESULTS), help="a folder for what was measured")
+    parser.addoption("--plans", type=Path, default=Path(RESULTS, "plans"), help="a folder where plans stay")
+    parser.addoption("--frames", type=int, default=10_000, help="of the endurance test")
+    parser.addoption("--iterations", type=int, default=5_000, help="of the benchmark")
+    parser.addoption("--seconds", type=float, default=60, help="of the benchmark, per frame size")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    try:
+        require_gpu()
+        load_tensorrt()
+    except (RuntimeError, ModuleNotFoundError) as error:
+        pytest.exit(f"the GPU suite cannot run here: {error}", returncode=1)
+    session.config.pluginmanager.register(Journal(session.config.getoption("results") / "gpu_tests.json"), "journal")
+
+
+def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
+    items.sort(key=lambda item: ORDER.index(item.path.stem))
+
+
+class Journal:
+    """Every run of the suite: when, where, which tests passed, and what was measured; written down after each test.
+
+    Attributes:
+        results: numbers of this run, by what they are of.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._earlier = json.loads(path.read_text()) if path.is_file() else []
+        self._began = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        self._machine = describe_machine()
+        self._tests: Dict[str, str] = {}
+        self.results: Dict[str, Any] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" or report.outcome != "passed":
+            self._tests[report.nodeid] = report.outcome
+        if report.when == "teardown":
+            self._write()
+
+    def _write(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        run = {"began": self._began, "machine": self._machine, "tests": self._tests, "results": self.results}
+        self._path.write_text(json.dumps([*self._earlier, run], indent=2) + "\n")
+
+
+@pytest.fixture
+def results(pytestconfig: pytest.Config) -> Dict[str, Any]:
+    """Where a test puts what it measured."""
+    return pytestconfig.pluginmanager.get_plugin("journal").results
+
+
+@pytest.fixture(scope="session")
+def references(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = pytestconfig.getoption("references")
+    if folder is None:
+        folder = tmp_path_factory.mktemp("references")
+        make_references(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def arrays(references: Path) -> Dict[str, np.ndarray]:
+    """The frames, and what the CPU engines make of them."""
+    with np.load(references / "references.npz") as file:
+        return dict(file)
+
+
+@pytest.fixture(params=SIZES, ids=lambda size: f"{size[1]}x{size[0]}")
+def size(request: pytest.FixtureRequest) -> Size:
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def plans(pytestconfig: pytest.Config) -> Path:
+    """A cache that all tests and all runs share, so that every plan is built once; its place by XDG_CACHE_HOME."""
+    return pytestconfig.getoption("plans").absolute() / "bisenet_ros"
+
+
+@pytest.fixture
+def create(references: Path, plans: Path) -> Iterator[Callable[..., TensorRtEngine]]:
+    """Makes engines by precision, and closes them after the test."""
+    engines = []
+
+    def create_engine(precision: str = "fp16", *, cache: Path = plans, **options: Any) -> TensorRtEngine:
+        model = references / ("int8.onnx" if precision == "int8" else "model.onnx")
+        engines.append(TensorRtEngine(model, read_card(model), precision=precision, cache=cache, **options))
+        return engines[-1]
+
+    yield create_engine
+    for engine in engines:
+        engine.close()
+
+
+def on_gpu(engine: TensorRtEngine, function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function says on the thread that owns the GPU."""
+    return engine._thread.call(function, *arguments)
+
+
+def device_memory(engine: TensorRtEngine) -> int:
+    """Bytes of the GPU's memory in use, by everybody."""
+    free, total = on_gpu(engine, lambda: engine._gpu._device.memory())
+    return total - free

@@ -1,0 +1,62 @@
+"""What the GPU suite compares with, made by the CPU engines: `python -m gpu.make_references FOLDER`.
+
+A GPU machine needs neither numba nor OpenCV nor ONNX Runtime then: `pytest gpu --references FOLDER`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+from typing import Dict
+
+import numpy as np
+
+MODEL = Path(__file__).parents[2] / "models" / "bisenetv2_camvid.onnx"
+SIZES = ((360, 480), (720, 1280), (1024, 2048))
+LOGITS_SIZE = (37, 73)
+CALIBRATION_STEP = 8
+"""Every eighth frame of the clip is enough to calibrate int8."""
+
+
+def make_references(folder: Path, *, model: Path = MODEL) -> None:
+    """Writes the model, its int8 version, and references.npz: frames with their labels and confidence.
+
+    Frames of the demo's clip are enlarged to each size. fp32 labels are those of the engine in ONNX Runtime, which are
+    plain torch's but for 1 pixel in 10 000; int8 labels those of the quantized network in the same engine.
+    """
+    import cv2
+    import onnx
+
+    from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
+    from bisenet_ros.engines.cpu.postprocess import upsample_labels_and_confidence
+    from bisenet_ros.engines.quantization import quantize
+    from bisenet_ros.model.model_card import read_card
+    from demo.clip import frame_ids, read_image
+
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(model, folder / "model.onnx")
+    card = read_card(model)
+    clip = [read_image(frame_id) for frame_id in frame_ids()]
+    onnx.save(quantize(onnx.load(model), card, clip[::CALIBRATION_STEP]), folder / "int8.onnx")
+    arrays: Dict[str, np.ndarray] = {}
+    for precision, path in (("fp32", model), ("int8", folder / "int8.onnx")):
+        engine = OnnxRuntimeEngine(path, card)
+        for size in SIZES:
+            name = f"{size[1]}x{size[0]}"
+            frame = cv2.resize(clip[len(clip) // 2], size[::-1], interpolation=cv2.INTER_CUBIC)
+            arrays[f"{name}/frame"] = frame
+            labels, confidence = engine.segment(frame, confidence=True)
+            arrays[f"{name}/{precision}/labels"], arrays[f"{name}/{precision}/confidence"] = labels, confidence
+    logits = np.random.default_rng(0).standard_normal((len(card.classes), *LOGITS_SIZE), dtype=np.float32)
+    arrays["kernel/logits"] = logits
+    arrays["kernel/labels"], arrays["kernel/confidence"] = upsample_labels_and_confidence(logits, SIZES[-1])
+    np.savez_compressed(folder / "references.npz", **arrays)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--model", type=Path, default=MODEL)
+    arguments = parser.parse_args()
+    make_references(arguments.folder, model=arguments.model)

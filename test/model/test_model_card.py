@@ -1,0 +1,111 @@
+"""Cards and label sets: read back as written, and refused with clear words."""
+
+from __future__ import annotations
+
+import json
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from bisenet_ros.model.class_map import CAMVID, ClassMap, ClassMapError
+from bisenet_ros.model.model_card import METADATA_KEY, ModelCard, ModelError, read_card, write_card
+
+
+def tiny_onnx() -> onnx.ModelProto:
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, "h", "w"])
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 3, "h", "w"])
+    graph = helper.make_graph([helper.make_node("Relu", ["image"], ["logits"])], "tiny", [image], [logits])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+
+
+def test_card_is_read_back_as_written(tmp_path, card):
+    model = tiny_onnx()
+    write_card(model, card)
+    write_card(model, card)  # in place of the first
+    path = tmp_path / "model.onnx"
+    onnx.save(model, path)
+    assert read_card(path) == card
+    assert len(onnx.load(path).metadata_props) == 1
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(ModelError, match="expected a model file at .*none"):
+        read_card(tmp_path / "none.onnx")
+
+
+@pytest.mark.parametrize("content", [b"", b"not an onnx file at all", bytes(range(256)) * 8])
+def test_not_onnx(tmp_path, content):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="ONNX model"):
+        read_card(path)
+
+
+def test_no_card(tmp_path):
+    path = tmp_path / "model.onnx"
+    onnx.save(tiny_onnx(), path)
+    with pytest.raises(ModelError, match="no card inside.*bisenet export"):
+        read_card(path)
+
+
+def card_with(card: ModelCard, **changes) -> str:
+    return json.dumps({**card.to_dict(), **changes})
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"labels": []}, "1 to 255 classes, this one has 0"),
+        (
+            {"labels": [{"id": 0, "name": "a", "color": [0, 0, 0]}, {"id": 0, "name": "b", "color": [1, 1, 1]}]},
+            "id 0 is used twice",
+        ),
+        ({"labels": [{"id": 0, "name": "a", "color": [0, 0, 300]}]}, "color of 'a'"),
+        ({"labels": [{"id": 1, "name": "a", "color": [0, 0, 0]}]}, "0 to 0 without a gap"),
+        ({"labels": [{"name": "a"}]}, "id, name and color"),
+        ({"mean": [1, 2]}, "mean must be three numbers"),
+        ({"std": [1, 0, 1]}, "std must be above 0"),
+        ({"network_size": [0, 480]}, "8 to 8192 pixels"),
+        ({"network_size": "large"}, "network_size must be"),
+        ({"network_size": [360.5, 480]}, "in whole pixels"),
+        ({"network_size": [10**9, 480]}, "8 to 8192 pixels"),
+        ({"mean": "123"}, "mean must be three numbers"),
+        ({"std": [1, float("nan"), 1]}, "std must be three numbers"),
+        ({"training": 5}, "training must be an object"),
+        ({"scores": [1]}, "scores must be an object"),
+        ({"labels": [{"id": False, "name": "a", "color": [0, 0, 0]}]}, "whole number as id"),
+    ],
+)
+def test_bad_cards(tmp_path, card, changes, message):
+    model = tiny_onnx()
+    helper.set_model_props(model, {METADATA_KEY: card_with(card, **changes)})
+    path = tmp_path / "model.onnx"
+    onnx.save(model, path)
+    with pytest.raises(ModelError, match=message) as error:
+        read_card(path)
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("text, message", [("{", "not JSON"), ("[]", "JSON object"), ("{}", "lacks 'name'")])
+def test_broken_cards(tmp_path, text, message):
+    model = tiny_onnx()
+    helper.set_model_props(model, {METADATA_KEY: text})
+    path = tmp_path / "model.onnx"
+    onnx.save(model, path)
+    with pytest.raises(ModelError, match=message):
+        read_card(path)
+
+
+def test_camvid_labels():
+    assert len(CAMVID) == 11
+    assert CAMVID.names[3] == "road"
+    assert ClassMap.from_list(CAMVID.to_list()[::-1]) == CAMVID
+    table = CAMVID.color_table()
+    assert table[3].tolist() == [128, 64, 128] and table[255].tolist() == [0, 0, 0]
+
+
+def test_duplicate_names():
+    entry = {"name": "road", "color": [0, 0, 0]}
+    with pytest.raises(ClassMapError, match="'road' is used twice"):
+        ClassMap.from_list([{"id": 0, **entry}, {"id": 1, **entry}])

@@ -1,0 +1,390 @@
+"""The node as it runs on the vehicle: its own process, real messages over Fast DDS, the shipped model."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+from typing import Any, Dict, Iterator, List, Tuple
+
+import cv2
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip("rclpy")
+from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
+from node_harness import (  # noqa: E402
+    CAMERA,
+    DOMAIN,
+    NODE,
+    Camera,
+    NodeProcess,
+    Vehicle,
+    camera_image,
+    find_answer,
+    node_here,
+    to_array,
+)
+from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters  # noqa: E402
+from rclpy.qos import ReliabilityPolicy  # noqa: E402
+from sensor_msgs.msg import Image  # noqa: E402
+
+from bisenet_ros.engines import load_engine  # noqa: E402
+from bisenet_ros.engines.cpu.cpu_engine import CpuEngine  # noqa: E402
+from bisenet_ros.engines.engine import Engine  # noqa: E402
+from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file  # noqa: E402
+from bisenet_ros.node import camera_outputs, pipeline  # noqa: E402
+from bisenet_ros.node.parameters import SETTINGS  # noqa: E402
+from demo.clip import frame_ids, read_image  # noqa: E402
+
+pytestmark = pytest.mark.timeout(120)
+
+MODEL = package_file(SHIPPED_MODEL)
+RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
+# The parts that the tests share. One node, started with no arguments, serves most of them.
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    return load_engine(MODEL)
+
+
+@pytest.fixture(scope="session")
+def node(vehicle: Vehicle) -> Iterator[NodeProcess]:
+    with NodeProcess(DOMAIN) as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def masks(vehicle: Vehicle) -> List[Image]:
+    return vehicle.listen("/segmentation/mask", Image)
+
+
+@pytest.fixture(scope="session")
+def color_masks(vehicle: Vehicle) -> List[Image]:
+    return vehicle.listen("/segmentation/color_mask", Image)
+
+
+@pytest.fixture(scope="session")
+def camera(
+    vehicle: Vehicle, node: NodeProcess, masks: List[Image], color_masks: List[Image], frame: np.ndarray
+) -> Camera:
+    camera = vehicle.camera("/camera/image_raw")
+    camera.connect(camera_image(frame, "bgr8"), masks)
+    return camera
+
+
+@pytest.fixture(scope="session")
+def frame() -> np.ndarray:
+    """A street, 231 x 309: small for speed, odd so that rows have no round length."""
+    return cv2.resize(read_image(frame_ids()[0]), (309, 231), interpolation=cv2.INTER_AREA)
+
+
+# What comes out
+
+
+def test_the_mask_is_what_the_engine_says_under_the_cameras_header(
+    vehicle: Vehicle, camera: Camera, masks: List[Image], engine: Engine
+) -> None:
+    frame = read_image(frame_ids()[5])
+    sent = camera.send(camera_image(frame, "bgr8"))
+    mask = vehicle.answer(masks, sent)
+    assert mask.encoding == "mono8"
+    assert mask.header == sent.header and mask.header.frame_id == "front_camera"
+    assert (mask.width, mask.height, mask.step) == (480, 360, 480)
+    assert len(mask.data) == 480 * 360
+    labels = engine.segment(frame)
+    assert len(np.unique(labels)) > 4, "the comparison needs a picture with something in it"
+    np.testing.assert_array_equal(to_array(mask)[:, :, 0], labels)
+
+
+def test_the_color_mask_is_the_mask_in_the_cards_colors(
+    vehicle: Vehicle, camera: Camera, masks: List[Image], color_masks: List[Image], engine: Engine, frame: np.ndarray
+) -> None:
+    sent = camera.send(camera_image(frame, "bgr8"))
+    mask, color_mask = vehicle.answer(masks, sent), vehicle.answer(color_masks, sent)
+    assert color_mask.encoding == "rgb8"
+    assert color_mask.header == sent.header
+    assert (color_mask.width, color_mask.height, color_mask.step) == (309, 231, 3 * 309)
+    colors = np.array([label.color for label in engine.card.classes], np.uint8)
+    np.testing.assert_array_equal(to_array(color_mask), colors[to_array(mask)[:, :, 0]])
+
+
+def test_the_color_mask_is_computed_only_while_somebody_subscribes(
+    frame: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    painted = []
+    paint = camera_outputs.paint
+    monkeypatch.setattr(camera_outputs, "paint", lambda *args: painted.append(True) or paint(*args))
+    with node_here(load=load_engine) as (node, vehicle):
+        masks = vehicle.listen("/segmentation/mask", Image)
+        camera = vehicle.camera("/camera/image_raw")
+        camera.connect(camera_image(frame, "bgr8"), masks)
+        assert not painted
+        color_masks = vehicle.listen("/segmentation/color_mask", Image)
+        camera.connect(camera_image(frame, "bgr8"), color_masks)
+        assert painted
+
+
+def test_a_frame_that_the_engine_fails_on_is_counted_and_the_next_one_gets_its_mask(
+    frame: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segment = CpuEngine._segment
+
+    def fails_on_black(self: CpuEngine, image: np.ndarray, *, confidence: bool) -> Any:
+        if not image.any() and image.shape == frame.shape:
+            raise MemoryError("out of memory")
+        return segment(self, image, confidence=confidence)
+
+    monkeypatch.setattr(CpuEngine, "_segment", fails_on_black)
+    with node_here(load=load_engine) as (_, vehicle):
+        masks = vehicle.listen("/segmentation/mask", Image)
+        camera = vehicle.camera("/camera/image_raw")
+        camera.connect(camera_image(frame, "bgr8"), masks)
+        camera.send(camera_image(np.zeros_like(frame), "bgr8"))
+        vehicle.wait_for(lambda: vehicle.counts()["failed"] == 1, "the failure to be counted")
+        vehicle.answer(masks, camera.send(camera_image(frame, "bgr8")))
+
+
+# What goes in
+
+
+def as_encoding(frame: np.ndarray, encoding: str) -> Tuple[np.ndarray, np.ndarray]:
+    """The pixels of a frame in an encoding, and the BGR frame that they stand for."""
+    alpha = np.random.default_rng(3).integers(0, 256, (*frame.shape[:2], 1), np.uint8)
+    gray = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+    return {
+        "bgr8": (frame, frame),
+        "rgb8": (frame[:, :, ::-1], frame),
+        "bgra8": (np.dstack((frame, alpha)), frame),
+        "rgba8": (np.dstack((frame[:, :, ::-1], alpha)), frame),
+        "mono8": (gray, np.dstack((gray, gray, gray))),
+    }[encoding]
+
+
+@pytest.mark.parametrize("padding", (0, 13))
+@pytest.mark.parametrize("encoding", ("bgr8", "rgb8", "bgra8", "rgba8", "mono8"))
+def test_every_encoding_with_and_without_padded_rows(
+    encoding: str,
+    padding: int,
+    vehicle: Vehicle,
+    camera: Camera,
+    masks: List[Image],
+    engine: Engine,
+    frame: np.ndarray,
+) -> None:
+    pixels, bgr = as_encoding(frame, encoding)
+    mask = vehicle.answer(masks, camera.send(camera_image(pixels, encoding, padding=padding)))
+    assert (mask.width, mask.height, mask.step) == (309, 231, 309)
+    np.testing.assert_array_equal(to_array(mask)[:, :, 0], engine.segment(bgr))
+
+
+def test_frames_may_change_size_and_encoding_at_any_time(
+    vehicle: Vehicle, camera: Camera, masks: List[Image], engine: Engine, frame: np.ndarray
+) -> None:
+    before = vehicle.counts()
+    sequence = (
+        ((309, 231), "bgr8"),
+        ((200, 100), "rgb8"),
+        ((1, 1), "mono8"),
+        ((640, 64), "bgra8"),
+        ((309, 231), "bgr8"),
+    )
+    for (width, height), encoding in sequence:
+        pixels, bgr = as_encoding(cv2.resize(frame, (width, height)), encoding)
+        mask = vehicle.answer(masks, camera.send(camera_image(pixels, encoding)))
+        assert (mask.width, mask.height) == (width, height)
+        np.testing.assert_array_equal(to_array(mask)[:, :, 0], engine.segment(bgr))
+    after = vehicle.counts()
+    assert after["published"] - before["published"] == len(sequence)
+    assert after["received"] - before["received"] == len(sequence)
+
+
+def bad_image(frame: np.ndarray, **changes: Any) -> Image:
+    """An image message of the frame, with some of its fields set to what contradicts it."""
+    message = camera_image(frame, "bgr8")
+    if "bytes" in changes:
+        del message.data[changes.pop("bytes") :]
+    for name, value in changes.items():
+        setattr(message, name, value)
+    return message
+
+
+def wait_for_its_turn(said: str, vehicle: Vehicle, node: NodeProcess) -> None:
+    """The node names each reason once every LOG_PERIOD; waits until its last line that begins alike is as old."""
+    lines = node.matching("skipped an image of /camera/image_raw: " + " ".join(said.split()[:3]))
+    times = [float(re.search(r"\[WARN\] \[([\d.]+)\]", line)[1]) for line in lines]
+    vehicle.wait_for(lambda: not times or time.time() > times[-1] + pipeline.LOG_PERIOD, "the log's turn")
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    (
+        ({"bytes": 214136}, r"expected 214137 bytes \(231 rows of 927\), got 214136"),
+        ({"step": 926}, r"expected a step of at least 927 bytes \(309 pixels of bgr8\), got 926"),
+        ({"width": 0, "height": 0, "step": 0, "bytes": 0}, "expected an image with pixels, got 0 x 0"),
+        ({"encoding": "32FC1"}, "expected an encoding of .*bgr8.*, got '32FC1'.*"),
+    ),
+    ids=("truncated data", "step below a row", "zero size", "unknown encoding"),
+)
+def test_a_bad_image_is_counted_and_named_and_the_next_good_one_gets_its_mask(
+    changes: Dict[str, Any],
+    said: str,
+    vehicle: Vehicle,
+    node: NodeProcess,
+    camera: Camera,
+    masks: List[Image],
+    engine: Engine,
+    frame: np.ndarray,
+) -> None:
+    before, warnings = vehicle.counts(), len(node.matching("WARN"))
+    wait_for_its_turn(said, vehicle, node)
+    bad = camera.send(bad_image(frame, **changes))
+    vehicle.wait_for(lambda: len(node.matching("WARN")) > warnings, "a warning")
+    good = camera.send(camera_image(frame, "bgr8"))
+    mask = vehicle.answer(masks, good)
+    np.testing.assert_array_equal(to_array(mask)[:, :, 0], engine.segment(frame))
+    lines = node.matching("WARN")[warnings:]
+    assert len(lines) == 1 and re.search(f"skipped an image of /camera/image_raw: {said}$", lines[0]), lines
+    after = vehicle.counts()
+    change = {event: after[event] - before[event] for event in after if after[event] != before[event]}
+    assert change == {"received": 2, "published": 1, "skipped": 1}
+    assert find_answer(masks, bad.header) is None
+    assert node.is_running()
+
+
+def test_a_stream_of_bad_images_gives_few_lines(
+    vehicle: Vehicle, node: NodeProcess, camera: Camera, masks: List[Image], frame: np.ndarray
+) -> None:
+    skipped, warnings, start = vehicle.counts()["skipped"], len(node.matching("WARN")), time.monotonic()
+    for _ in range(50):
+        camera.send(bad_image(frame, step=1))
+        vehicle.spin_until(lambda: False, 0.01)
+    vehicle.answer(masks, camera.send(camera_image(frame, "bgr8")))
+    periods = (time.monotonic() - start) / pipeline.LOG_PERIOD
+    assert vehicle.counts()["skipped"] - skipped > 10
+    assert len(node.matching("WARN")) - warnings <= 1 + periods
+
+
+def test_the_diagnostics_tell_a_silent_camera_from_one_that_sends(
+    vehicle: Vehicle, camera: Camera, masks: List[Image], frame: np.ndarray
+) -> None:
+    silence = "no image on /camera/image_raw for .*: /vehicle publishes it, but sends nothing"
+    vehicle.wait_for_status(CAMERA, DiagnosticStatus.WARN, silence)
+    vehicle.answer(masks, camera.send(camera_image(frame, "bgr8")))
+    vehicle.wait_for_status(CAMERA, DiagnosticStatus.OK, "segmenting")
+    vehicle.wait_for_status(CAMERA, DiagnosticStatus.WARN, silence)
+
+
+def test_the_newest_frame_wins(
+    vehicle: Vehicle, camera: Camera, masks: List[Image], engine: Engine, frame: np.ndarray
+) -> None:
+    before = vehicle.counts()
+    del masks[:]
+    count = 60
+    burst = [camera_image(read_image(frame_ids()[i % 2]), "bgr8") for i in range(count - 1)]
+    for message in burst:
+        camera.send(message)
+    last = camera.send(camera_image(frame, "bgr8"))
+    mask = vehicle.answer(masks, last)
+    np.testing.assert_array_equal(to_array(mask)[:, :, 0], engine.segment(frame))
+    after = vehicle.counts()
+    change = {event: after[event] - before[event] for event in after}
+    # At rest every frame received has its outcome: counts() waits for that sum.
+    assert change["published"] == len(masks) < change["received"] <= count
+    assert change["dropped"] > 0 and change["skipped"] == change["failed"] == 0
+    stamps = [message.header.stamp.sec for message in masks]
+    assert stamps == sorted(set(stamps)), "a mask of an older frame came after one of a newer"
+
+
+# How it is set up
+
+
+def test_the_parameters_describe_themselves(vehicle: Vehicle, node: NodeProcess) -> None:
+    names = vehicle.call(ListParameters, f"{NODE}/list_parameters", ListParameters.Request()).result.names
+    assert {setting.name for setting in SETTINGS} | {"camera.enabled"} <= set(names)
+    own = [name for name in names if name not in ("use_sim_time", "start_type_description_service")]
+    request = DescribeParameters.Request(names=[name for name in own if not name.startswith("qos_overrides.")])
+    descriptors = vehicle.call(DescribeParameters, f"{NODE}/describe_parameters", request).descriptors
+    by_name = {descriptor.name: descriptor for descriptor in descriptors}
+    assert all(descriptor.description for descriptor in descriptors)
+    assert by_name["device"].additional_constraints.startswith("One of auto, cpu, cuda.")
+    assert "fp32" in by_name["precision"].additional_constraints
+    assert by_name["reliability"].additional_constraints.startswith("One of auto, reliable, best_effort.")
+    assert by_name["diagnostics_rate"].read_only
+    rate = by_name["diagnostics_rate"].floating_point_range[0]
+    assert (rate.from_value, rate.to_value) == (0.1, 10.0)
+
+
+@pytest.mark.parametrize(
+    "name, value, reason",
+    (
+        ("precision", "fp32", "parameter precision is read when the node is configured; deactivate and clean it up"),
+        ("precision", "fp99", "parameter precision must be one of auto, "),
+        ("cameras", "front", "parameter cameras must be a list of different names (letters, digits, _), got 'front'"),
+        ("model", 5, "parameter model must be a text, got 5"),
+        ("diagnostics_rate", 2.0, "read-only"),
+        ("class_names", ["road"], "parameter class_names is read-only: it tells what the model's card says"),
+        ("max_age", -1.0, "Parameter max_age out of range Min: 0.0, Max: 3600.0"),
+        ("overlay_opacity", "half", "parameter overlay_opacity must be a number from 0 to 1, got 'half'"),
+    ),
+)
+def test_what_cannot_be_meant_or_changed_now_is_refused_with_a_reason(
+    name: str, value: Any, reason: str, vehicle: Vehicle, node: NodeProcess, camera: Camera
+) -> None:
+    result = vehicle.set_parameter(name, value)
+    assert not result.successful and reason in result.reason
+
+
+def test_the_class_names_are_a_parameter(vehicle: Vehicle, node: NodeProcess, camera: Camera, engine: Engine) -> None:
+    answer = vehicle.call(GetParameters, f"{NODE}/get_parameters", GetParameters.Request(names=["class_names"]))
+    assert answer.values[0].string_array_value == engine.card.classes.names
+
+
+def test_remapped_it_follows_the_reliability_that_the_camera_offers(
+    vehicle: Vehicle, frame: np.ndarray, engine: Engine
+) -> None:
+    arguments = ("--ros-args", "-r", "/camera/image_raw:=/front/image", "-r", "__ns:=/front")
+    masks = vehicle.listen("/front/mask", Image)
+    image = camera_image(frame, "bgr8")
+    with NodeProcess(DOMAIN, *arguments) as process:
+        for reliability in (RELIABLE, BEST_EFFORT, RELIABLE):  # a driver that goes away and comes back with another
+            camera = vehicle.camera("/front/image", reliability)
+            camera.connect(image, masks)  # waits for a subscription of that reliability
+            mask = vehicle.answer(masks, camera.send(image))
+            np.testing.assert_array_equal(to_array(mask)[:, :, 0], engine.segment(frame))
+            camera.close()
+        counts = vehicle.counts("/front/segmentation_node")
+        assert counts["published"] >= 6 and counts["skipped"] == counts["failed"] == 0
+        # A best-effort camera beside a reliable one: best effort is what both can give.
+        both = vehicle.camera("/front/image", RELIABLE), vehicle.camera("/front/image", BEST_EFFORT)
+        vehicle.wait_for(lambda: vehicle.subscriptions("/front/image") == [BEST_EFFORT], "best effort for both")
+        for camera in both:
+            camera.connect_any(image, masks)
+            camera.close()
+        assert process.is_running() and not process.matching("Traceback")
+
+
+@pytest.mark.parametrize("asked", (RELIABLE, BEST_EFFORT), ids=lambda policy: policy.name)
+def test_a_reliability_that_is_asked_for_is_kept(asked: ReliabilityPolicy, vehicle: Vehicle, frame: np.ndarray) -> None:
+    name = asked.name.lower()
+    arguments = ("-p", f"reliability:={name}", "-r", f"/camera/image_raw:=/{name}/image", "-r", f"__ns:=/{name}")
+    masks = vehicle.listen(f"/{name}/mask", Image)
+    with NodeProcess(DOMAIN, "--ros-args", *arguments) as process:
+        vehicle.wait_for(lambda: process.matching("subscribed to"), "the node's start")
+        camera = vehicle.camera(f"/{name}/image", RELIABLE)
+        vehicle.wait_for(lambda: vehicle.subscriptions(camera.topic), "the subscription")
+        camera.connect_any(camera_image(frame, "bgr8"), masks)
+        assert vehicle.subscriptions(camera.topic) == [asked]
+        camera.close()
+
+
+# How it ends
+
+
+def test_the_node_that_met_all_this_has_no_traceback_and_ends_in_peace(node: NodeProcess, camera: Camera) -> None:
+    """The last test: it ends the node that the others share."""
+    assert node.is_running()
+    node.send(signal.SIGINT)
+    assert node.wait() == 0
+    assert not node.matching("Traceback|ERROR|FATAL"), node.output

@@ -1,0 +1,358 @@
+"""Several cameras on one engine, raw and compressed, and the topics that come out for each."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Iterator, List, Type
+
+import cv2
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip("rclpy")
+from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
+from node_harness import (  # noqa: E402
+    DOMAIN,
+    NODE,
+    QUICK_DIAGNOSTICS,
+    NodeProcess,
+    StandInEngine,
+    Vehicle,
+    camera_image,
+    find_answer,
+    node_here,
+    to_array,
+    values_of,
+)
+from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
+
+from bisenet_ros.engines import load_engine  # noqa: E402
+from bisenet_ros.engines.engine import Engine  # noqa: E402
+from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file  # noqa: E402
+from bisenet_ros.images.colors import blend  # noqa: E402
+from bisenet_ros.model.class_map import CAMVID  # noqa: E402
+from bisenet_ros.node import camera_outputs, segmentation_node  # noqa: E402
+from demo.clip import frame_ids, read_image  # noqa: E402
+
+pytestmark = pytest.mark.timeout(120)
+
+OK, WARN = DiagnosticStatus.OK, DiagnosticStatus.WARN
+RIG = "/rig/segmentation_node"
+IMAGE_TOPICS = {"front": "/wide/image", "rear": "/rear/image_raw", "left": "/left/image_raw"}
+SIZES = {"front": (160, 96), "rear": (96, 64), "left": (64, 48)}
+"""(width, height) of each camera's images."""
+
+
+class Rig:
+    """Three cameras, of which one is remapped, and what comes back for each."""
+
+    def __init__(self, vehicle: Vehicle) -> None:
+        street = read_image(frame_ids()[0])
+        self.vehicle = vehicle
+        self.frames = {name: cv2.resize(street, size, interpolation=cv2.INTER_AREA) for name, size in SIZES.items()}
+        self.cameras = {name: vehicle.camera(topic) for name, topic in IMAGE_TOPICS.items()}
+        self.masks = {name: vehicle.listen(f"/rig/{name}/mask", Image) for name in SIZES}
+
+    def connect(self) -> None:
+        for name, camera in self.cameras.items():
+            camera.connect(self.image(name), self.masks[name])
+
+    def image(self, name: str) -> Image:
+        return camera_image(self.frames[name], "bgr8")
+
+    def send(self, name: str) -> Image:
+        return self.cameras[name].send(self.image(name))
+
+    def answer(self, name: str, sent: Any) -> Image:
+        return self.vehicle.answer(self.masks[name], sent)
+
+    def listen(self, name: str, topic: str, kind: Type = Image) -> List[Any]:
+        """A topic of a camera's, once the node knows that somebody listens."""
+        messages = self.vehicle.listen(f"/rig/{name}/{topic}", kind)
+        self.cameras[name].connect_any(self.image(name), messages)
+        return messages
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return load_engine(package_file(SHIPPED_MODEL))
+
+
+@pytest.fixture(scope="module")
+def process(vehicle: Vehicle) -> Iterator[NodeProcess]:
+    arguments = ("-r", "__ns:=/rig", "-r", f"/front/image_raw:={IMAGE_TOPICS['front']}")
+    cameras = ("-p", "cameras:=[front, rear, left]")
+    with NodeProcess(DOMAIN, "--ros-args", *arguments, *cameras, *QUICK_DIAGNOSTICS) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def rig(vehicle: Vehicle, process: NodeProcess) -> Iterator[Rig]:
+    rig = Rig(vehicle)
+    rig.connect()
+    yield rig
+    for camera in rig.cameras.values():
+        camera.close()
+
+
+def test_each_camera_has_its_own_masks_headers_and_statistics(vehicle: Vehicle, rig: Rig, engine: Engine) -> None:
+    before = {name: vehicle.counts(RIG, camera=name) for name in SIZES}
+    rounds = {"front": 3, "rear": 2, "left": 1}
+    for turn in range(3):
+        sent = {name: rig.send(name) for name, times in rounds.items() if turn < times}
+        for name, image in sent.items():
+            mask = rig.answer(name, image)
+            assert mask.header == image.header and (mask.width, mask.height) == SIZES[name]
+            np.testing.assert_array_equal(to_array(mask)[:, :, 0], engine.segment(rig.frames[name]))
+    for name, times in rounds.items():
+        after = vehicle.counts(RIG, camera=name)
+        assert after["received"] - before[name]["received"] == after["published"] - before[name]["published"] == times
+
+
+def test_a_remapped_camera_is_read_where_it_is_and_named_as_it_is_called(vehicle: Vehicle, rig: Rig) -> None:
+    assert len(vehicle.subscriptions("/wide/image")) == 1 and not vehicle.subscriptions("/front/image_raw")
+    assert len(vehicle.subscriptions("/wide/camera_info")) == 1
+    status = vehicle.statuses(f"{RIG}: camera front")[-1]
+    assert values_of(status)["topic"] == "/wide/image" and status.hardware_id == "front"
+
+
+def test_a_camera_is_switched_off_and_on_while_the_others_go_on(vehicle: Vehicle, rig: Rig) -> None:
+    assert vehicle.set_parameter("rear.enabled", False, RIG).successful
+    vehicle.wait_for(lambda: not vehicle.subscriptions(IMAGE_TOPICS["rear"]), "the subscription to end")
+    vehicle.wait_for_status(f"{RIG}: camera rear", OK, "^switched off$")
+    rig.answer("front", rig.send("front"))
+    assert vehicle.set_parameter("rear.enabled", True, RIG).successful
+    rig.connect()
+
+
+def test_confidence_colors_and_overlay_are_those_of_the_engine(vehicle: Vehicle, rig: Rig, engine: Engine) -> None:
+    topics = {topic: rig.listen("left", topic) for topic in ("confidence", "color_mask", "overlay")}
+    frame, colors = rig.frames["left"], engine.card.classes.color_table()
+    labels, confidence = engine.segment(frame, confidence=True)
+    for opacity in (0.5, 1, 0.0):
+        assert vehicle.set_parameter("overlay_opacity", opacity, RIG).successful
+        sent = rig.send("left")
+        answers = {topic: vehicle.answer(messages, sent) for topic, messages in topics.items()}
+        assert all(answer.header == sent.header for answer in answers.values())
+        assert {topic: answer.encoding for topic, answer in answers.items()} == {
+            "confidence": "mono8",
+            "color_mask": "rgb8",
+            "overlay": "bgr8",
+        }
+        np.testing.assert_array_equal(to_array(answers["confidence"])[:, :, 0], confidence)
+        np.testing.assert_array_equal(to_array(answers["color_mask"]), colors[labels])
+        np.testing.assert_array_equal(to_array(answers["overlay"]), blend(frame, labels, colors, opacity=opacity))
+    assert not vehicle.set_parameter("overlay_opacity", 1.5, RIG).successful
+
+
+def test_camera_info_comes_beside_the_mask_under_its_header(vehicle: Vehicle, rig: Rig) -> None:
+    infos = vehicle.listen("/rig/rear/camera_info", CameraInfo)
+    publisher = vehicle.camera("/rear/camera_info", kind=CameraInfo)
+    vehicle.wait_for(lambda: vehicle.subscriptions("/rear/camera_info"), "the node's subscription")
+    info = CameraInfo(width=96, height=64, distortion_model="plumb_bob", k=[70.0, 0.0, 48.0, 0.0, 70.0, 32.0, 0, 0, 1])
+
+    def repeated() -> List[CameraInfo]:
+        publisher.send(info)
+        sent = rig.send("rear")
+        rig.answer("rear", sent)
+        return vehicle.spin_until(lambda: [info for info in infos if info.header == sent.header], 0.2)
+
+    (found,) = vehicle.wait_for(repeated, "the camera_info of a mask")
+    assert (found.width, found.height, found.distortion_model) == (96, 64, "plumb_bob")
+    np.testing.assert_array_equal(found.k, info.k)
+    publisher.close()
+
+
+def compressed(frame: np.ndarray, suffix: str) -> CompressedImage:
+    done, data = cv2.imencode(f".{suffix}", frame)
+    assert done
+    message = CompressedImage(format=suffix)
+    message.data.frombytes(data.tobytes())
+    return message
+
+
+def test_a_driver_that_comes_back_compressed_is_followed_and_one_cut_short_is_skipped(
+    vehicle: Vehicle, rig: Rig, process: NodeProcess, engine: Engine
+) -> None:
+    rig.cameras["rear"].close()
+    topic = f"{IMAGE_TOPICS['rear']}/compressed"
+    camera = vehicle.camera(topic, kind=CompressedImage)
+    frame, masks = rig.frames["rear"], rig.masks["rear"]
+    camera.connect(compressed(frame, "png"), masks)
+    vehicle.wait_for(lambda: not vehicle.subscriptions(IMAGE_TOPICS["rear"]), "the raw subscription to end")
+    for suffix in ("png", "jpg"):
+        message = compressed(frame, suffix)
+        mask = rig.answer("rear", camera.send(message))
+        picture = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_COLOR)
+        np.testing.assert_array_equal(to_array(mask)[:, :, 0], engine.segment(picture))
+
+    before = vehicle.counts(RIG, camera="rear")
+    short = compressed(frame, "jpg")
+    del short.data[len(short.data) // 2 :]
+    cut = camera.send(short)
+    vehicle.wait_for(lambda: process.matching(f"skipped an image of {topic}: "), "a warning")
+    rig.answer("rear", camera.send(compressed(frame, "jpg")))
+    after = vehicle.counts(RIG, camera="rear")
+    assert (after["skipped"] - before["skipped"], after["published"] - before["published"]) == (1, 1)
+    values = values_of(vehicle.statuses(f"{RIG}: camera rear")[-1])
+    assert values["skipped_data"] == "1" and values["transport"] == "compressed"
+    assert find_answer(masks, cut.header) is None
+
+    rig.cameras["rear"] = vehicle.camera(IMAGE_TOPICS["rear"])  # raw rather, where there are both
+    rig.connect()
+    vehicle.wait_for(lambda: not vehicle.subscriptions(topic), "the compressed subscription to end")
+    camera.close()
+
+
+def test_the_node_that_met_all_this_has_no_error(process: NodeProcess, rig: Rig) -> None:
+    assert process.is_running() and not process.matching("Traceback|ERROR"), process.output
+
+
+# What only a stand-in engine shows
+
+
+def test_two_cameras_that_are_remapped_crosswise_are_each_followed_where_they_are() -> None:
+    arguments = ("-p", "cameras:=[left, right]", "-r", "/left/image_raw:=/right/image_raw")
+    arguments += ("-r", "/right/image_raw:=/left/image_raw")
+    image = camera_image(np.zeros((48, 64, 3), np.uint8), "bgr8")
+    with node_here(*arguments, load=lambda *_, **__: StandInEngine()) as (node, vehicle):
+        masks = vehicle.listen("/segmentation/left/mask", Image)
+        vehicle.camera("/right/image_raw").connect(image, masks)  # reliable, because its driver is
+        status = vehicle.wait_for_status(f"{NODE}: camera right", WARN, "no image on /left/image_raw")
+        assert "nobody publishes it" in status.message
+
+
+@pytest.mark.parametrize(
+    "transport, kind, topic",
+    (("raw", Image, "/camera/image_raw"), ("compressed", CompressedImage, "/camera/image_raw/compressed")),
+)
+def test_a_transport_that_is_asked_for_is_kept(transport: str, kind: Type, topic: str) -> None:
+    frame = np.full((48, 64, 3), 7, np.uint8)
+    with node_here("-p", f"transport:={transport}", load=lambda *_, **__: StandInEngine()) as (node, vehicle):
+        masks = vehicle.listen("/segmentation/mask", Image)
+        messages = {Image: camera_image(frame, "bgr8"), CompressedImage: compressed(frame, "png")}
+        topics = {Image: "/camera/image_raw", CompressedImage: "/camera/image_raw/compressed"}
+        cameras = {kind: vehicle.camera(topic, kind=kind) for kind, topic in topics.items()}
+        cameras[kind].connect(messages[kind], masks)
+        vehicle.spin_until(lambda: False, 2 * segmentation_node.FOLLOW_PERIOD)
+        assert {name for name in topics.values() if vehicle.subscriptions(name)} == {topic}
+
+
+def test_a_slow_camera_loses_nothing_beside_a_fast_one() -> None:
+    engine, frame = StandInEngine(), np.zeros((48, 64, 3), np.uint8)
+    with node_here("-p", "cameras:=[fast, slow]", load=lambda *_, **__: engine) as (node, vehicle):
+        masks = {name: vehicle.listen(f"/segmentation/{name}/mask", Image) for name in ("fast", "slow")}
+        cameras = {name: vehicle.camera(f"/{name}/image_raw") for name in masks}
+        for name, camera in cameras.items():
+            camera.connect(camera_image(frame, "bgr8"), masks[name])
+        before = {name: vehicle.counts(camera=name) for name in masks}
+        engine.seconds = 0.08  # 12 Hz, of 53 that are sent
+        image, sent = camera_image(frame, "bgr8"), []
+        for tick in range(150):
+            cameras["fast"].send(image)
+            if tick % 16 == 0:
+                sent.append(cameras["slow"].send(image).header.stamp.sec)
+            vehicle.spin_until(lambda: False, 0.02)
+        fast, slow = (vehicle.counts(camera=name) for name in ("fast", "slow"))
+        assert slow["published"] - before["slow"]["published"] == len(sent)
+        assert set(sent) <= {mask.header.stamp.sec for mask in masks["slow"]}
+        assert fast["dropped_newer"] > 30, "the fast camera is more than the engine holds"
+        assert fast["published"] - before["fast"]["published"] > 2 * len(sent), "and still has the rest of it"
+
+
+def test_frames_of_one_size_that_wait_together_go_as_one_batch() -> None:
+    engine = StandInEngine(max_batch=3)
+    names, sizes = ("a", "b", "c", "d"), {"a": 64, "b": 64, "c": 64, "d": 32}
+    asked: Dict[str, Any] = {}
+
+    def load(*_: Any, **options: Any) -> StandInEngine:
+        asked.update(options)
+        return engine
+
+    with node_here("-p", f"cameras:=[{', '.join(names)}]", load=load) as (node, vehicle):
+        masks = {name: vehicle.listen(f"/segmentation/{name}/mask", Image) for name in names}
+        cameras = {name: vehicle.camera(f"/{name}/image_raw") for name in names}
+        images = {
+            name: camera_image(np.full((48, sizes[name], 3), value, np.uint8), "bgr8")
+            for value, name in enumerate(names)
+        }
+        for name, camera in cameras.items():
+            camera.connect(images[name], masks[name])
+        assert asked["max_batch"] == len(names)
+        del engine.batches[:]
+        engine.gate.clear()
+        first = cameras["d"].send(images["d"])  # the engine has it in hand while the others gather
+        vehicle.wait_for(lambda: engine.batches, "the engine to take the first")
+        sent = {name: cameras[name].send(images[name]) for name in ("a", "b", "c")}
+        vehicle.wait_for(lambda: len(node._pipeline._frames._cameras()) == 3, "the others to wait")
+        engine.gate.set()
+        vehicle.answer(masks["d"], first)
+        for value, (name, image) in enumerate(sent.items()):
+            mask = vehicle.answer(masks[name], image)
+            assert mask.header == image.header and set(mask.data) == {value}
+        assert engine.batches == [1, 3]
+
+
+def test_nothing_is_derived_while_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    derived: List[str] = []
+    confidences: List[bool] = []
+
+    class Watched(StandInEngine):
+        def _segment_batch(self, frames: Any, *, confidence: bool) -> List[Any]:
+            confidences.append(confidence)
+            return super()._segment_batch(frames, confidence=confidence)
+
+    for name in ("paint", "blend"):
+        function = getattr(camera_outputs, name)
+        noted = lambda *args, f=function, n=name, **kwargs: derived.append(n) or f(*args, **kwargs)  # noqa: E731
+        monkeypatch.setattr(camera_outputs, name, noted)
+    with node_here(load=lambda *_, **__: Watched()) as (node, vehicle):
+        masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
+        image = camera_image(np.zeros((48, 64, 3), np.uint8), "bgr8")
+        camera.connect(image, masks)
+        assert not derived and not any(confidences)
+        for topic, made in (("color_mask", "paint"), ("overlay", "blend")):
+            camera.connect(image, vehicle.listen(f"/segmentation/{topic}", Image))
+            assert made in derived
+        assert not any(confidences)
+        camera.connect(image, vehicle.listen("/segmentation/confidence", Image))
+        assert confidences[-1]
+
+
+def test_a_failure_to_publish_is_counted_and_the_next_frame_gets_its_mask(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Out of memory, say: what is received has its outcome even then, and nobody else's does."""
+    with node_here(load=lambda *_, **__: StandInEngine()) as (node, vehicle):
+        masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
+        overlays = vehicle.listen("/segmentation/overlay", Image)
+        image = camera_image(np.zeros((48, 64, 3), np.uint8), "bgr8")
+        camera.connect(image, masks)
+        camera.connect(image, overlays)
+        before = vehicle.counts()
+
+        def no_memory(*_: Any, **__: Any) -> Any:
+            raise MemoryError("no room")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(camera_outputs, "make_image", no_memory)
+            camera.send(image)
+            vehicle.wait_for(lambda: vehicle.counts()["failed"] == 1, "the failure to be counted")
+        with monkeypatch.context() as patch:
+            patch.setattr(camera_outputs, "blend", no_memory)
+            vehicle.answer(masks, camera.send(image))  # only the overlay is lost
+        vehicle.answer(overlays, camera.send(image))
+        after = vehicle.counts()
+        assert {event: after[event] - before[event] for event in ("received", "published", "failed")} == {
+            "received": 3,
+            "published": 2,
+            "failed": 1,
+        }
+
+
+def test_label_info_names_the_classes_for_whoever_comes_late() -> None:
+    vision_msgs = pytest.importorskip("vision_msgs.msg")
+    with node_here(load=lambda *_, **__: StandInEngine()) as (node, vehicle):
+        infos: List[Any] = []
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        vehicle.node.create_subscription(vision_msgs.LabelInfo, "/segmentation/label_info", infos.append, latched)
+        (info,) = vehicle.wait_for(lambda: infos, "label_info")
+        assert [(entry.class_id, entry.class_name) for entry in info.class_map] == list(enumerate(CAMVID.names))

@@ -1,0 +1,237 @@
+"""How the node refuses to start, and how it ends: as a process, over Fast DDS."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any, Tuple
+
+import onnx
+import pytest
+
+pytest.importorskip("rclpy")
+from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
+from node_harness import DOMAIN, NodeProcess, Vehicle, camera_image  # noqa: E402
+from sensor_msgs.msg import Image  # noqa: E402
+from std_srvs.srv import SetBool  # noqa: E402
+
+from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file  # noqa: E402
+from bisenet_ros.model.model_card import METADATA_KEY, read_card  # noqa: E402
+from demo.clip import frame_ids, read_image  # noqa: E402
+
+pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("vehicle")]
+
+MODEL = package_file(SHIPPED_MODEL)
+ERROR = DiagnosticStatus.ERROR
+
+
+# When it cannot start
+
+
+def model_with_card(path: Path, change: Any) -> Path:
+    """The shipped model with a card that `change` has edited."""
+    model = onnx.load(MODEL)
+    card = read_card(MODEL).to_dict()
+    change(card)
+    onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(card)})
+    onnx.save(model, path)
+    return path
+
+
+def no_model(folder: Path) -> Path:
+    return folder / "missing.onnx"
+
+
+def text_as_model(folder: Path) -> Path:
+    path = folder / "text.onnx"
+    path.write_text("not a model, but a page of text\n" * 40)
+    return path
+
+
+def model_without_card(folder: Path) -> Path:
+    path = folder / "bare.onnx"
+    model = onnx.load(MODEL)
+    del model.metadata_props[:]
+    onnx.save(model, path)
+    return path
+
+
+def no_classes(folder: Path) -> Path:
+    return model_with_card(folder / "no_classes.onnx", lambda card: card["labels"].clear())
+
+
+def duplicate_ids(folder: Path) -> Path:
+    return model_with_card(folder / "duplicate.onnx", lambda card: card["labels"][4].update(id=3))
+
+
+def weights_missing(folder: Path) -> Path:
+    path = folder / "no_weights.onnx"
+    model = onnx.load(MODEL)
+    del model.graph.initializer[:]
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "make, said",
+    (
+        (no_model, "expected a model file at .*missing.onnx, found none; give the path of an .onnx file"),
+        (text_as_model, "text.onnx cannot be read as an ONNX model: "),
+        (model_without_card, "bare.onnx has no card inside .*; make the model with `bisenet export`"),
+        (no_classes, "no_classes.onnx: .*a label set has a list of 1 to 255 classes, this one has 0"),
+        (duplicate_ids, "duplicate.onnx: .*class id 3 is used twice, for 'road' and 'sidewalk'"),
+        (weights_missing, "no_weights.onnx cannot be run: "),
+    ),
+)
+def test_a_model_that_cannot_be_used_leaves_it_unconfigured_until_it_is_given_another(
+    make: Any, said: str, tmp_path: Path, vehicle: Vehicle
+) -> None:
+    namespace = f"/{make.__name__}"
+    node = f"{namespace}/segmentation_node"
+    masks = vehicle.listen(f"{namespace}/mask", Image)
+    arguments = ("-r", f"__ns:={namespace}", "-r", f"/camera/image_raw:={namespace}/image")
+    with NodeProcess(DOMAIN, "--ros-args", *arguments, "-p", f"model:={make(tmp_path)}") as process:
+        status = vehicle.wait_for_status(
+            f"{node}: segmentation", DiagnosticStatus.ERROR, f"could not configure: .*{said}"
+        )
+        assert "\n" not in status.message and vehicle.state(node) == "unconfigured"
+        assert len(process.matching("ERROR")) == 1 and not process.matching("Traceback"), process.output
+        assert vehicle.set_parameter("model", "", node).successful
+        answer = vehicle.call(SetBool, f"{node}/enable", SetBool.Request(data=True))
+        assert answer.success and vehicle.state(node) == "active", answer
+        camera = vehicle.camera(f"{namespace}/image")
+        camera.connect(camera_image(read_image(frame_ids()[0]), "bgr8"), masks)
+        camera.close()
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    (
+        (("-p", "device:=abacus"), "parameter device must be one of auto, .*, got 'abacus'"),
+        (("-p", "cameras:=[front, front]"), "parameter cameras must be a list of different names"),
+        (("-p", "cameras:=front"), r"must be a list of .*, got 'front'; a list has brackets: \[front\]$"),
+        (("-p", "cameras:=[on, off]"), r"cameras must be a list of different names .*, got \[True, False\]$"),
+        (("-p", "cameras:=['front left']"), "parameter cameras must be a list of different names"),
+        (("-p", "max_age:=long"), "parameter max_age must be a number from 0 to 3600, got 'long'"),
+        (("-p", "autostart:=5"), "parameter autostart must be true or false, got 5$"),
+        (("-p", "precision:=fp99"), "parameter precision must be one of auto, .*, got 'fp99'"),
+        (("-p", "reliability:=maybe"), "parameter reliability must be one of auto, .*, got 'maybe'"),
+        (("-p", "model:=5"), "parameter model must be a text, got 5$"),
+        (("-p", "diagnostics_rate:=often"), "parameter diagnostics_rate must be a number from 0.1 to 10, got 'often'"),
+        (("-p", "diagnostics_rate:=100.0"), "diagnostics_rate must be a number from 0.1 to 10, got 100.0$"),
+    ),
+)
+def test_a_parameter_that_cannot_be_meant_ends_it_with_one_line(arguments: Tuple[str, ...], said: str) -> None:
+    with NodeProcess(DOMAIN, "--ros-args", "-r", "__ns:=/broken", *arguments) as process:
+        assert process.wait() == 1
+        assert len(process.lines) == 1, process.output
+        assert re.search(rf"\[FATAL\] .*{said}", process.lines[0]), process.output
+
+
+def test_a_whole_number_will_do_where_a_fraction_may_stand_and_a_misspelt_name_is_named() -> None:
+    arguments = ("-p", "max_age:=1", "-p", "modell:=x", "-p", "qos_overrides./segmentation/mask.publisher.depth:=2")
+    with NodeProcess(DOMAIN, "--ros-args", "-r", "__ns:=/spelling", *arguments) as process:
+        while process.is_running() and not process.matching("subscribed to"):
+            time.sleep(0.05)
+        (warning,) = process.matching("WARN")
+        assert "there is no parameter 'modell'; did you mean 'model'?" in warning
+
+
+def test_arguments_that_ros_cannot_read_end_it_without_a_traceback() -> None:
+    with NodeProcess(DOMAIN, "--ros-args", "-p", "device:=[1,") as process:
+        assert process.wait() == 1
+        assert process.matching(r"\[FATAL\] .*device:=\[1,") and not process.matching("Traceback"), process.output
+
+
+# How it ends
+
+
+@pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM), ids=lambda number: number.name)
+def test_a_signal_ends_it_in_the_middle_of_a_stream(number: signal.Signals, vehicle: Vehicle) -> None:
+    namespace = f"/{number.name.lower()}"
+    masks = vehicle.listen(f"{namespace}/mask", Image)
+    arguments = ("-r", f"/camera/image_raw:={namespace}/image", "-r", f"__ns:={namespace}")
+    image = camera_image(read_image(frame_ids()[0]), "bgr8")
+    with NodeProcess(DOMAIN, "--ros-args", *arguments) as process:
+        camera = vehicle.camera(f"{namespace}/image")
+        camera.connect(image, masks)
+        for _ in range(10):  # the engine has a frame in hand and another waits
+            camera.send(image)
+        process.send(number)
+        if number == signal.SIGINT:  # an impatient user, or a launch that passes on what the terminal has sent already
+            while process.is_running():
+                vehicle.spin_until(lambda: False, 0.02)
+                process.send(number)
+        assert process.wait() == 0, process.output
+        assert not process.matching("Traceback|ERROR|FATAL"), process.output
+        camera.close()
+
+
+@pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM), ids=lambda number: number.name)
+def test_a_signal_ends_it_while_it_starts(number: signal.Signals, tmp_path: Path, vehicle: Vehicle) -> None:
+    # The node blocks on reading its model from a pipe, so that the signal surely meets it there. Behind the pipe's
+    # name then lies the model itself: SIGTERM does not interrupt Python, and the node goes on to load it.
+    path, writer = tmp_path / "model.onnx", tmp_path / "writer"
+    os.mkfifo(path)
+    os.link(path, writer)
+
+    def open_writer() -> int:
+        try:
+            return os.open(writer, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:  # nobody reads yet
+            return 0
+
+    with NodeProcess(DOMAIN, "--ros-args", "-r", "__ns:=/starting", "-p", f"model:={path}") as process:
+        pipe = vehicle.wait_for(open_writer, "the node to open its model")
+        os.set_blocking(pipe, True)
+        (tmp_path / "copy.onnx").write_bytes(MODEL.read_bytes())
+        os.replace(tmp_path / "copy.onnx", path)
+        process.send(number)
+        try:
+            with open(pipe, "wb") as stream:
+                stream.write(MODEL.read_bytes())
+        except BrokenPipeError:  # SIGINT ended the node at once
+            pass
+        assert process.wait() == 0, process.output
+        assert not process.matching("Traceback|ERROR|FATAL"), process.output
+
+
+@pytest.mark.parametrize(
+    "arguments, code, said",
+    (
+        (["--help"], 0, "--ros-args -p model:=/path/model.onnx"),
+        (["--help"], 0, f" {package_file('config/segment.yaml')}"),
+        (["--model", "x"], 2, "--model"),
+    ),
+)
+def test_arguments_that_are_not_ros_arguments_are_not_passed_over(arguments: Any, code: int, said: str) -> None:
+    with NodeProcess(DOMAIN, *arguments) as process:
+        assert process.wait() == code
+        assert said in " ".join(process.output.split())
+
+
+@pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM), ids=lambda number: number.name)
+def test_a_signal_ends_it_while_it_imports(number: signal.Signals, tmp_path: Path) -> None:
+    # A stand-in for rclpy that says that its import has begun, and takes its time.
+    (tmp_path / "rclpy.py").write_text("import time; print('importing', flush=True); time.sleep(60)")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-m", "bisenet_ros.node"]
+    with subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        # Tests that run in a shell's background inherit that SIGINT is ignored.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        assert process.stdout.readline() == b"importing\n"
+        process.send_signal(number)
+        assert process.wait(30) == 0
+        assert process.stdout.read() == b""

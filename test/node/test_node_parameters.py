@@ -1,0 +1,265 @@
+"""Parameters from files and while the node runs, QoS overrides among them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip("rclpy")
+from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
+from node_harness import (  # noqa: E402
+    DOMAIN,
+    NODE,
+    NodeProcess,
+    StandInEngine,
+    Vehicle,
+    camera_image,
+    node_here,
+    values_of,
+)
+from rcl_interfaces.srv import SetParametersAtomically  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
+from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
+from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
+from std_srvs.srv import SetBool  # noqa: E402
+
+from bisenet_ros.node.segmentation_node import FOLLOW_PERIOD  # noqa: E402
+
+pytestmark = pytest.mark.timeout(120)
+
+ERROR = DiagnosticStatus.ERROR
+RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
+IMAGE_OVERRIDE = "qos_overrides./camera/image_raw.subscription"
+
+
+@pytest.fixture(scope="module")
+def image() -> Image:
+    return camera_image(np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8), "bgr8")
+
+
+def stand_in(*_: Any, **__: Any) -> StandInEngine:
+    return StandInEngine()
+
+
+def parameter_file(folder: Path, lines: str) -> Path:
+    path = folder / "segment.yaml"
+    path.write_text("/**:\n  ros__parameters:\n" + "".join(f"    {line}\n" for line in lines.splitlines()))
+    return path
+
+
+# Files
+
+
+@pytest.mark.parametrize(
+    "lines, said",
+    (
+        ("max_age: soon", "parameter max_age must be a number from 0 to 3600, got 'soon'"),
+        ("overlay_opacity: true", "parameter overlay_opacity must be a number from 0 to 1, got True"),
+        ("cameras: camera", r"cameras must be a list of .*, got 'camera'; a list has brackets: \[camera\]$"),
+        ("camera:\n  enabled: 1", "parameter camera.enabled must be true or false, got 1$"),
+        ("model: [a, b]", r"parameter model must be a text, got \['a', 'b'\]$"),
+        ("use_sim_time: maybe", "'use_sim_time' to 'maybe' of type 'STRING', expecting type 'BOOL'$"),
+        (
+            "qos_overrides:\n  /diagnostics:\n    publisher:\n      reliability: sometimes",
+            r"could not make the publisher; look at .* qos_overrides./diagnostics.publisher.\*: .*sometimes",
+        ),
+    ),
+    ids=(
+        "text for a number",
+        "bool for a number",
+        "text for a list",
+        "number for a bool",
+        "list for text",
+        "clock",
+        "qos",
+    ),
+)
+def test_a_file_with_a_value_that_cannot_be_meant_ends_it_with_the_parameters_name(
+    lines: str, said: str, tmp_path: Path
+) -> None:
+    path = parameter_file(tmp_path, lines)
+    with NodeProcess(DOMAIN, "--ros-args", "-r", "__ns:=/file", "--params-file", str(path)) as process:
+        assert process.wait() == 1
+        (line,) = process.matching(".")
+        assert re.search(rf"\[FATAL\] .*{said}", line), process.output
+
+
+def test_a_file_is_taken_and_its_misspelt_names_are_warned_of(tmp_path: Path, vehicle: Vehicle) -> None:
+    lines = "autostart: false\nmax_age: 2\noverlay_opacty: 0.1\ncameras: [front]\nfront:\n  enabled: false\n"
+    path = parameter_file(tmp_path, lines + "rear:\n  enabled: false\nqos_overrides:\n  /file/mask:\n    depth: 2")
+    with NodeProcess(DOMAIN, "--ros-args", "-r", "__ns:=/file", "--params-file", str(path)) as process:
+        node = "/file/segmentation_node"
+        assert vehicle.state(node) == "unconfigured"
+        warnings = process.matching("WARN")
+        assert len(warnings) == 2, process.output
+        assert "there is no parameter 'overlay_opacty'; did you mean 'overlay_opacity'?" in warnings[0]
+        assert "there is no parameter 'rear.enabled'" in warnings[1]
+
+
+# While it runs
+
+
+def test_an_unknown_name_is_refused_with_what_may_have_been_meant() -> None:
+    with node_here(load=stand_in, autostart=False) as (node, vehicle):
+        for name, meant in (
+            ("max_agee", "max_age"),
+            ("camera.enabld", "camera.enabled"),
+            ("use_sim_tme", "use_sim_time"),
+        ):
+            result = vehicle.set_parameter(name, 1.0)
+            assert not result.successful
+            assert result.reason == f"there is no parameter {name!r}; did you mean {meant!r}?"
+        parameters = [Parameter(name, value=0.5).to_parameter_msg() for name in ("overlay_opacity", "color")]
+        request = SetParametersAtomically.Request(parameters=parameters)
+        result = vehicle.call(SetParametersAtomically, f"{NODE}/set_parameters_atomically", request).result
+        assert not result.successful and result.reason == "there is no parameter 'color'"
+
+
+def test_a_camera_that_is_named_while_the_node_is_unconfigured_has_its_parameter_later() -> None:
+    with node_here(load=stand_in, autostart=False) as (node, vehicle):
+        assert vehicle.set_parameter("cameras", ["front", "rear"]).successful
+        result = vehicle.set_parameter("rear.enabled", False)
+        assert result.reason == "there is no parameter 'rear.enabled' until the node is configured"
+        assert vehicle.transition("configure")
+        assert vehicle.set_parameter("rear.enabled", False).successful
+
+
+@pytest.mark.parametrize("name", ("model", "cameras", "max_age", "camera.enabled", "device"))
+def test_a_parameter_cannot_be_taken_away(name: str) -> None:
+    with node_here(load=stand_in, autostart=False) as (node, vehicle):
+        result = vehicle.set_parameter(name, None)
+        assert not result.successful and re.search(f"parameter {name} must be .*, got None", result.reason), result
+        assert node.has_parameter(name)
+
+
+def test_the_rate_limit_holds_from_the_moment_it_is_set(image: Image) -> None:
+    with node_here(load=stand_in) as (node, vehicle):
+        masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
+        camera.connect(image, masks)
+
+        def masks_of(seconds: float) -> int:
+            """Of a stream of 50 Hz."""
+            del masks[:]
+            for _ in range(int(seconds / 0.02)):
+                camera.send(image)
+                vehicle.spin_until(lambda: False, 0.02)
+            return len(masks)
+
+        assert vehicle.set_parameter("publish_rate", 5.0).successful
+        assert 3 <= masks_of(1.0) <= 8
+        assert vehicle.set_parameter("publish_rate", 0.001).successful
+        masks_of(0.1)
+        assert masks_of(0.3) == 0
+        assert vehicle.set_parameter("publish_rate", 20).successful
+        assert masks_of(0.5) >= 5, "the long wait of the limit before holds no more"
+        assert vehicle.set_parameter("publish_rate", 0.0).successful
+        vehicle.answer(masks, camera.send(image))
+        counts = vehicle.counts()
+        assert counts["dropped_rate"] > 40 and counts["dropped_rate"] == counts["dropped"] - counts["dropped_newer"]
+
+
+def test_frames_older_than_max_age_are_dropped_until_any_age_will_do(image: Image) -> None:
+    engine = StandInEngine()
+    with node_here("-p", "max_age:=3600.0", load=lambda *_, **__: engine) as (node, vehicle):
+        masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
+
+        def send(age: float) -> Image:
+            now = vehicle.node.get_clock().now().nanoseconds - int(age * 1e9)
+            image.header.stamp.sec, image.header.stamp.nanosec = divmod(now, 10**9)
+            return camera.send_as_it_is(image)
+
+        vehicle.wait_for(lambda: vehicle.subscriptions(camera.topic) == [RELIABLE], "the subscription")
+        vehicle.wait_for(lambda: send(0) and vehicle.spin_until(lambda: masks, 0.2), "a mask")
+        before = vehicle.counts()
+        send(4000)
+        vehicle.wait_for(lambda: vehicle.counts()["dropped_stale"] == before["dropped_stale"] + 1, "the drop")
+        send(-10)  # of a clock that is ahead of the node's: not stale
+        vehicle.wait_for(lambda: vehicle.counts()["published"] == before["published"] + 1, "its mask")
+
+        assert vehicle.set_parameter("max_age", 0.2).successful
+        engine.gate.clear()
+        taken = len(engine.batches)
+        send(0)
+        vehicle.wait_for(lambda: len(engine.batches) > taken, "the engine to take it")
+        send(0)  # fresh when it comes, stale when its turn comes
+        vehicle.spin_until(lambda: False, 0.25)
+        engine.gate.set()
+        vehicle.wait_for(lambda: vehicle.counts()["dropped_stale"] == before["dropped_stale"] + 2, "the drop")
+
+        assert vehicle.set_parameter("max_age", 0).successful
+        seen = len(masks)
+        send(1e9)
+        vehicle.wait_for(lambda: len(masks) > seen, "the mask of an image of whatever age")
+
+
+# Quality of service
+
+
+def qos_of(vehicle: Vehicle, topic: str, what: str) -> QoSProfile:
+    found = getattr(vehicle.node, f"get_{what}_info_by_topic")(topic)
+    return found[0].qos_profile
+
+
+def test_overrides_of_the_masks_and_the_images_qos_take_effect(image: Image) -> None:
+    arguments = ("-p", "qos_overrides./segmentation/mask.publisher.depth:=2")
+    arguments += ("-p", "qos_overrides./segmentation/mask.publisher.reliability:=best_effort")
+    arguments += ("-p", f"{IMAGE_OVERRIDE}.depth:=7", "-p", f"{IMAGE_OVERRIDE}.reliability:=best_effort")
+    with node_here(*arguments, load=stand_in) as (node, vehicle):
+        (camera,) = node._cameras
+        assert camera.subscription.profile.depth == 7  # other processes do not see the depth
+        assert camera.outputs._publishers["mask"].qos_profile.depth == 2
+        publisher = vehicle.camera("/camera/image_raw", RELIABLE)
+        vehicle.wait_for(lambda: vehicle.subscriptions("/camera/image_raw"), "the subscription")
+        vehicle.spin_until(lambda: False, 2 * FOLLOW_PERIOD)
+        assert qos_of(vehicle, "/segmentation/mask", "publishers").reliability == BEST_EFFORT
+        assert vehicle.subscriptions("/camera/image_raw") == [BEST_EFFORT], "although the camera offers reliable"
+
+        name = f"{IMAGE_OVERRIDE}.reliability"
+        result = vehicle.set_parameter(name, "sometimes")
+        assert not result.successful and f"{name} must be one of default, auto, reliable" in result.reason
+        assert vehicle.set_parameter(name, "default").successful
+        vehicle.wait_for(lambda: vehicle.subscriptions("/camera/image_raw") == [RELIABLE], "what the camera offers")
+
+        assert vehicle.transition("deactivate") and vehicle.transition("cleanup")
+        assert vehicle.set_parameter("reliability", "best_effort").successful
+        assert vehicle.transition("configure") and vehicle.transition("activate")
+        vehicle.wait_for(lambda: vehicle.subscriptions("/camera/image_raw") == [BEST_EFFORT], "the new reliability")
+        assert camera is not node._cameras[0] and node._cameras[0].subscription.profile.depth == 7
+        publisher.close()
+
+
+@pytest.mark.parametrize(
+    "override, state, said",
+    (
+        ("/segmentation/mask.publisher.depth:=-1", "unconfigured", "could not make the publisher; look at .*mask.*"),
+        ("/segmentation/mask.publisher.history:=some", "unconfigured", "parameters qos_overrides.*mask.*: .*some"),
+        ("/camera/image_raw.subscription.durability:=stone", "inactive", "make the subscription.*image_raw.*: .*stone"),
+        ("/camera/image_raw.subscription.reliability:=maybe", "inactive", "image_raw.*one of default, auto.*'maybe'"),
+    ),
+)
+def test_an_override_that_cannot_be_meant_is_told_by_the_transition_that_needs_it(
+    override: str, state: str, said: str
+) -> None:
+    with node_here("-p", f"qos_overrides.{override}", load=stand_in) as (node, vehicle):
+        status = vehicle.wait_for_status(f"{NODE}: segmentation", ERROR, f"could not (activate|configure): .*{said}")
+        assert "\n" not in status.message and len(status.message) < 400
+        assert vehicle.state() == state
+
+
+def test_an_override_that_cannot_be_meant_for_a_topic_that_comes_later_makes_it_inactive(image: Image) -> None:
+    override = "qos_overrides./camera/image_raw/compressed.subscription.depth:=deep"
+    with node_here("-p", override, load=stand_in) as (node, vehicle):
+        masks, raw = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
+        raw.connect(image, masks)
+        raw.close()
+        other = vehicle.camera("/camera/image_raw/compressed", kind=CompressedImage)
+        status = vehicle.wait_for_status(f"{NODE}: segmentation", ERROR, "^camera fault: .*compressed.*depth.*deep")
+        assert values_of(status)["state"] == "inactive" and "/enable" in status.message
+        other.close()
+        vehicle.wait_for(lambda: not vehicle.node.get_publishers_info_by_topic(other.topic), "the driver to go")
+        assert vehicle.call(SetBool, f"{NODE}/enable", SetBool.Request(data=True)).success
+        vehicle.camera("/camera/image_raw").connect(image, masks)

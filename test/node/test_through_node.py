@@ -1,0 +1,95 @@
+"""A bag through the real node in real time, over Fast DDS, against masks made offline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import List, NamedTuple
+
+import numpy as np
+import pytest
+
+for package in ("rclpy", "rosbags"):
+    pytest.importorskip(package)
+
+from bisenet_ros.bags.bag_reader import IMAGE  # noqa: E402
+from bisenet_ros.bags.bag_writer import BagWriter  # noqa: E402
+from bisenet_ros.engines import load_engine  # noqa: E402
+from bisenet_ros.evaluation.frame_record import FrameMeasurer, FrameRecord  # noqa: E402
+from bisenet_ros.evaluation.run_summary import Source  # noqa: E402
+from bisenet_ros.node.driver.node_replay import NodeReplay  # noqa: E402
+from bisenet_ros.node.driver.through_node import ReplayError, replay_through_node  # noqa: E402
+
+MODEL = Path(__file__).parents[2] / "models" / "bisenetv2_camvid.onnx"
+FRAMES = 6
+TOPIC, MASKS = "/front/image_raw", "/front/mask"
+SOURCE = {"bag": "drive", "topic": TOPIC, "message_type": IMAGE, "masks": "masks", "mask_topic": MASKS, "skipped": {}}
+
+
+def stamp(index: int) -> int:
+    return 10**9 + index * 2 * 10**8
+
+
+class Run(NamedTuple):
+    folder: Path
+    source: Source
+    records: List[FrameRecord]
+
+    def replay(self, **options) -> NodeReplay:
+        return replay_through_node(
+            self.source, self.records, folder=self.folder, model=MODEL, device="cpu", precision="fp32", **options
+        )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Run:
+    """A bag, its masks as the engine makes them but for 7 pixels of frame 3, and the records."""
+    folder = tmp_path_factory.mktemp("run")
+    random = np.random.default_rng(5)
+    engine = load_engine(MODEL, "cpu", "fp32")
+    measurer, records = FrameMeasurer(engine.card.classes), []
+    topics = {"drive": {TOPIC: IMAGE}, "masks": {MASKS: IMAGE}}
+    bag, masks = (BagWriter(folder / name, storage="sqlite3", topics=types) for name, types in topics.items())
+    with bag, masks:
+        for index in range(FRAMES):
+            frame = random.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+            bag.write_image(TOPIC, frame, encoding="bgr8", stamp_ns=stamp(index), frame_id="front", log_ns=stamp(index))
+            if index == 1:  # as if it had been unreadable
+                continue
+            labels, confidence = engine.segment(frame, confidence=True)
+            place = {"bag": "drive", "topic": TOPIC, "index": index, "stamp_ns": stamp(index), "engine_ms": 1.0}
+            records.append(measurer.measure(frame, labels, confidence, **place))
+            if index == 3:
+                labels = labels.copy()
+                labels[0, :7] += 1
+            masks.write_image(
+                MASKS, labels, encoding="mono8", stamp_ns=stamp(index), frame_id="front", log_ns=stamp(index)
+            )
+    return Run(folder, Source(path=str(folder / "drive"), **SOURCE), records)
+
+
+def test_masks_of_the_node_are_the_offline_ones_but_for_pixels_that_we_changed(run):
+    found = run.replay(rate=0.5)
+    assert found.sent == FRAMES - 1
+    assert found.received == FRAMES - 1 and not any(found.losses.values())
+    assert found.differing_frames == [stamp(3)] and found.differing_pixels == 7
+    assert 0 < found.latency_p50_ms <= found.latency_p99_ms
+    assert "fp32" in found.engine
+
+
+def test_frames_that_come_too_fast_are_lost_and_it_says_where(run):
+    found = run.replay(rate=10000.0)
+    assert 1 <= found.received <= found.sent == FRAMES - 1
+    assert sum(found.losses.values()) == found.sent - found.received
+    assert min(found.losses.values()) >= 0
+    assert found.differing_frames in ([], [stamp(3)])
+
+
+def test_a_node_that_does_not_come_up_is_quoted(run):
+    with pytest.raises(ReplayError, match="ended with code 1; it printed:\nthis model is broken"):
+        run.replay(program=("-c", "import sys; sys.exit('this model is broken')"))
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan")])
+def test_a_pace_that_cannot_be_is_refused(run, rate):
+    with pytest.raises(ReplayError, match="expected a rate above 0"):
+        run.replay(rate=rate)

@@ -1,0 +1,489 @@
+"""The data sets: small trees of each layout, each kind of mistake in them, one's own YAML, and `check-dataset`."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from pathlib import Path
+from typing import Dict, List
+
+import cv2
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("omegaconf")
+scipy_io = pytest.importorskip("scipy.io")
+from bisenet_training.commands.check_dataset import inspect, problems_in  # noqa: E402
+from bisenet_training.data.camvid_original import COLORS  # noqa: E402
+from bisenet_training.data.datasets import (  # noqa: E402
+    DATASETS,
+    DataError,
+    SegmentationDataset,
+    default_splits,
+    label_set,
+    open_dataset,
+)
+
+from bisenet_ros.cli import main  # noqa: E402
+from bisenet_ros.model.class_map import CAMVID, ClassMap  # noqa: E402
+
+HEIGHT, WIDTH = 6, 8
+PHOTO = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+
+
+def write(path: Path, pixels: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), pixels)
+    return path
+
+
+def check(dataset: SegmentationDataset) -> List[str]:
+    return problems_in(inspect(dataset))
+
+
+def filled(*values: int, dtype=np.uint8) -> np.ndarray:
+    """Labels that hold the values in turn."""
+    return np.resize(np.array(values, dtype), (HEIGHT, WIDTH))
+
+
+def camvid(root: Path, splits: Dict[str, List[str]]) -> Path:
+    for split, names in splits.items():
+        root.mkdir(exist_ok=True)
+        (root / f"{split}.txt").write_text("\n".join(names))
+        for name in names:
+            write(root / "images" / f"{name}.jpg", PHOTO)
+            write(root / "labels" / f"{name}.png", filled(0, 10, 255))
+    return root
+
+
+@pytest.fixture
+def small_camvid(tmp_path) -> Path:
+    splits = {"train": ["0001TP_006690", "0016E5_00390", "0016E5_00420"], "val": ["0016E5_07959"]}
+    return camvid(tmp_path / "camvid", splits)
+
+
+def names(dataset: SegmentationDataset) -> List[str]:
+    return [dataset.name(i) for i in range(len(dataset))]
+
+
+def test_camvid_is_read_as_it_lies(small_camvid):
+    dataset = open_dataset("camvid", root=small_camvid, split="train")
+    image, labels = dataset[1]
+    assert names(dataset) == ["0001TP_006690", "0016E5_00390", "0016E5_00420"]
+    assert np.array_equal(image, cv2.imread(str(small_camvid / "images" / "0016E5_00390.jpg")))
+    assert np.array_equal(labels, filled(0, 10, 255)) and labels.dtype == np.uint8
+    assert dataset.labels is CAMVID is label_set("camvid")
+    counts = sum(found.pixels for found in dataset.inspections())
+    assert counts[:11].tolist() == [48, *[0] * 9, 48] and counts.sum() == 3 * 48
+
+
+def test_splits_are_joined_and_a_drive_is_a_split(small_camvid):
+    assert len(open_dataset("camvid", root=small_camvid, split="train+val")) == 4
+    drive = open_dataset("camvid", root=small_camvid, split="0016E5")
+    assert names(drive) == ["0016E5_00390", "0016E5_00420", "0016E5_07959"]
+    assert names(open_dataset("camvid", root=small_camvid, split="0001TP+val")) == ["0001TP_006690", "0016E5_07959"]
+
+
+@pytest.mark.parametrize(
+    "split, message",
+    [
+        ("train+0016E5", "has 0016E5_00390 twice, again in 0016E5"),
+        ("train+train", "has 0001TP_006690 twice"),
+        ("0006R0", "list no frame of drive 0006R0"),
+        ("test", r"test.txt, found none.* one of the splits there: train, val$"),
+    ],
+)
+def test_splits_that_cannot_be_had(small_camvid, split, message):
+    with pytest.raises(DataError, match=message):
+        open_dataset("camvid", root=small_camvid, split=split)
+
+
+def test_a_list_without_frames(small_camvid):
+    (small_camvid / "train.txt").write_text("\n\n")
+    with pytest.raises(DataError, match="lists no frames"):
+        open_dataset("camvid", root=small_camvid, split="train")
+
+
+def test_a_frame_that_is_listed_again_cannot_be_used(small_camvid):
+    (small_camvid / "train.txt").write_text("0016E5_00390\n\n0016E5_00420\r\n0016E5_00390\n")
+    dataset = open_dataset("camvid", root=small_camvid, split="train")
+    message = "split train lists 0016E5_00390 again; list each frame once"
+    assert [found.problem for found in dataset.inspections()] == [None, None, message]
+    with pytest.raises(DataError, match=message):
+        dataset[2]
+
+
+def test_only_folders_are_suggested_as_splits(tmp_path):
+    write(tmp_path / "photos" / "holdout" / "monday" / "1.png", PHOTO)
+    write(tmp_path / "photos" / "0016E5_07959.png", PHOTO)
+    with pytest.raises(DataError, match="one of the splits there: holdout$"):
+        open_dataset(described(tmp_path, IDS), root=tmp_path, split="train")
+
+
+def test_a_split_without_any_label_file_is_one_problem(small_camvid):
+    (small_camvid / "labels" / "0016E5_07959.png").unlink()
+    with pytest.raises(DataError, match=r"expected labels of split val at .*/labels/\*.png, found none;"):
+        open_dataset("camvid", root=small_camvid, split="val")
+
+
+def test_a_root_that_is_not_there(tmp_path):
+    with pytest.raises(DataError, match="at .*nowhere, found none; set --root, or data.root in a recipe, to it"):
+        open_dataset("camvid", root=tmp_path / "nowhere", split="train")
+
+
+LABEL_FILE = "labels/0016E5_00390.png"
+IMAGE_FILE = "images/0016E5_00390.jpg"
+
+
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (lambda root: (root / LABEL_FILE).unlink(), f"{LABEL_FILE} is missing"),
+        (lambda root: [(root / f).unlink() for f in (IMAGE_FILE, LABEL_FILE)], f"{IMAGE_FILE} and .*{LABEL_FILE} are"),
+        (lambda root: (root / LABEL_FILE).write_bytes(b""), rf"{LABEL_FILE} \(0 bytes\) is not a whole image"),
+        (lambda root: (root / IMAGE_FILE).write_text("hello"), rf"{IMAGE_FILE} \(5 bytes\) is not a whole image"),
+        (lambda root: cut(root / IMAGE_FILE, 2), f"{IMAGE_FILE} .* is not a whole image"),
+        (lambda root: cut(root / LABEL_FILE, 20), f"{LABEL_FILE} .* is not a whole image"),
+        (lambda root: write(root / LABEL_FILE, filled(0)[:3]), f"{LABEL_FILE} is 8 x 3 .*, expected 8 x 6 as .*jpg"),
+        (lambda root: write(root / LABEL_FILE, PHOTO), "got uint8 of .* a YAML with `encoding: colors`"),
+        (
+            lambda root: write(root / LABEL_FILE, filled(11, 0, 12, 11)),
+            rf"{LABEL_FILE} holds label 11 \(24 pixels\), 12 \(12 pixels\), expected 0 to 10, 255",
+        ),
+    ],
+)
+def test_each_problem_is_named_with_its_file(small_camvid, spoil, message):
+    spoil(small_camvid)
+    dataset = open_dataset("camvid", root=small_camvid, split="train")
+    with pytest.raises(DataError, match=message):
+        dataset[1]
+    first, second, third = dataset.inspections()
+    assert first.problem is None and third.problem is None and second.problem in check(dataset)
+    assert re.search(message, second.problem) and second.pixels is None
+
+
+def cut(path: Path, count: int) -> None:
+    path.write_bytes(path.read_bytes()[:-count])
+
+
+def test_an_image_lies_as_its_labels_do_whatever_its_exif_says(small_camvid):
+    path = small_camvid / IMAGE_FILE
+    upright = cv2.imread(str(path))
+    turned = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+    data = path.read_bytes()
+    path.write_bytes(data[:2] + b"\xff\xe1" + (len(turned) + 2).to_bytes(2, "big") + turned + data[2:])
+    assert cv2.imread(str(path)).shape == (WIDTH, HEIGHT, 3), "OpenCV turns it"
+    image, _ = open_dataset("camvid", root=small_camvid, split="train")[1]
+    assert np.array_equal(image, upright)
+
+
+def test_a_frame_is_decoded_once_if_all_fit_into_the_cache(small_camvid):
+    size = 3 * HEIGHT * WIDTH * 4
+    kept = open_dataset("camvid", root=small_camvid, split="train", cache_bytes=size)
+    not_kept = open_dataset("camvid", root=small_camvid, split="train", cache_bytes=size - 1)
+    before, _ = kept[0][0], not_kept[0]
+    assert check(kept) == []
+    for path in small_camvid.glob("*/*"):
+        path.unlink()
+    assert np.array_equal(kept[0][0], before) and check(kept) == []
+    assert len(check(not_kept)) == 3
+
+
+def test_a_cached_frame_cannot_be_changed_by_accident(small_camvid):
+    image, _ = open_dataset("camvid", root=small_camvid, split="train")[0]
+    with pytest.raises(ValueError, match="read-only"):
+        image += 1
+
+
+def test_the_32_colors_of_the_original_camvid(tmp_path):
+    """One frame whose pixels are all the colors in turn."""
+    colors = [(name, color) for name, merged in COLORS.items() for color in merged.values()]
+    assert len(colors) == 32 and {name for name, _ in colors} == {*CAMVID.names, None}
+    rgb = np.resize(np.array([color for _, color in colors], np.uint8), (HEIGHT, WIDTH, 3))
+    write(tmp_path / "701_StillsRaw_full" / "0006R0_f00930.png", PHOTO)
+    write(tmp_path / "LabeledApproved_full" / "0006R0_f00930_L.png", rgb[..., ::-1])
+    dataset = open_dataset("camvid_original", root=tmp_path, split="train")
+    image, labels = dataset[0]
+    expected = [255 if name is None else CAMVID.names.index(name) for name, _ in colors]
+    assert np.array_equal(image, PHOTO) and np.array_equal(labels, filled(*expected))
+
+    write(tmp_path / "LabeledApproved_full" / "0006R0_f00930_L.png", PHOTO * 0 + [3, 2, 1])
+    assert check(dataset) == [
+        f"{tmp_path}/LabeledApproved_full/0006R0_f00930_L.png holds RGB colors other than the 32 known ones: "
+        "(1, 2, 3) (48 pixels)"
+    ]
+
+
+def test_the_original_camvid_has_the_same_splits(tmp_path):
+    """The first and the last frame of each drive in each split."""
+    splits = {
+        "train": ["0001TP_006690", "0001TP_008520", "0006R0_f00930", "0006R0_f03930", "0016E5_00390", "0016E5_08640"],
+        "val": ["0016E5_07959", "0016E5_08159"],
+        "test": ["0001TP_008550", "0001TP_010380", "Seq05VD_f00000", "Seq05VD_f05100"],
+        "0001TP": ["0001TP_006690", "0001TP_008520"],
+        "0016E5": ["0016E5_00390", "0016E5_07959", "0016E5_08159", "0016E5_08640"],
+    }
+    for name in (name for split in ("train", "val", "test") for name in splits[split]):
+        write(tmp_path / "701_StillsRaw_full" / f"{name}.png", PHOTO)
+        write(tmp_path / "LabeledApproved_full" / f"{name}_L.png", PHOTO)
+    for split, expected in splits.items():
+        assert names(open_dataset("camvid_original", root=tmp_path, split=split)) == expected
+    with pytest.raises(DataError, match="CamVid has the splits train, val, test, 0001TP, 0006R0, 0016E5, got 'vla'"):
+        open_dataset("camvid_original", root=tmp_path, split="vla")
+
+
+def test_cityscapes_label_ids_become_train_ids(tmp_path):
+    """The official table, id by id: 7 (road) is 0, 33 (bicycle) is 18, and license plates, -1, are ignored."""
+    frame = "aachen/aachen_000000_000019"
+    write(tmp_path / "leftImg8bit" / "train" / f"{frame}_leftImg8bit.png", PHOTO)
+    label_path = tmp_path / "gtFine" / "train" / f"{frame}_gtFine_labelIds.png"
+    write(label_path, filled(*range(34), 255))
+    write(label_path.with_name(label_path.name.replace("labelIds", "labelTrainIds")), filled(3))
+    dataset = open_dataset("cityscapes", root=tmp_path, split="train")
+    _, labels = dataset[0]
+    v = 255
+    table = [v, v, v, v, v, v, v, 0, 1, v, v, 2, 3, 4, v, v, v, 5, v, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, v, v, 16]
+    assert names(dataset) == ["aachen_000000_000019"]
+    assert np.array_equal(labels, filled(*table, 17, 18, 255))
+    write(label_path, filled(34))
+    assert "holds label 34 (48 pixels), expected 0 to 33, 255" in check(dataset)[0]
+
+
+def test_images_without_labels_and_labels_without_images_are_missing_files(tmp_path):
+    write(tmp_path / "leftImg8bit" / "val" / "bonn" / "bonn_1_leftImg8bit.png", PHOTO)
+    write(tmp_path / "gtFine" / "val" / "ulm" / "ulm_2_gtFine_labelIds.png", filled(7))
+    one, other = check(open_dataset("cityscapes", root=tmp_path, split="val"))
+    assert one == f"{tmp_path}/gtFine/val/*/bonn_1_gtFine_labelIds.png is missing"
+    assert other == f"{tmp_path}/leftImg8bit/val/*/ulm_2_leftImg8bit.png is missing"
+    with pytest.raises(DataError, match=r"to the folder .* gtFine, leftImg8bit, or name one .* there: val$"):
+        open_dataset("cityscapes", root=tmp_path, split="train")
+
+
+def test_coco_stuff_labels_lie_in_matlab_files(tmp_path):
+    name = "COCO_train2014_000000000077"
+    (tmp_path / "imageLists").mkdir()
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "imageLists" / "train.txt").write_text(f"{name}\r\n")
+    write(tmp_path / "images" / f"{name}.jpg", PHOTO)
+    write(tmp_path / "images" / "COCO_train2014_000000000078.jpg", PHOTO)
+    annotation = tmp_path / "annotations" / f"{name}.mat"
+    scipy_io.savemat(annotation, {"S": filled(0, 1, 92, 182, dtype=np.uint16), "captions": ["a frame"]})
+    dataset = open_dataset("coco_stuff_10k", root=tmp_path, split="train")
+    _, labels = dataset[0]
+    assert names(dataset) == [name] and np.array_equal(labels, filled(255, 0, 91, 181))
+    assert [dataset.labels.names[i] for i in (0, 91, 181)] == ["person", "banner", "wood"]
+
+    scipy_io.savemat(annotation, {"S": filled(183, dtype=np.uint16)})
+    assert "holds label 183 (48 pixels), expected 0 to 182" in check(dataset)[0]
+    scipy_io.savemat(annotation, {"S": filled(1, dtype=np.float64)})
+    assert "one number of 8 or 16 bits for each pixel, got float64" in check(dataset)[0]
+    scipy_io.savemat(annotation, {"T": filled(1)})
+    assert "has no variable S" in check(dataset)[0]
+    annotation.write_text("no MATLAB file, whatever its name says, and long enough for a header of it" * 3)
+    assert f"{annotation} is not a MATLAB file" in check(dataset)[0]
+
+
+def test_ade20k_ignores_what_is_outside_its_classes(tmp_path):
+    write(tmp_path / "images" / "validation" / "ADE_val_00000001.jpg", PHOTO)
+    write(tmp_path / "annotations" / "validation" / "ADE_val_00000001.png", filled(0, 1, 150))
+    dataset = open_dataset("ade20k", root=tmp_path, split="validation")
+    assert np.array_equal(dataset[0][1], filled(255, 0, 149))
+    assert (dataset.labels.names[0], dataset.labels.names[149]) == ("wall", "flag")
+
+
+@pytest.mark.parametrize(
+    "dataset, classes", [("camvid_original", 11), ("cityscapes", 19), ("coco_stuff_10k", 182), ("ade20k", 150)]
+)
+def test_label_sets_have_names_and_colors_of_their_own(dataset, classes):
+    labels = label_set(dataset)
+    assert len(labels) == classes == len({label.color for label in labels.labels})
+    assert ClassMap.from_list(labels.to_list()) == labels
+    assert len(default_splits(dataset)) == 2
+
+
+def test_unknown_data_sets_are_refused_with_the_known_ones(tmp_path):
+    for call in (label_set, default_splits, lambda name: open_dataset(name, root=tmp_path, split="train")):
+        with pytest.raises(DataError, match=f"{', '.join(DATASETS)}, or the path of a YAML .*, got 'citiscapes'"):
+            call("citiscapes")
+
+
+IDS = """
+images: "photos/{split}/*/{name}.png"
+labels: "masks/{split}/{name}_mask.png"
+encoding: ids
+ignore: [0, 255]
+splits: [train, holdout]
+classes:
+  - {name: lawn, color: [0, 128, 0], values: [3, 700]}
+  - {name: path, color: [128, 64, 128]}
+"""
+COLOR = """
+images: "{name}.png"
+labels: "masks/{name}.png"
+listing: "lists/{split}.list"
+encoding: colors
+ignore: [[0, 0, 0]]
+classes:
+  - {name: lawn, color: [0, 128, 0], values: [[0, 128, 0], [1, 2, 3]]}
+  - {name: path, color: [128, 64, 128]}
+"""
+
+
+def described(folder: Path, text: str) -> str:
+    path = folder / "yard.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_a_data_set_of_ones_own_with_ids(tmp_path):
+    write(tmp_path / "photos" / "train" / "monday" / "1.png", PHOTO)
+    write(tmp_path / "masks" / "train" / "1_mask.png", filled(0, 3, 700, 1, 255, dtype=np.uint16))
+    yard = described(tmp_path, IDS)
+    dataset = open_dataset(yard, root=tmp_path, split="train")
+    assert np.array_equal(dataset[0][1], filled(255, 0, 0, 1, 255))
+    assert label_set(yard).names == ["lawn", "path"] and list(default_splits(yard)) == ["train", "holdout"]
+    assert np.array_equal(pickle.loads(pickle.dumps(dataset))[0][1], dataset[0][1]), "loader processes may need that"
+
+
+def test_every_value_is_a_class_unless_some_are_ignored(tmp_path):
+    write(tmp_path / "photos" / "train" / "monday" / "1.png", PHOTO)
+    write(tmp_path / "masks" / "train" / "1_mask.png", filled(1, 255))
+    yard = described(tmp_path, IDS.replace("ignore: [0, 255]\n", ""))
+    (problem,) = check(open_dataset(yard, root=tmp_path, split="train"))
+    assert problem.endswith("holds label 255 (24 pixels), expected 1, 3, 700")
+
+
+def test_a_data_set_of_ones_own_with_colors(tmp_path):
+    rgb = np.resize(np.array([(0, 0, 0), (0, 128, 0), (1, 2, 3), (128, 64, 128)], np.uint8), (HEIGHT, WIDTH, 3))
+    write(tmp_path / "a.png", PHOTO)
+    write(tmp_path / "unlisted.png", PHOTO)
+    write(tmp_path / "masks" / "a.png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA))
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "train.list").write_text("a\n")
+    dataset = open_dataset(described(tmp_path, COLOR), root=tmp_path, split="train")
+    assert names(dataset) == ["a"] and np.array_equal(dataset[0][1], filled(255, 0, 0, 1))
+
+
+def test_frames_of_joined_splits_keep_names_of_their_own(tmp_path):
+    for split in ("train", "holdout"):
+        write(tmp_path / "photos" / split / "monday" / "1.png", PHOTO)
+        write(tmp_path / "masks" / split / "1_mask.png", filled(1))
+    dataset = open_dataset(described(tmp_path, IDS), root=tmp_path, split="train+holdout")
+    assert names(dataset) == ["train/1", "holdout/1"] and check(dataset) == []
+
+
+def test_files_of_one_name_are_not_mixed_up(tmp_path):
+    for day in ("monday", "tuesday"):
+        write(tmp_path / "photos" / "train" / day / "1.png", PHOTO)
+    with pytest.raises(DataError, match=r"monday/1.png and .*tuesday/1.png are both called '1'"):
+        open_dataset(described(tmp_path, IDS), root=tmp_path, split="train")
+
+
+@pytest.mark.parametrize(
+    "old, new, message",
+    [
+        ("ignore:", "ignored:", "may have listing, splits, ignore; ignored unknown"),
+        ("encoding:", "coding:", "encoding missing and coding unknown"),
+        ("encoding: ids", "encoding: palette", "encoding must be ids or colors, got 'palette'"),
+        ("{name}.png", "{nmae}.png", "images and labels hold {name} once"),
+        ('"photos/', '"/photos/', "must be a path below the data set"),
+        ("/*/", "/**/", r"must be a path below the data set.s folder, whose \* stay within a name"),
+        ("masks/{split}", "masks/{fold}", "may hold {split} and {name} and no other braces"),
+        ("photos/{split}", "photos", "must hold {split}, or else all splits would be the same frames"),
+        ("[0, 255]", "255", "values of ignore must be a list of numbers of 0 to 65535, got 255"),
+        ("[0, 255]", "[3, 255]", "value 3 belongs to both ignore and lawn"),
+        ("[0, 255]", "[1]", "value 1 belongs to both ignore and path"),
+        ("[3, 700]", "[70000]", "values of lawn must be a list of numbers of 0 to 65535"),
+        ("[train, holdout]", "train", "splits must name the one to train on and the one to validate with"),
+        ("name: path", "name: lawn", "class name 'lawn' is used twice"),
+        ("[128, 64, 128]", "[128, 64]", "must be three whole numbers of 0 to 255"),
+        ("name: path,", "", "a class has the entries name, color and may have values; name missing"),
+        ("name: path", "title: path, name: path", "title unknown"),
+        ("classes:", "classes: 3\nspare:", "spare unknown"),
+        ("encoding: ids", "encoding: [", "yard.yaml"),
+        ("encoding: ids", "encoding: !!python/object/apply:os.getcwd []", "yard.yaml"),
+        ("encoding: ids", "encoding: ids\nencoding: colors", "duplicate key"),
+    ],
+)
+def test_bad_descriptions_are_refused(tmp_path, old, new, message):
+    assert old in IDS
+    with pytest.raises(DataError, match=message) as error:
+        label_set(described(tmp_path, IDS.replace(old, new, 1)))
+    assert "yard.yaml" in str(error.value)
+
+
+def test_colors_that_are_none_and_files_that_are_not_there(tmp_path):
+    with pytest.raises(DataError, match="values of ignore must be a list of RGB colors, got"):
+        label_set(described(tmp_path, COLOR.replace("[[0, 0, 0]]", "[0]")))
+    with pytest.raises(DataError, match="expected a data set's YAML at .*nowhere.yaml: No such file"):
+        label_set(str(tmp_path / "nowhere.yaml"))
+    with pytest.raises(DataError, match="a data set is written as entries"):
+        label_set(described(tmp_path, "- 1"))
+
+
+def test_check_dataset_tells_what_it_saw(small_camvid, capsys):
+    write(small_camvid / "labels" / "0016E5_00390.png", filled(255))
+    assert main(["check-dataset", "camvid", "--root", str(small_camvid)]) == 0
+    output = capsys.readouterr().out
+    assert "train: 3 frames, 0 with problems\n  as published the split has 367 frames" in output
+    assert "val: 1 frames, 0 with problems" in output
+    assert "  width x height: 8 x 6 (3 frames)" in output
+    assert "  1 frames have no labeled pixel: 0016E5_00390" in output
+    assert "  sky         22.22%" in output and "  unlabeled  55.56%" in output
+    assert "  classes that never occur: building, pole, road," in output
+
+
+def test_check_dataset_names_every_problem_and_fails(small_camvid, capsys):
+    missing = small_camvid / "images" / "0001TP_006690.jpg"
+    missing.unlink()
+    with (small_camvid / "train.txt").open("a") as listing:
+        listing.write("\n0001TP_006690")
+    strange = write(small_camvid / "labels" / "0016E5_00420.png", filled(77))
+    assert main(["check-dataset", "camvid", "--root", str(small_camvid), "--split", "train"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:4] == [
+        f"{missing} is missing",
+        f"{strange} holds label 77 (48 pixels), expected 0 to 10, 255",
+        "split train lists 0001TP_006690 again; list each frame once",
+        "train: 4 frames, 3 with problems",
+    ]
+    assert not any("val" in line for line in lines)
+    assert main(["check-dataset", "camvid", "--root", str(small_camvid / "images")]) == 1
+    assert "bisenet: error: expected the list of frames at" in capsys.readouterr().err
+
+
+def test_check_dataset_goes_on_without_a_split_that_is_missing(small_camvid, capsys):
+    splits = ["--split", "test", "--split", "val"]
+    assert main(["check-dataset", "camvid", "--root", str(small_camvid), *splits]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert "test.txt, found none" in lines[0] and lines[1] == "val: 1 frames, 0 with problems"
+
+
+def test_check_dataset_prints_what_a_recipe_has_to_state(tmp_path, capsys):
+    """The frames are of two sizes, the larger one counts as its pixels do."""
+    frames = {"1": np.full((40, 64, 3), (255, 0, 51), np.uint8), "2": np.zeros((40, 192, 3), np.uint8)}
+    for name, pixels in frames.items():
+        write(tmp_path / "photos" / "train" / "monday" / f"{name}.png", pixels)
+        write(tmp_path / "masks" / "train" / f"{name}_mask.png", np.ones(pixels.shape[:2], np.uint8))
+    write(tmp_path / "photos" / "holdout" / "monday" / "3.png", frames["2"][:, :99])
+    write(tmp_path / "masks" / "holdout" / "3_mask.png", np.ones((40, 99), np.uint8))
+    assert main(["check-dataset", described(tmp_path, IDS), "--root", str(tmp_path)]) == 0
+    train, holdout = [line for line in capsys.readouterr().out.splitlines() if "for a recipe" in line]
+    assert train == "  for a recipe: data.mean=[0.0500,0.0000,0.2500] data.std=[0.0866,0.0000,0.4330]"
+    assert holdout.endswith(" data.network_size=[40,96]")
+
+
+def test_check_dataset_names_ten_classes_that_never_occur(tmp_path, capsys):
+    write(tmp_path / "images" / "validation" / "ADE_val_00000001.jpg", PHOTO)
+    write(tmp_path / "annotations" / "validation" / "ADE_val_00000001.png", filled(1))
+    assert main(["check-dataset", "ade20k", "--root", str(tmp_path), "--split", "validation"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "never occur" in line]
+    assert line.endswith("and 139 more") and line.count(",") == 9
+
+
+def test_opencv_does_not_speak_of_broken_files(small_camvid, capfd):
+    path = small_camvid / "images" / "0016E5_07959.jpg"
+    path.write_bytes(cv2.imencode(".bmp", PHOTO)[1].tobytes()[:-20])
+    assert main(["check-dataset", "camvid", "--root", str(small_camvid), "--split", "val"]) == 1
+    assert "[" not in capfd.readouterr().err

@@ -1,0 +1,349 @@
+"""`bisenet evaluate`: scores, tricks, report, and what is refused."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Callable, List
+
+import cv2
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightning")
+pytest.importorskip("jinja2")
+from bisenet_training.analysis.evaluation import Evaluation, FrameScore  # noqa: E402
+from bisenet_training.analysis.evaluation_report import draw_confusion, draw_errors, write_report  # noqa: E402
+from bisenet_training.analysis.test_time_augmentation import AugmentedEngine  # noqa: E402
+from bisenet_training.analysis.torch_engine import TorchEngine  # noqa: E402
+from bisenet_training.commands.evaluate import (  # noqa: E402
+    PAPER_PADDING,
+    check_classes,
+    describe_tricks,
+    evaluate,
+    extremes,
+    open_engine,
+    print_scores,
+    segment,
+)
+from bisenet_training.data.datasets import SegmentationDataset, open_dataset  # noqa: E402
+from torch import nn  # noqa: E402
+
+from bisenet_ros.cli import main  # noqa: E402
+from bisenet_ros.engines.cpu.postprocess import upsample_labels  # noqa: E402
+from bisenet_ros.model.class_map import CAMVID, ClassMap, SegmentationClass  # noqa: E402
+from bisenet_ros.model.model_card import ModelError  # noqa: E402
+from bisenet_ros.network import BiSeNetV2  # noqa: E402
+from demo.clip import FOLDER, frame_ids  # noqa: E402
+
+SMALL = {"classes": 11, "width": 0.25, "head_width": 16}
+FRAMES = frame_ids()[::25][:4]
+SIZE = (96, 128)
+
+
+@pytest.fixture(scope="module")
+def camvid(tmp_path_factory) -> Path:
+    """Four frames of the clip in CamVid's layout, small."""
+    root = tmp_path_factory.mktemp("camvid")
+    for kind, ending, interpolation in (("images", "jpg", cv2.INTER_AREA), ("labels", "png", cv2.INTER_NEAREST)):
+        (root / kind).mkdir()
+        for name in FRAMES:
+            pixels = cv2.imread(str(FOLDER / kind / f"{name}.{ending}"), cv2.IMREAD_UNCHANGED)
+            pixels = cv2.resize(pixels, SIZE[::-1], interpolation=interpolation)
+            cv2.imwrite(str(root / kind / f"{name}.{ending}"), pixels)
+    (root / "val.txt").write_text("\n".join(FRAMES))
+    return root
+
+
+@pytest.fixture(scope="module")
+def dataset(camvid) -> SegmentationDataset:
+    return open_dataset("camvid", root=camvid, split="val")
+
+
+@pytest.fixture(scope="module")
+def network(dataset) -> BiSeNetV2:
+    """Random weights whose batch norms have seen the frames, so that the labels are several."""
+    torch.manual_seed(0)
+    network = BiSeNetV2(**SMALL).train()
+    frames = np.stack([dataset[i][0] for i in range(len(dataset))]).transpose(0, 3, 1, 2)
+    with torch.no_grad():
+        for _ in range(20):
+            network(torch.from_numpy(frames / np.float32(128) - 1))
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory, network, card) -> Path:
+    path = tmp_path_factory.mktemp("checkpoint") / "best.ckpt"
+    state = {f"network.{key}": value for key, value in network.state_dict().items()}
+    torch.save({"network": SMALL, "card": card.to_dict(), "state_dict": state}, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(checkpoint) -> Path:
+    path = checkpoint.with_name("model.onnx")
+    assert main(["export", str(checkpoint), "-o", str(path)]) == 0
+    return path
+
+
+@pytest.fixture
+def engine(network, card) -> TorchEngine:
+    return TorchEngine(network, card, device="cpu")
+
+
+class Frames(SegmentationDataset):
+    """Frames in memory."""
+
+    def __init__(self, labels: ClassMap, *frames) -> None:
+        self.labels = labels
+        self._pixels = frames
+
+    def __len__(self) -> int:
+        return len(self._pixels)
+
+    def __getitem__(self, index: int):
+        return self._pixels[index]
+
+    def name(self, index: int) -> str:
+        return f"frame {index}"
+
+
+class Brightness(nn.Module):
+    """Labels by the red channel: class 1 where it is above 0 after normalization."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        red = nn.functional.avg_pool2d(image[:, :1], 8)
+        return torch.cat([torch.zeros_like(red), red], dim=1)
+
+
+TWO = ClassMap((SegmentationClass("dark", (0, 0, 0)), SegmentationClass("bright", (255, 255, 255))))
+
+
+@pytest.fixture
+def brightness(card) -> TorchEngine:
+    return TorchEngine(Brightness(), replace(card, classes=TWO, mean=(0.5, 0.5, 0.5)), device="cpu")
+
+
+def frame(*, right: int) -> np.ndarray:
+    """64 x 64, black on the left, this gray on the right."""
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[:, 32:] = right
+    return image
+
+
+def halves(left: int, right: int) -> np.ndarray:
+    return np.repeat(np.array([[left, right]], np.uint8), 32, axis=1).repeat(64, axis=0)
+
+
+def test_scores_are_those_of_all_pixels_together(brightness):
+    """Two frames, dark | bright: one true, the other wrong on its right half, whose top quarter is unlabeled."""
+    wrong = halves(0, 0)
+    wrong[:16, 32:] = 255
+    frames = Frames(TWO, (frame(right=255), halves(0, 1)), (frame(right=255), wrong))
+    found = evaluate(brightness, frames)
+    half = 64 * 32
+    assert found.confusion.tolist() == [[2 * half, half * 3 // 4], [0, half]]
+    assert found.iou == pytest.approx({"dark": 2 / 2.75, "bright": 1 / 1.75})
+    assert found.miou == pytest.approx((2 / 2.75 + 1 / 1.75) / 2)
+    assert found.pixel_accuracy == pytest.approx(3 / 3.75)
+    assert found.share == pytest.approx({"dark": 2.75 / 3.75, "bright": 1 / 3.75})
+    assert [(score.index, score.name) for score in found.frames] == [(1, "frame 1"), (0, "frame 0")]
+    assert [score.miou for score in found.frames] == pytest.approx([(1 / 1.75) / 2, 1])
+
+
+def test_a_checkpoint_and_its_exported_model_agree(checkpoint, model, dataset):
+    found = [evaluate(open_engine(path, device="cpu"), dataset) for path in (checkpoint, model)]
+    assert (found[0].confusion > 0).sum() > 20, "a comparison of one label says nothing"
+    assert np.abs(found[0].confusion - found[1].confusion).sum() <= 2e-4 * found[0].confusion.sum()
+    assert found[0].miou == pytest.approx(found[1].miou, abs=1e-4)
+    assert "torch" in found[0].protocol["engine"] and "torch" not in found[1].protocol["engine"]
+
+
+def test_one_scale_without_flip_is_the_engine_itself(engine, dataset):
+    image, _ = dataset[0]
+    assert np.array_equal(AugmentedEngine(engine, flip=False, scales=[1]).segment(image), engine.segment(image))
+
+
+def test_flip_makes_the_labels_of_a_mirrored_frame_the_mirrored_labels(engine, dataset):
+    image, _ = dataset[0]
+    mirrored = np.ascontiguousarray(image[:, ::-1])
+
+    def asymmetry(of: Callable[[np.ndarray], np.ndarray]) -> float:
+        return float(np.mean(of(mirrored)[:, ::-1] != of(image)))
+
+    assert asymmetry(AugmentedEngine(engine, flip=True, scales=[1]).segment) < 0.001 < asymmetry(engine.segment)
+
+
+def test_scales_average_the_logits_on_the_grid_of_the_largest(engine, dataset):
+    image, _ = dataset[0]
+    fine, coarse = (engine.frame_logits(image, size).copy() for size in ((120, 160), (48, 64)))
+    coarse = nn.functional.interpolate(torch.from_numpy(coarse)[None], size=(15, 20), mode="bilinear")[0].numpy()
+    found = AugmentedEngine(engine, flip=False, scales=[1.25, 0.5])
+    assert np.allclose(found.frame_logits(image, SIZE), (fine + coarse) / 2, atol=1e-4)
+    assert np.mean(found.segment(image) == upsample_labels((fine + coarse) / 2, SIZE)) > 0.999
+
+
+@pytest.mark.parametrize("scales", [[], [0.0], [-1.0], [math.nan], [1.0, 99.0]])
+def test_scales_that_cannot_be_meant(engine, scales):
+    with pytest.raises(ValueError, match="scales must be above 0 and at most 4, got"):
+        AugmentedEngine(engine, flip=False, scales=scales)
+
+
+def test_tricks_are_named():
+    assert describe_tricks(flip=False, scales=[1.0]) is None
+    assert describe_tricks(flip=True, scales=[1.0]) == "flip"
+    assert describe_tricks(flip=True, scales=[0.75, 1.0]) == "flip and scales 0.75, 1"
+
+
+def test_cityscapes_goes_the_papers_way(card):
+    engine = TorchEngine(Brightness(), replace(card, network_size=(512, 1024)), device="cpu")
+    assert engine.network_size(1024, 2048) == (512, 1024)
+
+
+def test_padding_is_outside_the_labels(brightness):
+    image = frame(right=255)[:40, :50]
+    seen: List[tuple] = []
+    run = brightness.network.forward
+    brightness.network.forward = lambda pixels: seen.append(pixels.shape) or run(pixels)
+    labels = segment(brightness, image, pad=(64, 96))
+    assert seen == [(1, 3, 64, 96)] and labels.shape == (40, 50)
+    assert np.array_equal(segment(brightness, image, pad=(0, 0)), brightness.segment(image))
+
+
+def test_best_and_worst_frames_never_meet():
+    def indices(frames: int) -> List[List[int]]:
+        scores = [FrameScore(i, str(i), i / 100) for i in range(frames)]
+        return [[score.index for score in part] for part in extremes(scores)]
+
+    assert indices(100) == [[0, 1, 2, 3], [99, 98, 97, 96]]
+    assert indices(5) == [[0, 1, 2], [4, 3]]
+    assert indices(1) == [[0], []]
+
+
+def test_other_classes_are_listed():
+    names = [*CAMVID.names[:4], "sidewalk", *CAMVID.names[5:], "rail"]
+    other = ClassMap(tuple(SegmentationClass(name, (0, 0, 0)) for name in names))
+    check_classes(CAMVID, CAMVID)
+    with pytest.raises(ModelError, match=r"11 classes, got one of 12; .* 4: sidewalk / sidewalk, 11: rail / none;"):
+        check_classes(other, CAMVID)
+
+
+def test_an_unlabeled_split_has_no_score(brightness):
+    with pytest.raises(ValueError, match="none of the 1 frames has a labeled pixel"):
+        evaluate(brightness, Frames(TWO, (frame(right=0), halves(255, 255))))
+
+
+def test_errors_are_red_and_what_is_unlabeled_is_black():
+    truth, labels = np.array([[0, 0, 255]], np.uint8), np.array([[0, 1, 1]], np.uint8)
+    assert draw_errors(np.zeros((1, 3, 3), np.uint8), truth, labels).tolist() == [[[112] * 3, [0, 0, 255], [0, 0, 0]]]
+
+
+def test_large_confusion_matrices_stay_legible():
+    few, many = (
+        cv2.imdecode(np.frombuffer(draw_confusion(np.eye(n, dtype=np.int64), ["x"] * n), np.uint8), 1) for n in (3, 60)
+    )
+    assert few.shape[0] < 600 and 900 < many.shape[0] < 1200
+
+
+def test_the_command_writes_table_json_and_page(camvid, checkpoint, tmp_path, capsys):
+    command = ["evaluate", str(checkpoint), "--data", "camvid", "--root", str(camvid), "--device", "cpu"]
+    output, scores = tmp_path / "new" / "report", tmp_path / "other" / "scores.json"
+    assert main([*command, "-o", str(output), "--json", str(scores)]) == 0
+    printed = capsys.readouterr().out
+    found = json.loads(scores.read_text())
+    assert f"mIoU {100 * found['miou']:.2f} %, pixel accuracy {100 * found['pixel_accuracy']:.2f} %\n" in printed
+    assert "test-time tricks: none, as in the paper" in printed and all(name in printed for name in CAMVID.names)
+    assert found["tricks"] is None and list(found["iou"]) == CAMVID.names and list(found["frames"])[0] in FRAMES
+    assert list(found["frames"].values()) == sorted(found["frames"].values())
+    assert json.loads((output / "scores.json").read_text())["confusion"] == found["confusion"]
+
+    page = (output / "report.html").read_text()
+    assert "none, as in the paper" in page and "best.ckpt" in page and "camvid, split val" in page
+    assert all(name in page for name in (*CAMVID.names, *FRAMES))
+    assert not re.search(r'(src|href)="(?!data:)', page), "the page needs no other file"
+    pictures = [base64.b64decode(data) for data in re.findall(r'src="data:image/\w+;base64,([^"]+)"', page)]
+    shapes = [cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape for data in pictures]
+    assert shapes[1:] == [(*SIZE, 3)] * 16, "four pictures of each of the four frames, after the matrix"
+    first = page.index("<h3>")
+    assert page[first:].startswith(f"<h3>{list(found['frames'])[0]}"), "the worst frame comes first"
+
+
+def test_the_split_is_by_default_the_one_to_validate_with(tmp_path, checkpoint, capsys):
+    (tmp_path / "images" / "validation").mkdir(parents=True)
+    command = ["evaluate", str(checkpoint), "--root", str(tmp_path), "--device", "cpu"]
+    assert main([*command, "--data", "ade20k"]) == 1
+    assert "images/validation/*.jpg, found none" in capsys.readouterr().err
+    assert main([*command, "--data", "coco_stuff_10k"]) == 1
+    assert "imageLists/test.txt, found none" in capsys.readouterr().err
+
+
+def test_a_file_gets_no_progress_bar(brightness, capfd):
+    evaluate(brightness, Frames(TWO, (frame(right=255), halves(0, 1))))
+    assert capfd.readouterr().err == ""
+
+
+def test_tricks_are_reported_everywhere(camvid, model, tmp_path, capsys):
+    command = ["evaluate", str(model), "--data", "camvid", "--root", str(camvid), "-o", str(tmp_path)]
+    assert main([*command, "--flip", "--scales", "0.75", "1", "--size", "48", "64"]) == 0
+    named, size = "with flip and scales 0.75, 1 (the paper has no test-time tricks)", "480x360"
+    page, printed = (tmp_path / "report.html").read_text(), capsys.readouterr().out
+    assert named in page and named in printed
+    found = json.loads((tmp_path / "scores.json").read_text())
+    assert found["tricks"] == "flip and scales 0.75, 1"
+    assert found["protocol"]["network size"] == "64x48"
+    assert found["protocol"]["size"] == f"64x48 as asked for; the model's card says {size}"
+
+
+def test_padding_is_reported(brightness):
+    assert PAPER_PADDING == {"coco_stuff_10k": (640, 640)}
+    frames = Frames(TWO, (frame(right=255), halves(0, 1)))
+    protocol = evaluate(brightness, frames, pad=(128, 96)).protocol
+    assert protocol["padding"] == "to 96x128, with the mean color" and protocol["network size"] == "96x128"
+
+
+def test_names_with_markup_stay_text(tmp_path, capsys):
+    labels = ClassMap((SegmentationClass("[red]<b>road", (1, 2, 3)), SegmentationClass("never", (4, 5, 6))))
+    found = Evaluation(labels, np.array([[3, 0], [0, 0]]), [FrameScore(0, "<i>", 1.0)], {"model": "<u>"}, None)
+    print_scores(found)
+    assert "[red]<b>road" in capsys.readouterr().out
+    write_report(tmp_path / "report.html", found, best=[], worst=[])
+    page = (tmp_path / "report.html").read_text()
+    assert "[red]&lt;b&gt;road" in page and "&lt;u&gt;" in page and "nan" not in page.split("<body>")[1].lower()
+    assert found.to_dict()["iou"]["never"] is None
+
+
+def test_what_cannot_be_evaluated_is_refused(camvid, checkpoint, model, tmp_path, capsys):
+    def error(path: Path, *arguments: str, data: str = "camvid", root: Path = camvid) -> str:
+        assert main(["evaluate", str(path), "--data", data, "--root", str(root), *arguments]) == 1
+        return capsys.readouterr().err
+
+    assert "expected a model file (.onnx) or a checkpoint" in error(camvid / "val.txt")
+    assert "none.ckpt" in error(tmp_path / "none.ckpt") and "none.onnx" in error(tmp_path / "none.onnx")
+    assert "scales must be above 0" in error(checkpoint, "--scales", "0")
+    assert "--size must be a height and a width of 32 to" in error(checkpoint, "--size", "8", "8")
+    assert "--pad must be a height and a width of 0 to" in error(checkpoint, "--pad", "-1", "8")
+    assert "scored in fp32" in error(checkpoint, "--precision", "bf16")
+    assert f"--json must be a file, and {tmp_path} is a folder" in error(checkpoint, "--json", str(tmp_path))
+    assert "no_such_data" in error(checkpoint, data="no_such_data")
+    assert "test.txt" in error(checkpoint, "--split", "test")
+    assert str(tmp_path) in error(checkpoint, root=tmp_path)
+    if not torch.cuda.is_available():
+        assert "device cuda cannot be used" in error(model, "--device", "cuda")
+        assert "needs a GPU that torch can use" in error(checkpoint, "--device", "cuda")
+
+
+def test_a_bad_frame_stops_with_its_name(camvid, checkpoint, tmp_path, capsys):
+    root = tmp_path / "camvid"
+    root.mkdir()
+    for name in ("images", "labels"):
+        (root / name).symlink_to(camvid / name)
+    (root / "val.txt").write_text(f"{FRAMES[0]}\nno_such_frame")
+    assert main(["evaluate", str(checkpoint), "--data", "camvid", "--root", str(root), "-o", str(tmp_path / "o")]) == 1
+    assert "no_such_frame" in capsys.readouterr().err
+    assert not list((tmp_path / "o").iterdir())

@@ -1,0 +1,121 @@
+"""Checkpoint to model file."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+
+torch = pytest.importorskip("torch")
+import onnxruntime  # noqa: E402
+from bisenet_training.export import export, load_checkpoint  # noqa: E402
+
+from bisenet_ros.cli import main  # noqa: E402
+from bisenet_ros.model.model_card import ModelError, read_card  # noqa: E402
+from bisenet_ros.network import BiSeNetV2  # noqa: E402
+
+OPTIONS = {"classes": 11, "width": 0.25, "head_width": 16}
+
+
+@pytest.fixture
+def checkpoint(tmp_path, card):
+    torch.manual_seed(0)
+    network = BiSeNetV2(**OPTIONS, boosters=("stem", "s3", "s4", "s5_4"))
+    state = {f"network.{key}": value for key, value in network.state_dict().items()}
+    path = tmp_path / "best.ckpt"
+    torch.save({"network": OPTIONS, "card": card.to_dict(), "state_dict": state}, path)
+    return path
+
+
+@pytest.mark.parametrize("weights, rounding", [("fp32", 1e-4), ("fp16", 5e-2)])
+def test_exported_model_computes_what_the_checkpoint_does(tmp_path, checkpoint, card, weights, rounding):
+    path = tmp_path / "model.onnx"
+    assert main(["export", str(checkpoint), "-o", str(path), "--weights", weights]) == 0
+    assert read_card(path) == card
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    network, _ = load_checkpoint(checkpoint)
+    assert len(network.boosters) == 0
+    for size in ((64, 96), (123, 77)):
+        image = torch.randn(2, 3, *size)
+        with torch.no_grad():
+            expected = network(image).numpy()
+        assert (
+            np.abs(session.run(None, {"image": image.numpy()})[0] - expected).max() < rounding * np.abs(expected).max()
+        )
+
+
+def test_fp16_halves_the_file(tmp_path, checkpoint):
+    sizes = {}
+    for weights in ("fp32", "fp16"):
+        path = tmp_path / f"{weights}.onnx"
+        main(["export", str(checkpoint), "-o", str(path), "--weights", weights])
+        sizes[weights] = path.stat().st_size
+    assert sizes["fp16"] < 0.6 * sizes["fp32"]
+
+
+def test_a_file_that_disagrees_is_not_left(tmp_path, card, monkeypatch):
+    network = BiSeNetV2(**OPTIONS).eval()
+    write = torch.onnx.export
+
+    def write_another(module, *arguments, **options):
+        torch.manual_seed(1)
+        write(BiSeNetV2(**OPTIONS).eval(), *arguments, **options)
+
+    monkeypatch.setattr(torch.onnx, "export", write_another)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"an older model")
+    with pytest.raises(ModelError, match="disagrees with torch.*no file was written"):
+        export(network, card, path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["model.onnx"]
+    assert path.read_bytes() == b"an older model"
+
+
+def test_a_weight_beyond_fp16_is_refused(tmp_path, card):
+    network = BiSeNetV2(**OPTIONS).eval()
+    with torch.no_grad():
+        network.head.classifier.weight[0, 0] = 1e6
+    with pytest.raises(ModelError, match="no file was written"):
+        export(network, card, tmp_path / "model.onnx", weights="fp16")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint"])
+def test_what_is_no_checkpoint(tmp_path, content, capsys):
+    path = tmp_path / "best.ckpt"
+    path.write_bytes(content)
+    assert main(["export", str(path), "-o", str(tmp_path / "model.onnx")]) == 1
+    assert "is damaged, or no checkpoint of `bisenet train`" in capsys.readouterr().err
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_a_checkpoint_is_never_executed(tmp_path, capsys):
+    """torch.load(weights_only=True): a pickled call in an untrusted file is refused, not made."""
+
+    class Trap:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "executed"), "w"))
+
+    path = tmp_path / "best.ckpt"
+    torch.save({"network": Trap()}, path)
+    assert main(["export", str(path), "-o", str(tmp_path / "model.onnx")]) == 1
+    assert not (tmp_path / "executed").exists()
+    assert "no checkpoint of `bisenet train`" in capsys.readouterr().err
+
+
+def test_weights_that_do_not_fit(tmp_path, checkpoint, capsys):
+    content = torch.load(checkpoint, weights_only=True)
+    content["network"] = {**OPTIONS, "depth": 2}
+    torch.save(content, checkpoint)
+    assert main(["export", str(checkpoint), "-o", str(tmp_path / "model.onnx")]) == 1
+    assert "do not fit" in capsys.readouterr().err
+
+
+def test_exported_file_is_plain_onnx(tmp_path, checkpoint):
+    path = tmp_path / "model.onnx"
+    main(["export", str(checkpoint), "-o", str(path)])
+    model = onnx.load(path)
+    assert [entry.version for entry in model.opset_import if not entry.domain] == [13]
+    assert [dimension.dim_param for dimension in model.graph.input[0].type.tensor_type.shape.dim][2:] == [
+        "height",
+        "width",
+    ]

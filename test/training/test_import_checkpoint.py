@@ -1,0 +1,282 @@
+"""Public checkpoints: no tensor lost or transposed, and the outputs of the network that they were made for."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Dict, Tuple
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("omegaconf")
+
+from bisenet_training.import_checkpoint import import_network, read_state_dict  # noqa: E402
+from torch import Tensor  # noqa: E402
+from torch.nn import functional as F  # noqa: E402
+
+from bisenet_ros.cli import main  # noqa: E402
+from bisenet_ros.model.class_map import CAMVID  # noqa: E402
+from bisenet_ros.model.model_card import ModelError, read_card  # noqa: E402
+
+CLASSES, HEAD_WIDTH = 11, 16  # the published files have 1024; the rest is as wide as there
+State = Dict[str, Tensor]
+
+
+def public_layout() -> Dict[str, Tuple[int, ...]]:
+    """The keys and shapes of such a file, written down from its description."""
+    shapes: Dict[str, Tuple[int, ...]] = {}
+
+    def norm(name: str, channels: int) -> None:
+        for tensor in ("weight", "bias", "running_mean", "running_var"):
+            shapes[f"{name}.{tensor}"] = (channels,)
+        shapes[f"{name}.num_batches_tracked"] = ()
+
+    def conv(name: str, *shape: int) -> None:
+        shapes[f"{name}.weight"] = shape
+
+    def block(name: str, *shape: int) -> None:
+        conv(f"{name}.conv", *shape)
+        norm(f"{name}.bn", shape[0])
+
+    def pair(name: str, first: int, *shape: int) -> None:
+        conv(f"{name}.{first}", *shape)
+        norm(f"{name}.{first + 1}", shape[0])
+
+    for stage, (channels_in, channels, repeats) in {1: (3, 64, 2), 2: (64, 64, 3), 3: (64, 128, 3)}.items():
+        for i in range(repeats):
+            block(f"detail.S{stage}.{i}", channels, channels if i else channels_in, 3, 3)
+    block("segment.S1S2.conv", 16, 3, 3, 3)
+    block("segment.S1S2.left.0", 8, 16, 1, 1)
+    block("segment.S1S2.left.1", 16, 8, 3, 3)
+    block("segment.S1S2.fuse", 16, 32, 3, 3)
+    for stage, (channels_in, channels, repeats) in {"3": (16, 32, 2), "4": (32, 64, 2), "5_4": (64, 128, 4)}.items():
+        name = f"segment.S{stage}.0"
+        block(f"{name}.conv1", channels_in, channels_in, 3, 3)
+        pair(f"{name}.dwconv1", 0, 6 * channels_in, 1, 3, 3)
+        pair(f"{name}.dwconv2", 0, 6 * channels_in, 1, 3, 3)
+        pair(f"{name}.conv2", 0, channels, 6 * channels_in, 1, 1)
+        pair(f"{name}.shortcut", 0, channels_in, 1, 3, 3)
+        pair(f"{name}.shortcut", 2, channels, channels_in, 1, 1)
+        for i in range(1, repeats):
+            name = f"segment.S{stage}.{i}"
+            block(f"{name}.conv1", channels, channels, 3, 3)
+            pair(f"{name}.dwconv", 0, 6 * channels, 1, 3, 3)
+            pair(f"{name}.conv2", 0, channels, 6 * channels, 1, 1)
+    norm("segment.S5_5.bn", 128)
+    block("segment.S5_5.conv_gap", 128, 128, 1, 1)
+    block("segment.S5_5.conv_last", 128, 128, 3, 3)
+    for name in ("left1", "right2"):
+        pair(f"bga.{name}", 0, 128, 1, 3, 3)
+        conv(f"bga.{name}.2", 128, 128, 1, 1)
+    for name in ("left2", "right1", "conv"):
+        pair(f"bga.{name}", 0, 128, 128, 3, 3)
+    block("head.conv", HEAD_WIDTH, 128, 3, 3)
+    conv("head.conv_out.1", CLASSES, HEAD_WIDTH, 1, 1)
+    shapes["head.conv_out.1.bias"] = (CLASSES,)
+    for stage, (channels, factor) in {"2": (16, 4), "3": (32, 8), "4": (64, 16), "5_4": (128, 32)}.items():
+        block(f"aux{stage}.conv", 8, channels, 3, 3)
+        block(f"aux{stage}.conv_out.0.1", factor, 8, 3, 3)
+        conv(f"aux{stage}.conv_out.1", CLASSES, factor, 1, 1)
+        shapes[f"aux{stage}.conv_out.1.bias"] = (CLASSES,)
+    return shapes
+
+
+@pytest.fixture(scope="module")
+def state() -> State:
+    """Random values, of a size that keeps the activations in range."""
+    generator = torch.Generator().manual_seed(0)
+
+    def values(key: str, shape: Tuple[int, ...]) -> Tensor:
+        if not shape:
+            return torch.tensor(7)
+        if len(shape) == 4:
+            fan_in = shape[1] * shape[2] * shape[3]
+            return torch.randn(shape, generator=generator) * (2 / fan_in) ** 0.5
+        return 0.5 + torch.rand(shape, generator=generator)
+
+    return {key: values(key, shape) for key, shape in public_layout().items()}
+
+
+class Reference:
+    """The public network in plain functions, on the names of its file."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+
+    def conv(self, x: Tensor, name: str, stride: int = 1) -> Tensor:
+        weight = self.state[f"{name}.weight"]
+        groups = x.shape[1] // weight.shape[1]
+        bias = self.state.get(f"{name}.bias")
+        return F.conv2d(x, weight, bias, stride=stride, padding=weight.shape[-1] // 2, groups=groups)
+
+    def norm(self, x: Tensor, name: str) -> Tensor:
+        mean, variance, scale, shift = (
+            self.state[f"{name}.{tensor}"][:, None, None]
+            for tensor in ("running_mean", "running_var", "weight", "bias")
+        )
+        return (x - mean) / torch.sqrt(variance + 1e-5) * scale + shift
+
+    def block(self, x: Tensor, name: str, stride: int = 1) -> Tensor:
+        return F.relu(self.norm(self.conv(x, f"{name}.conv", stride), f"{name}.bn"))
+
+    def pair(self, x: Tensor, name: str, first: int = 0, stride: int = 1) -> Tensor:
+        return self.norm(self.conv(x, f"{name}.{first}", stride), f"{name}.{first + 1}")
+
+    def detail(self, x: Tensor) -> Tensor:
+        for stage, repeats in {1: 2, 2: 3, 3: 3}.items():
+            for i in range(repeats):
+                x = self.block(x, f"detail.S{stage}.{i}", stride=1 if i else 2)
+        return x
+
+    def stem(self, x: Tensor) -> Tensor:
+        x = self.block(x, "segment.S1S2.conv", stride=2)
+        left = self.block(self.block(x, "segment.S1S2.left.0"), "segment.S1S2.left.1", stride=2)
+        right = F.max_pool2d(x, kernel_size=3, stride=2, padding=1)
+        return self.block(torch.cat([left, right], dim=1), "segment.S1S2.fuse")
+
+    def gather_expansion(self, x: Tensor, name: str, stride: int) -> Tensor:
+        """The 3x3 convolution keeps the channels, the depthwise one expands them; a ReLU before the projection."""
+        y = self.block(x, f"{name}.conv1")
+        if stride == 1:
+            return F.relu(x + self.pair(F.relu(self.pair(y, f"{name}.dwconv")), f"{name}.conv2"))
+        y = self.pair(self.pair(y, f"{name}.dwconv1", stride=2), f"{name}.dwconv2")
+        shortcut = self.pair(self.pair(x, f"{name}.shortcut", stride=2), f"{name}.shortcut", first=2)
+        return F.relu(shortcut + self.pair(F.relu(y), f"{name}.conv2"))
+
+    def semantics(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        for stage, repeats in {"3": 2, "4": 2, "5_4": 4}.items():
+            for i in range(repeats):
+                x = self.gather_expansion(x, f"segment.S{stage}.{i}", stride=1 if i else 2)
+        average = self.norm(x.mean(dim=(2, 3), keepdim=True), "segment.S5_5.bn")
+        return self.block(x + self.block(average, "segment.S5_5.conv_gap"), "segment.S5_5.conv_last")
+
+    def aggregate(self, detail: Tensor, semantics: Tensor) -> Tensor:
+        """Upsampling repeats pixels; a ReLU at the end."""
+        left1 = self.conv(self.pair(detail, "bga.left1"), "bga.left1.2")
+        left2 = F.avg_pool2d(self.pair(detail, "bga.left2", stride=2), kernel_size=3, stride=2, padding=1)
+        right1 = self.pair(semantics, "bga.right1").repeat_interleave(4, dim=2).repeat_interleave(4, dim=3)
+        right2 = self.conv(self.pair(semantics, "bga.right2"), "bga.right2.2")
+        low = (left2 * right2.sigmoid()).repeat_interleave(4, dim=2).repeat_interleave(4, dim=3)
+        return F.relu(self.pair(left1 * right1.sigmoid() + low, "bga.conv"))
+
+    def logits(self, image: Tensor) -> Tensor:
+        x = self.aggregate(self.detail(image), self.semantics(image))
+        return self.conv(self.block(x, "head.conv"), "head.conv_out.1")
+
+
+def test_the_imported_network_computes_what_the_public_one_does(state):
+    image = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        ours, theirs = import_network(state).network(image), Reference(state).logits(image)
+    assert ours.shape == theirs.shape == (2, CLASSES, 8, 12)
+    assert theirs.std() > 0.01, "logits that say nothing would agree with anything"
+    assert torch.allclose(ours, theirs, atol=1e-5 * theirs.abs().max().item(), rtol=0)
+
+
+def test_no_tensor_is_lost_or_transposed():
+    """Every value of the file occurs in it once, so that each tensor of the network tells where it comes from."""
+    state, first = {}, 0
+    for key, shape in public_layout().items():
+        size = torch.Size(shape).numel()
+        state[key] = torch.arange(first, first + size, dtype=torch.float32).reshape(shape)
+        first += size
+    assert first < 2**24, "float32 would hold the same value twice"
+    imported = import_network(state)
+    sources = {tensor.flatten()[0].item(): key for key, tensor in state.items()}
+    used = []
+    for name, tensor in imported.network.state_dict().items():
+        if not name.endswith("num_batches_tracked"):
+            used.append(sources[tensor.flatten()[0].item()])
+            assert torch.equal(tensor, state[used[-1]]), f"{name} is not {used[-1]}"
+    left_out = {key for key in state if key.startswith("aux") or key.endswith("num_batches_tracked")}
+    assert sorted(used) == sorted(set(state) - left_out)
+    assert (imported.tensors, imported.boosters + imported.counters) == (len(used), len(left_out))
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda state: {"state_dict": state, "epoch": 3},
+        lambda state: {f"module.{key}": tensor for key, tensor in state.items()},
+        lambda state: {key: tensor for key, tensor in state.items() if not key.startswith("aux")},
+        lambda state: {key: tensor for key, tensor in state.items() if not key.endswith("num_batches_tracked")},
+    ],
+    ids=["nested", "DistributedDataParallel", "without boosters", "without counters"],
+)
+def test_usual_wrappings_are_read(state, wrap, tmp_path):
+    torch.save(wrap(state), tmp_path / "model.pth")
+    network = import_network(read_state_dict(tmp_path / "model.pth")).network
+    assert torch.equal(network.head.classifier.weight, state["head.conv_out.1.weight"])
+    assert torch.equal(network.detail.s1[0][0].weight, state["detail.S1.0.conv.weight"])
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"backbone.layer1.weight": torch.zeros(3)}, r"missing: none; unknown: backbone\.layer1\.weight \(1\)"),
+        ({"segment.S3.0.dwconv.0.weight": torch.zeros(3)}, r"unknown: segment\.S3\.0\.dwconv\.0\.weight \(1\)"),
+        ({"bga.left1.2.weight": None}, r"missing: bga\.left1\.2\.weight \(1\); unknown: none"),
+        (
+            {"bga.left1.2.weight": torch.zeros(128, 128, 3, 3)},
+            r"bga\.left1\.2\.weight .*\(128, 128, 1, 1\), got .*3, 3",
+        ),
+        ({"head.conv_out.1.weight": None}, r"with a convolution head\.conv_out\.1\.weight, found detail\.S1\.0"),
+    ],
+)
+def test_other_keys_and_shapes_are_named(state, change, message):
+    changed = {**state, **change}
+    with pytest.raises(ModelError, match=message):
+        import_network({key: tensor for key, tensor in changed.items() if tensor is not None})
+
+
+def test_long_lists_of_keys_are_cut_and_counted(state):
+    detail = {key: tensor for key, tensor in state.items() if not key.startswith("segment.")}
+    with pytest.raises(
+        ModelError, match=r"missing: segment\.S1S2\S+, (segment\S+, ){4}\.\.\. \(\d{3}\); unknown: none"
+    ):
+        import_network(detail)
+
+
+class Command:
+    """What a hostile file would have run."""
+
+    def __reduce__(self):
+        return (exec, ("raise SystemExit('executed')",))
+
+
+@pytest.mark.parametrize("content", [Command(), [1, 2], {"epoch": 3}, {"state_dict": 5}])
+def test_other_files_are_refused_and_never_executed(content, tmp_path):
+    torch.save(content, tmp_path / "model.pth")
+    with pytest.raises(ModelError, match=r"model\.pth .*(holds more than tensors|must hold a state_dict)"):
+        read_state_dict(tmp_path / "model.pth")
+
+
+def test_files_that_are_no_checkpoints_are_refused(tmp_path):
+    (tmp_path / "model.pth").write_text("hello")
+    with pytest.raises(ModelError, match="no file of torch"):
+        read_state_dict(tmp_path / "model.pth")
+    with pytest.raises(ModelError, match="found none"):
+        read_state_dict(tmp_path / "none.pth")
+
+
+def test_import_checkpoint_command(state, tmp_path, capsys):
+    source, model = tmp_path / "model_final.pth", tmp_path / "model.onnx"
+    torch.save(state, source)
+    sizes = ["--mean", "0.5", "0.4", "0.3", "--size", "64", "96"]
+    assert main(["import-checkpoint", str(source), "-o", str(model), "--labels", "camvid", *sizes]) == 0
+    printed = capsys.readouterr().out
+    assert "273 tensors, 11 classes; left out 56 of booster heads" in printed and "54 batch counters" in printed
+    card = read_card(model)
+    assert (card.classes, card.network_size, card.mean) == (CAMVID, (64, 96), (0.5, 0.4, 0.3))
+    assert card.std == (0.2112, 0.2148, 0.2115), "Cityscapes' where none is given"
+    assert card.training["imported_from"] == "model_final.pth"
+    assert card.training["sha256"] == hashlib.sha256(source.read_bytes()).hexdigest()
+
+
+def test_labels_of_another_number_are_refused(state, tmp_path, capsys):
+    source, model = tmp_path / "model_final.pth", tmp_path / "model.onnx"
+    torch.save(state, source)
+    assert main(["import-checkpoint", str(source), "-o", str(model), "--labels", "cityscapes"]) == 1
+    assert "model_final.pth has 11 classes, the labels cityscapes 19" in capsys.readouterr().err
+    assert not model.exists()

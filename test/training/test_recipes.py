@@ -1,0 +1,119 @@
+"""The recipes: the paper's numbers, nothing left unsaid, and a network that can be built for each."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import MISSING as NO_DEFAULT
+from dataclasses import asdict, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Dict
+
+import pytest
+
+torch = pytest.importorskip("torch")
+omegaconf = pytest.importorskip("omegaconf")
+
+from bisenet_training.analysis.paper_tables import ROWS  # noqa: E402
+from bisenet_training.data.datasets import DATASETS, default_splits  # noqa: E402
+from bisenet_training.trainer.recipe import NetworkRecipe, Recipe, load_recipe  # noqa: E402
+
+from bisenet_ros.network import BiSeNetV2  # noqa: E402
+from bisenet_ros.network.backbones import BACKBONES  # noqa: E402
+
+FOLDER = Path(__file__).parents[2] / "training" / "recipes"
+RECIPES = sorted(FOLDER.glob("*.yaml"))
+ABLATIONS = sorted((FOLDER / "ablations").glob("*.yaml"))
+
+
+@lru_cache(maxsize=None)
+def load(path: Path) -> Recipe:
+    return load_recipe(path, ["data.root=/nowhere"])
+
+
+@pytest.mark.parametrize("path", [*RECIPES, *ABLATIONS], ids=lambda path: path.stem)
+def test_every_recipe_makes_a_network(path):
+    recipe = load(path)
+    assert recipe.name == path.stem
+    assert recipe.data.dataset in DATASETS
+    assert [recipe.data.train_split, recipe.data.val_split] == list(default_splits(recipe.data.dataset))
+    if not path.stem.startswith("camvid_cpu"):  # whose crops are smaller, for speed
+        assert (recipe.augmentation.resize or recipe.augmentation.crop) == recipe.data.network_size
+    if recipe.network.backbone in BACKBONES:
+        pytest.importorskip("torchvision")
+    with torch.device("meta"):
+        network = BiSeNetV2(classes=19, **asdict(recipe.network))
+    assert list(network.boosters) == recipe.network.boosters
+
+
+def test_a_recipe_states_everything():
+    sections = [field.type for field in fields(Recipe) if field.name != "name"]
+    assert len(sections) == 6
+    for section in sections:
+        recipe_section = getattr(inspect.getmodule(Recipe), str(section))
+        for field in fields(recipe_section):
+            assert field.default == omegaconf.MISSING, f"{section}.{field.name} has a default"
+            assert field.default_factory is NO_DEFAULT
+
+
+def test_a_recipe_states_every_argument_of_the_network():
+    arguments = set(inspect.signature(BiSeNetV2).parameters) - {"classes"}
+    assert {field.name for field in fields(NetworkRecipe)} == arguments
+
+
+@pytest.mark.parametrize(
+    "name, crop, network_size, weight_decay, iterations",
+    [
+        ("cityscapes", [1024, 2048], [512, 1024], 5e-4, 150_000),
+        ("camvid_original", [720, 960], [720, 960], 5e-4, 10_000),
+        ("coco_stuff_10k", [640, 640], [640, 640], 1e-4, 20_000),
+        ("ade20k", [480, 480], [480, 480], 1e-4, 150_000),
+    ],
+)
+def test_recipes_have_the_numbers_of_section_4(name, crop, network_size, weight_decay, iterations):
+    recipe = load(FOLDER / f"{name}.yaml")
+    assert recipe.augmentation.crop == crop
+    assert recipe.data.network_size == network_size
+    assert recipe.augmentation.scales == [0.75, 1.0, 1.25, 1.5, 1.75, 2.0] and recipe.augmentation.flip
+    optimizer = recipe.optimizer
+    assert (optimizer.learning_rate, optimizer.momentum, optimizer.poly_power) == (0.05, 0.9, 0.9)
+    assert (optimizer.weight_decay, recipe.run.iterations, recipe.run.batch_size) == (weight_decay, iterations, 16)
+    assert recipe.network.boosters == ["stem", "s3", "s4", "s5_4"] and recipe.loss.ohem_threshold
+
+
+@pytest.mark.parametrize("name", ["cityscapes", "camvid", "coco_stuff_10k", "ade20k"])
+def test_the_large_recipe_is_the_other_with_twice_the_width_and_three_times_the_depth(name):
+    recipe, large = load(FOLDER / f"{name}.yaml"), load(FOLDER / f"{name}_large.yaml")
+    assert asdict(large) == {
+        **asdict(recipe),
+        "name": f"{name}_large",
+        "network": {**asdict(recipe.network), "width": 2.0, "depth": 3},
+    }
+
+
+def test_every_row_of_the_tables_has_its_recipe():
+    """And an ablation's network differs from the whole one by nothing but its row, and by boosters."""
+
+    def changes(recipe: Recipe) -> Dict[str, object]:
+        network, whole = asdict(recipe.network), asdict(load(FOLDER / "cityscapes.yaml").network)
+        return {name: value for name, value in network.items() if name != "boosters" and value != whole[name]}
+
+    recipes = [changes(load(path)) for path in [*ABLATIONS, FOLDER / "cityscapes_large.yaml"]]
+    for row in ROWS:
+        assert row.options in recipes, f"no recipe for table {row.table}, {row.change}"
+    assert all(recipe in [row.options for row in ROWS] for recipe in recipes)
+
+
+def test_tables_2_to_4_are_trained_without_ohem():
+    whole = {"alpha", "depth", "bga_boosters_ohem", *BACKBONES}
+    for path in ABLATIONS:
+        recipe = load(path)
+        with_ohem = any(path.stem.startswith(name) for name in whole) and path.stem != "bga_boosters"
+        assert (recipe.loss.ohem_threshold is not None) == with_ohem, path
+        with_boosters = with_ohem or "boosters" in path.stem
+        assert bool(recipe.network.boosters) == with_boosters, path
+
+
+def test_table_4_has_distinct_sets_of_positions():
+    sets = [tuple(load(path).network.boosters) for path in ABLATIONS if path.stem.startswith("boosters")]
+    assert len(sets) == len(set(sets)) == 6

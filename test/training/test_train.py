@@ -1,0 +1,285 @@
+"""The run: real short runs on frames of the clip, in this process, in a killed one, and in two at a time."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightning")
+from bisenet_training.analysis.torch_engine import TorchEngine  # noqa: E402
+from bisenet_training.commands.train import DIVERGED  # noqa: E402
+from bisenet_training.data.loading import SeededBatches  # noqa: E402
+from bisenet_training.export import load_checkpoint  # noqa: E402
+
+from bisenet_ros.cli import main  # noqa: E402
+from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou  # noqa: E402
+from bisenet_ros.model.model_card import read_card  # noqa: E402
+from demo.clip import FOLDER, frame_ids, read_image, read_truth  # noqa: E402
+
+RECIPE = Path(__file__).parents[2] / "training" / "recipes" / "camvid_cpu.yaml"
+
+
+@pytest.fixture(scope="module")
+def camvid(tmp_path_factory) -> Path:
+    """A small CamVid tree: seven frames of the clip to train on, three to validate."""
+    root = tmp_path_factory.mktemp("camvid")
+    (root / "images").symlink_to(FOLDER / "images")
+    (root / "labels").symlink_to(FOLDER / "labels")
+    (root / "train.txt").write_text("\n".join(frame_ids()[:7]))
+    (root / "val.txt").write_text("\n".join(frame_ids()[50:53]))
+    return root
+
+
+def small_run(camvid: Path, output: Path, **overrides: Any) -> List[str]:
+    """A command line; overrides have "__" for the dot."""
+    entries = {
+        "data.root": camvid,
+        "data.network_size": "[96,128]",
+        "augmentation.crop": "[64,96]",
+        "network.width": 0.25,
+        "network.head_width": 16,
+        "run.batch_size": 4,
+        "run.validate_every": 2,
+        "run.iterations": 4,
+        **{key.replace("__", "."): value for key, value in overrides.items()},
+    }
+    return ["train", str(RECIPE), *(f"{key}={value}" for key, value in entries.items()), "-o", str(output)]
+
+
+def checkpoint(output: Path, name: str = "last") -> Dict[str, Any]:
+    return torch.load(output / "camvid_cpu" / f"{name}.ckpt", weights_only=True)
+
+
+def logged(output: Path, column: str) -> List[float]:
+    """The values of a column in the CSV logs of all runs, in order."""
+    logs = sorted((output / "camvid_cpu" / "csv").glob("*/metrics.csv"))
+    return [float(row[column]) for log in logs for row in csv.DictReader(log.open()) if row.get(column)]
+
+
+def same_weights(one: Dict[str, Any], other: Dict[str, Any]) -> bool:
+    return one["state_dict"].keys() == other["state_dict"].keys() and all(
+        torch.equal(tensor, other["state_dict"][key]) for key, tensor in one["state_dict"].items()
+    )
+
+
+def test_batches_follow_the_seed_and_show_every_frame_once_an_epoch():
+    def batches(**options: Any) -> list:
+        settings = dict(batch_size=4, iterations=7, seed=1, first=0, rank=0, world_size=1)
+        return list(SeededBatches(14, **{**settings, **options}))
+
+    whole = batches()
+    frames = [draw.frame for batch in whole for draw in batch]
+    assert sorted(frames[:14]) == sorted(frames[14:]) == list(range(14)) and frames[:14] != frames[14:]
+    assert batches() == whole and batches(seed=2) != whole
+    assert batches(first=3) == whole[3:]
+    halves = zip(batches(rank=0, world_size=2), batches(rank=1, world_size=2))
+    assert [one + other for one, other in halves] == whole
+
+
+def test_a_short_run_learns_reports_and_exports(camvid, tmp_path):
+    assert main(small_run(camvid, tmp_path, run__iterations=80, run__validate_every=40)) == 0
+    last = checkpoint(tmp_path)
+    assert last["global_step"] == 80 and last["card"]["scores"]["iteration"] == 80
+    losses = logged(tmp_path, "loss")
+    assert np.mean(losses[-3:]) < 0.9 * losses[0], losses
+    assert len(logged(tmp_path, "val_miou")) == 2
+    for rate in ("images_per_second", "images_per_second_computing"):
+        assert len(logged(tmp_path, rate)) == 2 and min(logged(tmp_path, rate)) > 0
+    assert list((tmp_path / "camvid_cpu" / "tensorboard").glob("*/events*"))
+
+    model = tmp_path / "model.onnx"
+    assert main(["export", str(tmp_path / "camvid_cpu" / "best.ckpt"), "-o", str(model)]) == 0
+    card = read_card(model)
+    assert card.scores["val_miou"] == pytest.approx(max(logged(tmp_path, "val_miou")))
+    assert card.training["optimizer"]["learning_rate"] == 0.025 and "root" not in card.training["data"]
+
+
+@pytest.mark.parametrize("overrides", [{}, {"optimizer__average_decay": 0.9, "run__workers": 1}])
+def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(camvid, tmp_path, overrides):
+    overrides = {**overrides, "run__iterations": 40, "run__validate_every": 10}
+    assert main(small_run(camvid, tmp_path / "whole", **overrides)) == 0
+    command = small_run(camvid, tmp_path / "killed", **overrides)
+    kill_after_a_checkpoint(command, tmp_path / "killed" / "camvid_cpu" / "last.ckpt")
+    assert 0 < checkpoint(tmp_path / "killed")["global_step"] < 40
+    assert main([*command, "--resume"]) == 0
+    whole, resumed = checkpoint(tmp_path / "whole"), checkpoint(tmp_path / "killed")
+    assert resumed["global_step"] == 40 and same_weights(whole, resumed)
+    assert resumed["card"]["scores"] == whole["card"]["scores"] and resumed["card"]["training"]["earlier_runs"] == []
+    best = [checkpoint(tmp_path / folder, "best") for folder in ("whole", "killed")]
+    assert best[0]["card"]["scores"] == best[1]["card"]["scores"] and same_weights(*best)
+
+
+def kill_after_a_checkpoint(command: List[str], last: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-m", "bisenet_ros.cli", *command])
+    deadline = time.monotonic() + 120
+    while not last.exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+
+
+def test_resuming_with_another_schedule_is_told_on_the_card(camvid, tmp_path, capsys):
+    assert main(small_run(camvid, tmp_path)) == 0
+    assert main([*small_run(camvid, tmp_path, run__iterations=6), "--resume"]) == 0
+    last = checkpoint(tmp_path)
+    earlier = last["card"]["training"]["earlier_runs"]
+    assert last["global_step"] == 6
+    assert [(part["until"], part["run"]["iterations"]) for part in earlier] == [(4, 4)]
+
+    capsys.readouterr()
+    assert main(small_run(camvid, tmp_path)) == 1
+    assert "holds a run already; pass --resume" in capsys.readouterr().err
+    assert main([*small_run(camvid, tmp_path, loss__booster_weight=0.5), "--resume"]) == 1
+    assert "loss.booster_weight was 1.0, is now 0.5" in capsys.readouterr().err
+    assert main([*small_run(camvid, tmp_path, run__iterations=6), "--resume"]) == 1
+    assert "the run is finished" in capsys.readouterr().err
+    (tmp_path / "camvid_cpu" / "last.ckpt").write_bytes(b"cut off")
+    assert main([*small_run(camvid, tmp_path, run__iterations=8), "--resume"]) == 1
+    assert "last.ckpt is damaged" in capsys.readouterr().err
+    assert main([*small_run(camvid, tmp_path / "elsewhere"), "--resume"]) == 1
+    assert "expected a checkpoint to resume" in capsys.readouterr().err
+
+
+IN_TURN = """
+import json, sys
+from bisenet_ros.cli import main
+assert [main(command) for command in json.loads(sys.argv[1])] == [0, 1]
+"""
+
+
+class TwoProcesses(NamedTuple):
+    """What they left: a run that they shared, and the errors of one that they could not."""
+
+    output: Path
+    errors: str
+
+
+@pytest.fixture(scope="module")
+def two_processes(camvid, tmp_path_factory) -> TwoProcesses:
+    folder = tmp_path_factory.mktemp("two_processes")
+    (folder / "in_turn.py").write_text(IN_TURN)
+    shared = small_run(camvid, folder / "shared", run__iterations=20, run__validate_every=10)
+    refused = small_run(camvid, folder / "refused", run__batch_size=2)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [*torchrun, str(folder / "in_turn.py"), json.dumps([shared, refused])],
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+        timeout=150,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return TwoProcesses(folder / "shared", done.stderr)
+
+
+def test_two_processes_share_every_batch_and_the_validation(two_processes):
+    last = checkpoint(two_processes.output)
+    assert last["global_step"] == 20 and last["card"]["training"]["processes"] == 2
+    assert last["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"] == 20, "batches, not halves"
+
+    engine = TorchEngine(*load_checkpoint(two_processes.output / "camvid_cpu" / "last.ckpt"))
+    seen = [(engine.segment(read_image(frame)), read_truth(frame)) for frame in frame_ids()[50:53]]
+    confusion = sum(confusion_matrix(truth, labels, classes=11) for labels, truth in seen)
+    assert last["card"]["scores"]["val_miou"] == pytest.approx(mean_iou(confusion), abs=1e-3), "every frame, once"
+
+
+def test_each_process_needs_a_frame_and_two_images(two_processes):
+    assert "each at least 2 images" in two_processes.errors
+
+
+def test_a_run_starts_from_the_weights_of_another(camvid, tmp_path, capsys):
+    assert main(small_run(camvid, tmp_path)) == 0
+    first = tmp_path / "camvid_cpu" / "last.ckpt"
+    another = small_run(camvid, tmp_path / "b", run__start_from=first, optimizer__learning_rate=0.0)
+    assert main(another) == 0
+    weights = [
+        c["state_dict"]["network.head.classifier.weight"] for c in (checkpoint(tmp_path), checkpoint(tmp_path / "b"))
+    ]
+    assert torch.equal(*weights)
+    told = checkpoint(tmp_path / "b")["card"]["training"]
+    assert told["started_from"]["iterations_done"] == 4 and told["run"]["start_from"] == "last.ckpt"
+
+    capsys.readouterr()
+    assert main(small_run(camvid, tmp_path / "c", run__start_from=first, network__width=0.5)) == 1
+    assert "must have the recipe's network" in capsys.readouterr().err
+    assert main(small_run(camvid, tmp_path / "c", run__start_from=tmp_path / "none.ckpt")) == 1
+    assert "expected a checkpoint at" in capsys.readouterr().err
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_last_good_checkpoint(camvid, tmp_path, capsys):
+    assert main(small_run(camvid, tmp_path)) == 0
+    last = tmp_path / "camvid_cpu" / "last.ckpt"
+    capsys.readouterr()
+    exploding = ["optimizer.learning_rate=0.025", "run.iterations=8", "--resume"]
+    weights = torch.load(last, weights_only=True)
+    weights["lr_schedulers"][0]["base_lrs"] = [1e30, 1e30]
+    torch.save(weights, last)
+    assert main([*small_run(camvid, tmp_path), *exploding]) == DIVERGED
+    error = capsys.readouterr().err
+    assert "no finite number" in error and f"the last good checkpoint is {last}" in error
+    good = torch.load(last, weights_only=True)["state_dict"]
+    assert all(tensor.isfinite().all() for tensor in good.values())
+
+
+def test_without_a_validation_split_the_last_weights_are_the_result(camvid, tmp_path):
+    assert main(small_run(camvid, tmp_path, data__train_split="train+val", data__val_split="null")) == 0
+    assert checkpoint(tmp_path)["global_step"] == 4 and checkpoint(tmp_path)["card"]["scores"] == {}
+    assert not (tmp_path / "camvid_cpu" / "best.ckpt").exists()
+    load_checkpoint(tmp_path / "camvid_cpu" / "last.ckpt")
+
+
+def test_best_and_last_are_told_apart_also_by_a_run_that_goes_on(camvid, tmp_path, monkeypatch):
+    scores = iter([0.9, 0.1, 0.2])
+    monkeypatch.setattr("bisenet_training.trainer.module.mean_iou", lambda confusion: next(scores))
+    assert main(small_run(camvid, tmp_path)) == 0
+    assert [checkpoint(tmp_path, name)["global_step"] for name in ("best", "last")] == [2, 4]
+    assert main([*small_run(camvid, tmp_path, run__iterations=6), "--resume"]) == 0
+    assert [checkpoint(tmp_path, name)["global_step"] for name in ("best", "last")] == [2, 6]
+
+
+def test_a_run_tells_its_milestones(camvid, tmp_path, capsys):
+    assert main(small_run(camvid, tmp_path, run__iterations=20, run__validate_every=10)) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("BiSeNetV2, 0.") and "1 x cpu" in printed[0]
+    assert re.fullmatch(
+        r"iteration 20 of 20: mIoU [\d.]+ %, loss [\d.]+, [\d.]+ images/s, [\d.]+ without loading", printed[2]
+    )
+    assert (
+        printed[-1] == f"checkpoints: {tmp_path / 'camvid_cpu' / 'best.ckpt'}, {tmp_path / 'camvid_cpu' / 'last.ckpt'}"
+    )
+
+
+def test_mixed_precision_and_class_balance_train_too(camvid, tmp_path):
+    overrides = {"run__precision": "bf16-mixed", "loss__class_balance": 0.5, "loss__ohem_threshold": "null"}
+    assert main(small_run(camvid, tmp_path, **overrides)) == 0
+    assert checkpoint(tmp_path)["state_dict"]["network.head.classifier.weight"].dtype == torch.float32
+
+
+def test_training_refuses_data_with_problems(camvid, tmp_path, capsys):
+    import cv2
+
+    root = tmp_path / "spoilt"
+    root.mkdir()
+    for name in ("images", "train.txt", "val.txt"):
+        (root / name).symlink_to(camvid / name)
+    (root / "labels").mkdir()
+    for frame_id in frame_ids():
+        (root / "labels" / f"{frame_id}.png").symlink_to(FOLDER / "labels" / f"{frame_id}.png")
+    spoilt = root / "labels" / f"{frame_ids()[3]}.png"
+    spoilt.unlink()
+    cv2.imwrite(str(spoilt), np.full((360, 480), 77, np.uint8))
+    assert main(small_run(root, tmp_path)) == 1
+    error = capsys.readouterr().err
+    assert "1 of 7 frames" in error and str(spoilt) in error and "77" in error and "bisenet check-dataset" in error
+    assert not (tmp_path / "camvid_cpu" / "last.ckpt").exists()

@@ -1,0 +1,1 @@
+"""What a trained network does: scores, Grad-CAM, complexity."""

@@ -1,0 +1,62 @@
+"""Flip and scales at test time: the tricks that the paper does without (section 4, "Inference")."""
+
+from __future__ import annotations
+
+from typing import Sequence, Tuple
+
+import cv2
+import numpy as np
+
+from bisenet_ros.engines.cpu.cpu_engine import CpuEngine
+from bisenet_ros.model.input_size import SMALLEST_SIDE, STRIDE
+
+LARGEST_SCALE = 4.0
+
+
+class AugmentedEngine(CpuEngine):
+    """Averages the logits of a frame at several scales, and of its mirror image.
+
+    Upsampling is linear, so that averaging at 1/8 is averaging at the frame's size, and no plane of a class is ever
+    held at that size. The logits of smaller scales are first brought to the grid of the largest.
+
+    Args:
+        engine: runs the network.
+        flip: also the mirror image, at every scale.
+        scales: multiples of the size that the network sees without them.
+
+    Raises:
+        ValueError: no scale, or one that is not above 0 and at most 4.
+    """
+
+    def __init__(self, engine: CpuEngine, *, flip: bool, scales: Sequence[float]) -> None:
+        if not scales or not all(0 < scale <= LARGEST_SCALE for scale in scales):
+            raise ValueError(f"scales must be above 0 and at most {LARGEST_SCALE:g}, got {list(scales)}")
+        super().__init__(engine.card, description=engine.description)
+        self._engine = engine
+        self._flip = flip
+        self._scales = sorted(scales)
+
+    def frame_logits(self, frame: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
+        sizes = [_scaled(size, scale) for scale in self._scales]
+        grid = sizes[-1][0] // STRIDE, sizes[-1][1] // STRIDE
+        total = np.zeros((len(self.card.classes), *grid), np.float32)
+        for scaled in sizes:
+            total += _resize(self._engine.frame_logits(frame, scaled), grid)
+            if self._flip:
+                total += _resize(self._engine.frame_logits(frame[:, ::-1], scaled)[..., ::-1], grid)
+        return total / (len(sizes) * (1 + self._flip))
+
+    def _logits(self, image: np.ndarray) -> np.ndarray:
+        return self._engine._logits(image)
+
+
+def _scaled(size: Tuple[int, int], scale: float) -> Tuple[int, int]:
+    height, width = (STRIDE * round(max(side * scale, SMALLEST_SIDE) / STRIDE) for side in size)
+    return height, width
+
+
+def _resize(logits: np.ndarray, grid: Tuple[int, int]) -> np.ndarray:
+    """classes x h x w float32, bilinearly, with half-pixel centers."""
+    if logits.shape[1:] == grid:
+        return logits
+    return np.stack([cv2.resize(plane, grid[::-1], interpolation=cv2.INTER_LINEAR) for plane in logits])

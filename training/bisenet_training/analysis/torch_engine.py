@@ -1,0 +1,42 @@
+"""A checkpoint as an engine: the same way of a frame as an exported model's, with the network in torch."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from bisenet_ros.engines.cpu.cpu_engine import CpuEngine
+from bisenet_ros.model.model_card import ModelCard
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+class TorchEngine(CpuEngine):
+    """fp32, on the GPU where there is one; frames are resized and labels upsampled on the CPU.
+
+    Args:
+        network: returns logits at 1/8 of its input.
+        device: "cpu", "cuda", or "auto": cuda where torch finds it.
+
+    Attributes:
+        network: on its device, in eval mode.
+
+    Raises:
+        ValueError: an unknown device, or cuda where torch finds none.
+    """
+
+    def __init__(self, network: nn.Module, card: ModelCard, *, device: str = "auto") -> None:
+        if device not in DEVICES:
+            raise ValueError(f"device must be one of {', '.join(DEVICES)}, got {device!r}")
+        if device == "cuda" and not torch.cuda.is_available():
+            raise ValueError("device cuda needs a GPU that torch can use, and it finds none; choose cpu or auto")
+        self._device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        self.network = network.eval().to(self._device)
+        where = torch.cuda.get_device_name() if self._device == "cuda" else "CPU"
+        super().__init__(card, description=f"torch {torch.__version__}, {where}, fp32")
+
+    def _logits(self, image: np.ndarray) -> np.ndarray:
+        # cuDNN would otherwise compute in TF32, of 10 bits, and call it fp32.
+        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+            return self.network(torch.from_numpy(image).to(self._device)).cpu().numpy()

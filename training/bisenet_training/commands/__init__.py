@@ -1,0 +1,1 @@
+"""The training subcommands of `bisenet`: arguments and printing."""

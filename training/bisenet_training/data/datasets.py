@@ -1,0 +1,65 @@
+"""Data sets on disk, as images and label maps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Dict, Sequence, Type
+
+from bisenet_ros.model.class_map import ClassMap
+from bisenet_training.data.ade20k import Ade20K
+from bisenet_training.data.camvid import CamVid
+from bisenet_training.data.camvid_original import CamVidOriginal
+from bisenet_training.data.cityscapes import Cityscapes
+from bisenet_training.data.coco_stuff import CocoStuff10K
+from bisenet_training.data.data_error import DataError
+from bisenet_training.data.described import DescribedDataset, Description
+from bisenet_training.data.segmentation_dataset import SegmentationDataset
+
+__all__ = ["DATASETS", "DataError", "SegmentationDataset", "default_splits", "label_set", "open_dataset"]
+
+DATASETS: Dict[str, Type[SegmentationDataset]] = {
+    "camvid": CamVid,
+    "camvid_original": CamVidOriginal,
+    "cityscapes": Cityscapes,
+    "coco_stuff_10k": CocoStuff10K,
+    "ade20k": Ade20K,
+}
+"""The data sets that are known by name."""
+
+
+def open_dataset(dataset: str, *, root: Path, split: str, cache_bytes: int = 0) -> SegmentationDataset:
+    """Opens a data set of DATASETS, or the one that a YAML file describes.
+
+    Raises:
+        DataError: there is no such data set, or its files are not where they should be.
+    """
+    if dataset in DATASETS:
+        return DATASETS[dataset](root, split, cache_bytes=cache_bytes)
+    return DescribedDataset(_yaml(dataset), root, split, cache_bytes=cache_bytes)
+
+
+def label_set(dataset: str) -> ClassMap:
+    """The classes of a data set, without its data.
+
+    Raises:
+        DataError: there is no such data set.
+    """
+    return DATASETS[dataset].labels if dataset in DATASETS else Description.read(_yaml(dataset)).labels
+
+
+def default_splits(dataset: str) -> Sequence[str]:
+    """What is commonly trained on, and validated with.
+
+    Raises:
+        DataError: there is no such data set.
+    """
+    return DATASETS[dataset].splits if dataset in DATASETS else Description.read(_yaml(dataset)).splits
+
+
+def _yaml(dataset: str) -> Path:
+    path = Path(dataset)
+    if path.suffix not in (".yaml", ".yml"):
+        raise DataError(
+            f"expected a data set of {', '.join(DATASETS)}, or the path of a YAML that describes one, got {dataset!r}"
+        )
+    return path

@@ -1,0 +1,155 @@
+"""A data set of one's own, described by a YAML file:
+
+    images: images/{split}/{name}.jpg     # below the data set's folder; * stands for any text within a name
+    labels: labels/{split}/{name}.png
+    listing: "{split}.txt"                # optional: the names of a split's frames, one a line
+    splits: [train, val]                  # optional: the one to train on, the one to validate with
+    encoding: ids                         # one number for each pixel; or `colors`, one RGB color
+    ignore: [255]                         # optional: the values of unlabeled pixels
+    classes:                              # in the order of their train ids
+      - {name: lawn, color: [0, 128, 0]}                  # value 0, its place in this list
+      - {name: path, color: [128, 64, 128], values: [1, 7]}
+
+`color` is what a mask draws. `values` are what the label files say: by default the class's place with
+`encoding: ids`, its color with `encoding: colors`, where they are written as `[[0, 128, 0], [0, 64, 0]]`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Collection, Dict, Mapping, Sequence, Tuple
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from bisenet_ros.model.class_map import IGNORE, ClassMap, ClassMapError
+from bisenet_training.data.data_error import DataError
+from bisenet_training.data.label_encoding import ColorEncoding, IdEncoding, LabelEncoding
+from bisenet_training.data.layout import Layout
+from bisenet_training.data.segmentation_dataset import SegmentationDataset
+
+REQUIRED = ("images", "labels", "encoding", "classes")
+OPTIONAL = ("listing", "splits", "ignore")
+CLASS_REQUIRED = ("name", "color")
+CLASS_OPTIONAL = ("values",)
+LARGEST_ID = 2**16 - 1
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a YAML says of a data set; the attributes are those of SegmentationDataset."""
+
+    labels: ClassMap
+    layout: Layout
+    encoding: LabelEncoding
+    splits: Tuple[str, str]
+
+    @staticmethod
+    def read(path: Path) -> Description:
+        """Reads a YAML.
+
+        Raises:
+            DataError: the file cannot be read, or an entry is unknown, missing, or contradicts another.
+        """
+        try:
+            return _description(OmegaConf.to_container(OmegaConf.load(path), resolve=True))
+        except OSError as error:
+            raise DataError(f"expected a data set's YAML at {path}: {error.strerror}") from None
+        except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, DataError, ClassMapError) as error:
+            raise DataError(f"{path}: {error}") from None
+
+
+class DescribedDataset(SegmentationDataset):
+    """The data set that a YAML describes."""
+
+    def __init__(self, path: Path, root: Path, split: str, *, cache_bytes: int = 0) -> None:
+        description = Description.read(path)
+        self.labels = description.labels
+        self.layout = description.layout
+        self.encoding = description.encoding
+        self.splits = description.splits
+        super().__init__(root, split, cache_bytes=cache_bytes)
+
+
+def _description(entries: Any) -> Description:
+    _check_keys("a data set", entries, REQUIRED, OPTIONAL)
+    classes = entries["classes"]
+    if not isinstance(classes, list):
+        raise DataError(f"classes must be a list, got {classes!r}")
+    for entry in classes:
+        _check_keys("a class", entry, CLASS_REQUIRED, CLASS_OPTIONAL)
+    return Description(
+        labels=ClassMap.from_list([{"id": i, **entry} for i, entry in enumerate(classes)]),
+        layout=_layout(entries),
+        encoding=_encoding(entries["encoding"], classes, entries.get("ignore", [])),
+        splits=_splits(entries.get("splits", ["train", "val"])),
+    )
+
+
+def _check_keys(what: str, entries: Any, required: Collection[str], optional: Collection[str]) -> None:
+    if not isinstance(entries, dict):
+        raise DataError(f"{what} is written as entries such as `{next(iter(required))}: ...`, got {entries!r}")
+    missing = [key for key in required if key not in entries]
+    unknown = [str(key) for key in entries if key not in {*required, *optional}]
+    if missing or unknown:
+        raise DataError(
+            f"{what} has the entries {', '.join(required)} and may have {', '.join(optional)}; "
+            + " and ".join(
+                f"{', '.join(keys)} {verdict}" for keys, verdict in ((missing, "missing"), (unknown, "unknown")) if keys
+            )
+        )
+
+
+def _layout(entries: Mapping[str, Any]) -> Layout:
+    patterns = {key: entries[key] for key in ("images", "labels", "listing") if key in entries}
+    for key, pattern in patterns.items():
+        if not isinstance(pattern, str) or not pattern or pattern.startswith("/") or "**" in pattern:
+            raise DataError(
+                f"{key} must be a path below the data set's folder, whose * stay within a name, got {pattern!r}"
+            )
+        if pattern.count("{name}") != (0 if key == "listing" else 1):
+            raise DataError(f"images and labels hold {{name}} once, listing does not; {key} is {pattern!r}")
+        if set("{}") & set(pattern.replace("{name}", "").replace("{split}", "")):
+            raise DataError(f"{key} may hold {{split}} and {{name}} and no other braces, got {pattern!r}")
+    if "{split}" not in patterns["images"] + patterns.get("listing", ""):
+        raise DataError("images or listing must hold {split}, or else all splits would be the same frames")
+    return Layout(**patterns)
+
+
+def _encoding(encoding: Any, classes: Sequence[Mapping[str, Any]], ignore: Any) -> LabelEncoding:
+    if encoding not in ("ids", "colors"):
+        raise DataError(f"encoding must be ids or colors, got {encoding!r}")
+    is_value, kind = (_is_id, f"numbers of 0 to {LARGEST_ID}") if encoding == "ids" else (_is_color, "RGB colors")
+    defaults = range(len(classes)) if encoding == "ids" else [entry["color"] for entry in classes]
+    meanings = [("ignore", IGNORE, ignore)]
+    meanings += [
+        (str(entry["name"]), i, entry.get("values", [default]))
+        for i, (entry, default) in enumerate(zip(classes, defaults))
+    ]
+    train_ids: Dict[Any, int] = {}
+    owners: Dict[Any, str] = {}
+    for owner, train_id, values in meanings:
+        if not isinstance(values, list) or not all(is_value(value) for value in values):
+            raise DataError(f"the values of {owner} must be a list of {kind}, got {values!r}")
+        for value in values:
+            key = value if encoding == "ids" else tuple(value)
+            if key in owners:
+                raise DataError(f"value {value} belongs to both {owners[key]} and {owner}; give it to one")
+            train_ids[key], owners[key] = train_id, owner
+    return IdEncoding(train_ids) if encoding == "ids" else ColorEncoding(train_ids)
+
+
+def _splits(splits: Any) -> Tuple[str, str]:
+    if not isinstance(splits, list) or len(splits) != 2 or not all(isinstance(split, str) for split in splits):
+        raise DataError(f"splits must name the one to train on and the one to validate with, got {splits!r}")
+    return splits[0], splits[1]
+
+
+def _is_id(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= LARGEST_ID
+
+
+def _is_color(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(type(c) is int and 0 <= c <= 255 for c in value)

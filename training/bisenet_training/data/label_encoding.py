@@ -1,0 +1,102 @@
+"""How the pixels of a label file say their class."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Callable, Mapping, Sequence, Tuple, Union
+
+import cv2
+import numpy as np
+
+from bisenet_training.data.data_error import DataError
+
+Color = Tuple[int, int, int]
+UNKNOWN = -1
+SHOWN = 5
+"""How many unknown values a message names."""
+
+
+class IdEncoding:
+    """One number a pixel.
+
+    Args:
+        train_ids: the train id of each number of 0 to 65535, 255 where it is to be ignored.
+    """
+
+    read_flags = cv2.IMREAD_UNCHANGED
+
+    def __init__(self, train_ids: Mapping[int, int]) -> None:
+        self._expected = _ranges(sorted(train_ids))
+        self._table = np.full(2**16, UNKNOWN, np.int16)
+        self._table[list(train_ids)] = list(train_ids.values())
+
+    def decode(self, pixels: np.ndarray) -> np.ndarray:
+        """H x W uint8 or uint16 to H x W uint8 train ids.
+
+        Raises:
+            DataError: the pixels are of another kind, or a number stands for no class. The file's name is to be added.
+        """
+        if pixels.ndim != 2 or pixels.dtype not in (np.uint8, np.uint16):
+            advice = "; colors and palettes are read by a YAML with `encoding: colors`" if pixels.ndim == 3 else ""
+            raise DataError(
+                "must hold one number of 8 or 16 bits for each pixel, "
+                f"got {pixels.dtype} of shape {pixels.shape}{advice}"
+            )
+        ids = np.take(self._table, pixels)
+        unknown = ids == UNKNOWN
+        if unknown.any():
+            raise DataError(f"holds label {_counted(pixels[unknown], str)}, expected {self._expected}")
+        return ids.astype(np.uint8)
+
+
+class ColorEncoding:
+    """One RGB color a pixel.
+
+    Args:
+        train_ids: the train id of each color, 255 where it is to be ignored.
+    """
+
+    read_flags = cv2.IMREAD_COLOR
+
+    def __init__(self, train_ids: Mapping[Color, int]) -> None:
+        packed = {red << 16 | green << 8 | blue: train_id for (red, green, blue), train_id in train_ids.items()}
+        self._colors = np.array(sorted(packed), np.int32)
+        self._train_ids = np.array([packed[color] for color in sorted(packed)], np.uint8)
+
+    def decode(self, pixels: np.ndarray) -> np.ndarray:
+        """H x W x 3 uint8 BGR to H x W uint8 train ids.
+
+        Raises:
+            DataError: a color stands for no class. The file's name is to be added.
+        """
+        blue, green, red = (pixels[..., channel].astype(np.int32) for channel in range(3))
+        packed = red << 16 | green << 8 | blue
+        places = np.searchsorted(self._colors, packed).clip(max=len(self._colors) - 1)
+        unknown = self._colors[places] != packed
+        if unknown.any():
+            raise DataError(
+                f"holds RGB colors other than the {len(self._colors)} known ones: "
+                f"{_counted(packed[unknown], _unpacked)}"
+            )
+        return self._train_ids[places]
+
+
+LabelEncoding = Union[IdEncoding, ColorEncoding]
+
+
+def _counted(values: np.ndarray, describe: Callable[[int], str]) -> str:
+    """The commonest values, each with its number of pixels."""
+    different, counts = np.unique(values, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:SHOWN]
+    shown = ", ".join(f"{describe(int(different[i]))} ({counts[i]} pixels)" for i in order)
+    return shown + (f" and {len(different) - SHOWN} more" if len(different) > SHOWN else "")
+
+
+def _unpacked(color: int) -> str:
+    return f"({color >> 16}, {color >> 8 & 255}, {color & 255})"
+
+
+def _ranges(values: Sequence[int]) -> str:
+    """Sorted numbers as "0 to 10, 255"."""
+    runs = [[value for _, value in run] for _, run in groupby(enumerate(values), lambda pair: pair[1] - pair[0])]
+    return ", ".join(f"{run[0]} to {run[-1]}" if run[1:] else f"{run[0]}" for run in runs)

@@ -1,0 +1,132 @@
+"""Where the images and the labels of a data set lie."""
+
+from __future__ import annotations
+
+import glob
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
+
+from bisenet_training.data.data_error import DataError
+
+SET_ROOT = "set --root, or data.root in a recipe,"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """An image and its labels; either file may turn out to be missing.
+
+    Attributes:
+        problem: why the frame cannot be used, whatever its files hold.
+    """
+
+    name: str
+    image: Path
+    labels: Path
+    problem: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Patterns of paths below the data set's folder.
+
+    `{split}` stands for the split, `{name}` for what an image and its labels have in common, and `*` for any text
+    within a folder's or a file's name.
+
+    Attributes:
+        images, labels: patterns that hold `{name}`.
+        listing: pattern of a text file with a split's names, one a line; without it every file that fits is a frame.
+    """
+
+    images: str
+    labels: str
+    listing: Optional[str] = None
+
+    def frames(self, root: Path, split: str, names: Optional[Sequence[str]] = None) -> List[Frame]:
+        """The frames of a split: those that are named, else listed, else found as an image or as labels.
+
+        A frame that is named again has this as its problem.
+
+        Raises:
+            DataError: the list of frames is missing or empty, not one image or not one label file of the frames is
+                there, or two files share a name.
+        """
+        if names is None and self.listing:
+            names = self.listed(root, split)
+        images, labels = _find_names(root, self.images, split), _find_names(root, self.labels, split)
+        names = sorted({*images, *labels}) if names is None else names
+        for what, found, pattern in (("images", images, self.images), ("labels", labels, self.labels)):
+            if found.keys().isdisjoint(names):
+                raise self._missing(f"{what} of split {split}", root, pattern, split)
+        first = {name: i for i, name in reversed(list(enumerate(names)))}
+        return [
+            Frame(
+                name,
+                images.get(name, root / _fill(self.images, split, name)),
+                labels.get(name, root / _fill(self.labels, split, name)),
+                problem=None if first[name] == i else f"split {split} lists {name} again; list each frame once",
+            )
+            for i, name in enumerate(names)
+        ]
+
+    def listed(self, root: Path, split: str) -> List[str]:
+        """The names in the list of frames.
+
+        Raises:
+            DataError: the list is missing or empty.
+        """
+        assert self.listing is not None
+        path = root / _fill(self.listing, split)
+        if not path.is_file():
+            raise self._missing("the list of frames", root, self.listing, split)
+        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        names = [line.strip() for line in lines if line.strip()]
+        if not names:
+            raise DataError(f"{path} lists no frames")
+        return names
+
+    def _missing(self, what: str, root: Path, pattern: str, split: str) -> DataError:
+        patterns = [other for other in (self.images, self.labels, self.listing) if other]
+        tops = sorted({_fill(other, split).split("/")[0] for other in patterns})
+        splits = _find_splits(root, pattern)
+        return DataError(
+            f"expected {what} at {root / _fill(pattern, split)}, found none; {SET_ROOT} to the folder that holds "
+            f"{', '.join(tops)}" + (f", or name one of the splits there: {', '.join(splits)}" if splits else "")
+        )
+
+
+def _fill(pattern: str, split: str, name: str = "*") -> str:
+    return pattern.replace("{split}", split).replace("{name}", name)
+
+
+def _find_names(root: Path, pattern: str, split: str) -> Dict[str, Path]:
+    """The files that fit, by what `{name}` is in each."""
+    found: Dict[str, Path] = {}
+    for name, path in _find(root, pattern.replace("{split}", split), "{name}"):
+        if name in found:
+            raise DataError(f"{found[name]} and {path} are both called {name!r}; a pattern must tell them apart")
+        found[name] = path
+    return found
+
+
+def _find_splits(root: Path, pattern: str) -> List[str]:
+    """The splits that a tree has, as far as files or folders are named after them."""
+    upto = re.match(r"(?:[^/]+/)*?[^/]*\{split\}[^/]*", pattern)
+    if not upto or "{name}" in upto[0]:
+        return []
+    found = _find(root, upto[0], "{split}")
+    return sorted({split for split, path in found if upto[0] == pattern or path.is_dir()})
+
+
+def _find(root: Path, pattern: str, placeholder: str) -> List[Tuple[str, Path]]:
+    """The text in the placeholder's place and the path, for each path that fits. Hidden files do not."""
+    shell = _translate(pattern, {"*": "*", placeholder: "*"}, glob.escape)
+    expression = re.compile(_translate(pattern, {"*": "[^/]*", placeholder: "([^/.][^/]*)"}, re.escape))
+    paths = ((path, expression.fullmatch(path.relative_to(root).as_posix())) for path in sorted(root.glob(shell)))
+    return [(match[1], path) for path, match in paths if match]
+
+
+def _translate(pattern: str, wildcards: Dict[str, str], escape: Callable[[str], str]) -> str:
+    pieces = re.split(f"({'|'.join(map(re.escape, wildcards))})", pattern)
+    return "".join(wildcards.get(piece) or escape(piece) for piece in pieces)

@@ -1,0 +1,183 @@
+"""What the network sees at which iteration: it follows from the seed alone.
+
+A run that was killed and resumed therefore sees what an unbroken one would have seen, with any number of workers.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Iterator, List, NamedTuple, Optional, Tuple, Union
+
+import lightning
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from bisenet_ros.engines.cpu.preprocess import normalize_frame
+from bisenet_ros.model.input_size import network_size
+from bisenet_training.data.datasets import SegmentationDataset
+from bisenet_training.data.transforms import Augment, PhotometricJitter, ToTensor
+from bisenet_training.trainer.recipe import Recipe, RecipeError
+
+Example = Tuple[torch.Tensor, torch.Tensor]
+
+
+class Draw(NamedTuple):
+    """A place in the run, counted in frames over all epochs, and the frame that it gets."""
+
+    position: int
+    frame: int
+
+
+class SeededBatches(Sampler[List[Draw]]):
+    """The batches of one process, from an iteration on: an endless walk over the frames, shuffled anew every epoch.
+
+    Args:
+        frames: how many there are.
+        batch_size: frames of an iteration, all processes together.
+        iterations: where the run ends.
+        seed: what the order follows from.
+        first: the iteration to begin with.
+        rank, world_size: this process among those that share every batch.
+    """
+
+    def __init__(
+        self, frames: int, *, batch_size: int, iterations: int, seed: int, first: int, rank: int, world_size: int
+    ) -> None:
+        self.frames = frames
+        self.batch_size = batch_size
+        self.iterations = iterations
+        self.seed = seed
+        self.first = first
+        self.share = batch_size // world_size
+        self.offset = rank * self.share
+
+    def __len__(self) -> int:
+        """The whole run's iterations: Lightning counts those before `first` as done."""
+        return self.iterations
+
+    def __iter__(self) -> Iterator[List[Draw]]:
+        for iteration in range(self.first, self.iterations):
+            start = iteration * self.batch_size + self.offset
+            yield [self._draw(position) for position in range(start, start + self.share)]
+
+    def _draw(self, position: int) -> Draw:
+        epoch, place = divmod(position, self.frames)
+        return Draw(position, int(_shuffled(self.frames, self.seed, epoch)[place]))
+
+
+@lru_cache(maxsize=2)  # a batch may reach into the next epoch
+def _shuffled(frames: int, seed: int, epoch: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch]).permutation(frames)
+
+
+class TrainingFrames(Dataset):
+    """Augmented frames, by `Draw`: 3 x h x w float32 normalized RGB and h x w int64 labels of the crop's size."""
+
+    def __init__(self, frames: SegmentationDataset, augment: Augment, *, seed: int) -> None:
+        self.frames = frames
+        self.augment = augment
+        self.seed = seed
+
+    def __getitem__(self, draw: Draw) -> Example:
+        # A third number keeps these draws apart from those of the order.
+        rng = np.random.default_rng([self.seed, draw.position, 1])
+        return self.augment(*self.frames[draw.frame], rng)
+
+
+class ValidationFrames(Dataset):
+    """Every `step`-th frame from `first` on, as the engines see it.
+
+    3 x h x w float32 normalized RGB of the network's size, and H x W int64 labels of the frame's own.
+    """
+
+    def __init__(self, frames: SegmentationDataset, recipe: Recipe, *, first: int, step: int) -> None:
+        self.frames = frames
+        self.recipe = recipe.data
+        self.indices = range(first, len(frames), step)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Example:
+        image, labels = self.frames[self.indices[index]]
+        height, width = self.recipe.network_size
+        size = network_size(*image.shape[:2], trained=(height, width))
+        pixels = normalize_frame(image, size, mean=self.recipe.mean, std=self.recipe.std)
+        return torch.from_numpy(pixels[0]), torch.from_numpy(labels.astype(np.int64))
+
+
+class Frames(lightning.LightningDataModule):
+    """The loaders of one process. Lightning asks for them when it knows the process's rank and the iteration."""
+
+    trainer: lightning.Trainer
+
+    def __init__(
+        self, recipe: Recipe, training: SegmentationDataset, validation: Optional[SegmentationDataset]
+    ) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.training = training
+        self.validation = validation
+
+    def train_dataloader(self) -> DataLoader:
+        recipe = self.recipe
+        trainer = self.trainer
+        share, rest = divmod(recipe.run.batch_size, trainer.world_size)
+        if rest or share < 2:
+            raise RecipeError(
+                f"run.batch_size is what all processes share, each at least 2 images for batch normalization; "
+                f"{recipe.run.batch_size} cannot be divided among {trainer.world_size}"
+            )
+        batches = SeededBatches(
+            len(self.training),
+            batch_size=recipe.run.batch_size,
+            iterations=recipe.run.iterations,
+            seed=recipe.run.seed,
+            first=trainer.global_step,
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
+        )
+        frames = TrainingFrames(self.training, _augment(recipe), seed=recipe.run.seed)
+        return self._loader(frames, batch_sampler=batches)
+
+    def val_dataloader(self) -> Union[DataLoader, List]:
+        if self.validation is None:
+            return []
+        trainer = self.trainer
+        if len(self.validation) < trainer.world_size:
+            raise RecipeError(
+                f"data.val_split {self.recipe.data.val_split!r} has {len(self.validation)} frames for "
+                f"{trainer.world_size} processes; each needs one: choose a larger split, or fewer processes"
+            )
+        frames = ValidationFrames(self.validation, self.recipe, first=trainer.global_rank, step=trainer.world_size)
+        return self._loader(frames)
+
+    def _loader(self, frames: Dataset, **options) -> DataLoader:
+        workers = self.recipe.run.workers
+        return DataLoader(
+            frames,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            **options,
+        )
+
+
+def _augment(recipe: Recipe) -> Augment:
+    augmentation = recipe.augmentation
+    height, width = augmentation.crop
+    return Augment(
+        scales=augmentation.scales,
+        scale_range=(augmentation.scale_range[0], augmentation.scale_range[1]) if augmentation.scale_range else None,
+        crop=(height, width),
+        resize=(augmentation.resize[0], augmentation.resize[1]) if augmentation.resize else None,
+        flip=augmentation.flip,
+        jitter=PhotometricJitter(
+            brightness=augmentation.brightness,
+            contrast=augmentation.contrast,
+            saturation=augmentation.saturation,
+            channel_gain=augmentation.channel_gain,
+        ),
+        then=ToTensor(mean=recipe.data.mean, std=recipe.data.std),
+    )

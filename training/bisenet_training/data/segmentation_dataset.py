@@ -1,0 +1,153 @@
+"""A data set on disk, as images and label maps."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Dict, Iterator, List, Mapping, Optional, Tuple
+
+import cv2
+import numpy as np
+from torch.utils.data import Dataset
+
+from bisenet_ros.images.image_file import read_image
+from bisenet_ros.model.class_map import ClassMap
+from bisenet_training.data.data_error import DataError
+from bisenet_training.data.label_encoding import LabelEncoding
+from bisenet_training.data.layout import SET_ROOT, Frame, Layout
+
+Pixels = Tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What reading a frame showed.
+
+    Attributes:
+        problem: what is wrong with it; there is nothing else then.
+        size: height and width.
+        pixels: 256, int64: how many pixels have each train id.
+        moments: 2 x 3, float64: the mean of RGB in 0 to 1, and of its square.
+    """
+
+    problem: Optional[str] = None
+    size: Optional[Tuple[int, int]] = None
+    pixels: Optional[np.ndarray] = None
+    moments: Optional[np.ndarray] = None
+
+
+class SegmentationDataset(Dataset):
+    """The frames of a split; `dataset[i]` is H x W x 3 uint8 BGR and H x W uint8 train ids, 255 where unlabeled.
+
+    A frame is decoded when it is first asked for, and kept if a whole split of its size fits into `cache_bytes`.
+    Loader processes share what was decoded before they were forked; `inspections` decodes everything. Both arrays are
+    read-only. A file that is missing, no image, of another size than its image, or holds a label
+    that is no class raises a DataError, as does a frame that is listed again.
+
+    Args:
+        root: the data set's folder.
+        split: one of the data set's splits, or several without a common frame, joined by "+".
+        cache_bytes: memory for decoded frames.
+
+    Attributes:
+        labels: the classes.
+        layout: where the files lie.
+        encoding: how the label files say their class.
+        splits: what is commonly trained on, and validated with.
+        official_frames: how many frames each split has as published.
+
+    Raises:
+        DataError: the split is not there, or two joined ones have a frame in common.
+    """
+
+    labels: ClassMap
+    layout: Layout
+    encoding: LabelEncoding
+    splits: Tuple[str, str] = ("train", "val")
+    official_frames: Mapping[str, int] = {}
+
+    def __init__(self, root: Path, split: str, *, cache_bytes: int = 0) -> None:
+        self.root = Path(root)
+        self.split = split
+        self.cache_bytes = cache_bytes
+        self._cache: Dict[int, Pixels] = {}
+        if not self.root.is_dir():
+            raise DataError(f"expected the data set's folder at {self.root}, found none; {SET_ROOT} to it")
+        self._frames = self._join([(part, frame) for part in split.split("+") for frame in self.find_frames(part)])
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def name(self, index: int) -> str:
+        """A short name of the frame, unique in the split."""
+        return self._frames[index].name
+
+    def __getitem__(self, index: int) -> Pixels:
+        if index in self._cache:
+            return self._cache[index]
+        pixels = self._read(self._frames[index])
+        for array in pixels:
+            array.flags.writeable = False
+        if len(self) * sum(array.nbytes for array in pixels) <= self.cache_bytes:
+            self._cache[index] = pixels
+        return pixels
+
+    def inspections(self) -> Iterator[Inspection]:
+        """Reads every frame, in several threads, and tells in turn what each showed."""
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            yield from pool.map(self._inspect, range(len(self)))
+
+    def find_frames(self, split: str) -> List[Frame]:
+        """The frames of one split."""
+        return self.layout.frames(self.root, split)
+
+    def read_label_pixels(self, path: Path) -> np.ndarray:
+        """The pixels of a label file, as `encoding` takes them."""
+        return read_image(path, self.encoding.read_flags)
+
+    def _join(self, parts: List[Tuple[str, Frame]]) -> List[Frame]:
+        images = set()
+        for part, frame in parts:
+            if frame.image in images and not frame.problem:
+                raise DataError(f"split {self.split} has {frame.name} twice, again in {part}; join splits without it")
+            images.add(frame.image)
+        frames = [frame for _, frame in parts]
+        if len({frame.name for frame in frames}) == len(frames):
+            return frames
+        return [replace(frame, name=f"{part}/{frame.name}") for part, frame in parts]
+
+    def _read(self, frame: Frame) -> Pixels:
+        if frame.problem:
+            raise DataError(frame.problem)
+        missing = [str(path) for path in (frame.image, frame.labels) if not path.is_file()]
+        if missing:
+            raise DataError(f"{' and '.join(missing)} {'are' if missing[1:] else 'is'} missing")
+        image = read_image(frame.image, cv2.IMREAD_COLOR)
+        pixels = self.read_label_pixels(frame.labels)
+        if pixels.shape[:2] != image.shape[:2]:
+            raise DataError(
+                f"{frame.labels} is {_size(pixels)} (width x height), expected {_size(image)} as {frame.image}"
+            )
+        try:
+            return image, self.encoding.decode(pixels)
+        except DataError as error:
+            raise DataError(f"{frame.labels} {error}") from None
+
+    def _inspect(self, index: int) -> Inspection:
+        try:
+            image, labels = self[index]
+        except (DataError, OSError) as error:
+            return Inspection(problem=str(error))
+        height, width = labels.shape
+        mean, deviation = (bgr[::-1, 0] / 255 for bgr in cv2.meanStdDev(image))
+        return Inspection(
+            size=(height, width),
+            pixels=np.bincount(labels.ravel(), minlength=256),
+            moments=np.stack([mean, deviation**2 + mean**2]),
+        )
+
+
+def _size(image: np.ndarray) -> str:
+    return f"{image.shape[1]} x {image.shape[0]}"

@@ -1,0 +1,130 @@
+"""The paper's augmentation: random scale, random crop, horizontal flip; photometric jitter; then tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional, Sequence, Tuple
+
+import cv2
+import numpy as np
+import torch
+
+from bisenet_ros.model.class_map import IGNORE
+
+
+@dataclass(frozen=True)
+class ToTensor:
+    """H x W x 3 uint8 BGR and H x W uint8 labels to 3 x H x W float32 normalized RGB and H x W int64.
+
+    Attributes:
+        mean, std: of RGB in 0 to 1, as in the model's card.
+    """
+
+    mean: Sequence[float]
+    std: Sequence[float]
+
+    def __call__(self, image: np.ndarray, labels: np.ndarray) -> Tuple[torch.Tensor, torch.Tensor]:
+        rgb = image[..., ::-1].astype(np.float32) / 255
+        rgb = (rgb - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
+        return torch.from_numpy(rgb.transpose(2, 0, 1).copy()), torch.from_numpy(labels.astype(np.int64))
+
+
+@dataclass(frozen=True)
+class PhotometricJitter:
+    """Varies the colors of an image; each factor is drawn from 1 - x to 1 + x.
+
+    Attributes:
+        brightness: of the factor of every pixel.
+        contrast: of the factor of a pixel's distance to the image's mean.
+        saturation: of the factor of a pixel's distance to its own gray.
+        channel_gain: of the factors of blue, green and red, one each.
+    """
+
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    channel_gain: float = 0.0
+
+    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """H x W x 3 uint8 BGR to the same; draws from `rng`."""
+        if not any((self.brightness, self.contrast, self.saturation, self.channel_gain)):
+            return image
+        brightness, contrast, saturation = (
+            np.float32(rng.uniform(1 - spread, 1 + spread))
+            for spread in (self.brightness, self.contrast, self.saturation)
+        )
+        gains = rng.uniform(1 - self.channel_gain, 1 + self.channel_gain, 3).astype(np.float32)
+        pixels = image.astype(np.float32) * (brightness * gains)
+        pixels += (contrast - 1) * (pixels - pixels.mean())
+        gray = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)[..., None]
+        pixels += (saturation - 1) * (pixels - gray)
+        return np.clip(pixels, 0, 255).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Random scale, crop, flip and colors, then `then`.
+
+    Attributes:
+        scales: one is drawn for each image.
+        scale_range: (smallest, largest), drawn log-uniformly in place of `scales`; None draws from `scales`.
+        crop: (height, width); smaller images are padded with the mean color and label 255.
+        resize: (height, width) that the crop is resized to, as for Cityscapes; None keeps it.
+        flip: mirror every second image.
+        jitter: how much the colors vary.
+    """
+
+    scales: Sequence[float]
+    scale_range: Optional[Tuple[float, float]]
+    crop: Tuple[int, int]
+    resize: Optional[Tuple[int, int]]
+    flip: bool
+    jitter: PhotometricJitter
+    then: ToTensor
+
+    def __call__(
+        self, image: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+    ) -> Tuple[torch.Tensor, torch.Tensor]:
+        """Draws from `rng`; the result is crop's size, or resize's where that is given."""
+        image, labels = self._pad(*self._scaled_crop(image, labels, self._scale(rng), rng))
+        if self.resize:
+            image, labels = _resize(image, labels, self.resize)
+        if self.flip and rng.random() < 0.5:
+            image, labels = image[:, ::-1], labels[:, ::-1]
+        return self.then(self.jitter(image, rng), labels)
+
+    def _scale(self, rng: np.random.Generator) -> float:
+        if self.scale_range is None:
+            return float(rng.choice(self.scales))
+        return float(np.exp(rng.uniform(*np.log(self.scale_range))))
+
+    def _scaled_crop(
+        self, image: np.ndarray, labels: np.ndarray, scale: float, rng: np.random.Generator
+    ) -> Tuple[np.ndarray, np.ndarray]:
+        """The crop of the scaled image, without scaling what is cut off."""
+        windows, size = [], []
+        for have, want in zip(labels.shape, self.crop):
+            length = min(have, max(1, round(want / scale)))
+            start = int(rng.integers(have - length + 1))
+            windows.append(slice(start, start + length))
+            size.append(min(want, max(1, round(have * scale))))
+        image, labels = image[tuple(windows)], labels[tuple(windows)]
+        return (image, labels) if tuple(size) == labels.shape else _resize(image, labels, (size[0], size[1]))
+
+    def _pad(self, image: np.ndarray, labels: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+        bottom = max(0, self.crop[0] - image.shape[0])
+        right = max(0, self.crop[1] - image.shape[1])
+        if not bottom and not right:
+            return image, labels
+        mean_bgr = [255 * channel for channel in reversed(self.then.mean)]
+        image = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=mean_bgr)
+        labels = cv2.copyMakeBorder(labels, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=IGNORE)
+        return image, labels
+
+
+def _resize(image: np.ndarray, labels: np.ndarray, size: Tuple[int, int]) -> Tuple[np.ndarray, np.ndarray]:
+    height, width = size
+    return (
+        cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR),
+        cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST),
+    )

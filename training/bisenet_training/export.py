@@ -1,0 +1,208 @@
+"""Checkpoint to model file: `bisenet export CHECKPOINT -o MODEL.onnx`.
+
+The model file holds the network alone: normalized float RGB in, logits at 1/8 out, any height and width; resizing and
+argmax are the engines' part. Its card is in the ONNX metadata.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Tuple
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+
+from bisenet_ros.model.model_card import ModelCard, ModelError, write_card
+from bisenet_ros.network import BiSeNetV2
+
+OPSET = 13
+"""The newest that TensorRT 8.2 on a Jetson TX2 parses."""
+
+ARITHMETIC = 1e-4
+"""How far logits of the same weights may be apart in two runtimes, as a share of the largest logit."""
+FP16_WEIGHTS = 5e-2
+"""The same for weights rounded to fp16 against unrounded ones: a random network reaches 3 %, a trained one 0.1 %."""
+CHECKED_SIZES = ((360, 480), (97, 131))
+Logits = Callable[[np.ndarray], np.ndarray]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkpoint", type=Path, help="a checkpoint of `bisenet train`")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="MODEL.onnx", help="the model file to write"
+    )
+    parser.add_argument(
+        "--weights", choices=("fp32", "fp16"), default="fp32", help="how weights are stored; fp16 halves the file"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    network, card = load_checkpoint(arguments.checkpoint)
+    error = export(network, card, arguments.output, weights=arguments.weights)
+    print(
+        f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.1f} MB, {card.name}, {len(card.classes)} classes"
+    )
+    print(f"ONNX Runtime and torch differ by {error:.1e} of the largest logit")
+    return 0
+
+
+def read_checkpoint(path: Path) -> Dict[str, Any]:
+    """What `bisenet train` saved: `state_dict`, `network` (the arguments of BiSeNetV2), `card`, and how to go on.
+
+    Raises:
+        ModelError: the file is missing, damaged, or something else.
+    """
+    if path.suffix == ".onnx":
+        raise ModelError(f"expected a checkpoint of `bisenet train` (.ckpt), and {path} is a model file already")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ModelError(f"expected a checkpoint at {path}, found none") from None
+    except Exception:  # torch raises whatever it stumbles over, and its advice is to run the file
+        raise ModelError(f"{path} is damaged, or no checkpoint of `bisenet train`") from None
+    parts = {"state_dict": dict, "network": dict, "card": dict}
+    if not isinstance(checkpoint, dict) or not all(
+        isinstance(checkpoint.get(part), kind) for part, kind in parts.items()
+    ):
+        raise ModelError(f"{path} is no checkpoint of `bisenet train`, which holds {', '.join(parts)}")
+    return checkpoint
+
+
+def load_checkpoint(path: Path) -> Tuple[BiSeNetV2, ModelCard]:
+    """The network for inference, without its boosters, and its card.
+
+    Raises:
+        ModelError: the file is missing, is no checkpoint of `bisenet train`, or its weights do not fit.
+    """
+    checkpoint = read_checkpoint(path)
+    options, card, state = checkpoint["network"], checkpoint["card"], checkpoint["state_dict"]
+    try:
+        network = BiSeNetV2(**{**options, "boosters": ()})
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{path} describes a network that cannot be made: {error}") from None
+    card = ModelCard.from_dict(card)
+    if options["classes"] != len(card.classes):
+        raise ModelError(f"{path}: the network has {options['classes']} classes, its card {len(card.classes)}")
+    prefix, boosters = "network.", "network.boosters."
+    weights = {
+        key[len(prefix) :]: tensor
+        for key, tensor in state.items()
+        if key.startswith(prefix) and not key.startswith(boosters)
+    }
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ModelError(f"{path}: the weights do not fit the network it describes: {error}") from None
+    return network.eval(), card
+
+
+def export(network: BiSeNetV2, card: ModelCard, output: Path, *, weights: str = "fp32") -> float:
+    """Writes the model file, once ONNX Runtime has shown that it computes what torch does.
+
+    Returns:
+        The largest difference between their logits, as a share of the largest logit.
+
+    Raises:
+        ModelError: they disagree; no file is left.
+    """
+    if output.suffix != ".onnx":
+        raise ModelError(f"expected a name that ends in .onnx for the model file, got {output}")
+    if not output.parent.is_dir():
+        raise ModelError(f"expected a folder at {output.parent} to write {output.name} to, found none")
+    with tempfile.TemporaryDirectory(dir=output.parent) as folder:
+        draft = Path(folder) / output.name
+        _write_onnx(network, draft)
+        model = onnx.load(draft)
+        write_card(model, card)
+        onnx.checker.check_model(model, full_check=True)
+        onnx.save(model, draft)
+        error = _compare(_onnx_logits(draft.read_bytes()), _torch_logits(network), tolerance=ARITHMETIC)
+        if weights == "fp16":
+            rounded = _rounded_to_fp16(model)
+            _store_as_fp16(model)
+            onnx.save(model, draft)
+            stored = _onnx_logits(draft.read_bytes())
+            _compare(stored, _onnx_logits(rounded.SerializeToString()), tolerance=ARITHMETIC)
+            error = _compare(stored, _torch_logits(network), tolerance=FP16_WEIGHTS)
+        os.replace(draft, output)
+    return error
+
+
+def _write_onnx(network: BiSeNetV2, path: Path) -> None:
+    axes = {"image": {0: "batch", 2: "height", 3: "width"}, "logits": {0: "batch", 2: "height/8", 3: "width/8"}}
+    with warnings.catch_warnings():
+        # The newer exporter starts at opset 18, which TensorRT 8.2 does not parse.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.onnx.export(
+            network.eval(),
+            (torch.zeros(1, 3, 64, 64),),
+            str(path),
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=["image"],
+            output_names=["logits"],
+            dynamic_axes=axes,
+        )
+
+
+def _float_weights(model: onnx.ModelProto) -> List[onnx.TensorProto]:
+    return [tensor for tensor in model.graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT]
+
+
+def _rounded_to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy whose fp32 weights hold fp16 values: what the stored file must compute, exactly."""
+    rounded = onnx.ModelProto()
+    rounded.CopyFrom(model)
+    for tensor in _float_weights(rounded):
+        values = onnx.numpy_helper.to_array(tensor).astype(np.float16).astype(np.float32)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+    return rounded
+
+
+def _store_as_fp16(model: onnx.ModelProto) -> None:
+    """Stores every float tensor in half the bytes, with a Cast behind it; all arithmetic stays fp32."""
+    casts = []
+    for tensor in _float_weights(model):
+        stored = f"{tensor.name}.fp16"
+        casts.append(onnx.helper.make_node("Cast", [stored], [tensor.name], to=onnx.TensorProto.FLOAT))
+        half = onnx.numpy_helper.to_array(tensor).astype(np.float16)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(half, stored))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def _onnx_logits(model: bytes) -> Logits:
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    return lambda image: session.run(None, {"image": image})[0]
+
+
+def _torch_logits(network: BiSeNetV2) -> Logits:
+    def logits(image: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            return network(torch.from_numpy(image)).numpy()
+
+    return logits
+
+
+def _compare(exported: Logits, expected: Logits, *, tolerance: float) -> float:
+    """The largest difference on seeded noise of two sizes, as a share of the largest logit."""
+    rng = np.random.default_rng(0)
+    images = [rng.standard_normal((1, 3, *size), dtype=np.float32) for size in CHECKED_SIZES]
+    error = max(_difference(exported(image), expected(image)) for image in images)
+    if not error <= tolerance:
+        raise ModelError(
+            f"the exported model disagrees with torch: its logits differ by {error:.1e} of the largest, "
+            f"at most {tolerance:.0e} is rounding; no file was written"
+        )
+    return error
+
+
+def _difference(exported: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.abs(exported - expected).max() / np.abs(expected).max())

@@ -1,0 +1,1 @@
+"""The training run: recipe, module, losses and callbacks."""

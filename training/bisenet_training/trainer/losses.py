@@ -1,0 +1,92 @@
+"""The training loss: cross entropy with online hard example mining, on the head and on every booster head."""
+
+from __future__ import annotations
+
+import math
+from typing import Optional, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bisenet_ros.model.class_map import IGNORE
+from bisenet_ros.network.layers import upsample_to
+
+
+class OhemCrossEntropy(nn.Module):
+    """The online bootstrapping of Wu et al. 2016 (Table 4): the mean over the hard pixels alone.
+
+    Args:
+        threshold: a pixel whose true class has less than this probability is hard; None takes every pixel, which is
+            plain cross entropy.
+        min_fraction: at least this share of the labeled pixels counts, the hardest ones.
+        class_weights: classes float; what a pixel of each class weighs in the mean. None: all alike.
+    """
+
+    def __init__(
+        self, *, threshold: Optional[float], min_fraction: float, class_weights: Optional[Tensor] = None
+    ) -> None:
+        super().__init__()
+        self.threshold = None if threshold is None else -math.log(threshold)
+        self.min_fraction = min_fraction
+        self.class_weights: Optional[Tensor]
+        self.register_buffer("class_weights", class_weights, persistent=False)
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """B x classes x H x W float logits and B x H x W int64 target (255 ignored) to a scalar.
+
+        Pixels are left out by a weight of 0: a third of the time that selecting them takes on a CPU.
+        """
+        losses = F.cross_entropy(logits.float(), target, ignore_index=IGNORE, reduction="none")
+        labeled = target != IGNORE
+        count = int(labeled.sum())
+        if count == 0:
+            return logits.sum() * 0
+        counted = labeled if self.threshold is None else self._hard(losses, labeled, count, self.threshold)
+        weights = counted.float()
+        if self.class_weights is not None:
+            weights = weights * self.class_weights[target.where(labeled, 0)]
+        return (weights * losses).sum() / weights.sum()
+
+    def _hard(self, losses: Tensor, labeled: Tensor, count: int, threshold: float) -> Tensor:
+        """B x H x W bool: the labeled pixels above the threshold, or the `min_fraction` hardest if they are more."""
+        hard = (losses > threshold) & labeled
+        fewest = max(1, int(self.min_fraction * count))
+        if int(hard.sum()) >= fewest:
+            return hard
+        hardest = losses.detach().where(labeled, -1.0).flatten().topk(fewest).indices
+        return torch.zeros_like(labeled).flatten().index_fill(0, hardest, True).view_as(labeled)
+
+
+def balanced_weights(pixels: Sequence[int], *, power: float) -> Tensor:
+    """classes float32: (median share / share) ** power of every class.
+
+    Args:
+        pixels: how many pixels of each class the training split has; a class without any weighs 1.
+    """
+    counts = torch.tensor(pixels, dtype=torch.float32)
+    present = counts > 0
+    weights = torch.ones_like(counts)
+    weights[present] = (counts[present].median() / counts[present]) ** power
+    return weights
+
+
+def boosted_loss(
+    logits: Sequence[Tensor], target: Tensor, *, criterion: nn.Module, booster_weight: float, booster_stride: int = 1
+) -> Tensor:
+    """The criterion of the head plus the weighted criteria of the booster heads.
+
+    Args:
+        logits: B x classes x h x w of the head and of every booster head, each at its own scale.
+        target: B x H x W int64. The head's logits are upsampled to its size.
+        booster_stride: booster heads are compared with every so many pixels of the target, in both directions; their
+            logits are upsampled to that size. 1 as in the paper.
+    """
+    head, *boosters = logits
+    loss = criterion(upsample_to(head, target.shape[-2:]), target)
+    if not boosters:
+        return loss
+    middle = booster_stride // 2
+    sparse = target[:, middle::booster_stride, middle::booster_stride]
+    losses = [criterion(upsample_to(booster, sparse.shape[-2:]), sparse) for booster in boosters]
+    return loss + booster_weight * torch.stack(losses).sum()

@@ -1,0 +1,66 @@
+"""What a run says on the terminal beside its progress bar: a line at the start, at every validation, and at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning
+
+from bisenet_training.trainer.throughput import Throughput
+
+
+class Milestones(lightning.Callback):
+    """Prints them; in a log file, where there is no progress bar, they are all there is.
+
+    Args:
+        output: where the checkpoints are.
+        every: iterations between two lines.
+        throughput: what tells the images per second; called before this one.
+    """
+
+    def __init__(self, output: Path, *, every: int, throughput: Throughput) -> None:
+        self.output = output
+        self.every = every
+        self.throughput = throughput
+
+    def on_train_start(self, trainer: lightning.Trainer, module: Any) -> None:
+        parameters = sum(parameter.numel() for parameter in module.network.parameters()) / 1e6
+        self._say(
+            trainer,
+            f"{module.card.name}, {parameters:.2f} M parameters with its boosters, {trainer.world_size} x "
+            f"{module.device.type}, {trainer.precision}: iteration {trainer.global_step} of {trainer.max_steps}",
+        )
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, module: Any, *_: Any) -> None:
+        if module.recipe.data.val_split is None and trainer.global_step % self.every == 0:
+            self._report(trainer)
+
+    def on_validation_end(self, trainer: lightning.Trainer, module: Any) -> None:
+        self._report(trainer, f"mIoU {100 * module.scores['val_miou']:.1f} %, ")
+
+    def on_train_end(self, trainer: lightning.Trainer, module: Any) -> None:
+        self._say(trainer, f"checkpoints: {', '.join(map(str, sorted(self.output.glob('*.ckpt'))))}")
+
+    def on_exception(self, trainer: lightning.Trainer, module: Any, exception: BaseException) -> None:
+        if not isinstance(exception, KeyboardInterrupt):
+            return
+        last = self.output / "last.ckpt"
+        advice = f"the same command with --resume goes on from {last}" if last.exists() else "nothing was saved yet"
+        self._say(trainer, f"stopped at iteration {trainer.global_step}; {advice}")
+
+    def _report(self, trainer: lightning.Trainer, score: str = "") -> None:
+        loss = float(trainer.callback_metrics["loss"])
+        line = f"iteration {trainer.global_step} of {trainer.max_steps}: {score}loss {loss:.2f}"
+        rates = self.throughput.rates
+        for name, words in (("images_per_second", "images/s"), ("images_per_second_computing", "without loading")):
+            line += f", {rates[name]:.1f} {words}" if name in rates else ""
+        self._say(trainer, line)
+
+    @staticmethod
+    def _say(trainer: lightning.Trainer, line: str) -> None:
+        if not trainer.is_global_zero:
+            return
+        if trainer.progress_bar_callback:
+            print(flush=True)  # ends the bar's line
+        print(line, flush=True)

@@ -1,0 +1,174 @@
+"""The network as PyTorch Lightning trains it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+import lightning
+import torch
+from torch import Tensor
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from bisenet_ros.evaluation.metrics import class_iou, mean_iou
+from bisenet_ros.model.class_map import IGNORE
+from bisenet_ros.model.input_size import STRIDE
+from bisenet_ros.model.model_card import ModelCard, ModelError
+from bisenet_ros.network import BiSeNetV2
+from bisenet_ros.network.layers import upsample_to
+from bisenet_training.export import read_checkpoint
+from bisenet_training.trainer.losses import OhemCrossEntropy, boosted_loss
+from bisenet_training.trainer.recipe import Recipe, without_places
+
+Batch = Tuple[Tensor, Tensor]
+
+
+class TrainingDiverged(ValueError):
+    """The loss or a weight is no number any more; the message says where to go on from."""
+
+
+class SegmentationModule(lightning.LightningModule):
+    """BiSeNetV2 with its boosters, loss, optimizer and validation score.
+
+    Its checkpoints carry what export needs: `network`, the arguments of BiSeNetV2, and `card`.
+
+    Args:
+        recipe: what to train, and how.
+        card: what the checkpoints say of the model; its training and scores are filled in here.
+        class_weights: classes float; what a pixel of each class weighs in the loss. None: all alike.
+    """
+
+    def __init__(self, recipe: Recipe, card: ModelCard, class_weights: Optional[Tensor] = None) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.card = card
+        self.network_options = {"classes": len(card.classes), **asdict(recipe.network)}
+        self.network = BiSeNetV2(**self.network_options)
+        # Makes an iteration a tenth shorter on a CPU.
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.criterion = OhemCrossEntropy(
+            threshold=recipe.loss.ohem_threshold,
+            min_fraction=recipe.loss.ohem_min_fraction,
+            class_weights=class_weights,
+        )
+        self.confusion = MulticlassConfusionMatrix(num_classes=len(card.classes), ignore_index=IGNORE)
+        self.scores: Dict[str, Any] = {}
+        self.earlier_runs: List[Dict[str, Any]] = []
+        self.started_from: Optional[Dict[str, Any]] = None
+        self.seconds_before = 0.0
+
+    def on_fit_start(self) -> None:
+        self.began = time.monotonic()
+
+    def start_from(self, path: Path) -> None:
+        """Begins with the weights of another run's checkpoint, whose training becomes part of the card's.
+
+        Classifiers for another number of classes are left as they are.
+
+        Raises:
+            ModelError: the file is missing, is no checkpoint of `bisenet train`, or its network is another.
+        """
+        checkpoint = read_checkpoint(path)
+        own, theirs = self.state_dict(), checkpoint["state_dict"]
+        try:
+            others = {key for key in own if ".classifier." in key and own[key].shape != theirs[key].shape}
+            self.load_state_dict({key: own[key] if key in others else tensor for key, tensor in theirs.items()})
+        except (RuntimeError, KeyError, AttributeError) as error:
+            raise ModelError(f"{path} must have the recipe's network to start from it: {error}") from None
+        self.started_from = checkpoint["card"]["training"]
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        images, target = batch
+        logits = self.network.forward_boosted(images.contiguous(memory_format=torch.channels_last))
+        loss = boosted_loss(
+            logits,
+            target,
+            criterion=self.criterion,
+            booster_weight=self.recipe.loss.booster_weight,
+            booster_stride=self.recipe.loss.booster_stride,
+        )
+        self._expect_finite(loss, "the loss")
+        self.log("loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """The label of a pixel as the engines have it: logits upsampled x8, then to the frame's size, argmax."""
+        images, labels = batch
+        logits = self.network(images)
+        logits = upsample_to(logits, (logits.shape[-2] * STRIDE, logits.shape[-1] * STRIDE))
+        self.confusion.update(upsample_to(logits, labels.shape[-2:]).argmax(dim=1), labels)
+
+    def _expect_finite(self, values: Tensor, what: str) -> None:
+        if values.isfinite().all():
+            return
+        last = Path(self.trainer.default_root_dir) / "last.ckpt"
+        advice = (
+            f"the last good checkpoint is {last}: go on with run.start_from={last} and another --output"
+            if last.exists()
+            else "no checkpoint had been saved yet: start anew"
+        )
+        raise TrainingDiverged(
+            f"{what} is no finite number any more at iteration {self.global_step}; {advice}, with a lower "
+            "optimizer.learning_rate or more optimizer.warmup_iterations"
+        )
+
+    def on_validation_epoch_end(self) -> None:
+        confusion = self.confusion.compute().cpu().numpy()
+        self.confusion.reset()
+        self.scores = {
+            "val_miou": round(mean_iou(confusion), 4),
+            "val_iou": dict(zip(self.card.classes.names, class_iou(confusion).round(4).tolist())),
+            "iteration": self.global_step,
+        }
+        self.log("val_miou", self.scores["val_miou"], prog_bar=True, sync_dist=True)
+
+    def configure_optimizers(self) -> Any:
+        """SGD with the poly schedule; weight decay on convolution weights only, as the paper notes."""
+        recipe = self.recipe.optimizer
+        weights = [p for p in self.network.parameters() if p.ndim == 4]
+        others = [p for p in self.network.parameters() if p.ndim != 4]
+        optimizer = torch.optim.SGD(
+            [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _rate(self, iteration: int) -> float:
+        """The learning rate of an iteration, as a share of the recipe's."""
+        recipe = self.recipe.optimizer
+        left = max(0.0, 1 - (1 - recipe.poly_end) * iteration / self.recipe.run.iterations)
+        return min(1.0, (iteration + 1) / (recipe.warmup_iterations + 1)) * left**recipe.poly_power
+
+    def on_save_checkpoint(self, checkpoint: Dict[str, Any]) -> None:
+        for name, weights in self.network.state_dict().items():
+            self._expect_finite(weights, name)
+        card = self.card.to_dict()
+        card["training"] = {
+            **without_places(self.recipe),
+            "iterations_done": self.global_step,
+            "earlier_runs": self.earlier_runs,
+            "started_from": self.started_from,
+            "device": _device_name(self.device),
+            "processes": self.trainer.world_size,
+            "seconds": round(self.seconds_before + time.monotonic() - self.began),
+        }
+        card["scores"] = self.scores
+        checkpoint["card"] = card
+        checkpoint["network"] = self.network_options
+
+    def on_load_checkpoint(self, checkpoint: Dict[str, Any]) -> None:
+        """Keeps what the card must tell of a run that goes on otherwise: until where which schedule held."""
+        before = checkpoint["card"]["training"]
+        self.seconds_before = before["seconds"]
+        self.started_from = before["started_from"]
+        self.earlier_runs = before["earlier_runs"]
+        if before["run"] != without_places(self.recipe)["run"]:
+            self.earlier_runs = [*self.earlier_runs, {"until": before["iterations_done"], "run": before["run"]}]
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
