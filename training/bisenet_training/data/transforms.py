@@ -11,6 +11,9 @@ import torch
 
 from bisenet_ros.model.class_map import IGNORE
 
+GRAY_OF_BGR = np.array([0.114, 0.587, 0.299])
+"""How much of blue, green and red is in gray, by ITU-R BT.601, as in OpenCV."""
+
 
 @dataclass(frozen=True)
 class ToTensor:
@@ -24,9 +27,11 @@ class ToTensor:
     std: Sequence[float]
 
     def __call__(self, image: np.ndarray, labels: np.ndarray) -> Tuple[torch.Tensor, torch.Tensor]:
-        rgb = image[..., ::-1].astype(np.float32) / 255
-        rgb = (rgb - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
-        return torch.from_numpy(rgb.transpose(2, 0, 1).copy()), torch.from_numpy(labels.astype(np.int64))
+        pixels = np.empty((3, *image.shape[:2]), np.float32)
+        for plane, channel, mean, std in zip(pixels, (2, 1, 0), self.mean, self.std):
+            np.multiply(image[..., channel], np.float32(1 / (255 * std)), out=plane)
+            plane -= np.float32(mean / std)
+        return torch.from_numpy(pixels), torch.from_numpy(labels.astype(np.int64))
 
 
 @dataclass(frozen=True)
@@ -50,15 +55,14 @@ class PhotometricJitter:
         if not any((self.brightness, self.contrast, self.saturation, self.channel_gain)):
             return image
         brightness, contrast, saturation = (
-            np.float32(rng.uniform(1 - spread, 1 + spread))
+            rng.uniform(1 - spread, 1 + spread)
             for spread in (self.brightness, self.contrast, self.saturation)
         )
-        gains = rng.uniform(1 - self.channel_gain, 1 + self.channel_gain, 3).astype(np.float32)
-        pixels = image.astype(np.float32) * (brightness * gains)
-        pixels += (contrast - 1) * (pixels - pixels.mean())
-        gray = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)[..., None]
-        pixels += (saturation - 1) * (pixels - gray)
-        return np.clip(pixels, 0, 255).astype(np.uint8)
+        gains = brightness * rng.uniform(1 - self.channel_gain, 1 + self.channel_gain, 3)
+        mean = np.mean(gains * cv2.mean(image)[:3])
+        # All three are linear: one matrix, and an offset, for every pixel.
+        mix = saturation * np.eye(3) + (1 - saturation) * GRAY_OF_BGR
+        return cv2.transform(image, np.column_stack([contrast * mix * gains, np.full(3, (1 - contrast) * mean)]))
 
 
 @dataclass(frozen=True)
