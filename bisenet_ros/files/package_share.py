@@ -29,8 +29,8 @@ def package_file(relative: str) -> Path:
 def _share_folders() -> Iterator[Path]:
     """First what belongs to this very code, so that two installations do not mix; then what ROS 2 knows of."""
     parents = Path(__file__).absolute().parents
-    yield parents[1]  # a checkout, and colcon's build folder with --symlink-install
-    if len(parents) > 4:  # PREFIX/lib/python3.x/site-packages/bisenet_ros/share.py, from colcon or any pip install
-        yield parents[4] / "share" / PACKAGE
+    yield parents[2]  # a checkout, and colcon's build folder with --symlink-install
+    if len(parents) > 5:  # PREFIX/lib/python3.x/site-packages/bisenet_ros/files/, from colcon or any pip install
+        yield parents[5] / "share" / PACKAGE
     for prefix in filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)):
         yield Path(prefix) / "share" / PACKAGE
