@@ -28,13 +28,13 @@ from bisenet_ros.evaluation.bag_segmentation import (
 from bisenet_ros.evaluation.chosen_bags import ChosenBag, choose_bags
 from bisenet_ros.evaluation.ground_truth import TruthError, TruthFolder, export_truth
 from bisenet_ros.evaluation.joined_chunks import JoinedChunks, join_chunks
+from bisenet_ros.evaluation.node_replay import NodeReplay
 from bisenet_ros.evaluation.report.bag_report import REPORT, write_report
 from bisenet_ros.evaluation.report.report_pictures import PictureLoader
 from bisenet_ros.evaluation.run_folder import Inputs, RunFolder
 from bisenet_ros.evaluation.run_summary import RunSummary
 from bisenet_ros.files.file_hash import sha256_of
 from bisenet_ros.model.model_card import ModelError
-from bisenet_ros.node.driver.node_replay import NodeReplay
 
 IMPERFECT = 3
 INTERRUPTED = 130
@@ -267,7 +267,7 @@ def _tell(results: JoinedChunks, replays: Sequence[NodeReplay]) -> None:
 
 def _replay(request: Request, folder: RunFolder, results: JoinedChunks) -> Tuple[List[NodeReplay], List[str]]:
     """The replays of all sources with frames, and what kept the others from it, in words."""
-    from bisenet_ros.node.driver.through_node import replay_through_node
+    from bisenet_ros.node.driver.bag_replay import replay_through_node
 
     replays, failures = [], []
     for source in results.sources:
@@ -292,7 +292,7 @@ def _replay(request: Request, folder: RunFolder, results: JoinedChunks) -> Tuple
 
 def _require_ros() -> None:
     try:
-        import bisenet_ros.node.driver.through_node  # noqa: F401
+        import bisenet_ros.node.driver.bag_replay  # noqa: F401
     except ModuleNotFoundError as error:
         raise ValueError(
             f"--through-node needs the Python package {error.name!r}; source ROS 2, or install the wheels with "

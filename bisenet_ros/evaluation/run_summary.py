@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Dict, List, Tuple
 
 from bisenet_ros.model.class_map import ClassMap
-from bisenet_ros.node.driver.node_replay import NodeReplay
+from bisenet_ros.evaluation.node_replay import NodeReplay
 
 
 @dataclass(frozen=True)

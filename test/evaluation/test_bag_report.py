@@ -25,7 +25,7 @@ from bisenet_ros.evaluation.report.mask_agreement import MaskAgreement  # noqa: 
 from bisenet_ros.evaluation.report.record_summary import BINS, summarize  # noqa: E402
 from bisenet_ros.evaluation.run_summary import RunSummary, Source  # noqa: E402
 from bisenet_ros.model.class_map import ClassMap, SegmentationClass  # noqa: E402
-from bisenet_ros.node.driver.node_replay import NodeReplay  # noqa: E402
+from bisenet_ros.evaluation.node_replay import NodeReplay  # noqa: E402
 
 LABELS = ClassMap(
     (

@@ -32,7 +32,7 @@ from tqdm import tqdm
 from bisenet_ros.bags.bag_reader import COMPRESSED_IMAGE, Bag, BagMessage, read_labels
 from bisenet_ros.evaluation.frame_record import FrameRecord
 from bisenet_ros.evaluation.run_summary import Source
-from bisenet_ros.node.driver.node_replay import NodeReplay
+from bisenet_ros.evaluation.node_replay import NodeReplay
 from bisenet_ros.node.fastdds import THIS_MACHINE, free_domain, use_shared_memory
 
 STARTUP = 120.0
