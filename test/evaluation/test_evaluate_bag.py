@@ -415,7 +415,7 @@ def test_a_replay_that_fails_leaves_the_offline_report(tmp_path, request_for, ca
         raise ValueError("the node ended with code 1")
 
     # Stands for ROS, which need not be here.
-    monkeypatch.setitem(sys.modules, "bisenet_ros.node.driver.through_node", SimpleNamespace(replay_through_node=fail))
+    monkeypatch.setitem(sys.modules, "bisenet_ros.node.driver.bag_replay", SimpleNamespace(replay_through_node=fail))
     bag = write_bag(tmp_path / "bag", count=4, messages=messages)
     request = request_for(bag, topics=["/good/image_raw", "/odd/image_raw"], through_node=True)
     assert evaluate_bags(request, load=BlueEngine) == IMPERFECT
