@@ -83,10 +83,15 @@ def boosted_loss(
             logits are upsampled to that size. 1 as in the paper.
     """
     head, *boosters = logits
-    loss = criterion(upsample_to(head, target.shape[-2:]), target)
+    loss = criterion(_upsampled(head, target), target)
     if not boosters:
         return loss
     middle = booster_stride // 2
     sparse = target[:, middle::booster_stride, middle::booster_stride]
-    losses = [criterion(upsample_to(booster, sparse.shape[-2:]), sparse) for booster in boosters]
+    losses = [criterion(_upsampled(booster, sparse), sparse) for booster in boosters]
     return loss + booster_weight * torch.stack(losses).sum()
+
+
+def _upsampled(logits: Tensor, target: Tensor) -> Tensor:
+    """fp32 logits of the target's size, plane by plane: the softmax over channels-last ones is slower on a CPU."""
+    return upsample_to(logits.float().contiguous(), target.shape[-2:])

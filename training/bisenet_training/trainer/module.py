@@ -19,6 +19,7 @@ from bisenet_ros.model.model_card import ModelCard, ModelError
 from bisenet_ros.network import BiSeNetV2
 from bisenet_ros.network.layers import upsample_to
 from bisenet_training.export import read_checkpoint
+from bisenet_training.trainer.fp32_layers import keep_strided_depthwise_in_fp32
 from bisenet_training.trainer.losses import OhemCrossEntropy, boosted_loss
 from bisenet_training.trainer.recipe import Recipe, without_places
 
@@ -48,6 +49,8 @@ class SegmentationModule(lightning.LightningModule):
         self.network = BiSeNetV2(**self.network_options)
         # Makes an iteration a tenth shorter on a CPU.
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if not torch.cuda.is_available():
+            keep_strided_depthwise_in_fp32(self.network)
         self.criterion = OhemCrossEntropy(
             threshold=recipe.loss.ohem_threshold,
             min_fraction=recipe.loss.ohem_min_fraction,
