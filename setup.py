@@ -1,45 +1,58 @@
 import re
+import sys
 from glob import glob
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
 
-def commands(folder: str) -> list:
-    """The names of the subcommands' modules."""
-    return sorted(path.stem for path in Path(folder).glob("[a-z]*.py"))
+def command_entry_points(package: str, folder: str) -> list:
+    """The entry points of a package's `bisenet` commands: one for each file in the folder."""
+    names = sorted(path.stem for path in Path(folder).glob("[a-z]*.py"))
+    return [f"{name.replace('_', '-')} = {package}.commands.{name}" for name in names]
 
 
-version = re.search(r'__version__ = "(.+)"', Path("bisenet_ros/__init__.py").read_text())[1]
+data_files = [
+    ("share/ament_index/resource_index/packages", ["resource/bisenet_ros"]),
+    ("share/bisenet_ros", ["package.xml"]),
+    ("share/bisenet_ros/launch", glob("launch/*.launch.py")),
+    ("share/bisenet_ros/config", glob("config/*")),
+    ("share/bisenet_ros/models", glob("models/*.onnx")),
+    ("share/bisenet_ros/recipes", glob("training/recipes/*.yaml")),
+    ("share/bisenet_ros/recipes/ablations", glob("training/recipes/ablations/*.yaml")),
+]
+if "bdist_wheel" in sys.argv:
+    # pip puts scripts into bin, but `ros2 run` looks for them in lib/bisenet_ros, where colcon puts them.
+    data_files.append(("lib/bisenet_ros", ["resource/segmentation_node"]))
 
 setup(
     name="bisenet_ros",
-    version=version,
+    version=re.search(r'__version__ = "(.+)"', Path("bisenet_ros/__init__.py").read_text())[1],
     description="Real-time semantic segmentation for ROS 2 with BiSeNet V2",
-    license="Apache-2.0",
+    url="https://github.com/bisenet-ros/bisenet_ros",
+    author="bisenet_ros maintainers",
+    author_email="maintainers@bisenet-ros.org",
     maintainer="bisenet_ros maintainers",
     maintainer_email="maintainers@bisenet-ros.org",
+    license="Apache-2.0",
     python_requires=">=3.8",
     packages=[*find_packages(include=["bisenet_ros", "bisenet_ros.*"]), *find_packages("training")],
     package_dir={"bisenet_training": "training/bisenet_training"},
     package_data={
         "bisenet_ros": ["py.typed"],
+        "bisenet_training": ["py.typed"],
         "bisenet_ros.engines.cuda": ["*.cu"],
         "bisenet_ros.evaluation.report": ["templates/*"],
         "bisenet_training.analysis": ["templates/*.jinja"],
         "bisenet_training.data": ["class_names/*.txt"],
     },
-    data_files=[
-        ("share/ament_index/resource_index/packages", ["resource/bisenet_ros"]),
-        ("share/bisenet_ros", ["package.xml"]),
-        ("share/bisenet_ros/launch", glob("launch/*.launch.py")),
-        ("share/bisenet_ros/config", glob("config/*")),
-        ("share/bisenet_ros/models", glob("models/*.onnx")),
-        ("share/bisenet_ros/recipes", glob("training/recipes/*.yaml")),
-        ("share/bisenet_ros/recipes/ablations", glob("training/recipes/ablations/*.yaml")),
-        # `ros2 run` looks here; colcon puts its own script in this place, pip would put none.
-        ("lib/bisenet_ros", ["resource/segmentation_node"]),
-    ],
+    data_files=data_files,
+    # Where colcon puts scripts. Most ROS 2 packages say so in setup.cfg, but on Python 3.8 and 3.9 pip reads that too
+    # when it runs in the checkout, and would put the scripts into lib/bisenet_ros, off PATH.
+    options={
+        "install": {"install_scripts": "$base/lib/bisenet_ros"},
+        "develop": {"script_dir": "$base/lib/bisenet_ros"},
+    },
     install_requires=["setuptools", "numpy", "numba", "onnx", "onnxruntime", "opencv-python-headless"],
     extras_require={
         "openvino": ["openvino"],
@@ -56,6 +69,7 @@ setup(
         "demo": ["tqdm"],
         "benchmark": ["psutil", "matplotlib"],
         "evaluation": ["rosbags>=0.11", "tqdm", "jinja2", "matplotlib"],
+        "cluster": ["distributed"],  # evaluate-bag --dask
         "training": [
             "torch",
             "lightning>=2.6",  # the first with weight averaging
@@ -74,6 +88,7 @@ setup(
             "colcon-ros",
             "cuda-bindings",
             "hypothesis",
+            "import-linter==2.17",  # the layers in pyproject.toml
             "matplotlib",
             "mypy",
             "nvidia-cuda-nvrtc",  # compiles our kernels without a GPU
@@ -93,11 +108,8 @@ setup(
             "bisenet = bisenet_ros.cli:main",
         ],
         "bisenet.commands": [
-            *(f"{name.replace('_', '-')} = bisenet_ros.commands.{name}" for name in commands("bisenet_ros/commands")),
-            *(
-                f"{name.replace('_', '-')} = bisenet_training.commands.{name}"
-                for name in commands("training/bisenet_training/commands")
-            ),
+            *command_entry_points("bisenet_ros", "bisenet_ros/commands"),
+            *command_entry_points("bisenet_training", "training/bisenet_training/commands"),
         ],
     },
     zip_safe=True,
