@@ -5,23 +5,19 @@ from __future__ import annotations
 import gc
 import os
 import re
-import signal
-import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Type, TypeVar
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, TypeVar
 
 import numpy as np
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParameters
-from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -35,8 +31,11 @@ from std_msgs.msg import Header
 from bisenet_ros.engines.engine import Engine
 from bisenet_ros.model.class_map import CAMVID
 from bisenet_ros.model.model_card import ModelCard
-from bisenet_ros.node.diagnostics.frame_statistics import OUTCOMES
-from bisenet_ros.node.fastdds import PROFILE_VARIABLES, use_shared_memory
+from bisenet_ros.node.driver import node_process
+from bisenet_ros.node.driver.diagnostics_listener import DiagnosticsListener
+from bisenet_ros.node.driver.diagnostics_listener import values_of as values_of  # for the tests
+from bisenet_ros.node.driver.driver_node import DriverError, DriverNode
+from bisenet_ros.node.fastdds import PROFILE_VARIABLES
 from bisenet_ros.node.segmentation_node import SegmentationNode
 
 PATIENCE = 30.0
@@ -52,31 +51,14 @@ QUICK_DIAGNOSTICS = ("-p", "diagnostics_rate:=10.0")
 T = TypeVar("T")
 
 
-class NodeProcess:
-    """`python -m bisenet_ros.node`, or another program, with what it prints; ended with its `with` block."""
+class NodeProcess(node_process.NodeProcess):
+    """The driver's, in an environment that nobody has told of the shared-memory profile."""
 
-    def __init__(self, domain: int, *arguments: str, program: Sequence[str] = ("-m", "bisenet_ros.node")) -> None:
-        self.lines: List[str] = []
-        self._process = subprocess.Popen(
-            [sys.executable, *program, *arguments],
-            env=stock_environment(domain),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+    def __init__(self, domain: int, *arguments: str, program: Sequence[str] = node_process.SEGMENTATION_NODE) -> None:
+        super().__init__(arguments, domain=domain, program=program, environment=stock_environment(domain))
 
-    def __enter__(self) -> NodeProcess:
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        self._process.terminate()  # killed, it would leave its shared memory behind
-        try:
-            self._process.wait(PATIENCE)
-        finally:
-            self._process.kill()
-        self._reader.join()
+    def close(self) -> None:
+        super().close()
         print(self.output)  # pytest shows it beside a failure
 
     @property
@@ -87,25 +69,9 @@ class NodeProcess:
         """The lines printed so far that the pattern is found in."""
         return [line for line in list(self.lines) if re.search(pattern, line)]
 
-    def is_running(self) -> bool:
-        return self._process.poll() is None
 
-    def send(self, number: signal.Signals) -> None:
-        self._process.send_signal(number)
-
-    def wait(self) -> int:
-        """The exit code, once all it printed is in `lines`."""
-        code = self._process.wait(PATIENCE)
-        self._reader.join(PATIENCE)
-        return code
-
-    def _read(self) -> None:
-        for line in self._process.stdout:
-            self.lines.append(line.rstrip("\n"))
-
-
-class StandInEngine(Engine):
-    """Labels that are the frame's first channel, at no cost, and confidences that are its second.
+class FakeEngine(Engine):
+    """Masks that are the frame's first channel, at no cost, and confidences that are its second.
 
     Attributes:
         seconds: what a batch takes.
@@ -117,8 +83,8 @@ class StandInEngine(Engine):
     """
 
     def __init__(self, *, max_batch: int = 1) -> None:
-        card = ModelCard(name="stand-in", classes=CAMVID, mean=(0.4,) * 3, std=(0.3,) * 3, network_size=(360, 480))
-        super().__init__(card, description="stand-in")
+        card = ModelCard(name="fake", classes=CAMVID, mean=(0.4,) * 3, std=(0.3,) * 3, network_size=(360, 480))
+        super().__init__(card, description="fake")
         self.max_batch = max_batch
         self.seconds = 0.0
         self.gate = threading.Event()
@@ -214,24 +180,13 @@ class Camera:
         return asked == [self.reliability] and self._publisher.get_subscription_count() == 1
 
 
-class Vehicle:
-    """The test's side: a ROS node that is spun only while a test waits."""
+class Vehicle(DriverNode):
+    """The test's side: cameras and listeners, and what operators do to a node."""
 
     def __init__(self, domain: int) -> None:
-        use_shared_memory()
-        self.domain = domain
-        self._context = Context()
-        self._context.init(args=[], domain_id=domain)
-        self.node = Node("vehicle", context=self._context, use_global_arguments=False)
-        self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self.node)
-        self._diagnostics = self.listen("/diagnostics", DiagnosticArray)
+        super().__init__(domain, "vehicle")
+        self.diagnostics = DiagnosticsListener(self)
         self._frames = 0
-
-    def close(self) -> None:
-        self._executor.shutdown()
-        self.node.destroy_node()
-        self._context.try_shutdown()
 
     @contextmanager
     def another_node(self, name: str) -> Iterator[Node]:
@@ -248,14 +203,6 @@ class Vehicle:
         self, topic: str, reliability: ReliabilityPolicy = ReliabilityPolicy.RELIABLE, kind: Any = Image
     ) -> Camera:
         return Camera(self, topic, reliability, kind)
-
-    def listen(self, topic: str, message_type: Type[T]) -> List[T]:
-        """The messages of a topic, as they come in while a test waits."""
-        messages: List[T] = []
-        # Deep and reliable, so that the test itself loses nothing.
-        profile = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
-        self.node.create_subscription(message_type, topic, messages.append, profile)
-        return messages
 
     def subscriptions(self, topic: str) -> List[ReliabilityPolicy]:
         """What the subscriptions to a topic ask for."""
@@ -275,47 +222,27 @@ class Vehicle:
         header.stamp.sec, header.stamp.nanosec = 1000 + self._frames, 123456789
         return header
 
-    def spin_until(self, condition: Callable[[], T], seconds: float) -> Optional[T]:
-        """What the condition returns once it is true; None when that takes longer."""
-        deadline = time.monotonic() + seconds
-        while not (value := condition()):
-            if time.monotonic() > deadline:
-                return None
-            self._executor.spin_once(timeout_sec=0.02)
-        return value
-
-    def wait_for(self, condition: Callable[[], T], what: str) -> T:
-        value = self.spin_until(condition, PATIENCE)
-        assert value, f"waited {PATIENCE} s for {what}"
-        return value
+    def wait_for(self, condition: Callable[[], Optional[T]], what: str, seconds: float = PATIENCE) -> T:
+        return super().wait_for(condition, what, seconds)
 
     def answer(self, masks: List[Image], sent: Image) -> Image:
         """The mask of a frame that was sent."""
         return self.wait_for(partial(find_answer, masks, sent.header), f"the mask of {sent.header.stamp}")
 
     def counts(self, node: str = NODE, *, camera: str = "camera") -> Dict[str, int]:
-        """What a node says of a camera's frames, from now, at rest: every frame received has its outcome."""
-        del self._diagnostics[:]
-
-        def at_rest() -> Optional[Dict[str, int]]:
-            # The first message may have been on its way already.
-            for status in self.statuses(f"{node}: camera {camera}")[1:]:
-                values = values_of(status)
-                counts = {event: int(values[event]) for event in ("received", *OUTCOMES)}
-                if counts["received"] == sum(counts[event] for event in OUTCOMES):
-                    counts["dropped"] = sum(counts[event] for event in OUTCOMES if event.startswith("dropped"))
-                    return counts
-            return None
-
-        return self.wait_for(at_rest, f"diagnostics of {node} where received is the sum of {', '.join(OUTCOMES)}")
+        """What a node says of a camera's frames, from now, at rest; "dropped" is the sum of all reasons to drop one."""
+        name = f"{node}: camera {camera}"
+        found = self.wait_for(self.diagnostics.watch_for_rest(name), f"{name} to be at rest")
+        dropped = sum(count for outcome, count in found.outcomes.items() if outcome.startswith("dropped"))
+        return {"received": found.received, **found.outcomes, "dropped": dropped}
 
     def statuses(self, name: str) -> List[DiagnosticStatus]:
         """The statuses of this name that have come so far."""
-        return [status for array in self._diagnostics for status in array.status if status.name == name]
+        return self.diagnostics.statuses(name)
 
     def wait_for_status(self, name: str, level: bytes, words: str) -> DiagnosticStatus:
         """The next status of this name, from now, with the level and the words (a pattern)."""
-        del self._diagnostics[:]
+        self.diagnostics.forget()
 
         def found() -> Optional[DiagnosticStatus]:
             fitting = [s for s in self.statuses(name) if s.level == level and re.search(words, s.message)]
@@ -323,7 +250,7 @@ class Vehicle:
 
         try:
             return self.wait_for(found, "")
-        except AssertionError:
+        except DriverError:
             said = sorted({(status.level, status.message) for status in self.statuses(name)})
             raise AssertionError(f"waited {PATIENCE} s for {name} to say {level!r} {words!r}; it said {said}") from None
 
@@ -353,10 +280,6 @@ def stock_environment(domain: int) -> Dict[str, str]:
     """Of a process that nobody has told of the shared-memory profile."""
     environment = {name: value for name, value in os.environ.items() if name not in PROFILE_VARIABLES}
     return {**environment, "ROS_DOMAIN_ID": str(domain)}
-
-
-def values_of(status: DiagnosticStatus) -> Dict[str, str]:
-    return {entry.key: entry.value for entry in status.values}
 
 
 def find_answer(masks: List[Image], header: Header) -> Optional[Image]:

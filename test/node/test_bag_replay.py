@@ -11,9 +11,10 @@ import pytest
 for package in ("rclpy", "rosbags"):
     pytest.importorskip(package)
 
-from bisenet_ros.node.driver.bag_replay import ReplayError, replay_through_node  # noqa: E402
+from bisenet_ros.node.driver.bag_replay import replay_through_node  # noqa: E402
+from bisenet_ros.node.driver.driver_node import DriverError  # noqa: E402
 
-from bisenet_ros.bags.bag_reader import IMAGE  # noqa: E402
+from bisenet_ros.bags.bag_images import IMAGE  # noqa: E402
 from bisenet_ros.bags.bag_writer import BagWriter  # noqa: E402
 from bisenet_ros.engines import load_engine  # noqa: E402
 from bisenet_ros.evaluation.frame_record import FrameMeasurer, FrameRecord  # noqa: E402
@@ -86,11 +87,11 @@ def test_frames_that_come_too_fast_are_lost_and_it_says_where(run):
 
 
 def test_a_node_that_does_not_come_up_is_quoted(run):
-    with pytest.raises(ReplayError, match="ended with code 1; it printed:\nthis model is broken"):
+    with pytest.raises(DriverError, match="ended with code 1; it printed:\nthis model is broken"):
         run.replay(program=("-c", "import sys; sys.exit('this model is broken')"))
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, float("nan")])
 def test_a_pace_that_cannot_be_is_refused(run, rate):
-    with pytest.raises(ReplayError, match="expected a rate above 0"):
+    with pytest.raises(DriverError, match="expected a rate above 0"):
         run.replay(rate=rate)

@@ -13,7 +13,7 @@ pytest.importorskip("hypothesis")
 from builtin_interfaces.msg import Time  # noqa: E402
 from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
-from node_harness import StandInEngine, Vehicle, camera_image, find_answer, node_here, to_array  # noqa: E402
+from node_harness import FakeEngine, Vehicle, camera_image, find_answer, node_here, to_array  # noqa: E402
 from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
@@ -61,7 +61,7 @@ def fuzzed_messages() -> List[Tuple[Image, CompressedImage]]:
 
 @pytest.fixture
 def node_and_vehicle() -> Iterator[Tuple[SegmentationNode, Vehicle]]:
-    with node_here("-p", "cameras:=[raw, packed]", load=lambda *_, **__: StandInEngine()) as both:
+    with node_here("-p", "cameras:=[raw, packed]", load=lambda *_, **__: FakeEngine()) as both:
         yield both
 
 

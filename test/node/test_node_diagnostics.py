@@ -18,7 +18,7 @@ from node_harness import (  # noqa: E402
     NODE,
     QUICK_DIAGNOSTICS,
     NodeProcess,
-    StandInEngine,
+    FakeEngine,
     Vehicle,
     camera_image,
     node_here,
@@ -59,8 +59,8 @@ def image() -> Image:
 
 
 @contextmanager
-def stand_in_node(*arguments: str) -> Iterator[Tuple[StandInEngine, Vehicle]]:
-    engine = StandInEngine()
+def fake_engine_node(*arguments: str) -> Iterator[Tuple[FakeEngine, Vehicle]]:
+    engine = FakeEngine()
     with node_here(*arguments, load=lambda *_, **__: engine) as (_, vehicle):
         yield engine, vehicle
 
@@ -76,7 +76,7 @@ def test_silence_has_its_reason_and_what_to_do_about_it(image: Image) -> None:
     topic = "/front/image"
     arguments = ("-r", f"/camera/image_raw:={topic}", "-p", "reliability:=reliable")
     silent = f"^no image on {topic} for [0-9]+ s: "
-    with stand_in_node(*arguments) as (_, vehicle):
+    with fake_engine_node(*arguments) as (_, vehicle):
         masks = vehicle.listen("/segmentation/mask", Image)
         others = vehicle.camera("/camera/image_raw"), vehicle.camera("/rear/jpeg", kind=CompressedImage)
         published = "images are published on /camera/image_raw, /rear/jpeg$"
@@ -107,7 +107,7 @@ def test_silence_has_its_reason_and_what_to_do_about_it(image: Image) -> None:
 
 
 def test_a_camera_that_sends_has_its_rates_and_the_times_of_every_stage(image: Image) -> None:
-    with stand_in_node("-p", "diagnostics_rate:=1.0") as (engine, vehicle):
+    with fake_engine_node("-p", "diagnostics_rate:=1.0") as (engine, vehicle):
         masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
         camera.connect(image, masks)
         engine.seconds = 0.02
@@ -132,9 +132,9 @@ def test_a_camera_that_sends_has_its_rates_and_the_times_of_every_stage(image: I
 
 
 def test_a_plan_that_is_built_says_so_until_the_first_mask(image: Image) -> None:
-    with stand_in_node() as (engine, vehicle):
+    with fake_engine_node() as (engine, vehicle):
         status = vehicle.wait_for_status(f"{NODE}: segmentation", OK, "^running$")
-        assert status.hardware_id == values_of(status)["engine"] == "stand-in"
+        assert status.hardware_id == values_of(status)["engine"] == "fake"
         engine.plan = "a plan for 64x48"
         vehicle.wait_for_status(f"{NODE}: segmentation", OK, "^building a plan for 64x48$")
         engine.plan = ""
@@ -143,7 +143,7 @@ def test_a_plan_that_is_built_says_so_until_the_first_mask(image: Image) -> None
 
 
 def test_stale_stamps_are_told_with_their_cure(image: Image) -> None:
-    with stand_in_node("-p", "max_age:=5.0") as (_, vehicle):
+    with fake_engine_node("-p", "max_age:=5.0") as (_, vehicle):
         camera = vehicle.camera("/camera/image_raw")  # its stamps are of 1970
         vehicle.wait_for(lambda: vehicle.subscriptions(camera.topic), "the subscription")
 
@@ -158,7 +158,7 @@ def test_stale_stamps_are_told_with_their_cure(image: Image) -> None:
 
 
 def test_images_that_cannot_be_used_are_an_error(image: Image) -> None:
-    with stand_in_node() as (_, vehicle):
+    with fake_engine_node() as (_, vehicle):
         camera = vehicle.camera("/camera/image_raw")
         bad = camera_image(np.zeros((48, 64, 3), np.uint8), "32FC1")
 

@@ -1,1 +1,1 @@
-"""Starts a node, plays a camera, listens, and counts what became of every frame."""
+"""Drives a node: starts it, plays cameras, listens, counts what became of every frame, and ends it."""

@@ -1,0 +1,78 @@
+"""The driver's own ROS node, in a context of its own, spun only while somebody waits."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Callable, List, Optional, Type, TypeVar
+
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+
+from bisenet_ros.errors import BisenetError
+from bisenet_ros.node.fastdds import use_shared_memory
+
+LISTENER_DEPTH = 100
+"""Messages; so many that the driver itself loses none."""
+SPIN_PERIOD = 0.02
+"""Seconds until a condition is looked at again where no message comes."""
+
+T = TypeVar("T")
+
+
+class DriverError(BisenetError):
+    """A node, or what is around it, did not start, ended early, or did not answer."""
+
+
+class DriverNode:
+    """Publishes, subscribes and waits. Use it in a `with` block, or close it."""
+
+    def __init__(self, domain: int, name: str = "driver") -> None:
+        use_shared_memory()
+        self.domain = domain
+        self._context = Context()
+        self._context.init(args=[], domain_id=domain)
+        self.node = Node(name, context=self._context, use_global_arguments=False)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self.node.destroy_node()
+        self._context.try_shutdown()
+
+    def subscribe(self, topic: str, message_type: Type[T], callback: Callable[[T], Any]) -> None:
+        """Calls back, while somebody waits, with every message of a topic that is published reliably."""
+        profile = QoSProfile(depth=LISTENER_DEPTH, reliability=ReliabilityPolicy.RELIABLE)
+        self.node.create_subscription(message_type, topic, callback, profile)
+
+    def listen(self, topic: str, message_type: Type[T]) -> List[T]:
+        """The messages of a topic, as they come in while somebody waits."""
+        messages: List[T] = []
+        self.subscribe(topic, message_type, messages.append)
+        return messages
+
+    def spin_until(self, condition: Callable[[], Optional[T]], seconds: float) -> Optional[T]:
+        """What the condition returns once it is true; None when that takes longer."""
+        deadline = time.monotonic() + seconds
+        while True:
+            value = condition()
+            if value:
+                return value
+            if time.monotonic() > deadline:
+                return None
+            self._executor.spin_once(timeout_sec=SPIN_PERIOD)
+
+    def wait_for(self, condition: Callable[[], Optional[T]], what: str, seconds: float) -> T:
+        """The same; raises DriverError when it takes longer."""
+        value = self.spin_until(condition, seconds)
+        if not value:
+            raise DriverError(f"waited {seconds:.0f} s for {what}")
+        return value

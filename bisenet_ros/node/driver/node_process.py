@@ -1,0 +1,108 @@
+"""A node as a process of its own, with what it prints."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from typing import Any, Dict, List, Optional, Sequence
+
+from bisenet_ros.node.driver.driver_node import DriverError
+from bisenet_ros.node.fastdds import shared_memory_environment
+
+SEGMENTATION_NODE = ("-m", "bisenet_ros.node")
+END_TIMEOUT = 30.0
+"""Seconds that a process has to end."""
+QUOTED_LINES = 10
+"""How many of its last lines an error quotes."""
+
+
+class NodeProcess:
+    """`python -m bisenet_ros.node`, or another program; ended with its `with` block.
+
+    Attributes:
+        lines: what it printed so far, stdout and stderr.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str] = (),
+        *,
+        domain: int,
+        program: Sequence[str] = SEGMENTATION_NODE,
+        environment: Optional[Dict[str, str]] = None,
+    ) -> None:
+        """
+        Args:
+            program: what Python runs.
+            environment: of the process; default: this one's with the shared-memory profile.
+        """
+        self.lines: List[str] = []
+        if environment is None:
+            environment = {**os.environ, **shared_memory_environment()}
+        self._process = subprocess.Popen(
+            [sys.executable, *program, *arguments],
+            env={**environment, "ROS_DOMAIN_ID": str(domain)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    def check(self) -> None:
+        """Raises DriverError, with what it printed last, if it has ended."""
+        if not self.is_running():
+            self._reader.join(1)
+            raise DriverError(f"the node ended with code {self._process.returncode}; it printed:\n{self.last_lines()}")
+
+    def last_lines(self) -> str:
+        return "\n".join(self.lines[-QUOTED_LINES:])
+
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """The exit code, once all it printed is in `lines`.
+
+        Raises:
+            DriverError: it does not end; it was killed.
+        """
+        try:
+            code = self._process.wait(END_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise DriverError(f"the node did not end within {END_TIMEOUT:.0f} s and was killed") from None
+        self._reader.join(END_TIMEOUT)
+        return code
+
+    def interrupt(self) -> int:
+        """Ends it as Ctrl-C does; the exit code."""
+        self.send(signal.SIGINT)
+        return self.wait()
+
+    def close(self) -> None:
+        """Ends it if it still runs; killed, it would leave its shared memory behind."""
+        self._process.terminate()
+        self.wait()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.lines.append(line.rstrip("\n"))

@@ -1,0 +1,62 @@
+"""The topics between cameras, a node and whoever listens to its masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, List, Tuple
+
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CompressedImage, Image
+
+ECHO = "image"
+"""The output of a node that publishes the camera's image again."""
+CAMERA_DEPTH = 5
+"""Messages, as in ROS's sensor data profile."""
+
+
+@dataclass(frozen=True)
+class Topics:
+    """Named as the segmentation node names them.
+
+    Attributes:
+        cameras: their names.
+        compressed: the cameras publish sensor_msgs/CompressedImage instead of Image.
+        outputs: of the node, those that are listened to; the first is the answer to a frame.
+        reliability: that the cameras offer, "reliable" or "best_effort".
+    """
+
+    cameras: Tuple[str, ...] = ("camera",)
+    compressed: bool = False
+    outputs: Tuple[str, ...] = ("mask",)
+    reliability: str = "reliable"
+
+    @property
+    def image_type(self) -> Any:
+        return CompressedImage if self.compressed else Image
+
+    @property
+    def camera_profile(self) -> QoSProfile:
+        return QoSProfile(depth=CAMERA_DEPTH, reliability=ReliabilityPolicy[self.reliability.upper()])
+
+    def image(self, camera: str) -> str:
+        """The topic of a camera's images."""
+        return f"/{camera}/image_raw" + ("/compressed" if self.compressed else "")
+
+    def output(self, camera: str, output: str) -> str:
+        """The topic of what the node publishes for a camera."""
+        return f"/segmentation/{output}" if len(self.cameras) == 1 else f"/segmentation/{camera}/{output}"
+
+    def output_type(self, output: str) -> Any:
+        return self.image_type if output == ECHO else Image
+
+    def parameters(self) -> Dict[str, str]:
+        """The node's parameters that these topics need."""
+        parameters = {"transport": "compressed" if self.compressed else "raw"}
+        if len(self.cameras) > 1:
+            parameters["cameras"] = f"[{', '.join(self.cameras)}]"
+        return parameters
+
+
+def parameter_arguments(parameters: Dict[str, str]) -> List[str]:
+    """The ROS arguments that set a node's parameters."""
+    return ["--ros-args", *(word for name, value in parameters.items() for word in ("-p", f"{name}:={value}"))]
