@@ -53,7 +53,7 @@ setup(
         "install": {"install_scripts": "$base/lib/bisenet_ros"},
         "develop": {"script_dir": "$base/lib/bisenet_ros"},
     },
-    install_requires=["setuptools", "numpy", "numba", "onnx", "onnxruntime", "opencv-python-headless"],
+    install_requires=["setuptools", "numpy", "numba", "onnx", "onnxruntime", "opencv-python-headless", "pillow"],
     extras_require={
         "openvino": ["openvino"],
         # For GeForce RTX and RTX PRO; a Jetson has TensorRT in JetPack.

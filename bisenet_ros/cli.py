@@ -8,6 +8,8 @@ first line of its docstring is its line in the help. The entry point's name has 
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import sys
 from importlib import metadata
 from types import ModuleType
@@ -17,10 +19,27 @@ import bisenet_ros
 from bisenet_ros.errors import BisenetError
 
 GROUP = "bisenet.commands"
+_INTERRUPTED = 130
+_BROKEN_PIPE = 141
+"""The exit codes of programs that SIGINT and SIGPIPE end, as shells have them."""
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    words = (sys.argv[1:] if argv is None else argv) or ["--help"]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file's name may be no UTF-8
+    try:
+        code = _main((sys.argv[1:] if argv is None else argv) or ["--help"])
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:  # the reader has ended, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+
+
+def _main(words: List[str]) -> int:
     commands = find_commands()
     if words[0] in ("-h", "--help"):
         print(_usage(commands))
@@ -57,6 +76,8 @@ def _run(name: str, command: ModuleType, words: List[str]) -> int:
             f"`bisenet {name}` needs the Python package {error.name!r}, which is not installed; "
             f"install what it needs with `pip install '.[{command.EXTRA}]'` in the checkout"
         )
+    except BrokenPipeError:
+        raise
     except (BisenetError, OSError) as error:
         return _fail(str(error))
 

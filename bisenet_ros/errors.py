@@ -1,4 +1,4 @@
-"""The base class of the errors that a user can mend."""
+"""The errors that a user can mend."""
 
 from __future__ import annotations
 
@@ -8,3 +8,15 @@ class BisenetError(ValueError):
 
     The `bisenet` command prints it in one line. Any other exception is a bug, and its traceback is shown.
     """
+
+
+class ImageError(BisenetError):
+    """An image that cannot be read; the message says what was expected and what came.
+
+    Attributes:
+        reason: "encoding", "size", "step", "data" or "format".
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason

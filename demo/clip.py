@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import List
 
-import cv2
 import numpy as np
+
+from bisenet_ros.images import image_file, label_file
 
 FOLDER = Path(__file__).parent / "clip"
 RATE = 15.0
@@ -20,16 +21,9 @@ def frame_ids() -> List[str]:
 
 def read_image(frame_id: str) -> np.ndarray:
     """360 x 480 x 3 uint8 BGR."""
-    return _read(FOLDER / "images" / f"{frame_id}.jpg", cv2.IMREAD_COLOR)
+    return image_file.read_image(FOLDER / "images" / f"{frame_id}.jpg")
 
 
 def read_truth(frame_id: str) -> np.ndarray:
     """360 x 480 uint8 ids, 255 where there is no label."""
-    return _read(FOLDER / "labels" / f"{frame_id}.png", cv2.IMREAD_UNCHANGED)
-
-
-def _read(path: Path, flags: int) -> np.ndarray:
-    image = cv2.imread(str(path), flags)
-    if image is None:
-        raise FileNotFoundError(f"expected an image of the demo's clip at {path}; fetch the whole repository again")
-    return image
+    return label_file.read_label_file(FOLDER / "labels" / f"{frame_id}.png")

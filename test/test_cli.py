@@ -1,34 +1,186 @@
-"""The `bisenet` command itself."""
+"""The `bisenet` command itself, run as a user runs it."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
+from types import ModuleType
 
-from bisenet_ros.cli import COMMANDS, main
+import pytest
+
+import bisenet_ros
+from bisenet_ros import cli
+from bisenet_ros.cli import find_commands, main
+from bisenet_ros.errors import BisenetError
+
+ROOT = Path(__file__).parents[1]
+EXTRAS = {
+    "torch",
+    "lightning",
+    "torchmetrics",
+    "tensorboard",
+    "omegaconf",
+    "tqdm",
+    "rich",
+    "scipy",
+    "jinja2",
+    "matplotlib",
+    "psutil",
+    "rosbags",
+    "openvino",
+    "tensorrt",
+    "tensorrt_rtx",
+    "cuda",
+    "rclpy",
+    "torchvision",
+}
+"""What the extras of setup.py bring."""
+WITHOUT_EXTRAS = f"""
+import sys
+for name in {sorted(EXTRAS)!r}:
+    sys.modules[name] = None
+from bisenet_ros.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
 
 
-def test_help_names_every_command(capsys):
-    assert main([]) == main(["--help"]) == 0
-    printed = capsys.readouterr().out
-    assert all(f"  {name}" in printed for name in COMMANDS)
+def run(*words: str, program: str = "from bisenet_ros.cli import main; import sys; sys.exit(main(sys.argv[1:]))"):
+    return subprocess.run(
+        [sys.executable, "-c", program, *words], capture_output=True, text=True, errors="surrogateescape", cwd=ROOT
+    )
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """The command `try`, whose `run` is given."""
+
+    def make(function) -> None:
+        module = ModuleType("try_command", "Do something for a test.\n\nAt length.")
+        module.EXTRA = "test"
+        module.add_arguments = lambda parser: parser.add_argument("words", nargs="*")
+        module.run = function
+
+        class Point:
+            name = "try"
+
+            def load(self):
+                return module
+
+        monkeypatch.setattr(cli, "find_commands", lambda: {"try": Point()})
+
+    return make
+
+
+def test_every_command_file_is_a_command():
+    folders = (ROOT / "bisenet_ros" / "commands", ROOT / "training" / "bisenet_training" / "commands")
+    files = {path.stem.replace("_", "-") for folder in folders for path in folder.glob("[a-z]*.py")}
+    assert files == set(find_commands()) and {"benchmark", "benchmark-node", "train"} <= files
+
+
+def test_help_has_a_line_for_every_command_and_needs_no_extra():
+    done = run("--help", program=WITHOUT_EXTRAS)
+    assert done.returncode == 0, done.stderr
+    lines = [line.split(maxsplit=1) for line in done.stdout.splitlines() if line.startswith("  ")]
+    told = dict(lines)
+    assert set(told) == set(find_commands())
+    assert all(10 < len(text) < 100 and "`bisenet" not in text for text in told.values())
+    assert run().stdout == done.stdout
+
+
+@pytest.mark.parametrize("name", sorted(find_commands()))
+def test_a_command_s_help_needs_no_extra(name):
+    done = run(*name.split("-", 1) if name.startswith("benchmark-") else [name], "--help", program=WITHOUT_EXTRAS)
+    assert done.returncode == 0, done.stderr
+    assert f"usage: bisenet {name.replace('benchmark-', 'benchmark ')} " in done.stdout
+
+
+def test_the_version():
+    assert run("--version").stdout == f"bisenet {bisenet_ros.__version__}\n"
 
 
 def test_unknown_command(capsys):
     assert main(["fly"]) == 1
-    assert f"expected one of the commands {', '.join(COMMANDS)}, got 'fly'" in capsys.readouterr().err
+    assert f"expected one of the commands {', '.join(find_commands())}, got 'fly'" in capsys.readouterr().err
 
 
-def test_a_missing_training_library_is_named(capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch", None)
-    for module in [name for name in sys.modules if name.startswith("bisenet_training.analysis.complexity")]:
-        monkeypatch.delitem(sys.modules, module)
-    assert main(["complexity"]) == 1
-    assert "needs the Python package 'torch'" in capsys.readouterr().err
+def test_a_name_of_two_words_comes_before_one_of_one(capsys):
+    for words, usage in ((["benchmark"], "bisenet benchmark "), (["benchmark", "node"], "bisenet benchmark node ")):
+        with pytest.raises(SystemExit):
+            main([*words, "--help"])
+        assert f"usage: {usage}" in capsys.readouterr().out
 
 
-def test_engines_and_card_need_no_torch():
-    """A vehicle has none; importing what runs there must not ask for it."""
+def test_a_users_error_is_one_line(command, capsys):
+    for error in (BisenetError("expected bread, got stone"), FileNotFoundError("expected bread, got stone")):
+
+        def fail(arguments, error=error):
+            raise error
+
+        command(fail)
+        assert main(["try"]) == 1
+        assert capsys.readouterr().err == "bisenet: error: expected bread, got stone\n"
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), KeyError("a bug"), RuntimeError("a bug")])
+def test_any_other_error_shows_its_traceback(command, error):
+    def fail(arguments):
+        raise error
+
+    command(fail)
+    with pytest.raises(type(error), match="a bug"):
+        main(["try"])
+
+
+def test_a_missing_package_is_named_with_the_extra_that_brings_it(command, capsys):
+    def fail(arguments):
+        import no_such_package  # noqa: F401
+
+    command(fail)
+    assert main(["try"]) == 1
+    error = capsys.readouterr().err
+    assert "`bisenet try` needs the Python package 'no_such_package'" in error and "pip install '.[test]'" in error
+
+
+def test_a_missing_module_of_ours_is_a_bug(command):
+    def fail(arguments):
+        import bisenet_ros.no_such_module  # noqa: F401
+
+    command(fail)
+    with pytest.raises(ModuleNotFoundError):
+        main(["try"])
+
+
+def test_an_interrupted_command_ends_without_a_traceback(command, capsys):
+    def interrupt(arguments):
+        raise KeyboardInterrupt
+
+    command(interrupt)
+    assert main(["try"]) == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_reader_that_ends_early_is_no_error():
+    """As in `bisenet ... | head -1`, with more text than a pipe holds."""
+    program = "import sys\nfrom bisenet_ros import cli\ncli._usage = lambda commands: 'x\\n' * 500_000\ncli.main(['-h'])"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"x\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
+def test_names_that_are_no_utf8_are_escaped_in_messages():
+    name = os.fsdecode(b"stra\xdfe.onnx")
+    environment = {**os.environ, "PYTHONUTF8": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "bisenet_ros.cli", "benchmark", name], capture_output=True, env=environment, cwd=ROOT
+    )
+    assert done.returncode == 1
+    assert b"stra\\udcdfe.onnx, found none" in done.stderr and b"Traceback" not in done.stderr
+
+
+def test_what_runs_on_a_vehicle_needs_no_torch():
     code = "import sys; import bisenet_ros.engines, bisenet_ros.cli; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 

@@ -1,4 +1,4 @@
-"""What a benchmark ran on, as found: hardware, clocks, versions. What cannot be read is left out."""
+"""The machine that a benchmark runs on: hardware, clocks, versions, load."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ GPU_FACTS = {
     "GPU clock (memory)": "clocks.mem",
     "GPU power limit": "power.limit",
 }
-"""Of the first GPU, by the names of nvidia-smi --query-gpu."""
+"""What is told of the first GPU, by the names of nvidia-smi --query-gpu."""
+IDLE_LOAD = 0.25
+"""Load average per core up to which the machine is taken to have nothing else to do."""
 
 
 def describe_machine() -> Dict[str, str]:
-    """Names and values for people, of the hardware, its clocks at this moment, and the versions."""
+    """Names and values for people: hardware, its clocks at this moment, versions. What cannot be read is left out."""
     facts = {
         "board": _read(Path("/proc/device-tree/model")),
         "CPU": _cpuinfo("model name") or platform.machine(),
@@ -37,6 +39,14 @@ def describe_machine() -> Dict[str, str]:
         **{package: _version(package) for package in PACKAGES},
     }
     return {name: value for name, value in facts.items() if value}
+
+
+def describe_load(load: float, *, cores: int) -> str:
+    """The load average in words, and what it means for the numbers."""
+    text = f"{load:.1f} on {cores} cores"
+    if load <= IDLE_LOAD * cores:
+        return text
+    return f"{text}: other programs were running; only CPU ms can be relied on"
 
 
 def _describe_gpu() -> Dict[str, Optional[str]]:

@@ -1,24 +1,18 @@
-"""The benchmark's numbers as a table, as JSON, and as a plot in the form of the paper's Fig. 10.
+"""A benchmark's numbers as JSON, as a table and as a plot.
 
-The table and the plot are made of what the JSON file has, so that a machine without matplotlib can leave them to
-another: `python -m bisenet_ros.benchmark.report NUMBERS.json FOLDER`.
+Table and plot are made of what the JSON file has, so that another machine can make them: `bisenet benchmark report`.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 from bisenet_ros.benchmark.interleaved_timing import Statistics, Timings
-from bisenet_ros.benchmark.markdown_table import markdown_table
-from bisenet_ros.model.input_size import parse_size, size_text
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from bisenet_ros.benchmark.plot import draw_speed
+from bisenet_ros.model.input_size import Size, size_text
 
 COLUMNS = (
     "frame",
@@ -35,8 +29,6 @@ COLUMNS = (
     "CPU ms",
     "time ratio",
 )
-
-
 Numbers = Dict[str, Any]
 """What `Benchmark.to_dict` returns, or a part of it."""
 
@@ -52,8 +44,8 @@ class Measurement:
         reference: of the engine that this one took turns with and is compared to.
     """
 
-    frame_size: Tuple[int, int]
-    network_size: Tuple[int, int]
+    frame_size: Size
+    network_size: Size
     runtime: str
     precision: str
     description: str
@@ -102,18 +94,6 @@ class Benchmark:
         return {**vars(self), "measurements": [measurement.to_dict() for measurement in self.measurements]}
 
 
-def load_matplotlib() -> None:
-    """Raises ValueError, with the command to install it, where it is missing."""
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            f"the plot needs the Python package {error.name!r}, which is not installed; install it with "
-            "`pip install matplotlib`, or give --json FILE in place of -o, and draw it elsewhere with "
-            "`python -m bisenet_ros.benchmark.report FILE FOLDER`"
-        ) from None
-
-
 def write_json(path: Path, numbers: Numbers) -> None:
     path.write_text(json.dumps(numbers, indent=1, allow_nan=False) + "\n")
 
@@ -159,63 +139,9 @@ def _row(measurement: Numbers) -> Tuple[str, ...]:
     )
 
 
-def draw_speed(numbers: Numbers) -> Figure:
-    """FPS by frame size: a panel per precision, as in Fig. 10, and a bar per engine."""
-    from matplotlib.figure import Figure
-
-    measurements = numbers["measurements"]
-    precisions, runtimes, sizes = (
-        _unique(measurement[key] for measurement in measurements) for key in ("precision", "runtime", "frame_size")
-    )
-    sizes.sort(key=lambda size: math.prod(parse_size(size)))
-    columns = min(2, len(precisions))
-    rows = math.ceil(len(precisions) / columns)
-    figure = Figure(figsize=(3 + max(4.5, 1.1 * len(sizes)) * columns, 0.8 + 4 * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, sharey=True, squeeze=False).flat
-    bars = {}
-    for letter, precision, axes in zip("abcde", precisions, panels):
-        here = [measurement for measurement in measurements if measurement["precision"] == precision]
-        present = _unique(measurement["runtime"] for measurement in here)
-        width = 0.8 / len(present)
-        for place, runtime in enumerate(present):
-            mine = [entry for entry in here if entry["runtime"] == runtime]
-            fps = {sizes.index(entry["frame_size"]): entry["whole"]["fps"] for entry in mine}
-            left = [position + (place - (len(present) - 1) / 2) * width for position in fps]
-            color = f"C{runtimes.index(runtime)}"
-            bars[runtime] = axes.bar(left, list(fps.values()), width, color=color)
-            labels = [f"{value:.0f}" if value >= 100 else f"{value:.1f}" for value in fps.values()]
-            axes.bar_label(bars[runtime], labels, fontsize=8, padding=2)
-        axes.set_title(f"({letter}) {precision.upper()}")
-        axes.set_xticks(range(len(sizes)), sizes, rotation=30, ha="right")
-        axes.set_ylabel("frames per second (1 / median)")
-        axes.margins(y=0.12)
-    for axes in panels[len(precisions) :]:
-        axes.set_axis_off()
-    figure.legend(list(bars.values()), list(bars), loc="outside right center")
-    fewest = min(measurement["frames"] for measurement in measurements)
-    machine, protocol = numbers["machine"], numbers["protocol"]
-    hardware = ", ".join(machine[part] for part in ("CPU", "GPU") if part in machine)
-    figure.suptitle(f"{numbers['model']['file']} on {hardware}", fontsize=11)
-    figure.supxlabel(
-        "size of the frame; frame in host memory to labels in host memory, batch 1, at least "
-        f"{fewest} frames each\nnetwork size: {protocol['network size'].split(';')[0]}; "
-        f"load average before: {protocol['load average before']}",
-        fontsize=8,
-    )
-    return figure
-
-
-def _unique(values: Any) -> List[Any]:
-    """In the order of their first appearance."""
-    return list(dict.fromkeys(values))
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description="Draws the table and the plot of a file of `bisenet benchmark --json`."
-    )
-    parser.add_argument("numbers", type=Path)
-    parser.add_argument("folder", type=Path)
-    asked = parser.parse_args()
-    asked.folder.mkdir(parents=True, exist_ok=True)
-    write_report(asked.folder, json.loads(asked.numbers.read_text()))
+def markdown_table(rows: Sequence[Sequence[str]]) -> str:
+    """Aligned columns; the first row is the head."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in rows]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines)

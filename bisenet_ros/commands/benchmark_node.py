@@ -10,9 +10,8 @@ import sys
 from pathlib import Path
 from typing import List, Tuple
 
-from bisenet_ros.benchmark.engine_benchmark import describe_load
-from bisenet_ros.benchmark.machine import describe_machine
-from bisenet_ros.engines.loader import CPU_PRECISIONS, DEVICES, PRECISIONS, has_usable_gpu
+from bisenet_ros.benchmark.machine import describe_load, describe_machine
+from bisenet_ros.engines.loader import CPU_PRECISIONS, DEVICES, PRECISIONS, choose_device
 from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
 from bisenet_ros.model.input_size import parse_size
 from bisenet_ros.model.model_card import read_card
@@ -122,7 +121,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def choose_pipelines(setup: Setup) -> List[str]:
     """The plain pipeline is for CPUs, and has no stub."""
-    on_gpu = setup.device == "cuda" or (setup.device == "auto" and setup.precision != "bf16" and has_usable_gpu())
+    on_gpu = choose_device(setup.device, setup.precision) == "cuda"
     on_cpu = not on_gpu and setup.precision in ("auto", *CPU_PRECISIONS)
     return ["node", "echo"] + (["plain"] if on_cpu and setup.engine == "model" else [])
 

@@ -1,7 +1,7 @@
-"""Builds a TensorRT plan ahead of time: `bisenet build-engine MODEL.onnx --size 1920x1080`.
+"""Build TensorRT's plans of a model ahead of time, and quantize a model to int8.
 
-The node builds the same plans at its first frame, should they not be in the cache: one that ends with labels, and one
-that ends with logits, for the node uses whichever is faster.
+The node builds the same plans at its first frame, should they not be in the cache: one that ends with the mask, and one
+that ends with the logits. It uses the faster one.
 """
 
 from __future__ import annotations
@@ -10,39 +10,31 @@ import argparse
 import json
 import time
 from pathlib import Path
-from typing import Iterator, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Optional, Sequence
 
-import numpy as np
-
-from bisenet_ros.engines.cuda.device import CudaDevice
-from bisenet_ros.engines.cuda.driver import open_device
 from bisenet_ros.engines.engine import LARGEST_BATCH
-from bisenet_ros.engines.tensorrt.api import PRECISIONS, TensorRt, TensorRtError, load_tensorrt
-from bisenet_ros.engines.tensorrt.builder import (
-    PlanRequest,
-    build_plan,
-    cached_plan,
-    choose_precision,
-    is_quantized,
-    plan_key,
-    tails,
-)
-from bisenet_ros.engines.tensorrt.heartbeat import heartbeat
-from bisenet_ros.engines.tensorrt.plan_cache import PlanCache
-from bisenet_ros.model.input_size import parse_size
-from bisenet_ros.model.model_card import read_card
+from bisenet_ros.engines.loader import CUDA_PRECISIONS, choose_precision
+from bisenet_ros.errors import BisenetError
+from bisenet_ros.model.input_size import Size, parse_size
 
-IMAGES = (".png", ".jpg", ".jpeg", ".bmp")
+if TYPE_CHECKING:
+    from bisenet_ros.engines.cuda.device import CudaDevice
+    from bisenet_ros.engines.tensorrt.api import TensorRt
+    from bisenet_ros.engines.tensorrt.builder import PlanRequest
+    from bisenet_ros.engines.tensorrt.plan_cache import PlanCache
+
+EXTRA = "tensorrt-rtx"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = __doc__
     parser.add_argument("model", type=Path, metavar="MODEL.onnx", help="a model file of `bisenet export`")
     parser.add_argument(
-        "--size", type=frame_size, required=True, metavar="WxH", help="the camera's frames, such as 1920x1080"
+        "--size", type=_frame_size, required=True, metavar="WIDTHxHEIGHT", help="the camera's frames, such as 1920x1080"
     )
     parser.add_argument(
         "--precision",
-        choices=("auto", *PRECISIONS),
+        choices=("auto", *CUDA_PRECISIONS),
         default="auto",
         help="default auto, as for the node: int8 for a quantized model, else fp16",
     )
@@ -59,40 +51,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --calibration: a PNG of class ids of the same name for each image; prints mIoU before and after",
     )
     parser.add_argument(
-        "--max-batch", type=batch, default=1, metavar="N", help="the most frames at once, as for the node; default 1"
+        "--max-batch", type=_batch, default=1, metavar="N", help="the most frames at once, as for the node; default 1"
     )
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where plans are kept, default ~/.cache/bisenet_ros")
     parser.add_argument("--dry-run", action="store_true", help="print the plans' keys, and whether the cache has them")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    read_card(arguments.model)
-    if arguments.calibration and arguments.precision != "int8":
-        raise ValueError(f"--calibration is for --precision int8, got --precision {arguments.precision}")
-    if arguments.calibration and arguments.dry_run:
-        raise ValueError("a dry run writes no quantized model; give it MODEL.int8.onnx in place of --calibration")
-    if arguments.truth and not arguments.calibration:
-        raise ValueError("--truth is for the images of --calibration; give that folder too")
-    if arguments.calibration and is_quantized(arguments.model):
-        raise ValueError(f"{arguments.model} is quantized already; leave out --calibration")
+    from bisenet_ros.engines.cuda.driver import GpuError, open_device
+    from bisenet_ros.engines.tensorrt.api import load_tensorrt
+    from bisenet_ros.engines.tensorrt.builder import PlanRequest, tails
+    from bisenet_ros.engines.tensorrt.plan_cache import PlanCache
+
+    _check(arguments)
+    model, precision = arguments.model, arguments.precision
     if not arguments.calibration:
-        arguments.precision = choose_precision(arguments.model, arguments.precision)
-    try:
-        tensorrt = load_tensorrt()
-    except (ModuleNotFoundError, RuntimeError) as error:
-        raise TensorRtError(str(error)) from None
-    model = arguments.model
+        precision = choose_precision(model, device="cuda", precision=precision)
+    tensorrt = load_tensorrt()
     if arguments.calibration:
-        model = quantize_file(model, arguments.calibration, truth=arguments.truth)
-    requests = [
-        PlanRequest(model, arguments.size, arguments.precision, arguments.max_batch, tail) for tail in tails(tensorrt)
-    ]
+        model = _quantize(model, arguments.calibration, ground_truth=arguments.truth)
+    requests = [PlanRequest(model, arguments.size, precision, arguments.max_batch, tail) for tail in tails(tensorrt)]
     try:
         device = open_device()
-    except (ModuleNotFoundError, RuntimeError) as error:
+    except GpuError as error:
         if not arguments.dry_run:
             _try_to_build(requests, tensorrt)
-        raise TensorRtError(f"no plan is kept, as the GPU's name is part of its key: {error}") from None
+        raise BisenetError(f"no plan is kept, as the GPU's name is part of its key: {error}") from None
     cache = PlanCache(arguments.cache)
     try:
         for request in requests:
@@ -102,7 +86,24 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _check(arguments: argparse.Namespace) -> None:
+    from bisenet_ros.model.model_card import read_card
+    from bisenet_ros.model.model_file import is_quantized
+
+    read_card(arguments.model)
+    if arguments.calibration and arguments.precision != "int8":
+        raise BisenetError(f"--calibration is for --precision int8, got --precision {arguments.precision}")
+    if arguments.calibration and arguments.dry_run:
+        raise BisenetError("a dry run writes no quantized model; give it MODEL.int8.onnx instead of --calibration")
+    if arguments.truth and not arguments.calibration:
+        raise BisenetError("--truth is for the images of --calibration; give that folder too")
+    if arguments.calibration and is_quantized(arguments.model):
+        raise BisenetError(f"{arguments.model} is quantized already; leave out --calibration")
+
+
 def _print_key(request: PlanRequest, tensorrt: TensorRt, device: CudaDevice, cache: PlanCache) -> None:
+    from bisenet_ros.engines.tensorrt.builder import plan_key
+
     key = plan_key(request, tensorrt, device)
     found = cache.lookup(key)
     print(json.dumps(key.to_dict(), indent=2))
@@ -110,18 +111,22 @@ def _print_key(request: PlanRequest, tensorrt: TensorRt, device: CudaDevice, cac
 
 
 def _build(request: PlanRequest, tensorrt: TensorRt, device: CudaDevice, cache: PlanCache) -> None:
+    from bisenet_ros.engines.tensorrt.builder import cached_plan, plan_key
+
     key = plan_key(request, tensorrt, device)
     found = cache.lookup(key)
     start = time.monotonic()
     plan = cached_plan(request, tensorrt, device, cache, on_progress=_print_progress)
     if not cache.lookup(key):
-        raise OSError(f"the plan was built but cannot be kept in {cache.folder}; name another folder with --cache")
+        raise BisenetError(f"the plan was built but cannot be kept in {cache.folder}; name another folder with --cache")
     made = "already there" if found else f"built in {time.monotonic() - start:.1f} s"
     print(f"{cache.path(key)}: to {request.tail}, {len(plan) / 1e6:.1f} MB, {made}")
 
 
 def _try_to_build(requests: Sequence[PlanRequest], tensorrt: TensorRt) -> None:
-    """Without a GPU: shows at least that TensorRT takes the model. Only TensorRT for RTX gets here."""
+    """Without a GPU: shows at least that TensorRT takes the model. Only TensorRT for RTX builds without one."""
+    from bisenet_ros.engines.tensorrt.builder import build_plan
+
     for request in requests:
         start = time.monotonic()
         plan = build_plan(request, tensorrt, on_progress=_print_progress).plan
@@ -133,89 +138,36 @@ def _print_progress(seconds: float) -> None:
     print(f"building, {seconds:.0f} s so far", flush=True)
 
 
-def quantize_file(path: Path, folder: Path, *, truth: Optional[Path] = None) -> Path:
-    """Writes MODEL.int8.onnx beside MODEL.onnx, calibrated on a folder of images; prints what it costs on them.
-
-    Args:
-        truth: a folder of label images; see `read_images`.
-
-    Returns:
-        The path of what was written.
-
-    Raises:
-        ValueError: the folder has no images, or one of these or of their label images cannot be used.
-    """
-    import onnx
-
+def _quantize(model: Path, folder: Path, *, ground_truth: Optional[Path]) -> Path:
+    """Writes MODEL.int8.onnx beside MODEL.onnx and prints what it costs on the images; returns its path."""
     from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
-    from bisenet_ros.engines.quantization import quantize
-    from bisenet_ros.evaluation.quantization_cost import quantization_cost
+    from bisenet_ros.engines.heartbeat import heartbeat
+    from bisenet_ros.engines.quantization import quantize_file
+    from bisenet_ros.evaluation.quantization_cost import LabeledImages, quantization_cost
+    from bisenet_ros.model.model_card import read_card
 
-    card, output, paths = read_card(path), path.with_suffix(".int8.onnx"), image_paths(folder)
-
-    def images() -> Iterator[Tuple[np.ndarray, Optional[np.ndarray]]]:
-        return read_images(paths, truth=truth, classes=len(card.classes))
-
-    for _ in images():
-        pass  # whatever cannot be used is said before minutes are spent
+    card, output = read_card(model), model.with_suffix(".int8.onnx")
+    images = LabeledImages(folder, ground_truth, classes=len(card.classes))
+    images.check()
     with heartbeat(lambda seconds: print(f"quantizing, {seconds:.0f} s so far", flush=True)):
-        onnx.save(quantize(onnx.load(path), card, (image for image, _ in images())), output)
-    print(f"{output}: quantized on the {len(paths)} images of {folder}; give the node this file")
+        quantize_file(model, (frame for frame, _ in images), output)
+    print(f"{output}: quantized on the {len(images)} images of {folder}; give the node this file")
     with heartbeat(lambda seconds: print(f"comparing with fp32, {seconds:.0f} s so far", flush=True)):
-        cost = quantization_cost(OnnxRuntimeEngine(path, card), OnnxRuntimeEngine(output, card), images())
+        cost = quantization_cost(OnnxRuntimeEngine(model, card), OnnxRuntimeEngine(output, card), images)
     print(f"on these images, by ONNX Runtime on the CPU: {cost.to_text()}")
-    if truth is None:
+    if ground_truth is None:
         print("mIoU before and after needs label images of them: --truth FOLDER")
     return output
 
 
-def image_paths(folder: Path) -> List[Path]:
-    """The images of a folder in the order of their names.
-
-    Raises:
-        ValueError: there are none.
-    """
-    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in IMAGES)
-    if not paths:
-        raise ValueError(f"expected images ({', '.join(IMAGES)}) of your camera in {folder.absolute()}, found none")
-    return paths
-
-
-def read_images(
-    paths: Sequence[Path], *, truth: Optional[Path], classes: int
-) -> Iterator[Tuple[np.ndarray, Optional[np.ndarray]]]:
-    """Each image as H x W x 3 uint8 BGR, and with a folder of truth its H x W uint8 ids, 255 being none.
-
-    Args:
-        truth: has a PNG of ids for each image, NAME.png for NAME.jpg.
-
-    Raises:
-        ValueError: an image or its truth cannot be read, or the two do not go together.
-    """
-    import cv2
-
-    from bisenet_ros.evaluation.quantization_cost import read_label_image
-
-    for path in paths:
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if image is None:
-            raise ValueError(f"{path} cannot be read as an image; remove it")
-        if truth is None:
-            yield image, None
-            continue
-        yield image, read_label_image(truth / f"{path.stem}.png", size=image.shape[:2], classes=classes)
-
-
-def frame_size(text: str) -> Tuple[int, int]:
-    """(height, width) of "WIDTHxHEIGHT", as cameras have it."""
+def _frame_size(text: str) -> Size:
     try:
         return parse_size(text)
-    except ValueError as error:
+    except BisenetError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def batch(text: str) -> int:
-    """A number of frames."""
+def _batch(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= LARGEST_BATCH:
         raise argparse.ArgumentTypeError(f"expected 1 to {LARGEST_BATCH} frames, got {text!r}")
     return int(text)

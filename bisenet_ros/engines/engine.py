@@ -1,4 +1,4 @@
-"""What every engine offers: a frame in, labels out."""
+"""What every engine offers: a frame in, a mask out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Dict, List, Literal, Optional, Sequence, Tuple, Union, overlo
 
 import numpy as np
 
-from bisenet_ros.model.input_size import network_size
+from bisenet_ros.errors import BisenetError
+from bisenet_ros.model.input_size import network_size, size_text
 from bisenet_ros.model.model_card import ModelCard
 
 LARGEST_BATCH = 64
@@ -17,6 +18,10 @@ Mask = np.ndarray
 Confidence = np.ndarray
 Result = Union[Mask, Tuple[Mask, Confidence]]
 """Of one frame; see `Engine.segment`."""
+
+
+class EngineError(BisenetError):
+    """An engine that cannot be had here, or a frame or an option that engines do not take."""
 
 
 class Engine(ABC):
@@ -48,33 +53,33 @@ class Engine(ABC):
     def segment(self, frame: np.ndarray, *, confidence: Literal[True]) -> Tuple[Mask, Confidence]: ...
 
     def segment(self, frame: np.ndarray, *, confidence: bool = False) -> Result:
-        """The label of every pixel.
+        """The class of every pixel.
 
         Args:
             frame: H x W x 3 uint8 BGR; its rows may be padded.
-            confidence: also return how sure the network is.
+            confidence: also return the softmax probability of the class.
 
         Returns:
             H x W uint8 ids of `card.classes`; with `confidence`, also H x W uint8, 255 being certain.
 
         Raises:
-            ValueError: the frame is not such an array.
+            EngineError: the frame is not such an array.
         """
-        _require_frame(frame)
+        require_frame(frame)
         return self._segment(frame, confidence=confidence)
 
     def segment_batch(self, frames: Sequence[np.ndarray], *, confidence: bool = False) -> List[Result]:
         """What `segment` returns, for each of several frames of one size; up to `max_batch` of them run at once.
 
         Raises:
-            ValueError: a frame is not such an array, or they differ in size.
+            EngineError: a frame is not such an array, or they differ in size.
         """
         for frame in frames:
-            _require_frame(frame)
+            require_frame(frame)
         sizes = sorted({frame.shape[:2] for frame in frames})
         if len(sizes) > 1:
-            found = ", ".join(f"{width}x{height}" for height, width in sizes)
-            raise ValueError(f"expected frames of one size, got {found}; make a batch of each size")
+            found = ", ".join(map(size_text, sizes))
+            raise EngineError(f"expected frames of one size, got {found}; make a batch of each size")
         results: List[Result] = []
         for start in range(0, len(frames), self.max_batch):
             results += self._segment_batch(frames[start : start + self.max_batch], confidence=confidence)
@@ -109,8 +114,9 @@ class Engine(ABC):
         return {}
 
 
-def _require_frame(frame: np.ndarray) -> None:
+def require_frame(frame: np.ndarray) -> None:
+    """Raises EngineError for what is no H x W x 3 uint8 array with pixels."""
     if not isinstance(frame, np.ndarray):
-        raise ValueError(f"expected a frame as a NumPy array of H x W x 3 uint8 (BGR), got {type(frame).__name__}")
+        raise EngineError(f"expected a frame as a NumPy array of H x W x 3 uint8 (BGR), got {type(frame).__name__}")
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
-        raise ValueError(f"expected a frame of H x W x 3 uint8 (BGR), got {frame.shape} {frame.dtype}")
+        raise EngineError(f"expected a frame of H x W x 3 uint8 (BGR), got {frame.shape} {frame.dtype}")

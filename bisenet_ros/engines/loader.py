@@ -1,22 +1,39 @@
-"""Chooses the engine for a model file, a device and a precision."""
+"""Chooses the engine for a model file: the device, the runtime that is installed for it, and the precision."""
 
 from __future__ import annotations
 
 import importlib.util
-from functools import partial
 from pathlib import Path
-from typing import Callable, Optional, Union
+from typing import Callable, List, NamedTuple, Optional, Sequence, Union
 
 import numpy as np
 
-from bisenet_ros.engines.cuda.driver import has_cuda_python, require_gpu
-from bisenet_ros.engines.engine import LARGEST_BATCH, Engine
-from bisenet_ros.model.model_card import ModelCard, ModelError, read_card
+from bisenet_ros.engines.cpu.cpu_features import computes_in_bf16
+from bisenet_ros.engines.cuda.driver import GpuError, has_cuda_python, require_gpu
+from bisenet_ros.engines.engine import LARGEST_BATCH, Engine, EngineError
+from bisenet_ros.model.model_card import ModelCard, read_card
+from bisenet_ros.model.model_file import ModelError, is_quantized
 
 DEVICES = ("auto", "cpu", "cuda")
 CPU_PRECISIONS = ("fp32", "bf16")
 CUDA_PRECISIONS = ("fp32", "fp16", "int8")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
+
+
+class Runtime(NamedTuple):
+    """An installed library that runs networks.
+
+    Attributes:
+        name: for people.
+        precisions: those it has instructions for here; it may emulate others.
+        automatic: the one it runs in if nothing else is asked for.
+        create: (model: Path, card: ModelCard, *, precision: str) to an engine.
+    """
+
+    name: str
+    precisions: Sequence[str]
+    automatic: str
+    create: Callable[..., Engine]
 
 
 def load_engine(
@@ -34,31 +51,27 @@ def load_engine(
 
     Args:
         model: an ONNX file with its card inside, as `bisenet export` writes it.
-        device: "cpu", "cuda", or "auto": the GPU where TensorRT, a driver and a GPU are all there, else the CPU.
-        precision: "fp32", "bf16" (CPU), "fp16" or "int8" (GPU), or "auto": on a GPU int8 if the model file is
-            quantized, else fp16; on the CPU bf16 where it computes in it, else fp32, and a quantized file as it is.
+        device: "cpu", "cuda" or "auto"; see `choose_device`.
+        precision: "fp32", "bf16" (CPU), "fp16" or "int8" (GPU), or "auto"; see `choose_precision`.
         cache: a folder for TensorRT's plans, by default ~/.cache/bisenet_ros.
         max_batch: the most frames that TensorRT may run at once; a CPU engine's own `max_batch` stays 1.
 
     Raises:
         ModelError: the file is missing or broken, has no card, or its network does not do what the card says.
-        ValueError: an unknown device or precision, or one that is not to be had here or not with this file; a
-            `max_batch` that is not 1 to 64.
-        ModuleNotFoundError: no runtime is installed.
+        EngineError: an unknown device or precision, or one that is not to be had here or not with this file; no
+            runtime is installed; a `max_batch` that is not 1 to 64.
     """
-    _one_of("device", device, DEVICES)
-    _one_of("precision", precision, PRECISIONS)
+    device = choose_device(device, precision)
     if not 1 <= max_batch <= LARGEST_BATCH:
-        raise ValueError(f"max_batch must be 1 to {LARGEST_BATCH} frames, got {max_batch}")
+        raise EngineError(f"max_batch must be 1 to {LARGEST_BATCH} frames, got {max_batch}")
     model = Path(model)
     card = read_card(model)
-    if device == "cuda" or (device == "auto" and precision != "bf16" and has_usable_gpu()):
-        return _load_on_gpu(model, card, precision, cache, max_batch)
-    if precision not in ("auto", *CPU_PRECISIONS):
-        raise ValueError(f"precision {precision} needs a GPU with TensorRT; choose fp32 or bf16 for the CPU")
-    create = _cpu_runtime(precision)
+    precision = choose_precision(model, device=device, precision=precision)
+    if device == "cuda":
+        return _open_tensorrt(model, card, precision=precision, cache=cache, max_batch=max_batch)
+    runtime = installed_runtimes("cpu")[0]
     try:
-        engine = create(model, card)
+        engine = runtime.create(model, card, precision=precision)
         # The first frame compiles and allocates, and shows whether the network is what its card says.
         engine.segment(np.zeros((*card.network_size, 3), np.uint8))
     except Exception as error:  # each runtime has its own
@@ -66,49 +79,129 @@ def load_engine(
     return engine
 
 
+def choose_device(device: str, precision: str = "auto") -> str:
+    """ "cpu" or "cuda": with "auto" the GPU where TensorRT, a driver and a GPU are all there, unless bf16 is wanted.
+
+    Raises:
+        EngineError: an unknown device or precision.
+    """
+    _one_of("device", device, DEVICES)
+    _one_of("precision", precision, PRECISIONS)
+    if device != "auto":
+        return device
+    return "cuda" if precision != "bf16" and has_usable_gpu() else "cpu"
+
+
+def choose_precision(model: Path, *, device: str, precision: str) -> str:
+    """The precision that a model file is run in.
+
+    "auto" is, on a GPU, int8 if the file is quantized, else fp16; on the CPU bf16 where OpenVINO is installed and the
+    CPU has instructions for it, else fp32. The CPU runs the int8 parts of a quantized file as they are.
+
+    Args:
+        device: "cpu" or "cuda".
+        precision: "auto", or what is asked for.
+
+    Raises:
+        EngineError: the device or the file does not go with the precision.
+    """
+    if device == "cuda":
+        return _choose_cuda_precision(model, precision)
+    if precision not in ("auto", *CPU_PRECISIONS):
+        raise EngineError(f"precision {precision} needs a GPU with TensorRT; choose fp32 or bf16 for the CPU")
+    has_openvino = _is_installed("openvino")
+    if precision == "bf16" and not has_openvino:
+        raise EngineError("precision bf16 needs OpenVINO; install it with `pip install openvino`, or choose fp32")
+    if precision != "auto":
+        return precision
+    return "bf16" if has_openvino and computes_in_bf16() else "fp32"
+
+
+def _choose_cuda_precision(model: Path, precision: str) -> str:
+    if precision not in ("auto", *CUDA_PRECISIONS):
+        raise EngineError(f"precision {precision} is the CPU's; choose {', '.join(CUDA_PRECISIONS)} for device cuda")
+    quantized = is_quantized(model)
+    if precision == "auto":
+        return "int8" if quantized else "fp16"
+    if quantized and precision != "int8":
+        raise EngineError(
+            f"{model} is quantized, which is precision int8, not {precision}; give the model file that it was made from"
+        )
+    if not quantized and precision == "int8":
+        raise EngineError(
+            f"precision int8 needs a quantized model, and {model} is none; make one with `bisenet build-engine {model} "
+            "--size WIDTHxHEIGHT --precision int8 --calibration FOLDER`, where FOLDER has images of your camera"
+        )
+    return precision
+
+
+def installed_runtimes(device: str, *, quantized: bool = False) -> List[Runtime]:
+    """The runtimes for "cpu", for "cuda" or, with "auto", for both; the fastest of each device first.
+
+    Args:
+        quantized: the model file is, which TensorRT runs in int8 alone.
+
+    Raises:
+        EngineError: there is none; the message says what to install.
+    """
+    runtimes: List[Runtime] = []
+    precisions: Sequence[str]
+    if device != "cuda" and _is_installed("openvino"):
+        precisions = CPU_PRECISIONS if computes_in_bf16() else ("fp32",)
+        runtimes.append(Runtime("OpenVINO", precisions, precisions[-1], _open_openvino))
+    if device != "cuda" and _is_installed("onnxruntime"):
+        runtimes.append(Runtime("ONNX Runtime", ("fp32",), "fp32", _open_onnxruntime))
+    if device != "cpu" and _has_tensorrt():
+        precisions, automatic = (("int8",), "int8") if quantized else (CUDA_PRECISIONS, "fp16")
+        runtimes.append(Runtime("TensorRT", precisions, automatic, _open_tensorrt))
+    if not runtimes:
+        packages = "tensorrt" if device == "cuda" else "openvino` or `pip install onnxruntime"
+        raise EngineError(f"no engine is installed for device {device}; install one with `pip install {packages}`")
+    return runtimes
+
+
 def has_usable_gpu() -> bool:
     """Whether TensorRT, what it needs from Python, a driver and a GPU are all there; nothing of it is imported."""
-    has_tensorrt = any(map(importlib.util.find_spec, ("tensorrt", "tensorrt_rtx")))
-    if not has_tensorrt or not (has_cuda_python() or importlib.util.find_spec("pycuda")):
+    if not _has_tensorrt() or not (has_cuda_python() or _is_installed("pycuda")):
         return False
     try:
         require_gpu()
-    except RuntimeError:
+    except GpuError:
         return False
     return True
 
 
-def _load_on_gpu(model: Path, card: ModelCard, precision: str, cache: Optional[Path], max_batch: int) -> Engine:
-    if precision not in ("auto", *CUDA_PRECISIONS):
-        raise ValueError(f"precision {precision} is the CPU's; choose {', '.join(CUDA_PRECISIONS)} for device cuda")
-    from bisenet_ros.engines.tensorrt.builder import choose_precision
+def _open_openvino(model: Path, card: ModelCard, *, precision: str) -> Engine:
+    from bisenet_ros.engines.cpu.openvino_engine import OpenVinoEngine
+
+    return OpenVinoEngine(model, card, precision=precision)
+
+
+def _open_onnxruntime(model: Path, card: ModelCard, *, precision: str) -> Engine:
+    from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
+
+    return OnnxRuntimeEngine(model, card)
+
+
+def _open_tensorrt(
+    model: Path, card: ModelCard, *, precision: str, cache: Optional[Path] = None, max_batch: int = 1
+) -> Engine:
     from bisenet_ros.engines.tensorrt.engine import TensorRtEngine
 
-    precision = choose_precision(model, precision)
     try:
         return TensorRtEngine(model, card, precision=precision, cache=cache, max_batch=max_batch)
-    except RuntimeError as error:
-        raise ValueError(f"device cuda cannot be used: {error}") from error
+    except (GpuError, RuntimeError) as error:
+        raise EngineError(f"device cuda cannot be used: {error}") from error
 
 
-def _cpu_runtime(precision: str) -> Callable[[Path, ModelCard], Engine]:
-    if importlib.util.find_spec("openvino"):
-        from bisenet_ros.engines.cpu.cpu_features import computes_in_bf16
-        from bisenet_ros.engines.cpu.openvino_engine import OpenVinoEngine
-
-        automatic = "bf16" if computes_in_bf16() else "fp32"
-        return partial(OpenVinoEngine, precision=automatic if precision == "auto" else precision)
-    if precision == "bf16":
-        raise ValueError("precision bf16 needs OpenVINO; install it with `pip install openvino`, or choose fp32")
-    if importlib.util.find_spec("onnxruntime"):
-        from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
-
-        return OnnxRuntimeEngine
-    raise ModuleNotFoundError(
-        "no engine is installed; install one with `pip install openvino` or `pip install onnxruntime`"
-    )
+def _has_tensorrt() -> bool:
+    return _is_installed("tensorrt") or _is_installed("tensorrt_rtx")
 
 
-def _one_of(what: str, value: str, known: tuple) -> None:
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def _one_of(what: str, value: str, known: Sequence[str]) -> None:
     if value not in known:
-        raise ValueError(f"{what} must be one of {', '.join(known)}, got {value!r}")
+        raise EngineError(f"{what} must be one of {', '.join(known)}, got {value!r}")

@@ -13,9 +13,11 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
 from bisenet_ros.engines.cpu.preprocess import normalize_frame
+from bisenet_ros.engines.engine import EngineError, require_frame
 from bisenet_ros.engines.tensorrt.onnx_graph import unpack_weights
 from bisenet_ros.model.input_size import network_size
-from bisenet_ros.model.model_card import ModelCard
+from bisenet_ros.model.model_card import ModelCard, read_card
+from bisenet_ros.model.model_file import read_model
 
 OPTIONS = {
     # What TensorRT asks for: zero points of 0, a bias that stays fp32, and weights that stay fp32 ahead of their pair.
@@ -43,7 +45,7 @@ def quantize(model: onnx.ModelProto, card: ModelCard, frames: Iterable[np.ndarra
         A network with the same input, output and card.
 
     Raises:
-        ValueError: there is no frame, or one is no such array.
+        EngineError: there is no frame, or one is no such array.
     """
     source = onnx.ModelProto()
     source.CopyFrom(model)
@@ -71,6 +73,11 @@ def quantize(model: onnx.ModelProto, card: ModelCard, frames: Iterable[np.ndarra
     return quantized
 
 
+def quantize_file(model: Path, frames: Iterable[np.ndarray], output: Path) -> None:
+    """Writes the int8 version of a model file; see `quantize`."""
+    onnx.save(quantize(read_model(model), read_card(model), frames), output)
+
+
 class _Calibration(CalibrationDataReader):
     """Frames as the network takes them, one at a time."""
 
@@ -78,7 +85,7 @@ class _Calibration(CalibrationDataReader):
         remaining = iter(frames)
         first = next(remaining, None)
         if first is None:
-            raise ValueError("expected frames to calibrate int8 with, got none; name images of the camera's own")
+            raise EngineError("expected frames to calibrate int8 with, got none; name images of the camera's own")
         self._name, self._card = name, card
         self._frames: Iterator[np.ndarray] = chain([first], remaining)
 
@@ -86,7 +93,6 @@ class _Calibration(CalibrationDataReader):
         frame = next(self._frames, None)
         if frame is None:
             return None
-        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
-            raise ValueError(f"expected a frame of H x W x 3 uint8 (BGR), got {frame.shape} {frame.dtype}")
+        require_frame(frame)
         size = network_size(*frame.shape[:2], trained=self._card.network_size)
         return {self._name: normalize_frame(frame, size, mean=self._card.mean, std=self._card.std)}

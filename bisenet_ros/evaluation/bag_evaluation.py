@@ -33,8 +33,8 @@ from bisenet_ros.evaluation.report.bag_report import REPORT, write_report
 from bisenet_ros.evaluation.report.report_pictures import PictureLoader
 from bisenet_ros.evaluation.run_folder import Inputs, RunFolder
 from bisenet_ros.evaluation.run_summary import RunSummary
-from bisenet_ros.files.file_hash import sha256_of
 from bisenet_ros.model.model_card import ModelError
+from bisenet_ros.model.model_file import model_sha256
 
 IMPERFECT = 3
 INTERRUPTED = 130
@@ -146,7 +146,7 @@ def _describe_inputs(request: Request, bags: Sequence[ChosenBag], engine: Engine
             "replay through the node": f"at rate {request.rate:g}" if request.through_node else "none",
         },
         files={
-            "the model file": sha256_of(request.model),
+            "the model file": model_sha256(request.model),
             **{
                 f"the content of bag {chosen.name}": [_fingerprint(file) for file in chosen.bag.files]
                 for chosen in bags
@@ -217,7 +217,7 @@ def _report(
         results.records,
         RunSummary(
             labels=engine.card.classes,
-            model={"file": request.model.name, "sha256": sha256_of(request.model), "architecture": engine.card.name},
+            model={"file": request.model.name, "sha256": model_sha256(request.model), "architecture": engine.card.name},
             engine=engine.description,
             machine=describe_machine(),
             protocol={

@@ -25,7 +25,7 @@ from bisenet_ros.evaluation.ground_truth import TruthFolder
 from bisenet_ros.evaluation.read_ahead import read_ahead
 from bisenet_ros.files.atomic_write import write_json
 from bisenet_ros.images.colors import blend, paint
-from bisenet_ros.images.image_error import ImageError
+from bisenet_ros.errors import ImageError
 
 OUTPUTS = ("mask", "color_mask", "overlay")
 """The topics of a bag of masks; the first is always there."""

@@ -11,8 +11,9 @@ import numpy as np
 from tqdm import tqdm
 
 from bisenet_ros.bags.bag_reader import Bag, decode_labels
+from bisenet_ros.errors import ImageError
 from bisenet_ros.files.atomic_write import write_png
-from bisenet_ros.images.image_error import ImageError
+from bisenet_ros.images.label_file import read_label_file
 from bisenet_ros.model.class_map import IGNORE
 from bisenet_ros.model.input_size import size_text
 
@@ -63,11 +64,12 @@ class TruthFolder:
         return truth
 
     def _read_file(self, path: Path) -> np.ndarray:
-        truth = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        if truth is None:
-            raise TruthError(f"{path} is not a whole PNG")
-        if truth.ndim != 2 or truth.dtype != np.uint8:
-            raise TruthError(f"expected one channel of 8 bits in {path}, got {truth.dtype} of shape {truth.shape}")
+        try:
+            truth = read_label_file(path)
+        except ImageError as error:
+            raise TruthError(str(error)) from None
+        if truth.dtype != np.uint8:
+            raise TruthError(f"expected ids up to 255 in {path}, got {truth.max()}")
         check_ids(truth, self._classes, what=str(path))
         return truth
 

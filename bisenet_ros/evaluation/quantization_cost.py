@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterable, Optional, Tuple
+from typing import Iterable, Iterator, Optional, Tuple
 
 import numpy as np
 
 from bisenet_ros.engines.engine import Engine
+from bisenet_ros.errors import BisenetError
 from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou, pixel_accuracy
+from bisenet_ros.images.image_file import list_images, read_image
+from bisenet_ros.images.label_file import read_label_file
 from bisenet_ros.model.class_map import IGNORE
-from bisenet_ros.model.input_size import size_text
+from bisenet_ros.model.input_size import Size, size_text
 
 
 @dataclass(frozen=True)
@@ -58,34 +61,57 @@ def quantization_cost(
             before += confusion_matrix(truth, labels, classes=classes)
             after += confusion_matrix(truth, quantized, classes=classes)
     if has_truth and not before.any():
-        raise ValueError(f"expected label images with labels, got {IGNORE} (no label) in every pixel of all of them")
+        raise BisenetError(f"expected label files with labels, got {IGNORE} (unlabeled) in every pixel of all of them")
     return QuantizationCost(agreement, *((before, after) if has_truth else (None, None)))
 
 
-def read_label_image(path: Path, *, size: Tuple[int, int], classes: int) -> np.ndarray:
-    """H x W uint8 ids, 255 where there is no label.
+class LabeledImages:
+    """The images of a folder, with or without the label file of each; iterated as often as needed.
+
+    Each is H x W x 3 uint8 BGR with its H x W uint8 ids (255: unlabeled), or with None.
+
+    Args:
+        folder: the images.
+        ground_truth: has a PNG of ids for each image, NAME.png for NAME.jpg.
+        classes: how many classes the ids may be of.
 
     Raises:
-        ValueError: the file is no such image, has another size than (height, width), or other ids.
+        BisenetError: there are no images; while iterating: an image or its label file cannot be used.
     """
-    import cv2
 
-    if not path.is_file():
-        raise ValueError(f"expected a label image at {path}, found none; every image needs one of its name")
-    labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if labels is None:
-        raise ValueError(f"{path} cannot be read as an image; make it again")
-    if labels.ndim != 2 or labels.dtype != np.uint8:
-        raise ValueError(
-            f"expected {path} to have one channel of uint8 class ids, got {labels.shape} {labels.dtype}; colors and "
-            "palettes are not ids"
-        )
-    if labels.shape != size:
-        raise ValueError(f"expected {path} to have its image's size, {size_text(size)}, got {size_text(labels.shape)}")
-    ids = np.unique(labels)
-    if np.any((ids >= classes) & (ids != IGNORE)):
-        raise ValueError(
-            f"expected {path} to hold ids 0 to {classes - 1}, and {IGNORE} where there is no label, got "
-            f"{ids.tolist()}; use the ids of the model's classes"
-        )
-    return labels
+    def __init__(self, folder: Path, ground_truth: Optional[Path], *, classes: int) -> None:
+        self._paths = list_images(folder)
+        self._ground_truth = ground_truth
+        self._classes = classes
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __iter__(self) -> Iterator[Tuple[np.ndarray, Optional[np.ndarray]]]:
+        for path in self._paths:
+            image = read_image(path)
+            yield image, self._ids(path, (image.shape[0], image.shape[1]))
+
+    def check(self) -> None:
+        """Reads everything, so that what cannot be used is told before minutes are spent."""
+        for _ in self:
+            pass
+
+    def _ids(self, image: Path, size: Size) -> Optional[np.ndarray]:
+        if self._ground_truth is None:
+            return None
+        path = self._ground_truth / f"{image.stem}.png"
+        if not path.is_file():
+            raise BisenetError(f"expected a label file at {path}, found none; every image needs one of its name")
+        ids = read_label_file(path)
+        if ids.shape != size:
+            raise BisenetError(
+                f"expected {path} to have its image's size, {size_text(size)}, got {size_text(ids.shape)}"
+            )
+        unknown = np.setdiff1d(ids, [*range(self._classes), IGNORE])
+        if unknown.size:
+            raise BisenetError(
+                f"expected {path} to hold ids 0 to {self._classes - 1}, and {IGNORE} where it is unlabeled, got "
+                f"{unknown.tolist()}; use the ids of the model's classes"
+            )
+        return ids

@@ -10,7 +10,7 @@ import struct
 import zlib
 from typing import NamedTuple, Optional
 
-from bisenet_ros.images.image_error import ImageError
+from bisenet_ros.errors import ImageError
 
 JPEG_MAGIC = b"\xff\xd8\xff"
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"

@@ -8,8 +8,8 @@ from typing import Any, Dict, NamedTuple, Optional
 import cv2
 import numpy as np
 
+from bisenet_ros.errors import ImageError
 from bisenet_ros.images.compressed_headers import JPEG_MAGIC, PNG_MAGIC, read_jpeg_header, read_png_header
-from bisenet_ros.images.image_error import ImageError
 
 __all__ = ["ENCODINGS", "MAX_COMPRESSED_PIXELS", "ImageError", "decode_compressed", "decode_image"]
 

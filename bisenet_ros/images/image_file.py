@@ -1,34 +1,95 @@
-"""Image files, read whole or not at all."""
+"""Image files: read whole or not at all, whatever their names are.
+
+The bytes are read by Python, so that names need not be UTF-8, and decoded in memory. Pixels stay as they are stored: an
+EXIF orientation tag does not turn them, as it does not turn a camera's CompressedImage, so that a mask has the camera's
+geometry. Label files must have the same geometry; `read_orientation` tells which images have such a tag.
+"""
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+from typing import List
 
 import cv2
 import numpy as np
-from bisenet_training.data.data_error import DataError
+from PIL import Image
+
+from bisenet_ros.errors import ImageError
+from bisenet_ros.files.file_content import describe_bytes
+from bisenet_ros.images.compressed_headers import JPEG_MAGIC, PNG_MAGIC, read_jpeg_header, read_png_header
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+UPRIGHT = 1
+"""The EXIF orientation of an image whose pixels are stored as they are to be seen."""
+_ORIENTATION_TAG = 0x0112
 
 
-def silence_opencv() -> None:
-    """Turns OpenCV's log off, for good: what cannot be decoded is told by our own errors, which name the file."""
-    # OpenCV 4 has it at the top, OpenCV 5 below.
-    set_level = cv2.setLogLevel if hasattr(cv2, "setLogLevel") else cv2.utils.logging.setLogLevel
-    set_level(0)
-
-
-def read_image(path: Path, flags: int) -> np.ndarray:
-    """Decodes an image with its pixels as they are stored: labels know no EXIF orientation.
+def list_images(folder: Path) -> List[Path]:
+    """The image files of a folder in the order of their names.
 
     Raises:
-        DataError: the file is no image, or a part of one.
+        ImageError: there are none.
     """
-    silence_opencv()
-    # From memory, since `cv2.imread` fills with gray what a JPEG that is cut off lacks.
-    data = np.frombuffer(path.read_bytes(), np.uint8)
+    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not paths:
+        raise ImageError("data", f"expected images ({', '.join(IMAGE_SUFFIXES)}) in {folder.absolute()}, found none")
+    return paths
+
+
+def read_image(path: Path) -> np.ndarray:
+    """An image file as H x W x 3 uint8 BGR; of 16 bits the upper 8, of gray three equal channels, without alpha.
+
+    Raises:
+        ImageError: the file is no image, or a part of one.
+        OSError: the file cannot be read.
+    """
+    _silence_opencv()
+    data = read_image_bytes(path)
     try:
-        image = cv2.imdecode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION) if data.size else None
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:
         image = None
     if image is None:
-        raise DataError(f"{path} ({data.size} bytes) is not a whole image; copy or download it again")
+        raise ImageError("data", f"{path} cannot be decoded as an image ({describe_bytes(data)}); copy it again")
     return image
+
+
+def read_image_bytes(path: Path) -> bytes:
+    """The content of an image file. Of a JPEG or PNG it is known that all of it is there.
+
+    Raises:
+        ImageError: the JPEG or PNG is truncated or damaged.
+        OSError: the file cannot be read.
+    """
+    data = path.read_bytes()
+    try:
+        if data.startswith(JPEG_MAGIC):
+            read_jpeg_header(data)
+        elif data.startswith(PNG_MAGIC):
+            read_png_header(data)
+    except ImageError as error:
+        raise ImageError(error.reason, f"{path}: {error}; copy it again") from None
+    return data
+
+
+def read_orientation(path: Path) -> int:
+    """The EXIF orientation of an image file, 1 to 8: UPRIGHT also where there is no tag, or none that can be meant.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    data = path.read_bytes()
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            orientation = image.getexif().get(_ORIENTATION_TAG, UPRIGHT)
+    except Exception:  # Pillow raises many for damaged EXIF data, which say nothing then
+        return UPRIGHT
+    return orientation if orientation in range(1, 9) else UPRIGHT
+
+
+def _silence_opencv() -> None:
+    """Turns OpenCV's log off, for good: our own errors name the file."""
+    # OpenCV 4 has it at the top, OpenCV 5 below.
+    set_level = cv2.setLogLevel if hasattr(cv2, "setLogLevel") else cv2.utils.logging.setLogLevel
+    set_level(0)

@@ -15,12 +15,15 @@ SMALLEST_SIDE = 32
 LONGEST_SIDE = 8192
 """Pixels; a larger side is a mistake."""
 
+Size = Tuple[int, int]
+"""(height, width) in pixels, as NumPy has it; people write WIDTHxHEIGHT."""
+
 
 class SizeError(BisenetError):
     """A size that is not written as WIDTHxHEIGHT, or is too small or too large."""
 
 
-def network_size(height: int, width: int, *, trained: Tuple[int, int]) -> Tuple[int, int]:
+def network_size(height: int, width: int, *, trained: Size) -> Size:
     """The (height, width) that a frame of height x width is resized to for the network.
 
     The frame keeps its shape and is shrunk or enlarged to as many pixels as `trained`, the card's `network_size`, has.
@@ -37,7 +40,7 @@ def network_size(height: int, width: int, *, trained: Tuple[int, int]) -> Tuple[
     return fit(height), fit(width)
 
 
-def parse_size(text: str) -> Tuple[int, int]:
+def parse_size(text: str) -> Size:
     """(height, width) of "WIDTHxHEIGHT".
 
     Raises:

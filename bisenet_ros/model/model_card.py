@@ -1,4 +1,4 @@
-"""What a model file says of itself, kept in the ONNX file's metadata."""
+"""The model card: what a model file says of itself, kept as JSON in the ONNX file's metadata."""
 
 from __future__ import annotations
 
@@ -8,18 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Tuple
 
-from bisenet_ros.errors import BisenetError
 from bisenet_ros.model.class_map import ClassMap, ClassMapError
 from bisenet_ros.model.input_size import LONGEST_SIDE, STRIDE
+from bisenet_ros.model.model_file import ModelError, read_model
 
 if TYPE_CHECKING:
     import onnx
 
 METADATA_KEY = "bisenet_ros.card"
-
-
-class ModelError(BisenetError):
-    """A model file that cannot be used; the message says what was expected, what came and what to do."""
 
 
 @dataclass(frozen=True)
@@ -120,22 +116,9 @@ def read_card(path: Path) -> ModelCard:
     """The card inside a model file.
 
     Raises:
-        ModelError: the file is missing, is not ONNX, or has no card that can be used.
+        ModelError: the file is missing, is not ONNX, lacks a file with its weights, or has no card that can be used.
     """
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        model = onnx.load(path, format="protobuf")  # whatever the file is called
-    except (FileNotFoundError, IsADirectoryError) as error:
-        found = "a folder" if isinstance(error, IsADirectoryError) else "none"
-        raise ModelError(
-            f"expected a model file at {path.absolute()}, found {found}; give the path of an .onnx file"
-        ) from None
-    except (OSError, DecodeError) as error:
-        raise ModelError(f"{path} cannot be read as an ONNX model: {error}") from None
-    if not model.graph.node:
-        raise ModelError(f"{path} is not an ONNX model, or an empty one; make one with `bisenet export`")
+    model = read_model(path, weights=False)
     texts = [entry.value for entry in model.metadata_props if entry.key == METADATA_KEY]
     if not texts:
         raise ModelError(

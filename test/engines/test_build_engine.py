@@ -20,6 +20,7 @@ from bisenet_ros.cli import main
 from bisenet_ros.commands import build_engine
 from bisenet_ros.commands.build_engine import frame_size
 from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
+from bisenet_ros.engines.heartbeat import INTERVAL, heartbeat
 from bisenet_ros.engines.tensorrt import api as tensorrt_api
 from bisenet_ros.engines.tensorrt import tensorrt_builder
 from bisenet_ros.engines.tensorrt.api import TensorRt, TensorRtError, load_tensorrt
@@ -31,7 +32,6 @@ from bisenet_ros.engines.tensorrt.builder import (
     plan_key,
     wrapped_model,
 )
-from bisenet_ros.engines.tensorrt.heartbeat import INTERVAL, heartbeat
 from bisenet_ros.engines.tensorrt.plan_cache import PlanCache
 from bisenet_ros.model.class_map import CAMVID
 from bisenet_ros.model.model_card import ModelCard, read_card, write_card

@@ -6,16 +6,20 @@ import ctypes
 import importlib.util
 
 from bisenet_ros.engines.cuda.device import CudaDevice
+from bisenet_ros.errors import BisenetError
 
 CUDA_SUCCESS = 0
+
+
+class GpuError(BisenetError):
+    """There is no GPU that can be used: the driver, the GPU or a Python package is missing."""
 
 
 def open_device() -> CudaDevice:
     """The first GPU, made current on this thread.
 
     Raises:
-        RuntimeError: there is no driver, or no GPU.
-        ModuleNotFoundError: neither cuda-python nor pycuda is installed.
+        GpuError: there is no driver or no GPU, or neither cuda-python nor pycuda is installed.
     """
     require_gpu()
     if has_cuda_python():
@@ -26,7 +30,7 @@ def open_device() -> CudaDevice:
         from bisenet_ros.engines.cuda.pycuda_device import PycudaDevice
 
         return PycudaDevice()
-    raise ModuleNotFoundError(
+    raise GpuError(
         "memory on the GPU needs cuda-python (CUDA 11 or later) or pycuda (Jetson TX2); install one with "
         "`pip install cuda-python` or `pip install pycuda`"
     )
@@ -43,12 +47,12 @@ def require_gpu() -> None:
     """Checks by the driver itself: TensorRT and CUDA's Python modules may crash where there is none.
 
     Raises:
-        RuntimeError: there is no driver or no GPU; the message says which.
+        GpuError: there is no driver or no GPU; the message says which.
     """
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
-        raise RuntimeError(
+        raise GpuError(
             "expected an NVIDIA driver, but libcuda.so.1 is not found; install the driver (in a container: start it "
             "with GPU access), or choose device cpu"
         ) from None
@@ -56,7 +60,7 @@ def require_gpu() -> None:
     count = ctypes.c_int()
     _check(driver, driver.cuDeviceGetCount(ctypes.byref(count)))
     if count.value == 0:
-        raise RuntimeError("expected an NVIDIA GPU, but the driver sees none; see `nvidia-smi`, or choose device cpu")
+        raise GpuError("expected an NVIDIA GPU, but the driver sees none; see `nvidia-smi`, or choose device cpu")
 
 
 def _check(driver: ctypes.CDLL, status: int) -> None:
@@ -64,7 +68,7 @@ def _check(driver: ctypes.CDLL, status: int) -> None:
         return
     name = ctypes.c_char_p()
     driver.cuGetErrorName(status, ctypes.byref(name))
-    raise RuntimeError(
+    raise GpuError(
         f"expected a usable NVIDIA GPU, but the driver answers {(name.value or b'error').decode()} ({status}); "
         "see `nvidia-smi`, or choose device cpu"
     )

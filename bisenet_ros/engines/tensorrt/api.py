@@ -18,6 +18,7 @@ from typing import Any, Deque, Dict, List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from bisenet_ros.engines.cuda.driver import require_gpu
+from bisenet_ros.errors import BisenetError
 
 MODULES = ("tensorrt", "tensorrt_rtx")
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -41,8 +42,8 @@ DTYPES: Dict[str, np.dtype] = {
 logger = logging.getLogger(__name__)
 
 
-class TensorRtError(ValueError):
-    """TensorRT refuses a model or a plan; the message has its reason."""
+class TensorRtError(BisenetError):
+    """TensorRT is not installed, or refuses a model or a plan; the message has its reason."""
 
 
 class BuiltPlan(NamedTuple):
@@ -67,9 +68,8 @@ def load_tensorrt(flavour: Optional[str] = None) -> TensorRt:
         flavour: "tensorrt" or "tensorrt_rtx"; None takes the first that is installed.
 
     Raises:
-        ModuleNotFoundError: none is installed.
-        RuntimeError: it cannot be imported, or it needs a driver and a GPU and there are none. TensorRT for RTX needs
-            them only to load a plan.
+        TensorRtError: none is installed, or it cannot be imported.
+        GpuError: it needs a driver and a GPU and there are none. TensorRT for RTX needs them only to load a plan.
         ValueError: an unknown flavour.
     """
     if flavour not in (None, *MODULES):
@@ -77,17 +77,16 @@ def load_tensorrt(flavour: Optional[str] = None) -> TensorRt:
     wanted = MODULES if flavour is None else (flavour,)
     name = next((name for name in wanted if importlib.util.find_spec(name)), None)
     if name is None:
-        raise ModuleNotFoundError(
+        raise TensorRtError(
             f"{' or '.join(wanted)} is not installed; a Jetson has TensorRT in JetPack, for other GPUs install it with "
-            "`pip install tensorrt`, or for GeForce RTX and RTX PRO with `pip install tensorrt-rtx`",
-            name=wanted[0],
+            "`pip install tensorrt`, or for GeForce RTX and RTX PRO with `pip install tensorrt-rtx`"
         )
     if name == "tensorrt":
         require_gpu()
     try:
         return TensorRt(importlib.import_module(name))
     except (ImportError, OSError) as error:
-        raise RuntimeError(f"{name} is installed but cannot be imported: {error}; install it again") from error
+        raise TensorRtError(f"{name} is installed but cannot be imported: {error}; install it again") from error
 
 
 class TensorRt:
@@ -154,7 +153,8 @@ class TensorRt:
 
         Raises:
             TensorRtError: the plan is not for this GPU or version.
-            RuntimeError: there is no driver, no GPU or no room on it.
+            GpuError: there is no driver or no GPU.
+            RuntimeError: there is no room on it.
         """
         require_gpu()
         log = _log(self._module)

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Callable, NamedTuple, Tuple
 
 from bisenet_ros.engines.cuda.device import CudaDevice
+from bisenet_ros.engines.heartbeat import heartbeat
 from bisenet_ros.engines.tensorrt.api import BuiltPlan, Plan, TensorRt, TensorRtError
-from bisenet_ros.engines.tensorrt.heartbeat import heartbeat
 from bisenet_ros.engines.tensorrt.plan_cache import PlanCache, PlanKey
-from bisenet_ros.files.file_hash import sha256_of
+from bisenet_ros.model.model_card import read_card
+from bisenet_ros.model.model_file import model_sha256, read_model
 
 CODE = ("engine.py", "tensorrt_api.py", "tensorrt_builder.py", "tensorrt_graph.py")
 """The files of this package that decide what a plan computes."""
@@ -54,10 +55,10 @@ def plan_key(request: PlanRequest, tensorrt: TensorRt, device: CudaDevice) -> Pl
     """What the request's plan is cached under.
 
     Raises:
-        OSError: the model file cannot be read.
+        ModelError: the model file cannot be read.
     """
     return PlanKey(
-        model_sha256=sha256_of(request.model),
+        model_sha256=model_sha256(request.model),
         gpu=device.name,
         compute_capability=device.compute_capability,
         flavour=tensorrt.flavour,
@@ -144,51 +145,17 @@ def build_plan(
 
 def wrapped_model(request: PlanRequest, tensorrt: TensorRt) -> bytes:
     """The model file's network with a frame's whole way around it, as this TensorRT takes it."""
-    import onnx
-
     from bisenet_ros.engines.tensorrt.onnx_graph import wrap_network
-    from bisenet_ros.model.model_card import read_card
 
-    card = read_card(request.model)
-    choose_precision(request.model, request.precision)
-    model = onnx.load(request.model)
     return wrap_network(
-        model,
-        card,
+        read_model(request.model),
+        read_card(request.model),
         frame_size=request.frame_size,
         max_batch=request.max_batch,
         half=request.precision == "fp16" and not tensorrt.has_fp16_flag,
         tail=request.tail,
         uint8=tensorrt.has_uint8,
     ).SerializeToString()
-
-
-def choose_precision(model: Path, precision: str) -> str:
-    """The precision to build a model file's plans in: "auto" is int8 for one that is quantized, else fp16.
-
-    Raises:
-        TensorRtError: the file is quantized and the precision is another, or the other way round.
-    """
-    quantized = is_quantized(model)
-    if precision == "auto":
-        return "int8" if quantized else "fp16"
-    if quantized and precision != "int8":
-        raise TensorRtError(
-            f"{model} is quantized, which is precision int8, not {precision}; give the model file that it was made from"
-        )
-    if not quantized and precision == "int8":
-        raise TensorRtError(
-            f"precision int8 needs a quantized model, and {model} is none; make one with `bisenet build-engine {model} "
-            "--size WIDTHxHEIGHT --precision int8 --calibration FOLDER`, where FOLDER has images of your camera"
-        )
-    return precision
-
-
-def is_quantized(model: Path) -> bool:
-    """Whether a model file is one that `bisenet build-engine --calibration` made: int8, with its scales inside."""
-    import onnx
-
-    return any(node.op_type == "QuantizeLinear" for node in onnx.load(model, format="protobuf").graph.node)
 
 
 @lru_cache(maxsize=None)

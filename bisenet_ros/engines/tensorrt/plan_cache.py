@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Callable, Dict, Iterator, Optional, Tuple
 
-from bisenet_ros.engines.tensorrt.heartbeat import heartbeat
+from bisenet_ros.engines.heartbeat import heartbeat
 
 FORMAT = "bisenet_ros.plan.1"
 LONGEST_HEADER = 1 << 16

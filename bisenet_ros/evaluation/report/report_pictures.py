@@ -14,7 +14,7 @@ from bisenet_ros.evaluation.frame_record import FrameKey, FrameRecord
 from bisenet_ros.evaluation.ground_truth import TruthFolder
 from bisenet_ros.evaluation.report.bag_report import Picture
 from bisenet_ros.evaluation.run_summary import Source
-from bisenet_ros.images.image_error import ImageError
+from bisenet_ros.errors import ImageError
 
 
 class _Place(NamedTuple):

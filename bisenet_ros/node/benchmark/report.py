@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
-from bisenet_ros.benchmark.markdown_table import markdown_table
+from bisenet_ros.benchmark.report import markdown_table
 from bisenet_ros.model.input_size import size_text
 from bisenet_ros.node.benchmark.goals import Goal, judge
 from bisenet_ros.node.benchmark.measurement import HELD_SHARE, SATURATION, SEGMENT, Measurement

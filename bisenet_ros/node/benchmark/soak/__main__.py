@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-from bisenet_ros.benchmark.engine_benchmark import describe_load
+from bisenet_ros.benchmark.machine import describe_load
 from bisenet_ros.commands.benchmark_node import add_setup_arguments, read_setup
 from bisenet_ros.node.benchmark.rig import require_packages
 from bisenet_ros.node.benchmark.soak.run import soak, write_soak

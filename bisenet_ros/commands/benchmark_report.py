@@ -1,0 +1,30 @@
+"""Write the table and the plot of a file of `bisenet benchmark --json`, where matplotlib is installed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from bisenet_ros.errors import BisenetError
+
+EXTRA = "benchmark"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("numbers", type=Path, metavar="NUMBERS.json", help="a file of `bisenet benchmark --json`")
+    parser.add_argument(
+        "folder", type=Path, metavar="FOLDER", help="where benchmark.json, benchmark.md and benchmark.png are written"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from bisenet_ros.benchmark.report import write_report
+
+    try:
+        numbers = json.loads(arguments.numbers.read_text())
+        arguments.folder.mkdir(parents=True, exist_ok=True)
+        write_report(arguments.folder, numbers)
+    except (ValueError, KeyError, TypeError) as error:
+        raise BisenetError(f"{arguments.numbers} is no file of `bisenet benchmark --json`: {error!r}") from None
+    return 0

@@ -1,0 +1,45 @@
+"""What is in a file: its SHA-256, and what kind of file its first bytes say it is."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Tuple
+
+_MAGIC: Tuple[Tuple[bytes, str], ...] = (
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"\x89PNG\r\n\x1a\n", "a PNG image"),
+    (b"GIF8", "a GIF image"),
+    (b"BM", "a BMP image"),
+    (b"II*\0", "a TIFF image"),
+    (b"MM\0*", "a TIFF image"),
+    (b"RIFF", "a RIFF file, such as a WebP image or an AVI video"),
+    (b"PK\x03\x04", "a ZIP archive, as checkpoints of PyTorch are"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"\x28\xb5\x2f\xfd", "a file compressed with Zstandard"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+    (b"\x89MCAP0\r\n", "an MCAP file"),
+    (b"SQLite format 3\0", "an SQLite database"),
+    (b"%PDF", "a PDF"),
+    (b"version https://git-lfs", "a Git LFS pointer; fetch the file itself with `git lfs pull`"),
+    (b"<", "an HTML or XML page"),
+)
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file's content, as 64 hexadecimal digits; raises OSError."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def describe_file(path: Path) -> str:
+    """Such as "a PNG image", "an empty file" or "a file that begins with 00112233"; raises OSError."""
+    with path.open("rb") as file:
+        return describe_bytes(file.read(32))
+
+
+def describe_bytes(start: bytes) -> str:
+    """The same, of a file's first 32 bytes or more."""
+    if not start:
+        return "an empty file"
+    found = next((kind for magic, kind in _MAGIC if start.startswith(magic)), None)
+    return found or f"a file that begins with {start[:8].hex()}"

@@ -1,0 +1,57 @@
+"""Label files: images whose pixels are class ids. Where colors stand for classes, `read_image` reads them."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from bisenet_ros.errors import ImageError
+from bisenet_ros.files.file_content import describe_bytes
+from bisenet_ros.images.compressed_headers import JPEG_MAGIC, PNG_MAGIC
+from bisenet_ros.images.image_file import read_image_bytes
+
+_ID_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
+"""Pillow's names: 1 bit, 2 to 8 bits of gray, palette, 16 bits of gray (of which there are several names)."""
+_PNG_DEPTH = 24
+"""The byte of a PNG that holds the bits of a sample."""
+_PNG_GRAY = b"\0"
+"""The color type, in the byte behind it."""
+
+
+def read_label_file(path: Path) -> np.ndarray:
+    """The ids of a label file as they are stored: gray of 1, 2, 4, 8 or 16 bits, or the indices of a palette.
+
+    Returns:
+        H x W uint8, or uint16 where an id is above 255.
+
+    Raises:
+        ImageError: the file is no whole image, is a JPEG, or has colors.
+        OSError: the file cannot be read.
+    """
+    data = read_image_bytes(path)
+    if data.startswith(JPEG_MAGIC):
+        raise ImageError("format", f"{path} is a JPEG, whose compression changes ids; save label files as PNG")
+    try:
+        image = Image.open(io.BytesIO(data))
+        image.load()
+    except Exception as error:  # each format has its own
+        raise ImageError("data", f"{path} cannot be decoded as an image ({describe_bytes(data)})") from error
+    if image.mode not in _ID_MODES:
+        raise ImageError(
+            "data", f"expected {path} to have one channel of class ids, got {image.mode} pixels; colors are not ids"
+        )
+    ids = np.asarray(image)
+    if ids.dtype.itemsize > 1:  # 16 bits, which older versions of Pillow give as 32
+        return ids.astype(np.uint8 if ids.max() < 256 else np.uint16)
+    return ids.astype(np.uint8) // _scale(data)
+
+
+def _scale(data: bytes) -> int:
+    """What Pillow multiplied ids with: it spreads PNGs of 2 and 4 bits of gray over 0 to 255."""
+    if not data.startswith(PNG_MAGIC) or data[_PNG_DEPTH + 1 : _PNG_DEPTH + 2] != _PNG_GRAY:
+        return 1
+    depth = data[_PNG_DEPTH]
+    return 255 // (2**depth - 1) if 1 < depth < 8 else 1

@@ -1,0 +1,93 @@
+"""Model files: ONNX, with the weights inside or in files beside it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Iterator, List
+
+from bisenet_ros.errors import BisenetError
+from bisenet_ros.files.file_content import describe_file
+
+if TYPE_CHECKING:
+    import onnx
+
+
+class ModelError(BisenetError):
+    """A model file that cannot be used; the message says what was expected, what came and what to do."""
+
+
+def read_model(path: Path, *, weights: bool = True) -> onnx.ModelProto:
+    """The network of a model file.
+
+    Args:
+        weights: also read the weights that are in other files; `False` is faster where only metadata are wanted.
+
+    Raises:
+        ModelError: the file is missing, is not ONNX, or a file with its weights is missing.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load(path, format="protobuf", load_external_data=False)  # whatever the file is called
+    except (FileNotFoundError, IsADirectoryError) as error:
+        found = "a folder" if isinstance(error, IsADirectoryError) else "none"
+        raise ModelError(
+            f"expected a model file at {path.absolute()}, found {found}; give the path of an .onnx file"
+        ) from None
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error}") from None
+    except DecodeError:
+        model = onnx.ModelProto()
+    if not model.graph.node:
+        raise ModelError(
+            f"{path} is not an ONNX model, or an empty one, but {describe_file(path)}; make one with `bisenet export`"
+        )
+    for file in _weight_files(model, path.parent):
+        if not file.is_file():
+            raise ModelError(f"{path} has its weights in {file}, which is missing; copy that file too")
+    if weights:
+        onnx.external_data_helper.load_external_data_for_model(model, str(path.parent))
+    return model
+
+
+def model_sha256(path: Path) -> str:
+    """The SHA-256 of a model file and of the files with its weights, as 64 hexadecimal digits.
+
+    Raises:
+        ModelError: as `read_model` does.
+    """
+    digest = hashlib.sha256(path.read_bytes() if path.is_file() else b"")
+    for file in _weight_files(read_model(path, weights=False), path.parent):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def is_quantized(path: Path) -> bool:
+    """Whether a model file computes in int8, with its scales inside, as `bisenet build-engine --calibration` makes it.
+
+    Raises:
+        ModelError: as `read_model` does.
+    """
+    return any(node.op_type == "QuantizeLinear" for node in read_model(path, weights=False).graph.node)
+
+
+def _weight_files(model: onnx.ModelProto, folder: Path) -> List[Path]:
+    """The files beside the model's that hold weights (ONNX calls them external data), sorted."""
+    from onnx.external_data_helper import uses_external_data
+
+    names = (
+        entry.value
+        for tensor in _tensors(model)
+        if uses_external_data(tensor)
+        for entry in tensor.external_data
+        if entry.key == "location"
+    )
+    return [folder / name for name in sorted(set(names))]
+
+
+def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    yield from model.graph.initializer
+    for node in model.graph.node:
+        yield from (attribute.t for attribute in node.attribute if attribute.HasField("t"))
