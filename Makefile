@@ -1,4 +1,4 @@
-# Everything lives in .venv: `demo` puts there only what a vehicle needs, `test` adds the rest.
+# Everything is installed into .venv: `demo` installs only what a vehicle needs, `test` adds the rest.
 PYTHON ?= python3
 ASKED := $(filter-out file,$(origin PYTHON))
 BIN := .venv/bin
@@ -15,25 +15,26 @@ demo: .venv/vehicle  ## replay a driving clip through the real node; pictures in
 test: lint  ## run all tests
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-# A Jetson's own Python alone has JetPack's TensorRT: make test-gpu GPU_PYTHON=python3
+# On a Jetson only the system's Python has JetPack's TensorRT: make test-gpu GPU_PYTHON=python3
 GPU_PYTHON ?= $(BIN)/python
 test-gpu: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),.venv/complete)  ## run the tests on a GPU with TensorRT; numbers in gpu_results/
-	$(GPU_PYTHON) -m pytest -o timeout=3600 gpu
+	$(GPU_PYTHON) -m pytest -o timeout=3600 test/gpu
 
 soak: .venv/complete  ## run the node at full rate for 30 minutes; numbers and plot in soak_results/
 	$(BIN)/python -m bisenet_ros.node.benchmark.soak --minutes 30 -o soak_results
 
-lint: .venv/complete  ## run ruff and mypy
+lint: .venv/complete  ## run ruff, mypy and import-linter
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
+	$(BIN)/lint-imports --no-logo
 
 venv: .venv/complete  ## set up the complete environment in .venv
 
 clean:  ## remove what the targets above made
 	rm -rf .venv demo_output gpu_results soak_results build install log *.egg-info
 
-# The Python to set .venv up with; once that is done, only a Python asked for by name is looked at.
+# Checks the Python that .venv is made with. Once .venv is there, only a PYTHON given on the command line is checked.
 python:
 	@if [ -x $(BIN)/python ] && [ -z "$(ASKED)" ]; then exit 0; fi; \
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null || \
