@@ -1,4 +1,4 @@
-"""`ros2 launch bisenet_ros replay.launch.py bag:=FOLDER`: a bag through the node, and a window to watch it in."""
+"""`ros2 launch bisenet_ros replay.launch.py bag:=FOLDER`: plays a bag through the node, and opens a viewer."""
 
 import math
 import os
@@ -27,21 +27,23 @@ from launch_ros.actions import SetParameter
 from launch_ros.ros_adapters import get_ros_node
 from rclpy.node import Node
 
+from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.package_share import package_file
+from bisenet_ros.node.camera_topics import image_topic, output_prefix
 
 CLOCK_RATE = 200
-"""Hz of /clock: simulated time, and so every age of a frame, is known to 5 ms."""
-DELAY = 1.0
-"""Seconds for the player's topics to be found before its first message."""
-POLL = 0.2
-"""Seconds between two looks whether the node takes images."""
+"""Hz of /clock; frame ages by simulated time are accurate to 5 ms."""
+PLAYER_DELAY = 1.0
+"""Seconds between the player's start and its first message, for its topics to be discovered."""
+POLL_PERIOD = 0.2
+"""Seconds between two checks whether the node has subscribed to images."""
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 REMAPPING = re.compile(r"[\w/]+:=[\w/]+", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Viewer:
-    """A program to watch topics with: how it is started, its configuration, the ROS packages that it needs."""
+    """A program that shows topics: its command, its configuration, the ROS packages that it needs."""
 
     command: Tuple[str, ...]
     configuration: str
@@ -68,11 +70,16 @@ def generate_launch_description() -> LaunchDescription:
             "view",
             default_value="rviz",
             choices=[*VIEWERS, "none"],
-            description="What to watch in: camera, overlay and classes; rqt also shows the diagnostics.",
+            description="The viewer for camera image, overlay and color mask; rqt also shows the diagnostics.",
         ),
-        DeclareLaunchArgument("rate", default_value="1.0", description="How many times as fast as it was recorded."),
         DeclareLaunchArgument(
-            "loop", default_value="false", choices=["true", "false"], description="Whether to begin anew at the end."
+            "rate", default_value="1.0", description="Playback rate; 1 is the rate of the recording."
+        ),
+        DeclareLaunchArgument(
+            "loop",
+            default_value="false",
+            choices=["true", "false"],
+            description="Whether to play the bag again at its end.",
         ),
         DeclareLaunchArgument(
             "start_paused",
@@ -81,13 +88,13 @@ def generate_launch_description() -> LaunchDescription:
             description="Whether to wait for `ros2 service call /rosbag2_player/resume rosbag2_interfaces/srv/Resume`.",
         ),
         DeclareLaunchArgument(
-            "topics", default_value="", description="Only these topics of the bag, with commas; empty: all."
+            "topics", default_value="", description="Play only these topics, separated by commas; empty: all."
         ),
         DeclareLaunchArgument(
-            "remap", default_value="", description="Other names for topics of the bag: old:=new, with commas."
+            "remap", default_value="", description="Remappings of the bag's topics, old:=new, separated by commas."
         ),
     ]
-    # The included file sets the DDS profile for the player too, which is the one that sends the large images.
+    # The included file sets the DDS profile for the player too, which sends the large images.
     node = IncludeLaunchDescription(PythonLaunchDescriptionSource(str(package_file("launch/segment.launch.py"))))
     use_bag_time = SetParameter("use_sim_time", True)
     check, replay = OpaqueFunction(function=_check), OpaqueFunction(function=_replay)
@@ -95,44 +102,46 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def _check(context: LaunchContext) -> None:
-    """Says what is wrong or missing before anything is started."""
+    """Raises an error for a wrong argument or a missing package, before anything is started."""
     arguments = context.launch_configurations
-    _require(("ros2bag",), "replaying a bag")
+    _require_packages(("ros2bag",), "replaying a bag")
     if arguments["view"] != "none":
-        _require(VIEWERS[arguments["view"]].packages, f"view:={arguments['view']}", advice=", or say view:=none")
+        _require_packages(
+            VIEWERS[arguments["view"]].packages, f"view:={arguments['view']}", advice=", or use view:=none"
+        )
     if not Path(arguments["bag"]).exists():
         raise FileNotFoundError(f"bag must be a bag's folder or file, got {arguments['bag']!r}, which does not exist")
     if not _is_above_0(arguments["rate"]):
-        raise ValueError(f"rate must be a number above 0, got {arguments['rate']!r}")
-    if not all(map(REMAPPING.fullmatch, _listed(arguments["remap"]))):
-        raise ValueError(f"remap must be old:=new, several with commas between, got {arguments['remap']!r}")
+        raise BisenetError(f"rate must be a number above 0, got {arguments['rate']!r}")
+    if not all(map(REMAPPING.fullmatch, _split(arguments["remap"]))):
+        raise BisenetError(f"remap must be old:=new, several separated by commas, got {arguments['remap']!r}")
 
 
 def _replay(context: LaunchContext) -> List[Action]:
-    """What runs beside the node; the included file's arguments have their values now."""
+    """The viewer and the player; runs after the included file, so that its arguments have values."""
     actions = [RegisterEventHandler(OnProcessExit(on_exit=_end))]
     view = context.launch_configurations["view"]
     if view != "none":
         actions.append(_viewer(VIEWERS[view], context))
-    waiting = LogInfo(msg="the bag waits until segmentation_node takes images")
+    waiting = LogInfo(msg="playback starts when segmentation_node has subscribed to images")
     return [*actions, waiting, OpaqueFunction(function=_play_when_ready, args=[_player(context)])]
 
 
 def _viewer(viewer: Viewer, context: LaunchContext) -> ExecuteProcess:
-    configuration = _with_names(package_file(viewer.configuration), context)
+    configuration = _with_topics(package_file(viewer.configuration), context)
     command = [*viewer.command, str(configuration), *viewer.arguments]
     return ExecuteProcess(name="viewer", cmd=command, output="screen")
 
 
 def _player(context: LaunchContext) -> ExecuteProcess:
     arguments = context.launch_configurations
-    # The keyboard belongs to launch, and the player's hints about keys would be wrong.
+    # The player would print hints for keys, but launch does not pass its keyboard on.
     command = ["ros2", "bag", "play", arguments["bag"], "--disable-keyboard-controls"]
-    command += ["--clock", str(CLOCK_RATE), "--delay", str(DELAY), "--rate", arguments["rate"]]
+    command += ["--clock", str(CLOCK_RATE), "--delay", str(PLAYER_DELAY), "--rate", arguments["rate"]]
     command += ["--loop"] if arguments["loop"] == "true" else []
     command += ["--start-paused"] if arguments["start_paused"] == "true" else []
     for option in ("topics", "remap"):
-        names = _listed(arguments[option])
+        names = _split(arguments[option])
         command += [f"--{option}", *names] if names else []
     return ExecuteProcess(name="player", cmd=command, output="screen")
 
@@ -144,11 +153,11 @@ def _is_above_0(text: str) -> bool:
         return False
 
 
-def _listed(text: str) -> List[str]:
+def _split(text: str) -> List[str]:
     return [item.strip() for item in text.split(",") if item.strip()]
 
 
-def _require(packages: Tuple[str, ...], purpose: str, *, advice: str = "") -> None:
+def _require_packages(packages: Tuple[str, ...], purpose: str, *, advice: str = "") -> None:
     missing = [package for package in packages if package not in get_packages_with_prefixes()]
     if not missing:
         return
@@ -159,29 +168,29 @@ def _require(packages: Tuple[str, ...], purpose: str, *, advice: str = "") -> No
     )
 
 
-def _with_names(configuration: Path, context: LaunchContext) -> Path:
-    """A copy of a viewer's configuration with the topics that the arguments name, beside launch's logs."""
+def _with_topics(configuration: Path, context: LaunchContext) -> Path:
+    """A copy of a viewer's configuration in launch's log folder, with the topics that the arguments name."""
     arguments = context.launch_configurations
-    cameras = _listed(arguments["cameras"])
-    namespace = "/" + arguments["namespace"].strip("/")
-    outputs = "/".join([namespace.rstrip("/"), *cameras[:1] * (len(cameras) > 1)])
-    image = arguments["image_topic"] or f"/{(cameras or ['camera'])[0]}/image_raw"
+    cameras = _split(arguments["cameras"]) or ["camera"]
+    namespace = f"/{arguments['namespace'].strip('/')}".rstrip("/")
+    image = arguments["image_topic"] or image_topic(cameras[0])
     if not image.startswith("/"):
-        image = f"{namespace.rstrip('/')}/{image}"
-    text = configuration.read_text().replace("/segmentation/", f"{outputs}/").replace("/camera/image_raw", image)
+        image = f"{namespace}/{image}"
+    outputs = f"{namespace}/{output_prefix(cameras[0], cameras)}"
+    text = configuration.read_text().replace("/segmentation/", outputs).replace("/camera/image_raw", image)
     copy = Path(launch.logging.launch_config.log_dir) / configuration.name
     copy.write_text(text)
     return copy
 
 
 def _play_when_ready(context: LaunchContext, player: ExecuteProcess) -> List[Action]:
-    """The player once the node takes images, which on a GPU may be minutes after its start; else another look."""
-    if _takes_images(get_ros_node(context), context.launch_configurations["namespace"]):
+    """Starts the player once the node has subscribed to images, and until then checks again after POLL_PERIOD."""
+    if _is_subscribed(get_ros_node(context), context.launch_configurations["namespace"]):
         return [player]
-    return [TimerAction(period=POLL, actions=[OpaqueFunction(function=_play_when_ready, args=[player])])]
+    return [TimerAction(period=POLL_PERIOD, actions=[OpaqueFunction(function=_play_when_ready, args=[player])])]
 
 
-def _takes_images(observer: Node, namespace: str) -> bool:
+def _is_subscribed(observer: Node, namespace: str) -> bool:
     namespace = "/" + namespace.strip("/")
     if ("segmentation_node", namespace) not in observer.get_node_names_and_namespaces():
         return False
@@ -190,10 +199,10 @@ def _takes_images(observer: Node, namespace: str) -> bool:
 
 
 def _end(event: ProcessExited, context: LaunchContext) -> Optional[Action]:
-    """Without its bag or its node a replay is over; a window may be closed."""
+    """Ends the replay with the player or the node; the viewer may be closed earlier."""
     name = event.process_name.rsplit("-", 1)[0]
     if name == "viewer" or context.is_shutdown:
         return None
     if event.returncode:
-        raise RuntimeError(f"{name} ended with {event.returncode}, and with it the replay")
+        raise RuntimeError(f"{name} ended with {event.returncode}, which ends the replay")
     return Shutdown(reason=f"{name} has ended")

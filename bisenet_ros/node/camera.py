@@ -1,4 +1,4 @@
-"""One camera of the node: what comes from it, what goes out beside it, and what is known of it."""
+"""One camera of the node: its subscriptions, its publishers, and its statistics."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage
 
-from bisenet_ros.node import qos, topic_names
+from bisenet_ros.node import qos
 from bisenet_ros.node.camera_outputs import CameraOutputs
 from bisenet_ros.node.camera_subscription import AnyImage, CameraSubscription
+from bisenet_ros.node.camera_topics import camera_info_topic, image_topic, resolve_topic
 from bisenet_ros.node.diagnostics.frame_statistics import FrameStatistics
 from bisenet_ros.node.image_messages import read_compressed_frame, read_frame
 from bisenet_ros.node.parameters import Parameters
 
-PLAUSIBLE = 60.0
-"""Seconds from stamp to node; beyond them the stamp is of another clock, and no time on the way."""
+MAX_PLAUSIBLE_AGE = 60.0
+"""Seconds from an image's stamp to its arrival; with a larger difference the stamp is taken to be of another clock."""
 
 
 @dataclass
@@ -28,35 +29,36 @@ class CameraFrame:
     """An image on its way through the node.
 
     Attributes:
-        received: when, by time.perf_counter().
+        received: when it arrived, by time.perf_counter().
+        activation: of the pipeline, when the frame was put into it.
         pixels: H x W x 3 uint8 BGR, once converted.
-        convert: seconds that took.
-        activation: of the pipeline, when the frame came.
+        convert: seconds that the conversion took.
     """
 
     camera: Camera
     message: AnyImage
     received: float
+    activation: int = 0
     pixels: Optional[np.ndarray] = None
     convert: float = 0.0
-    activation: int = 0
 
     def read(self) -> np.ndarray:
-        """The message's pixels.
+        """The message's pixels, H x W x 3 uint8 BGR.
 
         Raises:
-            ImageError: they cannot be read.
+            ImageError: they cannot be decoded.
         """
         read = read_compressed_frame if isinstance(self.message, CompressedImage) else read_frame
         return read(self.message)
 
 
 class Camera:
-    """Reads /NAME/image_raw while it is started and enabled; hands every image on as a `CameraFrame`.
+    """Subscribes to the camera's images while it is enabled, and passes each on as a `CameraFrame`.
 
     Attributes:
-        clock_offset: seconds by which the last image's stamp lies behind the node's clock where that is too much to be
-            its way here, else 0.
+        camera_info: the last one received.
+        clock_offset: seconds by which the last image's stamp is behind the node's clock, where that is too much to be
+            the image's age; else 0.
     """
 
     def __init__(
@@ -69,49 +71,51 @@ class Camera:
         colors: np.ndarray,
         receive: Callable[[CameraFrame], None],
     ) -> None:
+        """
+        Args:
+            prefix: of the output topics' names, such as "front/".
+            colors: 256 x 3 uint8 RGB, the color of every class id.
+            receive: is given each frame.
+        """
         self.name = name
         self.statistics = FrameStatistics()
         self.outputs = CameraOutputs(node, prefix=prefix, colors=colors)
         self.subscription: Optional[CameraSubscription] = None
+        self.camera_info: Optional[CameraInfo] = None
+        self.clock_offset = 0.0
         self._node = node
         self._parameters = parameters
         self._receive = receive
-        self._info: Optional[CameraInfo] = None
+        self._image_topic = image_topic(name)
         self._info_subscription: Optional[Subscription] = None
-        self._last_turn = 0.0
-        self.clock_offset = 0.0
+        self._last_due = 0.0
 
     @property
     def topic(self) -> str:
-        """The images' topic."""
-        return self.subscription.topic if self.subscription else topic_names.resolve(self._node, self._image_topic)
+        """The images' topic after remapping."""
+        return self.subscription.topic if self.subscription else resolve_topic(self._node, self._image_topic)
 
     @property
     def is_enabled(self) -> bool:
         return self._parameters.is_enabled(self.name)
 
-    @property
-    def camera_info(self) -> Optional[CameraInfo]:
-        """The last one that came."""
-        return self._info
-
-    def follow(self) -> None:
-        """Subscribes if the camera is enabled, else ends the subscription; fits it to what the driver offers."""
+    def update_subscription(self) -> None:
+        """Subscribes if the camera is enabled, unsubscribes if not; adapts to what the topic's publishers offer."""
         if not self.is_enabled:
             self.stop()
         elif self.subscription is None:
-            self._start()
+            self._subscribe()
         else:
-            self.subscription.follow()
+            self.subscription.update()
 
     def stop(self) -> None:
-        """Ends the subscriptions."""
+        """Unsubscribes."""
         if self.subscription is None:
             return
         self.subscription.close()
         if self._info_subscription is not None:
             self._node.destroy_subscription(self._info_subscription)
-        self.subscription = self._info_subscription = self._info = None
+        self.subscription = self._info_subscription = self.camera_info = None
 
     def close(self) -> None:
         self.stop()
@@ -119,58 +123,54 @@ class Camera:
 
     def age(self, frame: CameraFrame) -> float:
         """Seconds since the frame's stamp, by the node's clock, which may be simulated."""
-        stamp = frame.message.header.stamp  # rclpy's Time takes none from before 1970
+        stamp = frame.message.header.stamp  # not by rclpy's Time, which refuses stamps before 1970
         return (self._node.get_clock().now().nanoseconds - stamp.sec * 10**9 - stamp.nanosec) / 1e9
 
     def is_stale(self, frame: CameraFrame) -> bool:
+        """Whether the frame is older than the parameter `max_age`."""
         max_age = self._parameters["max_age"]
         return max_age > 0 and self.age(frame) > max_age
 
-    @property
-    def _image_topic(self) -> str:
-        return f"/{self.name}/image_raw"
-
-    def _start(self) -> None:
+    def _subscribe(self) -> None:
         self.subscription = CameraSubscription(
             self._node,
             self._image_topic,
-            self._take,
+            self._take_image,
             transport=self._parameters["transport"],
             reliability=self._parameters.reliability,
             on_lost=lambda number: self.statistics.count("lost_in_transport", number),
         )
-        # Where drivers and image_transport put it: beside the images, wherever those were remapped to.
-        info_topic = topic_names.resolve(self._node, self._image_topic).rsplit("/", 1)[0] + "/camera_info"
+        info_topic = camera_info_topic(resolve_topic(self._node, self._image_topic))
         profile = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-        with qos.named_errors(self._node, info_topic, "subscription"):
+        with qos.parameter_errors(self._node, info_topic, "subscription"):
             self._info_subscription = self._node.create_subscription(
-                CameraInfo, info_topic, self._keep_info, profile, **qos.overridable(*qos.ALL)
+                CameraInfo, info_topic, self._take_camera_info, profile, **qos.override_options(*qos.ALL_POLICIES)
             )
 
-    def _keep_info(self, info: CameraInfo) -> None:
-        self._info = info
+    def _take_camera_info(self, info: CameraInfo) -> None:
+        self.camera_info = info
         self.statistics.count("camera_infos")
 
-    def _take(self, message: AnyImage) -> None:
+    def _take_image(self, message: AnyImage) -> None:
         self.statistics.count("received")
         frame = CameraFrame(self, message, received=time.perf_counter())
         age = self.age(frame)
-        self.clock_offset = 0.0 if 0 <= age < PLAUSIBLE else age
+        self.clock_offset = 0.0 if 0 <= age < MAX_PLAUSIBLE_AGE else age
         if not self.clock_offset:
             self.statistics.add_seconds(receive=age)
-        if not self._has_turn(frame.received):
+        if not self._is_within_rate(frame.received):
             self.statistics.count("dropped_rate")
             return
         self._receive(frame)
 
-    def _has_turn(self, now: float) -> bool:
-        """Whether an image of now keeps to `publish_rate`."""
+    def _is_within_rate(self, now: float) -> bool:
+        """Whether a frame received now keeps to the parameter `publish_rate`."""
         rate = self._parameters["publish_rate"]
         if not rate:
             return True
-        turn = self._last_turn + 1 / rate
-        if now < turn:
+        due = self._last_due + 1 / rate
+        if now < due:
             return False
-        # A camera is never quite on time: the next turn follows this turn, not the image that took it.
-        self._last_turn = max(turn, now - 0.5 / rate)
+        # Counted from when the frame was due, so that a camera's jitter does not lower the rate.
+        self._last_due = max(due, now - 0.5 / rate)
         return True

@@ -1,4 +1,4 @@
-"""What is published for one camera: the mask always, the rest while somebody listens."""
+"""What is published for one camera: the mask always, the other topics while somebody subscribes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bisenet_ros.node import qos
 from bisenet_ros.node.image_messages import make_image
 
 DEPTH = 5
-"""Masks kept for reliable subscribers that lag for a moment; costs no latency on the publisher's side."""
+"""Messages kept for reliable subscribers that fall behind for a moment; the publisher does not wait for them."""
 TOPICS: Dict[str, Any] = {
     "mask": Image,
     "confidence": Image,
@@ -30,41 +30,47 @@ class CameraOutputs:
     def __init__(self, node: Node, *, prefix: str, colors: np.ndarray) -> None:
         """
         Args:
-            prefix: before the topics' names, such as "front/".
-            colors: 256 x 3 uint8 RGB, the color of every id.
+            prefix: of the topics' names, such as "front/".
+            colors: 256 x 3 uint8 RGB, the color of every class id.
         """
         self._node = node
         self._colors = colors
         self._publishers = {
-            name: qos.create_publisher(node, kind, prefix + name, DEPTH) for name, kind in TOPICS.items()
+            name: qos.create_publisher(node, message_type, prefix + name, DEPTH)
+            for name, message_type in TOPICS.items()
         }
 
-    def has_listener(self, name: str) -> bool:
+    def has_subscriber(self, name: str) -> bool:
         return self._publishers[name].get_subscription_count() > 0
 
-    def publish_mask(self, labels: np.ndarray, header: Header) -> None:
-        self._publishers["mask"].publish(make_image(labels, "mono8", header))
+    def publish_mask(self, mask: np.ndarray, header: Header) -> None:
+        self._publishers["mask"].publish(make_image(mask, "mono8", header))
 
-    def publish_the_rest(
+    def publish_derived(
         self,
         frame: np.ndarray,
-        labels: np.ndarray,
+        mask: np.ndarray,
         confidence: Optional[np.ndarray],
         header: Header,
         *,
         camera_info: Optional[CameraInfo],
         opacity: float,
     ) -> None:
-        """What is derived from the mask, under the same header."""
-        if camera_info is not None and self.has_listener("camera_info"):
+        """Publishes what belongs to a mask, under the same header.
+
+        Args:
+            confidence: None where it was not computed.
+            opacity: of the colors in the overlay, 0 to 1.
+        """
+        if camera_info is not None and self.has_subscriber("camera_info"):
             camera_info.header = header
             self._publishers["camera_info"].publish(camera_info)
         if confidence is not None:
             self._publishers["confidence"].publish(make_image(confidence, "mono8", header))
-        if self.has_listener("color_mask"):
-            self._publishers["color_mask"].publish(make_image(paint(labels, self._colors), "rgb8", header))
-        if self.has_listener("overlay"):
-            overlay = blend(frame, labels, self._colors, opacity=opacity)
+        if self.has_subscriber("color_mask"):
+            self._publishers["color_mask"].publish(make_image(paint(mask, self._colors), "rgb8", header))
+        if self.has_subscriber("overlay"):
+            overlay = blend(frame, mask, self._colors, opacity=opacity)
             self._publishers["overlay"].publish(make_image(overlay, "bgr8", header))
 
     def close(self) -> None:

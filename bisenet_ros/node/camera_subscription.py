@@ -1,4 +1,4 @@
-"""The subscription to a camera: raw or compressed, with the reliability that its driver offers."""
+"""The subscription to a camera's images: raw or compressed, with the reliability that the camera's driver offers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
-from bisenet_ros.node import qos, topic_names
+from bisenet_ros.node import qos
+from bisenet_ros.node.camera_topics import compressed_topic, resolve_topic
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks
@@ -20,23 +21,19 @@ except ImportError:  # Humble and before
 AnyImage = Union[Image, CompressedImage]
 TYPES = {"raw": Image, "compressed": CompressedImage}
 TYPE_NAMES = {"raw": "sensor_msgs/msg/Image", "compressed": "sensor_msgs/msg/CompressedImage"}
-
-
 DEPTH = 4
-"""Images that DDS keeps until the executor takes them, which is at once: they wait only while no core is free."""
+"""Images that DDS keeps until the executor takes them; it takes them at once unless every core is busy."""
 
 
 class CameraSubscription:
-    """Keeps one image subscription that `follow` fits to what the camera's driver offers.
+    """An image subscription that `update` adapts to the topic's publishers.
 
-    Best effort loses nearly every large image of a driver without a shared-memory profile, and reliable gets nothing
-    from a best-effort driver. So "auto" asks for reliable when all publishers of the topic offer it, and subscribes
-    anew when a driver comes with another offer.
+    With best effort, nearly every large image of a driver without a shared-memory profile is lost; a reliable
+    subscription gets nothing from a best-effort driver. So "auto" is reliable where all publishers of the topic are,
+    and the node subscribes anew when a driver comes with another offer.
 
     Attributes:
-        topic: the topic subscribed to, as it is called after remapping.
-        transport: "raw" or "compressed", that of the topic.
-        profile: the QoS asked for.
+        transport: "raw" or "compressed".
     """
 
     def __init__(
@@ -51,64 +48,63 @@ class CameraSubscription:
     ) -> None:
         """
         Args:
-            topic: of the raw images; the compressed ones come from `<topic>/compressed`.
+            topic: of the raw images, before remapping; compressed images come from its resolved name + "/compressed".
             transport: "auto", "raw" or "compressed".
-            reliability: tells what to ask for, of a topic's name: "auto", "reliable" or "best_effort".
-            on_lost: is told how many images were lost on their way here, as far as DDS notices.
+            reliability: gives, for a topic's name, "auto", "reliable" or "best_effort".
+            on_lost: is told how many images were lost in transport, where DDS notices.
         """
         self._node = node
-        self._asked = {"raw": topic, "compressed": f"{topic_names.resolve(node, topic)}/compressed"}
+        self._topics = {"raw": topic, "compressed": compressed_topic(resolve_topic(node, topic))}
         self._callback = callback
         self._on_lost = on_lost
-        self._choices = tuple(TYPES) if transport == "auto" else (transport,)
+        self._transports = tuple(TYPES) if transport == "auto" else (transport,)
         self._reliability = reliability
         self._subscription: Optional[Subscription] = None
-        self.transport = self._choices[0]
-        self.follow()
+        self.transport = self._transports[0]
+        self.update()
 
     @property
     def topic(self) -> str:
-        return self._resolved(self.transport)
+        """The topic subscribed to, after remapping."""
+        return resolve_topic(self._node, self._topics[self.transport])
 
     @property
     def profile(self) -> QoSProfile:
+        """The QoS of the subscription."""
         assert self._subscription is not None
         return self._subscription.qos_profile
 
     def publishers(self) -> List[Any]:
-        """What ROS knows of those who publish the topic."""
+        """The topic's publishers, as rclpy's TopicEndpointInfo."""
         return self._publishers(self.transport)
 
-    def follow(self) -> None:
-        """Looks at what is published, and subscribes anew where that fits it better."""
-        transport = next(filter(self._is_published, self._choices), self.transport)
-        reliability = self._fitting_reliability(transport)
+    def update(self) -> None:
+        """Subscribes anew if the publishers' transport or reliability calls for it."""
+        transport = next(filter(self._is_published, self._transports), self.transport)
+        reliability = self._choose_reliability(transport)
         if self._subscription is not None:
             if (transport, reliability) == (self.transport, self.profile.reliability):
                 return
             self.close()
         self.transport = transport
         self._subscription = self._subscribe(QoSProfile(depth=DEPTH, reliability=reliability))
-        self._node.get_logger().info(f"subscribed to {self.topic}, {qos.in_words(self.profile)}")
+        self._node.get_logger().info(f"subscribed to {self.topic}, {qos.describe(self.profile)}")
 
     def close(self) -> None:
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
         self._subscription = None
 
-    def _resolved(self, transport: str) -> str:
-        return topic_names.resolve(self._node, self._asked[transport])
-
     def _is_published(self, transport: str) -> bool:
         return any(info.topic_type == TYPE_NAMES[transport] for info in self._publishers(transport))
 
     def _publishers(self, transport: str) -> List[Any]:
-        return self._node.get_publishers_info_by_topic(self._asked[transport])  # it remaps the name itself
+        return self._node.get_publishers_info_by_topic(self._topics[transport])  # remaps the name itself
 
-    def _fitting_reliability(self, transport: str) -> ReliabilityPolicy:
-        asked = self._reliability(self._resolved(transport))
-        if asked != "auto":
-            return ReliabilityPolicy[asked.upper()]
+    def _choose_reliability(self, transport: str) -> ReliabilityPolicy:
+        wanted = self._reliability(resolve_topic(self._node, self._topics[transport]))
+        if wanted != "auto":
+            return ReliabilityPolicy[wanted.upper()]
         offered = [info.qos_profile.reliability for info in self._publishers(transport)]
         if not offered and self._subscription is not None and transport == self.transport:
             return self.profile.reliability
@@ -116,18 +112,19 @@ class CameraSubscription:
         return ReliabilityPolicy.RELIABLE if all_reliable else ReliabilityPolicy.BEST_EFFORT
 
     def _subscribe(self, profile: QoSProfile) -> Subscription:
+        topic = self._topics[self.transport]
         subscribe = partial(
             self._node.create_subscription,
             TYPES[self.transport],
-            self._asked[self.transport],
+            topic,
             self._callback,
             profile,
-            **qos.overridable(*qos.BASIC),
+            **qos.override_options(*qos.BASIC_POLICIES),
         )
-        with qos.named_errors(self._node, self._asked[self.transport], "subscription"):
+        with qos.parameter_errors(self._node, topic, "subscription"):
             try:
                 return subscribe(event_callbacks=SubscriptionEventCallbacks(message_lost=self._count_lost))
-            except Exception:  # not every middleware tells what it lost
+            except Exception:  # not every middleware reports lost messages
                 return subscribe()
 
     def _count_lost(self, event: Any) -> None:

@@ -1,4 +1,4 @@
-"""Image messages to frames, and labels to sensor_msgs/Image."""
+"""Image messages to frames, and masks to image messages."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["ImageError", "make_image", "read_compressed_frame", "read_frame"]
 def read_frame(message: Image) -> np.ndarray:
     """The image as H x W x 3 uint8 BGR: for bgr8 a view of the message's data, else converted.
 
-    Encodings that `decode_image` does not know go through cv_bridge, where there is one that works.
+    Encodings that `decode_image` does not support are converted by cv_bridge, where it is installed and works.
 
     Raises:
-        ImageError: an image that contradicts itself, or whose encoding is not supported.
+        ImageError: the message's fields contradict each other, or its encoding is not supported.
     """
     try:
         return decode_image(
@@ -52,9 +52,9 @@ def read_compressed_frame(message: CompressedImage) -> np.ndarray:
 
 
 def make_image(pixels: np.ndarray, encoding: str, header: Header) -> Image:
-    """H x W (x C) uint8 as a message with unpadded rows, under the camera's header."""
+    """H x W (x C) uint8 pixels as a message with unpadded rows."""
     message = Image(header=header, encoding=encoding, height=pixels.shape[0], width=pixels.shape[1])
     message.step = pixels[0].nbytes
-    # Assigning an array to `data` checks it byte by byte, which takes 350 ms for 6 MB; this takes 0.4.
+    # Assigning to `data` checks every byte, which takes 350 ms for 6 MB; this takes 0.4 ms.
     message.data.frombytes(np.ascontiguousarray(pixels))
     return message

@@ -1,4 +1,4 @@
-"""The classes' names for whoever reads the masks, as Nav2's segmentation layer expects them."""
+"""Publishes the classes' names as vision_msgs/LabelInfo, which Nav2's semantic segmentation layer reads."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from bisenet_ros.node import qos
 
 try:
     from vision_msgs.msg import LabelInfo, VisionClass
-except ImportError:  # then the parameter class_names alone tells them
+except ImportError:  # the parameter class_names has the names too
     LabelInfo = VisionClass = None
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-def publish_label_info(node: Node, labels: ClassMap) -> Optional[Publisher]:
-    """Publishes `label_info` once, for all who come; None where vision_msgs 4 is not installed."""
+def publish_label_info(node: Node, classes: ClassMap) -> Optional[Publisher]:
+    """Publishes `label_info` once, latched; returns None where vision_msgs 4 is not installed."""
     if LabelInfo is None:
         return None
     publisher = qos.create_publisher(node, LabelInfo, "label_info", LATCHED)
-    publisher.publish(_label_info(node, labels))
+    publisher.publish(_label_info(node, classes))
     return publisher
 
 
-def _label_info(node: Node, labels: ClassMap) -> Any:
-    message = LabelInfo(class_map=[VisionClass(class_id=i, class_name=name) for i, name in enumerate(labels.names)])
+def _label_info(node: Node, classes: ClassMap) -> Any:
+    message = LabelInfo(class_map=[VisionClass(class_id=i, class_name=name) for i, name in enumerate(classes.names)])
     message.header.stamp = node.get_clock().now().to_msg()
     return message

@@ -1,4 +1,4 @@
-"""A node with ROS 2's lifecycle, and with the same transitions as plain methods where rclpy has no lifecycle."""
+"""The base class of a lifecycle node; where rclpy has no lifecycle, its transitions as plain methods."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ try:
     from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 
     class ManagedNode(LifecycleNode):
-        """rclpy's lifecycle node, which a transition that the present state does not have would end."""
+        """rclpy's lifecycle node, made to refuse a transition that its state does not allow instead of ending."""
 
         def __init__(self, name: str, **options: Any) -> None:
             super().__init__(name, **options)
@@ -22,9 +22,9 @@ try:
             try:
                 return self._change_state(request, response)
             except RuntimeError as error:  # rclpy's RCLError
-                wanted = request.transition.label or request.transition.id
+                requested = request.transition.label or request.transition.id
                 state = self._state_machine.current_state[1]
-                self.get_logger().warning(f"refused transition {wanted!r} in state {state!r}: {error}")
+                self.get_logger().warning(f"refused transition {requested!r} in state {state!r}: {error}")
                 response.success = False
                 return response
 
@@ -38,7 +38,7 @@ except ImportError:  # Foxy and Galactic
         ERROR = "error"
 
     class ManagedNode(Node):  # type: ignore[no-redef]
-        """The transitions alone, without services; whoever calls them keeps their order."""
+        """The transitions without their services; the caller keeps their order."""
 
         def trigger_configure(self) -> TransitionCallbackReturn:
             return self.on_configure(None)

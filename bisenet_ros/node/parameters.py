@@ -1,9 +1,8 @@
-"""The node's parameters: what people see of them in `ros2 param describe`, and what values can be meant."""
+"""The node's parameters: names, defaults, descriptions and valid values."""
 
 from __future__ import annotations
 
 import difflib
-import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
@@ -13,18 +12,19 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from bisenet_ros.engines.loader import DEVICES, PRECISIONS
+from bisenet_ros.errors import BisenetError
+from bisenet_ros.node.camera_topics import are_camera_names
 
 RELIABILITIES = ("auto", "reliable", "best_effort")
 DEFAULT = "default"
-"""Of a topic's own reliability: what the parameter `reliability` says."""
+"""The reliability override of a topic that means: as the parameter `reliability` says."""
 TRANSPORTS = ("auto", "raw", "compressed")
-CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
-KINDS = {bool: "true or false", str: "a text", list: "a list of texts"}
-"""What a value is in words, by the type of the parameter's default."""
+TYPE_WORDS = {bool: "true or false", str: "a string", list: "a list of strings"}
+"""By the type of a parameter's default."""
 
-START, CONFIGURE, LIVE, OWN = range(4)
-"""When a parameter is read: at the start, at each configuration, with every frame; or it is set by the node itself."""
+START, CONFIGURE, LIVE, SET_BY_NODE = range(4)
+"""When a parameter is read: once at the start, at each configuration, with every frame. Or the node itself sets it."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Setting:
 
     Attributes:
         default: its type is the parameter's; a float also takes integers.
-        read: START, CONFIGURE, LIVE or OWN.
-        choices: the values there are, for texts.
-        range: the smallest and the largest value, for numbers.
+        read: START, CONFIGURE, LIVE or SET_BY_NODE.
+        choices: the valid values of a string.
+        range: the smallest and the largest valid number.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Setting:
             read_only=self.read == START,
         )
         if hasattr(descriptor, "dynamic_typing"):  # from Galactic on
-            # `problem` judges the types: Foxy does not, and the others neither take 1 for 1.0 nor say what is expected.
+            # `problem` checks the types: rclpy does not accept 1 for 1.0 and does not say what is valid.
             descriptor.dynamic_typing = True
         if self.range:
             low, high = self.range
@@ -65,7 +65,7 @@ class Setting:
         return descriptor
 
     def problem(self, value: Any) -> str:
-        """Why a value cannot be meant, in words; empty if it can."""
+        """Why a value is invalid; empty if it is valid."""
         if isinstance(self.default, float):
             low, high = self.range or (float("-inf"), float("inf"))
             is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -75,78 +75,83 @@ class Setting:
             return f"parameter {self.name} must be one of {', '.join(self.choices)}, got {value!r}"
         if self.name == "cameras":
             return _problem_with_cameras(value)
-        kind = type(self.default)
-        if kind in KINDS and not isinstance(value, kind):
-            return f"parameter {self.name} must be {KINDS[kind]}, got {value!r}"
+        expected = type(self.default)
+        if expected in TYPE_WORDS and not isinstance(value, expected):
+            return f"parameter {self.name} must be {TYPE_WORDS[expected]}, got {value!r}"
         return ""
 
 
 def _enabled(camera: str) -> str:
-    """The parameter that tells whether a camera is segmented."""
+    """The name of the parameter that enables a camera."""
     return f"{camera}.enabled"
 
 
 def _problem_with_cameras(names: Any) -> str:
-    fine = isinstance(names, list) and names and all(map(_is_camera_name, names))
-    if fine and len(set(names)) == len(names):
+    if are_camera_names(names):
         return ""
     brackets = f"; a list has brackets: [{names}]" if isinstance(names, str) else ""
     return f"parameter cameras must be a list of different names (letters, digits, _), got {names!r}{brackets}"
 
 
-def _is_camera_name(name: Any) -> bool:
-    return isinstance(name, str) and CAMERA_NAME.fullmatch(name) is not None
-
-
 SETTINGS = (
-    Setting("model", "", "Model file (.onnx) with its card inside; empty: the shipped CamVid model."),
+    Setting("model", "", "Model file (.onnx) that `bisenet export` made; empty: the shipped CamVid model."),
     Setting(
-        "device", "auto", "Where the network runs; auto takes a GPU with TensorRT if there is one.", choices=DEVICES
+        "device",
+        "auto",
+        "Where the network runs; auto: a GPU with TensorRT if there is one, else the CPU.",
+        choices=DEVICES,
     ),
     Setting(
-        "precision", "auto", "What the network computes in; auto takes the fastest that is safe.", choices=PRECISIONS
+        "precision",
+        "auto",
+        "Number format that the network computes in; auto: the fastest that keeps the masks' quality.",
+        choices=PRECISIONS,
     ),
-    Setting("plan_cache", "", "Folder for TensorRT's plans; empty: ~/.cache/bisenet_ros."),
+    Setting("plan_cache", "", "Folder for TensorRT's plans, its compiled files; empty: ~/.cache/bisenet_ros."),
     Setting("cameras", ["camera"], "Names of the cameras; NAME is read from /NAME/image_raw, which can be remapped."),
     Setting(
         "transport",
         "auto",
-        "Raw images, or JPEG and PNG from image_raw/compressed; auto takes what is published, raw rather.",
+        "Raw images, or JPEG and PNG from image_raw/compressed; auto: raw where it is published, else compressed.",
         choices=TRANSPORTS,
     ),
     Setting(
         "reliability",
         "auto",
-        "Reliability of the image subscriptions; auto takes what the camera offers.",
+        "Reliability of the image subscriptions; auto: reliable where all publishers of the topic are.",
         choices=RELIABILITIES,
     ),
     Setting(
-        "max_age", 0.0, "Images with a stamp older than this are dropped, in s; 0: none.", LIVE, range=(0.0, 3600.0)
+        "max_age",
+        0.0,
+        "Images older than this by their stamp are dropped, in s; 0: no limit.",
+        LIVE,
+        range=(0.0, 3600.0),
     ),
-    Setting("publish_rate", 0.0, "Most masks per second and camera, in Hz; 0: no limit.", LIVE, range=(0.0, 1000.0)),
-    Setting("overlay_opacity", 0.5, "Share of the classes' colors in the overlay, 0 to 1.", LIVE, range=(0.0, 1.0)),
-    Setting("autostart", True, "Configure and activate at the start, without waiting to be told.", START),
+    Setting("publish_rate", 0.0, "Highest rate of masks per camera, in Hz; 0: no limit.", LIVE, range=(0.0, 1000.0)),
+    Setting("overlay_opacity", 0.5, "Opacity of the classes' colors in the overlay, 0 to 1.", LIVE, range=(0.0, 1.0)),
+    Setting("autostart", True, "Configure and activate the node at the start.", START),
     Setting("diagnostics_rate", 1.0, "How often /diagnostics is published, in Hz.", START, range=(0.1, 10.0)),
-    Setting("class_names", [""], "Names of the classes by id, from the model's card. Read-only.", OWN),
+    Setting("class_names", [""], "Names of the classes by id, from the model's card. Read-only.", SET_BY_NODE),
 )
 
 
 class Parameters:
-    """Declares the parameters, judges what is set, and tells the values.
+    """Declares the parameters, validates changes, and returns values.
 
     Attributes:
-        configured: the node is; what is read at configuration must not change now.
+        configured: the node is configured; parameters that are read at configuration must not change now.
 
     Raises:
-        ValueError: a value that cannot be meant, or of the wrong type.
+        BisenetError: a parameter has an invalid value at the start.
     """
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._settings: Dict[str, Setting] = {}
-        self._node_sets = False
+        self._is_set_by_node = False
         self.configured = False
-        node.add_on_set_parameters_callback(self._judge)
+        node.add_on_set_parameters_callback(self._validate)
         for setting in SETTINGS:
             self._declare(setting)
         self.declare_cameras()
@@ -155,78 +160,77 @@ class Parameters:
         return self._node.get_parameter(name).value
 
     def declare_cameras(self) -> None:
-        """Declares what each camera of `cameras` has for itself."""
+        """Declares the parameters of each camera in `cameras`."""
         for camera in self["cameras"]:
-            self._declare(Setting(_enabled(camera), True, f"Whether {camera}'s images are segmented.", LIVE))
+            self._declare(Setting(_enabled(camera), True, f"Whether the images of {camera} are segmented.", LIVE))
 
     def is_enabled(self, camera: str) -> bool:
         return self[_enabled(camera)]
 
     def reliability(self, topic: str) -> str:
-        """Of `RELIABILITIES`, the one for the images of a topic.
+        """The reliability of the subscription to an image topic, one of RELIABILITIES.
 
         Raises:
-            ValueError: it is overridden with what is none.
+            BisenetError: the topic's override has an invalid value.
         """
-        # rclpy's own override would keep the reliability of the first subscription.
+        # Not with rclpy's own override, which would keep the reliability of the first subscription.
         name = f"qos_overrides.{topic}.subscription.reliability"
-        description = f"Reliability of the subscription to {topic}; default: as the parameter reliability says."
+        description = f"Reliability of the subscription to {topic}; default: that of the parameter reliability."
         self._declare(Setting(name, DEFAULT, description, LIVE, choices=(DEFAULT, *RELIABILITIES)))
         return self["reliability"] if self[name] == DEFAULT else self[name]
 
     def set_class_names(self, names: Sequence[str]) -> None:
-        with self._by_the_node():
+        with self._set_by_node():
             self._node.set_parameters([Parameter("class_names", Parameter.Type.STRING_ARRAY, list(names))])
 
-    def misspelt(self) -> List[str]:
-        """What was given a value at the start but is no parameter, as `unknown` says it."""
-        # A topic's overrides become parameters when it is first used.
-        return self.unknown([name for name in self._given() if name.split(".")[0] != "qos_overrides"])
+    def unknown_at_start(self) -> List[str]:
+        """A message for each name that was given a value at the start but is no parameter."""
+        # QoS overrides are declared later, when their topic is first used.
+        return self.unknown([name for name in self._overrides() if name.split(".")[0] != "qos_overrides"])
 
     def unknown(self, names: Iterable[str]) -> List[str]:
-        """Those names that are no parameter, each in words, with what may have been meant."""
-        return [self._no_parameter(name) for name in names if not self._node.has_parameter(name)]
+        """A message for each of the names that is no parameter, with the parameter that may be meant."""
+        return [self._unknown_message(name) for name in names if not self._node.has_parameter(name)]
 
-    def _no_parameter(self, name: str) -> str:
+    def _unknown_message(self, name: str) -> str:
         if name in map(_enabled, self["cameras"]):
             return f"there is no parameter {name!r} until the node is configured"
-        alike = difflib.get_close_matches(name, self._node.get_parameters_by_prefix(""), n=1)
-        return f"there is no parameter {name!r}" + (f"; did you mean {alike[0]!r}?" if alike else "")
+        similar = difflib.get_close_matches(name, self._node.get_parameters_by_prefix(""), n=1)
+        return f"there is no parameter {name!r}" + (f"; did you mean {similar[0]!r}?" if similar else "")
 
-    def _given(self) -> Dict[str, Parameter]:
-        """What was given a value at the start."""
-        # rclpy offers no public way to see them.
+    def _overrides(self) -> Dict[str, Parameter]:
+        """The values given at the start, for which rclpy has no public method."""
         return getattr(self._node, "_parameter_overrides", {})
 
     def _declare(self, setting: Setting) -> None:
         if self._node.has_parameter(setting.name):
             return
-        given = self._given().get(setting.name)
-        problem = setting.problem(given.value) if given else ""
-        if problem:  # in fewer words than rclpy would put around them
-            raise ValueError(problem)
+        override = self._overrides().get(setting.name)
+        problem = setting.problem(override.value) if override else ""
+        if problem:  # else rclpy would raise it, in many more words
+            raise BisenetError(problem)
         self._settings[setting.name] = setting
-        with self._by_the_node():
+        with self._set_by_node():
             self._node.declare_parameter(setting.name, setting.default, setting.descriptor())
 
     @contextmanager
-    def _by_the_node(self) -> Iterator[None]:
-        self._node_sets = True
+    def _set_by_node(self) -> Iterator[None]:
+        self._is_set_by_node = True
         try:
             yield
         finally:
-            self._node_sets = False
+            self._is_set_by_node = False
 
-    def _judge(self, changes: List[Parameter]) -> SetParametersResult:
-        reasons = [self._refusal(change) for change in changes]
+    def _validate(self, changes: List[Parameter]) -> SetParametersResult:
+        reasons = [self._reason_to_refuse(change) for change in changes]
         return SetParametersResult(successful=not any(reasons), reason="; ".join(filter(None, reasons)))
 
-    def _refusal(self, change: Parameter) -> str:
+    def _reason_to_refuse(self, change: Parameter) -> str:
         setting = self._settings.get(change.name)
         if setting is None:  # qos_overrides, use_sim_time
             return ""
-        if setting.read == OWN and not self._node_sets:
-            return f"parameter {change.name} is read-only: it tells what the model's card says"
+        if setting.read == SET_BY_NODE and not self._is_set_by_node:
+            return f"parameter {change.name} is read-only: the node sets it from the model file"
         problem = setting.problem(change.value)
         if problem or setting.read != CONFIGURE or not self.configured:
             return problem

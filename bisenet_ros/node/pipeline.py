@@ -1,4 +1,4 @@
-"""The way of a frame through the node: received, converted, segmented, published."""
+"""Takes frames through the node: wait, convert, segment, publish."""
 
 from __future__ import annotations
 
@@ -12,25 +12,24 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from bisenet_ros.engines.engine import Engine
 from bisenet_ros.node.camera import CameraFrame
+from bisenet_ros.node.error_text import error_text
 from bisenet_ros.node.frame_queue import FrameQueue
 from bisenet_ros.node.image_messages import ImageError
-from bisenet_ros.node.throttle import Throttle
 
 LOG_PERIOD = 5.0
-"""Seconds between two log lines about frames that cannot be used for the same reason."""
-MOST_FAULTS = 3
-"""Frames in a row that the engine fails on, each tried twice, until it is given up."""
+"""Seconds between two log lines with the same reason."""
+MAX_FAILURES = 3
+"""Frames in a row that the engine may fail on, each tried twice, until it is given up."""
 
 BatchKey = Tuple[Tuple[int, ...], bool]
-"""The frame's shape, and whether its confidence is wanted; frames alike in both go through the engine together."""
+"""The frame's shape, and whether its confidence is needed; frames equal in both make one batch."""
 
 
 class Pipeline:
     """Segments the newest frame of every camera.
 
-    The executor's thread puts messages in, one thread converts, one runs the engine and publishes. So the next frame
-    is converted while the engine works, and is the newest there is when its turn comes. A mask leaves before the next
-    frame is begun.
+    The executor's thread puts messages in, a second thread converts them, a third runs the engine and publishes. So the
+    next frame is converted while the engine works on the one before.
 
     Attributes:
         active: whether masks are published.
@@ -46,16 +45,16 @@ class Pipeline:
     ) -> None:
         """
         Args:
-            opacity: of the overlay now.
-            on_fault: is told, on the engine's thread, why the engine was given up.
+            opacity: gives the current opacity of the overlay, 0 to 1.
+            on_fault: is told why the engine was given up; called on the engine's thread.
         """
         self.active = False
         self._engine = engine
         self._opacity = opacity
         self._on_fault = on_fault
         self._logger = logger
-        self._throttle = Throttle(LOG_PERIOD)
-        self._faults = 0
+        self._throttle = LogThrottle(LOG_PERIOD)
+        self._failures = 0
         self._activation = 0
         self._messages: FrameQueue[str, CameraFrame] = FrameQueue(_count_displaced)
         self._frames: FrameQueue[str, CameraFrame] = FrameQueue(_count_displaced)
@@ -67,33 +66,33 @@ class Pipeline:
             thread.start()
 
     def put(self, frame: CameraFrame) -> None:
-        """Takes a frame in; the one it displaces is counted."""
+        """Takes a frame, which displaces the camera's waiting one."""
         frame.activation = self._activation
         self._messages.put(frame.camera.name, frame)
 
     def start(self) -> None:
-        """Masks of the frames that are put from now on; one that is still under way from before ends unpublished."""
+        """Publishes masks of the frames that are put from now on, not of earlier ones still in the pipeline."""
         self._activation += 1
-        self._faults = 0
+        self._failures = 0
         self.active = True
 
     def stop(self) -> None:
-        """No more masks from now on; what waits is dropped."""
+        """Publishes no more masks; drops the waiting frames."""
         self.active = False
         for frame in (*self._messages.clear(), *self._frames.clear()):
             frame.camera.statistics.count("dropped_inactive")
 
-    def close(self, *, patience: Optional[float] = None) -> bool:
-        """Ends the threads after the frame they have in hand; False where that took longer than `patience` seconds."""
+    def close(self, *, timeout: Optional[float] = None) -> bool:
+        """Ends the threads after their current frame; False if one still runs after `timeout` seconds."""
         self.stop()
         self._messages.close()
         self._frames.close()
         for thread in self._threads:
-            thread.join(patience)
+            thread.join(timeout)
         return not any(thread.is_alive() for thread in self._threads)
 
     def _is_dropped(self, frame: CameraFrame) -> bool:
-        """Whether a frame is not worth going on with; then it is counted."""
+        """Whether a frame is to be dropped, as inactive or stale; counts it."""
         if not self._is_wanted(frame):
             frame.camera.statistics.count("dropped_inactive")
             return True
@@ -105,7 +104,7 @@ class Pipeline:
     def _is_wanted(self, frame: CameraFrame) -> bool:
         return self.active and frame.activation == self._activation
 
-    # The converting thread
+    # On the converting thread
 
     def _convert_all(self) -> None:
         while frames := self._messages.take():
@@ -125,13 +124,13 @@ class Pipeline:
             if self._throttle.passes(f"{frame.camera.name} {error.reason}"):
                 self._logger.warning(f"skipped an image of {frame.camera.topic}: {error}")
             return False
-        except Exception as error:  # out of memory, say: one bad image must not end the node
+        except Exception as error:  # such as out of memory: one bad image must not end the node
             self._count_failed([frame], error, "could not read an image")
             return False
         frame.convert = time.perf_counter() - start
         return True
 
-    # The engine's thread
+    # On the engine's thread
 
     def _segment_all(self) -> None:
         while frames := self._frames.take(self._engine.max_batch):
@@ -142,49 +141,56 @@ class Pipeline:
                         batches.setdefault(_batch_key(frame), []).append(frame)
                 for (_, with_confidence), alike in batches.items():
                     self._segment(alike, with_confidence)
-            except Exception as error:  # at the end ROS goes first; else, whatever it was, the next frame may be fine
+            except Exception as error:  # the next frame may be fine; at the shutdown, ROS ends before this thread
                 self._log_error("could not segment images", error)
 
     def _segment(self, frames: List[CameraFrame], with_confidence: bool) -> None:
-        """Frames of one size."""
+        """Segments and publishes frames of one size."""
         start = time.perf_counter()
         try:
             results = self._run_engine([_pixels(frame) for frame in frames], with_confidence)
         except Exception as error:
-            self._give_up_after_several(frames, error)
+            self._count_engine_failure(frames, error)
             return
-        self._faults = 0
+        self._failures = 0
         engine = time.perf_counter() - start
         for frame, result in zip(frames, results):
-            labels, confidence = result if with_confidence else (result, None)
-            self._publish(frame, labels, confidence, started=start, engine=engine)
+            mask, confidence = result if with_confidence else (result, None)
+            self._publish(frame, mask, confidence, started=start, engine=engine)
 
     def _run_engine(self, frames: List[np.ndarray], confidence: bool) -> List:
         try:
             return self._engine.segment_batch(frames, confidence=confidence)
         except Exception as error:
             if self._throttle.passes("retry"):
-                self._logger.warning(f"the engine failed, and is tried once more: {type(error).__name__}: {error}")
+                self._logger.warning(f"the engine failed, and is tried once more: {error_text(error)}")
             return self._engine.segment_batch(frames, confidence=confidence)
 
-    def _give_up_after_several(self, frames: List[CameraFrame], error: Exception) -> None:
+    def _count_engine_failure(self, frames: List[CameraFrame], error: Exception) -> None:
+        """Counts a failure, and gives the engine up after MAX_FAILURES in a row."""
         self._count_failed(frames, error, "the engine failed twice on an image")
-        self._faults += 1
-        if self._faults == MOST_FAULTS:
-            self._faults = 0
-            self.active = False  # at once, not for another frame until the executor's thread is told
-            self._on_fault(f"{type(error).__name__}: {error}")
+        self._failures += 1
+        if self._failures == MAX_FAILURES:
+            self._failures = 0
+            self.active = False  # before the next frame, not only when the executor's thread deactivates the node
+            self._on_fault(error_text(error))
 
     def _publish(
-        self, frame: CameraFrame, labels: np.ndarray, confidence: Optional[np.ndarray], *, started: float, engine: float
+        self, frame: CameraFrame, mask: np.ndarray, confidence: Optional[np.ndarray], *, started: float, engine: float
     ) -> None:
+        """Publishes the mask, then what belongs to it.
+
+        Args:
+            started: when the engine began, by time.perf_counter().
+            engine: seconds that it took.
+        """
         camera, header = frame.camera, frame.message.header
         if not self._is_wanted(frame):
             camera.statistics.count("dropped_inactive")
             return
         segmented = time.perf_counter()
         try:
-            camera.outputs.publish_mask(labels, header)
+            camera.outputs.publish_mask(mask, header)
         except Exception as error:
             self._count_failed([frame], error, "could not publish a mask")
             return
@@ -198,11 +204,11 @@ class Pipeline:
             total=published - frame.received,
         )
         try:
-            camera.outputs.publish_the_rest(
-                _pixels(frame), labels, confidence, header, camera_info=camera.camera_info, opacity=self._opacity()
+            camera.outputs.publish_derived(
+                _pixels(frame), mask, confidence, header, camera_info=camera.camera_info, opacity=self._opacity()
             )
         except Exception as error:
-            self._log_error("could not publish what belongs to a mask", error)
+            self._log_error("could not publish the topics that belong to a mask", error)
 
     def _count_failed(self, frames: List[CameraFrame], error: Exception, what: str) -> None:
         for frame in frames:
@@ -211,7 +217,26 @@ class Pipeline:
 
     def _log_error(self, what: str, error: Exception) -> None:
         if rclpy.ok() and self._throttle.passes(f"{what} {type(error).__name__}"):
-            self._logger.error(f"{what}: {type(error).__name__}: {error}")
+            self._logger.error(f"{what}: {error_text(error)}")
+
+
+class LogThrottle:
+    """Passes each reason once per period, so that a stream of bad frames does not flood the log."""
+
+    def __init__(self, period: float) -> None:
+        """
+        Args:
+            period: seconds.
+        """
+        self._period = period
+        self._next: Dict[str, float] = {}
+
+    def passes(self, reason: str) -> bool:
+        now = time.monotonic()
+        if now < self._next.get(reason, now):
+            return False
+        self._next[reason] = now + self._period
+        return True
 
 
 def _count_displaced(frame: CameraFrame) -> None:
@@ -224,4 +249,4 @@ def _pixels(frame: CameraFrame) -> np.ndarray:
 
 
 def _batch_key(frame: CameraFrame) -> BatchKey:
-    return _pixels(frame).shape, frame.camera.outputs.has_listener("confidence")
+    return _pixels(frame).shape, frame.camera.outputs.has_subscriber("confidence")

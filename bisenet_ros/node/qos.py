@@ -1,4 +1,4 @@
-"""Quality of service: what people may override in a parameter file, and what does not match."""
+"""Quality of service: overrides by parameters, and why a publisher and a subscription do not match."""
 
 from __future__ import annotations
 
@@ -11,61 +11,65 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 
-from bisenet_ros.node import topic_names
+from bisenet_ros.errors import BisenetError
+from bisenet_ros.node.camera_topics import resolve_topic
 
 HAS_OVERRIDES = find_spec("rclpy.qos_overriding_options") is not None  # not on Foxy
 if HAS_OVERRIDES:
     from rclpy.qos_overriding_options import QoSOverridingOptions
 
-BASIC: Tuple[QoSPolicyKind, ...] = ()
+BASIC_POLICIES: Tuple[QoSPolicyKind, ...] = ()
 if HAS_OVERRIDES:
-    BASIC = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.DURABILITY)
-ALL: Tuple[QoSPolicyKind, ...] = (*BASIC, QoSPolicyKind.RELIABILITY)
+    BASIC_POLICIES = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.DURABILITY)
+ALL_POLICIES: Tuple[QoSPolicyKind, ...] = (*BASIC_POLICIES, QoSPolicyKind.RELIABILITY)
 
 
-def create_publisher(node: Node, kind: Any, topic: str, profile: Union[QoSProfile, int]) -> Publisher:
+def create_publisher(node: Node, message_type: Any, topic: str, profile: Union[QoSProfile, int]) -> Publisher:
     """A publisher with the parameters `qos_overrides.<topic>.publisher.<policy>`.
 
     Raises:
-        ValueError: they ask for what there is not.
+        BisenetError: the parameters have invalid values.
     """
-    with named_errors(node, topic, "publisher"):
-        return node.create_publisher(kind, topic, profile, **overridable(*ALL))
+    with parameter_errors(node, topic, "publisher"):
+        return node.create_publisher(message_type, topic, profile, **override_options(*ALL_POLICIES))
 
 
-def overridable(*kinds: QoSPolicyKind) -> Dict[str, Any]:
-    """Arguments for create_publisher and create_subscription: `qos_overrides.<topic>....` parameters for the kinds."""
+def override_options(*policies: QoSPolicyKind) -> Dict[str, Any]:
+    """Arguments for create_publisher and create_subscription that declare `qos_overrides` parameters."""
     if not HAS_OVERRIDES:
         return {}
-    return {"qos_overriding_options": QoSOverridingOptions(kinds)}
+    return {"qos_overriding_options": QoSOverridingOptions(policies)}
 
 
 @contextmanager
-def named_errors(node: Node, topic: str, entity: str) -> Iterator[None]:
-    """rclpy's errors do not tell whose overrides they are about.
+def parameter_errors(node: Node, topic: str, entity: str) -> Iterator[None]:
+    """Names the `qos_overrides` parameters in errors of rclpy, which does not.
+
+    Args:
+        entity: "publisher" or "subscription".
 
     Raises:
-        ValueError: instead of any other error, with the names of the parameters to look at.
+        BisenetError: in place of any other error.
     """
     try:
         yield
-    except ParameterException:  # tells it
+    except ParameterException:  # names the parameter
         raise
     except Exception as error:
         reason = (str(error).splitlines() or [""])[0]
-        name = f"qos_overrides.{topic_names.resolve(node, topic)}.{entity}"
-        raise ValueError(f"could not make the {entity}; look at the parameters {name}.*: {reason}") from error
+        name = f"qos_overrides.{resolve_topic(node, topic)}.{entity}"
+        raise BisenetError(f"could not create the {entity}; check the parameters {name}.*: {reason}") from error
 
 
-def mismatch(offered: QoSProfile, asked: QoSProfile) -> Optional[str]:
-    """Why a subscription gets nothing from a publisher, in words; None where they match."""
-    if offered.reliability == ReliabilityPolicy.BEST_EFFORT and asked.reliability == ReliabilityPolicy.RELIABLE:
-        return "it offers best effort, reliable is asked for"
-    if offered.durability == DurabilityPolicy.VOLATILE and asked.durability == DurabilityPolicy.TRANSIENT_LOCAL:
-        return "it offers volatile, transient local is asked for"
+def mismatch(offered: QoSProfile, requested: QoSProfile) -> Optional[str]:
+    """Why a subscription gets nothing from a publisher; None if they match."""
+    if offered.reliability == ReliabilityPolicy.BEST_EFFORT and requested.reliability == ReliabilityPolicy.RELIABLE:
+        return "it offers best effort, reliable is requested"
+    if offered.durability == DurabilityPolicy.VOLATILE and requested.durability == DurabilityPolicy.TRANSIENT_LOCAL:
+        return "it offers volatile, transient local is requested"
     return None
 
 
-def in_words(profile: QoSProfile) -> str:
-    """The policies that decide whether images arrive."""
+def describe(profile: QoSProfile) -> str:
+    """The policies that decide whether images arrive, such as "best effort, volatile"."""
     return f"{profile.reliability.name}, {profile.durability.name}".lower().replace("_", " ")

@@ -1,7 +1,7 @@
-"""ROS's cv_bridge, where there is one that works, for the encodings that `image_decoding` does not know.
+"""Converts images with ROS's cv_bridge, for encodings that `bisenet_ros.images.encodings` does not support.
 
-One that was built for another NumPy or OpenCV than the ones installed raises or even crashes when it is used, so it is
-tried in a process of its own first.
+A cv_bridge built for another NumPy or OpenCV than the installed one raises or crashes when it is used. So it is first
+tried in a process of its own.
 """
 
 from __future__ import annotations
@@ -15,23 +15,25 @@ from typing import Optional
 import numpy as np
 from sensor_msgs.msg import Image
 
-TRIAL_TIME = 10.0
-"""Seconds for importing ROS and OpenCV on a slow, busy computer."""
+from bisenet_ros.errors import BisenetError
+
+TRIAL_TIMEOUT = 10.0
+"""Seconds; importing ROS and OpenCV takes a few on a slow, busy computer."""
 TRIAL = """
 from cv_bridge import CvBridge
 from sensor_msgs.msg import Image
 picture = CvBridge().imgmsg_to_cv2(Image(encoding="rgb8", height=1, width=1, step=3, data=[1, 2, 3]), "bgr8")
 if picture.tolist() != [[[3, 2, 1]]]:
-    raise SystemExit("it converts wrongly")
+    raise SystemExit("it converts incorrectly")
 """
 
 
-class CvBridgeError(ValueError):
+class CvBridgeError(BisenetError):
     """cv_bridge is missing, does not work, or cannot convert an image; the message says which."""
 
 
 def convert(message: Image) -> np.ndarray:
-    """The image as H x W x 3 uint8 BGR. The first call takes a second where there is a cv_bridge.
+    """The image as H x W x 3 uint8 BGR. The first call takes about a second, for the trial.
 
     Raises:
         CvBridgeError: cv_bridge cannot be used, or not for this image.
@@ -43,10 +45,10 @@ def convert(message: Image) -> np.ndarray:
         from cv_bridge import CvBridge
 
         frame = CvBridge().imgmsg_to_cv2(message, "bgr8")
-    except Exception as error:  # cv_bridge raises whatever its parts raise
+    except Exception as error:  # cv_bridge and OpenCV raise many types
         raise CvBridgeError(f"cv_bridge cannot convert it: {str(error)[:200]}") from error
     if frame.shape != (message.height, message.width, 3) or frame.dtype != np.uint8:
-        raise CvBridgeError(f"cv_bridge makes {frame.shape} {frame.dtype} of it")
+        raise CvBridgeError(f"cv_bridge returns {frame.shape} {frame.dtype}")
     return frame
 
 
@@ -54,14 +56,14 @@ def convert(message: Image) -> np.ndarray:
 def _find_fault() -> Optional[str]:
     """What keeps cv_bridge from being used; None when it works."""
     if importlib.util.find_spec("cv_bridge") is None:
-        return "there is no cv_bridge that could help"
+        return "cv_bridge, which may support it, is not installed"
     try:
         trial = subprocess.run(
-            [sys.executable, "-c", TRIAL], capture_output=True, text=True, errors="replace", timeout=TRIAL_TIME
+            [sys.executable, "-c", TRIAL], capture_output=True, text=True, errors="replace", timeout=TRIAL_TIMEOUT
         )
     except (OSError, subprocess.SubprocessError) as error:
         return f"the installed cv_bridge could not be tried: {error}"
     if trial.returncode == 0:
         return None
-    cause = trial.stderr.strip().splitlines()[-1:] or [f"it ends the process with {trial.returncode}"]
+    cause = trial.stderr.strip().splitlines()[-1:] or [f"it ended the process with {trial.returncode}"]
     return f"the installed cv_bridge does not work: {cause[0]}"

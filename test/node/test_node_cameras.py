@@ -14,8 +14,8 @@ from node_harness import (  # noqa: E402
     DOMAIN,
     NODE,
     QUICK_DIAGNOSTICS,
+    FakeEngine,
     NodeProcess,
-    StandInEngine,
     Vehicle,
     camera_image,
     find_answer,
@@ -208,14 +208,14 @@ def test_the_node_that_met_all_this_has_no_error(process: NodeProcess, rig: Rig)
     assert process.is_running() and not process.matching("Traceback|ERROR"), process.output
 
 
-# What only a stand-in engine shows
+# What only a fake engine shows
 
 
 def test_two_cameras_that_are_remapped_crosswise_are_each_followed_where_they_are() -> None:
     arguments = ("-p", "cameras:=[left, right]", "-r", "/left/image_raw:=/right/image_raw")
     arguments += ("-r", "/right/image_raw:=/left/image_raw")
     image = camera_image(np.zeros((48, 64, 3), np.uint8), "bgr8")
-    with node_here(*arguments, load=lambda *_, **__: StandInEngine()) as (node, vehicle):
+    with node_here(*arguments, load=lambda *_, **__: FakeEngine()) as (node, vehicle):
         masks = vehicle.listen("/segmentation/left/mask", Image)
         vehicle.camera("/right/image_raw").connect(image, masks)  # reliable, because its driver is
         status = vehicle.wait_for_status(f"{NODE}: camera right", WARN, "no image on /left/image_raw")
@@ -228,18 +228,18 @@ def test_two_cameras_that_are_remapped_crosswise_are_each_followed_where_they_ar
 )
 def test_a_transport_that_is_asked_for_is_kept(transport: str, kind: Type, topic: str) -> None:
     frame = np.full((48, 64, 3), 7, np.uint8)
-    with node_here("-p", f"transport:={transport}", load=lambda *_, **__: StandInEngine()) as (node, vehicle):
+    with node_here("-p", f"transport:={transport}", load=lambda *_, **__: FakeEngine()) as (node, vehicle):
         masks = vehicle.listen("/segmentation/mask", Image)
         messages = {Image: camera_image(frame, "bgr8"), CompressedImage: compressed(frame, "png")}
         topics = {Image: "/camera/image_raw", CompressedImage: "/camera/image_raw/compressed"}
         cameras = {kind: vehicle.camera(topic, kind=kind) for kind, topic in topics.items()}
         cameras[kind].connect(messages[kind], masks)
-        vehicle.spin_until(lambda: False, 2 * segmentation_node.FOLLOW_PERIOD)
+        vehicle.spin_until(lambda: False, 2 * segmentation_node.UPDATE_PERIOD)
         assert {name for name in topics.values() if vehicle.subscriptions(name)} == {topic}
 
 
 def test_a_slow_camera_loses_nothing_beside_a_fast_one() -> None:
-    engine, frame = StandInEngine(), np.zeros((48, 64, 3), np.uint8)
+    engine, frame = FakeEngine(), np.zeros((48, 64, 3), np.uint8)
     with node_here("-p", "cameras:=[fast, slow]", load=lambda *_, **__: engine) as (node, vehicle):
         masks = {name: vehicle.listen(f"/segmentation/{name}/mask", Image) for name in ("fast", "slow")}
         cameras = {name: vehicle.camera(f"/{name}/image_raw") for name in masks}
@@ -261,11 +261,11 @@ def test_a_slow_camera_loses_nothing_beside_a_fast_one() -> None:
 
 
 def test_frames_of_one_size_that_wait_together_go_as_one_batch() -> None:
-    engine = StandInEngine(max_batch=3)
+    engine = FakeEngine(max_batch=3)
     names, sizes = ("a", "b", "c", "d"), {"a": 64, "b": 64, "c": 64, "d": 32}
     asked: Dict[str, Any] = {}
 
-    def load(*_: Any, **options: Any) -> StandInEngine:
+    def load(*_: Any, **options: Any) -> FakeEngine:
         asked.update(options)
         return engine
 
@@ -297,7 +297,7 @@ def test_nothing_is_derived_while_nobody_listens(monkeypatch: pytest.MonkeyPatch
     derived: List[str] = []
     confidences: List[bool] = []
 
-    class Watched(StandInEngine):
+    class Watched(FakeEngine):
         def _segment_batch(self, frames: Any, *, confidence: bool) -> List[Any]:
             confidences.append(confidence)
             return super()._segment_batch(frames, confidence=confidence)
@@ -321,7 +321,7 @@ def test_nothing_is_derived_while_nobody_listens(monkeypatch: pytest.MonkeyPatch
 
 def test_a_failure_to_publish_is_counted_and_the_next_frame_gets_its_mask(monkeypatch: pytest.MonkeyPatch) -> None:
     """Out of memory, say: what is received has its outcome even then, and nobody else's does."""
-    with node_here(load=lambda *_, **__: StandInEngine()) as (node, vehicle):
+    with node_here(load=lambda *_, **__: FakeEngine()) as (node, vehicle):
         masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
         overlays = vehicle.listen("/segmentation/overlay", Image)
         image = camera_image(np.zeros((48, 64, 3), np.uint8), "bgr8")
@@ -350,7 +350,7 @@ def test_a_failure_to_publish_is_counted_and_the_next_frame_gets_its_mask(monkey
 
 def test_label_info_names_the_classes_for_whoever_comes_late() -> None:
     vision_msgs = pytest.importorskip("vision_msgs.msg")
-    with node_here(load=lambda *_, **__: StandInEngine()) as (node, vehicle):
+    with node_here(load=lambda *_, **__: FakeEngine()) as (node, vehicle):
         infos: List[Any] = []
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         vehicle.node.create_subscription(vision_msgs.LabelInfo, "/segmentation/label_info", infos.append, latched)

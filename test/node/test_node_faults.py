@@ -19,8 +19,8 @@ from node_harness import (  # noqa: E402
     DOMAIN,
     NODE,
     QUICK_DIAGNOSTICS,
+    FakeEngine,
     NodeProcess,
-    StandInEngine,
     Vehicle,
     camera_image,
     node_here,
@@ -37,9 +37,9 @@ OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.E
 NODE_WITH_STAND_IN = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
-from node_harness import StandInEngine
-from bisenet_ros.node.segmentation_node import run_node
-engine = StandInEngine()
+from node_harness import FakeEngine
+from bisenet_ros.node.run_node import run_node
+engine = FakeEngine()
 engine.seconds = float(sys.argv.pop(1))
 sys.exit(run_node(load=lambda *_, **__: engine))
 """
@@ -60,8 +60,8 @@ def image() -> Image:
 
 
 @contextmanager
-def stand_in_node(*arguments: str) -> Iterator[Tuple[StandInEngine, Vehicle, List[Image]]]:
-    engine = StandInEngine()
+def fake_engine_node(*arguments: str) -> Iterator[Tuple[FakeEngine, Vehicle, List[Image]]]:
+    engine = FakeEngine()
     with node_here(*arguments, load=lambda *_, **__: engine) as (_, vehicle):
         yield engine, vehicle, vehicle.listen("/segmentation/mask", Image)
 
@@ -70,7 +70,7 @@ def stand_in_node(*arguments: str) -> Iterator[Tuple[StandInEngine, Vehicle, Lis
 
 
 def test_an_engine_that_fails_once_is_tried_again_and_no_frame_is_lost(image: Image) -> None:
-    with stand_in_node() as (engine, vehicle, masks):
+    with fake_engine_node() as (engine, vehicle, masks):
         camera = vehicle.camera("/camera/image_raw")
         camera.connect(image, masks)
         before = vehicle.counts()
@@ -87,7 +87,7 @@ def test_an_engine_that_fails_once_is_tried_again_and_no_frame_is_lost(image: Im
 def test_an_engine_that_goes_on_failing_makes_it_inactive_with_the_reason_and_can_be_brought_back(
     kind: type, image: Image
 ) -> None:
-    with stand_in_node() as (engine, vehicle, masks):
+    with fake_engine_node() as (engine, vehicle, masks):
         camera = vehicle.camera("/camera/image_raw")
         camera.connect(image, masks)
         for turn in (1, 2):
@@ -129,7 +129,7 @@ def test_an_engine_that_does_not_return_does_not_keep_the_process_from_ending(ve
 
 
 def test_a_camera_that_stops_and_comes_back_goes_on_by_itself(image: Image) -> None:
-    with stand_in_node() as (_, vehicle, masks):
+    with fake_engine_node() as (_, vehicle, masks):
         for _ in range(2):
             camera = vehicle.camera("/camera/image_raw")
             camera.connect(image, masks)
@@ -140,7 +140,7 @@ def test_a_camera_that_stops_and_comes_back_goes_on_by_itself(image: Image) -> N
 
 @pytest.mark.parametrize("arguments", ((), ("-p", "max_age:=10.0")), ids=("any age", "max_age"))
 def test_a_stamp_that_no_clock_shows_is_no_harm(arguments: Tuple[str, ...], image: Image) -> None:
-    with stand_in_node(*arguments) as (_, vehicle, masks):
+    with fake_engine_node(*arguments) as (_, vehicle, masks):
         camera = vehicle.camera("/camera/image_raw")
         vehicle.wait_for(lambda: len(vehicle.subscriptions(camera.topic)) == 1, "the subscription")
         extremes = [Time(sec=sec, nanosec=nanosec) for sec in (-(2**31), -1, 2**31 - 1) for nanosec in (0, 2**32 - 1)]
@@ -161,7 +161,7 @@ def test_a_stamp_that_no_clock_shows_is_no_harm(arguments: Tuple[str, ...], imag
 
 def test_with_simulated_time_a_bag_that_loops_goes_on(image: Image) -> None:
     """The clock stands still at 0 before the bag, and jumps back at its end."""
-    with stand_in_node("-p", "use_sim_time:=true", "-p", "max_age:=1.0") as (_, vehicle, masks):
+    with fake_engine_node("-p", "use_sim_time:=true", "-p", "max_age:=1.0") as (_, vehicle, masks):
         camera, clock = vehicle.camera("/camera/image_raw"), vehicle.node.create_publisher(Clock, "/clock", 10)
         camera.connect(image, masks)  # no /clock yet: nothing is stale at 0
 

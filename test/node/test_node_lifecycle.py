@@ -17,8 +17,8 @@ from node_harness import (  # noqa: E402
     DOMAIN,
     NODE,
     Camera,
+    FakeEngine,
     NodeProcess,
-    StandInEngine,
     Vehicle,
     camera_image,
     find_answer,
@@ -38,8 +38,8 @@ MANAGED_ARGUMENTS = ("--ros-args", "-r", "__ns:=/managed", "-r", f"/camera/image
 WITHOUT_LIFECYCLE = """
 import sys
 sys.modules["rclpy.lifecycle"] = None
-from bisenet_ros.node.segmentation_node import main
-sys.exit(main())
+from bisenet_ros.node.run_node import run_node
+sys.exit(run_node())
 """
 
 
@@ -158,14 +158,14 @@ def test_where_rclpy_has_no_lifecycle_a_plain_node_offers_the_same(vehicle: Vehi
     camera.close()
 
 
-# What only a stand-in engine shows
+# What only a fake engine shows
 
 
 def test_the_engine_is_freed_on_cleanup_and_loaded_anew_on_configure(image: Image) -> None:
-    engines: List[StandInEngine] = []
+    engines: List[FakeEngine] = []
 
-    def load(*_: Any, **__: Any) -> StandInEngine:
-        engines.append(StandInEngine())
+    def load(*_: Any, **__: Any) -> FakeEngine:
+        engines.append(FakeEngine())
         return engines[-1]
 
     with node_here(load=load, autostart=False) as (node, vehicle):
@@ -183,9 +183,9 @@ def test_the_engine_is_freed_on_cleanup_and_loaded_anew_on_configure(image: Imag
 
 
 def test_a_configuration_that_fails_is_told_and_can_be_tried_again(image: Image) -> None:
-    engines: List[Any] = [ValueError("the model is\nof another planet"), MemoryError("no room"), StandInEngine()]
+    engines: List[Any] = [ValueError("the model is\nof another planet"), MemoryError("no room"), FakeEngine()]
 
-    def load(*_: Any, **__: Any) -> StandInEngine:
+    def load(*_: Any, **__: Any) -> FakeEngine:
         engine = engines.pop(0)
         if isinstance(engine, Exception):
             raise engine
@@ -204,7 +204,7 @@ def test_a_configuration_that_fails_is_told_and_can_be_tried_again(image: Image)
 @pytest.mark.parametrize("transition", (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE, 99))
 def test_a_transition_that_the_state_does_not_have_is_refused(transition: int, image: Image) -> None:
     """As a lifecycle manager asks for them that does not know of autostart: by number, which rclpy would die of."""
-    with node_here(load=lambda *_, **__: StandInEngine()) as (node, vehicle):
+    with node_here(load=lambda *_, **__: FakeEngine()) as (node, vehicle):
         masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
         camera.connect(image, masks)
         request = ChangeState.Request(transition=Transition(id=transition))
@@ -216,7 +216,7 @@ def test_a_transition_that_the_state_does_not_have_is_refused(transition: int, i
 def test_while_a_plan_is_built_a_cleanup_is_refused_and_a_new_activation_does_not_get_the_old_frame(
     image: Image,
 ) -> None:
-    engine = StandInEngine()
+    engine = FakeEngine()
     with node_here(load=lambda *_, **__: engine) as (node, vehicle):
         masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
         camera.connect(image, masks)
@@ -237,7 +237,7 @@ def test_while_a_plan_is_built_a_cleanup_is_refused_and_a_new_activation_does_no
 
 def test_an_activation_that_fails_half_way_leaves_nothing_subscribed(image: Image) -> None:
     arguments = ("-p", "cameras:=[front, rear]", "-p", "qos_overrides./rear/image_raw.subscription.depth:=deep")
-    with node_here(*arguments, load=lambda *_, **__: StandInEngine()) as (node, vehicle):
+    with node_here(*arguments, load=lambda *_, **__: FakeEngine()) as (node, vehicle):
         status = vehicle.wait_for_status(f"{NODE}: segmentation", ERROR, "could not activate: ")
         assert "qos_overrides./rear/image_raw.subscription.depth" in status.message
         assert vehicle.state() == "inactive"
@@ -246,7 +246,7 @@ def test_an_activation_that_fails_half_way_leaves_nothing_subscribed(image: Imag
 
 
 def test_services_answer_while_the_engine_has_a_frame_and_a_cleanup_waits_for_it(image: Image) -> None:
-    engine = StandInEngine()
+    engine = FakeEngine()
     with node_here(load=lambda *_, **__: engine) as (node, vehicle):
         masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
         camera.connect(image, masks)
@@ -277,11 +277,11 @@ def test_services_answer_while_the_engine_has_a_frame_and_a_cleanup_waits_for_it
 
 
 def test_an_engine_that_cannot_be_freed_does_not_keep_the_node_from_another(image: Image) -> None:
-    class Stuck(StandInEngine):
+    class Stuck(FakeEngine):
         def close(self) -> None:
             raise RuntimeError("the GPU has fallen off the bus")
 
-    engines = [Stuck(), StandInEngine()]
+    engines = [Stuck(), FakeEngine()]
     with node_here(load=lambda *_, **__: engines.pop(0)) as (node, vehicle):
         masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
         camera.connect(image, masks)

@@ -14,8 +14,8 @@ from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
 from node_harness import (  # noqa: E402
     DOMAIN,
     NODE,
+    FakeEngine,
     NodeProcess,
-    StandInEngine,
     Vehicle,
     camera_image,
     node_here,
@@ -27,7 +27,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 from std_srvs.srv import SetBool  # noqa: E402
 
-from bisenet_ros.node.segmentation_node import FOLLOW_PERIOD  # noqa: E402
+from bisenet_ros.node.segmentation_node import UPDATE_PERIOD  # noqa: E402
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -41,8 +41,8 @@ def image() -> Image:
     return camera_image(np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8), "bgr8")
 
 
-def stand_in(*_: Any, **__: Any) -> StandInEngine:
-    return StandInEngine()
+def fake_engine(*_: Any, **__: Any) -> FakeEngine:
+    return FakeEngine()
 
 
 def parameter_file(folder: Path, lines: str) -> Path:
@@ -104,7 +104,7 @@ def test_a_file_is_taken_and_its_misspelt_names_are_warned_of(tmp_path: Path, ve
 
 
 def test_an_unknown_name_is_refused_with_what_may_have_been_meant() -> None:
-    with node_here(load=stand_in, autostart=False) as (node, vehicle):
+    with node_here(load=fake_engine, autostart=False) as (node, vehicle):
         for name, meant in (
             ("max_agee", "max_age"),
             ("camera.enabld", "camera.enabled"),
@@ -120,7 +120,7 @@ def test_an_unknown_name_is_refused_with_what_may_have_been_meant() -> None:
 
 
 def test_a_camera_that_is_named_while_the_node_is_unconfigured_has_its_parameter_later() -> None:
-    with node_here(load=stand_in, autostart=False) as (node, vehicle):
+    with node_here(load=fake_engine, autostart=False) as (node, vehicle):
         assert vehicle.set_parameter("cameras", ["front", "rear"]).successful
         result = vehicle.set_parameter("rear.enabled", False)
         assert result.reason == "there is no parameter 'rear.enabled' until the node is configured"
@@ -130,14 +130,14 @@ def test_a_camera_that_is_named_while_the_node_is_unconfigured_has_its_parameter
 
 @pytest.mark.parametrize("name", ("model", "cameras", "max_age", "camera.enabled", "device"))
 def test_a_parameter_cannot_be_taken_away(name: str) -> None:
-    with node_here(load=stand_in, autostart=False) as (node, vehicle):
+    with node_here(load=fake_engine, autostart=False) as (node, vehicle):
         result = vehicle.set_parameter(name, None)
         assert not result.successful and re.search(f"parameter {name} must be .*, got None", result.reason), result
         assert node.has_parameter(name)
 
 
 def test_the_rate_limit_holds_from_the_moment_it_is_set(image: Image) -> None:
-    with node_here(load=stand_in) as (node, vehicle):
+    with node_here(load=fake_engine) as (node, vehicle):
         masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
         camera.connect(image, masks)
 
@@ -163,7 +163,7 @@ def test_the_rate_limit_holds_from_the_moment_it_is_set(image: Image) -> None:
 
 
 def test_frames_older_than_max_age_are_dropped_until_any_age_will_do(image: Image) -> None:
-    engine = StandInEngine()
+    engine = FakeEngine()
     with node_here("-p", "max_age:=3600.0", load=lambda *_, **__: engine) as (node, vehicle):
         masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
 
@@ -208,13 +208,13 @@ def test_overrides_of_the_masks_and_the_images_qos_take_effect(image: Image) -> 
     arguments = ("-p", "qos_overrides./segmentation/mask.publisher.depth:=2")
     arguments += ("-p", "qos_overrides./segmentation/mask.publisher.reliability:=best_effort")
     arguments += ("-p", f"{IMAGE_OVERRIDE}.depth:=7", "-p", f"{IMAGE_OVERRIDE}.reliability:=best_effort")
-    with node_here(*arguments, load=stand_in) as (node, vehicle):
+    with node_here(*arguments, load=fake_engine) as (node, vehicle):
         (camera,) = node._cameras
         assert camera.subscription.profile.depth == 7  # other processes do not see the depth
         assert camera.outputs._publishers["mask"].qos_profile.depth == 2
         publisher = vehicle.camera("/camera/image_raw", RELIABLE)
         vehicle.wait_for(lambda: vehicle.subscriptions("/camera/image_raw"), "the subscription")
-        vehicle.spin_until(lambda: False, 2 * FOLLOW_PERIOD)
+        vehicle.spin_until(lambda: False, 2 * UPDATE_PERIOD)
         assert qos_of(vehicle, "/segmentation/mask", "publishers").reliability == BEST_EFFORT
         assert vehicle.subscriptions("/camera/image_raw") == [BEST_EFFORT], "although the camera offers reliable"
 
@@ -244,7 +244,7 @@ def test_overrides_of_the_masks_and_the_images_qos_take_effect(image: Image) -> 
 def test_an_override_that_cannot_be_meant_is_told_by_the_transition_that_needs_it(
     override: str, state: str, said: str
 ) -> None:
-    with node_here("-p", f"qos_overrides.{override}", load=stand_in) as (node, vehicle):
+    with node_here("-p", f"qos_overrides.{override}", load=fake_engine) as (node, vehicle):
         status = vehicle.wait_for_status(f"{NODE}: segmentation", ERROR, f"could not (activate|configure): .*{said}")
         assert "\n" not in status.message and len(status.message) < 400
         assert vehicle.state() == state
@@ -252,7 +252,7 @@ def test_an_override_that_cannot_be_meant_is_told_by_the_transition_that_needs_i
 
 def test_an_override_that_cannot_be_meant_for_a_topic_that_comes_later_makes_it_inactive(image: Image) -> None:
     override = "qos_overrides./camera/image_raw/compressed.subscription.depth:=deep"
-    with node_here("-p", override, load=stand_in) as (node, vehicle):
+    with node_here("-p", override, load=fake_engine) as (node, vehicle):
         masks, raw = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
         raw.connect(image, masks)
         raw.close()

@@ -1,1 +1,1 @@
-"""What the node publishes of its health."""
+"""What the node publishes on /diagnostics."""

@@ -1,4 +1,4 @@
-"""How a camera's images are doing, judged from what happened since the last look."""
+"""A camera's status in /diagnostics, from what happened since the status before."""
 
 from __future__ import annotations
 
@@ -9,39 +9,38 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
 from bisenet_ros.node.camera import Camera
-from bisenet_ros.node.diagnostics.missing_images import CURE, explain_silence
+from bisenet_ros.node.diagnostics.missing_images import LOSS_REMEDY, explain_missing_images
 
-SILENCE = 2.0
-"""Seconds without an image until that is a warning."""
-FEW = 0.5
-"""Images per camera_info below which images are taken to be lost; a driver sends both at once."""
+NO_IMAGE_TIMEOUT = 2.0
+"""Seconds without an image after which the status is a warning."""
+MIN_IMAGES_PER_CAMERA_INFO = 0.5
+"""Below this, images count as lost: a driver sends an image and a camera_info together."""
 
-Judgment = Tuple[bytes, str]
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 
-class CameraHealth:
-    """Makes a camera's part of /diagnostics."""
+class CameraStatus:
+    """Makes the status message of one camera."""
 
     def __init__(self, node: Node, camera: Camera) -> None:
         self._node = node
         self._camera = camera
         self._counts = camera.statistics.counts()
-        self._looked = self._last_image = time.monotonic()
+        self._last_status = self._last_image = time.monotonic()
 
-    def status(self, *, active: bool) -> DiagnosticStatus:
-        """The status since the last call.
+    def message(self, *, active: bool) -> DiagnosticStatus:
+        """The status of the time since the last call.
 
         Args:
-            active: whether the node wants images.
+            active: whether the node is active.
         """
         now, counts = time.monotonic(), self._camera.statistics.counts()
         new = {event: count - self._counts.get(event, 0) for event, count in counts.items()}
-        seconds = max(now - self._looked, 1e-3)
-        self._looked, self._counts = now, counts
+        seconds = max(now - self._last_status, 1e-3)
+        self._last_status, self._counts = now, counts
         if new["received"] or not active:
             self._last_image = now
-        level, message = self._judge(new, silence=now - self._last_image, active=active)
+        level, text = self._level_and_text(new, without_image=now - self._last_image, active=active)
         values = {
             **self._subscription_values(),
             **counts,
@@ -52,7 +51,7 @@ class CameraHealth:
         return DiagnosticStatus(
             level=level,
             name=f"{self._node.get_fully_qualified_name()}: camera {self._camera.name}",
-            message=message,
+            message=text,
             hardware_id=self._camera.name,
             values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
         )
@@ -65,36 +64,44 @@ class CameraHealth:
             values["reliability"] = subscription.profile.reliability.name.lower()
         return values
 
-    def _judge(self, new: Dict[str, int], *, silence: float, active: bool) -> Judgment:
-        subscription = self._camera.subscription
+    def _level_and_text(self, new: Dict[str, int], *, without_image: float, active: bool) -> Tuple[bytes, str]:
+        """
+        Args:
+            new: how often each event happened since the last status.
+            without_image: seconds since the last image.
+        """
+        topic, subscription = self._camera.topic, self._camera.subscription
         if not active:
             return OK, "inactive"
         if subscription is None:
-            return OK, "switched off"
-        if self._is_losing(new):
-            return WARN, f"images of {self._camera.topic} are lost in transport; {CURE}"
-        if silence > SILENCE:
-            why = explain_silence(self._node, subscription)
-            return WARN, f"no image on {self._camera.topic} for {silence:.0f} s: {why}"
+            return OK, "disabled"
+        if _is_losing_images(new):
+            return WARN, f"images on {topic} are lost in transport; {LOSS_REMEDY}"
+        if without_image > NO_IMAGE_TIMEOUT:
+            reason = explain_missing_images(self._node, subscription)
+            return WARN, f"no image on {topic} for {without_image:.0f} s: {reason}"
         if not new["received"] or new["published"]:
-            return OK, self._how_it_goes() if self._counts["received"] else "waiting for the first image"
+            return OK, self._segmenting() if self._counts["received"] else "waiting for the first image"
         if new["dropped_stale"]:
             return ERROR, (
-                "stale stamps: every image is older than max_age; set the camera's clock, use_sim_time for a bag that "
-                "is replayed with --clock, or max_age to 0"
+                "every image is older than max_age by its stamp; set the camera's clock, set use_sim_time for a bag "
+                "that is played with --clock, or set max_age to 0"
             )
         if new["skipped"] or new["failed"]:
             reasons = [name.replace("_", " ") for name, count in new.items() if count and name.startswith("skipped_")]
-            return ERROR, f"no image could be used, the log says why: {', '.join(reasons) or 'failed'}"
-        return OK, self._how_it_goes()
+            return ERROR, f"no image could be segmented, see the log: {', '.join(reasons) or 'failed'}"
+        return OK, self._segmenting()
 
-    def _how_it_goes(self) -> str:
+    def _segmenting(self) -> str:
         offset = self._camera.clock_offset
         if not offset:
             return "segmenting"
         order = "behind" if offset > 0 else "ahead of"
-        return f"segmenting; stale stamps: they are {abs(offset):.0f} s {order} this clock, so that no age can be told"
+        return f"segmenting; the stamps are {abs(offset):.0f} s {order} the node's clock, so `receive` is not measured"
 
-    def _is_losing(self, new: Dict[str, int]) -> bool:
-        """DDS tells of some losses; the small camera_info, which is not lost, of others."""
-        return new["lost_in_transport"] > new["received"] or new["received"] < FEW * new.get("camera_infos", 0) - 1
+
+def _is_losing_images(new: Dict[str, int]) -> bool:
+    """Losses that DDS reports, or far fewer images than messages of camera_info, which are small and not lost."""
+    if new["lost_in_transport"] > new["received"]:
+        return True
+    return new["received"] < MIN_IMAGES_PER_CAMERA_INFO * new.get("camera_infos", 0) - 1

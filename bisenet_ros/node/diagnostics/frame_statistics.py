@@ -1,4 +1,4 @@
-"""What became of one camera's images, and how long their way took."""
+"""Counts and times of one camera's frames."""
 
 from __future__ import annotations
 
@@ -9,20 +9,24 @@ from typing import Deque, Dict
 import numpy as np
 
 OUTCOMES = ("published", "dropped_newer", "dropped_stale", "dropped_rate", "dropped_inactive", "skipped", "failed")
-"""Every image received ends as one of these.
+"""Every image received has one of these outcomes.
 
-dropped_newer: a newer image came before its turn; dropped_stale: older than `max_age`; dropped_rate: above
-`publish_rate`; dropped_inactive: the camera or the node was switched off meanwhile; skipped: cannot be read; failed:
-the engine could not segment it.
+published: its mask was published. dropped_newer: displaced by a newer image while it waited. dropped_stale: older than
+`max_age`. dropped_rate: above `publish_rate`. dropped_inactive: the camera or the node was deactivated meanwhile.
+skipped: cannot be decoded. failed: the engine could not segment it, or its mask could not be published.
 """
 STAGES = ("receive", "wait", "convert", "engine", "publish", "total")
-"""The way of an image: from its stamp to the node, waiting for its turns, to BGR, to labels, mask out; in the node."""
+"""The stages that are timed.
+
+receive: from the stamp to the node. wait: for conversion and for the engine. convert: message to BGR frame. engine:
+frame to mask. publish: of the mask. total: from the node's receiving the image to the published mask.
+"""
 WINDOW = 300
-"""Images that the times are taken over."""
+"""Frames over which the times' percentiles are taken."""
 
 
 class FrameStatistics:
-    """Counts and times, from any thread."""
+    """Counts events and times stages; may be called from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -39,17 +43,17 @@ class FrameStatistics:
                 self._seconds[stage].append(seconds)
 
     def counts(self) -> Dict[str, int]:
-        """How many images were received, what became of them, and why those skipped were (`skipped_<reason>`)."""
+        """How many images were received, their outcomes, and why images were skipped (`skipped_<reason>`)."""
         with self._lock:
             counts = dict(self._counts)
         return {**dict.fromkeys(("received", *OUTCOMES, "lost_in_transport"), 0), **counts}
 
     def milliseconds(self) -> Dict[str, str]:
-        """`<stage>_p50_ms` and `_p99_ms` of the last images."""
+        """`<stage>_p50_ms` and `<stage>_p99_ms` of the last WINDOW frames."""
         with self._lock:
             seconds = {stage: list(values) for stage, values in self._seconds.items() if values}
-        values = {}
+        percentiles = {}
         for stage, times in seconds.items():
             p50, p99 = 1000 * np.percentile(times, [50, 99])
-            values.update({f"{stage}_p50_ms": f"{p50:.1f}", f"{stage}_p99_ms": f"{p99:.1f}"})
-        return values
+            percentiles.update({f"{stage}_p50_ms": f"{p50:.1f}", f"{stage}_p99_ms": f"{p99:.1f}"})
+        return percentiles

@@ -1,61 +1,135 @@
-"""What is wrong around the node, whatever its state: a second node of its name, a simulated clock that nobody sets."""
+"""The node's status in /diagnostics: its state, its engine, and problems of the ROS graph around it."""
 
 from __future__ import annotations
 
 import time
-from typing import Dict, List
+from typing import Dict, List, Optional, Tuple
 
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
-from bisenet_ros.node.topic_names import resolve
+from bisenet_ros.engines.engine import Engine
+from bisenet_ros.node.camera_topics import resolve_topic
 
-PERIOD = 1.0
-"""Seconds between two looks."""
-PATIENCE = 5.0
-"""Seconds until what is wrong is said: a player may start just after the node, and a node before it just be ending."""
+ACTIVE = "active"
+GRAPH_CHECK_PERIOD = 1.0
+"""Seconds."""
+GRAPH_PROBLEM_DELAY = 5.0
+"""Seconds until a problem of the graph is reported: a bag player may start after the node, and an earlier node may
+still be shutting down."""
 
 
-class Surroundings:
-    """Looks around once per `PERIOD`, and logs what is new.
+class NodeStatus:
+    """What the node knows of itself, and the status message made of it.
 
     Attributes:
-        problems: what is wrong now, each in words with what to do about it.
+        state: of the lifecycle: "unconfigured", "inactive", "active" or "finalized".
+        is_starting: the node is configuring or activating itself.
+        transition_error: why the last transition failed; empty if it succeeded.
+        fault: why the node deactivated itself; empty if it did not.
+        engine_faults: how often the engine was given up.
+        engine: None until the node is configured.
+    """
+
+    def __init__(self, node: Node, *, state: str) -> None:
+        self.state = state
+        self.is_starting = False
+        self.transition_error = ""
+        self.fault = ""
+        self.engine_faults = 0
+        self.engine: Optional[Engine] = None
+        self._node = node
+        self._graph = GraphCheck(node)
+
+    def message(self) -> DiagnosticStatus:
+        level, text = self._level_and_text()
+        return DiagnosticStatus(
+            level=level,
+            name=f"{self._node.get_fully_qualified_name()}: segmentation",
+            message=text,
+            hardware_id=self.engine.description if self.engine else "",
+            values=[KeyValue(key=key, value=value) for key, value in self._values().items()],
+        )
+
+    def fault_and_remedy(self) -> str:
+        """Why the node deactivated itself, and how to activate it again."""
+        name = self._node.get_fully_qualified_name()
+        return (
+            f"{self.fault}; the node is inactive. `ros2 service call {name}/enable std_srvs/srv/SetBool "
+            f"'{{data: true}}'` activates it again; if the engine fails again, first run `ros2 lifecycle set {name} "
+            "cleanup`, so that the engine is loaded anew"
+        )
+
+    def _level_and_text(self) -> Tuple[bytes, str]:
+        if self.transition_error:
+            return DiagnosticStatus.ERROR, self.transition_error
+        if self.is_starting:
+            return DiagnosticStatus.OK, "starting"
+        if self.fault:
+            return DiagnosticStatus.ERROR, self.fault_and_remedy()
+        if self._graph.problems:
+            return DiagnosticStatus.WARN, "; ".join([self._activity(), *self._graph.problems])
+        return DiagnosticStatus.OK, self._activity()
+
+    def _activity(self) -> str:
+        if self.state != ACTIVE:
+            return self.state
+        if self.engine is not None and self.engine.building:
+            return f"building {self.engine.building}"
+        return "running"
+
+    def _values(self) -> Dict[str, str]:
+        values = {"state": self.state, "engine_faults": str(self.engine_faults)}
+        if self.engine is None:
+            return values
+        values["engine"] = self.engine.description
+        memory = self.engine.memory_mib()
+        if memory is not None:
+            used, total = memory
+            values["gpu_memory_mib"] = f"{used:.0f} of {total:.0f}"
+        return values
+
+
+class GraphCheck:
+    """Looks regularly for a second node of the same name and for a simulated clock that nobody publishes.
+
+    Attributes:
+        problems: what is wrong now, each with what to do about it. A new problem is logged once.
     """
 
     def __init__(self, node: Node) -> None:
         self.problems: List[str] = []
         self._node = node
         self._since: Dict[str, float] = {}
-        node.create_timer(PERIOD, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        node.create_timer(GRAPH_CHECK_PERIOD, self._check, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         now = time.monotonic()
-        found = [*_namesakes(self._node), *_unset_clock(self._node)]
+        found = [*_same_name(self._node), *_missing_clock(self._node)]
         self._since = {problem: self._since.get(problem, now) for problem in found}
-        lasting = [problem for problem, since in self._since.items() if now - since >= PATIENCE]
+        lasting = [problem for problem, since in self._since.items() if now - since >= GRAPH_PROBLEM_DELAY]
         for problem in lasting:
             if problem not in self.problems:
                 self._node.get_logger().warning(problem)
         self.problems = lasting
 
 
-def _namesakes(node: Node) -> List[str]:
-    own = (node.get_name(), node.get_namespace())
-    if node.get_node_names_and_namespaces().count(own) < 2:
+def _same_name(node: Node) -> List[str]:
+    if node.get_node_names_and_namespaces().count((node.get_name(), node.get_namespace())) < 2:
         return []
     return [
-        f"another node is called {node.get_fully_qualified_name()} too: masks of both come on the same topics, and "
-        "services reach either; start one of them in a namespace of its own (`-r __ns:=/another`, `ros2 launch ... "
+        f"another node is also called {node.get_fully_qualified_name()}: both publish on the same topics and answer "
+        "the same services; start one of them in another namespace (`-r __ns:=/another`, `ros2 launch ... "
         "namespace:=another`), or under another name (`-r __node:=another`) if its topics are remapped"
     ]
 
 
-def _unset_clock(node: Node) -> List[str]:
-    clock = resolve(node, "/clock")
+def _missing_clock(node: Node) -> List[str]:
+    clock = resolve_topic(node, "/clock")
     if not node.get_parameter("use_sim_time").value or node.get_publishers_info_by_topic(clock):
         return []
     return [
-        f"use_sim_time is set, and nobody publishes {clock}: the node's time stands still; play the bag with --clock, "
+        f"use_sim_time is set, but nobody publishes {clock}: the node's time stands still; play the bag with --clock, "
         "start the simulator, or set use_sim_time to false"
     ]

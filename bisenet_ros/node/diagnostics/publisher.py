@@ -1,4 +1,4 @@
-"""What the node says of itself on /diagnostics."""
+"""Publishes the node's statuses on /diagnostics."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from rclpy.node import Node
 from bisenet_ros.node import qos
 
 
-class Diagnostics:
-    """Publishes the statuses at a fixed rate, and whenever it is told to."""
+class DiagnosticsPublisher:
+    """Publishes at a fixed rate (Hz), and at each call of `publish`."""
 
     def __init__(self, node: Node, statuses: Callable[[], List[DiagnosticStatus]], *, rate: float) -> None:
         self._node = node

@@ -1,0 +1,47 @@
+"""A camera's name, and the names of the topics that follow from it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Sequence
+
+from rclpy.expand_topic_name import expand_topic_name
+from rclpy.node import Node
+
+CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+def are_camera_names(names: Any) -> bool:
+    """Whether this is a list of one or more different names of letters, digits and _."""
+    if not isinstance(names, list) or not names:
+        return False
+    if not all(isinstance(name, str) and CAMERA_NAME.fullmatch(name) for name in names):
+        return False
+    return len(set(names)) == len(names)
+
+
+def image_topic(camera: str) -> str:
+    """The topic of the camera's raw images, before remapping."""
+    return f"/{camera}/image_raw"
+
+
+def compressed_topic(images: str) -> str:
+    """The topic on which image_transport publishes the same images compressed."""
+    return f"{images}/compressed"
+
+
+def camera_info_topic(images: str) -> str:
+    """The topic of the camera's calibration, in the namespace of its images as image_transport expects."""
+    return images.rsplit("/", 1)[0] + "/camera_info"
+
+
+def output_prefix(camera: str, cameras: Sequence[str]) -> str:
+    """What precedes the names of the camera's output topics: "front/" where there are several cameras, else nothing."""
+    return f"{camera}/" if len(cameras) > 1 else ""
+
+
+def resolve_topic(node: Node, topic: str) -> str:
+    """The topic's full name after remapping; on Foxy, whose rclpy does not tell it, the name before remapping."""
+    if hasattr(node, "resolve_topic_name"):
+        return node.resolve_topic_name(topic)
+    return expand_topic_name(topic, node.get_name(), node.get_namespace())

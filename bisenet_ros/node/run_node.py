@@ -1,0 +1,87 @@
+"""Runs the node as a process: command line, signals, exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+from typing import List, Optional
+
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.utilities import remove_ros_args
+
+from bisenet_ros.engines import load_engine
+from bisenet_ros.files.package_share import package_file
+from bisenet_ros.node.error_text import USER_ERRORS, message_of
+from bisenet_ros.node.fastdds import use_shared_memory
+from bisenet_ros.node.segmentation_node import LoadEngine, SegmentationNode
+
+SHUTDOWN_TIMEOUT = 4.0
+"""Seconds that the engine has to finish its frame when the process ends; `ros2 launch` waits 5 before it escalates."""
+PARAMETER_FILE = "config/segment.yaml"
+
+
+def run_node(args: Optional[List[str]] = None, *, load: LoadEngine = load_engine) -> int:
+    """Runs the node until SIGINT or SIGTERM.
+
+    Args:
+        args: the command line, by default that of the process.
+        load: makes the engine, like `load_engine`.
+
+    Returns:
+        The exit code: 1 when the node could not start, else 0.
+    """
+    use_shared_memory()
+    try:
+        _parse_arguments(args)
+        rclpy.init(args=args)
+    except RuntimeError as error:  # ROS arguments that rclpy cannot read
+        return _report(error)
+    node = None
+    try:
+        node = SegmentationNode(load=load)
+        node.autostart()
+        rclpy.spin(node)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except Exception as error:
+        # SIGTERM shuts ROS down without interrupting Python: a node that is still starting then fails with any error.
+        if rclpy.ok():
+            if isinstance(error, USER_ERRORS):
+                return _report(error)
+            raise
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not interrupt the shutdown
+        if node is not None and not node.close(timeout=SHUTDOWN_TIMEOUT):
+            # TensorRT is building a plan, which takes minutes and cannot be interrupted.
+            os._exit(0)
+        rclpy.try_shutdown()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # again: rclpy has restored the handler from before
+    return 0
+
+
+def _parse_arguments(args: Optional[List[str]]) -> None:
+    """Prints --help, and exits with an error for any argument that is not a ROS argument."""
+    parser = argparse.ArgumentParser(
+        prog="segmentation_node",
+        description="Segments camera images: reads /camera/image_raw, publishes /segmentation/mask and related topics.",
+        epilog="Parameters and remappings are ROS arguments:\n"
+        "  segmentation_node --ros-args -p model:=/path/model.onnx -r /camera/image_raw:=/front/image_raw\n"
+        "This file lists the parameters with their defaults; pass an edited copy with --params-file:\n"
+        f"  {_parameter_file()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,  # the default would wrap the path
+    )
+    parser.parse_args(remove_ros_args(args)[1:])
+
+
+def _parameter_file() -> str:
+    try:
+        return str(package_file(PARAMETER_FILE))
+    except FileNotFoundError:  # an installation without its data files
+        return f"{PARAMETER_FILE} in the sources of bisenet_ros"
+
+
+def _report(error: Exception) -> int:
+    rclpy.logging.get_logger("segmentation_node").fatal(message_of(error))
+    return 1
