@@ -1,4 +1,4 @@
-"""How the branches meet: Fig. 6's bilateral guided aggregation, and Table 2's plain sum and concatenation."""
+"""Aggregation of the two branches: Fig. 6's bilateral guided aggregation, Table 2's plain sum and concatenation."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ class BilateralGuidedAggregation(nn.Module):
 
     Args:
         channels: of both branches and of the output.
-        public: upsampling by the nearest neighbor, a ReLU at the end, no bias in the 1x1 convolutions.
+        coincheung: as CoinCheung/BiSeNet has it: upsampling by the nearest neighbor, a ReLU at the end, no bias in the
+            1x1 convolutions.
     """
 
-    def __init__(self, channels: int, *, public: bool = False) -> None:
+    def __init__(self, channels: int, *, coincheung: bool = False) -> None:
         super().__init__()
-        self.detail_keep = separable(channels, bias=not public)
+        self.detail_keep = separable(channels, bias=not coincheung)
         self.detail_down = nn.Sequential(
             conv_bn(channels, channels, stride=2),
             nn.AvgPool2d(kernel_size=3, stride=2, padding=1),
         )
         self.semantics_up = conv_bn(channels, channels)
-        self.semantics_keep = separable(channels, bias=not public)
-        self.output = conv_bn_relu(channels, channels) if public else conv_bn(channels, channels)
-        self.upsample_to = upsample_to_nearest if public else upsample_to
+        self.semantics_keep = separable(channels, bias=not coincheung)
+        self.output = conv_bn_relu(channels, channels) if coincheung else conv_bn(channels, channels)
+        self.upsample_to = upsample_to_nearest if coincheung else upsample_to
 
     def forward(self, detail: Tensor, semantics: Tensor) -> Tensor:
         """B x C x H/8 x W/8 and B x C x H/32 x W/32 to B x C x H/8 x W/8."""
@@ -43,10 +44,7 @@ class BilateralGuidedAggregation(nn.Module):
 
 
 class SumAggregation(nn.Module):
-    """Table 2's first baseline: a separable layer on each branch, the sum, and Fig. 6's last convolution.
-
-    Without that convolution the GFLOPs of Table 2's sum and concatenation cannot be met, with it both are.
-    """
+    """Table 2's first baseline: a separable layer on each branch, the sum, and Fig. 6's last convolution."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -60,7 +58,7 @@ class SumAggregation(nn.Module):
 
 
 class ConcatAggregation(nn.Module):
-    """Table 2's second baseline: the same with a concatenation, from which the last convolution makes C channels."""
+    """Table 2's second baseline: the same with a concatenation, which the last convolution reduces to C channels."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -6,6 +6,7 @@ from typing import Any, Callable, Dict, NamedTuple, Sequence
 
 from torch import Tensor, nn
 
+from bisenet_ros.errors import BisenetError
 from bisenet_ros.network.layers import ContextEmbedding, conv_bn_relu
 from bisenet_ros.network.semantics_branch import SemanticFeatures
 
@@ -55,7 +56,7 @@ class BackboneBranch(nn.Module):
         widths: the channels of every feature map, by the names of `SemanticFeatures`.
 
     Raises:
-        ValueError: torchvision is not installed.
+        BisenetError: torchvision is not installed.
     """
 
     def __init__(self, name: str, *, channels: int, context_embedding: bool) -> None:
@@ -79,7 +80,7 @@ def _torchvision_models(name: str) -> Any:
     try:
         from torchvision import models
     except ImportError as error:
-        raise ValueError(
+        raise BisenetError(
             f"backbone {name!r} needs the Python package torchvision ({error}); "
             "install it with `pip install '.[backbones]'` in the checkout"
         ) from None

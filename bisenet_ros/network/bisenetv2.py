@@ -6,6 +6,7 @@ from typing import List, Optional, Sequence, Tuple, Union
 
 from torch import Tensor, nn
 
+from bisenet_ros.errors import BisenetError
 from bisenet_ros.network.aggregation import BilateralGuidedAggregation, ConcatAggregation, SumAggregation
 from bisenet_ros.network.backbones import BACKBONES, BackboneBranch
 from bisenet_ros.network.detail_branch import CHANNELS, DetailBranch
@@ -18,9 +19,9 @@ CHOICES = {
     "branches": ("both", "detail", "semantics"),
     "backbone": (GATHER_EXPANSION, *BACKBONES),
     "aggregation": ("bga", "sum", "concat"),
-    "variant": ("paper", "public"),
+    "variant": ("paper", "coincheung"),
 }
-"""What the arguments of BiSeNetV2 that are names can be."""
+"""The choices for those arguments of BiSeNetV2 that are names."""
 
 
 class BiSeNetV2(nn.Module):
@@ -41,15 +42,15 @@ class BiSeNetV2(nn.Module):
         double_depthwise: False puts one 5x5 depthwise convolution in the place of the two of 3x3 (Table 3b).
         context_embedding: False leaves the context embedding out (Table 3b).
         aggregation: "bga" (Fig. 6), "sum" or "concat" (Table 2).
-        variant: "paper", or "public": the form of a widely used public implementation, for its checkpoints. There the
-            depthwise convolution expands instead of the gather layer and a ReLU follows it, the context embedding and
-            the aggregation end in batch normalization and a ReLU, the aggregation upsamples by the nearest neighbor
-            and has fewer biases, and the stem fuses by a 3x3 convolution. Its head has a `head_width` of 1024.
+        variant: "paper", or "coincheung" for checkpoints of github.com/CoinCheung/BiSeNet. There the depthwise
+            convolution expands instead of the gather layer and a ReLU follows it, the context embedding and the
+            aggregation end in batch normalization and a ReLU, the aggregation upsamples by the nearest neighbor and
+            has fewer biases, and the stem fuses by a 3x3 convolution. Its head has a `head_width` of 1024.
         boosters: stages of the semantics branch that get a booster head while training, of "stem", "s3", "s4", "s5_4"
             and "s5_5" (Table 4's 2, 3, 4, 5_4 and 5_5). A network for inference is made without them.
 
     Raises:
-        ValueError: an argument is none of its choices, the boosters have no branch, a part would be left without
+        BisenetError: an argument is none of its choices, the boosters have no branch, a part would be left without
             channels or layers, or the backbone's package is missing.
     """
 
@@ -80,10 +81,10 @@ class BiSeNetV2(nn.Module):
         smallest.update(head_width=head_width, classes=classes)
         for name, value in smallest.items():
             if value < 1:
-                raise ValueError(
+                raise BisenetError(
                     f"{name} leaves a part of the network with {value} channels or layers; choose a larger one"
                 )
-        public = variant == "public"
+        coincheung = variant == "coincheung"
         self.branches = branches
         if branches != "semantics":
             self.detail = DetailBranch(channels=(s1, s2, s3))
@@ -96,13 +97,13 @@ class BiSeNetV2(nn.Module):
                     context_embedding=context_embedding,
                     gather=gather,
                     double_depthwise=double_depthwise,
-                    public=public,
+                    coincheung=coincheung,
                 )
                 if backbone == GATHER_EXPANSION
                 else BackboneBranch(backbone, channels=s3, context_embedding=context_embedding)
             )
         if branches == "both":
-            self.aggregation = _aggregation(aggregation, s3, public=public)
+            self.aggregation = _aggregation(aggregation, s3, coincheung=coincheung)
         self.head = SegmentationHead(s3, width=head_width, classes=classes)
         self.boosters = nn.ModuleDict(
             {
@@ -122,7 +123,7 @@ class BiSeNetV2(nn.Module):
         return [self.head(encoded), *(head(getattr(features, stage)) for stage, head in self.boosters.items())]
 
     def _encode(self, image: Tensor) -> Tuple[Tensor, Optional[SemanticFeatures]]:
-        """What the head sees, at 1/8 whatever the branches, and the semantics branch's features."""
+        """The features for the head, at 1/8 whatever the branches, and the semantics branch's features."""
         if self.branches == "detail":
             return self.detail(image), None
         features = self.semantics(image)
@@ -142,19 +143,19 @@ class BiSeNetV2Large(BiSeNetV2):
 def _check_names(**names: str) -> None:
     for name, value in names.items():
         if value not in CHOICES[name]:
-            raise ValueError(f"{name} must be one of {list(CHOICES[name])}, got {value!r}")
+            raise BisenetError(f"{name} must be one of {list(CHOICES[name])}, got {value!r}")
 
 
 def _check_boosters(boosters: Sequence[str], branches: str) -> None:
     stages = SemanticFeatures._fields if branches != "detail" else ()
     for stage in boosters:
         if stage not in stages:
-            raise ValueError(f"with branches {branches!r} boosters must be among {list(stages)}, got {stage!r}")
+            raise BisenetError(f"with branches {branches!r} boosters must be among {list(stages)}, got {stage!r}")
 
 
-def _aggregation(name: str, channels: int, *, public: bool) -> nn.Module:
+def _aggregation(name: str, channels: int, *, coincheung: bool) -> nn.Module:
     if name == "bga":
-        return BilateralGuidedAggregation(channels, public=public)
+        return BilateralGuidedAggregation(channels, coincheung=coincheung)
     return {"sum": SumAggregation, "concat": ConcatAggregation}[name](channels)
 
 

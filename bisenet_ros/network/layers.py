@@ -53,10 +53,10 @@ class Stem(nn.Module):
 
     Args:
         channels: C.
-        public: fuse by a 3x3 convolution instead of a 1x1 one.
+        coincheung: as CoinCheung/BiSeNet has it: fuse by a 3x3 convolution instead of a 1x1 one.
     """
 
-    def __init__(self, channels: int, *, public: bool = False) -> None:
+    def __init__(self, channels: int, *, coincheung: bool = False) -> None:
         super().__init__()
         narrow = max(1, channels // 2)
         self.first = conv_bn_relu(3, channels, stride=2)
@@ -65,7 +65,7 @@ class Stem(nn.Module):
             conv_bn_relu(narrow, channels, stride=2),
         )
         self.pooling = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
-        self.fuse = conv_bn_relu(2 * channels, channels, kernel=3 if public else 1)
+        self.fuse = conv_bn_relu(2 * channels, channels, kernel=3 if coincheung else 1)
 
     def forward(self, image: Tensor) -> Tensor:
         x = self.first(image)
@@ -84,8 +84,8 @@ class GatherExpansion(nn.Module):
         stride: 1 or 2.
         gather: False expands by a 1x1 convolution, as MobileNetV2's inverted bottleneck does (Table 3b).
         double_depthwise: False keeps the one 5x5 depthwise convolution at stride 2 (Table 3b).
-        public: the first depthwise convolution expands, the gathering one keeps its channels; a ReLU before the
-            projection.
+        coincheung: as CoinCheung/BiSeNet has it: the first depthwise convolution expands, the gathering one keeps its
+            channels; a ReLU before the projection.
 
     Raises:
         ValueError: a stride-1 layer is to change its channels.
@@ -100,7 +100,7 @@ class GatherExpansion(nn.Module):
         stride: int,
         gather: bool = True,
         double_depthwise: bool = True,
-        public: bool = False,
+        coincheung: bool = False,
     ) -> None:
         super().__init__()
         if stride == 1 and channels_in != channels_out:
@@ -108,13 +108,13 @@ class GatherExpansion(nn.Module):
                 f"a stride-1 gather-and-expansion layer keeps its channels, got {channels_in} -> {channels_out}"
             )
         expanded = channels_in * expansion
-        gathered = channels_in if public else expanded
+        gathered = channels_in if coincheung else expanded
         two = stride == 2 and double_depthwise
         self.gather = conv_bn_relu(channels_in, gathered, kernel=3 if gather else 1)
         self.depthwise = nn.Sequential(
             conv_bn(gathered, expanded, kernel=3 if two or stride == 1 else 5, stride=stride, groups=gathered),
             *([depthwise_bn(expanded)] if two else []),
-            *([nn.ReLU(inplace=True)] if public else []),
+            *([nn.ReLU(inplace=True)] if coincheung else []),
         )
         self.project = conv_bn(expanded, channels_out, kernel=1)
         self.shortcut = (
@@ -132,15 +132,16 @@ class ContextEmbedding(nn.Module):
 
     Args:
         channels: of input and output.
-        public: batch normalization and a ReLU after the last convolution, which has no bias then.
+        coincheung: as CoinCheung/BiSeNet has it: batch normalization and a ReLU after the last convolution, which then
+            has no bias.
     """
 
-    def __init__(self, channels: int, *, public: bool = False) -> None:
+    def __init__(self, channels: int, *, coincheung: bool = False) -> None:
         super().__init__()
         self.pooling = nn.AdaptiveAvgPool2d(1)
         self.embed = nn.Sequential(nn.BatchNorm2d(channels), conv_bn_relu(channels, channels, kernel=1))
         self.fuse = (
-            conv_bn_relu(channels, channels) if public else nn.Conv2d(channels, channels, kernel_size=3, padding=1)
+            conv_bn_relu(channels, channels) if coincheung else nn.Conv2d(channels, channels, kernel_size=3, padding=1)
         )
 
     def forward(self, x: Tensor) -> Tensor:

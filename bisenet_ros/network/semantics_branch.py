@@ -13,7 +13,7 @@ REPEATS = (2, 2, 4)
 
 
 class SemanticFeatures(NamedTuple):
-    """What the booster heads see of the branch, by Table 4's names. Batch first, sizes rounded up."""
+    """The branch's features by stage, with Table 4's names. Batch first, sizes rounded up."""
 
     stem: Tensor  # 1/4
     s3: Tensor  # 1/8
@@ -31,7 +31,7 @@ class SemanticsBranch(nn.Module):
         depth: d, multiplies the repeats of the gather-and-expansion layers (2, 2, 4).
         context_embedding: False leaves the context embedding out (Table 3b).
         gather, double_depthwise: False takes either out of the gather-and-expansion layers (Table 3b).
-        public: the layers as the public checkpoints have them.
+        coincheung: the layers as CoinCheung/BiSeNet's checkpoints have them.
 
     Attributes:
         widths: the channels of every feature map, by the names of `SemanticFeatures`.
@@ -46,25 +46,29 @@ class SemanticsBranch(nn.Module):
         context_embedding: bool = True,
         gather: bool = True,
         double_depthwise: bool = True,
-        public: bool = False,
+        coincheung: bool = False,
     ) -> None:
         super().__init__()
         stem, s3, s4, s5 = channels
         self.widths: Dict[str, int] = dict(zip(SemanticFeatures._fields, (stem, s3, s4, s5, s5)))
 
         layer = partial(
-            GatherExpansion, expansion=expansion, gather=gather, double_depthwise=double_depthwise, public=public
+            GatherExpansion,
+            expansion=expansion,
+            gather=gather,
+            double_depthwise=double_depthwise,
+            coincheung=coincheung,
         )
 
         def stage(channels_in: int, channels_out: int, repeats: int) -> nn.Sequential:
             first = layer(channels_in, channels_out, stride=2)
             return nn.Sequential(first, *(layer(channels_out, channels_out, stride=1) for _ in range(repeats - 1)))
 
-        self.stem = Stem(stem, public=public)
+        self.stem = Stem(stem, coincheung=coincheung)
         self.s3 = stage(stem, s3, REPEATS[0] * depth)
         self.s4 = stage(s3, s4, REPEATS[1] * depth)
         self.s5_4 = stage(s4, s5, REPEATS[2] * depth)
-        self.context_embedding = ContextEmbedding(s5, public=public) if context_embedding else nn.Identity()
+        self.context_embedding = ContextEmbedding(s5, coincheung=coincheung) if context_embedding else nn.Identity()
 
     def forward(self, image: Tensor) -> SemanticFeatures:
         """B x 3 x H x W float to the features of every stage."""

@@ -1,4 +1,4 @@
-"""Checkpoint to model file: `bisenet export CHECKPOINT -o MODEL.onnx`.
+"""Checkpoint to model file (ONNX), and the reading of checkpoints.
 
 The model file holds the network alone: normalized float RGB in, logits at 1/8 out, any height and width; resizing and
 argmax are the engines' part. Its card is in the ONNX metadata.
@@ -6,7 +6,6 @@ argmax are the engines' part. Its card is in the ONNX metadata.
 
 from __future__ import annotations
 
-import argparse
 import os
 import tempfile
 import warnings
@@ -30,26 +29,6 @@ FP16_WEIGHTS = 5e-2
 """The same for weights rounded to fp16 against unrounded ones: a random network reaches 3 %, a trained one 0.1 %."""
 CHECKED_SIZES = ((360, 480), (97, 131))
 Logits = Callable[[np.ndarray], np.ndarray]
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checkpoint", type=Path, help="a checkpoint of `bisenet train`")
-    parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="MODEL.onnx", help="the model file to write"
-    )
-    parser.add_argument(
-        "--weights", choices=("fp32", "fp16"), default="fp32", help="how weights are stored; fp16 halves the file"
-    )
-
-
-def run(arguments: argparse.Namespace) -> int:
-    network, card = load_checkpoint(arguments.checkpoint)
-    error = export(network, card, arguments.output, weights=arguments.weights)
-    print(
-        f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.1f} MB, {card.name}, {len(card.classes)} classes"
-    )
-    print(f"ONNX Runtime and torch differ by {error:.1e} of the largest logit")
-    return 0
 
 
 def read_checkpoint(path: Path) -> Dict[str, Any]:

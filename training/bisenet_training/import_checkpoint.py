@@ -1,28 +1,25 @@
-"""Public checkpoint to model file: `bisenet import-checkpoint MODEL.pth -o MODEL.onnx --labels cityscapes`.
+"""Checkpoints of the PyTorch implementation github.com/CoinCheung/BiSeNet, as networks of ours.
 
-The files are flat state_dicts of a widely used public implementation, whose network is `BiSeNetV2(variant="public")`.
+The files are flat state_dicts. Their network is `BiSeNetV2(variant="coincheung")`.
 """
 
 from __future__ import annotations
 
-import argparse
 import pickle
 import re
 from pathlib import Path
-from typing import Any, Dict, Mapping, NamedTuple, Sequence, Tuple
+from typing import Dict, Mapping, NamedTuple, Sequence, Tuple
 
 import torch
 from torch import Tensor
 
-from bisenet_ros.files.file_hash import sha256_of
+from bisenet_ros.files.file_content import sha256_of
 from bisenet_ros.model.model_card import ModelCard, ModelError
 from bisenet_ros.network import BiSeNetV2
-from bisenet_training.data.datasets import label_set
-from bisenet_training.export import export
+from bisenet_training.data.datasets import class_map
 
 CITYSCAPES_MEAN = (0.3257, 0.3690, 0.3223)
 CITYSCAPES_STD = (0.2112, 0.2148, 0.2115)
-CITYSCAPES_SIZE = (512, 1024)
 
 # What a block's layers are called here and there.
 CONV_BN = {"0": "0", "1": "1"}
@@ -58,59 +55,50 @@ HEAD, CLASSIFIER = "head.conv.conv.weight", "head.conv_out.1.weight"
 COUNTER = ".num_batches_tracked"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Make a model file of a public BiSeNet V2 checkpoint, a flat state_dict."
-    parser.add_argument("checkpoint", type=Path, help="such as model_final_v2_city.pth")
-    parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="MODEL.onnx", help="the model file to write"
-    )
-    parser.add_argument(
-        "--labels", required=True, metavar="NAME", help="data set whose classes it knows, or the YAML of your own"
-    )
-    three: Dict[str, Any] = dict(type=float, nargs=3, metavar=("R", "G", "B"))
-    parser.add_argument("--mean", **three, default=CITYSCAPES_MEAN, help="of RGB in 0 to 1, default Cityscapes'")
-    parser.add_argument("--std", **three, default=CITYSCAPES_STD, help="of RGB in 0 to 1, default Cityscapes'")
-    parser.add_argument(
-        "--size",
-        type=int,
-        nargs=2,
-        default=CITYSCAPES_SIZE,
-        metavar=("HEIGHT", "WIDTH"),
-        help="what frames are resized to, default 512 1024",
-    )
-    parser.add_argument("--weights", choices=("fp32", "fp16"), default="fp32", help="how weights are stored")
+class Imported(NamedTuple):
+    """The network, and how many of the file's tensors are in it or were left out."""
+
+    network: BiSeNetV2
+    tensors: int
+    boosters: int
+    counters: int
 
 
-def run(arguments: argparse.Namespace) -> int:
-    state = read_state_dict(arguments.checkpoint)
+def import_checkpoint(
+    path: Path, *, dataset: str, mean: Sequence[float], std: Sequence[float], network_size: Tuple[int, int]
+) -> Tuple[Imported, ModelCard]:
+    """The network in a file of CoinCheung/BiSeNet, and a card for it.
+
+    Args:
+        path: a flat state_dict, such as model_final_v2_city.pth.
+        dataset: name or YAML of the data set whose classes the network has.
+        mean, std: of RGB in 0 to 1.
+        network_size: (height, width) that frames are resized to.
+
+    Raises:
+        ModelError: the file is missing, holds something else, or has another number of classes.
+        DataError: there is no such data set.
+    """
+    state = read_state_dict(path)
     try:
         imported = import_network(state)
     except ModelError as error:
-        raise ModelError(f"{arguments.checkpoint}: {error}") from None
-    labels = label_set(arguments.labels)
-    classes = imported.network.head.classifier.out_channels
-    if classes != len(labels):
-        raise ModelError(f"{arguments.checkpoint} has {classes} classes, the labels {arguments.labels} {len(labels)}")
+        raise ModelError(f"{path}: {error}") from None
+    classes = class_map(dataset)
+    outputs = imported.network.head.classifier.out_channels
+    if outputs != len(classes):
+        raise ModelError(f"{path} has {outputs} classes, the data set {dataset} {len(classes)}")
     card = ModelCard.from_dict(
         {
             "name": "BiSeNetV2",
-            "labels": labels.to_list(),
-            "mean": arguments.mean,
-            "std": arguments.std,
-            "network_size": arguments.size,
-            "training": {
-                "imported_from": arguments.checkpoint.name,
-                "sha256": sha256_of(arguments.checkpoint),
-            },
+            "classes": classes.to_list(),
+            "mean": list(mean),
+            "std": list(std),
+            "network_size": list(network_size),
+            "training": {"imported_from": path.name, "sha256": sha256_of(path)},
         }
     )
-    difference = export(imported.network, card, arguments.output, weights=arguments.weights)
-    print(
-        f"{arguments.output}: {imported.tensors} tensors, {classes} classes; left out {imported.boosters} of booster "
-        f"heads, which serve training only, and {imported.counters} batch counters"
-    )
-    print(f"ONNX Runtime and torch differ by {difference:.1e} of the largest logit")
-    return 0
+    return imported, card
 
 
 def read_state_dict(path: Path) -> Dict[str, Tensor]:
@@ -134,17 +122,8 @@ def read_state_dict(path: Path) -> Dict[str, Tensor]:
     return {re.sub(r"^module\.", "", str(key)): tensor for key, tensor in state.items()}
 
 
-class Imported(NamedTuple):
-    """The network, and how many of the file's tensors are in it or were left out."""
-
-    network: BiSeNetV2
-    tensors: int
-    boosters: int
-    counters: int
-
-
 def import_network(state: Mapping[str, Tensor]) -> Imported:
-    """The network of a public state_dict; every key is accounted for.
+    """The network of CoinCheung/BiSeNet's state_dict; every key is accounted for.
 
     Raises:
         ModelError: keys are unknown or missing, or a tensor has another shape; the message names them.
@@ -152,13 +131,14 @@ def import_network(state: Mapping[str, Tensor]) -> Imported:
     boosters = [key for key in state if key.startswith("aux")]
     counters = [key for key in state if key.endswith(COUNTER) and key not in boosters]
     theirs = {key: state[key] for key in state if key not in {*boosters, *counters}}
-    network = BiSeNetV2(classes=_outputs(theirs, CLASSIFIER), head_width=_outputs(theirs, HEAD), variant="public")
+    network = BiSeNetV2(classes=_outputs(theirs, CLASSIFIER), head_width=_outputs(theirs, HEAD), variant="coincheung")
     ours = {name: tensor for name, tensor in network.state_dict().items() if not name.endswith(COUNTER)}
-    names = {public_name(name): name for name in ours}
+    names = {coincheung_name(name): name for name in ours}
     missing, unknown = [key for key in names if key not in theirs], [key for key in theirs if key not in names]
     if missing or unknown:
         raise ModelError(
-            f"expected the keys of a public BiSeNet V2; missing: {_listed(missing)}; unknown: {_listed(unknown)}"
+            f"expected the keys of a CoinCheung/BiSeNet checkpoint; missing: {_listed(missing)}; "
+            f"unknown: {_listed(unknown)}"
         )
     for key, name in names.items():
         if theirs[key].shape != ours[name].shape:
@@ -168,8 +148,8 @@ def import_network(state: Mapping[str, Tensor]) -> Imported:
     return Imported(network.eval(), len(theirs), len(boosters), len(counters))
 
 
-def public_name(name: str) -> str:
-    """What the public implementation calls a tensor of ours."""
+def coincheung_name(name: str) -> str:
+    """What CoinCheung/BiSeNet calls a tensor of ours."""
     module, tensor = name.rsplit(".", 1)
     for block, their_block, layers in BLOCKS:
         for layer, their_layer in layers.items():
@@ -183,7 +163,8 @@ def _outputs(state: Mapping[str, Tensor], key: str) -> int:
     """The output channels of a convolution."""
     if key not in state or state[key].ndim != 4:
         raise ModelError(
-            f"expected the keys of a public BiSeNet V2 with a convolution {key}, found {_listed(list(state))}"
+            f"expected the keys of a CoinCheung/BiSeNet checkpoint with a convolution {key}, "
+            f"found {_listed(list(state))}"
         )
     return len(state[key])
 

@@ -10,9 +10,11 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
+from bisenet_ros.engines import Engine
 from bisenet_ros.evaluation.report.page_pictures import draw_errors, embed, embed_picture, shrink
 from bisenet_ros.model.class_map import ClassMap
-from bisenet_training.analysis.evaluation import Evaluation, FrameScore
+from bisenet_training.analysis.evaluation import Evaluation, FrameScore, Size, extremes, segment
+from bisenet_training.data.segmentation_dataset import SegmentationDataset
 
 LONGEST_SIDE = 640
 """Pixels of a picture on the page."""
@@ -29,19 +31,32 @@ class Example(NamedTuple):
     labels: np.ndarray
 
 
+def write_evaluation(path: Path, found: Evaluation, engine: Engine, dataset: SegmentationDataset, *, pad: Size) -> None:
+    """Writes the page with the best and the worst frames, which are segmented again for it."""
+
+    def examples(scores: Sequence[FrameScore]) -> List[Example]:
+        frames = ((score, *dataset[score.index]) for score in scores)
+        return [Example(score, image, target, segment(engine, image, pad=pad)) for score, image, target in frames]
+
+    worst, best = map(examples, extremes(found.frames))
+    write_report(path, found, best=best, worst=worst)
+
+
 def write_report(path: Path, found: Evaluation, *, best: Sequence[Example], worst: Sequence[Example]) -> None:
     """Writes the page: scores, protocol, IoU per class, confusion matrix, and the best and the worst frames."""
-    environment = Environment(loader=PackageLoader("bisenet_training"), autoescape=True, undefined=StrictUndefined)
+    environment = Environment(
+        loader=PackageLoader("bisenet_training.analysis"), autoescape=True, undefined=StrictUndefined
+    )
     page = environment.get_template("evaluation_report.html.jinja").render(
         found=found,
         classes=[
             {"name": label.name, "color": label.color, "iou": iou, "share": share}
-            for label, iou, share in zip(found.labels, found.iou.values(), found.share.values())
+            for label, iou, share in zip(found.classes, found.iou.values(), found.share.values())
         ],
-        matrix=embed(draw_confusion(found.confusion, found.labels.names), kind=".png"),
+        matrix=embed(draw_confusion(found.confusion, found.classes.names), kind=".png"),
         groups={
-            "Worst frames": [_row(example, found.labels) for example in worst],
-            "Best frames": [_row(example, found.labels) for example in best],
+            "Worst frames": [_row(example, found.classes) for example in worst],
+            "Best frames": [_row(example, found.classes) for example in best],
         },
     )
     path.write_text(page, encoding="utf-8")

@@ -1,14 +1,16 @@
-"""Flip and scales at test time: the tricks that the paper does without (section 4, "Inference")."""
+"""Test-time augmentation, flip and several scales, which the paper does without (section 4, "Inference")."""
 
 from __future__ import annotations
 
-from typing import Sequence, Tuple
+from typing import Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
 
+from bisenet_ros.engines import Engine
 from bisenet_ros.engines.cpu.cpu_engine import CpuEngine
 from bisenet_ros.model.input_size import SMALLEST_SIDE, STRIDE
+from bisenet_training.errors import OptionError
 
 LARGEST_SCALE = 4.0
 
@@ -25,12 +27,12 @@ class AugmentedEngine(CpuEngine):
         scales: multiples of the size that the network sees without them.
 
     Raises:
-        ValueError: no scale, or one that is not above 0 and at most 4.
+        OptionError: no scale, or one that is not above 0 and at most 4.
     """
 
     def __init__(self, engine: CpuEngine, *, flip: bool, scales: Sequence[float]) -> None:
         if not scales or not all(0 < scale <= LARGEST_SCALE for scale in scales):
-            raise ValueError(f"scales must be above 0 and at most {LARGEST_SCALE:g}, got {list(scales)}")
+            raise OptionError(f"scales must be above 0 and at most {LARGEST_SCALE:g}, got {list(scales)}")
         super().__init__(engine.card, description=engine.description)
         self._engine = engine
         self._flip = flip
@@ -48,6 +50,27 @@ class AugmentedEngine(CpuEngine):
 
     def _logits(self, image: np.ndarray) -> np.ndarray:
         return self._engine._logits(image)
+
+
+def augmented(engine: Engine, *, flip: bool, scales: Sequence[float]) -> Engine:
+    """The engine with these tricks; itself when there are none.
+
+    Raises:
+        OptionError: the scales cannot be used, or the engine does not give its logits out.
+    """
+    if not describe_tricks(flip=flip, scales=scales):
+        return engine
+    if not isinstance(engine, CpuEngine):
+        raise OptionError(f"--flip and --scales are not possible with {engine.description}; choose --device cpu")
+    return AugmentedEngine(engine, flip=flip, scales=scales)
+
+
+def describe_tricks(*, flip: bool, scales: Sequence[float]) -> Optional[str]:
+    """In words; None when there are none."""
+    tricks = ["flip"] if flip else []
+    if list(scales) != [1]:
+        tricks.append(f"scales {', '.join(f'{scale:g}' for scale in scales)}")
+    return " and ".join(tricks) or None
 
 
 def _scaled(size: Tuple[int, int], scale: float) -> Tuple[int, int]:

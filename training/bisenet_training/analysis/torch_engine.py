@@ -1,19 +1,24 @@
-"""A checkpoint as an engine: the same way of a frame as an exported model's, with the network in torch."""
+"""A checkpoint as an engine: frames are processed as with an exported model, with the network in torch."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
+from bisenet_ros.engines import Engine, load_engine
 from bisenet_ros.engines.cpu.cpu_engine import CpuEngine
-from bisenet_ros.model.model_card import ModelCard
+from bisenet_ros.model.model_card import ModelCard, ModelError
+from bisenet_training.errors import OptionError
+from bisenet_training.export import load_checkpoint
 
 DEVICES = ("auto", "cpu", "cuda")
 
 
 class TorchEngine(CpuEngine):
-    """fp32, on the GPU where there is one; frames are resized and labels upsampled on the CPU.
+    """fp32, on the GPU where there is one; frames are resized and logits upsampled on the CPU.
 
     Args:
         network: returns logits at 1/8 of its input.
@@ -23,14 +28,14 @@ class TorchEngine(CpuEngine):
         network: on its device, in eval mode.
 
     Raises:
-        ValueError: an unknown device, or cuda where torch finds none.
+        OptionError: an unknown device, or cuda where torch finds none.
     """
 
     def __init__(self, network: nn.Module, card: ModelCard, *, device: str = "auto") -> None:
         if device not in DEVICES:
-            raise ValueError(f"device must be one of {', '.join(DEVICES)}, got {device!r}")
+            raise OptionError(f"device must be one of {', '.join(DEVICES)}, got {device!r}")
         if device == "cuda" and not torch.cuda.is_available():
-            raise ValueError("device cuda needs a GPU that torch can use, and it finds none; choose cpu or auto")
+            raise OptionError("device cuda needs a GPU that torch can use, and it finds none; choose cpu or auto")
         self._device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         self.network = network.eval().to(self._device)
         where = torch.cuda.get_device_name() if self._device == "cuda" else "CPU"
@@ -40,3 +45,19 @@ class TorchEngine(CpuEngine):
         # cuDNN would otherwise compute in TF32, of 10 bits, and call it fp32.
         with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
             return self.network(torch.from_numpy(image).to(self._device)).cpu().numpy()
+
+
+def open_engine(path: Path, *, device: str = "auto", precision: str = "fp32") -> Engine:
+    """The engine for a model file or a checkpoint.
+
+    Raises:
+        ModelError: the file is neither, or cannot be used.
+        BisenetError: the device or precision is not available.
+    """
+    if path.suffix not in (".onnx", ".ckpt"):
+        raise ModelError(f"expected a model file (.onnx) or a checkpoint of `bisenet train` (.ckpt), got {path}")
+    if path.suffix == ".onnx":
+        return load_engine(path, device=device, precision=precision)
+    if precision == "bf16":
+        raise OptionError(f"{path} is a checkpoint, which is scored in fp32; precision bf16 is for model files")
+    return TorchEngine(*load_checkpoint(path), device=device)

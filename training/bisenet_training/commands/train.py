@@ -1,48 +1,16 @@
-"""Train a network by a recipe: `bisenet train RECIPE.yaml data.root=...`."""
+"""Train a network by a recipe."""
 
 from __future__ import annotations
 
 import argparse
-import logging
-import os
 import sys
-import warnings
-from functools import partial
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-import lightning
-import numpy as np
-import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_only
+from bisenet_training.errors import TrainingDiverged
 
-from bisenet_ros.engines.cpu.cpu_features import computes_in_bf16
-from bisenet_ros.model.model_card import ModelCard
-from bisenet_training.commands.check_dataset import inspect, problems_in
-from bisenet_training.data.datasets import DataError, SegmentationDataset, open_dataset
-from bisenet_training.data.loading import Frames
-from bisenet_training.data.segmentation_dataset import Inspection
-from bisenet_training.export import read_checkpoint
-from bisenet_training.trainer.losses import balanced_weights
-from bisenet_training.trainer.milestones import Milestones
-from bisenet_training.trainer.module import SegmentationModule, TrainingDiverged
-from bisenet_training.trainer.portable_checkpoint import PortableCheckpoint
-from bisenet_training.trainer.recipe import Recipe, RecipeError, load_recipe, without_places
-from bisenet_training.trainer.throughput import Throughput
-from bisenet_training.trainer.time_limit import TimeLimit
-
+EXTRA = "training"
 DIVERGED = 4
-"""The exit code of a run whose loss is no number any more."""
-NOISE = (
-    ".*your dataloader is not resumable.*",  # it need not be: its batches begin at the trainer's iteration
-    ".*does not have many workers.*",  # the recipe's choice
-    ".*smaller than the logging interval.*",
-    ".*exists and is not empty.*",  # the logs are there already
-    ".*LeafSpec.*",  # between Lightning and torch
-)
-"""Warnings that tell a user nothing."""
+"""The exit code of a run whose loss is no finite number any more."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,22 +21,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("runs"), help="checkpoints and logs go to OUTPUT/<recipe's name>"
     )
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint of the same output")
-    parser.add_argument(
+    resume = parser.add_mutually_exclusive_group()
+    resume.add_argument("--resume", action="store_true", help="go on from the last checkpoint of the same output")
+    resume.add_argument(
         "--resume-from",
         type=Path,
         metavar="FILE",
-        help="go on from another run's checkpoint, or its --save-weights",
+        help="go on from another run's checkpoint, or from a file of its --save-weights",
     )
     parser.add_argument(
         "--save-weights",
         type=Path,
         metavar="FILE",
-        help="also write what --resume-from needs, in half precision and without momentum, after every validation",
+        help="with each checkpoint also write a small one for --resume-from: half precision, without momentum",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from bisenet_training.trainer.recipe_file import load_recipe
+    from bisenet_training.trainer.training_run import train
+
     recipe = load_recipe(arguments.recipe, arguments.overrides)
     try:
         train(
@@ -82,193 +54,3 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"bisenet: error: {error}", file=sys.stderr)
         return DIVERGED
     return 0
-
-
-def train(
-    recipe: Recipe,
-    output: Path,
-    *,
-    resume: bool = False,
-    resume_from: Optional[Path] = None,
-    save_weights: Optional[Path] = None,
-) -> Path:
-    """Trains by the recipe and returns the checkpoint with the best validation mIoU, or the last where none is scored.
-
-    Uses every GPU of the machine, or the CPU; under torchrun, every process of every machine.
-
-    Args:
-        recipe: what to train, and how.
-        output: folder of the checkpoints and logs.
-        resume: go on from `output/last.ckpt`.
-        resume_from: go on from this checkpoint, which may be a portable one.
-        save_weights: where to write the portable checkpoint.
-
-    Raises:
-        RecipeError: the recipe cannot be followed with this data set, there is nothing to resume or it was made by
-            another recipe, or a run would be overwritten.
-        DataError: the data set is not as it should be.
-        TrainingDiverged: the loss is no number any more.
-    """
-    last = output / "last.ckpt"
-    if resume and not last.is_file():
-        raise RecipeError(f"expected a checkpoint to resume at {last}, found none; start without --resume")
-    if last.exists() and not resume:
-        raise RecipeError(f"{output} holds a run already; pass --resume to go on with it, or another --output")
-    if save_weights and not save_weights.parent.is_dir():
-        raise RecipeError(f"expected a folder at {save_weights.parent} to write {save_weights.name} to, found none")
-    checkpoint = last if resume else resume_from
-    if checkpoint:
-        _check_resumable(checkpoint, recipe)
-    with warnings.catch_warnings():
-        for message in NOISE:
-            warnings.filterwarnings("ignore", message=message)
-        return _fit(recipe, output, checkpoint=checkpoint, save_weights=save_weights)
-
-
-def _fit(recipe: Recipe, output: Path, *, checkpoint: Optional[Path], save_weights: Optional[Path]) -> Path:
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # `Milestones` says what a user needs
-    lightning.seed_everything(recipe.run.seed, workers=True, verbose=False)
-    training, inspections = _open(recipe, recipe.data.train_split)
-    validation = _open(recipe, recipe.data.val_split)[0] if recipe.data.val_split else None
-    module = SegmentationModule(recipe, _card(recipe, training), _class_weights(recipe, training, inspections))
-    if recipe.run.start_from and not checkpoint:
-        module.start_from(Path(recipe.run.start_from))
-    trainer = lightning.Trainer(
-        max_steps=recipe.run.iterations,
-        val_check_interval=recipe.run.validate_every,
-        limit_val_batches=None if validation else 0,
-        check_val_every_n_epoch=None,
-        num_sanity_val_steps=0,
-        log_every_n_steps=10,
-        precision=choose_precision(recipe.run.precision),  # type: ignore[arg-type]
-        use_distributed_sampler=False,  # our batches are shared out already
-        callbacks=_callbacks(recipe, output, save_weights),
-        enable_progress_bar=sys.stderr.isatty(),
-        enable_model_summary=False,
-        logger=[CSVLogger(output, name="csv"), TensorBoardLogger(str(output), name="tensorboard")],
-        default_root_dir=output,
-        **_processes(),
-    )
-    frames = Frames(recipe, training, validation)
-    trainer.fit(module, frames, ckpt_path=checkpoint, weights_only=True)
-    return output / ("best.ckpt" if validation else "last.ckpt")
-
-
-def _check_resumable(last: Path, recipe: Recipe) -> None:
-    """The run's recipe must be this one, but for the schedule and the data's place."""
-    checkpoint = read_checkpoint(last)
-    before = checkpoint["card"]["training"]
-    now = without_places(recipe)
-    differences = [
-        f"{section}.{key} was {before[section].get(key)}, is now {value}"
-        for section in ("data", "network", "augmentation", "loss", "optimizer")
-        for key, value in now[section].items()
-        if before[section].get(key) != value
-    ]
-    if differences:
-        raise RecipeError(
-            f"{last} was trained by another recipe: {'; '.join(differences)}; go on with the same, or start anew with "
-            "another --output"
-        )
-    iterations = before["run"]["iterations"]
-    if checkpoint["global_step"] >= recipe.run.iterations:
-        raise RecipeError(
-            f"{last} is of iteration {checkpoint['global_step']}, and run.iterations is {recipe.run.iterations}: "
-            "the run is finished; give it more iterations to go on"
-        )
-    if iterations != recipe.run.iterations:
-        print(
-            f"run.iterations was {iterations} and is now {recipe.run.iterations}: the learning rate follows the new one"
-        )
-
-
-def _open(recipe: Recipe, split: str) -> Tuple[SegmentationDataset, List[Inspection]]:
-    """A split whose files are all as they should be, and what they hold.
-
-    Every process reads them all: on its own machine, and into the memory that its loader processes share.
-    """
-    frames = open_dataset(
-        recipe.data.dataset,
-        root=Path(recipe.data.root),
-        split=split,
-        cache_bytes=int(recipe.run.cache_gigabytes * 1e9) // _processes()["devices"],
-    )
-    inspections = inspect(frames, progress=rank_zero_only.rank == 0)  # type: ignore[attr-defined]
-    problems = problems_in(inspections)
-    if problems:
-        raise DataError(
-            f"{len(problems)} of {len(frames)} frames of split {split!r} cannot be used, first: {problems[0]}\n"
-            f"see all with `bisenet check-dataset {recipe.data.dataset} --root {recipe.data.root} --split {split}`"
-        )
-    return frames, inspections
-
-
-def choose_precision(precision: str) -> str:
-    """Lightning's name of the arithmetic; "auto" is bf16-mixed where the device computes in it, else 16-mixed on a GPU
-    and 32-true on a CPU."""
-    if precision != "auto":
-        return precision
-    if torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
-    return "bf16-mixed" if computes_in_bf16() else "32-true"
-
-
-def _callbacks(recipe: Recipe, output: Path, save_weights: Optional[Path]) -> List[lightning.Callback]:
-    in_place = partial(ModelCheckpoint, dirpath=output, enable_version_counter=False)
-    scored = recipe.data.val_split is not None
-    callbacks: List[lightning.Callback] = [
-        LearningRateMonitor(),
-    ]
-    if recipe.optimizer.average_decay:
-        device = "cuda" if torch.cuda.is_available() else "cpu"  # it is set up before the network is there
-        callbacks.append(EMAWeightAveraging(device=device, decay=recipe.optimizer.average_decay))
-    throughput = Throughput(batch_size=recipe.run.batch_size, every=recipe.run.validate_every)
-    callbacks += [throughput, Milestones(output, every=recipe.run.validate_every, throughput=throughput)]
-    if sys.stderr.isatty():
-        callbacks.append(TQDMProgressBar())
-    if scored:
-        # Before the last one is saved, which keeps in mind what the best has been.
-        callbacks.append(in_place(filename="best", monitor="val_miou", mode="max"))
-    callbacks.append(in_place(filename="last", every_n_train_steps=None if scored else recipe.run.validate_every))
-    if recipe.run.max_minutes:
-        callbacks.append(TimeLimit(output, minutes=recipe.run.max_minutes))
-    if save_weights:
-        callbacks.append(PortableCheckpoint(output / "last.ckpt", save_weights))
-    return callbacks
-
-
-def _processes() -> Dict[str, Any]:
-    """The trainer's arguments for the processes that torchrun has started, or for this machine's GPUs, or its CPU."""
-    world = int(os.environ.get("WORLD_SIZE", 0))
-    of_this_machine = int(os.environ.get("LOCAL_WORLD_SIZE", world))
-    gpus = torch.cuda.device_count()
-    processes = of_this_machine or max(1, gpus)
-    parallel = max(world, processes) > 1
-    return {
-        "accelerator": "gpu" if gpus else "cpu",
-        "devices": processes,
-        "num_nodes": world // of_this_machine if world else 1,
-        "strategy": "ddp" if parallel else "auto",
-        "sync_batchnorm": parallel and gpus > 0,  # torch has it for GPUs only
-    }
-
-
-def _class_weights(
-    recipe: Recipe, frames: SegmentationDataset, inspections: Sequence[Inspection]
-) -> torch.Tensor | None:
-    if recipe.loss.class_balance == 0:
-        return None
-    pixels = np.sum([found.pixels for found in inspections if found.pixels is not None], axis=0)[: len(frames.labels)]
-    return balanced_weights(pixels.tolist(), power=recipe.loss.class_balance)
-
-
-def _card(recipe: Recipe, frames: SegmentationDataset) -> ModelCard:
-    return ModelCard.from_dict(
-        {
-            "name": "BiSeNetV2-Large" if (recipe.network.width, recipe.network.depth) == (2, 3) else "BiSeNetV2",
-            "classes": frames.labels.to_list(),
-            "mean": recipe.data.mean,
-            "std": recipe.data.std,
-            "network_size": recipe.data.network_size,
-        }
-    )

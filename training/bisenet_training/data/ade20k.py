@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisenet_ros.model.class_map import IGNORE
 from bisenet_training.data.label_encoding import IdEncoding
 from bisenet_training.data.layout import Layout
-from bisenet_training.data.named_classes import named_labels
+from bisenet_training.data.named_classes import named_classes
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
 
 OTHER = 0
@@ -15,7 +15,7 @@ OTHER = 0
 class Ade20K(SegmentationDataset):
     """ADEChallengeData2016: `images/SPLIT/ADE_*.jpg` and `annotations/SPLIT/ADE_*.png` with 0 (other) to 150."""
 
-    labels = named_labels("ade20k.txt")
+    classes = named_classes("ade20k.txt")
     layout = Layout(images="images/{split}/{name}.jpg", labels="annotations/{split}/{name}.png")
     encoding = IdEncoding({OTHER: IGNORE, **{i + 1: i for i in range(150)}})
     splits = ("training", "validation")

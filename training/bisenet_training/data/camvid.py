@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import List
 
 from bisenet_ros.model.class_map import CAMVID, IGNORE
-from bisenet_training.data.data_error import DataError
 from bisenet_training.data.label_encoding import IdEncoding
 from bisenet_training.data.layout import Frame, Layout
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
+from bisenet_training.errors import DataError
 
 DRIVES = ("0001TP", "0006R0", "0016E5")
 """The drives of train and val. Test has the other half of 0001TP, and Seq05VD."""
@@ -23,7 +23,7 @@ class CamVid(SegmentationDataset):
     test, since the frames of val are one second away from frames of train.
     """
 
-    labels = CAMVID
+    classes = CAMVID
     layout = Layout(images="images/{name}.jpg", labels="labels/{name}.png", listing="{split}.txt")
     encoding = IdEncoding({**{i: i for i in range(len(CAMVID))}, IGNORE: IGNORE})
     official_frames = OFFICIAL_FRAMES

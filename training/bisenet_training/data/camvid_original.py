@@ -6,10 +6,10 @@ from typing import Dict, List, Optional
 
 from bisenet_ros.model.class_map import CAMVID, IGNORE
 from bisenet_training.data.camvid import DRIVES, OFFICIAL_FRAMES
-from bisenet_training.data.data_error import DataError
 from bisenet_training.data.label_encoding import Color, ColorEncoding
 from bisenet_training.data.layout import Frame, Layout
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
+from bisenet_training.errors import DataError
 
 COLORS: Dict[Optional[str], Dict[str, Color]] = {
     "sky": {"Sky": (128, 128, 128)},
@@ -48,7 +48,7 @@ unlabeled. Other conversions add those to building, pedestrian, pole and car. Wh
 class CamVidOriginal(SegmentationDataset):
     """`701_StillsRaw_full/ID.png` and `LabeledApproved_full/ID_L.png`; splits and drives are those of CamVid."""
 
-    labels = CAMVID
+    classes = CAMVID
     layout = Layout(images="701_StillsRaw_full/{name}.png", labels="LabeledApproved_full/{name}_L.png")
     encoding = ColorEncoding(
         {

@@ -31,13 +31,13 @@ CLASSES = {
 """The official table by label id, in the order of the train ids; the other ids of 0 to 33 are not evaluated."""
 
 NO_ID = 255
-"""-1 in 8 bits: labels without an id, such as license plates."""
+"""-1 in 8 bits: what has no id of its own, such as license plates."""
 
 
 class Cityscapes(SegmentationDataset):
     """`leftImg8bit/SPLIT/CITY/*_leftImg8bit.png` and `gtFine/SPLIT/CITY/*_gtFine_labelIds.png`."""
 
-    labels = ClassMap(tuple(CLASSES.values()))
+    classes = ClassMap(tuple(CLASSES.values()))
     layout = Layout(
         images="leftImg8bit/{split}/*/{name}_leftImg8bit.png", labels="gtFine/{split}/*/{name}_gtFine_labelIds.png"
     )

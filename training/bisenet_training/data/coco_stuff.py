@@ -8,11 +8,11 @@ import numpy as np
 from scipy.io import loadmat
 
 from bisenet_ros.model.class_map import IGNORE
-from bisenet_training.data.data_error import DataError
 from bisenet_training.data.label_encoding import IdEncoding
 from bisenet_training.data.layout import Layout
-from bisenet_training.data.named_classes import named_labels
+from bisenet_training.data.named_classes import named_classes
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
+from bisenet_training.errors import DataError
 
 UNLABELED = 0
 
@@ -20,20 +20,20 @@ UNLABELED = 0
 class CocoStuff10K(SegmentationDataset):
     """`images/ID.jpg`, `annotations/ID.mat` whose S is 0 (unlabeled) to 182, and `imageLists/{split}.txt`.
 
-    No frame has a pixel of eleven of the things, as the authors say; it is right that they never occur.
+    Eleven of the things have no pixel in any frame, as the authors say; `bisenet check-dataset` names them.
     """
 
-    labels = named_labels("coco_stuff.txt")
+    classes = named_classes("coco_stuff.txt")
     layout = Layout(images="images/{name}.jpg", labels="annotations/{name}.mat", listing="imageLists/{split}.txt")
     encoding = IdEncoding({UNLABELED: IGNORE, **{i + 1: i for i in range(182)}})
     splits = ("train", "test")
     official_frames = {"train": 9000, "test": 1000}
 
-    def read_label_pixels(self, path: Path) -> np.ndarray:
+    def read_label_file(self, path: Path) -> np.ndarray:
         try:
             return loadmat(path, variable_names=["S"])["S"]
         except KeyError:
             raise DataError(f"{path} has no variable S, which should hold the labels") from None
-        # scipy raises whatever it stumbles over in a broken file.
+        # scipy raises many kinds of errors for a broken file.
         except Exception as error:
             raise DataError(f"{path} is not a MATLAB file that can be read ({error}); download it again") from None

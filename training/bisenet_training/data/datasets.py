@@ -1,4 +1,4 @@
-"""Data sets on disk, as images and label maps."""
+"""Data sets on disk, as images and targets."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from bisenet_training.data.camvid import CamVid
 from bisenet_training.data.camvid_original import CamVidOriginal
 from bisenet_training.data.cityscapes import Cityscapes
 from bisenet_training.data.coco_stuff import CocoStuff10K
-from bisenet_training.data.data_error import DataError
-from bisenet_training.data.described import DescribedDataset, Description
+from bisenet_training.data.described_dataset import DescribedDataset, Description
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
+from bisenet_training.errors import DataError
 
-__all__ = ["DATASETS", "DataError", "SegmentationDataset", "default_splits", "label_set", "open_dataset"]
+__all__ = ["DATASETS", "DataError", "SegmentationDataset", "default_splits", "class_map", "open_dataset"]
 
 DATASETS: Dict[str, Type[SegmentationDataset]] = {
     "camvid": CamVid,
@@ -38,17 +38,17 @@ def open_dataset(dataset: str, *, root: Path, split: str, cache_bytes: int = 0) 
     return DescribedDataset(_yaml(dataset), root, split, cache_bytes=cache_bytes)
 
 
-def label_set(dataset: str) -> ClassMap:
+def class_map(dataset: str) -> ClassMap:
     """The classes of a data set, without its data.
 
     Raises:
         DataError: there is no such data set.
     """
-    return DATASETS[dataset].labels if dataset in DATASETS else Description.read(_yaml(dataset)).labels
+    return DATASETS[dataset].classes if dataset in DATASETS else Description.read(_yaml(dataset)).classes
 
 
 def default_splits(dataset: str) -> Sequence[str]:
-    """What is commonly trained on, and validated with.
+    """The split to train on, and the one to validate with.
 
     Raises:
         DataError: there is no such data set.

@@ -1,19 +1,20 @@
-"""How the pixels of a label file say their class."""
+"""Decodes label files: one number or one color for each pixel."""
 
 from __future__ import annotations
 
 from itertools import groupby
 from typing import Callable, Mapping, Sequence, Tuple, Union
 
-import cv2
 import numpy as np
 
-from bisenet_training.data.data_error import DataError
+from bisenet_ros.images.image_file import read_image
+from bisenet_ros.images.label_file import read_label_file
+from bisenet_training.errors import DataError
 
 Color = Tuple[int, int, int]
 UNKNOWN = -1
-SHOWN = 5
-"""How many unknown values a message names."""
+MOST_NAMED = 5
+"""Unknown values that a message names."""
 
 
 class IdEncoding:
@@ -23,7 +24,7 @@ class IdEncoding:
         train_ids: the train id of each number of 0 to 65535, 255 where it is to be ignored.
     """
 
-    read_flags = cv2.IMREAD_UNCHANGED
+    read_file = staticmethod(read_label_file)
 
     def __init__(self, train_ids: Mapping[int, int]) -> None:
         self._expected = _ranges(sorted(train_ids))
@@ -34,18 +35,16 @@ class IdEncoding:
         """H x W uint8 or uint16 to H x W uint8 train ids.
 
         Raises:
-            DataError: the pixels are of another kind, or a number stands for no class. The file's name is to be added.
+            DataError: the pixels are of another kind, or a number has no class; the caller adds the file's name.
         """
         if pixels.ndim != 2 or pixels.dtype not in (np.uint8, np.uint16):
-            advice = "; colors and palettes are read by a YAML with `encoding: colors`" if pixels.ndim == 3 else ""
             raise DataError(
-                "must hold one number of 8 or 16 bits for each pixel, "
-                f"got {pixels.dtype} of shape {pixels.shape}{advice}"
+                f"must hold one number of 8 or 16 bits for each pixel, got {pixels.dtype} of shape {pixels.shape}"
             )
         ids = np.take(self._table, pixels)
         unknown = ids == UNKNOWN
         if unknown.any():
-            raise DataError(f"holds label {_counted(pixels[unknown], str)}, expected {self._expected}")
+            raise DataError(f"holds value {_counted(pixels[unknown], str)}, expected {self._expected}")
         return ids.astype(np.uint8)
 
 
@@ -56,7 +55,7 @@ class ColorEncoding:
         train_ids: the train id of each color, 255 where it is to be ignored.
     """
 
-    read_flags = cv2.IMREAD_COLOR
+    read_file = staticmethod(read_image)
 
     def __init__(self, train_ids: Mapping[Color, int]) -> None:
         packed = {red << 16 | green << 8 | blue: train_id for (red, green, blue), train_id in train_ids.items()}
@@ -67,7 +66,7 @@ class ColorEncoding:
         """H x W x 3 uint8 BGR to H x W uint8 train ids.
 
         Raises:
-            DataError: a color stands for no class. The file's name is to be added.
+            DataError: a color has no class; the caller adds the file's name.
         """
         blue, green, red = (pixels[..., channel].astype(np.int32) for channel in range(3))
         packed = red << 16 | green << 8 | blue
@@ -87,9 +86,9 @@ LabelEncoding = Union[IdEncoding, ColorEncoding]
 def _counted(values: np.ndarray, describe: Callable[[int], str]) -> str:
     """The commonest values, each with its number of pixels."""
     different, counts = np.unique(values, return_counts=True)
-    order = np.argsort(-counts, kind="stable")[:SHOWN]
+    order = np.argsort(-counts, kind="stable")[:MOST_NAMED]
     shown = ", ".join(f"{describe(int(different[i]))} ({counts[i]} pixels)" for i in order)
-    return shown + (f" and {len(different) - SHOWN} more" if len(different) > SHOWN else "")
+    return shown + (f" and {len(different) - MOST_NAMED} more" if len(different) > MOST_NAMED else "")
 
 
 def _unpacked(color: int) -> str:

@@ -1,4 +1,4 @@
-"""Where the images and the labels of a data set lie."""
+"""Where the image and label files of a data set lie."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
-from bisenet_training.data.data_error import DataError
+from bisenet_training.errors import DataError
 
 SET_ROOT = "set --root, or data.root in a recipe,"
 
 
 @dataclass(frozen=True)
 class Frame:
-    """An image and its labels; either file may turn out to be missing.
+    """An image file and its label file; either may turn out to be missing.
 
     Attributes:
         problem: why the frame cannot be used, whatever its files hold.
@@ -23,7 +23,7 @@ class Frame:
 
     name: str
     image: Path
-    labels: Path
+    label_file: Path
     problem: Optional[str] = None
 
 
@@ -31,11 +31,11 @@ class Frame:
 class Layout:
     """Patterns of paths below the data set's folder.
 
-    `{split}` stands for the split, `{name}` for what an image and its labels have in common, and `*` for any text
-    within a folder's or a file's name.
+    `{split}` stands for the split, `{name}` for the text that an image and its label file have in common, and `*` for
+    any text within a folder's or a file's name.
 
     Attributes:
-        images, labels: patterns that hold `{name}`.
+        images, labels: patterns of the image and of the label files; they hold `{name}`.
         listing: pattern of a text file with a split's names, one a line; without it every file that fits is a frame.
     """
 
@@ -44,7 +44,7 @@ class Layout:
     listing: Optional[str] = None
 
     def frames(self, root: Path, split: str, names: Optional[Sequence[str]] = None) -> List[Frame]:
-        """The frames of a split: those that are named, else listed, else found as an image or as labels.
+        """The frames of a split: those that are named, else listed, else found as an image or a label file.
 
         A frame that is named again has this as its problem.
 
@@ -54,9 +54,9 @@ class Layout:
         """
         if names is None and self.listing:
             names = self.listed(root, split)
-        images, labels = _find_names(root, self.images, split), _find_names(root, self.labels, split)
-        names = sorted({*images, *labels}) if names is None else names
-        for what, found, pattern in (("images", images, self.images), ("labels", labels, self.labels)):
+        images, label_files = _find_names(root, self.images, split), _find_names(root, self.labels, split)
+        names = sorted({*images, *label_files}) if names is None else names
+        for what, found, pattern in (("images", images, self.images), ("labels", label_files, self.labels)):
             if found.keys().isdisjoint(names):
                 raise self._missing(f"{what} of split {split}", root, pattern, split)
         first = {name: i for i, name in reversed(list(enumerate(names)))}
@@ -64,7 +64,7 @@ class Layout:
             Frame(
                 name,
                 images.get(name, root / _fill(self.images, split, name)),
-                labels.get(name, root / _fill(self.labels, split, name)),
+                label_files.get(name, root / _fill(self.labels, split, name)),
                 problem=None if first[name] == i else f"split {split} lists {name} again; list each frame once",
             )
             for i, name in enumerate(names)
@@ -101,7 +101,7 @@ def _fill(pattern: str, split: str, name: str = "*") -> str:
 
 
 def _find_names(root: Path, pattern: str, split: str) -> Dict[str, Path]:
-    """The files that fit, by what `{name}` is in each."""
+    """The files that fit, by the text that `{name}` stands for in each."""
     found: Dict[str, Path] = {}
     for name, path in _find(root, pattern.replace("{split}", split), "{name}"):
         if name in found:

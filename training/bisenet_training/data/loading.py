@@ -1,10 +1,11 @@
-"""What the network sees at which iteration: it follows from the seed alone.
+"""Data loading: which frames are in the batch of an iteration, and how they are augmented, follows from the seed alone.
 
-A run that was killed and resumed therefore sees what an unbroken one would have seen, with any number of workers.
+A run that was killed and resumed therefore has the batches of an unbroken one, with any number of workers.
 """
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from typing import Iterator, List, NamedTuple, Optional, Tuple, Union
 
@@ -17,26 +18,28 @@ from bisenet_ros.engines.cpu.preprocess import normalize_frame
 from bisenet_ros.model.input_size import network_size
 from bisenet_training.data.datasets import SegmentationDataset
 from bisenet_training.data.transforms import Augment, PhotometricJitter, ToTensor
-from bisenet_training.trainer.recipe import Recipe, RecipeError
+from bisenet_training.errors import RecipeError
+from bisenet_training.trainer.recipe import Recipe
 
 Example = Tuple[torch.Tensor, torch.Tensor]
+"""An image and its target."""
 
 
 class Draw(NamedTuple):
-    """A place in the run, counted in frames over all epochs, and the frame that it gets."""
+    """A frame's position in the run, counted over all epochs, and its index in the data set."""
 
     position: int
     frame: int
 
 
 class SeededBatches(Sampler[List[Draw]]):
-    """The batches of one process, from an iteration on: an endless walk over the frames, shuffled anew every epoch.
+    """The batches of one process, from an iteration on: epoch after epoch over the frames, shuffled anew each time.
 
     Args:
         frames: how many there are.
         batch_size: frames of an iteration, all processes together.
         iterations: where the run ends.
-        seed: what the order follows from.
+        seed: of the order.
         first: the iteration to begin with.
         rank, world_size: this process among those that share every batch.
     """
@@ -49,8 +52,8 @@ class SeededBatches(Sampler[List[Draw]]):
         self.iterations = iterations
         self.seed = seed
         self.first = first
-        self.share = batch_size // world_size
-        self.offset = rank * self.share
+        self.shard = batch_size // world_size
+        self.offset = rank * self.shard
 
     def __len__(self) -> int:
         """The whole run's iterations: Lightning counts those before `first` as done."""
@@ -59,7 +62,7 @@ class SeededBatches(Sampler[List[Draw]]):
     def __iter__(self) -> Iterator[List[Draw]]:
         for iteration in range(self.first, self.iterations):
             start = iteration * self.batch_size + self.offset
-            yield [self._draw(position) for position in range(start, start + self.share)]
+            yield [self._draw(position) for position in range(start, start + self.shard)]
 
     def _draw(self, position: int) -> Draw:
         epoch, place = divmod(position, self.frames)
@@ -72,7 +75,7 @@ def _shuffled(frames: int, seed: int, epoch: int) -> np.ndarray:
 
 
 class TrainingFrames(Dataset):
-    """Augmented frames, by `Draw`: 3 x h x w float32 normalized RGB and h x w int64 labels of the crop's size."""
+    """Augmented frames, by `Draw`: 3 x h x w float32 normalized RGB and h x w int64 targets of the crop's size."""
 
     def __init__(self, frames: SegmentationDataset, augment: Augment, *, seed: int) -> None:
         self.frames = frames
@@ -88,7 +91,7 @@ class TrainingFrames(Dataset):
 class ValidationFrames(Dataset):
     """Every `step`-th frame from `first` on, as the engines see it.
 
-    3 x h x w float32 normalized RGB of the network's size, and H x W int64 labels of the frame's own.
+    3 x h x w float32 normalized RGB of the network's size, and H x W int64 targets of the frame's own.
     """
 
     def __init__(self, frames: SegmentationDataset, recipe: Recipe, *, first: int, step: int) -> None:
@@ -100,11 +103,11 @@ class ValidationFrames(Dataset):
         return len(self.indices)
 
     def __getitem__(self, index: int) -> Example:
-        image, labels = self.frames[self.indices[index]]
+        image, target = self.frames[self.indices[index]]
         height, width = self.recipe.network_size
         size = network_size(*image.shape[:2], trained=(height, width))
         pixels = normalize_frame(image, size, mean=self.recipe.mean, std=self.recipe.std)
-        return torch.from_numpy(pixels[0]), torch.from_numpy(labels.astype(np.int64))
+        return torch.from_numpy(pixels[0]), torch.from_numpy(target.astype(np.int64))
 
 
 class Frames(lightning.LightningDataModule):
@@ -123,8 +126,8 @@ class Frames(lightning.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         recipe = self.recipe
         trainer = self.trainer
-        share, rest = divmod(recipe.run.batch_size, trainer.world_size)
-        if rest or share < 2:
+        shard, rest = divmod(recipe.run.batch_size, trainer.world_size)
+        if rest or shard < 2:
             raise RecipeError(
                 f"run.batch_size is what all processes share, each at least 2 images for batch normalization; "
                 f"{recipe.run.batch_size} cannot be divided among {trainer.world_size}"
@@ -154,7 +157,7 @@ class Frames(lightning.LightningDataModule):
         return self._loader(frames)
 
     def _loader(self, frames: Dataset, **options) -> DataLoader:
-        workers = self.recipe.run.workers
+        workers = worker_count(self.recipe.run.workers)
         return DataLoader(
             frames,
             num_workers=workers,
@@ -162,6 +165,12 @@ class Frames(lightning.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             **options,
         )
+
+
+def worker_count(wanted: int) -> int:
+    """The loader processes of this training process: what the recipe wants, but at most its part of the cores."""
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    return min(wanted, max(1, len(os.sched_getaffinity(0)) // processes))
 
 
 def _augment(recipe: Recipe) -> Augment:

@@ -1,4 +1,4 @@
-"""Label sets that come as lists of names."""
+"""Classes that come as a list of names."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Tuple
 from bisenet_ros.model.class_map import ClassMap, SegmentationClass
 
 
-def named_labels(file: str) -> ClassMap:
+def named_classes(file: str) -> ClassMap:
     """The classes that a file of `class_names/` names, one a line, in Pascal VOC's colors."""
-    text = pkgutil.get_data("bisenet_training", f"class_names/{file}")
+    text = pkgutil.get_data("bisenet_training.data", f"class_names/{file}")
     assert text is not None
     names = text.decode().splitlines()
     return ClassMap(tuple(SegmentationClass(name, voc_color(i)) for i, name in enumerate(names, start=1)))
 
 
 def voc_color(index: int) -> Tuple[int, int, int]:
-    """Pascal VOC's RGB color of an index of 0 to 255, each another; 0 is black.
+    """Pascal VOC's RGB color of an index of 0 to 255; no two are the same, 0 is black.
 
     Every third bit of the index belongs to one channel, the lowest bits to the channel's highest.
     """

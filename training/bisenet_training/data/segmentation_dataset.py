@@ -1,4 +1,4 @@
-"""A data set on disk, as images and label maps."""
+"""A data set on disk, as images and targets."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ import cv2
 import numpy as np
 from torch.utils.data import Dataset
 
+from bisenet_ros.errors import BisenetError
 from bisenet_ros.images.image_file import read_image
 from bisenet_ros.model.class_map import ClassMap
-from bisenet_training.data.data_error import DataError
 from bisenet_training.data.label_encoding import LabelEncoding
 from bisenet_training.data.layout import SET_ROOT, Frame, Layout
+from bisenet_training.errors import DataError
 
 Pixels = Tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What reading a frame showed.
+    """What was found in a frame.
 
     Attributes:
-        problem: what is wrong with it; there is nothing else then.
+        problem: what is wrong with it; all else is None then.
         size: height and width.
         pixels: 256, int64: how many pixels have each train id.
         moments: 2 x 3, float64: the mean of RGB in 0 to 1, and of its square.
@@ -43,8 +44,8 @@ class SegmentationDataset(Dataset):
 
     A frame is decoded when it is first asked for, and kept if a whole split of its size fits into `cache_bytes`.
     Loader processes share what was decoded before they were forked; `inspections` decodes everything. Both arrays are
-    read-only. A file that is missing, no image, of another size than its image, or holds a label
-    that is no class raises a DataError, as does a frame that is listed again.
+    read-only. A file that is missing, is no image, has another size than its image, or holds a value of no class raises
+    a DataError, as does a frame that is listed again.
 
     Args:
         root: the data set's folder.
@@ -52,17 +53,17 @@ class SegmentationDataset(Dataset):
         cache_bytes: memory for decoded frames.
 
     Attributes:
-        labels: the classes.
+        classes: the classes.
         layout: where the files lie.
-        encoding: how the label files say their class.
-        splits: what is commonly trained on, and validated with.
+        encoding: how the label files are decoded.
+        splits: the split to train on, and the one to validate with.
         official_frames: how many frames each split has as published.
 
     Raises:
         DataError: the split is not there, or two joined ones have a frame in common.
     """
 
-    labels: ClassMap
+    classes: ClassMap
     layout: Layout
     encoding: LabelEncoding
     splits: Tuple[str, str] = ("train", "val")
@@ -95,7 +96,7 @@ class SegmentationDataset(Dataset):
         return pixels
 
     def inspections(self) -> Iterator[Inspection]:
-        """Reads every frame, in several threads, and tells in turn what each showed."""
+        """Reads every frame, in several threads, and yields what was found in each, in order."""
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             yield from pool.map(self._inspect, range(len(self)))
 
@@ -103,9 +104,9 @@ class SegmentationDataset(Dataset):
         """The frames of one split."""
         return self.layout.frames(self.root, split)
 
-    def read_label_pixels(self, path: Path) -> np.ndarray:
+    def read_label_file(self, path: Path) -> np.ndarray:
         """The pixels of a label file, as `encoding` takes them."""
-        return read_image(path, self.encoding.read_flags)
+        return self.encoding.read_file(path)
 
     def _join(self, parts: List[Tuple[str, Frame]]) -> List[Frame]:
         images = set()
@@ -121,30 +122,30 @@ class SegmentationDataset(Dataset):
     def _read(self, frame: Frame) -> Pixels:
         if frame.problem:
             raise DataError(frame.problem)
-        missing = [str(path) for path in (frame.image, frame.labels) if not path.is_file()]
+        missing = [str(path) for path in (frame.image, frame.label_file) if not path.is_file()]
         if missing:
             raise DataError(f"{' and '.join(missing)} {'are' if missing[1:] else 'is'} missing")
-        image = read_image(frame.image, cv2.IMREAD_COLOR)
-        pixels = self.read_label_pixels(frame.labels)
+        image = read_image(frame.image)
+        pixels = self.read_label_file(frame.label_file)
         if pixels.shape[:2] != image.shape[:2]:
             raise DataError(
-                f"{frame.labels} is {_size(pixels)} (width x height), expected {_size(image)} as {frame.image}"
+                f"{frame.label_file} is {_size(pixels)} (width x height), expected {_size(image)} as {frame.image}"
             )
         try:
             return image, self.encoding.decode(pixels)
         except DataError as error:
-            raise DataError(f"{frame.labels} {error}") from None
+            raise DataError(f"{frame.label_file} {error}") from None
 
     def _inspect(self, index: int) -> Inspection:
         try:
-            image, labels = self[index]
-        except (DataError, OSError) as error:
+            image, target = self[index]
+        except (BisenetError, OSError) as error:
             return Inspection(problem=str(error))
-        height, width = labels.shape
+        height, width = target.shape
         mean, deviation = (bgr[::-1, 0] / 255 for bgr in cv2.meanStdDev(image))
         return Inspection(
             size=(height, width),
-            pixels=np.bincount(labels.ravel(), minlength=256),
+            pixels=np.bincount(target.ravel(), minlength=256),
             moments=np.stack([mean, deviation**2 + mean**2]),
         )
 

@@ -17,7 +17,7 @@ GRAY_OF_BGR = np.array([0.114, 0.587, 0.299])
 
 @dataclass(frozen=True)
 class ToTensor:
-    """H x W x 3 uint8 BGR and H x W uint8 labels to 3 x H x W float32 normalized RGB and H x W int64.
+    """Normalizes: H x W x 3 uint8 BGR and H x W uint8 target to 3 x H x W float32 normalized RGB and H x W int64.
 
     Attributes:
         mean, std: of RGB in 0 to 1, as in the model's card.
@@ -26,12 +26,12 @@ class ToTensor:
     mean: Sequence[float]
     std: Sequence[float]
 
-    def __call__(self, image: np.ndarray, labels: np.ndarray) -> Tuple[torch.Tensor, torch.Tensor]:
+    def __call__(self, image: np.ndarray, target: np.ndarray) -> Tuple[torch.Tensor, torch.Tensor]:
         pixels = np.empty((3, *image.shape[:2]), np.float32)
         for plane, channel, mean, std in zip(pixels, (2, 1, 0), self.mean, self.std):
             np.multiply(image[..., channel], np.float32(1 / (255 * std)), out=plane)
             plane -= np.float32(mean / std)
-        return torch.from_numpy(pixels), torch.from_numpy(labels.astype(np.int64))
+        return torch.from_numpy(pixels), torch.from_numpy(target.astype(np.int64))
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,7 @@ class PhotometricJitter:
         if not any((self.brightness, self.contrast, self.saturation, self.channel_gain)):
             return image
         brightness, contrast, saturation = (
-            rng.uniform(1 - spread, 1 + spread)
-            for spread in (self.brightness, self.contrast, self.saturation)
+            rng.uniform(1 - spread, 1 + spread) for spread in (self.brightness, self.contrast, self.saturation)
         )
         gains = brightness * rng.uniform(1 - self.channel_gain, 1 + self.channel_gain, 3)
         mean = np.mean(gains * cv2.mean(image)[:3])
@@ -72,7 +71,7 @@ class Augment:
     Attributes:
         scales: one is drawn for each image.
         scale_range: (smallest, largest), drawn log-uniformly in place of `scales`; None draws from `scales`.
-        crop: (height, width); smaller images are padded with the mean color and label 255.
+        crop: (height, width); smaller images are padded with the mean color and id 255.
         resize: (height, width) that the crop is resized to, as for Cityscapes; None keeps it.
         flip: mirror every second image.
         jitter: how much the colors vary.
@@ -87,15 +86,15 @@ class Augment:
     then: ToTensor
 
     def __call__(
-        self, image: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+        self, image: np.ndarray, target: np.ndarray, rng: np.random.Generator
     ) -> Tuple[torch.Tensor, torch.Tensor]:
         """Draws from `rng`; the result is crop's size, or resize's where that is given."""
-        image, labels = self._pad(*self._scaled_crop(image, labels, self._scale(rng), rng))
+        image, target = self._pad(*self._scaled_crop(image, target, self._scale(rng), rng))
         if self.resize:
-            image, labels = _resize(image, labels, self.resize)
+            image, target = _resize(image, target, self.resize)
         if self.flip and rng.random() < 0.5:
-            image, labels = image[:, ::-1], labels[:, ::-1]
-        return self.then(self.jitter(image, rng), labels)
+            image, target = image[:, ::-1], target[:, ::-1]
+        return self.then(self.jitter(image, rng), target)
 
     def _scale(self, rng: np.random.Generator) -> float:
         if self.scale_range is None:
@@ -103,32 +102,32 @@ class Augment:
         return float(np.exp(rng.uniform(*np.log(self.scale_range))))
 
     def _scaled_crop(
-        self, image: np.ndarray, labels: np.ndarray, scale: float, rng: np.random.Generator
+        self, image: np.ndarray, target: np.ndarray, scale: float, rng: np.random.Generator
     ) -> Tuple[np.ndarray, np.ndarray]:
         """The crop of the scaled image, without scaling what is cut off."""
         windows, size = [], []
-        for have, want in zip(labels.shape, self.crop):
+        for have, want in zip(target.shape, self.crop):
             length = min(have, max(1, round(want / scale)))
             start = int(rng.integers(have - length + 1))
             windows.append(slice(start, start + length))
             size.append(min(want, max(1, round(have * scale))))
-        image, labels = image[tuple(windows)], labels[tuple(windows)]
-        return (image, labels) if tuple(size) == labels.shape else _resize(image, labels, (size[0], size[1]))
+        image, target = image[tuple(windows)], target[tuple(windows)]
+        return (image, target) if tuple(size) == target.shape else _resize(image, target, (size[0], size[1]))
 
-    def _pad(self, image: np.ndarray, labels: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    def _pad(self, image: np.ndarray, target: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
         bottom = max(0, self.crop[0] - image.shape[0])
         right = max(0, self.crop[1] - image.shape[1])
         if not bottom and not right:
-            return image, labels
+            return image, target
         mean_bgr = [255 * channel for channel in reversed(self.then.mean)]
         image = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=mean_bgr)
-        labels = cv2.copyMakeBorder(labels, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=IGNORE)
-        return image, labels
+        target = cv2.copyMakeBorder(target, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=IGNORE)
+        return image, target
 
 
-def _resize(image: np.ndarray, labels: np.ndarray, size: Tuple[int, int]) -> Tuple[np.ndarray, np.ndarray]:
+def _resize(image: np.ndarray, target: np.ndarray, size: Tuple[int, int]) -> Tuple[np.ndarray, np.ndarray]:
     height, width = size
     return (
         cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR),
-        cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST),
+        cv2.resize(target, (width, height), interpolation=cv2.INTER_NEAREST),
     )

@@ -18,6 +18,7 @@ from bisenet_ros.model.input_size import STRIDE
 from bisenet_ros.model.model_card import ModelCard, ModelError
 from bisenet_ros.network import BiSeNetV2
 from bisenet_ros.network.layers import upsample_to
+from bisenet_training.errors import TrainingDiverged
 from bisenet_training.export import read_checkpoint
 from bisenet_training.trainer.fp32_layers import keep_strided_depthwise_in_fp32
 from bisenet_training.trainer.losses import OhemCrossEntropy, boosted_loss
@@ -26,19 +27,15 @@ from bisenet_training.trainer.recipe import Recipe, without_places
 Batch = Tuple[Tensor, Tensor]
 
 
-class TrainingDiverged(ValueError):
-    """The loss or a weight is no number any more; the message says where to go on from."""
-
-
 class SegmentationModule(lightning.LightningModule):
     """BiSeNetV2 with its boosters, loss, optimizer and validation score.
 
-    Its checkpoints carry what export needs: `network`, the arguments of BiSeNetV2, and `card`.
+    Its checkpoints hold what export needs: `network`, the arguments of BiSeNetV2, and `card`.
 
     Args:
         recipe: what to train, and how.
-        card: what the checkpoints say of the model; its training and scores are filled in here.
-        class_weights: classes float; what a pixel of each class weighs in the loss. None: all alike.
+        card: of the checkpoints; its training and scores are filled in here.
+        class_weights: classes float; the weight of a pixel of each class in the loss. None: all alike.
     """
 
     def __init__(self, recipe: Recipe, card: ModelCard, class_weights: Optional[Tensor] = None) -> None:
@@ -97,11 +94,11 @@ class SegmentationModule(lightning.LightningModule):
         return loss
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        """The label of a pixel as the engines have it: logits upsampled x8, then to the frame's size, argmax."""
-        images, labels = batch
+        """The mask as the engines compute it: logits upsampled x8, then to the frame's size, argmax."""
+        images, target = batch
         logits = self.network(images)
         logits = upsample_to(logits, (logits.shape[-2] * STRIDE, logits.shape[-1] * STRIDE))
-        self.confusion.update(upsample_to(logits, labels.shape[-2:]).argmax(dim=1), labels)
+        self.confusion.update(upsample_to(logits, target.shape[-2:]).argmax(dim=1), target)
 
     def _expect_finite(self, values: Tensor, what: str) -> None:
         if values.isfinite().all():
@@ -164,7 +161,7 @@ class SegmentationModule(lightning.LightningModule):
         checkpoint["network"] = self.network_options
 
     def on_load_checkpoint(self, checkpoint: Dict[str, Any]) -> None:
-        """Keeps what the card must tell of a run that goes on otherwise: until where which schedule held."""
+        """Keeps the earlier schedules for the card, and the iterations until which they held."""
         before = checkpoint["card"]["training"]
         self.seconds_before = before["seconds"]
         self.started_from = before["started_from"]

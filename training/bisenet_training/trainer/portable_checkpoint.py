@@ -1,4 +1,4 @@
-"""What a run needs to go on on another machine, small enough to be sent: `bisenet train --save-weights FILE`."""
+"""Portable checkpoint: a small file with which a run goes on on another machine (`bisenet train --save-weights`)."""
 
 from __future__ import annotations
 
@@ -15,17 +15,28 @@ from bisenet_ros.files.atomic_write import write_bytes
 
 
 class PortableCheckpoint(Checkpoint):
-    """Writes `portable` of `last.ckpt` whenever a validation, or the run, has ended.
+    """Writes a portable copy of `last.ckpt` after every validation, and when the run ends.
 
-    As a `Checkpoint`, it is called after the callback that writes `last.ckpt`.
+    Without a validation split it is written as often. It is a `Checkpoint` so that Lightning calls it after the
+    callback that writes `last.ckpt`.
+
+    Args:
+        last: the checkpoint to copy.
+        path: the file to write.
+        every: iterations between validations.
     """
 
-    def __init__(self, last: Path, path: Path) -> None:
+    def __init__(self, last: Path, path: Path, *, every: int) -> None:
         self.last = last
         self.path = path
+        self.every = every
 
     def on_validation_end(self, trainer: lightning.Trainer, *_: Any) -> None:
         self._write(trainer)
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, module: Any, *_: Any) -> None:
+        if module.recipe.data.val_split is None and trainer.global_step % self.every == 0:
+            self._write(trainer)
 
     def on_train_end(self, trainer: lightning.Trainer, *_: Any) -> None:
         self._write(trainer)
@@ -34,14 +45,14 @@ class PortableCheckpoint(Checkpoint):
         if not trainer.is_global_zero or not self.last.exists():
             return
         checkpoint = torch.load(self.last, map_location="cpu", weights_only=True)
-        write_bytes(self.path, _compressed(portable(checkpoint)))
+        write_bytes(self.path, deflated(portable(checkpoint)))
 
 
 def portable(checkpoint: Dict[str, Any]) -> Dict[str, Any]:
-    """A checkpoint of a fifth of the size that `--resume-from` takes.
+    """A checkpoint for `--resume-from` of a fifth of the size.
 
-    Weights are in half precision. The optimizer's momentum and the moving average of the weights are left out, so that
-    both begin anew.
+    Weights are in half precision. The optimizer's momentum and the moving average of the weights are left out: both
+    begin anew, the average with the weights of the last iteration.
     """
     weights = {
         name: tensor.half() if tensor.is_floating_point() else tensor
@@ -54,11 +65,11 @@ def portable(checkpoint: Dict[str, Any]) -> Dict[str, Any]:
     return small
 
 
-def _compressed(checkpoint: Dict[str, Any]) -> bytes:
-    """What `torch.save` writes, deflated, which `torch.load` reads as well: a tenth smaller."""
-    plain, deflated = io.BytesIO(), io.BytesIO()
+def deflated(checkpoint: Dict[str, Any]) -> bytes:
+    """The checkpoint as `torch.save` writes it, compressed; `torch.load` reads it. A tenth smaller."""
+    plain, compressed = io.BytesIO(), io.BytesIO()
     torch.save(checkpoint, plain)
-    with zipfile.ZipFile(plain) as source, zipfile.ZipFile(deflated, "w", zipfile.ZIP_DEFLATED) as target:
+    with zipfile.ZipFile(plain) as source, zipfile.ZipFile(compressed, "w", zipfile.ZIP_DEFLATED) as target:
         for name in source.namelist():
             target.writestr(name, source.read(name))
-    return deflated.getvalue()
+    return compressed.getvalue()

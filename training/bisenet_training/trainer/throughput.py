@@ -10,10 +10,10 @@ import torch
 
 
 class Throughput(lightning.Callback):
-    """Logs the images per second since the last report, all devices together, whenever weights are saved.
+    """Logs the images per second since the last report, all devices together, every so many iterations.
 
-    `images_per_second` is the rate of the run, loading included and validation not; `images_per_second_computing` is
-    what the network, loss and optimizer alone would reach: a batch over the median time of the iterations timed.
+    `images_per_second` is the rate of the run, with loading and without validation; `images_per_second_computing` is
+    that of network, loss and optimizer alone: a batch divided by the median time of the iterations that were timed.
 
     Args:
         batch_size: images of an iteration, all devices together.

@@ -1,4 +1,4 @@
-"""Ends a run after a given time, with its state saved for `--resume`."""
+"""Time limit: ends a run after some minutes, with its state saved for `--resume`."""
 
 from __future__ import annotations
 
@@ -7,28 +7,35 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+from lightning.pytorch.callbacks import Checkpoint
 
 
-class TimeLimit(lightning.Callback):
-    """Stops at the end of the iteration in which the time is up, and writes `last.ckpt`.
+class TimeLimit(Checkpoint):
+    """Ends the run after the iteration in which the time is up; where a validation is due, after that.
+
+    It is a `Checkpoint` so that Lightning calls it after the callback that averages the weights.
 
     Args:
-        output: where the checkpoint goes.
+        last: the checkpoint to write.
         minutes: counted from the first iteration of this process.
+        every: iterations between validations.
     """
 
-    def __init__(self, output: Path, *, minutes: float) -> None:
-        self.output = output
+    def __init__(self, last: Path, *, minutes: float, every: int) -> None:
+        self.last = last
         self.seconds = 60 * minutes
+        self.every = every
 
     def on_train_start(self, *_: Any) -> None:
         self.began = time.monotonic()
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
         up = time.monotonic() - self.began >= self.seconds
-        if trainer.strategy.reduce_boolean_decision(up, all=False):
-            trainer.should_stop = True
-
-    def on_train_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        if trainer.should_stop and trainer.global_step < trainer.max_steps:
-            trainer.save_checkpoint(self.output / "last.ckpt")
+        # All processes stop at the same iteration.
+        if not trainer.strategy.reduce_boolean_decision(up, all=False):
+            return
+        trainer.should_stop = True
+        if trainer.global_step % self.every == 0:
+            return  # the checkpoint that is due now is written by its own callback
+        trainer.limit_val_batches = 0  # or Lightning would validate once more before it stops
+        trainer.save_checkpoint(self.last)

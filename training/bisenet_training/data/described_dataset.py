@@ -1,4 +1,4 @@
-"""A data set of one's own, described by a YAML file:
+"""A data set of your own, described by a YAML file:
 
     images: images/{split}/{name}.jpg     # below the data set's folder; * stands for any text within a name
     labels: labels/{split}/{name}.png
@@ -10,8 +10,8 @@
       - {name: lawn, color: [0, 128, 0]}                  # value 0, its place in this list
       - {name: path, color: [128, 64, 128], values: [1, 7]}
 
-`color` is what a mask draws. `values` are what the label files say: by default the class's place with
-`encoding: ids`, its color with `encoding: colors`, where they are written as `[[0, 128, 0], [0, 64, 0]]`.
+`color` is the color that masks are drawn in. `values` are the values in the label files: by default the class's place
+with `encoding: ids`, its color with `encoding: colors`, where they are written as `[[0, 128, 0], [0, 64, 0]]`.
 """
 
 from __future__ import annotations
@@ -20,15 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Collection, Dict, Mapping, Sequence, Tuple
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
-
 from bisenet_ros.model.class_map import IGNORE, ClassMap, ClassMapError
-from bisenet_training.data.data_error import DataError
 from bisenet_training.data.label_encoding import ColorEncoding, IdEncoding, LabelEncoding
 from bisenet_training.data.layout import Layout
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
+from bisenet_training.errors import DataError
+from bisenet_training.yaml_file import read_yaml
 
 REQUIRED = ("images", "labels", "encoding", "classes")
 OPTIONAL = ("listing", "splits", "ignore")
@@ -39,9 +36,9 @@ LARGEST_ID = 2**16 - 1
 
 @dataclass(frozen=True)
 class Description:
-    """What a YAML says of a data set; the attributes are those of SegmentationDataset."""
+    """The content of such a YAML file; the attributes are those of SegmentationDataset."""
 
-    labels: ClassMap
+    classes: ClassMap
     layout: Layout
     encoding: LabelEncoding
     splits: Tuple[str, str]
@@ -51,13 +48,13 @@ class Description:
         """Reads a YAML.
 
         Raises:
-            DataError: the file cannot be read, or an entry is unknown, missing, or contradicts another.
+            YamlError: the file cannot be read.
+            DataError: an entry is unknown, missing, or contradicts another.
         """
+        entries = read_yaml(path)
         try:
-            return _description(OmegaConf.to_container(OmegaConf.load(path), resolve=True))
-        except OSError as error:
-            raise DataError(f"expected a data set's YAML at {path}: {error.strerror}") from None
-        except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, DataError, ClassMapError) as error:
+            return _description(entries)
+        except (DataError, ClassMapError) as error:
             raise DataError(f"{path}: {error}") from None
 
 
@@ -66,7 +63,7 @@ class DescribedDataset(SegmentationDataset):
 
     def __init__(self, path: Path, root: Path, split: str, *, cache_bytes: int = 0) -> None:
         description = Description.read(path)
-        self.labels = description.labels
+        self.classes = description.classes
         self.layout = description.layout
         self.encoding = description.encoding
         self.splits = description.splits
@@ -81,7 +78,7 @@ def _description(entries: Any) -> Description:
     for entry in classes:
         _check_keys("a class", entry, CLASS_REQUIRED, CLASS_OPTIONAL)
     return Description(
-        labels=ClassMap.from_list([{"id": i, **entry} for i, entry in enumerate(classes)]),
+        classes=ClassMap.from_list([{"id": i, **entry} for i, entry in enumerate(classes)]),
         layout=_layout(entries),
         encoding=_encoding(entries["encoding"], classes, entries.get("ignore", [])),
         splits=_splits(entries.get("splits", ["train", "val"])),

@@ -1,4 +1,4 @@
-"""What a run says on the terminal beside its progress bar: a line at the start, at every validation, and at the end."""
+"""Console logger: a line of text at the start of a run, at every validation, and at the end."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import lightning
 from bisenet_training.trainer.throughput import Throughput
 
 
-class Milestones(lightning.Callback):
-    """Prints them; in a log file, where there is no progress bar, they are all there is.
+class ConsoleLogger(lightning.Callback):
+    """Prints beside the progress bar; in a log file, which gets no progress bar, these lines are the whole record.
 
     Args:
         output: where the checkpoints are.
         every: iterations between two lines.
-        throughput: what tells the images per second; called before this one.
+        throughput: measures the images per second; must be called before this callback.
     """
 
     def __init__(self, output: Path, *, every: int, throughput: Throughput) -> None:

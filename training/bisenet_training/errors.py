@@ -1,0 +1,21 @@
+"""The errors of training that a user can mend."""
+
+from __future__ import annotations
+
+from bisenet_ros.errors import BisenetError
+
+
+class DataError(BisenetError):
+    """A data set that cannot be used; the message names the file, what was expected, and what came."""
+
+
+class RecipeError(BisenetError):
+    """A recipe that cannot be followed; the message names the entry."""
+
+
+class TrainingDiverged(BisenetError):
+    """The loss or a weight is no finite number any more; the message says where to go on from."""
+
+
+class OptionError(BisenetError):
+    """A command-line option that cannot be followed; the message names it."""

@@ -1,0 +1,236 @@
+"""A training run: checks, data, module, callbacks, and PyTorch Lightning's trainer."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from bisenet_ros.engines.cpu.cpu_features import computes_in_bf16
+from bisenet_ros.model.model_card import ModelCard
+from bisenet_training.data.dataset_check import inspect, problems_in, require_labeled_pixels
+from bisenet_training.data.datasets import SegmentationDataset, open_dataset
+from bisenet_training.data.loading import Frames
+from bisenet_training.data.segmentation_dataset import Inspection
+from bisenet_training.errors import DataError, RecipeError
+from bisenet_training.export import read_checkpoint
+from bisenet_training.trainer.console_logger import ConsoleLogger
+from bisenet_training.trainer.losses import balanced_weights
+from bisenet_training.trainer.module import SegmentationModule
+from bisenet_training.trainer.portable_checkpoint import PortableCheckpoint
+from bisenet_training.trainer.recipe import Recipe, without_places
+from bisenet_training.trainer.throughput import Throughput
+from bisenet_training.trainer.time_limit import TimeLimit
+
+IRRELEVANT_WARNINGS = (
+    ".*your dataloader is not resumable.*",  # it need not be: its batches begin at the trainer's iteration
+    ".*does not have many workers.*",  # the recipe's choice
+    ".*smaller than the logging interval.*",
+    ".*exists and is not empty.*",  # the logs are there already
+    ".*LeafSpec.*",  # between Lightning and torch
+)
+
+
+def train(
+    recipe: Recipe,
+    output: Path,
+    *,
+    resume: bool = False,
+    resume_from: Optional[Path] = None,
+    save_weights: Optional[Path] = None,
+) -> Path:
+    """Trains by the recipe and returns the checkpoint with the best validation mIoU, or the last where none is scored.
+
+    Uses every GPU of the machine, or the CPU; under torchrun, every process of every machine.
+
+    Args:
+        recipe: what to train, and how.
+        output: folder of the checkpoints and logs.
+        resume: go on from `output/last.ckpt`.
+        resume_from: go on from this checkpoint, which may be a portable one.
+        save_weights: where to write the portable checkpoint.
+
+    Raises:
+        RecipeError: the recipe cannot be followed with this data set, there is nothing to resume or it was made by
+            another recipe, or a run would be overwritten.
+        DataError: the data set is not as it should be.
+        TrainingDiverged: the loss is no finite number any more.
+    """
+    last = output / "last.ckpt"
+    if resume and not last.is_file():
+        raise RecipeError(f"expected a checkpoint to resume at {last}, found none; start without --resume")
+    if last.exists() and not resume:
+        raise RecipeError(f"{output} holds a run already; pass --resume to go on with it, or another --output")
+    if save_weights and not save_weights.parent.is_dir():
+        raise RecipeError(f"expected a folder at {save_weights.parent} to write {save_weights.name} to, found none")
+    checkpoint = last if resume else resume_from
+    if checkpoint:
+        _check_resumable(checkpoint, recipe)
+    with warnings.catch_warnings():
+        for message in IRRELEVANT_WARNINGS:
+            warnings.filterwarnings("ignore", message=message)
+        return _fit(recipe, output, checkpoint=checkpoint, save_weights=save_weights)
+
+
+def _fit(recipe: Recipe, output: Path, *, checkpoint: Optional[Path], save_weights: Optional[Path]) -> Path:
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # `ConsoleLogger` has what a user needs
+    lightning.seed_everything(recipe.run.seed, workers=True, verbose=False)
+    training, inspections = _open(recipe, recipe.data.train_split)
+    validation = _open(recipe, recipe.data.val_split)[0] if recipe.data.val_split else None
+    module = SegmentationModule(recipe, _card(recipe, training), _class_weights(recipe, training, inspections))
+    if recipe.run.start_from and not checkpoint:
+        module.start_from(Path(recipe.run.start_from))
+    trainer = lightning.Trainer(
+        max_steps=recipe.run.iterations,
+        val_check_interval=recipe.run.validate_every,
+        limit_val_batches=None if validation else 0,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        log_every_n_steps=10,
+        precision=choose_precision(recipe.run.precision),  # type: ignore[arg-type]
+        use_distributed_sampler=False,  # `SeededBatches` has each process's shard
+        callbacks=_callbacks(recipe, output, save_weights),
+        enable_progress_bar=sys.stderr.isatty(),
+        enable_model_summary=False,
+        logger=[CSVLogger(output, name="csv"), TensorBoardLogger(str(output), name="tensorboard")],
+        default_root_dir=output,
+        **_processes(),
+    )
+    frames = Frames(recipe, training, validation)
+    trainer.fit(module, frames, ckpt_path=checkpoint, weights_only=True)
+    return output / ("best.ckpt" if validation else "last.ckpt")
+
+
+def _check_resumable(last: Path, recipe: Recipe) -> None:
+    """The run's recipe must be this one, but for the schedule and the data's place."""
+    checkpoint = read_checkpoint(last)
+    before = checkpoint["card"]["training"]
+    now = without_places(recipe)
+    differences = [
+        f"{section}.{key} was {before[section].get(key)}, is now {value}"
+        for section in ("data", "network", "augmentation", "loss", "optimizer")
+        for key, value in now[section].items()
+        if before[section].get(key) != value
+    ]
+    if differences:
+        raise RecipeError(
+            f"{last} was trained by another recipe: {'; '.join(differences)}; go on with the same, or start anew with "
+            "another --output"
+        )
+    iterations = before["run"]["iterations"]
+    if checkpoint["global_step"] >= recipe.run.iterations:
+        raise RecipeError(
+            f"{last} is of iteration {checkpoint['global_step']}, and run.iterations is {recipe.run.iterations}: "
+            "the run is finished; give it more iterations to go on"
+        )
+    if iterations != recipe.run.iterations:
+        print(
+            f"run.iterations was {iterations} and is now {recipe.run.iterations}: the learning rate follows the new one"
+        )
+
+
+def _open(recipe: Recipe, split: str) -> Tuple[SegmentationDataset, List[Inspection]]:
+    """A split whose files are all as they should be, and what was found in them.
+
+    Every process reads them all: on its own machine, and into the memory that its loader processes share.
+
+    Raises:
+        DataError: a file cannot be used, or no pixel of the split has a class.
+    """
+    frames = open_dataset(
+        recipe.data.dataset,
+        root=Path(recipe.data.root),
+        split=split,
+        cache_bytes=int(recipe.run.cache_gigabytes * 1e9) // _processes()["devices"],
+    )
+    inspections = inspect(frames, progress=rank_zero_only.rank == 0)  # type: ignore[attr-defined]
+    problems = problems_in(inspections)
+    if problems:
+        raise DataError(
+            f"{len(problems)} of {len(frames)} frames of split {split!r} cannot be used, first: {problems[0]}\n"
+            f"see all with `bisenet check-dataset {recipe.data.dataset} --root {recipe.data.root} --split {split}`"
+        )
+    require_labeled_pixels(frames, inspections)
+    return frames, inspections
+
+
+def choose_precision(precision: str) -> str:
+    """The precision for Lightning.
+
+    "auto" is bf16-mixed where the device has bf16 instructions, else 16-mixed on a GPU and 32-true on a CPU.
+    """
+    if precision != "auto":
+        return precision
+    if torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
+    return "bf16-mixed" if computes_in_bf16() else "32-true"
+
+
+def _callbacks(recipe: Recipe, output: Path, save_weights: Optional[Path]) -> List[lightning.Callback]:
+    in_place = partial(ModelCheckpoint, dirpath=output, enable_version_counter=False)
+    scored, every, last = recipe.data.val_split is not None, recipe.run.validate_every, output / "last.ckpt"
+    callbacks: List[lightning.Callback] = [LearningRateMonitor()]
+    if recipe.optimizer.average_decay:
+        device = "cuda" if torch.cuda.is_available() else "cpu"  # it is set up before the network is there
+        callbacks.append(EMAWeightAveraging(device=device, decay=recipe.optimizer.average_decay))
+    throughput = Throughput(batch_size=recipe.run.batch_size, every=every)
+    callbacks += [throughput, ConsoleLogger(output, every=every, throughput=throughput)]
+    if sys.stderr.isatty():
+        callbacks.append(TQDMProgressBar())
+    if scored:
+        # Before the last one is saved, which holds the best score so far.
+        callbacks.append(in_place(filename="best", monitor="val_miou", mode="max"))
+    callbacks.append(in_place(filename="last", every_n_train_steps=None if scored else every))
+    if recipe.run.max_minutes:
+        callbacks.append(TimeLimit(last, minutes=recipe.run.max_minutes, every=every))
+    if save_weights:
+        callbacks.append(PortableCheckpoint(last, save_weights, every=every))
+    return callbacks
+
+
+def _processes() -> Dict[str, Any]:
+    """The trainer's arguments for the processes that torchrun has started, or for this machine's GPUs, or its CPU."""
+    world = int(os.environ.get("WORLD_SIZE", 0))
+    of_this_machine = int(os.environ.get("LOCAL_WORLD_SIZE", world))
+    gpus = torch.cuda.device_count()
+    processes = of_this_machine or max(1, gpus)
+    parallel = max(world, processes) > 1
+    return {
+        "accelerator": "gpu" if gpus else "cpu",
+        "devices": processes,
+        "num_nodes": world // of_this_machine if world else 1,
+        "strategy": "ddp" if parallel else "auto",
+        "sync_batchnorm": parallel and gpus > 0,  # torch has it for GPUs only
+    }
+
+
+def _class_weights(
+    recipe: Recipe, frames: SegmentationDataset, inspections: Sequence[Inspection]
+) -> torch.Tensor | None:
+    if recipe.loss.class_balance == 0:
+        return None
+    pixels = np.sum([found.pixels for found in inspections if found.pixels is not None], axis=0)[: len(frames.classes)]
+    return balanced_weights(pixels.tolist(), power=recipe.loss.class_balance)
+
+
+def _card(recipe: Recipe, frames: SegmentationDataset) -> ModelCard:
+    return ModelCard.from_dict(
+        {
+            "name": "BiSeNetV2-Large" if (recipe.network.width, recipe.network.depth) == (2, 3) else "BiSeNetV2",
+            "classes": frames.classes.to_list(),
+            "mean": recipe.data.mean,
+            "std": recipe.data.std,
+            "network_size": recipe.data.network_size,
+        }
+    )

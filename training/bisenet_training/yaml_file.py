@@ -1,0 +1,50 @@
+"""YAML files, read strictly: a key that is given twice is an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Type, Union
+
+import yaml
+
+from bisenet_ros.errors import BisenetError
+
+
+class YamlError(BisenetError):
+    """A file that is missing or is not YAML; the message names it, and the line."""
+
+
+class _UniqueKeys:
+    """A mixin for PyYAML's loaders, which would take the last of two values."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Any:
+        keys = [key.value for key, _ in node.value]
+        for key, _ in node.value:
+            if keys.count(key.value) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key.value}", key.start_mark)
+        return super().construct_mapping(node, deep=deep)  # type: ignore[misc]
+
+
+class TypedLoader(_UniqueKeys, yaml.SafeLoader):
+    """Guesses the type of a value, as YAML says: 0512 is a number, yes is True."""
+
+
+class TextLoader(_UniqueKeys, yaml.BaseLoader):
+    """Keeps every value as the text that it is written as."""
+
+
+def read_yaml(path: Path, loader: Type[Union[TypedLoader, TextLoader]] = TypedLoader) -> Any:
+    """What a YAML file holds, as plain Python types.
+
+    Raises:
+        YamlError: the file cannot be read, or is not YAML.
+    """
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # both loaders make plain types only
+    except OSError as error:
+        raise YamlError(f"expected a YAML file at {path}: {error.strerror}") from None
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise YamlError(f"{path}{line}: {error.problem}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise YamlError(f"{path} is not a YAML file: {str(error).splitlines()[0]}") from None
