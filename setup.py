@@ -75,7 +75,7 @@ setup(
             "lightning>=2.6",  # the first with weight averaging
             "torchmetrics",
             "tensorboard",
-            "omegaconf",
+            "pyyaml",
             "tqdm",
             "rich",
             "scipy",  # COCO-Stuff 10K keeps its labels in MATLAB files
