@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import pytest
 from gpu import make_references
-from gpu_suite_on_the_host import SIZES
+from fake_gpu_plugin import SIZES
 
 from bisenet_ros.model.model_card import write_card
 
@@ -47,7 +47,7 @@ def references(tmp_path_factory, card):
 
 
 def run(references: Path, results: Path, chosen: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "pytest", "-p", "gpu_suite_on_the_host", "-p", "no:cacheprovider", "gpu"]
+    command = [sys.executable, "-m", "pytest", "-p", "fake_gpu_plugin", "-p", "no:cacheprovider", "gpu"]
     command += ["--references", references, "--results", results, "--plans", results / "plans", "--frames", 20]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "test")))}
     return subprocess.run(

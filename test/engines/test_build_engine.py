@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from tensorrt_stand_in import StandIn
+from fake_tensorrt import FakeTensorRtModule
 
 from bisenet_ros.cli import main
 from bisenet_ros.commands import build_engine
@@ -22,7 +22,7 @@ from bisenet_ros.commands.build_engine import frame_size
 from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
 from bisenet_ros.engines.heartbeat import INTERVAL, heartbeat
 from bisenet_ros.engines.tensorrt import api as tensorrt_api
-from bisenet_ros.engines.tensorrt import tensorrt_builder
+from bisenet_ros.engines.tensorrt import builder
 from bisenet_ros.engines.tensorrt.api import TensorRt, TensorRtError, load_tensorrt
 from bisenet_ros.engines.tensorrt.builder import (
     PlanRequest,
@@ -102,15 +102,15 @@ def test_the_key_follows_the_model_and_our_code(rtx, model, tmp_path, monkeypatc
     other.write_bytes(model.read_bytes() + b"\0")
     assert plan_key(request._replace(model=other), rtx, GPU) != key
     monkeypatch.setattr(tensorrt_builder, "CODE", ("tensorrt_graph.py",))
-    tensorrt_builder._code_sha256.cache_clear()
+    builder._code_sha256.cache_clear()
     assert plan_key(request, rtx, GPU) != key
-    tensorrt_builder._code_sha256.cache_clear()
+    builder._code_sha256.cache_clear()
 
 
 @pytest.fixture
 def older_tensorrt(monkeypatch) -> TensorRt:
     monkeypatch.setattr(tensorrt_api, "require_gpu", lambda: None)
-    return TensorRt(StandIn("8.6"))
+    return TensorRt(FakeTensorRtModule("8.6"))
 
 
 def test_the_timing_cache_goes_from_build_to_build(older_tensorrt, model, cache):

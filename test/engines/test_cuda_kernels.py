@@ -8,11 +8,11 @@ import shutil
 
 import numpy as np
 import pytest
-from host_gpu import ENGINES, HostDevice
+from fake_gpu import CUDA, FakeDevice
 
-from bisenet_ros.engines.cpu.postprocess import upsample_labels, upsample_labels_and_confidence
+from bisenet_ros.engines.cpu.postprocess import upsample_mask, upsample_mask_and_confidence
 from bisenet_ros.engines.cuda import kernels as cuda_kernels
-from bisenet_ros.engines.cuda.kernels import Kernels, LabelUpsampling, bytes_to_floats, compile_kernel
+from bisenet_ros.engines.cuda.kernels import Kernels, MaskUpsampling, bytes_to_floats, compile_kernel
 
 # logits at 1/8 of the network's size, and the frame's size
 SIZES = [
@@ -29,14 +29,14 @@ needs_a_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="g++ compi
 @pytest.fixture
 def kernels(monkeypatch) -> Kernels:
     monkeypatch.setattr(cuda_kernels, "compile_kernel", lambda name, compute_capability: b"")
-    return Kernels(HostDevice())
+    return Kernels(FakeDevice())
 
 
 def run_kernel(kernels: Kernels, logits: np.ndarray, frame_size, *, confidence: bool = False):
     """Labels and confidence of N x classes x h x w logits, by the kernel."""
     device, stream, frames = kernels.device, kernels.device.create_stream(), len(logits)
     outputs = [np.empty((frames, *frame_size), np.uint8) for _ in range(1 + confidence)]
-    upsampling = LabelUpsampling(kernels, classes=logits.shape[1], logits_size=logits.shape[2:], frame_size=frame_size)
+    upsampling = MaskUpsampling(kernels, classes=logits.shape[1], logits_size=logits.shape[2:], frame_size=frame_size)
     addresses = [device.allocate(array.nbytes) for array in (logits, *outputs)]
     device.upload(addresses[0], logits, stream)
     upsampling.enqueue(addresses[0], addresses[1], addresses[2] if confidence else 0, stream, frames=frames)
@@ -56,7 +56,7 @@ def run_kernel(kernels: Kernels, logits: np.ndarray, frame_size, *, confidence: 
 @pytest.mark.parametrize("classes", [1, 19])
 def test_the_kernel_gives_the_labels_of_the_cpu_engines(kernels, logits_size, frame_size, classes):
     logits = np.random.default_rng(0).standard_normal((1, classes, *logits_size), dtype=np.float32)
-    different = np.sum(run_kernel(kernels, logits, frame_size)[0] != upsample_labels(logits[0], frame_size))
+    different = np.sum(run_kernel(kernels, logits, frame_size)[0] != upsample_mask(logits[0], frame_size))
     assert different <= 1  # none was seen
 
 
@@ -77,7 +77,7 @@ def test_the_kernel_gives_the_labels_of_torch(kernels, logits_size, frame_size):
 def test_the_kernels_confidence_is_that_of_the_cpu_engines(kernels, logits_size, frame_size):
     logits = 4 * np.random.default_rng(1).standard_normal((1, 11, *logits_size), dtype=np.float32)
     labels, confidence = run_kernel(kernels, logits, frame_size, confidence=True)
-    expected_labels, expected = upsample_labels_and_confidence(logits[0], frame_size)
+    expected_labels, expected = upsample_mask_and_confidence(logits[0], frame_size)
     assert np.sum(labels[0] != expected_labels) <= 1
     assert np.abs(confidence[0].astype(int) - expected).max() <= 2
 
@@ -111,7 +111,7 @@ def test_bytes_become_the_same_floats(kernels):
 
 
 def test_python_and_cuda_agree_on_the_rows_of_a_thread():
-    source = (ENGINES / "label_upsampling.cu").read_text()
+    source = (CUDA / "mask_upsampling.cu").read_text()
     assert re.findall(r"#define ROWS (\d+)", source) == [str(cuda_kernels.ROWS)]
 
 
@@ -129,7 +129,7 @@ def known_architectures():
         pytest.skip("NVRTC is not installed")
 
 
-@pytest.mark.parametrize("name", ["label_upsampling", "bytes_to_floats"])
+@pytest.mark.parametrize("name", ["mask_upsampling", "bytes_to_floats"])
 @pytest.mark.parametrize("compute_capability", [(6, 2), (8, 7), (9, 0)], ids=["TX2", "Orin", "H100"])
 def test_nvrtc_compiles_the_kernels(known_architectures, name, compute_capability):
     architecture = 10 * compute_capability[0] + compute_capability[1]
@@ -142,15 +142,15 @@ def test_nvrtc_compiles_the_kernels(known_architectures, name, compute_capabilit
 
 
 def test_a_gpu_newer_than_nvrtc_gets_ptx(known_architectures):
-    code = compile_kernel("label_upsampling", (99, 0)).decode()
-    assert f".target sm_{max(known_architectures)}" in code and ".entry label_upsampling" in code
+    code = compile_kernel("mask_upsampling", (99, 0)).decode()
+    assert f".target sm_{max(known_architectures)}" in code and ".entry mask_upsampling" in code
 
 
 def test_products_and_sums_stay_apart(known_architectures, monkeypatch):
     """exp is made of fused ones, and nothing else."""
 
     def fused() -> int:
-        return compile_kernel("label_upsampling", (99, 0)).count(b"fma.rn.f32")
+        return compile_kernel("mask_upsampling", (99, 0)).count(b"fma.rn.f32")
 
     apart = fused()
     monkeypatch.setattr(cuda_kernels, "SEPARATE_PRODUCTS", "--fmad=true")
@@ -159,8 +159,8 @@ def test_products_and_sums_stay_apart(known_architectures, monkeypatch):
 
 def test_what_nvrtc_refuses_is_said(known_architectures, monkeypatch):
     monkeypatch.setattr(cuda_kernels.pkgutil, "get_data", lambda package, name: b"no_such_type x;")
-    with pytest.raises(RuntimeError, match='NVRTC does not compile label_upsampling.cu for sm_90: .*"no_such_type"'):
-        compile_kernel("label_upsampling", (9, 0))
+    with pytest.raises(RuntimeError, match='NVRTC does not compile mask_upsampling.cu for sm_90: .*"no_such_type"'):
+        compile_kernel("mask_upsampling", (9, 0))
 
 
 def test_without_a_compiler_the_error_says_what_to_install(monkeypatch):
@@ -168,4 +168,4 @@ def test_without_a_compiler_the_error_says_what_to_install(monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pycuda" else find(name))
     with pytest.raises(ModuleNotFoundError, match="cuda-python or pycuda"):
-        compile_kernel("label_upsampling", (8, 7))
+        compile_kernel("mask_upsampling", (8, 7))

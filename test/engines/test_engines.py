@@ -21,7 +21,7 @@ from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou  # noqa: E
 from bisenet_ros.model.class_map import ClassMap  # noqa: E402
 from bisenet_ros.model.model_card import ModelError, read_card, write_card  # noqa: E402
 from bisenet_ros.network import BiSeNetV2  # noqa: E402
-from demo.clip import frame_ids, read_image, read_truth  # noqa: E402
+from demo.clip import frame_ids, read_image, read_ground_truth  # noqa: E402
 
 FRAME_SIZES = [(1024, 2048), (720, 1280), (360, 480), (479, 641)]
 
@@ -101,7 +101,7 @@ def test_shipped_model_reaches_the_score_on_its_card(shipped_model):
     engine = load_engine(shipped_model, precision="fp32")
     classes = len(engine.card.classes)
     confusion = sum(
-        confusion_matrix(read_truth(i), engine.segment(read_image(i)), classes=classes) for i in frame_ids()
+        confusion_matrix(read_ground_truth(i), engine.segment(read_image(i)), classes=classes) for i in frame_ids()
     )
     assert mean_iou(confusion) == pytest.approx(engine.card.scores["val_miou"], abs=0.002)
     assert mean_iou(confusion) >= 0.45

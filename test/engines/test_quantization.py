@@ -8,13 +8,13 @@ import onnxruntime
 import pytest
 from onnx import TensorProto
 
-from bisenet_ros.engines.cpu.postprocess import upsample_labels
+from bisenet_ros.engines.cpu.postprocess import upsample_mask
 from bisenet_ros.engines.cpu.preprocess import normalize_frame
 from bisenet_ros.engines.quantization import quantize
 from bisenet_ros.engines.tensorrt.onnx_graph import wrap_network
 from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou
 from bisenet_ros.model.model_card import ModelError, read_card
-from demo.clip import frame_ids, read_image, read_truth
+from demo.clip import frame_ids, read_image, read_ground_truth
 
 CALIBRATION, EVALUATION = frame_ids()[3::50], frame_ids()[::30]
 
@@ -40,8 +40,8 @@ def score(model, card) -> float:
     confusion = np.zeros((len(card.classes), len(card.classes)), np.int64)
     for frame_id in EVALUATION:
         image = normalize_frame(read_image(frame_id), card.network_size, mean=card.mean, std=card.std)
-        labels = upsample_labels(session.run(None, {"image": image})[0][0], card.network_size)
-        confusion += confusion_matrix(read_truth(frame_id), labels, classes=len(card.classes))
+        labels = upsample_mask(session.run(None, {"image": image})[0][0], card.network_size)
+        confusion += confusion_matrix(read_ground_truth(frame_id), labels, classes=len(card.classes))
     return mean_iou(confusion)
 
 

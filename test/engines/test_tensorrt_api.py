@@ -10,7 +10,7 @@ from importlib.machinery import ModuleSpec
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
-from tensorrt_stand_in import GENERATIONS, StandIn
+from fake_tensorrt import GENERATIONS, FakeTensorRtModule
 
 from bisenet_ros.engines.tensorrt import api as tensorrt_api
 from bisenet_ros.engines.tensorrt.api import TACTIC_SOURCES, WORKSPACE, TensorRt, TensorRtError, load_tensorrt
@@ -21,9 +21,9 @@ BINDINGS_ALONE = ("8.2", "8.4")
 
 
 @pytest.fixture(params=GENERATIONS)
-def module(request, monkeypatch) -> StandIn:
+def module(request, monkeypatch) -> FakeTensorRtModule:
     monkeypatch.setattr(tensorrt_api, "require_gpu", lambda: None)
-    stand_in = StandIn(request.param)
+    stand_in = FakeTensorRtModule(request.param)
     stand_in.generation = request.param
     return stand_in
 
@@ -78,28 +78,28 @@ def test_the_profile_spans_the_batches(module):
 
 
 def test_a_timing_cache_that_does_not_fit_gives_way_to_an_empty_one(monkeypatch):
-    module = StandIn("8.5")
+    module = FakeTensorRtModule("8.5")
     module.answers["set_timing_cache"] = False
     TensorRt(module).build(b"model", precision="fp32", max_batch=1, timing_cache=b"of another GPU")
     assert [call[1:] for call in module.calls if call[0] == "create_timing_cache"] == [(b"of another GPU",), (b"",)]
 
 
 def test_a_gpu_without_int8_says_so():
-    module = StandIn("8.2")
+    module = FakeTensorRtModule("8.2")
     module.answers["platform_has_fast_int8"] = False
     with pytest.raises(TensorRtError, match="no int8 arithmetic .*TX2.*choose precision fp16"):
         TensorRt(module).build(b"model", precision="int8", max_batch=1)
 
 
 def test_a_gpu_without_fast_fp16_is_warned_of(caplog):
-    module = StandIn("8.6")
+    module = FakeTensorRtModule("8.6")
     module.answers["platform_has_fast_fp16"] = False
     TensorRt(module).build(b"model", precision="fp16", max_batch=1)
     assert "no faster in fp16" in caplog.text and flags_set(module) == {"FP16"}
 
 
 def test_tactic_sources_can_be_left_out(monkeypatch):
-    module = StandIn("8.5")
+    module = FakeTensorRtModule("8.5")
     monkeypatch.setenv(TACTIC_SOURCES, "EDGE_MASK_CONVOLUTIONS, JIT_CONVOLUTIONS")
     TensorRt(module).build(b"model", precision="fp32", max_batch=1)
     sources = module.TacticSource
@@ -110,11 +110,11 @@ def test_tactic_sources_can_be_left_out(monkeypatch):
 def test_an_unknown_tactic_source_is_named(monkeypatch):
     monkeypatch.setenv(TACTIC_SOURCES, "CUDNN,MAGIC")
     with pytest.raises(ValueError, match="must name sources that TensorRT 8.5.3.1 has, got MAGIC"):
-        TensorRt(StandIn("8.5")).build(b"model", precision="fp32", max_batch=1)
+        TensorRt(FakeTensorRtModule("8.5")).build(b"model", precision="fp32", max_batch=1)
 
 
 def test_refused_tactic_sources_are_an_error(monkeypatch):
-    module = StandIn("8.5")
+    module = FakeTensorRtModule("8.5")
     module.answers["set_tactic_sources"] = False
     monkeypatch.setenv(TACTIC_SOURCES, "CUDNN")
     with pytest.raises(TensorRtError, match="refuses the tactic sources CUDNN"):
@@ -173,7 +173,7 @@ def test_a_run_makes_the_calls_of_its_generation_in_order(module):
 @pytest.mark.parametrize("generation", ["8.5", "8.6"])
 def test_bindings_can_be_had_where_there_are_both(generation, monkeypatch):
     monkeypatch.setattr(tensorrt_api, "require_gpu", lambda: None)
-    module = StandIn(generation)
+    module = FakeTensorRtModule(generation)
     plan = TensorRt(module).load(b"plan", bindings=True)
     plan.enqueue(ADDRESSES, 77)
     assert "execute_async_v2" in module.called() and "execute_async_v3" not in module.called()
@@ -191,7 +191,7 @@ def test_what_the_run_refuses_is_an_error(module):
 
 
 def test_a_refused_address_is_named():
-    module = StandIn("10")
+    module = FakeTensorRtModule("10")
     plan = tensorrt_api._TensorPlan(module._engine(), module.TensorIOMode.INPUT)
     module.answers["set_tensor_address"] = False
     with pytest.raises(RuntimeError, match="address of frames"):
@@ -215,7 +215,7 @@ def test_without_a_driver_nothing_is_loaded(monkeypatch):
         raise RuntimeError("expected an NVIDIA driver")
 
     monkeypatch.setattr(tensorrt_api, "require_gpu", refuse)
-    module = StandIn("10")
+    module = FakeTensorRtModule("10")
     with pytest.raises(RuntimeError, match="expected an NVIDIA driver"):
         TensorRt(module).load(b"plan")
     assert module.calls == []
@@ -228,7 +228,7 @@ def test_without_a_driver_nothing_is_loaded(monkeypatch):
 @pytest.mark.parametrize("generation, other", [("8.2", "tensorrt_rtx"), ("tensorrt_rtx", "tensorrt")])
 def test_the_installed_module_is_taken(generation, other, monkeypatch):
     monkeypatch.setattr(tensorrt_api, "require_gpu", lambda: None)
-    module = StandIn(generation)
+    module = FakeTensorRtModule(generation)
     module.__spec__ = ModuleSpec(module.__name__, None)
     monkeypatch.setitem(sys.modules, module.__name__, module)
     find = importlib.util.find_spec

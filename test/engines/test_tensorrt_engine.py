@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from host_gpu import ENGINES, HostDevice, HostTensorRt
+from fake_gpu import CUDA, FakeDevice, FakeTensorRt
 
 torch = pytest.importorskip("torch")
 
@@ -82,8 +82,8 @@ class Gpu:
         self._monkeypatch = monkeypatch
         self._model = model
         self.cache = cache
-        self.device: HostDevice
-        self.tensorrt: HostTensorRt
+        self.device: FakeDevice
+        self.tensorrt: FakeTensorRt
 
     def engine(
         self, *, has_uint8: bool = True, compiles: bool = True, captures: bool = True, max_batch: int = 1
@@ -94,10 +94,10 @@ class Gpu:
             return b""
 
         def open_device():
-            self.device = self.tensorrt.device = HostDevice(captures=captures)
+            self.device = self.tensorrt.device = FakeDevice(captures=captures)
             return self.device
 
-        self.tensorrt = HostTensorRt(has_uint8=has_uint8)
+        self.tensorrt = FakeTensorRt(has_uint8=has_uint8)
         self._monkeypatch.setattr(cuda_kernels, "compile_kernel", compile_kernel)
         self._monkeypatch.setattr(tensorrt_engine, "open_device", open_device)
         self._monkeypatch.setattr(tensorrt_engine, "load_tensorrt", lambda: self.tensorrt)
@@ -262,7 +262,7 @@ def test_a_plan_that_cannot_be_built_leaves_nothing_behind(gpu, frame, monkeypat
 
 
 def test_full_memory_leaves_nothing_behind(gpu, frame, monkeypatch):
-    engine, allocate = gpu.engine(), HostDevice.allocate
+    engine, allocate = gpu.engine(), FakeDevice.allocate
     calls = iter(range(100))
 
     def allocate_until_full(device, size):
@@ -270,7 +270,7 @@ def test_full_memory_leaves_nothing_behind(gpu, frame, monkeypatch):
             raise RuntimeError("CUDA answers CUDA_ERROR_OUT_OF_MEMORY")
         return allocate(device, size)
 
-    monkeypatch.setattr(HostDevice, "allocate", allocate_until_full)
+    monkeypatch.setattr(FakeDevice, "allocate", allocate_until_full)
     with pytest.raises(RuntimeError, match="CUDA_ERROR_OUT_OF_MEMORY"):
         engine.segment(frame((64, 64)), confidence=True)
     assert gpu.device.in_use == 0 and not gpu.tensorrt.plans
@@ -372,7 +372,7 @@ def test_plans_for_batches_are_kept_apart(gpu, frame):
 def test_a_plan_built_ahead_for_batches_is_the_one_that_is_looked_up(gpu, model, frame, monkeypatch, capsys):
     gpu.engine()  # sets the stand-ins up
     monkeypatch.setattr(build_engine, "load_tensorrt", lambda: gpu.tensorrt)
-    monkeypatch.setattr(build_engine, "open_device", HostDevice)
+    monkeypatch.setattr(build_engine, "open_device", FakeDevice)
     command = ["build-engine", model, "--size", "96x64", "--precision", "fp32", "--max-batch", 2, "--cache", gpu.cache]
     assert main([*map(str, command)]) == 0
     assert capsys.readouterr().out.count("built in") == 2
@@ -658,7 +658,7 @@ def test_batches_reach_the_engine_on_a_gpu_alone(opened, driver, model):
 def test_cuda_python_has_every_call_that_is_made():
     bindings = pytest.importorskip("cuda.bindings.driver")
     device = pytest.importorskip("bisenet_ros.engines.cuda.cuda_python_device")
-    called = set(re.findall(r"driver\.(cu\w+)", (ENGINES / "cuda_python_device.py").read_text()))
+    called = set(re.findall(r"driver\.(cu\w+)", (CUDA / "cuda_python_device.py").read_text()))
     assert len(called) > 20
     assert not [name for name in called if not hasattr(bindings, name)]
     with pytest.raises(RuntimeError, match="CUDA answers CUDA_ERROR_OUT_OF_MEMORY"):

@@ -29,7 +29,7 @@ def make_references(folder: Path, *, model: Path = MODEL) -> None:
     import onnx
 
     from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
-    from bisenet_ros.engines.cpu.postprocess import upsample_labels_and_confidence
+    from bisenet_ros.engines.cpu.postprocess import upsample_mask_and_confidence
     from bisenet_ros.engines.quantization import quantize
     from bisenet_ros.model.model_card import read_card
     from demo.clip import frame_ids, read_image
@@ -50,7 +50,7 @@ def make_references(folder: Path, *, model: Path = MODEL) -> None:
             arrays[f"{name}/{precision}/labels"], arrays[f"{name}/{precision}/confidence"] = labels, confidence
     logits = np.random.default_rng(0).standard_normal((len(card.classes), *LOGITS_SIZE), dtype=np.float32)
     arrays["kernel/logits"] = logits
-    arrays["kernel/labels"], arrays["kernel/confidence"] = upsample_labels_and_confidence(logits, SIZES[-1])
+    arrays["kernel/labels"], arrays["kernel/confidence"] = upsample_mask_and_confidence(logits, SIZES[-1])
     np.savez_compressed(folder / "references.npz", **arrays)
 
 

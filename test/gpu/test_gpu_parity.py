@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bisenet_ros.engines.cuda.driver import open_device
-from bisenet_ros.engines.cuda.kernels import Kernels, LabelUpsampling
+from bisenet_ros.engines.cuda.kernels import Kernels, MaskUpsampling
 from bisenet_ros.engines.tensorrt.api import TensorRtError, load_tensorrt
 from gpu.conftest import on_gpu
 from gpu.make_references import SIZES
@@ -96,7 +96,7 @@ def test_our_kernel_gives_the_labels_of_the_cpu(arrays, results):
     logits, (height, width) = arrays["kernel/logits"], SIZES[-1]
     device = open_device()
     stream, outputs = device.create_stream(), [np.empty((height, width), np.uint8) for _ in range(2)]
-    upsampling = LabelUpsampling(
+    upsampling = MaskUpsampling(
         Kernels(device), classes=len(logits), logits_size=logits.shape[1:], frame_size=(height, width)
     )
     addresses = [device.allocate(array.nbytes) for array in (logits, *outputs)]

@@ -35,7 +35,7 @@ from bisenet_training.data.datasets import SegmentationDataset, open_dataset  # 
 from torch import nn  # noqa: E402
 
 from bisenet_ros.cli import main  # noqa: E402
-from bisenet_ros.engines.cpu.postprocess import upsample_labels  # noqa: E402
+from bisenet_ros.engines.cpu.postprocess import upsample_mask  # noqa: E402
 from bisenet_ros.model.class_map import CAMVID, ClassMap, SegmentationClass  # noqa: E402
 from bisenet_ros.model.model_card import ModelError  # noqa: E402
 from bisenet_ros.network import BiSeNetV2  # noqa: E402
@@ -186,7 +186,7 @@ def test_scales_average_the_logits_on_the_grid_of_the_largest(engine, dataset):
     coarse = nn.functional.interpolate(torch.from_numpy(coarse)[None], size=(15, 20), mode="bilinear")[0].numpy()
     found = AugmentedEngine(engine, flip=False, scales=[1.25, 0.5])
     assert np.allclose(found.frame_logits(image, SIZE), (fine + coarse) / 2, atol=1e-4)
-    assert np.mean(found.segment(image) == upsample_labels((fine + coarse) / 2, SIZE)) > 0.999
+    assert np.mean(found.segment(image) == upsample_mask((fine + coarse) / 2, SIZE)) > 0.999
 
 
 @pytest.mark.parametrize("scales", [[], [0.0], [-1.0], [math.nan], [1.0, 99.0]])

@@ -8,7 +8,7 @@ from typing import Dict, Tuple
 
 import numpy as np
 
-from bisenet_ros.engines.cpu.postprocess import upsample_labels, upsample_labels_and_confidence
+from bisenet_ros.engines.cpu.postprocess import upsample_mask, upsample_mask_and_confidence
 from bisenet_ros.engines.cpu.preprocess import normalize_frame
 from bisenet_ros.engines.engine import Engine, Result
 from bisenet_ros.model.input_size import STRIDE
@@ -19,7 +19,7 @@ class CpuEngine(Engine):
     """Everything but the network itself, which a runtime brings."""
 
     def _segment(self, frame: np.ndarray, *, confidence: bool) -> Result:
-        upsample = upsample_labels_and_confidence if confidence else upsample_labels
+        upsample = upsample_mask_and_confidence if confidence else upsample_mask
         return upsample(self.frame_logits(frame, self.network_size(*frame.shape[:2])), frame.shape[:2])
 
     def frame_logits(self, frame: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
@@ -51,7 +51,7 @@ class CpuEngine(Engine):
         normalized = time.perf_counter()
         logits = self._logits(image)[0]
         computed = time.perf_counter()
-        upsample_labels(logits, frame.shape[:2])
+        upsample_mask(logits, frame.shape[:2])
         end = time.perf_counter()
         stages = {"before": normalized - start, "network": computed - normalized, "after": end - computed}
         return {stage: 1000 * seconds for stage, seconds in stages.items()}

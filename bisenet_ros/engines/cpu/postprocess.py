@@ -1,8 +1,8 @@
-"""After the network: logits to labels in one fused pass over the frame.
+"""After the network: from logits to the mask in one pass over the frame.
 
-The label of a pixel is the argmax of the logits upsampled bilinearly x8, then to the frame's size. Both steps together
-mix at most three logits along each axis, so that a row of the frame comes from three rows of logits that were widened
-before; no plane of a class is ever held at the frame's size. Bands of rows go to threads: numba lets go of the GIL.
+The class of a pixel is the argmax of the logits upsampled bilinearly x8, then to the frame's size. Both steps together
+mix at most three logits along each axis. So a row of the mask needs three rows of logits, each widened once, and no
+class's logits are ever held at the frame's size. Threads take bands of rows; numba releases the GIL.
 """
 
 from __future__ import annotations
@@ -18,37 +18,37 @@ from numba import njit
 from bisenet_ros.engines.bilinear import two_step_taps
 from bisenet_ros.model.input_size import STRIDE
 
-# exp(x) is taken as (1 + x / 2^n)^(2^n): it vectorizes, and is exact enough for a confidence of 8 bits.
-EXP_STEPS = 10
-EXP_SCALE = np.float32(2.0**-EXP_STEPS)
+EXP_SQUARINGS = 10
+"""exp(x) is computed as (1 + x / 2^n)^(2^n): it vectorizes, and is exact enough for a confidence of 8 bits."""
+EXP_SCALE = np.float32(2.0**-EXP_SQUARINGS)
 
 _threads = min(8, len(os.sched_getaffinity(0)))
-_pool = ThreadPoolExecutor(max_workers=_threads, thread_name_prefix="label_upsampling")
+_pool = ThreadPoolExecutor(max_workers=_threads, thread_name_prefix="mask_upsampling")
 _cached_taps = lru_cache(maxsize=32)(two_step_taps)
 
 
-def upsample_labels(logits: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
-    """classes x h x w float32 logits to height x width uint8 labels; ties go to the lower id."""
-    labels = np.empty(size, np.uint8)
-    _in_bands(logits, labels, np.empty((0, 0), np.uint8))
-    return labels
+def upsample_mask(logits: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
+    """classes x h x w float32 logits to height x width uint8 ids; ties go to the lower id."""
+    mask = np.empty(size, np.uint8)
+    _in_bands(logits, mask, np.empty((0, 0), np.uint8))
+    return mask
 
 
-def upsample_labels_and_confidence(logits: np.ndarray, size: Tuple[int, int]) -> Tuple[np.ndarray, np.ndarray]:
-    """The same, and height x width uint8 confidence: the label's softmax probability, 255 being certain."""
-    labels, confidence = np.empty(size, np.uint8), np.empty(size, np.uint8)
-    _in_bands(logits, labels, confidence)
-    return labels, confidence
+def upsample_mask_and_confidence(logits: np.ndarray, size: Tuple[int, int]) -> Tuple[np.ndarray, np.ndarray]:
+    """The same, and height x width uint8 confidence: the softmax probability of the class, 255 being certain."""
+    mask, confidence = np.empty(size, np.uint8), np.empty(size, np.uint8)
+    _in_bands(logits, mask, confidence)
+    return mask, confidence
 
 
-def _in_bands(logits: np.ndarray, labels: np.ndarray, confidence: np.ndarray) -> None:
-    """Fills the outputs, a band of rows per thread; an empty confidence is not asked for."""
-    height, width = labels.shape
+def _in_bands(logits: np.ndarray, mask: np.ndarray, confidence: np.ndarray) -> None:
+    """Fills the outputs, a band of rows per thread; confidence is left out where it is empty."""
+    height, width = mask.shape
     rows = _cached_taps(logits.shape[1], STRIDE * logits.shape[1], height)
     columns = _cached_taps(logits.shape[2], STRIDE * logits.shape[2], width)
 
     def run(band: slice) -> None:
-        _label_rows(logits, rows.start[band], rows.weights[:, band], *columns, labels[band], confidence[band])
+        _segment_rows(logits, rows.start[band], rows.weights[:, band], *columns, mask[band], confidence[band])
 
     edges = np.linspace(0, height, _threads + 1).astype(int)
     list(_pool.map(run, (slice(*edge) for edge in zip(edges, edges[1:]))))
@@ -75,12 +75,12 @@ def _blend(upper, middle, lower, weights, c, values):
 
 
 @_compiled
-def _label_rows(logits, y_start, y_weights, x_start, x_weights, labels, confidence):
-    classes, (height, width) = logits.shape[0], labels.shape
+def _segment_rows(logits, y_start, y_weights, x_start, x_weights, mask, confidence):
+    classes, (height, width) = logits.shape[0], mask.shape
     wide = np.empty((3, classes, width), np.float32)  # row r of the logits is kept at r % 3
     values, best = np.empty(width, np.float32), np.empty(width, np.float32)
     total = np.empty(width, np.float32)
-    label = np.empty(width, np.int32)  # as wide as the floats it goes with, so that the loop vectorizes
+    class_id = np.empty(width, np.int32)  # as wide as the floats beside it, so that the loop vectorizes
     ready = 0
     for y in range(height):
         start = y_start[y]
@@ -89,24 +89,24 @@ def _label_rows(logits, y_start, y_weights, x_start, x_weights, labels, confiden
         ready = start + 3
         upper, middle, lower = wide[start % 3], wide[(start + 1) % 3], wide[(start + 2) % 3]
         _blend(upper, middle, lower, y_weights[:, y], 0, best)
-        label[:] = 0
+        class_id[:] = 0
         for c in range(1, classes):
             _blend(upper, middle, lower, y_weights[:, y], c, values)
             for x in range(width):
                 better = values[x] > best[x]
                 best[x] = values[x] if better else best[x]
-                label[x] = np.int32(c) if better else label[x]
+                class_id[x] = np.int32(c) if better else class_id[x]
         for x in range(width):
-            labels[y, x] = label[x]
+            mask[y, x] = class_id[x]
         if confidence.shape[0] == 0:
             continue
         total[:] = 0
         for c in range(classes):
             _blend(upper, middle, lower, y_weights[:, y], c, values)
             for x in range(width):
-                share = max(1 + (values[x] - best[x]) * EXP_SCALE, np.float32(0))
-                for _ in range(EXP_STEPS):
-                    share *= share
-                total[x] += share
+                term = max(1 + (values[x] - best[x]) * EXP_SCALE, np.float32(0))
+                for _ in range(EXP_SQUARINGS):
+                    term *= term
+                total[x] += term
         for x in range(width):
             confidence[y, x] = np.uint8(255 / total[x] + np.float32(0.5))

@@ -1,4 +1,4 @@
-"""Our own kernels on the GPU: label_upsampling.cu after the network, bytes_to_floats.cu before an older TensorRT."""
+"""Our own kernels on the GPU: mask_upsampling.cu after the network, bytes_to_floats.cu before an older TensorRT."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bisenet_ros.engines.cuda.driver import has_cuda_python
 from bisenet_ros.model.input_size import STRIDE
 
 ROWS = 8
-"""Pixels of a column per thread, as label_upsampling.cu has it."""
+"""Pixels of a column per thread, as mask_upsampling.cu has it."""
 THREADS = 128
 """Of a block."""
 SEPARATE_PRODUCTS = "--fmad=false"
@@ -42,8 +42,8 @@ class Kernels:
         return self._loaded[name]
 
 
-class LabelUpsampling:
-    """From logits of one size to labels of one size: the definition of `upsample_labels`, in one pass on the GPU."""
+class MaskUpsampling:
+    """From logits of one size to masks of one size, in one pass on the GPU; the same arithmetic as `upsample_mask`."""
 
     def __init__(self, kernels: Kernels, *, classes: int, logits_size: Tuple[int, int], frame_size: Tuple[int, int]):
         """
@@ -54,7 +54,7 @@ class LabelUpsampling:
             RuntimeError: the kernel does not compile, or the GPU has no memory left.
             ModuleNotFoundError: there is nothing to compile it with.
         """
-        self._kernel = kernels["label_upsampling"]
+        self._kernel = kernels["mask_upsampling"]
         self._sizes = [np.int32(size) for size in (classes, *logits_size, *frame_size)]
         self._grid = (-(-frame_size[1] // THREADS), -(-frame_size[0] // ROWS))
         self._taps: List[np.uint64] = []
@@ -66,15 +66,15 @@ class LabelUpsampling:
                     self._taps.append(np.uint64(address))
             self._buffers = buffers.pop_all()
 
-    def enqueue(self, logits: int, labels: int, confidence: int, stream: int, *, frames: int = 1) -> None:
+    def enqueue(self, logits: int, mask: int, confidence: int, stream: int, *, frames: int = 1) -> None:
         """Puts the pass on a stream.
 
         Args:
             logits: address of frames x classes x h x w float32.
-            labels: address of frames x height x width uint8, which is written.
+            mask: address of frames x height x width uint8, which is written.
             confidence: likewise, or 0 if it is not asked for.
         """
-        ends = [np.uint64(address) for address in (labels, confidence)]
+        ends = [np.uint64(address) for address in (mask, confidence)]
         arguments: List[np.generic] = [np.uint64(logits), *self._taps, *ends, *self._sizes]
         self._kernel.launch((*self._grid, frames), (THREADS, 1, 1), arguments, stream)
 

@@ -169,7 +169,7 @@ class _Gpu:
     def _possible_tails(self) -> Tuple[str, ...]:
         possible = tails(self._tensorrt)
         try:
-            self._kernels["label_upsampling"]
+            self._kernels["mask_upsampling"]
         except (RuntimeError, ModuleNotFoundError) as error:
             if LABELS not in possible:
                 raise

@@ -10,7 +10,7 @@ from typing import Callable, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from bisenet_ros.engines.cuda.device import Graph
-from bisenet_ros.engines.cuda.kernels import Kernels, LabelUpsampling, bytes_to_floats
+from bisenet_ros.engines.cuda.kernels import Kernels, MaskUpsampling, bytes_to_floats
 from bisenet_ros.engines.engine import Result
 from bisenet_ros.engines.tensorrt.api import Plan
 from bisenet_ros.model.model_card import ModelError
@@ -67,7 +67,7 @@ class FramePipeline:
         self._takes_floats = frames.dtype == np.float32
         if self._takes_floats:
             self._addresses[frames.name] = self._on_device(4 * self._frames.size)
-        self._upsampling: Optional[LabelUpsampling] = None
+        self._upsampling: Optional[MaskUpsampling] = None
         if output.dtype == np.float32:
             self._confidence = self._pinned((max_batch, *frame_size))
             self._confidence_address = self._on_device(self._confidence.nbytes)
@@ -75,7 +75,7 @@ class FramePipeline:
             self._addresses[output.name] = self._logits_address
             _require(output.shape[1:-2] == (classes,), f"logits of N x {classes} x h x w", output.shape)
             logits_size = (output.shape[-2], output.shape[-1])
-            self._upsampling = LabelUpsampling(
+            self._upsampling = MaskUpsampling(
                 self._kernels, classes=classes, logits_size=logits_size, frame_size=frame_size
             )
             self._resources.callback(self._upsampling.close)

@@ -25,7 +25,7 @@ OUTPUTS = {"labels": ((-1, 4, 6), "INT32"), "confidence": ((-1, 4, 6), "HALF")}
 class _Object:
     """Something of a TensorRT class; `behavior` is what its attributes hold, a function being a method."""
 
-    def __init__(self, module: StandIn, kind: str, behavior: Dict[str, Any]) -> None:
+    def __init__(self, module: FakeTensorRtModule, kind: str, behavior: Dict[str, Any]) -> None:
         offered = {name: behavior[name] for name in set(behavior) & set(module.names(kind))}
         vars(self).update(_module=module, _kind=kind, _behavior=offered)
 
@@ -41,7 +41,7 @@ class _Object:
         self._module.calls.append((name, value))
 
 
-class StandIn(ModuleType):
+class FakeTensorRtModule(ModuleType):
     """One generation's module.
 
     Attributes:

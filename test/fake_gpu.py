@@ -22,7 +22,7 @@ import onnxruntime
 from bisenet_ros.engines.cuda.device import CudaDevice, Graph, Kernel
 from bisenet_ros.engines.tensorrt.api import BuiltPlan, PlanTensor, TensorRtError
 
-ENGINES = Path(__file__).parents[1] / "bisenet_ros" / "engines"
+CUDA = Path(__file__).parents[1] / "bisenet_ros" / "engines" / "cuda"
 DTYPES = {"tensor(uint8)": np.uint8, "tensor(int32)": np.int32, "tensor(float)": np.float32}
 Work = Callable[[], None]
 
@@ -58,16 +58,16 @@ extern "C" void launch(const unsigned *grid, const unsigned *block, void **argum
 @lru_cache(maxsize=None)
 def compile_for_host(name: str) -> ctypes.CDLL:
     """The package's file `name`.cu as a library, with products and sums kept apart as on the GPU."""
-    folder = Path(tempfile.mkdtemp(prefix="host_gpu"))
+    folder = Path(tempfile.mkdtemp(prefix="fake_gpu"))
     (folder / "kernel.cpp").write_text(CUDA_ON_THE_HOST)
     options = ["-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-ffp-contract=off", "-shared", "-fPIC"]
-    options += [f'-DSOURCE="{ENGINES / name}.cu"', f"-DKERNEL={name}"]
+    options += [f'-DSOURCE="{CUDA / name}.cu"', f"-DKERNEL={name}"]
     subprocess.run(["g++", *options, "-o", folder / "kernel.so", folder / "kernel.cpp"], check=True)
     return ctypes.CDLL(str(folder / "kernel.so"))
 
 
-class HostKernel(Kernel):
-    def __init__(self, device: HostDevice, library: ctypes.CDLL) -> None:
+class FakeKernel(Kernel):
+    def __init__(self, device: FakeDevice, library: ctypes.CDLL) -> None:
         self._device = device
         self._library = library
 
@@ -86,8 +86,8 @@ class HostKernel(Kernel):
         self._device.put(stream, run)
 
 
-class HostGraph(Graph):
-    def __init__(self, device: HostDevice, works: List[Work]) -> None:
+class FakeGraph(Graph):
+    def __init__(self, device: FakeDevice, works: List[Work]) -> None:
         self._device = device
         self._works = works
         device.graphs_in_use.append(self)
@@ -100,7 +100,7 @@ class HostGraph(Graph):
         self._device.graphs_in_use.remove(self)
 
 
-class HostDevice(CudaDevice):
+class FakeDevice(CudaDevice):
     """See above.
 
     Attributes:
@@ -113,7 +113,7 @@ class HostDevice(CudaDevice):
         self.thread = threading.get_ident()
         self.memory_in_use: Dict[int, np.ndarray] = {}
         self.pinned_in_use: List[np.ndarray] = []
-        self.graphs_in_use: List[HostGraph] = []
+        self.graphs_in_use: List[FakeGraph] = []
         self.streams: Dict[int, Deque[Work]] = {}
         self.events: Dict[int, float] = {}
         self.copied = {"up": 0, "down": 0}
@@ -208,18 +208,18 @@ class HostDevice(CudaDevice):
         self._captured = []
         try:
             enqueue()
-            return HostGraph(self, self._captured)
+            return FakeGraph(self, self._captured)
         finally:
             self._captured = None
 
     def load_kernel(self, code: bytes, name: str) -> Kernel:
-        return HostKernel(self, compile_for_host(name))
+        return FakeKernel(self, compile_for_host(name))
 
     def close(self) -> None:
         self.closed = True
 
 
-class HostTensorRt:
+class FakeTensorRt:
     """What the engine uses of `TensorRt`: a plan is the wrapped ONNX itself, and ONNX Runtime runs it.
 
     Attributes:
@@ -236,20 +236,20 @@ class HostTensorRt:
         self.built = 0
         self.enqueued = 0
         self.fails = False
-        self.plans: List[HostPlan] = []
-        self.device: HostDevice
+        self.plans: List[FakePlan] = []
+        self.device: FakeDevice
 
     def build(self, model: bytes, *, precision: str, max_batch: int, timing_cache: bytes = b"") -> BuiltPlan:
         self.built += 1
         return BuiltPlan(f"{max_batch}\n".encode() + model, b"")
 
-    def load(self, plan: bytes, *, bindings: bool = False) -> HostPlan:
-        self.plans.append(HostPlan(self, plan))
+    def load(self, plan: bytes, *, bindings: bool = False) -> FakePlan:
+        self.plans.append(FakePlan(self, plan))
         return self.plans[-1]
 
 
-class HostPlan:
-    def __init__(self, tensorrt: HostTensorRt, plan: bytes) -> None:
+class FakePlan:
+    def __init__(self, tensorrt: FakeTensorRt, plan: bytes) -> None:
         self._tensorrt = tensorrt
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1

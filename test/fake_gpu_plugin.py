@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import List, Optional
 
 import gpu.make_references as references
-import host_gpu
+import fake_gpu
 import pytest
 
 from bisenet_ros.engines.cuda import driver as cuda_driver
@@ -18,22 +18,22 @@ SIZES = ((90, 120), (96, 160))
 """(height, width), small because the host is slow."""
 
 
-class HostTensorRt(host_gpu.HostTensorRt):
+class FakeTensorRt(fake_gpu.FakeTensorRt):
     """With both of TensorRT's ways to call, which are one here."""
 
     _module = SimpleNamespace(ICudaEngine=SimpleNamespace(num_io_tensors=1, num_bindings=1))
 
 
-loaded: List[HostTensorRt] = []
+loaded: List[FakeTensorRt] = []
 
 
-def load_tensorrt(flavour: Optional[str] = None) -> HostTensorRt:
-    loaded.append(HostTensorRt())
+def load_tensorrt(flavour: Optional[str] = None) -> FakeTensorRt:
+    loaded.append(FakeTensorRt())
     return loaded[-1]
 
 
-def open_device() -> host_gpu.HostDevice:
-    device = host_gpu.HostDevice()
+def open_device() -> fake_gpu.FakeDevice:
+    device = fake_gpu.FakeDevice()
     if loaded:
         loaded[-1].device = device
     return device
