@@ -1,1 +1,1 @@
-"""The demo: a real clip through the real node."""
+"""The demo: a driving clip through segmentation_node."""

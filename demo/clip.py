@@ -24,6 +24,6 @@ def read_image(frame_id: str) -> np.ndarray:
     return image_file.read_image(FOLDER / "images" / f"{frame_id}.jpg")
 
 
-def read_truth(frame_id: str) -> np.ndarray:
+def read_ground_truth(frame_id: str) -> np.ndarray:
     """360 x 480 uint8 ids, 255 where there is no label."""
     return label_file.read_label_file(FOLDER / "labels" / f"{frame_id}.png")

@@ -13,29 +13,29 @@ import numpy as np
 import pytest
 
 from bisenet_ros.model.class_map import CAMVID
-from demo.clip import RATE, frame_ids, read_image, read_truth
+from demo.clip import RATE, frame_ids, read_ground_truth, read_image
 
 
-def test_the_clip_is_whole():
+def test_all_frames_of_the_clip_are_there():
     ids = frame_ids()
     assert len(ids) == 101 and RATE == 15
     numbers = [int(frame_id.split("_")[1]) for frame_id in ids]
     assert numbers == list(range(7959, 8160, 2))
     for frame_id in ids:
         assert read_image(frame_id).shape == (360, 480, 3)
-        assert set(np.unique(read_truth(frame_id))) <= {*range(11), 255}
+        assert set(np.unique(read_ground_truth(frame_id))) <= {*range(11), 255}
 
 
-def test_pictures_show_camera_mask_and_overlay():
+def test_pictures_show_image_mask_and_overlay():
     pytest.importorskip("sensor_msgs")
     from demo.pictures import contact_sheet, side_by_side
 
-    image, truth = read_image(frame_ids()[0]), read_truth(frame_ids()[0])
-    picture = side_by_side(image, truth, CAMVID)
+    image, ground_truth = read_image(frame_ids()[0]), read_ground_truth(frame_ids()[0])
+    picture = side_by_side(image, ground_truth, CAMVID)
     mask = picture[:, 480 + 6 : 2 * 480 + 6]
     assert np.array_equal(picture[:, :480], image)
-    assert (mask[truth == 3] == (128, 64, 128)).all(), "road, BGR"
-    sheet = contact_sheet([("a frame", picture)], label_set=CAMVID, title="title", lines=["line"])
+    assert (mask[ground_truth == 3] == (128, 64, 128)).all(), "road, BGR"
+    sheet = contact_sheet([("a frame", picture)], classes=CAMVID, title="title", lines=["line"])
     assert sheet.shape[1] == picture.shape[1] + 24 and sheet.dtype == np.uint8
 
 
@@ -54,8 +54,8 @@ def test_the_demo_runs_to_its_end(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"frames sent +101 at 15 Hz", done.stdout)
     received = int(re.search(r"masks received +(\d+)", done.stdout)[1])
-    dropped = int(re.search(r"dropped +(\d+)", done.stdout)[1])
-    assert received > 0 and received + dropped == 101
+    lost = int(re.search(r"frames lost +(\d+)", done.stdout)[1])
+    assert received > 0 and received + lost == 101
     assert float(re.search(r"mIoU of the masks received +([\d.]+) %", done.stdout)[1]) > 40
     pictures = sorted(path.name for path in (tmp_path / "demo_output").iterdir())
     assert "contact_sheet.png" in pictures and len(pictures) >= 2

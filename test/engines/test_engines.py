@@ -21,7 +21,7 @@ from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou  # noqa: E
 from bisenet_ros.model.class_map import ClassMap  # noqa: E402
 from bisenet_ros.model.model_card import ModelError, read_card, write_card  # noqa: E402
 from bisenet_ros.network import BiSeNetV2  # noqa: E402
-from demo.clip import frame_ids, read_image, read_ground_truth  # noqa: E402
+from demo.clip import frame_ids, read_ground_truth, read_image  # noqa: E402
 
 FRAME_SIZES = [(1024, 2048), (720, 1280), (360, 480), (479, 641)]
 

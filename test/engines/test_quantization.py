@@ -14,7 +14,7 @@ from bisenet_ros.engines.quantization import quantize
 from bisenet_ros.engines.tensorrt.onnx_graph import wrap_network
 from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou
 from bisenet_ros.model.model_card import ModelError, read_card
-from demo.clip import frame_ids, read_image, read_ground_truth
+from demo.clip import frame_ids, read_ground_truth, read_image
 
 CALIBRATION, EVALUATION = frame_ids()[3::50], frame_ids()[::30]
 

@@ -11,15 +11,14 @@ import pytest
 for package in ("rclpy", "rosbags"):
     pytest.importorskip(package)
 
-from bisenet_ros.node.driver.bag_replay import replay_through_node  # noqa: E402
-from bisenet_ros.node.driver.driver_node import DriverError  # noqa: E402
-
 from bisenet_ros.bags.bag_images import IMAGE  # noqa: E402
 from bisenet_ros.bags.bag_writer import BagWriter  # noqa: E402
 from bisenet_ros.engines import load_engine  # noqa: E402
 from bisenet_ros.evaluation.frame_record import FrameMeasurer, FrameRecord  # noqa: E402
 from bisenet_ros.evaluation.node_replay import NodeReplay  # noqa: E402
 from bisenet_ros.evaluation.run_summary import Source  # noqa: E402
+from bisenet_ros.node.driver.bag_replay import replay_through_node  # noqa: E402
+from bisenet_ros.node.driver.driver_node import DriverError  # noqa: E402
 
 MODEL = Path(__file__).parents[2] / "models" / "bisenetv2_camvid.onnx"
 FRAMES = 6

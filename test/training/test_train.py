@@ -14,18 +14,16 @@ from typing import Any, Dict, List, NamedTuple
 
 import numpy as np
 import pytest
+import torch
+from bisenet_training.analysis.torch_engine import TorchEngine
+from bisenet_training.commands.train import DIVERGED
+from bisenet_training.data.loading import SeededBatches
+from bisenet_training.export import load_checkpoint
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("lightning")
-from bisenet_training.analysis.torch_engine import TorchEngine  # noqa: E402
-from bisenet_training.commands.train import DIVERGED  # noqa: E402
-from bisenet_training.data.loading import SeededBatches  # noqa: E402
-from bisenet_training.export import load_checkpoint  # noqa: E402
-
-from bisenet_ros.cli import main  # noqa: E402
-from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou  # noqa: E402
-from bisenet_ros.model.model_card import read_card  # noqa: E402
-from demo.clip import FOLDER, frame_ids, read_image, read_truth  # noqa: E402
+from bisenet_ros.cli import main
+from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou
+from bisenet_ros.model.model_card import read_card
+from demo.clip import FOLDER, frame_ids, read_ground_truth, read_image
 
 RECIPE = Path(__file__).parents[2] / "training" / "recipes" / "camvid_cpu.yaml"
 
@@ -189,7 +187,7 @@ def test_two_processes_share_every_batch_and_the_validation(two_processes):
     assert last["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"] == 20, "batches, not halves"
 
     engine = TorchEngine(*load_checkpoint(two_processes.output / "camvid_cpu" / "last.ckpt"))
-    seen = [(engine.segment(read_image(frame)), read_truth(frame)) for frame in frame_ids()[50:53]]
+    seen = [(engine.segment(read_image(frame)), read_ground_truth(frame)) for frame in frame_ids()[50:53]]
     confusion = sum(confusion_matrix(truth, labels, classes=11) for labels, truth in seen)
     assert last["card"]["scores"]["val_miou"] == pytest.approx(mean_iou(confusion), abs=1e-3), "every frame, once"
 

@@ -86,6 +86,8 @@ class NodeDriver:
 
         Then all have found each other, and the engine is warm.
         """
+        # The node renews its subscriptions to fit what the cameras offer.
+        self._wait_for(self._is_subscribed, "the node to subscribe to the cameras", START_TIMEOUT)
         wanted = {(camera, output) for camera in self.topics.cameras for output in self.topics.outputs}
         deadline = time.monotonic() + START_TIMEOUT
         answered: set = set()
@@ -159,6 +161,14 @@ class NodeDriver:
         self.node.check()
         if self.diagnostics.error:
             raise DriverError(f"the node cannot run: {self.diagnostics.error}")
+
+    def _is_subscribed(self) -> bool:
+        """Whether the cameras have subscriptions of their own reliability."""
+        wanted = self.topics.camera_profile.reliability
+        subscriptions = [
+            self._ros.node.get_subscriptions_info_by_topic(self.topics.image(camera)) for camera in self.topics.cameras
+        ]
+        return all(any(info.qos_profile.reliability == wanted for info in found) for found in subscriptions)
 
     def _counts_at_rest(self) -> FrameCounts:
         what = "diagnostics of the node in which every frame received has its outcome"
