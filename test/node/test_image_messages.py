@@ -1,4 +1,4 @@
-"""Image messages to frames and back, without a node; what the data may be is in test_image_decoding.py."""
+"""Image messages to frames and masks to messages, without a node; the decoding itself is in test_encodings.py."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from typing import Callable, Iterator
 import cv2
 import numpy as np
 import pytest
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 
-pytest.importorskip("rclpy")
-from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
-from std_msgs.msg import Header  # noqa: E402
-
-from bisenet_ros.node import ros_cv_bridge  # noqa: E402
-from bisenet_ros.node.image_messages import ImageError, make_image, read_compressed_frame, read_frame  # noqa: E402
+from bisenet_ros.node import ros_cv_bridge
+from bisenet_ros.node.image_messages import ImageError, make_image, read_compressed_frame, read_frame
 
 HEIGHT, WIDTH = 5, 7
 BGR = np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
@@ -30,7 +28,7 @@ def message_of(pixels: np.ndarray, encoding: str, *, padding: int = 0) -> Image:
 
 
 @pytest.mark.parametrize("padding", (0, 3))
-def test_a_bgr8_frame_is_a_view_of_the_message(padding: int) -> None:
+def test_bgr8_frame_is_a_view_of_the_message(padding: int) -> None:
     message = message_of(BGR, "bgr8", padding=padding)
     frame = read_frame(message)
     np.testing.assert_array_equal(frame, BGR)
@@ -38,7 +36,7 @@ def test_a_bgr8_frame_is_a_view_of_the_message(padding: int) -> None:
 
 
 @pytest.mark.parametrize("is_bigendian", (0, 1, 255))
-def test_all_fields_of_a_message_are_read(is_bigendian: int) -> None:
+def test_is_bigendian_is_respected(is_bigendian: int) -> None:
     samples = (BGR[:, :, ::-1].astype(np.uint16) * 256 + 7).astype(">u2" if is_bigendian else "<u2")
     message = message_of(samples, "rgb16", padding=3)
     message.is_bigendian = is_bigendian
@@ -58,7 +56,7 @@ def test_all_fields_of_a_message_are_read(is_bigendian: int) -> None:
         ({"height": 0}, "size", "expected an image with pixels, got 7 x 0"),
     ),
 )
-def test_a_message_that_contradicts_itself_is_told_by_its_reason(change: dict, reason: str, expected: str) -> None:
+def test_contradictory_fields_are_an_error(change: dict, reason: str, expected: str) -> None:
     message = message_of(BGR, "bgr8")
     for name, value in change.items():
         setattr(message, name, value)
@@ -68,7 +66,7 @@ def test_a_message_that_contradicts_itself_is_told_by_its_reason(change: dict, r
 
 
 @pytest.mark.parametrize("kind", (".jpg", ".png"))
-def test_a_compressed_message_is_read(kind: str) -> None:
+def test_compressed_message(kind: str) -> None:
     message = CompressedImage(format="jpeg")
     message.data.frombytes(cv2.imencode(kind, np.full((HEIGHT, WIDTH, 3), (40, 90, 200), np.uint8))[1].tobytes())
     frame = read_compressed_frame(message)
@@ -103,12 +101,12 @@ def install_cv_bridge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 CONVERT = "return np.array(message.data, np.uint8).reshape(message.height, message.width, 3)[:, :, ::-1]"
 
 
-def test_an_encoding_that_only_cv_bridge_knows_goes_through_it(install_cv_bridge: Callable[[str], None]) -> None:
+def test_cv_bridge_converts_other_encodings(install_cv_bridge: Callable[[str], None]) -> None:
     install_cv_bridge(CONVERT)
     np.testing.assert_array_equal(read_frame(message_of(BGR[:, :, ::-1], "8UC3")), BGR)
 
 
-def test_cv_bridge_is_not_asked_for_what_is_known(install_cv_bridge: Callable[[str], None]) -> None:
+def test_cv_bridge_is_not_used_for_supported_encodings(install_cv_bridge: Callable[[str], None]) -> None:
     install_cv_bridge("os.abort()")
     np.testing.assert_array_equal(read_frame(message_of(BGR[:, :, ::-1], "rgb8")), BGR)
     with pytest.raises(ImageError, match="got 7 x 0"):
@@ -123,8 +121,8 @@ def test_cv_bridge_is_not_asked_for_what_is_known(install_cv_bridge: Callable[[s
             "the installed cv_bridge does not work: TypeError: _ARRAY_API not fo",
         ),
         ("os.abort()", "the installed cv_bridge does not work: "),
-        ("os._exit(3)", "the installed cv_bridge does not work: it ends the process with 3"),
-        ("return np.zeros((1, 1, 3), np.uint8)", "the installed cv_bridge does not work: it converts wrongly"),
+        ("os._exit(3)", "the installed cv_bridge does not work: it ended the process with 3"),
+        ("return np.zeros((1, 1, 3), np.uint8)", "the installed cv_bridge does not work: it converts incorrectly"),
         ("time.sleep(60)", "the installed cv_bridge could not be tried: .*timed out after 3"),
         (
             f"if message.encoding == 'rgb8': {CONVERT}\n        raise TypeError('odd')",
@@ -132,21 +130,21 @@ def test_cv_bridge_is_not_asked_for_what_is_known(install_cv_bridge: Callable[[s
         ),
         (
             f"if message.encoding == 'rgb8': {CONVERT}\n        return np.zeros((2, 2))",
-            r"cv_bridge makes \(2, 2\) float64",
+            r"cv_bridge returns \(2, 2\) float64",
         ),
     ),
 )
-def test_a_cv_bridge_that_does_not_help_says_why_beside_what_is_supported(
+def test_error_says_why_cv_bridge_cannot_convert_and_what_is_supported(
     body: str, expected: str, install_cv_bridge: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ros_cv_bridge, "TRIAL_TIME", 3.0)
+    monkeypatch.setattr(ros_cv_bridge, "TRIAL_TIMEOUT", 3.0)
     install_cv_bridge(body)
     with pytest.raises(ImageError, match=f"expected an encoding of bgr8, .*, nv24, got '8UC3'; {expected}") as error:
         read_frame(message_of(BGR, "8UC3"))
     assert error.value.reason == "encoding"
 
 
-def test_cv_bridge_is_tried_once(install_cv_bridge: Callable[[str], None], tmp_path: Path) -> None:
+def test_cv_bridge_is_tried_only_once(install_cv_bridge: Callable[[str], None], tmp_path: Path) -> None:
     install_cv_bridge(f"open({str(tmp_path / 'trials')!r}, 'a').write('x'); raise ValueError")
     for _ in range(3):
         with pytest.raises(ImageError, match="does not work"):
@@ -154,16 +152,16 @@ def test_cv_bridge_is_tried_once(install_cv_bridge: Callable[[str], None], tmp_p
     assert (tmp_path / "trials").read_text() == "x"
 
 
-def test_an_unknown_encoding_without_cv_bridge_says_what_is_supported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_cv_bridge_an_unknown_encoding_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     ros_cv_bridge._find_fault.cache_clear()
     monkeypatch.setattr(ros_cv_bridge.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ImageError, match="nv24, got '32FC1'; there is no cv_bridge that could help"):
+    with pytest.raises(ImageError, match="nv24, got '32FC1'; cv_bridge, which may support it, is not installed"):
         read_frame(message_of(BGR, "32FC1"))
     ros_cv_bridge._find_fault.cache_clear()
 
 
 @pytest.mark.parametrize("encoding, channels", (("mono8", 1), ("rgb8", 3)))
-def test_an_image_is_made_with_unpadded_rows_and_the_header_given(encoding: str, channels: int) -> None:
+def test_make_image_has_unpadded_rows_and_the_header(encoding: str, channels: int) -> None:
     wide = np.random.default_rng(2).integers(0, 256, (HEIGHT, WIDTH + 4, channels), np.uint8)
     pixels = wide[:, :WIDTH].squeeze(2) if channels == 1 else wide[:, :WIDTH]  # rows that are not contiguous
     header = Header(frame_id="camera")

@@ -1,4 +1,4 @@
-"""The node as it runs on the vehicle: its own process, real messages over Fast DDS, the shipped model."""
+"""The node as a process of its own, with real messages over Fast DDS and the shipped model."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from typing import Any, Dict, Iterator, List, Tuple
 import cv2
 import numpy as np
 import pytest
-
-rclpy = pytest.importorskip("rclpy")
-from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
-from node_harness import (  # noqa: E402
+from diagnostic_msgs.msg import DiagnosticStatus
+from node_harness import (
     CAMERA,
     DOMAIN,
     NODE,
@@ -25,23 +23,23 @@ from node_harness import (  # noqa: E402
     node_here,
     to_array,
 )
-from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters  # noqa: E402
-from rclpy.qos import ReliabilityPolicy  # noqa: E402
-from sensor_msgs.msg import Image  # noqa: E402
+from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters
+from rclpy.qos import ReliabilityPolicy
+from sensor_msgs.msg import Image
 
-from bisenet_ros.engines import load_engine  # noqa: E402
-from bisenet_ros.engines.cpu.cpu_engine import CpuEngine  # noqa: E402
-from bisenet_ros.engines.engine import Engine  # noqa: E402
-from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file  # noqa: E402
-from bisenet_ros.node import camera_outputs, pipeline  # noqa: E402
-from bisenet_ros.node.parameters import SETTINGS  # noqa: E402
-from demo.clip import frame_ids, read_image  # noqa: E402
+from bisenet_ros.engines import load_engine
+from bisenet_ros.engines.cpu.cpu_engine import CpuEngine
+from bisenet_ros.engines.engine import Engine
+from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
+from bisenet_ros.node import camera_outputs, pipeline
+from bisenet_ros.node.parameters import SETTINGS
+from demo.clip import frame_ids, read_image
 
 pytestmark = pytest.mark.timeout(120)
 
 MODEL = package_file(SHIPPED_MODEL)
 RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
-# The parts that the tests share. One node, started with no arguments, serves most of them.
+# One node, started with no arguments, is shared by most of these tests.
 
 
 @pytest.fixture(scope="session")
@@ -76,14 +74,14 @@ def camera(
 
 @pytest.fixture(scope="session")
 def frame() -> np.ndarray:
-    """A street, 231 x 309: small for speed, odd so that rows have no round length."""
+    """A street, 231 x 309 pixels: small for speed, odd so that the rows' length is no power of two."""
     return cv2.resize(read_image(frame_ids()[0]), (309, 231), interpolation=cv2.INTER_AREA)
 
 
-# What comes out
+# Output topics
 
 
-def test_the_mask_is_what_the_engine_says_under_the_cameras_header(
+def test_mask_equals_the_engines_and_has_the_image_header(
     vehicle: Vehicle, camera: Camera, masks: List[Image], engine: Engine
 ) -> None:
     frame = read_image(frame_ids()[5])
@@ -93,12 +91,12 @@ def test_the_mask_is_what_the_engine_says_under_the_cameras_header(
     assert mask.header == sent.header and mask.header.frame_id == "front_camera"
     assert (mask.width, mask.height, mask.step) == (480, 360, 480)
     assert len(mask.data) == 480 * 360
-    labels = engine.segment(frame)
-    assert len(np.unique(labels)) > 4, "the comparison needs a picture with something in it"
-    np.testing.assert_array_equal(to_array(mask)[:, :, 0], labels)
+    expected = engine.segment(frame)
+    assert len(np.unique(expected)) > 4, "the frame has too few classes for a comparison"
+    np.testing.assert_array_equal(to_array(mask)[:, :, 0], expected)
 
 
-def test_the_color_mask_is_the_mask_in_the_cards_colors(
+def test_color_mask_is_the_mask_in_the_class_colors(
     vehicle: Vehicle, camera: Camera, masks: List[Image], color_masks: List[Image], engine: Engine, frame: np.ndarray
 ) -> None:
     sent = camera.send(camera_image(frame, "bgr8"))
@@ -106,13 +104,11 @@ def test_the_color_mask_is_the_mask_in_the_cards_colors(
     assert color_mask.encoding == "rgb8"
     assert color_mask.header == sent.header
     assert (color_mask.width, color_mask.height, color_mask.step) == (309, 231, 3 * 309)
-    colors = np.array([label.color for label in engine.card.classes], np.uint8)
+    colors = np.array([entry.color for entry in engine.card.classes], np.uint8)
     np.testing.assert_array_equal(to_array(color_mask), colors[to_array(mask)[:, :, 0]])
 
 
-def test_the_color_mask_is_computed_only_while_somebody_subscribes(
-    frame: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_color_mask_is_computed_only_while_subscribed(frame: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     painted = []
     paint = camera_outputs.paint
     monkeypatch.setattr(camera_outputs, "paint", lambda *args: painted.append(True) or paint(*args))
@@ -126,7 +122,7 @@ def test_the_color_mask_is_computed_only_while_somebody_subscribes(
         assert painted
 
 
-def test_a_frame_that_the_engine_fails_on_is_counted_and_the_next_one_gets_its_mask(
+def test_frame_that_the_engine_fails_on_is_counted_and_the_next_one_is_segmented(
     frame: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     segment = CpuEngine._segment
@@ -146,11 +142,11 @@ def test_a_frame_that_the_engine_fails_on_is_counted_and_the_next_one_gets_its_m
         vehicle.answer(masks, camera.send(camera_image(frame, "bgr8")))
 
 
-# What goes in
+# Input images
 
 
 def as_encoding(frame: np.ndarray, encoding: str) -> Tuple[np.ndarray, np.ndarray]:
-    """The pixels of a frame in an encoding, and the BGR frame that they stand for."""
+    """The pixels of a frame in an encoding, and the BGR frame that they decode to."""
     alpha = np.random.default_rng(3).integers(0, 256, (*frame.shape[:2], 1), np.uint8)
     gray = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
     return {
@@ -164,7 +160,7 @@ def as_encoding(frame: np.ndarray, encoding: str) -> Tuple[np.ndarray, np.ndarra
 
 @pytest.mark.parametrize("padding", (0, 13))
 @pytest.mark.parametrize("encoding", ("bgr8", "rgb8", "bgra8", "rgba8", "mono8"))
-def test_every_encoding_with_and_without_padded_rows(
+def test_encodings_with_and_without_padded_rows(
     encoding: str,
     padding: int,
     vehicle: Vehicle,
@@ -179,7 +175,7 @@ def test_every_encoding_with_and_without_padded_rows(
     np.testing.assert_array_equal(to_array(mask)[:, :, 0], engine.segment(bgr))
 
 
-def test_frames_may_change_size_and_encoding_at_any_time(
+def test_size_and_encoding_may_change_with_every_frame(
     vehicle: Vehicle, camera: Camera, masks: List[Image], engine: Engine, frame: np.ndarray
 ) -> None:
     before = vehicle.counts()
@@ -201,7 +197,7 @@ def test_frames_may_change_size_and_encoding_at_any_time(
 
 
 def bad_image(frame: np.ndarray, **changes: Any) -> Image:
-    """An image message of the frame, with some of its fields set to what contradicts it."""
+    """An image message of the frame, with some of its fields set to contradictory values."""
     message = camera_image(frame, "bgr8")
     if "bytes" in changes:
         del message.data[changes.pop("bytes") :]
@@ -210,15 +206,15 @@ def bad_image(frame: np.ndarray, **changes: Any) -> Image:
     return message
 
 
-def wait_for_its_turn(said: str, vehicle: Vehicle, node: NodeProcess) -> None:
-    """The node names each reason once every LOG_PERIOD; waits until its last line that begins alike is as old."""
-    lines = node.matching("skipped an image of /camera/image_raw: " + " ".join(said.split()[:3]))
+def wait_for_log_throttle(reason: str, vehicle: Vehicle, node: NodeProcess) -> None:
+    """Waits until the node may log this reason again, LOG_PERIOD after its last line that begins alike."""
+    lines = node.matching("skipped an image of /camera/image_raw: " + " ".join(reason.split()[:3]))
     times = [float(re.search(r"\[WARN\] \[([\d.]+)\]", line)[1]) for line in lines]
-    vehicle.wait_for(lambda: not times or time.time() > times[-1] + pipeline.LOG_PERIOD, "the log's turn")
+    vehicle.wait_for(lambda: not times or time.time() > times[-1] + pipeline.LOG_PERIOD, "the log's period to pass")
 
 
 @pytest.mark.parametrize(
-    "changes, said",
+    "changes, reason",
     (
         ({"bytes": 214136}, r"expected 214137 bytes \(231 rows of 927\), got 214136"),
         ({"step": 926}, r"expected a step of at least 927 bytes \(309 pixels of bgr8\), got 926"),
@@ -227,9 +223,9 @@ def wait_for_its_turn(said: str, vehicle: Vehicle, node: NodeProcess) -> None:
     ),
     ids=("truncated data", "step below a row", "zero size", "unknown encoding"),
 )
-def test_a_bad_image_is_counted_and_named_and_the_next_good_one_gets_its_mask(
+def test_invalid_image_is_skipped_counted_and_logged(
     changes: Dict[str, Any],
-    said: str,
+    reason: str,
     vehicle: Vehicle,
     node: NodeProcess,
     camera: Camera,
@@ -238,14 +234,14 @@ def test_a_bad_image_is_counted_and_named_and_the_next_good_one_gets_its_mask(
     frame: np.ndarray,
 ) -> None:
     before, warnings = vehicle.counts(), len(node.matching("WARN"))
-    wait_for_its_turn(said, vehicle, node)
+    wait_for_log_throttle(reason, vehicle, node)
     bad = camera.send(bad_image(frame, **changes))
     vehicle.wait_for(lambda: len(node.matching("WARN")) > warnings, "a warning")
     good = camera.send(camera_image(frame, "bgr8"))
     mask = vehicle.answer(masks, good)
     np.testing.assert_array_equal(to_array(mask)[:, :, 0], engine.segment(frame))
     lines = node.matching("WARN")[warnings:]
-    assert len(lines) == 1 and re.search(f"skipped an image of /camera/image_raw: {said}$", lines[0]), lines
+    assert len(lines) == 1 and re.search(f"skipped an image of /camera/image_raw: {reason}$", lines[0]), lines
     after = vehicle.counts()
     change = {event: after[event] - before[event] for event in after if after[event] != before[event]}
     assert change == {"received": 2, "published": 1, "skipped": 1}
@@ -253,7 +249,7 @@ def test_a_bad_image_is_counted_and_named_and_the_next_good_one_gets_its_mask(
     assert node.is_running()
 
 
-def test_a_stream_of_bad_images_gives_few_lines(
+def test_many_invalid_images_give_few_log_lines(
     vehicle: Vehicle, node: NodeProcess, camera: Camera, masks: List[Image], frame: np.ndarray
 ) -> None:
     skipped, warnings, start = vehicle.counts()["skipped"], len(node.matching("WARN")), time.monotonic()
@@ -266,17 +262,17 @@ def test_a_stream_of_bad_images_gives_few_lines(
     assert len(node.matching("WARN")) - warnings <= 1 + periods
 
 
-def test_the_diagnostics_tell_a_silent_camera_from_one_that_sends(
+def test_diagnostics_warn_while_the_camera_sends_nothing(
     vehicle: Vehicle, camera: Camera, masks: List[Image], frame: np.ndarray
 ) -> None:
-    silence = "no image on /camera/image_raw for .*: /vehicle publishes it, but sends nothing"
-    vehicle.wait_for_status(CAMERA, DiagnosticStatus.WARN, silence)
+    no_image = "no image on /camera/image_raw for .*: /vehicle publishes it, but sends nothing"
+    vehicle.wait_for_status(CAMERA, DiagnosticStatus.WARN, no_image)
     vehicle.answer(masks, camera.send(camera_image(frame, "bgr8")))
     vehicle.wait_for_status(CAMERA, DiagnosticStatus.OK, "segmenting")
-    vehicle.wait_for_status(CAMERA, DiagnosticStatus.WARN, silence)
+    vehicle.wait_for_status(CAMERA, DiagnosticStatus.WARN, no_image)
 
 
-def test_the_newest_frame_wins(
+def test_newest_frame_wins(
     vehicle: Vehicle, camera: Camera, masks: List[Image], engine: Engine, frame: np.ndarray
 ) -> None:
     before = vehicle.counts()
@@ -290,17 +286,17 @@ def test_the_newest_frame_wins(
     np.testing.assert_array_equal(to_array(mask)[:, :, 0], engine.segment(frame))
     after = vehicle.counts()
     change = {event: after[event] - before[event] for event in after}
-    # At rest every frame received has its outcome: counts() waits for that sum.
+    # counts() waits until every frame received has its outcome.
     assert change["published"] == len(masks) < change["received"] <= count
     assert change["dropped"] > 0 and change["skipped"] == change["failed"] == 0
     stamps = [message.header.stamp.sec for message in masks]
-    assert stamps == sorted(set(stamps)), "a mask of an older frame came after one of a newer"
+    assert stamps == sorted(set(stamps)), "the mask of an older frame came after that of a newer one"
 
 
-# How it is set up
+# Parameters and QoS
 
 
-def test_the_parameters_describe_themselves(vehicle: Vehicle, node: NodeProcess) -> None:
+def test_parameters_have_descriptions_and_constraints(vehicle: Vehicle, node: NodeProcess) -> None:
     names = vehicle.call(ListParameters, f"{NODE}/list_parameters", ListParameters.Request()).result.names
     assert {setting.name for setting in SETTINGS} | {"camera.enabled"} <= set(names)
     own = [name for name in names if name not in ("use_sim_time", "start_type_description_service")]
@@ -322,26 +318,26 @@ def test_the_parameters_describe_themselves(vehicle: Vehicle, node: NodeProcess)
         ("precision", "fp32", "parameter precision is read when the node is configured; deactivate and clean it up"),
         ("precision", "fp99", "parameter precision must be one of auto, "),
         ("cameras", "front", "parameter cameras must be a list of different names (letters, digits, _), got 'front'"),
-        ("model", 5, "parameter model must be a text, got 5"),
+        ("model", 5, "parameter model must be a string, got 5"),
         ("diagnostics_rate", 2.0, "read-only"),
-        ("class_names", ["road"], "parameter class_names is read-only: it tells what the model's card says"),
+        ("class_names", ["road"], "parameter class_names is read-only: the node sets it from the model file"),
         ("max_age", -1.0, "Parameter max_age out of range Min: 0.0, Max: 3600.0"),
         ("overlay_opacity", "half", "parameter overlay_opacity must be a number from 0 to 1, got 'half'"),
     ),
 )
-def test_what_cannot_be_meant_or_changed_now_is_refused_with_a_reason(
+def test_invalid_or_locked_parameter_is_refused_with_a_reason(
     name: str, value: Any, reason: str, vehicle: Vehicle, node: NodeProcess, camera: Camera
 ) -> None:
     result = vehicle.set_parameter(name, value)
     assert not result.successful and reason in result.reason
 
 
-def test_the_class_names_are_a_parameter(vehicle: Vehicle, node: NodeProcess, camera: Camera, engine: Engine) -> None:
+def test_class_names_parameter(vehicle: Vehicle, node: NodeProcess, camera: Camera, engine: Engine) -> None:
     answer = vehicle.call(GetParameters, f"{NODE}/get_parameters", GetParameters.Request(names=["class_names"]))
     assert answer.values[0].string_array_value == engine.card.classes.names
 
 
-def test_remapped_it_follows_the_reliability_that_the_camera_offers(
+def test_subscription_adapts_to_the_reliability_of_a_remapped_camera(
     vehicle: Vehicle, frame: np.ndarray, engine: Engine
 ) -> None:
     arguments = ("--ros-args", "-r", "/camera/image_raw:=/front/image", "-r", "__ns:=/front")
@@ -356,7 +352,7 @@ def test_remapped_it_follows_the_reliability_that_the_camera_offers(
             camera.close()
         counts = vehicle.counts("/front/segmentation_node")
         assert counts["published"] >= 6 and counts["skipped"] == counts["failed"] == 0
-        # A best-effort camera beside a reliable one: best effort is what both can give.
+        # Of a best-effort and a reliable camera, a best-effort subscription receives both.
         both = vehicle.camera("/front/image", RELIABLE), vehicle.camera("/front/image", BEST_EFFORT)
         vehicle.wait_for(lambda: vehicle.subscriptions("/front/image") == [BEST_EFFORT], "best effort for both")
         for camera in both:
@@ -365,9 +361,11 @@ def test_remapped_it_follows_the_reliability_that_the_camera_offers(
         assert process.is_running() and not process.matching("Traceback")
 
 
-@pytest.mark.parametrize("asked", (RELIABLE, BEST_EFFORT), ids=lambda policy: policy.name)
-def test_a_reliability_that_is_asked_for_is_kept(asked: ReliabilityPolicy, vehicle: Vehicle, frame: np.ndarray) -> None:
-    name = asked.name.lower()
+@pytest.mark.parametrize("reliability", (RELIABLE, BEST_EFFORT), ids=lambda policy: policy.name)
+def test_reliability_parameter_fixes_the_subscription(
+    reliability: ReliabilityPolicy, vehicle: Vehicle, frame: np.ndarray
+) -> None:
+    name = reliability.name.lower()
     arguments = ("-p", f"reliability:={name}", "-r", f"/camera/image_raw:=/{name}/image", "-r", f"__ns:=/{name}")
     masks = vehicle.listen(f"/{name}/mask", Image)
     with NodeProcess(DOMAIN, "--ros-args", *arguments) as process:
@@ -375,15 +373,15 @@ def test_a_reliability_that_is_asked_for_is_kept(asked: ReliabilityPolicy, vehic
         camera = vehicle.camera(f"/{name}/image", RELIABLE)
         vehicle.wait_for(lambda: vehicle.subscriptions(camera.topic), "the subscription")
         camera.connect_any(camera_image(frame, "bgr8"), masks)
-        assert vehicle.subscriptions(camera.topic) == [asked]
+        assert vehicle.subscriptions(camera.topic) == [reliability]
         camera.close()
 
 
-# How it ends
+# Shutdown
 
 
-def test_the_node_that_met_all_this_has_no_traceback_and_ends_in_peace(node: NodeProcess, camera: Camera) -> None:
-    """The last test: it ends the node that the others share."""
+def test_shared_node_logged_no_error_and_exits_cleanly(node: NodeProcess, camera: Camera) -> None:
+    """The last test in this file: it ends the node that the others share."""
     assert node.is_running()
     node.send(signal.SIGINT)
     assert node.wait() == 0

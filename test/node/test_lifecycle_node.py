@@ -1,4 +1,4 @@
-"""The node's lifecycle over its services, and what each state holds on to."""
+"""Lifecycle transitions over the node's services, and the resources of each state."""
 
 from __future__ import annotations
 
@@ -8,33 +8,23 @@ from typing import Any, Iterator, List, Tuple
 import numpy as np
 import psutil
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+from fake_node import fake_node
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from node_harness import DOMAIN, NODE, Camera, FakeEngine, NodeProcess, Vehicle, find_answer, node_here, to_array
+from sensor_msgs.msg import Image
+from std_srvs.srv import SetBool
 
-rclpy = pytest.importorskip("rclpy")
-from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
-from lifecycle_msgs.msg import Transition  # noqa: E402
-from lifecycle_msgs.srv import ChangeState  # noqa: E402
-from node_harness import (  # noqa: E402
-    DOMAIN,
-    NODE,
-    Camera,
-    FakeEngine,
-    NodeProcess,
-    Vehicle,
-    camera_image,
-    find_answer,
-    node_here,
-    to_array,
-)
-from sensor_msgs.msg import Image  # noqa: E402
-from std_srvs.srv import SetBool  # noqa: E402
+from bisenet_ros.errors import BisenetError
 
 pytestmark = pytest.mark.timeout(120)
 
 OK, ERROR = DiagnosticStatus.OK, DiagnosticStatus.ERROR
 MANAGED = "/managed/segmentation_node"
 TOPIC = "/managed/image"
-MANAGED_ARGUMENTS = ("--ros-args", "-r", "__ns:=/managed", "-r", f"/camera/image_raw:={TOPIC}")
-# What a Foxy or Galactic is to the node: an rclpy without its lifecycle.
+ARGUMENTS = ("--ros-args", "-r", "__ns:=/managed", "-r", f"/camera/image_raw:={TOPIC}")
+# As on Foxy and Galactic, whose rclpy has no lifecycle.
 WITHOUT_LIFECYCLE = """
 import sys
 sys.modules["rclpy.lifecycle"] = None
@@ -45,7 +35,7 @@ sys.exit(run_node())
 
 @pytest.fixture(scope="module")
 def process(vehicle: Vehicle) -> Iterator[NodeProcess]:
-    with NodeProcess(DOMAIN, *MANAGED_ARGUMENTS, "-p", "autostart:=false") as process:
+    with NodeProcess(DOMAIN, *ARGUMENTS, "-p", "autostart:=false") as process:
         yield process
 
 
@@ -61,11 +51,6 @@ def camera(vehicle: Vehicle) -> Iterator[Camera]:
     camera.close()
 
 
-@pytest.fixture(scope="module")
-def image() -> Image:
-    return camera_image(np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8), "bgr8")
-
-
 def enable(vehicle: Vehicle, node: str, data: bool) -> SetBool.Response:
     return vehicle.call(SetBool, f"{node}/enable", SetBool.Request(data=data))
 
@@ -74,7 +59,7 @@ def publishers(vehicle: Vehicle, topic: str) -> int:
     return len(vehicle.node.get_publishers_info_by_topic(topic))
 
 
-def test_without_autostart_it_waits_unconfigured(vehicle: Vehicle, process: NodeProcess) -> None:
+def test_without_autostart_the_node_stays_unconfigured(vehicle: Vehicle, process: NodeProcess) -> None:
     status = vehicle.wait_for_status(f"{MANAGED}: segmentation", OK, "unconfigured")
     assert not status.hardware_id, "no engine is loaded yet"
     assert vehicle.state(MANAGED) == "unconfigured"
@@ -82,13 +67,13 @@ def test_without_autostart_it_waits_unconfigured(vehicle: Vehicle, process: Node
 
 
 @pytest.mark.parametrize("turn", (1, 2))
-def test_its_transitions_make_and_free_what_the_states_need_each_time(
+def test_transitions_create_and_free_the_resources_of_each_state(
     turn: int, vehicle: Vehicle, process: NodeProcess, camera: Camera, masks: List[Image], image: Image
 ) -> None:
-    """Twice, because what a first turn leaves behind shows in the second."""
+    """Twice, because what the first time leaves behind shows in the second."""
     assert vehicle.transition("configure", MANAGED)
     vehicle.wait_for(lambda: publishers(vehicle, "/managed/mask") == 1, "the mask's publisher")
-    assert not vehicle.subscriptions(TOPIC), "inactive, it has no use for images"
+    assert not vehicle.subscriptions(TOPIC), "an inactive node does not subscribe"
     for _ in range(2):
         assert vehicle.transition("activate", MANAGED)
         camera.connect(image, masks)
@@ -101,7 +86,7 @@ def test_its_transitions_make_and_free_what_the_states_need_each_time(
     assert vehicle.state(MANAGED) == "unconfigured"
 
 
-def test_enable_goes_all_the_way_and_back_and_again(
+def test_enable_service(
     vehicle: Vehicle, process: NodeProcess, camera: Camera, masks: List[Image], image: Image
 ) -> None:
     assert vehicle.state(MANAGED) == "unconfigured"
@@ -110,7 +95,7 @@ def test_enable_goes_all_the_way_and_back_and_again(
         assert enable(vehicle, MANAGED, True) == SetBool.Response(success=True, message="active")
         said = vehicle.statuses(f"{MANAGED}: segmentation")
         assert "starting" in [status.message for status in said]
-        assert enable(vehicle, MANAGED, True).success, "again is harmless"
+        assert enable(vehicle, MANAGED, True).success, "enabling an active node does nothing"
         camera.connect(image, masks)
         assert enable(vehicle, MANAGED, False) == SetBool.Response(success=True, message="inactive")
         assert vehicle.state(MANAGED) == "inactive"
@@ -121,15 +106,15 @@ def test_enable_goes_all_the_way_and_back_and_again(
 @pytest.mark.parametrize(
     "transitions", ((), ("configure",), ("shutdown",)), ids=("unconfigured", "inactive", "finalized")
 )
-def test_a_signal_ends_it_in_every_state_in_which_it_rests(transitions: Tuple[str, ...], vehicle: Vehicle) -> None:
-    """Active is test_node_life's."""
+def test_signal_in_each_state(transitions: Tuple[str, ...], vehicle: Vehicle) -> None:
+    """See test_run_node.py for the state active."""
     node = "/resting/segmentation_node"
     with NodeProcess(DOMAIN, "--ros-args", "-r", "__ns:=/resting", "-p", "autostart:=false") as process:
         for name in transitions:
             assert vehicle.transition(name, node)
         if transitions == ("shutdown",):
             vehicle.wait_for_status(f"{node}: segmentation", OK, "finalized")
-            assert not enable(vehicle, node, True).success, "there is no way back from finalized"
+            assert not enable(vehicle, node, True).success, "no transition leaves finalized"
         else:
             vehicle.state(node)
         process.send(signal.SIGINT)
@@ -137,7 +122,7 @@ def test_a_signal_ends_it_in_every_state_in_which_it_rests(transitions: Tuple[st
         assert not process.matching("WARN|ERROR|Traceback"), process.output
 
 
-def test_where_rclpy_has_no_lifecycle_a_plain_node_offers_the_same(vehicle: Vehicle, image: Image) -> None:
+def test_without_rclpys_lifecycle_a_plain_node_has_the_same_topics_and_enable(vehicle: Vehicle, image: Image) -> None:
     node, topic = "/plain/segmentation_node", "/plain/image"
     arguments = ("--ros-args", "-r", "__ns:=/plain", "-r", f"/camera/image_raw:={topic}")
     masks, camera = vehicle.listen("/plain/mask", Image), vehicle.camera(topic)
@@ -158,10 +143,10 @@ def test_where_rclpy_has_no_lifecycle_a_plain_node_offers_the_same(vehicle: Vehi
     camera.close()
 
 
-# What only a fake engine shows
+# With a fake engine
 
 
-def test_the_engine_is_freed_on_cleanup_and_loaded_anew_on_configure(image: Image) -> None:
+def test_cleanup_frees_the_engine_and_configure_loads_a_new_one(image: Image) -> None:
     engines: List[FakeEngine] = []
 
     def load(*_: Any, **__: Any) -> FakeEngine:
@@ -179,11 +164,11 @@ def test_the_engine_is_freed_on_cleanup_and_loaded_anew_on_configure(image: Imag
             assert vehicle.transition("cleanup")
             assert [engine.closed for engine in engines] == [1] * (turn + 1)
             threads = threads or process.num_threads()
-            assert process.num_threads() <= threads, "a turn leaves threads behind"
+            assert process.num_threads() <= threads, "a transition leaves threads behind"
 
 
-def test_a_configuration_that_fails_is_told_and_can_be_tried_again(image: Image) -> None:
-    engines: List[Any] = [ValueError("the model is\nof another planet"), MemoryError("no room"), FakeEngine()]
+def test_failed_configuration_is_reported_and_can_be_tried_again(image: Image) -> None:
+    engines: List[Any] = [BisenetError("the model is\nnot supported"), MemoryError("out of memory"), FakeEngine()]
 
     def load(*_: Any, **__: Any) -> FakeEngine:
         engine = engines.pop(0)
@@ -192,9 +177,9 @@ def test_a_configuration_that_fails_is_told_and_can_be_tried_again(image: Image)
         return engine
 
     with node_here(load=load) as (node, vehicle):
-        vehicle.wait_for_status(f"{NODE}: segmentation", ERROR, "^could not configure: the model is of another planet$")
+        vehicle.wait_for_status(f"{NODE}: segmentation", ERROR, "^could not configure: the model is not supported$")
         answer = enable(vehicle, NODE, True)
-        assert answer == SetBool.Response(success=False, message="could not configure: MemoryError: no room")
+        assert answer == SetBool.Response(success=False, message="could not configure: MemoryError: out of memory")
         assert vehicle.state() == "unconfigured"
         assert enable(vehicle, NODE, True).success
         vehicle.wait_for_status(f"{NODE}: segmentation", OK, "running")
@@ -202,9 +187,9 @@ def test_a_configuration_that_fails_is_told_and_can_be_tried_again(image: Image)
 
 
 @pytest.mark.parametrize("transition", (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE, 99))
-def test_a_transition_that_the_state_does_not_have_is_refused(transition: int, image: Image) -> None:
-    """As a lifecycle manager asks for them that does not know of autostart: by number, which rclpy would die of."""
-    with node_here(load=lambda *_, **__: FakeEngine()) as (node, vehicle):
+def test_invalid_transition_is_refused(transition: int, image: Image) -> None:
+    """Requested by number, as lifecycle managers do; rclpy alone would end the node."""
+    with fake_node() as (node, vehicle, _):
         masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
         camera.connect(image, masks)
         request = ChangeState.Request(transition=Transition(id=transition))
@@ -213,11 +198,11 @@ def test_a_transition_that_the_state_does_not_have_is_refused(transition: int, i
         vehicle.answer(masks, camera.send(image))
 
 
-def test_while_a_plan_is_built_a_cleanup_is_refused_and_a_new_activation_does_not_get_the_old_frame(
+def test_cleanup_is_refused_while_a_plan_is_built_and_old_frames_do_not_reach_a_new_activation(
     image: Image,
 ) -> None:
     engine = FakeEngine()
-    with node_here(load=lambda *_, **__: engine) as (node, vehicle):
+    with fake_node(engine=engine) as (node, vehicle, _):
         masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
         camera.connect(image, masks)
         taken = len(engine.batches)
@@ -232,12 +217,12 @@ def test_while_a_plan_is_built_a_cleanup_is_refused_and_a_new_activation_does_no
         engine.plan = ""
         engine.gate.set()
         camera.connect(image, masks)
-        assert find_answer(masks, header) is None, "its activation has ended"
+        assert find_answer(masks, header) is None, "the frame belongs to the activation before"
 
 
-def test_an_activation_that_fails_half_way_leaves_nothing_subscribed(image: Image) -> None:
+def test_failed_activation_leaves_no_subscription(image: Image) -> None:
     arguments = ("-p", "cameras:=[front, rear]", "-p", "qos_overrides./rear/image_raw.subscription.depth:=deep")
-    with node_here(*arguments, load=lambda *_, **__: FakeEngine()) as (node, vehicle):
+    with fake_node(*arguments) as (node, vehicle, _):
         status = vehicle.wait_for_status(f"{NODE}: segmentation", ERROR, "could not activate: ")
         assert "qos_overrides./rear/image_raw.subscription.depth" in status.message
         assert vehicle.state() == "inactive"
@@ -245,14 +230,14 @@ def test_an_activation_that_fails_half_way_leaves_nothing_subscribed(image: Imag
         assert not vehicle.subscriptions("/front/image_raw")
 
 
-def test_services_answer_while_the_engine_has_a_frame_and_a_cleanup_waits_for_it(image: Image) -> None:
+def test_deactivate_does_not_wait_for_the_engine_but_cleanup_does(image: Image) -> None:
     engine = FakeEngine()
-    with node_here(load=lambda *_, **__: engine) as (node, vehicle):
+    with fake_node(engine=engine) as (node, vehicle, _):
         masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
         camera.connect(image, masks)
 
         def send_and_deactivate() -> Image:
-            """While the engine has the frame in hand."""
+            """Deactivates the node while the engine has the frame."""
             taken = len(engine.batches)
             engine.gate.clear()
             sent = camera.send(image)
@@ -263,7 +248,7 @@ def test_services_answer_while_the_engine_has_a_frame_and_a_cleanup_waits_for_it
         sent = send_and_deactivate()
         engine.gate.set()
         vehicle.wait_for(lambda: vehicle.counts()["dropped_inactive"] == 1, "the frame to be dropped")
-        assert find_answer(masks, sent.header) is None, "no mask comes from a node that is not active"
+        assert find_answer(masks, sent.header) is None, "an inactive node publishes no mask"
         assert enable(vehicle, NODE, True).success
         camera.connect(image, masks)
 
@@ -276,7 +261,7 @@ def test_services_answer_while_the_engine_has_a_frame_and_a_cleanup_waits_for_it
         assert find_answer(masks, sent.header) is None
 
 
-def test_an_engine_that_cannot_be_freed_does_not_keep_the_node_from_another(image: Image) -> None:
+def test_engine_that_cannot_be_freed_is_replaced(image: Image) -> None:
     class Stuck(FakeEngine):
         def close(self) -> None:
             raise RuntimeError("the GPU has fallen off the bus")

@@ -1,4 +1,4 @@
-"""Several cameras on one engine, raw and compressed, and the topics that come out for each."""
+"""Several cameras on one engine, raw and compressed, and the topics published for each."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Any, Dict, Iterator, List, Type
 import cv2
 import numpy as np
 import pytest
-
-rclpy = pytest.importorskip("rclpy")
-from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
-from node_harness import (  # noqa: E402
+from diagnostic_msgs.msg import DiagnosticStatus
+from fake_node import fake_node
+from node_harness import (
     DOMAIN,
     NODE,
     QUICK_DIAGNOSTICS,
@@ -23,16 +22,16 @@ from node_harness import (  # noqa: E402
     to_array,
     values_of,
 )
-from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from bisenet_ros.engines import load_engine  # noqa: E402
-from bisenet_ros.engines.engine import Engine  # noqa: E402
-from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file  # noqa: E402
-from bisenet_ros.images.colors import blend  # noqa: E402
-from bisenet_ros.model.class_map import CAMVID  # noqa: E402
-from bisenet_ros.node import camera_outputs, segmentation_node  # noqa: E402
-from demo.clip import frame_ids, read_image  # noqa: E402
+from bisenet_ros.engines import load_engine
+from bisenet_ros.engines.engine import Engine
+from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
+from bisenet_ros.images.colors import blend
+from bisenet_ros.model.class_map import CAMVID
+from bisenet_ros.node import camera_outputs, segmentation_node
+from demo.clip import frame_ids, read_image
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -44,7 +43,7 @@ SIZES = {"front": (160, 96), "rear": (96, 64), "left": (64, 48)}
 
 
 class Rig:
-    """Three cameras, of which one is remapped, and what comes back for each."""
+    """Three cameras, of which one is remapped, and the masks of each."""
 
     def __init__(self, vehicle: Vehicle) -> None:
         street = read_image(frame_ids()[0])
@@ -67,7 +66,7 @@ class Rig:
         return self.vehicle.answer(self.masks[name], sent)
 
     def listen(self, name: str, topic: str, kind: Type = Image) -> List[Any]:
-        """A topic of a camera's, once the node knows that somebody listens."""
+        """The messages of an output topic, once the node knows of the subscription."""
         messages = self.vehicle.listen(f"/rig/{name}/{topic}", kind)
         self.cameras[name].connect_any(self.image(name), messages)
         return messages
@@ -95,7 +94,7 @@ def rig(vehicle: Vehicle, process: NodeProcess) -> Iterator[Rig]:
         camera.close()
 
 
-def test_each_camera_has_its_own_masks_headers_and_statistics(vehicle: Vehicle, rig: Rig, engine: Engine) -> None:
+def test_each_camera_has_its_own_masks_headers_and_counts(vehicle: Vehicle, rig: Rig, engine: Engine) -> None:
     before = {name: vehicle.counts(RIG, camera=name) for name in SIZES}
     rounds = {"front": 3, "rear": 2, "left": 1}
     for turn in range(3):
@@ -109,26 +108,26 @@ def test_each_camera_has_its_own_masks_headers_and_statistics(vehicle: Vehicle, 
         assert after["received"] - before[name]["received"] == after["published"] - before[name]["published"] == times
 
 
-def test_a_remapped_camera_is_read_where_it_is_and_named_as_it_is_called(vehicle: Vehicle, rig: Rig) -> None:
+def test_remapped_camera_keeps_its_name(vehicle: Vehicle, rig: Rig) -> None:
     assert len(vehicle.subscriptions("/wide/image")) == 1 and not vehicle.subscriptions("/front/image_raw")
     assert len(vehicle.subscriptions("/wide/camera_info")) == 1
     status = vehicle.statuses(f"{RIG}: camera front")[-1]
     assert values_of(status)["topic"] == "/wide/image" and status.hardware_id == "front"
 
 
-def test_a_camera_is_switched_off_and_on_while_the_others_go_on(vehicle: Vehicle, rig: Rig) -> None:
+def test_camera_is_disabled_and_enabled_while_others_run(vehicle: Vehicle, rig: Rig) -> None:
     assert vehicle.set_parameter("rear.enabled", False, RIG).successful
     vehicle.wait_for(lambda: not vehicle.subscriptions(IMAGE_TOPICS["rear"]), "the subscription to end")
-    vehicle.wait_for_status(f"{RIG}: camera rear", OK, "^switched off$")
+    vehicle.wait_for_status(f"{RIG}: camera rear", OK, "^disabled$")
     rig.answer("front", rig.send("front"))
     assert vehicle.set_parameter("rear.enabled", True, RIG).successful
     rig.connect()
 
 
-def test_confidence_colors_and_overlay_are_those_of_the_engine(vehicle: Vehicle, rig: Rig, engine: Engine) -> None:
+def test_confidence_color_mask_and_overlay(vehicle: Vehicle, rig: Rig, engine: Engine) -> None:
     topics = {topic: rig.listen("left", topic) for topic in ("confidence", "color_mask", "overlay")}
     frame, colors = rig.frames["left"], engine.card.classes.color_table()
-    labels, confidence = engine.segment(frame, confidence=True)
+    mask, confidence = engine.segment(frame, confidence=True)
     for opacity in (0.5, 1, 0.0):
         assert vehicle.set_parameter("overlay_opacity", opacity, RIG).successful
         sent = rig.send("left")
@@ -140,12 +139,12 @@ def test_confidence_colors_and_overlay_are_those_of_the_engine(vehicle: Vehicle,
             "overlay": "bgr8",
         }
         np.testing.assert_array_equal(to_array(answers["confidence"])[:, :, 0], confidence)
-        np.testing.assert_array_equal(to_array(answers["color_mask"]), colors[labels])
-        np.testing.assert_array_equal(to_array(answers["overlay"]), blend(frame, labels, colors, opacity=opacity))
+        np.testing.assert_array_equal(to_array(answers["color_mask"]), colors[mask])
+        np.testing.assert_array_equal(to_array(answers["overlay"]), blend(frame, mask, colors, opacity=opacity))
     assert not vehicle.set_parameter("overlay_opacity", 1.5, RIG).successful
 
 
-def test_camera_info_comes_beside_the_mask_under_its_header(vehicle: Vehicle, rig: Rig) -> None:
+def test_camera_info_has_the_masks_header(vehicle: Vehicle, rig: Rig) -> None:
     infos = vehicle.listen("/rig/rear/camera_info", CameraInfo)
     publisher = vehicle.camera("/rear/camera_info", kind=CameraInfo)
     vehicle.wait_for(lambda: vehicle.subscriptions("/rear/camera_info"), "the node's subscription")
@@ -171,7 +170,7 @@ def compressed(frame: np.ndarray, suffix: str) -> CompressedImage:
     return message
 
 
-def test_a_driver_that_comes_back_compressed_is_followed_and_one_cut_short_is_skipped(
+def test_driver_may_change_to_compressed_and_a_truncated_image_is_skipped(
     vehicle: Vehicle, rig: Rig, process: NodeProcess, engine: Engine
 ) -> None:
     rig.cameras["rear"].close()
@@ -198,26 +197,26 @@ def test_a_driver_that_comes_back_compressed_is_followed_and_one_cut_short_is_sk
     assert values["skipped_data"] == "1" and values["transport"] == "compressed"
     assert find_answer(masks, cut.header) is None
 
-    rig.cameras["rear"] = vehicle.camera(IMAGE_TOPICS["rear"])  # raw rather, where there are both
+    rig.cameras["rear"] = vehicle.camera(IMAGE_TOPICS["rear"])  # raw has precedence
     rig.connect()
     vehicle.wait_for(lambda: not vehicle.subscriptions(topic), "the compressed subscription to end")
     camera.close()
 
 
-def test_the_node_that_met_all_this_has_no_error(process: NodeProcess, rig: Rig) -> None:
+def test_shared_node_logged_no_error(process: NodeProcess, rig: Rig) -> None:
     assert process.is_running() and not process.matching("Traceback|ERROR"), process.output
 
 
-# What only a fake engine shows
+# With a fake engine
 
 
-def test_two_cameras_that_are_remapped_crosswise_are_each_followed_where_they_are() -> None:
+def test_two_cameras_with_swapped_topics() -> None:
     arguments = ("-p", "cameras:=[left, right]", "-r", "/left/image_raw:=/right/image_raw")
     arguments += ("-r", "/right/image_raw:=/left/image_raw")
     image = camera_image(np.zeros((48, 64, 3), np.uint8), "bgr8")
-    with node_here(*arguments, load=lambda *_, **__: FakeEngine()) as (node, vehicle):
+    with fake_node(*arguments) as (node, vehicle, _):
         masks = vehicle.listen("/segmentation/left/mask", Image)
-        vehicle.camera("/right/image_raw").connect(image, masks)  # reliable, because its driver is
+        vehicle.camera("/right/image_raw").connect(image, masks)
         status = vehicle.wait_for_status(f"{NODE}: camera right", WARN, "no image on /left/image_raw")
         assert "nobody publishes it" in status.message
 
@@ -226,9 +225,9 @@ def test_two_cameras_that_are_remapped_crosswise_are_each_followed_where_they_ar
     "transport, kind, topic",
     (("raw", Image, "/camera/image_raw"), ("compressed", CompressedImage, "/camera/image_raw/compressed")),
 )
-def test_a_transport_that_is_asked_for_is_kept(transport: str, kind: Type, topic: str) -> None:
+def test_transport_parameter_fixes_the_subscription(transport: str, kind: Type, topic: str) -> None:
     frame = np.full((48, 64, 3), 7, np.uint8)
-    with node_here("-p", f"transport:={transport}", load=lambda *_, **__: FakeEngine()) as (node, vehicle):
+    with fake_node("-p", f"transport:={transport}") as (node, vehicle, _):
         masks = vehicle.listen("/segmentation/mask", Image)
         messages = {Image: camera_image(frame, "bgr8"), CompressedImage: compressed(frame, "png")}
         topics = {Image: "/camera/image_raw", CompressedImage: "/camera/image_raw/compressed"}
@@ -238,9 +237,9 @@ def test_a_transport_that_is_asked_for_is_kept(transport: str, kind: Type, topic
         assert {name for name in topics.values() if vehicle.subscriptions(name)} == {topic}
 
 
-def test_a_slow_camera_loses_nothing_beside_a_fast_one() -> None:
+def test_slow_camera_loses_no_frame_beside_a_fast_one() -> None:
     engine, frame = FakeEngine(), np.zeros((48, 64, 3), np.uint8)
-    with node_here("-p", "cameras:=[fast, slow]", load=lambda *_, **__: engine) as (node, vehicle):
+    with fake_node("-p", "cameras:=[fast, slow]", engine=engine) as (node, vehicle, _):
         masks = {name: vehicle.listen(f"/segmentation/{name}/mask", Image) for name in ("fast", "slow")}
         cameras = {name: vehicle.camera(f"/{name}/image_raw") for name in masks}
         for name, camera in cameras.items():
@@ -256,11 +255,13 @@ def test_a_slow_camera_loses_nothing_beside_a_fast_one() -> None:
         fast, slow = (vehicle.counts(camera=name) for name in ("fast", "slow"))
         assert slow["published"] - before["slow"]["published"] == len(sent)
         assert set(sent) <= {mask.header.stamp.sec for mask in masks["slow"]}
-        assert fast["dropped_newer"] > 30, "the fast camera is more than the engine holds"
-        assert fast["published"] - before["fast"]["published"] > 2 * len(sent), "and still has the rest of it"
+        assert fast["dropped_newer"] > 30, "the fast camera sends more than the engine can segment"
+        assert fast["published"] - before["fast"]["published"] > 2 * len(sent), (
+            "the fast camera gets the remaining engine time"
+        )
 
 
-def test_frames_of_one_size_that_wait_together_go_as_one_batch() -> None:
+def test_waiting_frames_of_one_size_make_one_batch() -> None:
     engine = FakeEngine(max_batch=3)
     names, sizes = ("a", "b", "c", "d"), {"a": 64, "b": 64, "c": 64, "d": 32}
     asked: Dict[str, Any] = {}
@@ -281,10 +282,10 @@ def test_frames_of_one_size_that_wait_together_go_as_one_batch() -> None:
         assert asked["max_batch"] == len(names)
         del engine.batches[:]
         engine.gate.clear()
-        first = cameras["d"].send(images["d"])  # the engine has it in hand while the others gather
+        first = cameras["d"].send(images["d"])  # keeps the engine busy while the others wait
         vehicle.wait_for(lambda: engine.batches, "the engine to take the first")
         sent = {name: cameras[name].send(images[name]) for name in ("a", "b", "c")}
-        vehicle.wait_for(lambda: len(node._pipeline._frames._cameras()) == 3, "the others to wait")
+        vehicle.wait_for(lambda: len(node._pipeline._frames._waiting) == 3, "the others to wait")
         engine.gate.set()
         vehicle.answer(masks["d"], first)
         for value, (name, image) in enumerate(sent.items()):
@@ -293,11 +294,11 @@ def test_frames_of_one_size_that_wait_together_go_as_one_batch() -> None:
         assert engine.batches == [1, 3]
 
 
-def test_nothing_is_derived_while_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_derived_topics_are_computed_only_while_subscribed(monkeypatch: pytest.MonkeyPatch) -> None:
     derived: List[str] = []
     confidences: List[bool] = []
 
-    class Watched(FakeEngine):
+    class WatchedEngine(FakeEngine):
         def _segment_batch(self, frames: Any, *, confidence: bool) -> List[Any]:
             confidences.append(confidence)
             return super()._segment_batch(frames, confidence=confidence)
@@ -306,7 +307,7 @@ def test_nothing_is_derived_while_nobody_listens(monkeypatch: pytest.MonkeyPatch
         function = getattr(camera_outputs, name)
         noted = lambda *args, f=function, n=name, **kwargs: derived.append(n) or f(*args, **kwargs)  # noqa: E731
         monkeypatch.setattr(camera_outputs, name, noted)
-    with node_here(load=lambda *_, **__: Watched()) as (node, vehicle):
+    with fake_node(engine=WatchedEngine()) as (node, vehicle, _):
         masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
         image = camera_image(np.zeros((48, 64, 3), np.uint8), "bgr8")
         camera.connect(image, masks)
@@ -319,9 +320,9 @@ def test_nothing_is_derived_while_nobody_listens(monkeypatch: pytest.MonkeyPatch
         assert confidences[-1]
 
 
-def test_a_failure_to_publish_is_counted_and_the_next_frame_gets_its_mask(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Out of memory, say: what is received has its outcome even then, and nobody else's does."""
-    with node_here(load=lambda *_, **__: FakeEngine()) as (node, vehicle):
+def test_failure_to_publish_is_counted_and_the_next_frame_is_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For example out of memory: the image still has an outcome, and only its own messages are missing."""
+    with fake_node() as (node, vehicle, _):
         masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
         overlays = vehicle.listen("/segmentation/overlay", Image)
         image = camera_image(np.zeros((48, 64, 3), np.uint8), "bgr8")
@@ -330,7 +331,7 @@ def test_a_failure_to_publish_is_counted_and_the_next_frame_gets_its_mask(monkey
         before = vehicle.counts()
 
         def no_memory(*_: Any, **__: Any) -> Any:
-            raise MemoryError("no room")
+            raise MemoryError("out of memory")
 
         with monkeypatch.context() as patch:
             patch.setattr(camera_outputs, "make_image", no_memory)
@@ -338,7 +339,7 @@ def test_a_failure_to_publish_is_counted_and_the_next_frame_gets_its_mask(monkey
             vehicle.wait_for(lambda: vehicle.counts()["failed"] == 1, "the failure to be counted")
         with monkeypatch.context() as patch:
             patch.setattr(camera_outputs, "blend", no_memory)
-            vehicle.answer(masks, camera.send(image))  # only the overlay is lost
+            vehicle.answer(masks, camera.send(image))  # only the overlay is missing
         vehicle.answer(overlays, camera.send(image))
         after = vehicle.counts()
         assert {event: after[event] - before[event] for event in ("received", "published", "failed")} == {
@@ -348,9 +349,9 @@ def test_a_failure_to_publish_is_counted_and_the_next_frame_gets_its_mask(monkey
         }
 
 
-def test_label_info_names_the_classes_for_whoever_comes_late() -> None:
+def test_label_info_reaches_late_subscribers() -> None:
     vision_msgs = pytest.importorskip("vision_msgs.msg")
-    with node_here(load=lambda *_, **__: FakeEngine()) as (node, vehicle):
+    with fake_node() as (node, vehicle, _):
         infos: List[Any] = []
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         vehicle.node.create_subscription(vision_msgs.LabelInfo, "/segmentation/label_info", infos.append, latched)

@@ -1,4 +1,4 @@
-"""What a camera, a network, an engine or a clock can do to the node, and how it goes on."""
+"""Faults of the engine, cameras, clocks and subscribers, and how the node recovers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from typing import Iterator, List, Tuple
 
 import numpy as np
 import pytest
-
-rclpy = pytest.importorskip("rclpy")
-from builtin_interfaces.msg import Time  # noqa: E402
-from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
-from node_harness import (  # noqa: E402
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticStatus
+from fake_node import fake_node
+from node_harness import (
     CAMERA,
     DOMAIN,
     NODE,
@@ -23,20 +22,19 @@ from node_harness import (  # noqa: E402
     NodeProcess,
     Vehicle,
     camera_image,
-    node_here,
     to_array,
     values_of,
 )
-from rosgraph_msgs.msg import Clock  # noqa: E402
-from sensor_msgs.msg import Image  # noqa: E402
-from std_srvs.srv import SetBool  # noqa: E402
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Image
+from std_srvs.srv import SetBool
 
 pytestmark = pytest.mark.timeout(120)
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
-NODE_WITH_STAND_IN = f"""
+NODE_WITH_FAKE_ENGINE = f"""
 import sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 from node_harness import FakeEngine
 from bisenet_ros.node.run_node import run_node
 engine = FakeEngine()
@@ -54,27 +52,21 @@ rclpy.spin(node)
 """
 
 
-@pytest.fixture(scope="module")
-def image() -> Image:
-    return camera_image(np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8), "bgr8")
-
-
 @contextmanager
-def fake_engine_node(*arguments: str) -> Iterator[Tuple[FakeEngine, Vehicle, List[Image]]]:
-    engine = FakeEngine()
-    with node_here(*arguments, load=lambda *_, **__: engine) as (_, vehicle):
+def node_and_masks(*arguments: str) -> Iterator[Tuple[FakeEngine, Vehicle, List[Image]]]:
+    with fake_node(*arguments) as (_, vehicle, engine):
         yield engine, vehicle, vehicle.listen("/segmentation/mask", Image)
 
 
 # The engine
 
 
-def test_an_engine_that_fails_once_is_tried_again_and_no_frame_is_lost(image: Image) -> None:
-    with fake_engine_node() as (engine, vehicle, masks):
+def test_engine_that_fails_once_is_tried_again(image: Image) -> None:
+    with node_and_masks() as (engine, vehicle, masks):
         camera = vehicle.camera("/camera/image_raw")
         camera.connect(image, masks)
         before = vehicle.counts()
-        for fault in (RuntimeError("a hiccup"), MemoryError()):
+        for fault in (RuntimeError("a transient error"), MemoryError()):
             engine.faults.append(fault)
             mask = vehicle.answer(masks, camera.send(image))
             np.testing.assert_array_equal(to_array(mask)[:, :, 0], to_array(image)[:, :, 0])
@@ -84,10 +76,8 @@ def test_an_engine_that_fails_once_is_tried_again_and_no_frame_is_lost(image: Im
 
 
 @pytest.mark.parametrize("kind", (RuntimeError, MemoryError))
-def test_an_engine_that_goes_on_failing_makes_it_inactive_with_the_reason_and_can_be_brought_back(
-    kind: type, image: Image
-) -> None:
-    with fake_engine_node() as (engine, vehicle, masks):
+def test_engine_that_keeps_failing_deactivates_the_node_until_it_is_enabled(kind: type, image: Image) -> None:
+    with node_and_masks() as (engine, vehicle, masks):
         camera = vehicle.camera("/camera/image_raw")
         camera.connect(image, masks)
         for turn in (1, 2):
@@ -98,7 +88,7 @@ def test_an_engine_that_goes_on_failing_makes_it_inactive_with_the_reason_and_ca
                 return vehicle.state() == "inactive"
 
             vehicle.wait_for(sending, "the engine to be given up")
-            words = f"^engine fault: {kind.__name__}: the GPU has fallen off the bus; .*/enable .* brings it back"
+            words = f"^engine fault: {kind.__name__}: the GPU has fallen off the bus; .*/enable .* activates it again"
             status = vehicle.wait_for_status(f"{NODE}: segmentation", ERROR, words)
             assert values_of(status)["engine_faults"] == str(turn) and values_of(status)["state"] == "inactive"
             assert vehicle.counts()["failed"] == 3 * turn, "three frames, each tried twice"
@@ -110,11 +100,11 @@ def test_an_engine_that_goes_on_failing_makes_it_inactive_with_the_reason_and_ca
             vehicle.wait_for_status(f"{NODE}: segmentation", OK, "^running$")
 
 
-def test_an_engine_that_does_not_return_does_not_keep_the_process_from_ending(vehicle: Vehicle, image: Image) -> None:
-    """As when TensorRT builds a plan for minutes."""
+def test_blocked_engine_does_not_block_the_shutdown(vehicle: Vehicle, image: Image) -> None:
+    """As while TensorRT builds a plan, which takes minutes."""
     arguments = ("60", "--ros-args", "-r", "__ns:=/busy", "-r", "/camera/image_raw:=/busy/image")
     camera = vehicle.camera("/busy/image")
-    with NodeProcess(DOMAIN, *arguments, program=("-c", NODE_WITH_STAND_IN)) as process:
+    with NodeProcess(DOMAIN, *arguments, program=("-c", NODE_WITH_FAKE_ENGINE)) as process:
         vehicle.wait_for(lambda: vehicle.subscriptions(camera.topic), "the subscription")
         for _ in range(10):
             camera.send(image)
@@ -125,11 +115,11 @@ def test_an_engine_that_does_not_return_does_not_keep_the_process_from_ending(ve
     camera.close()
 
 
-# The camera and its stamps
+# Cameras and stamps
 
 
-def test_a_camera_that_stops_and_comes_back_goes_on_by_itself(image: Image) -> None:
-    with fake_engine_node() as (_, vehicle, masks):
+def test_camera_may_stop_and_return(image: Image) -> None:
+    with node_and_masks() as (_, vehicle, masks):
         for _ in range(2):
             camera = vehicle.camera("/camera/image_raw")
             camera.connect(image, masks)
@@ -139,8 +129,8 @@ def test_a_camera_that_stops_and_comes_back_goes_on_by_itself(image: Image) -> N
 
 
 @pytest.mark.parametrize("arguments", ((), ("-p", "max_age:=10.0")), ids=("any age", "max_age"))
-def test_a_stamp_that_no_clock_shows_is_no_harm(arguments: Tuple[str, ...], image: Image) -> None:
-    with fake_engine_node(*arguments) as (_, vehicle, masks):
+def test_extreme_stamps(arguments: Tuple[str, ...], image: Image) -> None:
+    with node_and_masks(*arguments) as (_, vehicle, masks):
         camera = vehicle.camera("/camera/image_raw")
         vehicle.wait_for(lambda: len(vehicle.subscriptions(camera.topic)) == 1, "the subscription")
         extremes = [Time(sec=sec, nanosec=nanosec) for sec in (-(2**31), -1, 2**31 - 1) for nanosec in (0, 2**32 - 1)]
@@ -159,9 +149,9 @@ def test_a_stamp_that_no_clock_shows_is_no_harm(arguments: Tuple[str, ...], imag
         assert vehicle.counts()["skipped"] == 0
 
 
-def test_with_simulated_time_a_bag_that_loops_goes_on(image: Image) -> None:
-    """The clock stands still at 0 before the bag, and jumps back at its end."""
-    with fake_engine_node("-p", "use_sim_time:=true", "-p", "max_age:=1.0") as (_, vehicle, masks):
+def test_looping_bag_with_simulated_time(image: Image) -> None:
+    """The clock is 0 before the bag begins, and jumps back at its end."""
+    with node_and_masks("-p", "use_sim_time:=true", "-p", "max_age:=1.0") as (_, vehicle, masks):
         camera, clock = vehicle.camera("/camera/image_raw"), vehicle.node.create_publisher(Clock, "/clock", 10)
         camera.connect(image, masks)  # no /clock yet: nothing is stale at 0
 
@@ -184,11 +174,11 @@ def test_with_simulated_time_a_bag_that_loops_goes_on(image: Image) -> None:
         assert 90 <= float(values_of(status)["receive_p50_ms"]) <= 200, "by the simulated clock"
 
 
-# Those who listen
+# Subscribers
 
 
-def test_a_subscriber_that_hangs_keeps_no_mask_and_no_time_from_another(vehicle: Vehicle) -> None:
-    """At a size where a few masks fill the shared memory, and reliable on both sides."""
+def test_hanging_subscriber_does_not_delay_another(vehicle: Vehicle) -> None:
+    """With masks of which a few fill the shared memory, and reliable QoS on both sides."""
     frame = camera_image(np.zeros((1024, 2048, 3), np.uint8), "bgr8")
     arguments = ("--ros-args", "-r", "__ns:=/hang", "-r", "/camera/image_raw:=/hang/image", *QUICK_DIAGNOSTICS)
     masks, camera = vehicle.listen("/hang/mask", Image), vehicle.camera("/hang/image")
@@ -202,21 +192,21 @@ def test_a_subscriber_that_hangs_keeps_no_mask_and_no_time_from_another(vehicle:
             vehicle.spin_until(lambda: False, 0.03)
         return seconds
 
-    with NodeProcess(DOMAIN, "0", *arguments, program=("-c", NODE_WITH_STAND_IN)) as node:
+    with NodeProcess(DOMAIN, "0", *arguments, program=("-c", NODE_WITH_FAKE_ENGINE)) as node:
         camera.connect(frame, masks)
         with NodeProcess(DOMAIN, "/hang/mask", program=("-c", SUBSCRIBER)) as subscriber:
             vehicle.wait_for(lambda: camera.send(frame) and vehicle.spin_until(lambda: subscriber.lines, 0.2), "it")
-            calm = latencies(10)
+            before = latencies(10)
             subscriber.send(signal.SIGSTOP)
             try:
-                hung = latencies(30)  # every one of them is answered
+                hung = latencies(30)  # each is answered
             finally:
                 subscriber.send(signal.SIGCONT)
-            # A publisher that waited for the one that hangs would take 100 ms more each time.
-            assert np.median(hung) < np.median(calm) + 0.08, (calm, hung)
+            # A publisher that waits for the hanging subscriber takes 100 ms more for each mask.
+            assert np.median(hung) < np.median(before) + 0.08, (before, hung)
             seen = len(subscriber.lines)
             vehicle.answer(masks, camera.send(frame))
-            vehicle.wait_for(lambda: len(subscriber.lines) > seen, "the one that hung to go on")
+            vehicle.wait_for(lambda: len(subscriber.lines) > seen, "the stopped subscriber to continue")
         counts = vehicle.counts("/hang/segmentation_node")
         assert counts["received"] == counts["published"] >= 42
         assert node.is_running() and not node.matching("Traceback|ERROR"), node.output

@@ -1,41 +1,37 @@
-"""What the node says of itself and its cameras on /diagnostics."""
+"""The statuses of the node and its cameras on /diagnostics."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from contextlib import contextmanager
-from typing import Any, Iterator, List, Tuple
+from typing import Any, List
 
 import numpy as np
 import pytest
-
-rclpy = pytest.importorskip("rclpy")
-from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
-from node_harness import (  # noqa: E402
+from diagnostic_msgs.msg import DiagnosticStatus
+from fake_node import fake_node
+from node_harness import (
     CAMERA,
     DOMAIN,
     NODE,
     QUICK_DIAGNOSTICS,
     NodeProcess,
-    FakeEngine,
     Vehicle,
     camera_image,
-    node_here,
     stock_environment,
     values_of,
 )
-from rclpy.qos import ReliabilityPolicy  # noqa: E402
-from rosgraph_msgs.msg import Clock  # noqa: E402
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
+from rclpy.qos import ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from bisenet_ros.node.diagnostics.frame_statistics import STAGES  # noqa: E402
+from bisenet_ros.node.diagnostics.frame_statistics import STAGES
 
 pytestmark = pytest.mark.timeout(120)
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
-# A camera driver as most are: best effort, large images, and no shared-memory profile.
+# A typical camera driver: best effort, large images, no shared-memory profile.
 STOCK_DRIVER = """
 import time
 import rclpy
@@ -53,41 +49,29 @@ while True:
 """
 
 
-@pytest.fixture(scope="module")
-def image() -> Image:
-    return camera_image(np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8), "bgr8")
-
-
-@contextmanager
-def fake_engine_node(*arguments: str) -> Iterator[Tuple[FakeEngine, Vehicle]]:
-    engine = FakeEngine()
-    with node_here(*arguments, load=lambda *_, **__: engine) as (_, vehicle):
-        yield engine, vehicle
-
-
 def stream(vehicle: Vehicle, camera: Any, image: Image, *, rate: float, seconds: float) -> None:
     for _ in range(int(rate * seconds)):
         camera.send(image)
         vehicle.spin_until(lambda: False, 1 / rate)
 
 
-def test_silence_has_its_reason_and_what_to_do_about_it(image: Image) -> None:
-    """In one go, from a topic that nobody has to images that arrive."""
+def test_reasons_why_no_image_arrives(image: Image) -> None:
+    """From a topic that does not exist to images that arrive, in one run of the node."""
     topic = "/front/image"
     arguments = ("-r", f"/camera/image_raw:={topic}", "-p", "reliability:=reliable")
-    silent = f"^no image on {topic} for [0-9]+ s: "
-    with fake_engine_node(*arguments) as (_, vehicle):
+    no_image = f"^no image on {topic} for [0-9]+ s: "
+    with fake_node(*arguments) as (_, vehicle, _):
         masks = vehicle.listen("/segmentation/mask", Image)
         others = vehicle.camera("/camera/image_raw"), vehicle.camera("/rear/jpeg", kind=CompressedImage)
         published = "images are published on /camera/image_raw, /rear/jpeg$"
-        vehicle.wait_for_status(CAMERA, WARN, f"{silent}nobody publishes it; {published}")
+        vehicle.wait_for_status(CAMERA, WARN, f"{no_image}nobody publishes it; {published}")
         for camera in others:
             camera.close()
-        vehicle.wait_for_status(CAMERA, WARN, f"{silent}nobody publishes it$")
+        vehicle.wait_for_status(CAMERA, WARN, f"{no_image}nobody publishes it$")
 
         stranger = vehicle.camera(topic, kind=CameraInfo)
         vehicle.wait_for_status(
-            CAMERA, WARN, f"{silent}it is published as sensor_msgs/msg/CameraInfo, expected sensor_msgs/msg/Image$"
+            CAMERA, WARN, f"{no_image}it is published as sensor_msgs/msg/CameraInfo, expected sensor_msgs/msg/Image$"
         )
         stranger.close()
 
@@ -95,31 +79,31 @@ def test_silence_has_its_reason_and_what_to_do_about_it(image: Image) -> None:
         vehicle.wait_for_status(
             CAMERA,
             WARN,
-            f"{silent}the QoS of /vehicle does not match: it offers best effort, reliable is asked for "
+            f"{no_image}the QoS of /vehicle does not match: it offers best effort, reliable is requested "
             r"\(it offers best effort, volatile\); set the parameter reliability to auto, or change qos_overrides$",
         )
         camera.close()
 
         camera = vehicle.camera(topic, RELIABLE)
-        vehicle.wait_for_status(CAMERA, WARN, f"{silent}/vehicle publishes it, but sends nothing$")
+        vehicle.wait_for_status(CAMERA, WARN, f"{no_image}/vehicle publishes it, but sends nothing$")
         camera.connect(image, masks)
-        vehicle.wait_for_status(CAMERA, OK, "^segmenting; stale stamps: they are [0-9]+ s behind this clock")
+        vehicle.wait_for_status(CAMERA, OK, "^segmenting; the stamps are [0-9]+ s behind the node's clock")
 
 
-def test_a_camera_that_sends_has_its_rates_and_the_times_of_every_stage(image: Image) -> None:
-    with fake_engine_node("-p", "diagnostics_rate:=1.0") as (engine, vehicle):
+def test_rates_and_stage_times(image: Image) -> None:
+    with fake_node("-p", "diagnostics_rate:=1.0") as (_, vehicle, engine):
         masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
         camera.connect(image, masks)
         engine.seconds = 0.02
         stream(vehicle, camera, image, rate=20, seconds=3.2)
         values = values_of(vehicle.statuses(CAMERA)[-1])
-        # The test's own pace is a little slower than asked for.
+        # The test itself sends a little more slowly than 20 Hz.
         assert 12 < float(values["input_hz"]) < 22 and 12 < float(values["output_hz"]) < 22, values
         times = {stage: (float(values[f"{stage}_p50_ms"]), float(values[f"{stage}_p99_ms"])) for stage in STAGES[1:]}
         assert all(0 <= p50 <= p99 for p50, p99 in times.values()), times
         assert times["engine"][0] >= 20
         parts = sum(times[stage][0] for stage in ("wait", "convert", "engine", "publish"))
-        assert parts == pytest.approx(times["total"][0], rel=0.25), "the stages add up to the way"
+        assert parts == pytest.approx(times["total"][0], rel=0.25), "the stages add up to the total"
         assert "receive_p50_ms" not in values, "these stamps are of another clock"
         expected = {"topic": "/camera/image_raw", "transport": "raw", "reliability": "reliable", "enabled": "true"}
         assert expected.items() <= values.items()
@@ -131,8 +115,8 @@ def test_a_camera_that_sends_has_its_rates_and_the_times_of_every_stage(image: I
         assert 0 <= float(values_of(status)["receive_p50_ms"]) < 1000
 
 
-def test_a_plan_that_is_built_says_so_until_the_first_mask(image: Image) -> None:
-    with fake_engine_node() as (engine, vehicle):
+def test_building_a_plan_is_reported(image: Image) -> None:
+    with fake_node() as (_, vehicle, engine):
         status = vehicle.wait_for_status(f"{NODE}: segmentation", OK, "^running$")
         assert status.hardware_id == values_of(status)["engine"] == "fake"
         engine.plan = "a plan for 64x48"
@@ -142,8 +126,8 @@ def test_a_plan_that_is_built_says_so_until_the_first_mask(image: Image) -> None
         vehicle.wait_for_status(CAMERA, OK, "^waiting for the first image$|^segmenting$")
 
 
-def test_stale_stamps_are_told_with_their_cure(image: Image) -> None:
-    with fake_engine_node("-p", "max_age:=5.0") as (_, vehicle):
+def test_images_older_than_max_age_are_an_error(image: Image) -> None:
+    with fake_node("-p", "max_age:=5.0") as (_, vehicle, _):
         camera = vehicle.camera("/camera/image_raw")  # its stamps are of 1970
         vehicle.wait_for(lambda: vehicle.subscriptions(camera.topic), "the subscription")
 
@@ -152,13 +136,13 @@ def test_stale_stamps_are_told_with_their_cure(image: Image) -> None:
             return [s for s in vehicle.statuses(CAMERA) if s.level == ERROR]
 
         status = vehicle.wait_for(sending, "an error")[0]
-        assert status.message.startswith("stale stamps: every image is older than max_age; set the camera's clock")
+        assert status.message.startswith("every image is older than max_age by its stamp; set the camera's clock")
         counts = vehicle.counts()
         assert counts["received"] == counts["dropped_stale"] > 0
 
 
-def test_images_that_cannot_be_used_are_an_error(image: Image) -> None:
-    with fake_engine_node() as (_, vehicle):
+def test_images_that_cannot_be_decoded_are_an_error(image: Image) -> None:
+    with fake_node() as (_, vehicle, _):
         camera = vehicle.camera("/camera/image_raw")
         bad = camera_image(np.zeros((48, 64, 3), np.uint8), "32FC1")
 
@@ -167,41 +151,41 @@ def test_images_that_cannot_be_used_are_an_error(image: Image) -> None:
             return [s for s in vehicle.statuses(CAMERA) if s.level == ERROR]
 
         status = vehicle.wait_for(sending, "an error")[0]
-        assert status.message == "no image could be used, the log says why: skipped encoding"
+        assert status.message == "no image could be segmented, see the log: skipped encoding"
         assert int(values_of(status)["skipped_encoding"]) == int(values_of(status)["skipped"]) > 0
 
 
-def test_two_nodes_of_one_name_say_so_until_one_ends(vehicle: Vehicle) -> None:
+def test_two_nodes_of_the_same_name_are_a_warning(vehicle: Vehicle) -> None:
     node = "/twins/segmentation_node"
     arguments = ("--ros-args", "-r", "__ns:=/twins", "-p", "autostart:=false", *QUICK_DIAGNOSTICS)
-    words = f"another node is called {node} too: .*`-r __ns:=/another`"
+    pattern = f"another node is also called {node}: .*`-r __ns:=/another`"
     with NodeProcess(DOMAIN, *arguments) as first:
         vehicle.wait_for_status(f"{node}: segmentation", OK, "^unconfigured$")
         with NodeProcess(DOMAIN, *arguments) as second:
             for process in (first, second):
-                vehicle.wait_for(lambda process=process: process.matching(f"WARN.*{words}"), "its warning")
-            vehicle.wait_for_status(f"{node}: segmentation", WARN, f"^unconfigured; {words}")
+                vehicle.wait_for(lambda process=process: process.matching(f"WARN.*{pattern}"), "its warning")
+            vehicle.wait_for_status(f"{node}: segmentation", WARN, f"^unconfigured; {pattern}")
         vehicle.wait_for_status(f"{node}: segmentation", OK, "^unconfigured$")
-        assert len(first.matching("WARN")) == 1, "said once, not at every look"
+        assert len(first.matching("WARN")) == 1, "logged once, not at every check"
 
 
-def test_simulated_time_that_nobody_publishes_is_told_until_somebody_does(vehicle: Vehicle) -> None:
+def test_simulated_time_without_a_clock_is_a_warning(vehicle: Vehicle) -> None:
     node = "/simulated/segmentation_node"
     arguments = ("--ros-args", "-r", "__ns:=/simulated", "-p", "autostart:=false", *QUICK_DIAGNOSTICS)
-    words = "use_sim_time is set, and nobody publishes /clock: .* --clock"
+    pattern = "use_sim_time is set, but nobody publishes /clock: .* --clock"
     with NodeProcess(DOMAIN, *arguments, "-p", "use_sim_time:=true") as process:
-        vehicle.wait_for_status(f"{node}: segmentation", WARN, f"^unconfigured; {words}")
-        vehicle.wait_for(lambda: len(process.matching(f"WARN.*{words}")) == 1, "its warning")
+        vehicle.wait_for_status(f"{node}: segmentation", WARN, f"^unconfigured; {pattern}")
+        vehicle.wait_for(lambda: len(process.matching(f"WARN.*{pattern}")) == 1, "its warning")
         clock = vehicle.node.create_publisher(Clock, "/clock", 10)
         vehicle.wait_for_status(f"{node}: segmentation", OK, "^unconfigured$")
         vehicle.node.destroy_publisher(clock)
-        vehicle.wait_for_status(f"{node}: segmentation", WARN, words)
-        vehicle.wait_for(lambda: len(process.matching(f"WARN.*{words}")) == 2, "its warning, which is news again")
+        vehicle.wait_for_status(f"{node}: segmentation", WARN, pattern)
+        vehicle.wait_for(lambda: len(process.matching(f"WARN.*{pattern}")) == 2, "its second warning")
         assert vehicle.set_parameter("use_sim_time", False, node).successful
         vehicle.wait_for_status(f"{node}: segmentation", OK, "^unconfigured$")
 
 
-def test_images_lost_in_transport_are_told_with_the_drivers_cure(vehicle: Vehicle) -> None:
+def test_images_lost_in_transport_are_a_warning(vehicle: Vehicle) -> None:
     arguments = ("--ros-args", "-r", "__ns:=/lossy", "-r", "/camera/image_raw:=/lossy/image")
     with NodeProcess(DOMAIN, *arguments) as process:
         node = "/lossy/segmentation_node"
@@ -209,7 +193,7 @@ def test_images_lost_in_transport_are_told_with_the_drivers_cure(vehicle: Vehicl
         driver = subprocess.Popen([sys.executable, "-c", STOCK_DRIVER], env=stock_environment(DOMAIN))
         try:
             status = vehicle.wait_for_status(
-                f"{node}: camera camera", WARN, "^images of /lossy/image are lost in transport; "
+                f"{node}: camera camera", WARN, "^images on /lossy/image are lost in transport; "
             )
         finally:
             driver.kill()

@@ -1,48 +1,27 @@
-"""Parameters from files and while the node runs, QoS overrides among them."""
+"""Parameters from files and while the node runs, including QoS overrides."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+from fake_node import fake_node
+from node_harness import DOMAIN, NODE, FakeEngine, NodeProcess, Vehicle, values_of
+from rcl_interfaces.srv import SetParametersAtomically
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CompressedImage, Image
+from std_srvs.srv import SetBool
 
-rclpy = pytest.importorskip("rclpy")
-from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
-from node_harness import (  # noqa: E402
-    DOMAIN,
-    NODE,
-    FakeEngine,
-    NodeProcess,
-    Vehicle,
-    camera_image,
-    node_here,
-    values_of,
-)
-from rcl_interfaces.srv import SetParametersAtomically  # noqa: E402
-from rclpy.parameter import Parameter  # noqa: E402
-from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
-from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
-from std_srvs.srv import SetBool  # noqa: E402
-
-from bisenet_ros.node.segmentation_node import UPDATE_PERIOD  # noqa: E402
+from bisenet_ros.node.segmentation_node import UPDATE_PERIOD
 
 pytestmark = pytest.mark.timeout(120)
 
 ERROR = DiagnosticStatus.ERROR
 RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
 IMAGE_OVERRIDE = "qos_overrides./camera/image_raw.subscription"
-
-
-@pytest.fixture(scope="module")
-def image() -> Image:
-    return camera_image(np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8), "bgr8")
-
-
-def fake_engine(*_: Any, **__: Any) -> FakeEngine:
-    return FakeEngine()
 
 
 def parameter_file(folder: Path, lines: str) -> Path:
@@ -55,40 +34,40 @@ def parameter_file(folder: Path, lines: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    "lines, said",
+    "lines, expected",
     (
         ("max_age: soon", "parameter max_age must be a number from 0 to 3600, got 'soon'"),
         ("overlay_opacity: true", "parameter overlay_opacity must be a number from 0 to 1, got True"),
         ("cameras: camera", r"cameras must be a list of .*, got 'camera'; a list has brackets: \[camera\]$"),
         ("camera:\n  enabled: 1", "parameter camera.enabled must be true or false, got 1$"),
-        ("model: [a, b]", r"parameter model must be a text, got \['a', 'b'\]$"),
+        ("model: [a, b]", r"parameter model must be a string, got \['a', 'b'\]$"),
         ("use_sim_time: maybe", "'use_sim_time' to 'maybe' of type 'STRING', expecting type 'BOOL'$"),
         (
             "qos_overrides:\n  /diagnostics:\n    publisher:\n      reliability: sometimes",
-            r"could not make the publisher; look at .* qos_overrides./diagnostics.publisher.\*: .*sometimes",
+            r"could not create the publisher; check .* qos_overrides./diagnostics.publisher.\*: .*sometimes",
         ),
     ),
     ids=(
-        "text for a number",
+        "string for a number",
         "bool for a number",
-        "text for a list",
+        "string for a list",
         "number for a bool",
-        "list for text",
+        "list for a string",
         "clock",
         "qos",
     ),
 )
-def test_a_file_with_a_value_that_cannot_be_meant_ends_it_with_the_parameters_name(
-    lines: str, said: str, tmp_path: Path
+def test_invalid_value_in_a_file_ends_the_node_and_names_the_parameter(
+    lines: str, expected: str, tmp_path: Path
 ) -> None:
     path = parameter_file(tmp_path, lines)
     with NodeProcess(DOMAIN, "--ros-args", "-r", "__ns:=/file", "--params-file", str(path)) as process:
         assert process.wait() == 1
         (line,) = process.matching(".")
-        assert re.search(rf"\[FATAL\] .*{said}", line), process.output
+        assert re.search(rf"\[FATAL\] .*{expected}", line), process.output
 
 
-def test_a_file_is_taken_and_its_misspelt_names_are_warned_of(tmp_path: Path, vehicle: Vehicle) -> None:
+def test_unknown_parameter_in_a_file_is_a_warning(tmp_path: Path, vehicle: Vehicle) -> None:
     lines = "autostart: false\nmax_age: 2\noverlay_opacty: 0.1\ncameras: [front]\nfront:\n  enabled: false\n"
     path = parameter_file(tmp_path, lines + "rear:\n  enabled: false\nqos_overrides:\n  /file/mask:\n    depth: 2")
     with NodeProcess(DOMAIN, "--ros-args", "-r", "__ns:=/file", "--params-file", str(path)) as process:
@@ -103,8 +82,8 @@ def test_a_file_is_taken_and_its_misspelt_names_are_warned_of(tmp_path: Path, ve
 # While it runs
 
 
-def test_an_unknown_name_is_refused_with_what_may_have_been_meant() -> None:
-    with node_here(load=fake_engine, autostart=False) as (node, vehicle):
+def test_unknown_parameter_is_refused_with_a_suggestion() -> None:
+    with fake_node(autostart=False) as (node, vehicle, _):
         for name, meant in (
             ("max_agee", "max_age"),
             ("camera.enabld", "camera.enabled"),
@@ -119,8 +98,8 @@ def test_an_unknown_name_is_refused_with_what_may_have_been_meant() -> None:
         assert not result.successful and result.reason == "there is no parameter 'color'"
 
 
-def test_a_camera_that_is_named_while_the_node_is_unconfigured_has_its_parameter_later() -> None:
-    with node_here(load=fake_engine, autostart=False) as (node, vehicle):
+def test_parameters_of_a_new_camera_exist_after_configuration() -> None:
+    with fake_node(autostart=False) as (node, vehicle, _):
         assert vehicle.set_parameter("cameras", ["front", "rear"]).successful
         result = vehicle.set_parameter("rear.enabled", False)
         assert result.reason == "there is no parameter 'rear.enabled' until the node is configured"
@@ -129,20 +108,20 @@ def test_a_camera_that_is_named_while_the_node_is_unconfigured_has_its_parameter
 
 
 @pytest.mark.parametrize("name", ("model", "cameras", "max_age", "camera.enabled", "device"))
-def test_a_parameter_cannot_be_taken_away(name: str) -> None:
-    with node_here(load=fake_engine, autostart=False) as (node, vehicle):
+def test_parameter_cannot_be_unset(name: str) -> None:
+    with fake_node(autostart=False) as (node, vehicle, _):
         result = vehicle.set_parameter(name, None)
         assert not result.successful and re.search(f"parameter {name} must be .*, got None", result.reason), result
         assert node.has_parameter(name)
 
 
-def test_the_rate_limit_holds_from_the_moment_it_is_set(image: Image) -> None:
-    with node_here(load=fake_engine) as (node, vehicle):
+def test_publish_rate_takes_effect_at_once(image: Image) -> None:
+    with fake_node() as (node, vehicle, _):
         masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
         camera.connect(image, masks)
 
         def masks_of(seconds: float) -> int:
-            """Of a stream of 50 Hz."""
+            """How many masks come of images at 50 Hz."""
             del masks[:]
             for _ in range(int(seconds / 0.02)):
                 camera.send(image)
@@ -155,16 +134,16 @@ def test_the_rate_limit_holds_from_the_moment_it_is_set(image: Image) -> None:
         masks_of(0.1)
         assert masks_of(0.3) == 0
         assert vehicle.set_parameter("publish_rate", 20).successful
-        assert masks_of(0.5) >= 5, "the long wait of the limit before holds no more"
+        assert masks_of(0.5) >= 5, "the earlier limit no longer holds"
         assert vehicle.set_parameter("publish_rate", 0.0).successful
         vehicle.answer(masks, camera.send(image))
         counts = vehicle.counts()
         assert counts["dropped_rate"] > 40 and counts["dropped_rate"] == counts["dropped"] - counts["dropped_newer"]
 
 
-def test_frames_older_than_max_age_are_dropped_until_any_age_will_do(image: Image) -> None:
+def test_max_age_takes_effect_at_once(image: Image) -> None:
     engine = FakeEngine()
-    with node_here("-p", "max_age:=3600.0", load=lambda *_, **__: engine) as (node, vehicle):
+    with fake_node("-p", "max_age:=3600.0", engine=engine) as (node, vehicle, _):
         masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
 
         def send(age: float) -> Image:
@@ -177,7 +156,7 @@ def test_frames_older_than_max_age_are_dropped_until_any_age_will_do(image: Imag
         before = vehicle.counts()
         send(4000)
         vehicle.wait_for(lambda: vehicle.counts()["dropped_stale"] == before["dropped_stale"] + 1, "the drop")
-        send(-10)  # of a clock that is ahead of the node's: not stale
+        send(-10)  # the camera's clock is ahead of the node's: not stale
         vehicle.wait_for(lambda: vehicle.counts()["published"] == before["published"] + 1, "its mask")
 
         assert vehicle.set_parameter("max_age", 0.2).successful
@@ -185,7 +164,7 @@ def test_frames_older_than_max_age_are_dropped_until_any_age_will_do(image: Imag
         taken = len(engine.batches)
         send(0)
         vehicle.wait_for(lambda: len(engine.batches) > taken, "the engine to take it")
-        send(0)  # fresh when it comes, stale when its turn comes
+        send(0)  # becomes stale while it waits
         vehicle.spin_until(lambda: False, 0.25)
         engine.gate.set()
         vehicle.wait_for(lambda: vehicle.counts()["dropped_stale"] == before["dropped_stale"] + 2, "the drop")
@@ -193,7 +172,7 @@ def test_frames_older_than_max_age_are_dropped_until_any_age_will_do(image: Imag
         assert vehicle.set_parameter("max_age", 0).successful
         seen = len(masks)
         send(1e9)
-        vehicle.wait_for(lambda: len(masks) > seen, "the mask of an image of whatever age")
+        vehicle.wait_for(lambda: len(masks) > seen, "the mask of a very old image")
 
 
 # Quality of service
@@ -204,11 +183,11 @@ def qos_of(vehicle: Vehicle, topic: str, what: str) -> QoSProfile:
     return found[0].qos_profile
 
 
-def test_overrides_of_the_masks_and_the_images_qos_take_effect(image: Image) -> None:
+def test_qos_overrides_of_mask_and_images(image: Image) -> None:
     arguments = ("-p", "qos_overrides./segmentation/mask.publisher.depth:=2")
     arguments += ("-p", "qos_overrides./segmentation/mask.publisher.reliability:=best_effort")
     arguments += ("-p", f"{IMAGE_OVERRIDE}.depth:=7", "-p", f"{IMAGE_OVERRIDE}.reliability:=best_effort")
-    with node_here(*arguments, load=fake_engine) as (node, vehicle):
+    with fake_node(*arguments) as (node, vehicle, _):
         (camera,) = node._cameras
         assert camera.subscription.profile.depth == 7  # other processes do not see the depth
         assert camera.outputs._publishers["mask"].qos_profile.depth == 2
@@ -216,7 +195,7 @@ def test_overrides_of_the_masks_and_the_images_qos_take_effect(image: Image) -> 
         vehicle.wait_for(lambda: vehicle.subscriptions("/camera/image_raw"), "the subscription")
         vehicle.spin_until(lambda: False, 2 * UPDATE_PERIOD)
         assert qos_of(vehicle, "/segmentation/mask", "publishers").reliability == BEST_EFFORT
-        assert vehicle.subscriptions("/camera/image_raw") == [BEST_EFFORT], "although the camera offers reliable"
+        assert vehicle.subscriptions("/camera/image_raw") == [BEST_EFFORT], "although reliable is offered"
 
         name = f"{IMAGE_OVERRIDE}.reliability"
         result = vehicle.set_parameter(name, "sometimes")
@@ -233,26 +212,30 @@ def test_overrides_of_the_masks_and_the_images_qos_take_effect(image: Image) -> 
 
 
 @pytest.mark.parametrize(
-    "override, state, said",
+    "override, state, expected",
     (
-        ("/segmentation/mask.publisher.depth:=-1", "unconfigured", "could not make the publisher; look at .*mask.*"),
+        ("/segmentation/mask.publisher.depth:=-1", "unconfigured", "could not create the publisher; check .*mask.*"),
         ("/segmentation/mask.publisher.history:=some", "unconfigured", "parameters qos_overrides.*mask.*: .*some"),
-        ("/camera/image_raw.subscription.durability:=stone", "inactive", "make the subscription.*image_raw.*: .*stone"),
+        (
+            "/camera/image_raw.subscription.durability:=stone",
+            "inactive",
+            "create the subscription.*: .*stone",
+        ),
         ("/camera/image_raw.subscription.reliability:=maybe", "inactive", "image_raw.*one of default, auto.*'maybe'"),
     ),
 )
-def test_an_override_that_cannot_be_meant_is_told_by_the_transition_that_needs_it(
-    override: str, state: str, said: str
-) -> None:
-    with node_here("-p", f"qos_overrides.{override}", load=fake_engine) as (node, vehicle):
-        status = vehicle.wait_for_status(f"{NODE}: segmentation", ERROR, f"could not (activate|configure): .*{said}")
+def test_invalid_qos_override_fails_the_transition_that_needs_it(override: str, state: str, expected: str) -> None:
+    with fake_node("-p", f"qos_overrides.{override}") as (node, vehicle, _):
+        status = vehicle.wait_for_status(
+            f"{NODE}: segmentation", ERROR, f"could not (activate|configure): .*{expected}"
+        )
         assert "\n" not in status.message and len(status.message) < 400
         assert vehicle.state() == state
 
 
-def test_an_override_that_cannot_be_meant_for_a_topic_that_comes_later_makes_it_inactive(image: Image) -> None:
+def test_invalid_qos_override_of_a_later_topic_deactivates_the_node(image: Image) -> None:
     override = "qos_overrides./camera/image_raw/compressed.subscription.depth:=deep"
-    with node_here("-p", override, load=fake_engine) as (node, vehicle):
+    with fake_node("-p", override) as (node, vehicle, _):
         masks, raw = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
         raw.connect(image, masks)
         raw.close()

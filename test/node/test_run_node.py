@@ -1,4 +1,4 @@
-"""How the node refuses to start, and how it ends: as a process, over Fast DDS."""
+"""The node's process: errors at the start, signals, exit codes."""
 
 from __future__ import annotations
 
@@ -15,16 +15,14 @@ from typing import Any, Tuple
 
 import onnx
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+from node_harness import DOMAIN, NodeProcess, Vehicle, camera_image
+from sensor_msgs.msg import Image
+from std_srvs.srv import SetBool
 
-pytest.importorskip("rclpy")
-from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
-from node_harness import DOMAIN, NodeProcess, Vehicle, camera_image  # noqa: E402
-from sensor_msgs.msg import Image  # noqa: E402
-from std_srvs.srv import SetBool  # noqa: E402
-
-from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file  # noqa: E402
-from bisenet_ros.model.model_card import METADATA_KEY, read_card  # noqa: E402
-from demo.clip import frame_ids, read_image  # noqa: E402
+from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
+from bisenet_ros.model.model_card import METADATA_KEY, read_card
+from demo.clip import frame_ids, read_image
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("vehicle")]
 
@@ -32,7 +30,7 @@ MODEL = package_file(SHIPPED_MODEL)
 ERROR = DiagnosticStatus.ERROR
 
 
-# When it cannot start
+# Errors at the start
 
 
 def model_with_card(path: Path, change: Any) -> Path:
@@ -80,7 +78,7 @@ def weights_missing(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "make, said",
+    "make, expected",
     (
         (no_model, "expected a model file at .*missing.onnx, found none; give the path of an .onnx file"),
         (text_as_model, "text.onnx cannot be read as an ONNX model: "),
@@ -90,8 +88,8 @@ def weights_missing(folder: Path) -> Path:
         (weights_missing, "no_weights.onnx cannot be run: "),
     ),
 )
-def test_a_model_that_cannot_be_used_leaves_it_unconfigured_until_it_is_given_another(
-    make: Any, said: str, tmp_path: Path, vehicle: Vehicle
+def test_unusable_model_leaves_the_node_unconfigured_until_it_is_replaced(
+    make: Any, expected: str, tmp_path: Path, vehicle: Vehicle
 ) -> None:
     namespace = f"/{make.__name__}"
     node = f"{namespace}/segmentation_node"
@@ -99,7 +97,7 @@ def test_a_model_that_cannot_be_used_leaves_it_unconfigured_until_it_is_given_an
     arguments = ("-r", f"__ns:={namespace}", "-r", f"/camera/image_raw:={namespace}/image")
     with NodeProcess(DOMAIN, "--ros-args", *arguments, "-p", f"model:={make(tmp_path)}") as process:
         status = vehicle.wait_for_status(
-            f"{node}: segmentation", DiagnosticStatus.ERROR, f"could not configure: .*{said}"
+            f"{node}: segmentation", DiagnosticStatus.ERROR, f"could not configure: .*{expected}"
         )
         assert "\n" not in status.message and vehicle.state(node) == "unconfigured"
         assert len(process.matching("ERROR")) == 1 and not process.matching("Traceback"), process.output
@@ -112,7 +110,7 @@ def test_a_model_that_cannot_be_used_leaves_it_unconfigured_until_it_is_given_an
 
 
 @pytest.mark.parametrize(
-    "arguments, said",
+    "arguments, expected",
     (
         (("-p", "device:=abacus"), "parameter device must be one of auto, .*, got 'abacus'"),
         (("-p", "cameras:=[front, front]"), "parameter cameras must be a list of different names"),
@@ -123,19 +121,19 @@ def test_a_model_that_cannot_be_used_leaves_it_unconfigured_until_it_is_given_an
         (("-p", "autostart:=5"), "parameter autostart must be true or false, got 5$"),
         (("-p", "precision:=fp99"), "parameter precision must be one of auto, .*, got 'fp99'"),
         (("-p", "reliability:=maybe"), "parameter reliability must be one of auto, .*, got 'maybe'"),
-        (("-p", "model:=5"), "parameter model must be a text, got 5$"),
+        (("-p", "model:=5"), "parameter model must be a string, got 5$"),
         (("-p", "diagnostics_rate:=often"), "parameter diagnostics_rate must be a number from 0.1 to 10, got 'often'"),
         (("-p", "diagnostics_rate:=100.0"), "diagnostics_rate must be a number from 0.1 to 10, got 100.0$"),
     ),
 )
-def test_a_parameter_that_cannot_be_meant_ends_it_with_one_line(arguments: Tuple[str, ...], said: str) -> None:
+def test_invalid_parameter_ends_the_node_with_one_line(arguments: Tuple[str, ...], expected: str) -> None:
     with NodeProcess(DOMAIN, "--ros-args", "-r", "__ns:=/broken", *arguments) as process:
         assert process.wait() == 1
         assert len(process.lines) == 1, process.output
-        assert re.search(rf"\[FATAL\] .*{said}", process.lines[0]), process.output
+        assert re.search(rf"\[FATAL\] .*{expected}", process.lines[0]), process.output
 
 
-def test_a_whole_number_will_do_where_a_fraction_may_stand_and_a_misspelt_name_is_named() -> None:
+def test_integer_is_accepted_for_a_float_and_an_unknown_parameter_is_a_warning() -> None:
     arguments = ("-p", "max_age:=1", "-p", "modell:=x", "-p", "qos_overrides./segmentation/mask.publisher.depth:=2")
     with NodeProcess(DOMAIN, "--ros-args", "-r", "__ns:=/spelling", *arguments) as process:
         while process.is_running() and not process.matching("subscribed to"):
@@ -144,17 +142,17 @@ def test_a_whole_number_will_do_where_a_fraction_may_stand_and_a_misspelt_name_i
         assert "there is no parameter 'modell'; did you mean 'model'?" in warning
 
 
-def test_arguments_that_ros_cannot_read_end_it_without_a_traceback() -> None:
+def test_malformed_ros_argument_ends_the_node_without_a_traceback() -> None:
     with NodeProcess(DOMAIN, "--ros-args", "-p", "device:=[1,") as process:
         assert process.wait() == 1
         assert process.matching(r"\[FATAL\] .*device:=\[1,") and not process.matching("Traceback"), process.output
 
 
-# How it ends
+# Shutdown
 
 
 @pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM), ids=lambda number: number.name)
-def test_a_signal_ends_it_in_the_middle_of_a_stream(number: signal.Signals, vehicle: Vehicle) -> None:
+def test_signal_while_images_arrive(number: signal.Signals, vehicle: Vehicle) -> None:
     namespace = f"/{number.name.lower()}"
     masks = vehicle.listen(f"{namespace}/mask", Image)
     arguments = ("-r", f"/camera/image_raw:={namespace}/image", "-r", f"__ns:={namespace}")
@@ -162,10 +160,10 @@ def test_a_signal_ends_it_in_the_middle_of_a_stream(number: signal.Signals, vehi
     with NodeProcess(DOMAIN, "--ros-args", *arguments) as process:
         camera = vehicle.camera(f"{namespace}/image")
         camera.connect(image, masks)
-        for _ in range(10):  # the engine has a frame in hand and another waits
+        for _ in range(10):  # so that the engine is busy and a frame waits
             camera.send(image)
         process.send(number)
-        if number == signal.SIGINT:  # an impatient user, or a launch that passes on what the terminal has sent already
+        if number == signal.SIGINT:  # as from an impatient user, or from launch in addition to the terminal
             while process.is_running():
                 vehicle.spin_until(lambda: False, 0.02)
                 process.send(number)
@@ -175,9 +173,9 @@ def test_a_signal_ends_it_in_the_middle_of_a_stream(number: signal.Signals, vehi
 
 
 @pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM), ids=lambda number: number.name)
-def test_a_signal_ends_it_while_it_starts(number: signal.Signals, tmp_path: Path, vehicle: Vehicle) -> None:
-    # The node blocks on reading its model from a pipe, so that the signal surely meets it there. Behind the pipe's
-    # name then lies the model itself: SIGTERM does not interrupt Python, and the node goes on to load it.
+def test_signal_while_the_model_is_loaded(number: signal.Signals, tmp_path: Path, vehicle: Vehicle) -> None:
+    # The node blocks while it reads its model from a pipe, so that the signal comes then. Afterwards the pipe's name is
+    # that of the model itself: SIGTERM does not interrupt Python, and the node continues to load it.
     path, writer = tmp_path / "model.onnx", tmp_path / "writer"
     os.mkfifo(path)
     os.link(path, writer)
@@ -204,22 +202,22 @@ def test_a_signal_ends_it_while_it_starts(number: signal.Signals, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "arguments, code, said",
+    "arguments, code, expected",
     (
         (["--help"], 0, "--ros-args -p model:=/path/model.onnx"),
         (["--help"], 0, f" {package_file('config/segment.yaml')}"),
         (["--model", "x"], 2, "--model"),
     ),
 )
-def test_arguments_that_are_not_ros_arguments_are_not_passed_over(arguments: Any, code: int, said: str) -> None:
+def test_help_and_unknown_arguments(arguments: Any, code: int, expected: str) -> None:
     with NodeProcess(DOMAIN, *arguments) as process:
         assert process.wait() == code
-        assert said in " ".join(process.output.split())
+        assert expected in " ".join(process.output.split())
 
 
 @pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM), ids=lambda number: number.name)
-def test_a_signal_ends_it_while_it_imports(number: signal.Signals, tmp_path: Path) -> None:
-    # A stand-in for rclpy that says that its import has begun, and takes its time.
+def test_signal_while_modules_are_imported(number: signal.Signals, tmp_path: Path) -> None:
+    # A fake rclpy whose import prints a line and then takes a minute.
     (tmp_path / "rclpy.py").write_text("import time; print('importing', flush=True); time.sleep(60)")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
     command = [sys.executable, "-m", "bisenet_ros.node"]
@@ -228,7 +226,7 @@ def test_a_signal_ends_it_while_it_imports(number: signal.Signals, tmp_path: Pat
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        # Tests that run in a shell's background inherit that SIGINT is ignored.
+        # A test run in a shell's background inherits that SIGINT is ignored.
         preexec_fn=partial(signal.signal, signal.SIGINT, signal.default_int_handler),
     ) as process:
         assert process.stdout.readline() == b"importing\n"

@@ -1,0 +1,23 @@
+"""What the tests of the node share; they are collected only where ROS 2 is installed."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+if TYPE_CHECKING:
+    from sensor_msgs.msg import Image
+
+if find_spec("rclpy") is None:
+    collect_ignore_glob = ["test_*.py"]
+
+
+@pytest.fixture(scope="session")
+def image() -> Image:
+    """48 x 64 pixels of noise in bgr8."""
+    from node_harness import camera_image
+
+    return camera_image(np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8), "bgr8")
