@@ -1,10 +1,11 @@
-"""What the tests share."""
+"""Which tests are collected, and the fixtures that several folders share."""
 
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterator
+from typing import TYPE_CHECKING, Dict, Iterator, List, Tuple
 
 import pytest
 
@@ -14,14 +15,48 @@ from bisenet_ros.model.model_card import ModelCard
 if TYPE_CHECKING:
     from node_harness import Vehicle
 
+NEEDED_PACKAGES: Dict[str, Tuple[str, ...]] = {
+    "bags": ("rosbags",),
+    "engines/test_engines.py": ("torch",),
+    "engines/test_postprocess.py": ("torch",),
+    "engines/test_tensorrt_engine.py": ("torch",),
+    "evaluation": ("rosbags", "jinja2", "matplotlib", "tqdm"),
+    "images/test_fuzz_images.py": ("hypothesis",),
+    "network": ("torch", "omegaconf"),
+    "node": ("rclpy",),
+    "node/test_bag_replay.py": ("rosbags", "jinja2", "matplotlib", "tqdm"),
+    "node/test_benchmark_node.py": ("psutil",),
+    "node/test_fuzz_node.py": ("hypothesis",),
+    "node/test_soak.py": ("psutil",),
+    "test_launch.py": ("rclpy", "launch_ros", "ros2launch"),
+    "test_replay.py": ("rclpy", "launch_ros", "ros2launch"),
+    "training": ("torch", "lightning", "omegaconf", "scipy", "jinja2", "matplotlib"),
+}
+"""What the tests in a folder or file import that not every installation has. Without it they are not collected."""
+MISSING_PACKAGES = {
+    tests: [package for package in packages if not find_spec(package)] for tests, packages in NEEDED_PACKAGES.items()
+}
+
+# `make test-gpu` names its folder; pytest collects what is named on the command line although it is listed here.
+collect_ignore = ["gpu", *(tests for tests, missing in MISSING_PACKAGES.items() if missing)]
+
 
 def pytest_configure() -> None:
-    """Torch computes on one thread, here and in the programs that tests start.
+    """Makes torch compute on one thread, here and in the programs that tests start.
 
-    Several wait for each other in busy loops, which take the cores that another test process computes on: a training of
+    Several threads wait for each other in busy loops, on the cores that the other test process needs: a training of
     seconds then takes a minute.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_report_header() -> List[str]:
+    """Names the tests that are not collected, and why."""
+    return [
+        f"not collected: test/{tests}, needs {', '.join(missing)}"
+        for tests, missing in MISSING_PACKAGES.items()
+        if missing
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +73,7 @@ def shipped_model() -> Path:
 
 @pytest.fixture(scope="session")
 def vehicle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vehicle]:
-    """The ROS node of the tests, on the run's own domain; whoever asks for it has rclpy."""
+    """The ROS node of the tests, in the test run's own domain."""
     from node_harness import DOMAIN, Vehicle
 
     with pytest.MonkeyPatch.context() as patch:
