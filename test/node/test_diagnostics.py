@@ -138,7 +138,9 @@ def test_images_older_than_max_age_are_an_error(image: Image) -> None:
         status = vehicle.wait_for(sending, "an error")[0]
         assert status.message.startswith("every image is older than max_age by its stamp; set the camera's clock")
         counts = vehicle.counts()
-        assert counts["received"] == counts["dropped_stale"] > 0
+        assert counts["published"] == 0 and counts["dropped_stale"] > 0
+        # On a busy machine some are displaced before their age is checked.
+        assert counts["received"] == counts["dropped_stale"] + counts["dropped_newer"]
 
 
 def test_images_that_cannot_be_decoded_are_an_error(image: Image) -> None:
