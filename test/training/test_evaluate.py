@@ -13,15 +13,12 @@ from typing import Callable, List
 import cv2
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-pytest.importorskip("lightning")
-pytest.importorskip("jinja2")
-from bisenet_training.analysis.evaluation import Evaluation, FrameScore  # noqa: E402
-from bisenet_training.analysis.evaluation_report import draw_confusion, draw_errors, write_report  # noqa: E402
-from bisenet_training.analysis.test_time_augmentation import AugmentedEngine  # noqa: E402
-from bisenet_training.analysis.torch_engine import TorchEngine  # noqa: E402
-from bisenet_training.commands.evaluate import (  # noqa: E402
+import torch
+from bisenet_training.analysis.evaluation import Evaluation, FrameScore
+from bisenet_training.analysis.evaluation_report import draw_confusion, draw_errors, write_report
+from bisenet_training.analysis.test_time_augmentation import AugmentedEngine
+from bisenet_training.analysis.torch_engine import TorchEngine
+from bisenet_training.commands.evaluate import (
     PAPER_PADDING,
     check_classes,
     describe_tricks,
@@ -31,15 +28,15 @@ from bisenet_training.commands.evaluate import (  # noqa: E402
     print_scores,
     segment,
 )
-from bisenet_training.data.datasets import SegmentationDataset, open_dataset  # noqa: E402
-from torch import nn  # noqa: E402
+from bisenet_training.data.datasets import SegmentationDataset, open_dataset
+from torch import nn
 
-from bisenet_ros.cli import main  # noqa: E402
-from bisenet_ros.engines.cpu.postprocess import upsample_mask  # noqa: E402
-from bisenet_ros.model.class_map import CAMVID, ClassMap, SegmentationClass  # noqa: E402
-from bisenet_ros.model.model_card import ModelError  # noqa: E402
-from bisenet_ros.network import BiSeNetV2  # noqa: E402
-from demo.clip import FOLDER, frame_ids  # noqa: E402
+from bisenet_ros.cli import main
+from bisenet_ros.engines.cpu.postprocess import upsample_mask
+from bisenet_ros.model.class_map import CAMVID, ClassMap, SegmentationClass
+from bisenet_ros.model.model_card import ModelError
+from bisenet_ros.network import BiSeNetV2
+from demo.clip import FOLDER, frame_ids
 
 SMALL = {"classes": 11, "width": 0.25, "head_width": 16}
 FRAMES = frame_ids()[::25][:4]

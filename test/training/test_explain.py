@@ -5,17 +5,15 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+import torch
+from bisenet_training.analysis.grad_cam import grad_cam
+from bisenet_training.analysis.torch_engine import TorchEngine
+from bisenet_training.commands.explain import choose_classes, draw_grad_cam, draw_masks
+from torch import nn
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("matplotlib")
-from bisenet_training.analysis.grad_cam import grad_cam  # noqa: E402
-from bisenet_training.analysis.torch_engine import TorchEngine  # noqa: E402
-from bisenet_training.commands.explain import choose_classes, draw_grad_cam, draw_masks  # noqa: E402
-from torch import nn  # noqa: E402
-
-from bisenet_ros.cli import main  # noqa: E402
-from bisenet_ros.network import BiSeNetV2  # noqa: E402
-from demo.clip import FOLDER, frame_ids  # noqa: E402
+from bisenet_ros.cli import main
+from bisenet_ros.network import BiSeNetV2
+from demo.clip import FOLDER, frame_ids
 
 SMALL = {"classes": 11, "width": 0.25, "head_width": 16}
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
+import torch
+from bisenet_training.export import export, load_checkpoint
 
-torch = pytest.importorskip("torch")
-import onnxruntime  # noqa: E402
-from bisenet_training.export import export, load_checkpoint  # noqa: E402
-
-from bisenet_ros.cli import main  # noqa: E402
-from bisenet_ros.model.model_card import ModelError, read_card  # noqa: E402
-from bisenet_ros.network import BiSeNetV2  # noqa: E402
+from bisenet_ros.cli import main
+from bisenet_ros.model.model_card import ModelError, read_card
+from bisenet_ros.network import BiSeNetV2
 
 OPTIONS = {"classes": 11, "width": 0.25, "head_width": 16}
 

@@ -6,17 +6,14 @@ import hashlib
 from typing import Dict, Tuple
 
 import pytest
+import torch
+from bisenet_training.import_checkpoint import import_network, read_state_dict
+from torch import Tensor
+from torch.nn import functional as F
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("omegaconf")
-
-from bisenet_training.import_checkpoint import import_network, read_state_dict  # noqa: E402
-from torch import Tensor  # noqa: E402
-from torch.nn import functional as F  # noqa: E402
-
-from bisenet_ros.cli import main  # noqa: E402
-from bisenet_ros.model.class_map import CAMVID  # noqa: E402
-from bisenet_ros.model.model_card import ModelError, read_card  # noqa: E402
+from bisenet_ros.cli import main
+from bisenet_ros.model.class_map import CAMVID
+from bisenet_ros.model.model_card import ModelError, read_card
 
 CLASSES, HEAD_WIDTH = 11, 16  # the published files have 1024; the rest is as wide as there
 State = Dict[str, Tensor]

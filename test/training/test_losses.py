@@ -1,66 +1,98 @@
-"""The training loss against its definition."""
+"""The training loss against a plain reference that selects the pixels."""
 
 from __future__ import annotations
 
 import math
+from typing import Optional, Tuple
 
 import pytest
+import torch
+from bisenet_training.trainer.losses import OhemCrossEntropy, balanced_weights, boosted_loss
+from torch import Tensor
+from torch.nn import functional as F
 
-torch = pytest.importorskip("torch")
-from bisenet_training.trainer.losses import OhemCrossEntropy, balanced_weights, boosted_loss  # noqa: E402
-from torch.nn import functional as F  # noqa: E402
+WEIGHTS = torch.tensor([1.0, 2.0, 0.5, 4.0, 1.0])
 
 
 @pytest.fixture
-def example():
+def example() -> Tuple[Tensor, Tensor]:
+    """Logits and a target of five classes, a quarter of it ignored."""
     torch.manual_seed(0)
-    logits, labels = 4 * torch.randn(2, 5, 16, 16), torch.randint(0, 5, (2, 16, 16))
-    labels[:, :4] = 255
-    losses = F.cross_entropy(logits, labels, ignore_index=255, reduction="none")[labels != 255]
-    return logits, labels, losses
+    logits, target = 4 * torch.randn(2, 5, 16, 16), torch.randint(0, 5, (2, 16, 16))
+    target[:, :4] = 255
+    return logits, target
 
 
-def test_ohem_takes_the_mean_over_the_hard_pixels(example):
-    logits, labels, losses = example
-    hard = losses[losses > -math.log(0.7)]
-    assert OhemCrossEntropy(threshold=0.7, min_fraction=0.01)(logits, labels) == pytest.approx(float(hard.mean()))
-    fewest = losses.topk(int(0.9 * losses.numel())).values
-    assert OhemCrossEntropy(threshold=0.7, min_fraction=0.9)(logits, labels) == pytest.approx(float(fewest.mean()))
+def reference(
+    logits: Tensor, target: Tensor, threshold: Optional[float], min_fraction: float, class_weights: Optional[Tensor]
+) -> Tensor:
+    """The same loss by selecting pixels, as it is usually written."""
+    labeled = target != 255
+    losses = F.cross_entropy(logits, target, ignore_index=255, reduction="none")[labeled]
+    classes = target[labeled]
+    if threshold is not None:
+        hard = losses > -math.log(threshold)
+        fewest = max(1, int(min_fraction * len(losses)))
+        if hard.sum() < fewest:
+            hard = losses.topk(fewest).indices
+        losses, classes = losses[hard], classes[hard]
+    weights = torch.ones(len(losses)) if class_weights is None else class_weights[classes]
+    return (weights * losses).sum() / weights.sum()
 
 
-def test_without_a_threshold_it_is_cross_entropy(example):
-    logits, labels, losses = example
-    assert OhemCrossEntropy(threshold=None, min_fraction=0.1)(logits, labels) == pytest.approx(float(losses.mean()))
+@pytest.mark.parametrize("class_weights", [None, WEIGHTS], ids=["alike", "weighted"])
+@pytest.mark.parametrize("threshold, min_fraction", [(0.7, 0.01), (0.7, 0.9), (None, 0.1)])
+def test_loss_and_gradient_are_those_of_selected_pixels(example, threshold, min_fraction, class_weights):
+    logits, target = example
+    ours, theirs = logits.clone().requires_grad_(), logits.clone().requires_grad_()
+    criterion = OhemCrossEntropy(threshold=threshold, min_fraction=min_fraction, class_weights=class_weights)
+    loss, expected = criterion(ours, target), reference(theirs, target, threshold, min_fraction, class_weights)
+    loss.backward()
+    expected.backward()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    assert torch.allclose(ours.grad, theirs.grad, rtol=1e-5, atol=1e-8)
+    assert theirs.grad.abs().sum() > 0.1, "a comparison of zeros says nothing"
 
 
-@pytest.mark.parametrize("min_fraction", [0.01, 0.9])
-def test_classes_weigh_in_the_mean_over_the_hard_pixels(example, min_fraction):
-    logits, labels, losses = example
-    weights = torch.tensor([1.0, 2.0, 0.5, 4.0, 1.0])
-    hard = losses > -math.log(0.7) if min_fraction == 0.01 else losses.topk(int(0.9 * losses.numel())).indices
-    share = weights[labels[labels != 255][hard]]
-    expected = (share * losses[hard]).sum() / share.sum()
-    criterion = OhemCrossEntropy(threshold=0.7, min_fraction=min_fraction, class_weights=weights)
-    assert criterion(logits, labels) == pytest.approx(float(expected))
+def test_the_hardest_pixels_are_taken_when_too_few_are_hard(example):
+    """An easy example: none is above the threshold."""
+    _, target = example
+    logits = 10 * F.one_hot(target.where(target != 255, 0), 5).permute(0, 3, 1, 2) + 0.1 * torch.randn(2, 5, 16, 16)
+    criterion = OhemCrossEntropy(threshold=0.7, min_fraction=0.25)
+    losses = F.cross_entropy(logits, target, ignore_index=255, reduction="none")[target != 255]
+    assert losses.max() < -math.log(0.7)
+    assert float(criterion(logits, target)) == pytest.approx(float(losses.topk(96).values.mean()), rel=1e-6)
 
 
-def test_rare_classes_weigh_more_to_the_power_asked_for():
-    assert balanced_weights([400, 100, 25, 0], power=0.5).tolist() == [0.5, 1.0, 2.0, 1.0]
-    assert balanced_weights([400, 100, 25], power=1.0).tolist() == [0.25, 1.0, 4.0]
-
-
-def test_without_a_label_the_loss_is_zero_and_has_a_gradient():
+def test_without_a_labeled_pixel_the_loss_is_zero_and_has_a_gradient():
     logits = torch.randn(1, 3, 4, 4, requires_grad=True)
     loss = OhemCrossEntropy(threshold=0.7, min_fraction=0.1)(logits, torch.full((1, 4, 4), 255))
     loss.backward()
     assert loss == 0 and torch.count_nonzero(logits.grad) == 0
 
 
+def test_rare_classes_weigh_more():
+    assert balanced_weights([400, 100, 25, 0], power=0.5).tolist() == [0.5, 1.0, 2.0, 1.0]
+    assert balanced_weights([400, 100, 25], power=1.0).tolist() == [0.25, 1.0, 4.0]
+
+
 def test_boosters_add_to_the_loss():
-    labels = torch.randint(0, 3, (1, 16, 16))
+    target = torch.randint(0, 3, (1, 16, 16))
     head, booster = torch.randn(1, 3, 2, 2), torch.randn(1, 3, 4, 4)
     criterion = OhemCrossEntropy(threshold=0.7, min_fraction=0.1)
-    alone = boosted_loss([head], labels, criterion=criterion, booster_weight=0.5)
-    other = boosted_loss([booster], labels, criterion=criterion, booster_weight=0.5)
-    both = boosted_loss([head, booster], labels, criterion=criterion, booster_weight=0.5)
+    alone = boosted_loss([head], target, criterion=criterion, booster_weight=0.5)
+    other = boosted_loss([booster], target, criterion=criterion, booster_weight=0.5)
+    both = boosted_loss([head, booster], target, criterion=criterion, booster_weight=0.5)
     assert both == pytest.approx(float(alone + 0.5 * other))
+
+
+def test_boosters_are_compared_with_every_fourth_pixel():
+    target = torch.randint(0, 3, (2, 18, 22))
+    head, booster = torch.randn(2, 3, 3, 3), torch.randn(2, 3, 5, 6)
+    criterion = OhemCrossEntropy(threshold=0.7, min_fraction=0.1)
+    options = dict(criterion=criterion, booster_weight=1.0)
+    loss = boosted_loss([head, booster], target, booster_stride=4, **options)
+    sparse = torch.stack([torch.stack([row[2::4] for row in frame[2::4]]) for frame in target])
+    assert sparse.shape == (2, 4, 5)
+    expected = boosted_loss([head], target, **options) + boosted_loss([booster], sparse, **options)
+    assert float(loss) == pytest.approx(float(expected))

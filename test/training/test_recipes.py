@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import Dict
 
 import pytest
+import torch
+from bisenet_training.analysis.paper_tables import ROWS
+from bisenet_training.data.datasets import DATASETS, default_splits
+from bisenet_training.trainer.recipe import NetworkRecipe, Recipe
+from bisenet_training.trainer.recipe_file import load_recipe
 
-torch = pytest.importorskip("torch")
-omegaconf = pytest.importorskip("omegaconf")
-
-from bisenet_training.analysis.paper_tables import ROWS  # noqa: E402
-from bisenet_training.data.datasets import DATASETS, default_splits  # noqa: E402
-from bisenet_training.trainer.recipe import NetworkRecipe, Recipe, load_recipe  # noqa: E402
-
-from bisenet_ros.network import BiSeNetV2  # noqa: E402
-from bisenet_ros.network.backbones import BACKBONES  # noqa: E402
+from bisenet_ros.network import BiSeNetV2
+from bisenet_ros.network.backbones import BACKBONES
 
 FOLDER = Path(__file__).parents[2] / "training" / "recipes"
 RECIPES = sorted(FOLDER.glob("*.yaml"))
@@ -52,7 +50,7 @@ def test_a_recipe_states_everything():
     for section in sections:
         recipe_section = getattr(inspect.getmodule(Recipe), str(section))
         for field in fields(recipe_section):
-            assert field.default == omegaconf.MISSING, f"{section}.{field.name} has a default"
+            assert field.default is NO_DEFAULT, f"{section}.{field.name} has a default"
             assert field.default_factory is NO_DEFAULT
 
 

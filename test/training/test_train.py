@@ -1,4 +1,4 @@
-"""The run: real short runs on frames of the clip, in this process, in a killed one, and in two at a time."""
+"""Training runs: real short ones on frames of the clip, in this process, in a killed one, and in two at a time."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from bisenet_training.analysis.torch_engine import TorchEngine
 from bisenet_training.commands.train import DIVERGED
-from bisenet_training.data.loading import SeededBatches
+from bisenet_training.data.loading import SeededBatches, worker_count
 from bisenet_training.export import load_checkpoint
 
 from bisenet_ros.cli import main
@@ -83,6 +84,15 @@ def test_batches_follow_the_seed_and_show_every_frame_once_an_epoch():
     assert batches(first=3) == whole[3:]
     halves = zip(batches(rank=0, world_size=2), batches(rank=1, world_size=2))
     assert [one + other for one, other in halves] == whole
+
+
+def test_there_are_at_most_as_many_loader_processes_as_cores(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2, 3})
+    assert [worker_count(wanted) for wanted in (0, 1, 4, 8)] == [0, 1, 4, 4]
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert [worker_count(wanted) for wanted in (0, 1, 4, 8)] == [0, 1, 2, 2]
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
+    assert worker_count(8) == 1
 
 
 def test_a_short_run_learns_reports_and_exports(camvid, tmp_path):
@@ -181,6 +191,69 @@ def two_processes(camvid, tmp_path_factory) -> TwoProcesses:
     return TwoProcesses(folder / "shared", done.stderr)
 
 
+def test_runs_that_the_time_limit_ends_and_a_resumed_one_have_the_weights_of_an_unbroken_one(camvid, tmp_path, capsys):
+    """A limit of 6 microseconds ends each run after one iteration."""
+    overrides = {"run__iterations": 6, "run__validate_every": 3, "optimizer__average_decay": 0.9}
+    assert main(small_run(camvid, tmp_path / "whole", **overrides)) == 0
+    command = small_run(camvid, tmp_path / "limited", run__max_minutes=1e-7, **overrides)
+    steps = []
+    for resume in ([], *[["--resume"]] * 5):
+        assert main([*command, *resume]) == 0
+        steps.append(checkpoint(tmp_path / "limited")["global_step"])
+    assert steps == [1, 2, 3, 4, 5, 6]
+    assert main([*command, "--resume"]) == 1 and "the run is finished" in capsys.readouterr().err
+    for name in ("last", "best"):
+        whole, limited = checkpoint(tmp_path / "whole", name), checkpoint(tmp_path / "limited", name)
+        assert whole["global_step"] == limited["global_step"] and same_weights(whole, limited)
+        assert whole["card"]["scores"] == limited["card"]["scores"]
+    validations = logged(tmp_path / "limited", "val_miou")
+    assert validations == logged(tmp_path / "whole", "val_miou") and len(validations) == 2, "when due, and no more"
+
+
+@pytest.mark.parametrize("val_split, average_decay", [("val", 0.0), ("val", 0.9), ("null", 0.0)])
+def test_a_run_goes_on_elsewhere_from_its_portable_checkpoint(
+    camvid, tmp_path, monkeypatch, capsys, val_split, average_decay
+):
+    written = []
+
+    def write(path: Path, data: bytes) -> None:
+        path.write_bytes(data)
+        written.append(torch.load(path, weights_only=True)["global_step"])
+
+    monkeypatch.setattr("bisenet_training.trainer.portable_checkpoint.write_bytes", write)
+    overrides = {"data__val_split": val_split, "optimizer__average_decay": average_decay}
+    weights = tmp_path / "weights.pt"
+    assert main([*small_run(camvid, tmp_path / "here", **overrides), "--save-weights", str(weights)]) == 0
+    assert written == [2, 4, 4], "after each validation, and at the end"
+
+    small, last = torch.load(weights, weights_only=True), checkpoint(tmp_path / "here")
+    expected = last.get("current_model_state", last["state_dict"])
+    assert small["optimizer_states"][0]["state"] == {}, "momentum is left out"
+    for name, tensor in small["state_dict"].items():
+        assert not tensor.is_floating_point() or tensor.dtype == torch.float16
+        assert torch.equal(tensor, expected[name].to(tensor.dtype)), name
+
+    capsys.readouterr()
+    there = small_run(camvid, tmp_path / "there", run__iterations=6, **overrides)
+    assert main([*there, "--resume-from", str(weights)]) == 0
+    assert "iteration 4 of 6" in capsys.readouterr().out
+    resumed = checkpoint(tmp_path / "there")
+    assert resumed["global_step"] == 6
+    assert [part["until"] for part in resumed["card"]["training"]["earlier_runs"]] == [4]
+    assert resumed["state_dict"]["network.head.classifier.weight"].dtype == torch.float32
+    assert len(logged(tmp_path / "there", "val_miou")) == (1 if val_split == "val" else 0)
+
+
+def test_where_a_run_can_go_on_from(camvid, tmp_path, capsys):
+    assert main([*small_run(camvid, tmp_path), "--resume-from", str(tmp_path / "none.pt")]) == 1
+    assert "expected a checkpoint at" in capsys.readouterr().err
+    assert main([*small_run(camvid, tmp_path), "--save-weights", str(tmp_path / "none" / "weights.pt")]) == 1
+    assert "expected a folder at" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*small_run(camvid, tmp_path), "--resume", "--resume-from", "weights.pt"])
+    assert "not allowed with argument --resume" in capsys.readouterr().err
+
+
 def test_two_processes_share_every_batch_and_the_validation(two_processes):
     last = checkpoint(two_processes.output)
     assert last["global_step"] == 20 and last["card"]["training"]["processes"] == 2
@@ -188,7 +261,7 @@ def test_two_processes_share_every_batch_and_the_validation(two_processes):
 
     engine = TorchEngine(*load_checkpoint(two_processes.output / "camvid_cpu" / "last.ckpt"))
     seen = [(engine.segment(read_image(frame)), read_ground_truth(frame)) for frame in frame_ids()[50:53]]
-    confusion = sum(confusion_matrix(truth, labels, classes=11) for labels, truth in seen)
+    confusion = sum(confusion_matrix(target, mask, classes=11) for mask, target in seen)
     assert last["card"]["scores"]["val_miou"] == pytest.approx(mean_iou(confusion), abs=1e-3), "every frame, once"
 
 
@@ -264,9 +337,23 @@ def test_mixed_precision_and_class_balance_train_too(camvid, tmp_path):
     assert checkpoint(tmp_path)["state_dict"]["network.head.classifier.weight"].dtype == torch.float32
 
 
-def test_training_refuses_data_with_problems(camvid, tmp_path, capsys):
-    import cv2
+def test_training_refuses_a_split_without_a_labeled_pixel(camvid, tmp_path, capsys):
+    root = tmp_path / "unlabeled"
+    (root / "labels").mkdir(parents=True)
+    for name in ("images", "train.txt", "val.txt"):
+        (root / name).symlink_to(camvid / name)
+    for frame_id in frame_ids():
+        (root / "labels" / f"{frame_id}.png").symlink_to(FOLDER / "labels" / f"{frame_id}.png")
+    for frame_id in frame_ids()[50:53]:
+        label_file = root / "labels" / f"{frame_id}.png"
+        label_file.unlink()
+        cv2.imwrite(str(label_file), np.full((360, 480), 255, np.uint8))
+    assert main(small_run(root, tmp_path)) == 1
+    assert "none of the 3 frames of split 'val' has a labeled pixel" in capsys.readouterr().err
+    assert not (tmp_path / "camvid_cpu" / "last.ckpt").exists()
 
+
+def test_training_refuses_data_with_problems(camvid, tmp_path, capsys):
     root = tmp_path / "spoilt"
     root.mkdir()
     for name in ("images", "train.txt", "val.txt"):

@@ -1,39 +1,57 @@
-"""Augmentation: image and labels stay together, draws follow the generator, every option does what it says."""
+"""Augmentation: image and target stay together, draws follow the generator, every option does what it says."""
 
 from __future__ import annotations
 
+from typing import Tuple
+
+import cv2
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-from bisenet_training.data.transforms import Augment, ToTensor  # noqa: E402
+import torch
+from bisenet_training.data.transforms import Augment, PhotometricJitter, ToTensor
 
 TO_GRAY = ToTensor(mean=(0, 0, 0), std=(1 / 255,) * 3)  # tensors hold 0 to 255
+FRAME = np.random.default_rng(0).integers(60, 140, (48, 64, 3), np.uint8)
 
 
-def augment(*, scales=(1.0,), crop=(64, 96), resize=None, flip=False, color_jitter=0.0) -> Augment:
-    return Augment(scales=scales, crop=crop, resize=resize, flip=flip, color_jitter=color_jitter, then=TO_GRAY)
+def augment(*, scales=(1.0,), scale_range=None, crop=(64, 96), resize=None, flip=False, **jitter) -> Augment:
+    return Augment(
+        scales=scales,
+        scale_range=scale_range,
+        crop=crop,
+        resize=resize,
+        flip=flip,
+        jitter=PhotometricJitter(**jitter),
+        then=TO_GRAY,
+    )
 
 
-def frame_of_blocks() -> tuple:
-    """An image that shows each pixel's label as its gray value."""
-    labels = np.kron(np.random.default_rng(0).integers(0, 11, (9, 12)), np.ones((40, 40))).astype(np.uint8)
-    return np.repeat(labels[..., None], 3, axis=2), labels
+def frame_of_blocks() -> Tuple[np.ndarray, np.ndarray]:
+    """An image whose gray values are the target's class ids."""
+    target = np.kron(np.random.default_rng(0).integers(0, 11, (9, 12)), np.ones((40, 40))).astype(np.uint8)
+    return np.repeat(target[..., None], 3, axis=2), target
+
+
+def test_tensors_are_normalized_rgb():
+    pixels, target = ToTensor(mean=(0.2, 0.4, 0.6), std=(0.1, 0.2, 0.3))(FRAME, FRAME[..., 0])
+    expected = (FRAME[..., ::-1].astype(np.float64) / 255 - [0.2, 0.4, 0.6]) / [0.1, 0.2, 0.3]
+    assert pixels.dtype == torch.float32 and np.allclose(pixels.permute(1, 2, 0), expected, atol=1e-5)
+    assert target.dtype == torch.int64 and np.array_equal(target, FRAME[..., 0])
 
 
 @pytest.mark.parametrize("resize, shape", [(None, (240, 320)), ((120, 160), (120, 160))])
-def test_image_and_labels_move_together(resize, shape):
+def test_image_and_target_move_together(resize, shape):
     moving = augment(scales=[0.5, 1.0, 2.0], crop=(240, 320), resize=resize, flip=True)
     rng = np.random.default_rng(0)
     for _ in range(20):
-        pixels, truth = moving(*frame_of_blocks(), rng)
-        assert pixels.shape == (3, *shape) and truth.shape == shape
-        labeled = truth != 255
-        assert torch.mean((pixels[0].round() == truth)[labeled].float()) > 0.9
+        pixels, target = moving(*frame_of_blocks(), rng)
+        assert pixels.shape == (3, *shape) and target.shape == shape
+        labeled = target != 255
+        assert torch.mean((pixels[0].round() == target)[labeled].float()) > 0.9
 
 
 def test_draws_follow_the_generator():
-    moving = augment(scales=[0.5, 1.0, 2.0], flip=True, color_jitter=0.2)
+    moving = augment(scale_range=(0.5, 2.0), flip=True, brightness=0.2, channel_gain=0.1)
     first, again, other = (
         torch.stack([moving(*frame_of_blocks(), rng)[0] for rng in [np.random.default_rng(seed)] for _ in range(4)])
         for seed in (1, 1, 2)
@@ -41,24 +59,101 @@ def test_draws_follow_the_generator():
     assert torch.equal(first, again) and not torch.equal(first, other)
 
 
-def test_a_small_image_is_padded_with_the_ignored_label():
-    image, labels = np.full((32, 32, 3), 9, np.uint8), np.full((32, 32), 9, np.uint8)
-    pixels, truth = augment()(image, labels, np.random.default_rng(0))
-    assert (truth == 9).sum() == 32 * 32 and (truth == 255).sum() == 64 * 96 - 32 * 32
-    assert (pixels[:, truth == 255] == 0).all(), "the mean color"
+def test_a_small_image_is_padded_with_the_ignored_id():
+    image, ids = np.full((32, 32, 3), 9, np.uint8), np.full((32, 32), 9, np.uint8)
+    pixels, target = augment()(image, ids, np.random.default_rng(0))
+    assert (target == 9).sum() == 32 * 32 and (target == 255).sum() == 64 * 96 - 32 * 32
+    assert (pixels[:, target == 255] == 0).all(), "the mean color"
+
+
+def ramps(height: int, width: int) -> Tuple[np.ndarray, np.ndarray]:
+    """An image whose blue and green values are the column and the row of a pixel, and a target of zeros."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[..., 0], image[..., 1] = np.arange(width), np.arange(height)[:, None]
+    return image, np.zeros((height, width), np.uint8)
+
+
+def test_scales_are_drawn_log_uniformly_from_the_range():
+    """The slope of a ramp in the crop tells the scale."""
+    rng = np.random.default_rng(0)
+    moving = augment(scale_range=(0.5, 2.0), crop=(32, 32))
+    found = []
+    for _ in range(400):
+        blue = moving(*ramps(200, 200), rng)[0][2, 16]
+        found.append(29 / float(blue[30] - blue[1]))
+    logs = np.log2(found)
+    assert -1.2 < logs.min() < -0.9 and 0.9 < logs.max() < 1.2
+    quarters = np.histogram(logs, bins=[-1.3, -0.5, 0, 0.5, 1.3])[0]
+    assert (quarters > 70).all(), "as many in each half octave"
+
+
+@pytest.mark.parametrize("scale", [0.9, 1.0, 1.37, 2.0])
+def test_crops_lie_wholly_inside_a_frame_that_is_large_enough(scale):
+    rng = np.random.default_rng(0)
+    moving = augment(scales=[scale], crop=(64, 96))
+    tops, lefts = [], []
+    for _ in range(100):
+        pixels, target = moving(*ramps(100, 140), rng)
+        assert (target == 0).all(), "nothing is padded"
+        tops.append(float(pixels[1].min()))
+        lefts.append(float(pixels[2].min()))
+    assert min(tops) < 3 and max(tops) > 97 - 64 / scale - 4, "every place is possible"
+    assert min(lefts) < 3 and max(lefts) > 137 - 96 / scale - 4
 
 
 def test_half_the_images_are_mirrored():
-    image, labels = np.zeros((64, 96, 3), np.uint8), np.tile(np.arange(96, dtype=np.uint8), (64, 1))
+    image, ids = np.zeros((64, 96, 3), np.uint8), np.tile(np.arange(96, dtype=np.uint8), (64, 1))
     rng = np.random.default_rng(0)
-    mirrored = sum(int(augment(flip=True)(image, labels, rng)[1][0, 0] == 95) for _ in range(200))
+    mirrored = sum(int(augment(flip=True)(image, ids, rng)[1][0, 0] == 95) for _ in range(200))
     assert 70 < mirrored < 130
 
 
-def test_jitter_changes_colors_within_its_share_and_no_label():
-    image, labels = np.full((64, 96, 3), 100, np.uint8), np.ones((64, 96), np.uint8)
+def test_without_jitter_an_image_is_as_it_was():
+    assert PhotometricJitter()(FRAME, np.random.default_rng(0)) is FRAME
+
+
+def test_brightness_and_contrast_stay_within_their_shares():
+    gray = np.full((8, 8, 3), 100, np.uint8)
+    gray[:4] = 60
     rng = np.random.default_rng(0)
-    seen = [augment(color_jitter=0.2)(image, labels, rng) for _ in range(50)]
-    grays = [float(pixels.mean()) for pixels, _ in seen]
-    assert 79 <= min(grays) < 90 and 110 < max(grays) <= 120
-    assert all((truth == 1).all() for _, truth in seen)
+    means = [PhotometricJitter(brightness=0.3)(gray, rng).mean() for _ in range(200)]
+    assert 55 <= min(means) < 62 and 98 < max(means) <= 105
+    changed = [PhotometricJitter(contrast=0.25)(gray, rng).astype(int) for _ in range(200)]
+    distances = [image[7, 0, 0] - image[0, 0, 0] for image in changed]
+    assert 29 <= min(distances) < 33 and 47 < max(distances) <= 51
+    assert all(abs(image.mean() - 80) < 1 for image in changed), "the mean stays"
+
+
+def test_saturation_moves_colors_to_and_from_gray_and_leaves_gray():
+    rng = np.random.default_rng(0)
+    jitter = PhotometricJitter(saturation=0.4)
+    color = np.full((4, 4, 3), (90, 120, 150), np.uint8)
+    changed = np.array([jitter(color, rng)[0, 0] for _ in range(200)], int)
+    spreads = changed[:, 2] - changed[:, 0]
+    assert 35 <= spreads.min() < 42 and 78 < spreads.max() <= 85, "60 times 0.6 to 1.4"
+    grays = changed @ [0.114, 0.587, 0.299]
+    assert np.abs(grays - cv2.cvtColor(color, cv2.COLOR_BGR2GRAY)[0, 0]).max() < 1.5
+    gray = np.full((4, 4, 3), 77, np.uint8)
+    assert all((jitter(gray, rng) == 77).all() for _ in range(20))
+
+
+def test_channels_have_gains_of_their_own():
+    rng = np.random.default_rng(0)
+    gains = np.array([PhotometricJitter(channel_gain=0.1)(FRAME, rng).mean(axis=(0, 1)) for _ in range(200)])
+    gains /= FRAME.mean(axis=(0, 1))
+    assert 0.89 < gains.min() < 0.92 and 1.08 < gains.max() < 1.11
+    assert np.abs(np.corrcoef(gains.T) - np.eye(3)).max() < 0.25
+
+
+def test_all_together_are_the_three_steps_one_after_the_other():
+    """The plain computation in floats, with the factors that the generator gives."""
+    options = dict(brightness=0.3, contrast=0.25, saturation=0.4, channel_gain=0.05)
+    found = PhotometricJitter(**options)(FRAME, np.random.default_rng(5))
+    rng = np.random.default_rng(5)
+    brightness, contrast, saturation = (rng.uniform(1 - x, 1 + x) for x in (0.3, 0.25, 0.4))
+    pixels = FRAME * (brightness * rng.uniform(0.95, 1.05, 3))
+    pixels = pixels.mean() + contrast * (pixels - pixels.mean())
+    gray = pixels @ [0.114, 0.587, 0.299]
+    pixels = gray[..., None] + saturation * (pixels - gray[..., None])
+    assert np.abs(found - np.clip(pixels, 0, 255)).max() <= 1
+    assert np.abs(found.astype(int) - FRAME).mean() > 5, "something changed"

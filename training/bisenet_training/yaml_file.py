@@ -18,10 +18,11 @@ class _UniqueKeys:
     """A mixin for PyYAML's loaders, which would take the last of two values."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Any:
-        keys = [key.value for key, _ in node.value]
+        seen = []
         for key, _ in node.value:
-            if keys.count(key.value) > 1:
+            if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key.value}", key.start_mark)
+            seen.append(key.value)
         return super().construct_mapping(node, deep=deep)  # type: ignore[misc]
 
 

@@ -15,8 +15,6 @@ from bisenet_training.data.described_dataset import DescribedDataset, Descriptio
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
 from bisenet_training.errors import DataError
 
-__all__ = ["DATASETS", "DataError", "SegmentationDataset", "default_splits", "class_map", "open_dataset"]
-
 DATASETS: Dict[str, Type[SegmentationDataset]] = {
     "camvid": CamVid,
     "camvid_original": CamVidOriginal,

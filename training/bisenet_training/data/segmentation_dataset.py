@@ -45,7 +45,7 @@ class SegmentationDataset(Dataset):
     A frame is decoded when it is first asked for, and kept if a whole split of its size fits into `cache_bytes`.
     Loader processes share what was decoded before they were forked; `inspections` decodes everything. Both arrays are
     read-only. A file that is missing, is no image, has another size than its image, or holds a value of no class raises
-    a DataError, as does a frame that is listed again.
+    a BisenetError that names it, as does a frame that is listed again.
 
     Args:
         root: the data set's folder.

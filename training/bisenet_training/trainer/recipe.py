@@ -105,69 +105,80 @@ class Recipe:
     run: RunRecipe
 
 
+AT_LEAST_0 = (
+    "loss.booster_weight",
+    "loss.class_balance",
+    "optimizer.learning_rate",
+    "optimizer.weight_decay",
+    "optimizer.poly_power",
+    "optimizer.warmup_iterations",
+    "run.workers",
+    "run.cache_gigabytes",
+    "run.seed",
+)
+FROM_0_TO_BELOW_1 = (
+    "augmentation.brightness",
+    "augmentation.contrast",
+    "augmentation.saturation",
+    "augmentation.channel_gain",
+    "optimizer.momentum",
+    "optimizer.poly_end",
+    "optimizer.average_decay",
+)
+
+
 def check_recipe(recipe: Recipe) -> None:
     """Raises RecipeError, which names the entry, if a value cannot be followed."""
-    if recipe.name != Path(recipe.name).name or not recipe.name:
+    if recipe.name != Path(recipe.name).name or recipe.name == "..":
         raise RecipeError(f"name must be a name that a folder can have, got {recipe.name!r}")
-    data, network, augmentation = recipe.data, recipe.network, recipe.augmentation
-    loss, optimizer, run = recipe.loss, recipe.optimizer, recipe.run
+    data, augmentation, loss, run = recipe.data, recipe.augmentation, recipe.loss, recipe.run
+    stages, scales, threshold = recipe.network.boosters, augmentation.scales, loss.ohem_threshold
     rules = {
         "data.mean must have 3 numbers": len(data.mean) == 3,
         "data.std must have 3 numbers above 0": len(data.std) == 3 and min(data.std) > 0,
-        "data.network_size must be a height and a width of " + SIDES: _is_size(data.network_size),
-        "network.boosters must be different stages": len(set(network.boosters)) == len(network.boosters),
-        "augmentation.scales must be from 0.1 to 10, and at least one": (
-            len(augmentation.scales) > 0 and all(0.1 <= scale <= 10 for scale in augmentation.scales)
-        ),
-        "augmentation.crop must be a height and a width of " + SIDES: _is_size(augmentation.crop),
-        "augmentation.resize must be null, or a height and a width of " + SIDES: (
-            augmentation.resize is None or _is_size(augmentation.resize)
-        ),
+        f"data.network_size must be a height and a width of {SIDES}": _is_size(data.network_size),
+        "network.boosters must be different stages": len(set(stages)) == len(stages),
+        "augmentation.scales must be from 0.1 to 10, and at least one": scales and all(map(_is_scale, scales)),
         "augmentation.scale_range must be null, or a smallest and a largest scale from 0.1 to 10": (
             augmentation.scale_range is None or _is_range(augmentation.scale_range)
         ),
-        "augmentation.brightness must be from 0 to below 1": 0 <= augmentation.brightness < 1,
-        "augmentation.contrast must be from 0 to below 1": 0 <= augmentation.contrast < 1,
-        "augmentation.saturation must be from 0 to below 1": 0 <= augmentation.saturation < 1,
-        "augmentation.channel_gain must be from 0 to below 1": 0 <= augmentation.channel_gain < 1,
-        "loss.ohem_threshold must be between 0 and 1, or null": (
-            loss.ohem_threshold is None or 0 < loss.ohem_threshold < 1
+        f"augmentation.crop must be a height and a width of {SIDES}": _is_size(augmentation.crop),
+        f"augmentation.resize must be null, or a height and a width of {SIDES}": (
+            augmentation.resize is None or _is_size(augmentation.resize)
         ),
+        "loss.ohem_threshold must be between 0 and 1, or null": threshold is None or 0 < threshold < 1,
         "loss.ohem_min_fraction must be from 0 to 1": 0 <= loss.ohem_min_fraction <= 1,
-        "loss.booster_weight must be at least 0": loss.booster_weight >= 0,
         "loss.booster_stride must be from 1 to 32": 1 <= loss.booster_stride <= 32,
-        "loss.class_balance must be at least 0": loss.class_balance >= 0,
-        "optimizer.learning_rate must be at least 0": optimizer.learning_rate >= 0,
-        "optimizer.momentum must be from 0 to below 1": 0 <= optimizer.momentum < 1,
-        "optimizer.weight_decay must be at least 0": optimizer.weight_decay >= 0,
-        "optimizer.poly_power must be at least 0": optimizer.poly_power >= 0,
-        "optimizer.poly_end must be from 0 to below 1": 0 <= optimizer.poly_end < 1,
-        "optimizer.warmup_iterations must be at least 0": optimizer.warmup_iterations >= 0,
-        "optimizer.average_decay must be from 0 to below 1": 0 <= optimizer.average_decay < 1,
         "run.max_minutes must be null or above 0": run.max_minutes is None or run.max_minutes > 0,
-        "run.precision must be one of " + ", ".join(PRECISIONS): run.precision in PRECISIONS,
+        f"run.precision must be one of {', '.join(PRECISIONS)}": run.precision in PRECISIONS,
         "run.batch_size must be at least 2": run.batch_size >= 2,
-        "run.workers must be at least 0": run.workers >= 0,
-        "run.cache_gigabytes must be at least 0": run.cache_gigabytes >= 0,
-        "run.seed must be at least 0": run.seed >= 0,
         "run.iterations must be a multiple of run.validate_every, so that the last weights are scored": (
             run.validate_every >= 1 and run.iterations >= 1 and run.iterations % run.validate_every == 0
         ),
+        **{f"{entry} must be at least 0": _value(recipe, entry) >= 0 for entry in AT_LEAST_0},
+        **{f"{entry} must be from 0 to below 1": 0 <= _value(recipe, entry) < 1 for entry in FROM_0_TO_BELOW_1},
     }
     for rule, holds in rules.items():
-        if holds:
-            continue
-        entry = rule.split()[0]
-        section, key = entry.split(".")
-        raise RecipeError(f"{rule}; got {getattr(getattr(recipe, section), key)}")
+        if not holds:
+            raise RecipeError(f"{rule}; got {_value(recipe, rule.split()[0])}")
+
+
+def _value(recipe: Recipe, entry: str) -> Any:
+    """The value of an entry such as "run.seed"."""
+    section, key = entry.split(".")
+    return getattr(getattr(recipe, section), key)
 
 
 def _is_size(sides: Sequence[int]) -> bool:
     return len(sides) == 2 and all(SMALLEST_SIDE <= side <= LONGEST_SIDE for side in sides)
 
 
+def _is_scale(scale: float) -> bool:
+    return 0.1 <= scale <= 10
+
+
 def _is_range(ends: Sequence[float]) -> bool:
-    return len(ends) == 2 and 0.1 <= ends[0] <= ends[1] <= 10
+    return len(ends) == 2 and all(map(_is_scale, ends)) and ends[0] <= ends[1]
 
 
 def without_places(recipe: Recipe) -> Dict[str, Any]:

@@ -1,0 +1,84 @@
+"""Parts of the trainer: learning rate, precision, layers in fp32, the portable checkpoint's size."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from bisenet_training.trainer.fp32_layers import keep_strided_depthwise_in_fp32
+from bisenet_training.trainer.module import SegmentationModule
+from bisenet_training.trainer.portable_checkpoint import deflated, portable
+from bisenet_training.trainer.recipe_file import load_recipe
+from bisenet_training.trainer.training_run import choose_precision
+
+from bisenet_ros.network import BiSeNetV2
+
+RECIPES = Path(__file__).parents[2] / "training" / "recipes"
+NARROW = ["network.width=0.25", "network.head_width=16", "data.root=x", "run.iterations=1000"]
+
+
+@pytest.mark.parametrize(
+    "overrides, rates",
+    [
+        ([], {0: 1.0, 500: 0.5**0.9, 1000: 0.0}),
+        (["optimizer.poly_end=0.2"], {0: 1.0, 500: 0.6**0.9, 1000: 0.2**0.9}),
+        (["optimizer.warmup_iterations=9"], {0: 0.1, 4: 0.5 * 0.996**0.9, 9: 0.991**0.9, 500: 0.5**0.9}),
+        (["optimizer.poly_power=0"], {0: 1.0, 999: 1.0}),
+    ],
+)
+def test_the_learning_rate_follows_the_poly_schedule(card, overrides, rates):
+    module = SegmentationModule(load_recipe(RECIPES / "camvid.yaml", [*NARROW, *overrides]), card)
+    schedule = module.configure_optimizers()["lr_scheduler"]["scheduler"]
+    found = {iteration: schedule.lr_lambdas[0](iteration) for iteration in rates}
+    assert found == pytest.approx(rates)
+
+
+@pytest.mark.parametrize(
+    "gpu, gpu_bf16, cpu_bf16, precision",
+    [
+        (False, False, True, "bf16-mixed"),
+        (False, False, False, "32-true"),
+        (True, True, False, "bf16-mixed"),
+        (True, False, True, "16-mixed"),
+    ],
+)
+def test_automatic_precision_is_what_the_device_computes_in(monkeypatch, gpu, gpu_bf16, cpu_bf16, precision):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: gpu_bf16)
+    monkeypatch.setattr("bisenet_training.trainer.training_run.computes_in_bf16", lambda: cpu_bf16)
+    assert choose_precision("auto") == precision
+    assert choose_precision("32-true") == "32-true"
+
+
+def test_strided_depthwise_convolutions_stay_in_fp32():
+    torch.manual_seed(0)
+    network = BiSeNetV2(classes=3, width=0.25, head_width=8)
+    state, image = network.state_dict(), torch.randn(2, 3, 64, 64)
+    expected = network.eval()(image)
+    keep_strided_depthwise_in_fp32(network)
+    assert list(network.state_dict()) == list(state)
+    assert torch.equal(network(image), expected), "nothing changes in fp32"
+    strided, other = network.semantics.s3[0].depthwise[0][0], network.semantics.s3[0].depthwise[1][0]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        features = torch.randn(1, strided.in_channels, 8, 8).bfloat16()
+        assert strided(features).dtype == torch.float32 and other(features).dtype == torch.bfloat16
+        network(image).sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+def test_a_portable_checkpoint_of_the_default_network_is_below_10_mb(card):
+    torch.manual_seed(0)
+    module = SegmentationModule(load_recipe(RECIPES / "camvid.yaml", ["data.root=x"]), card)
+    optimizer = module.configure_optimizers()["optimizer"]
+    sum(parameter.sum() for parameter in module.parameters()).backward()
+    optimizer.step()
+    whole = {
+        "state_dict": module.state_dict(),
+        "current_model_state": module.state_dict(),
+        "optimizer_states": [optimizer.state_dict()],
+        "card": replace(card, name="a card").to_dict(),
+    }
+    size = len(deflated(portable(whole)))
+    assert 5e6 < size < 10e6
