@@ -1,4 +1,4 @@
-"""The package as users install it, by pip or colcon, in a folder of the test's own."""
+"""Installs the package as users do, by pip or colcon, into a folder of the test's own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterator, List
+from typing import Dict, Iterator, List, Sequence
 
 from bisenet_ros.node.fastdds import PROFILE_VARIABLES, TRANSPORTS_VARIABLE
 
@@ -38,7 +38,7 @@ class Installation:
     environment: Dict[str, str]
 
     def run(self, *command: str) -> str:
-        """What a command prints, run where no checkout is to be found."""
+        """What a command prints, run in a folder without a checkout."""
         return run(list(command), folder=self.folder, environment=self.environment)
 
     @contextlib.contextmanager
@@ -95,7 +95,7 @@ def pip_install(folder: Path) -> Installation:
         str(folder / "prefix"),
     ]
     environment = _clean_environment(folder)
-    run([*command, str(_copy_sources(folder))], folder=folder, environment=environment)
+    run([*command, "."], folder=_copy_sources(folder), environment=environment)
     # Debian's Python adds local/ to the prefix and calls site-packages dist-packages.
     prefix = next((folder / "prefix").rglob("share/bisenet_ros")).parents[1]
     packages = next(prefix.glob("lib/python3*/*-packages"))
@@ -104,13 +104,14 @@ def pip_install(folder: Path) -> Installation:
     return Installation(folder, prefix, environment)
 
 
-def colcon_build(folder: Path, *options: str) -> Installation:
-    """`colcon build`, then `source install/setup.bash`."""
+def colcon_build(folder: Path, *builds: Sequence[str]) -> Installation:
+    """`colcon build` with the options of each build in turn, then `source install/setup.bash`."""
     sources, environment = _copy_sources(folder), _clean_environment(folder)
     colcon = [sys.executable, "-c", COLCON, "--log-base", str(folder / "log")]
     kind = run([*colcon, "list"], folder=sources, environment=environment).split()[-1]
     assert kind == "(ros.ament_python)", f"colcon takes the package for {kind}; is package.xml valid?"
-    run([*colcon, "build", *options], folder=sources, environment=environment)
+    for options in builds:
+        run([*colcon, "build", *options], folder=sources, environment=environment)
     prefix = sources / "install" / "bisenet_ros"
     script = f". '{sources}/install/setup.bash' && env -0"
     sourced = run(["bash", "-c", script], folder=folder, environment=environment)
