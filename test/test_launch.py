@@ -1,4 +1,4 @@
-"""`ros2 launch bisenet_ros segment.launch.py`, run as a user runs it; skipped where ROS 2 comes without launch."""
+"""`ros2 launch bisenet_ros segment.launch.py` of an installed package; skipped where launch is not installed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterator, List
 import numpy as np
 import pytest
 
-# Only with these is `launch` more than this checkout's own folder of that name.
+# `launch` itself proves nothing: this checkout has a folder of that name.
 pytest.importorskip("launch_ros")
 pytest.importorskip("ros2launch")
 pytest.importorskip("rclpy")
@@ -42,7 +42,7 @@ def vehicle() -> Iterator[Vehicle]:
 
 @pytest.fixture
 def own_model(installation: Installation) -> str:
-    """A model in the folder where launch runs; its name is a number to YAML."""
+    """A model in the folder where launch runs; YAML reads its name as a number."""
     shutil.copy(SHIPPED_MODEL, installation.folder / "2024")
     return "2024"
 
@@ -77,7 +77,7 @@ def assert_ends_cleanly(launch: Process) -> None:
     assert "process has finished cleanly" in launch.output
 
 
-def test_every_argument_is_described(installation: Installation) -> None:
+def test_arguments_have_descriptions(installation: Installation) -> None:
     shown = installation.run(*LAUNCH, "--show-args")
     described = dict(re.findall(r"'(\w+)':\n +(\S.*)\n", shown))
     assert sorted(described) == [
@@ -95,7 +95,7 @@ def test_every_argument_is_described(installation: Installation) -> None:
     assert not [name for name, text in described.items() if text.startswith(("(default", "no description", "Valid"))]
 
 
-def test_one_command_with_everything_at_its_default(installation: Installation, vehicle: Vehicle) -> None:
+def test_default_arguments(installation: Installation, vehicle: Vehicle) -> None:
     with installation.start(*LAUNCH, ROS_DOMAIN_ID=str(DOMAIN)) as launch:
         wait_for_mask(vehicle, camera_topic="/camera/image_raw", mask_topic="/segmentation/mask")
         environment = environment_of_node(launch)
@@ -104,10 +104,10 @@ def test_one_command_with_everything_at_its_default(installation: Installation, 
         assert_ends_cleanly(launch)
 
 
-def test_a_camera_of_another_topic_and_a_model_and_profile_of_ones_own(
+def test_own_image_topic_model_and_dds_profile(
     installation: Installation, vehicle: Vehicle, own_model: str, tmp_path: Path
 ) -> None:
-    """Also: the argument `model` wins over the file's, and the topic is that of the file's camera."""
+    """The argument `model` overrides the file, and the remapped topic is that of the camera in the file."""
     own_profile = shutil.copy(ROOT / "config" / "fastdds_shared_memory.xml", tmp_path / "own.xml")
     parameters = params_file(tmp_path, model=str(SHIPPED_MODEL), reliability="reliable", cameras="[windscreen]")
     arguments = ["namespace:=front", "image_topic:=/front/image", f"model:={own_model}", f"params_file:={parameters}"]
@@ -121,8 +121,8 @@ def test_a_camera_of_another_topic_and_a_model_and_profile_of_ones_own(
         assert_ends_cleanly(launch)
 
 
-def test_arguments_win_over_the_parameter_file(installation: Installation, vehicle: Vehicle, tmp_path: Path) -> None:
-    """Names that YAML takes for numbers or truth values stay names."""
+def test_arguments_override_the_parameter_file(installation: Installation, vehicle: Vehicle, tmp_path: Path) -> None:
+    """Strings that YAML reads as numbers or booleans stay strings."""
     parameters = params_file(tmp_path, cameras="[one]", transport="raw", device="cuda", precision="int8")
     arguments = ["namespace:=/many", f"params_file:={parameters}", "cameras:=on, rear", "compressed:=true"]
     arguments += ["device:=cpu", "precision:=fp32", "autostart:=false", "log_level:=debug"]
@@ -140,7 +140,7 @@ def test_arguments_win_over_the_parameter_file(installation: Installation, vehic
         assert_ends_cleanly(launch)
 
 
-def test_what_no_argument_says_the_parameter_file_says(
+def test_empty_arguments_keep_the_parameter_file(
     installation: Installation, vehicle: Vehicle, own_model: str, tmp_path: Path
 ) -> None:
     expected = {"model": own_model, "cameras": ["one", "two"], "transport": "compressed", "autostart": False}
@@ -164,15 +164,20 @@ def test_what_no_argument_says_the_parameter_file_says(
         (["image_topic:=/front image"], "image_topic must be names .*, got '/front image'"),
         (["image_topic:=/image/compressed"], "image_topic must be without /compressed, .* compressed:=true"),
         (["image_topic:=/a", "cameras:=left,right"], "image_topic is for one camera, got '/a' and .* left, right"),
-        (["device:=gpu"], '"device" provided value "gpu" is not valid'),
+        (["compressed:=maybe"], '"compressed" provided value "maybe" is not valid'),
     ],
 )
-def test_a_wrong_argument_is_one_line_that_names_it(
-    installation: Installation, arguments: List[str], error: str
-) -> None:
+def test_invalid_argument_is_an_error_of_one_line(installation: Installation, arguments: List[str], error: str) -> None:
     (installation.folder / "broken.yaml").write_text("/**: [")
     with installation.start(*LAUNCH, *arguments, ROS_DOMAIN_ID=str(DOMAIN)) as launch:
         assert launch.wait() == 1
         pattern = re.escape(error).replace(r"\.\*", ".*")
         assert re.search(rf"\[ERROR\].*{pattern}", launch.output)
         assert "process started" not in launch.output
+
+
+def test_invalid_device_is_an_error_of_the_node(installation: Installation) -> None:
+    with installation.start(*LAUNCH, "device:=gpu", ROS_DOMAIN_ID=str(DOMAIN)) as launch:
+        launch.wait()
+        assert re.search(r"\[FATAL\].*parameter device must be one of auto, cpu, cuda, got 'gpu'", launch.output)
+        assert "process has died" in launch.output

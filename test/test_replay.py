@@ -1,6 +1,6 @@
-"""`ros2 launch bisenet_ros replay.launch.py`, run as a user runs it, with stand-ins for `ros2 bag` and the viewers.
+"""`ros2 launch bisenet_ros replay.launch.py` of an installed package, with a fake `ros2 bag play` and fake viewers.
 
-The player and the viewers have no wheels, so what is real here ends at the commands that the launch file starts.
+The real player and viewers have no wheels.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Dict, Iterator, List
 
 import pytest
 
-# Only with these is `launch` more than this checkout's own folder of that name.
+# `launch` itself proves nothing: this checkout has a folder of that name.
 pytest.importorskip("launch_ros")
 pytest.importorskip("ros2launch")
 pytest.importorskip("rclpy")
@@ -65,7 +65,7 @@ def bare_installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
 
 @pytest.fixture(scope="module")
 def installation(bare_installation: Installation) -> Installation:
-    """With a bag, a player and viewers."""
+    """With a bag, a fake player and fake viewers."""
     folder = bare_installation.folder
     index, programs = folder / "others" / "share/ament_index/resource_index/packages", folder / "programs"
     for path in (index, programs, folder / "bag"):
@@ -88,8 +88,8 @@ def vehicle() -> Iterator[Vehicle]:
     vehicle.close()
 
 
-def told(installation: Installation, vehicle: Vehicle, program: str) -> Dict[str, Any]:
-    """What a stand-in tells of itself, once."""
+def start_record(installation: Installation, vehicle: Vehicle, program: str) -> Dict[str, Any]:
+    """What a fake program wrote about its start; removed once it is read."""
     path = installation.folder / f"{program}.json"
     vehicle.wait_for(lambda: path.is_file() and path.read_text().endswith("}"), path.name)
     answer = json.loads(path.read_text())
@@ -97,36 +97,36 @@ def told(installation: Installation, vehicle: Vehicle, program: str) -> Dict[str
     return answer
 
 
-def test_a_bag_goes_through_the_node_in_its_own_time_and_its_end_is_the_end(
+def test_bag_is_played_with_simulated_time_and_the_launch_ends_with_it(
     installation: Installation, vehicle: Vehicle
 ) -> None:
     masks: List[Image] = vehicle.listen("/segmentation/mask", Image)
     with installation.start(*LAUNCH, "bag:=bag", "view:=none", PLAYER="40") as launch:
-        player = told(installation, vehicle, "player")
+        player = start_record(installation, vehicle, "player")
         vehicle.wait_for(lambda: masks, "a mask")
         request = GetParameters.Request(names=["use_sim_time"])
         answer = vehicle.call(GetParameters, "/segmentation/segmentation_node/get_parameters", request)
         assert answer.values[0].bool_value
         assert launch.wait() == 0
     assert 1000 <= masks[0].header.stamp.sec < 1040
-    assert player["argv"] == (
-        "bag play bag --disable-keyboard-controls --clock 200 --delay 1.0 --rate 1.0".split()
-    )  # also: nothing that was not asked for
+    assert player["argv"] == ("bag play bag --disable-keyboard-controls --clock 200 --delay 1.0 --rate 1.0".split())
     profiles = {name: player["environment"].get(name, "") for name in PROFILE_VARIABLES}
     assert all(path.endswith("config/fastdds_shared_memory.xml") for path in profiles.values())
-    assert launch.output.index("takes images") < launch.output.index("subscribed to") < launch.output.index("[player-")
+    assert (
+        launch.output.index("playback starts when")
+        < launch.output.index("subscribed to")
+        < launch.output.index("[player-")
+    )
 
 
 @pytest.mark.parametrize("view", ["rviz", "rqt"])
-def test_every_argument_and_a_window_with_the_topics_it_should_show(
-    installation: Installation, vehicle: Vehicle, view: str
-) -> None:
+def test_arguments_and_the_viewers_topics(installation: Installation, vehicle: Vehicle, view: str) -> None:
     arguments = ["bag:=bag", f"view:={view}", "rate:=0.5", "loop:=true", "start_paused:=true", "topics:=/a, /tf"]
     arguments += ["remap:=/a:=/front/image_raw,/b:=/c", "cameras:=front,rear", "namespace:=seg"]
     with installation.start(*LAUNCH, *arguments, PLAYER="300") as launch:
-        viewer = told(installation, vehicle, "viewer")
+        viewer = start_record(installation, vehicle, "viewer")
         assert (
-            told(installation, vehicle, "player")["argv"][3:]
+            start_record(installation, vehicle, "player")["argv"][3:]
             == (
                 "--disable-keyboard-controls --clock 200 --delay 1.0 --rate 0.5 --loop --start-paused "
                 "--topics /a /tf --remap /a:=/front/image_raw /b:=/c"
@@ -138,10 +138,10 @@ def test_every_argument_and_a_window_with_the_topics_it_should_show(
     assert viewer["argv"][1] == {"rviz": "--display-config", "rqt": "--perspective-file"}[view]
 
 
-def test_a_player_that_fails_ends_the_replay_with_an_error(installation: Installation) -> None:
+def test_failing_player_ends_the_launch_with_an_error(installation: Installation) -> None:
     with installation.start(*LAUNCH, "bag:=bag", "view:=none", PLAYER="fails") as launch:
         assert launch.wait() == 1
-        assert "player ended with 3, and with it the replay" in launch.output
+        assert "player ended with 3, which ends the replay" in launch.output
         assert re.search(r"segmentation_node-\d+\]: process has finished cleanly", launch.output)
 
 
@@ -151,10 +151,10 @@ def test_a_player_that_fails_ends_the_replay_with_an_error(installation: Install
         ([], "missing required argument 'bag'"),
         (["bag:=none"], "bag must be a bag's folder or file, got 'none', which does not exist"),
         (["bag:=bag", "rate:=0"], "rate must be a number above 0, got '0'"),
-        (["bag:=bag", "remap:=/a=/b"], "remap must be old:=new, several with commas between, got '/a=/b'"),
+        (["bag:=bag", "remap:=/a=/b"], "remap must be old:=new, several separated by commas, got '/a=/b'"),
     ],
 )
-def test_a_wrong_argument_is_named_before_anything_starts(
+def test_invalid_argument_is_an_error_before_anything_starts(
     installation: Installation, arguments: List[str], error: str
 ) -> None:
     with installation.start(*LAUNCH, *arguments, PLAYER="1") as launch:
@@ -167,17 +167,17 @@ def test_a_wrong_argument_is_named_before_anything_starts(
     ("view", "error"),
     [
         ("none", "replaying a bag needs ros2bag, which is not installed; `sudo apt install ros-humble-ros2bag`"),
-        ("rqt", "view:=rqt needs rqt_image_view, which .* ros-humble-rqt-image-view`, or say view:=none"),
+        ("rqt", "view:=rqt needs rqt_image_view, which .* ros-humble-rqt-image-view`, or use view:=none"),
     ],
 )
-def test_what_is_not_installed_is_named_with_the_command_that_installs_it(
+def test_missing_package_is_named_with_the_command_that_installs_it(
     installation: Installation, bare_installation: Installation, tmp_path: Path, view: str, error: str
 ) -> None:
     index = tmp_path / "share/ament_index/resource_index/packages"
     index.mkdir(parents=True)
     for package in {"none": (), "rqt": ("ros2bag", "rqt_gui", "rqt_runtime_monitor")}[view]:
         (index / package).touch()
-    # Without the real prefixes, where a developer may have them all.
+    # Without the developer's own prefixes, which may have all packages.
     prefixes = f"{bare_installation.prefix}{os.pathsep}{tmp_path}"
     arguments = ["bag:=bag", f"view:={view}"]
     with installation.start(*LAUNCH, *arguments, AMENT_PREFIX_PATH=prefixes, ROS_DISTRO="humble") as launch:

@@ -14,10 +14,10 @@ from fake_node import fake_node
 from hypothesis import given
 from hypothesis import strategies as st
 from node_harness import Vehicle, camera_image, find_answer, to_array
+from random_images import PICTURES, Picture, RawImage, fuzz, pictures, raw_images
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
-from test_fuzz_images import PICTURES, Picture, RawImage, fuzz, pictures, raw_images
 
 from bisenet_ros.node.segmentation_node import SegmentationNode
 

@@ -62,11 +62,11 @@ def model_without_card(folder: Path) -> Path:
 
 
 def no_classes(folder: Path) -> Path:
-    return model_with_card(folder / "no_classes.onnx", lambda card: card["labels"].clear())
+    return model_with_card(folder / "no_classes.onnx", lambda card: card["classes"].clear())
 
 
 def duplicate_ids(folder: Path) -> Path:
-    return model_with_card(folder / "duplicate.onnx", lambda card: card["labels"][4].update(id=3))
+    return model_with_card(folder / "duplicate.onnx", lambda card: card["classes"][4].update(id=3))
 
 
 def weights_missing(folder: Path) -> Path:
@@ -81,9 +81,9 @@ def weights_missing(folder: Path) -> Path:
     "make, expected",
     (
         (no_model, "expected a model file at .*missing.onnx, found none; give the path of an .onnx file"),
-        (text_as_model, "text.onnx cannot be read as an ONNX model: "),
+        (text_as_model, "text.onnx is not an ONNX model, .*; make one with `bisenet export`"),
         (model_without_card, "bare.onnx has no card inside .*; make the model with `bisenet export`"),
-        (no_classes, "no_classes.onnx: .*a label set has a list of 1 to 255 classes, this one has 0"),
+        (no_classes, "no_classes.onnx: .*a class map has a list of 1 to 255 classes, this one has 0"),
         (duplicate_ids, "duplicate.onnx: .*class id 3 is used twice, for 'road' and 'sidewalk'"),
         (weights_missing, "no_weights.onnx cannot be run: "),
     ),
