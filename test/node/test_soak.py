@@ -1,4 +1,4 @@
-"""The soak's short form: two minutes at full rate over real DDS; and that its judgment can fail."""
+"""The soak's short form, two minutes at full rate over real DDS; and that each of its checks can fail."""
 
 from __future__ import annotations
 
@@ -10,67 +10,58 @@ import pytest
 
 pytest.importorskip("rclpy")
 pytest.importorskip("psutil")
-from bisenet_ros.node.benchmark.setup import Setup  # noqa: E402
-from bisenet_ros.node.benchmark.soak.run import Bounds, soak, write_soak  # noqa: E402
-from bisenet_ros.node.benchmark.soak.sample import Sample  # noqa: E402
-from bisenet_ros.node.benchmark.soak.verdict import judge_end, judge_latency, judge_memory, judge_wait  # noqa: E402
+from bisenet_ros.node.benchmark.scenario import Scenario  # noqa: E402
+from bisenet_ros.node.benchmark.soak import Check, Sample, check_samples, soak, write  # noqa: E402
 
 SECONDS = 105.0
-BOUNDS = Bounds(memory=0.03, latency=0.3)
-"""Wider than those of half an hour: a quarter of this is 22 seconds on a machine that others use too."""
+MEMORY, LATENCY = 0.03, 0.3
+"""Wider bounds than those of half an hour: a quarter of this is 22 seconds on a machine that others use too."""
 
 
 @pytest.mark.timeout(300)
 def test_two_minutes_at_full_rate_leave_memory_and_latency_as_they_were(shipped_model: Path, tmp_path: Path) -> None:
-    found = soak(Setup(model=str(shipped_model), size=(512, 1024)), seconds=SECONDS, bounds=BOUNDS)
-    print([(goal.goal, goal.measured) for goal in found.goals])
-    assert [goal for goal in found.goals if not goal.holds] == []
-    assert len(found.samples) >= 0.8 * SECONDS and sum(sample.masks for sample in found.samples) > SECONDS
-    assert all(sample.rss >= sample.pss >= sample.private > 0 for sample in found.samples)
-    assert all(sample.shared_memory > 0 for sample in found.samples)
-    write_soak(found, tmp_path, load="any")
-    assert len(json.loads((tmp_path / "soak.json").read_text())["samples"]) == len(found.samples)
+    scenario = Scenario(model=str(shipped_model), size=(512, 1024))
+    rate, samples, checks = soak(scenario, seconds=SECONDS, memory=MEMORY, latency=LATENCY)
+    print(checks)
+    assert [check for check in checks if not check.holds] == []
+    assert len(checks) == 6 and rate > 0
+    assert len(samples) >= 0.8 * SECONDS and samples[-1].masks > SECONDS
+    assert all(sample.resident > 0 and sample.latency_ms > sample.wait_ms >= 0 for sample in samples)
+    write(tmp_path, rate, samples, checks)
+    assert len(json.loads((tmp_path / "soak.json").read_text())["samples"]) == len(samples)
     assert (tmp_path / "soak.png").stat().st_size > 10_000
 
 
-def make_samples(rss: Callable[[int], float] = lambda t: 400.0, wait: float = 20.0, **window: float) -> List[Sample]:
-    """Half an hour of a node, second by second; `window` has the latency at the `start` and the `end`, in ms."""
-    start, end = window.get("start", 100.0), window.get("end", 100.0)
-    return [
-        Sample(
-            seconds=float(t),
-            rss=rss(t),
-            pss=300.0,
-            private=200.0,
-            shared_memory=60.0,
-            masks=10,
-            latency_ms=start,
-            window_ms=start + (end - start) * t / 1800,
-            engine_ms=60.0,
-            wait_ms=wait,
-        )
+def check_made_up(
+    resident: Callable[[int], float] = lambda t: 400.0,
+    latency: Callable[[int], float] = lambda t: 100.0,
+    wait: float = 20,
+) -> List[bool]:
+    """Which checks hold for half an hour of a node at 20 Hz: memory, latency, wait."""
+    samples = [
+        Sample(seconds=t, resident=resident(t), masks=10 * t, latency_ms=latency(t), engine_ms=60.0, wait_ms=wait)
         for t in range(1, 1801)
     ]
+    return [check.holds for check in check_samples(samples, period_ms=50, memory=0.02, latency=0.1)]
 
 
-def test_memory_that_grows_after_the_warm_up_does_not_hold() -> None:
-    assert judge_memory(make_samples(), bound=0.02).holds
-    assert judge_memory(make_samples(lambda t: min(400.0, 200 + 2 * t)), bound=0.02).holds  # all of it in the warm-up
-    assert not judge_memory(make_samples(lambda t: 400 + 0.01 * t), bound=0.02).holds
-    assert not judge_memory(make_samples(lambda t: 400 - 0.01 * t), bound=0.02).holds
-    assert not judge_memory([], bound=0.02).holds
+def test_memory_that_changes_after_the_warm_up_does_not_hold() -> None:
+    assert check_made_up() == [True, True, True]
+    assert check_made_up(resident=lambda t: min(400.0, 200 + 2 * t)) == [True, True, True]  # all in the warm-up
+    assert check_made_up(resident=lambda t: 400 + 0.01 * t) == [False, True, True]
+    assert check_made_up(resident=lambda t: 400 - 0.01 * t) == [False, True, True]
 
 
-def test_latency_that_drifts_does_not_hold() -> None:
-    assert judge_latency(make_samples(start=100, end=105), bound=0.1).holds
-    assert not judge_latency(make_samples(start=100, end=120), bound=0.1).holds
+def test_latency_that_grows_does_not_hold() -> None:
+    assert check_made_up(latency=lambda t: 100 + 5 * t / 1800) == [True, True, True]
+    assert check_made_up(latency=lambda t: 100 + 20 * t / 1800) == [True, False, True]
 
 
 def test_a_backlog_does_not_hold() -> None:
-    assert judge_wait(make_samples(wait=40.0), rate=20.0).holds
-    assert not judge_wait(make_samples(wait=60.0), rate=20.0).holds
+    assert check_made_up(wait=60.0) == [True, True, False]
 
 
-def test_an_end_that_is_not_clean_does_not_hold() -> None:
-    assert all(goal.holds for goal in judge_end(code=0, leftovers=[], words=[]))
-    assert [goal.holds for goal in judge_end(code=-2, leftovers=["fastrtps_x"], words=["Traceback"])] == [False] * 3
+def test_too_few_samples_do_not_hold() -> None:
+    assert check_samples([], period_ms=50, memory=0.02, latency=0.1) == [
+        Check("there are enough samples", "0 after the warm-up", False)
+    ]

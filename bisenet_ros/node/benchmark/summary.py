@@ -1,4 +1,4 @@
-"""The segments of one pipeline at one rate, in numbers."""
+"""The numbers of a pipeline in one part of the measurement."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 
-from bisenet_ros.node.benchmark.measurement import median_of
-from bisenet_ros.node.benchmark.segment import Segment
+from bisenet_ros.node.benchmark.measurement import Part, Turn
+
+SKIPPED_SECONDS = 0.5
+"""At the beginning of a turn, whose latencies and answers do not count: caches still hold the other pipeline."""
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds from publishing a frame to the arrival of its answer."""
+    """Milliseconds from publishing an image to the arrival of its answer."""
 
     p50: float
     p99: float
@@ -30,19 +32,21 @@ class Latency:
 
 @dataclass(frozen=True)
 class Summary:
-    """All segments of a pipeline at one rate together.
+    """All turns together.
 
     Attributes:
-        rate: that the cameras were told to send at, in Hz each.
+        rate: that each camera was told to send at, in Hz.
         sent, received: frames and their answers, all cameras together.
-        lost_where: where the others stayed.
+        lost_where: where the others were lost, by the names in the driver's `outcomes.LOSSES`.
         latency: of the mask, or of the echo's image; by output in `outputs`.
-        frames_per_second: answers, median of the segments.
-        cores: CPU time of each process, 1 being a core fully used.
+        frames_per_second: answers, the turns' median.
+        cores: CPU time of each process by time passed; 1 is a core fully used.
         processor_ms: CPU time of the pipeline's own process per answer.
-        times: the node's own: milliseconds by stage, such as engine_p50_ms, median of the segments.
+        times: milliseconds that the node tells of its stages, such as engine_p50_ms, the turns' median.
+        latencies: of all answers, in milliseconds.
     """
 
+    part: str
     pipeline: str
     rate: float
     sent: int
@@ -62,40 +66,46 @@ class Summary:
         return self.sent - self.received
 
     def to_dict(self) -> Dict[str, Any]:
-        values = dict(vars(self), lost=self.lost)
-        values["latency"] = vars(self.latency) if self.latency else None
-        values["outputs"] = {name: vars(latency) if latency else None for name, latency in self.outputs.items()}
-        values["latencies"] = [round(latency, 2) for latency in self.latencies]
-        return values
+        return {
+            **vars(self),
+            "lost": self.lost,
+            "latency": vars(self.latency) if self.latency else None,
+            "outputs": {name: vars(latency) if latency else None for name, latency in self.outputs.items()},
+            "latencies": [round(latency, 2) for latency in self.latencies],
+        }
 
 
-def summarize(segments: Sequence[Segment]) -> Summary:
-    first = segments[0]
-    received = sum(len(segment.answers) for segment in segments)
-    seconds = sum(segment.seconds for segment in segments)
-    used = {name: sum(segment.processor[name] for segment in segments) for name in first.processor}
-    pooled = {
-        output: [latency for segment in segments for latency in segment.latencies(output)] for output in first.outputs
+def summarize(part: Part) -> Summary:
+    intervals = [turn.interval for turn in part.turns]
+    received = sum(len(interval.answers) for interval in intervals)
+    seconds = sum(interval.seconds for interval in intervals)
+    used = {name: sum(turn.cpu_seconds[name] for turn in part.turns) for name in part.turns[0].cpu_seconds}
+    latencies = {
+        output: [latency for interval in intervals for latency in interval.latencies(output, skip=SKIPPED_SECONDS)]
+        for output in intervals[0].outputs
     }
-    latencies = pooled[first.outputs[0]]
+    answers = latencies[intervals[0].outputs[0]]
+    rates = [interval.answers_per_second(skip=SKIPPED_SECONDS) for interval in intervals]
     return Summary(
-        pipeline=first.pipeline,
-        rate=round(first.rate, 3),
-        sent=sum(len(segment.sent) for segment in segments),
+        part=part.name,
+        pipeline=part.pipeline,
+        rate=round(part.rate, 3),
+        sent=sum(len(interval.sent) for interval in intervals),
         received=received,
-        repeated=sum(segment.repeated for segment in segments),
-        lost_where=dict(sum((Counter(segment.lost_where) for segment in segments), Counter())),
-        latency=Latency.of(latencies),
-        outputs={output: Latency.of(values) for output, values in pooled.items()},
-        frames_per_second=round(median_of(segments, lambda segment: segment.frames_per_second), 2),
+        repeated=sum(interval.repeated for interval in intervals),
+        lost_where=dict(sum((Counter(interval.losses) for interval in intervals), Counter())),
+        latency=Latency.of(answers),
+        outputs={output: Latency.of(values) for output, values in latencies.items()},
+        frames_per_second=round(float(np.median(rates)), 2),
         cores={name: round(time / seconds, 3) for name, time in used.items()},
-        processor_ms=round(1000 * used[first.pipeline] / max(1, received), 2),
-        times=_median_times(segments),
-        latencies=latencies,
+        processor_ms=round(1000 * used[part.pipeline] / max(1, received), 2),
+        times=_median_times(part.turns),
+        latencies=answers,
     )
 
 
-def _median_times(segments: Sequence[Segment]) -> Dict[str, float]:
-    known = [segment.node.times for segment in segments if segment.node]
-    names = dict.fromkeys(name for times in known for name in times)
-    return {name: round(float(np.median([times[name] for times in known if name in times])), 3) for name in names}
+def _median_times(turns: Sequence[Turn]) -> Dict[str, float]:
+    names = dict.fromkeys(name for turn in turns for name in turn.times)
+    return {
+        name: round(float(np.median([turn.times[name] for turn in turns if name in turn.times])), 3) for name in names
+    }

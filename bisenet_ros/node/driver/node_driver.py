@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import ExitStack, closing
 from functools import partial
 from typing import Any, Callable, Optional, Sequence, TypeVar
 
@@ -64,22 +65,21 @@ class NodeDriver:
 
     def __enter__(self) -> NodeDriver:
         os.environ.update(THIS_MACHINE)
-        self._ros = DriverNode(free_domain())
-        self.diagnostics = DiagnosticsListener(self._ros)
-        for camera in self.topics.cameras:
-            for output in self.topics.outputs:
-                topic, message_type = self.topics.output(camera, output), self.topics.output_type(output)
-                self._ros.subscribe(topic, message_type, partial(self._receive, camera, output))
-        self.cameras = CameraPlayer(self.topics, domain=self._ros.domain)
-        self.node = NodeProcess(self._arguments, domain=self._ros.domain, program=self._program)
+        with ExitStack() as stack:
+            self._ros = stack.enter_context(DriverNode(free_domain()))
+            self.diagnostics = DiagnosticsListener(self._ros)
+            for camera in self.topics.cameras:
+                for output in self.topics.outputs:
+                    topic, message_type = self.topics.output(camera, output), self.topics.output_type(output)
+                    self._ros.subscribe(topic, message_type, partial(self._receive, camera, output))
+            self.cameras = stack.enter_context(closing(CameraPlayer(self.topics, domain=self._ros.domain)))
+            process = NodeProcess(self._arguments, domain=self._ros.domain, program=self._program)
+            self.node = stack.enter_context(process)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *exception: Any) -> None:
-        try:
-            self.node.close()
-        finally:
-            self.cameras.close()
-            self._ros.close()
+        self._stack.close()
 
     def warm_up(self, frames: FrameSource) -> None:
         """Plays frames again and again until every camera is answered on every topic.

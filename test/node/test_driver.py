@@ -1,0 +1,194 @@
+"""The driver of a node: what it counts, and that all it starts comes to an end. Over Fast DDS."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any, Iterator, List
+
+import numpy as np
+import psutil
+import pytest
+
+pytest.importorskip("rclpy")
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue  # noqa: E402
+from node_harness import NODE, Vehicle  # noqa: E402
+from ros_domains import new_domain  # noqa: E402
+from std_msgs.msg import Header  # noqa: E402
+
+from bisenet_ros.errors import BisenetError  # noqa: E402
+from bisenet_ros.node.benchmark.measurement import PROGRAMS  # noqa: E402
+from bisenet_ros.node.diagnostics.frame_statistics import OUTCOMES  # noqa: E402
+from bisenet_ros.node.driver.camera_player import CameraPlayer, TimedImage, images_at_rate  # noqa: E402
+from bisenet_ros.node.driver.diagnostics_listener import DiagnosticsListener  # noqa: E402
+from bisenet_ros.node.driver.driver_node import DriverError  # noqa: E402
+from bisenet_ros.node.driver.interval import Interval, SentFrame  # noqa: E402
+from bisenet_ros.node.driver.node_driver import NodeDriver  # noqa: E402
+from bisenet_ros.node.driver.outcomes import LOSSES, FrameCounts, losses_in_words  # noqa: E402
+from bisenet_ros.node.driver.topics import Topics, parameter_arguments  # noqa: E402
+from bisenet_ros.node.image_messages import make_image  # noqa: E402
+
+SECOND = 10**9
+
+
+def gray_images(count: int, rate: float = 20.0) -> Iterator[TimedImage]:
+    """Frame i is gray of value i."""
+    for i in range(count):
+        yield TimedImage(i / rate, make_image(np.full((48, 64, 3), i, np.uint8), "bgr8", Header()))
+
+
+def broken_images() -> Iterator[TimedImage]:
+    yield from gray_images(2)
+    raise BisenetError("the third image cannot be read")
+
+
+def endless_images() -> Iterator[TimedImage]:
+    return images_at_rate([image.message for image in gray_images(1)], rate=50, seconds=1e6)
+
+
+# Over DDS
+
+
+def test_every_frame_of_several_cameras_is_answered_and_counted(shipped_model: Path) -> None:
+    topics = Topics(cameras=("front", "rear"), outputs=("mask", "overlay"))
+    parameters = {"model": str(shipped_model), "diagnostics_rate": "10.0", **topics.parameters()}
+    answers: List[int] = []
+    with NodeDriver(parameter_arguments(parameters), topics=topics, program=PROGRAMS["stub"]) as driver:
+        driver.warm_up(partial(gray_images, 3))
+        for count in (6, 4):  # a second interval does not count the first one's frames
+            found = driver.play(
+                partial(gray_images, count), on_answer=lambda frame, message: answers.append(frame.number)
+            )
+            assert len(found.sent) == len(found.answers) == 2 * count and found.losses == {} and found.lost == 0
+            assert found.counts is not None and found.counts.received == found.counts.outcomes["published"] == 2 * count
+            assert len(found.arrived["overlay"]) == 2 * count and found.is_complete
+            assert 0 < min(found.latencies()) and found.seconds >= (count - 1) / 20
+        assert driver.diagnostics.engine == "stub of zero cost"
+        assert driver.diagnostics.milliseconds()["engine_p50_ms"] >= 0
+        pids = [driver.node.pid, driver.cameras.pid]
+        assert driver.node.interrupt() == 0
+    assert answers == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 0, 0, 1, 1, 2, 2, 3, 3]
+    assert not any(map(psutil.pid_exists, pids))
+
+
+def test_frames_above_a_limit_are_counted_where_the_node_drops_them(shipped_model: Path) -> None:
+    parameters = {"model": str(shipped_model), "diagnostics_rate": "10.0", "publish_rate": "5.0"}
+    with NodeDriver(parameter_arguments(parameters), program=PROGRAMS["stub"]) as driver:
+        driver.warm_up(partial(gray_images, 3))
+        found = driver.play(partial(gray_images, 20))
+    assert len(found.sent) == 20 and 3 <= len(found.answers) <= 8
+    assert found.losses == {"dropped_rate": found.lost}
+
+
+def test_a_node_that_cannot_run_is_quoted() -> None:
+    with NodeDriver(parameter_arguments({"model": "missing.onnx"})) as driver:
+        with pytest.raises(DriverError, match="the node cannot run: could not configure: expected a model file"):
+            driver.warm_up(partial(gray_images, 1))
+
+
+def test_a_node_that_ends_is_quoted() -> None:
+    with NodeDriver(program=("-c", "raise SystemExit('no such robot')")) as driver:
+        with pytest.raises(DriverError, match="the node ended with code 1; it printed:\nno such robot"):
+            driver.warm_up(partial(gray_images, 1))
+
+
+# The cameras' process
+
+
+def wait_for(cameras: CameraPlayer, sent: List[Any], count: int) -> None:
+    deadline = time.monotonic() + 30
+    while len(sent) < count and time.monotonic() < deadline:
+        sent += cameras.sent()
+        time.sleep(0.01)
+
+
+def test_an_error_of_the_images_source_is_raised_on_this_side_and_the_cameras_go_on() -> None:
+    cameras, sent = CameraPlayer(Topics(), domain=new_domain()), []
+    try:
+        cameras.play(broken_images)
+        with pytest.raises(BisenetError, match="the third image cannot be read"):
+            wait_for(cameras, sent, 3)
+        cameras.play(partial(gray_images, 2))
+        wait_for(cameras, sent, 4)
+        assert [frame.number for _, frame in sent] == [0, 1, 0, 1]
+        stamps = [stamp for (_, stamp), _ in sent]
+        assert sorted(set(stamps)) == stamps
+    finally:
+        cameras.close()
+
+
+def test_cameras_that_are_playing_end_when_they_are_closed() -> None:
+    cameras, sent = CameraPlayer(Topics(), domain=new_domain()), []
+    cameras.play(endless_images)
+    wait_for(cameras, sent, 5)
+    pid, start = cameras.pid, time.monotonic()
+    cameras.close()
+    assert time.monotonic() - start < 5 and not psutil.pid_exists(pid)
+
+
+def test_a_camera_that_is_late_leaves_images_out() -> None:
+    numbers = []
+    for image in images_at_rate(["a", "b"], rate=100, seconds=0.5):
+        numbers.append(image.message)
+        time.sleep(0.1)
+    assert 4 <= len(numbers) <= 6 and numbers[:4] == ["a", "b", "a", "b"]
+
+
+# Counts
+
+
+def counts(received: int, **outcomes: int) -> FrameCounts:
+    return FrameCounts(received, {**dict.fromkeys(OUTCOMES, 0), **outcomes})
+
+
+def test_every_outcome_has_words() -> None:
+    assert set(OUTCOMES) - set(LOSSES) == {"published"}
+    assert losses_in_words({"dropped_newer": 2}) == {"dropped in the node for a newer frame": 2}
+
+
+def test_every_lost_frame_has_a_place() -> None:
+    found = counts(36, published=33, dropped_newer=2, skipped=1)
+    losses = found.losses(sent=40, answered=30)
+    assert losses == {"to_the_node": 4, "dropped_newer": 2, "skipped": 1, "from_the_node": 3}
+    assert sum(losses.values()) == 40 - 30
+    assert found - counts(6, published=5, skipped=1) == counts(30, published=28, dropped_newer=2)
+
+
+def test_a_node_is_at_rest_when_every_frame_received_has_its_outcome() -> None:
+    assert counts(3, published=2, failed=1).is_at_rest
+    assert not counts(4, published=2, failed=1).is_at_rest
+
+
+def test_an_output_that_comes_twice_is_counted_once_and_of_another_interval_not_at_all() -> None:
+    interval = Interval(("mask",), sent={("camera", i): SentFrame(i, i * SECOND) for i in range(4)})
+    assert interval.note_arrival(("camera", 1), "mask", time=SECOND + SECOND // 2) == SentFrame(1, SECOND)
+    assert interval.note_arrival(("camera", 1), "mask", time=2 * SECOND) is None
+    assert interval.note_arrival(("camera", 77), "mask", time=2 * SECOND) is None
+    assert (len(interval.answers), interval.lost, interval.repeated) == (1, 3, 1)
+    assert interval.latencies() == [500.0] and interval.latencies(skip=1.5) == []
+    assert interval.losses == {"unanswered": 3}
+
+
+def test_rest_is_what_the_second_message_from_now_says() -> None:
+    """The first one may have been on its way already, with counts of before."""
+
+    def status(received: int, published: int) -> DiagnosticArray:
+        values = {**dict.fromkeys(OUTCOMES, 0), "received": received, "published": published}
+        entries = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
+        return DiagnosticArray(status=[DiagnosticStatus(name=f"{NODE}: camera camera", values=entries)])
+
+    vehicle = Vehicle(new_domain())
+    try:
+        publisher = vehicle.node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        diagnostics = DiagnosticsListener(vehicle)
+        vehicle.wait_for(lambda: publisher.get_subscription_count() == 2, "the subscriptions")
+        rest, sent = diagnostics.watch_for_rest(), []
+        for received, published in ((5, 5), (7, 6), (7, 7)):
+            assert rest() is None
+            sent.append(status(received, published))
+            publisher.publish(sent[-1])
+            vehicle.wait_for(lambda: len(diagnostics.statuses(f"{NODE}: camera camera")) == len(sent), "the message")
+        assert rest() == counts(7, published=7)
+    finally:
+        vehicle.close()
