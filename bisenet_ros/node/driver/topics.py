@@ -8,6 +8,8 @@ from typing import Any, Dict, List, Tuple
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
+from bisenet_ros.node.camera_topics import compressed_topic, image_topic, output_prefix
+
 ECHO = "image"
 """The output of a node that publishes the camera's image again."""
 CAMERA_DEPTH = 5
@@ -40,11 +42,11 @@ class Topics:
 
     def image(self, camera: str) -> str:
         """The topic of a camera's images."""
-        return f"/{camera}/image_raw" + ("/compressed" if self.compressed else "")
+        return compressed_topic(image_topic(camera)) if self.compressed else image_topic(camera)
 
     def output(self, camera: str, output: str) -> str:
         """The topic of what the node publishes for a camera."""
-        return f"/segmentation/{output}" if len(self.cameras) == 1 else f"/segmentation/{camera}/{output}"
+        return f"/segmentation/{output_prefix(camera, self.cameras)}{output}"
 
     def output_type(self, output: str) -> Any:
         return self.image_type if output == ECHO else Image
