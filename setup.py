@@ -43,7 +43,6 @@ setup(
         "bisenet_training": ["py.typed"],
         "bisenet_ros.engines.cuda": ["*.cu"],
         "bisenet_ros.evaluation.report": ["templates/*"],
-        "bisenet_training.analysis": ["templates/*.jinja"],
         "bisenet_training.data": ["class_names/*.txt"],
     },
     data_files=data_files,
@@ -68,7 +67,7 @@ setup(
         ],
         "demo": ["tqdm"],
         "benchmark": ["psutil", "matplotlib"],
-        "evaluation": ["rosbags>=0.11", "tqdm", "jinja2", "matplotlib"],
+        "evaluation": ["rosbags>=0.11", "mcap", "tqdm", "jinja2", "matplotlib"],
         "cluster": ["distributed"],  # evaluate-bag --dask
         "training": [
             "torch",
@@ -87,9 +86,11 @@ setup(
             "colcon-common-extensions",
             "colcon-ros",
             "cuda-bindings",
+            "distributed",
             "hypothesis",
             "import-linter==2.17",  # the layers in pyproject.toml
             "matplotlib",
+            "mcap",
             "mypy",
             "nvidia-cuda-nvrtc",  # compiles our kernels without a GPU
             "psutil",

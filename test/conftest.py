@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from node_harness import Vehicle
 
 NEEDED_PACKAGES: Dict[str, Tuple[str, ...]] = {
-    "bags": ("rosbags",),
+    "bags": ("rosbags", "mcap"),
     "engines/test_engines.py": ("torch",),
     "engines/test_postprocess.py": ("torch",),
     "engines/test_tensorrt_engine.py": ("torch",),
-    "evaluation": ("rosbags", "jinja2", "matplotlib", "tqdm"),
+    "evaluation": ("rosbags", "mcap", "jinja2", "matplotlib", "tqdm"),
     "images/test_fuzz_images.py": ("hypothesis",),
-    "network": ("torch", "omegaconf"),
+    "network": ("torch", "yaml"),
     "node": ("rclpy",),
-    "node/test_bag_replay.py": ("rosbags", "jinja2", "matplotlib", "tqdm"),
+    "node/test_bag_replay.py": ("rosbags", "mcap", "jinja2", "matplotlib", "tqdm"),
     "node/test_benchmark_node.py": ("psutil",),
     "node/test_fuzz_node.py": ("hypothesis",),
     "node/test_soak.py": ("psutil",),
     "test_launch.py": ("rclpy", "launch_ros", "ros2launch"),
     "test_replay.py": ("rclpy", "launch_ros", "ros2launch"),
-    "training": ("torch", "lightning", "omegaconf", "scipy", "jinja2", "matplotlib"),
+    "training": ("torch", "lightning", "yaml", "scipy", "jinja2", "matplotlib"),
 }
 """What the tests in a folder or file import that not every installation has. Without it they are not collected."""
 MISSING_PACKAGES = {
