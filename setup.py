@@ -88,7 +88,7 @@ setup(
             "cuda-bindings",
             "distributed",
             "hypothesis",
-            "import-linter==2.17",  # the layers in pyproject.toml
+            "import-linter==2.15",  # the layers in pyproject.toml; the last for Python 3.10
             "matplotlib",
             "mcap",
             "mypy",
