@@ -14,24 +14,25 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from bisenet_training.analysis.evaluation import Evaluation, FrameScore
-from bisenet_training.analysis.evaluation_report import draw_confusion, draw_errors, write_report
-from bisenet_training.analysis.test_time_augmentation import AugmentedEngine
-from bisenet_training.analysis.torch_engine import TorchEngine
-from bisenet_training.commands.evaluate import (
+from bisenet_training.analysis.evaluation import (
     PAPER_PADDING,
+    Evaluation,
+    FrameScore,
     check_classes,
-    describe_tricks,
     evaluate,
-    extremes,
-    open_engine,
-    print_scores,
+    find_examples,
     segment,
 )
-from bisenet_training.data.datasets import SegmentationDataset, open_dataset
+from bisenet_training.analysis.test_time_augmentation import AugmentedEngine, augmented, describe_tricks
+from bisenet_training.analysis.torch_engine import TorchEngine, open_engine
+from bisenet_training.commands.evaluate import print_scores
+from bisenet_training.data.datasets import open_dataset
+from bisenet_training.data.segmentation_dataset import SegmentationDataset
+from bisenet_training.errors import DataError, OptionError
 from torch import nn
 
 from bisenet_ros.cli import main
+from bisenet_ros.engines import Engine
 from bisenet_ros.engines.cpu.postprocess import upsample_mask
 from bisenet_ros.model.class_map import CAMVID, ClassMap, SegmentationClass
 from bisenet_ros.model.model_card import ModelError
@@ -64,7 +65,7 @@ def dataset(camvid) -> SegmentationDataset:
 
 @pytest.fixture(scope="module")
 def network(dataset) -> BiSeNetV2:
-    """Random weights whose batch norms have seen the frames, so that the labels are several."""
+    """Random weights whose batch norms have seen the frames, so that the masks have several classes."""
     torch.manual_seed(0)
     network = BiSeNetV2(**SMALL).train()
     frames = np.stack([dataset[i][0] for i in range(len(dataset))]).transpose(0, 3, 1, 2)
@@ -91,14 +92,15 @@ def model(checkpoint) -> Path:
 
 @pytest.fixture
 def engine(network, card) -> TorchEngine:
-    return TorchEngine(network, card, device="cpu")
+    return TorchEngine(network, replace(card, network_size=SIZE), device="cpu")
 
 
 class Frames(SegmentationDataset):
     """Frames in memory."""
 
-    def __init__(self, labels: ClassMap, *frames) -> None:
-        self.labels = labels
+    def __init__(self, classes: ClassMap, *frames) -> None:
+        self.classes = classes
+        self.split = "memory"
         self._pixels = frames
 
     def __len__(self) -> int:
@@ -112,7 +114,7 @@ class Frames(SegmentationDataset):
 
 
 class Brightness(nn.Module):
-    """Labels by the red channel: class 1 where it is above 0 after normalization."""
+    """A mask by the red channel: class 1 where it is above 0 after normalization."""
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         red = nn.functional.avg_pool2d(image[:, :1], 8)
@@ -124,7 +126,8 @@ TWO = ClassMap((SegmentationClass("dark", (0, 0, 0)), SegmentationClass("bright"
 
 @pytest.fixture
 def brightness(card) -> TorchEngine:
-    return TorchEngine(Brightness(), replace(card, classes=TWO, mean=(0.5, 0.5, 0.5)), device="cpu")
+    card = replace(card, classes=TWO, mean=(0.5, 0.5, 0.5), network_size=(64, 64))
+    return TorchEngine(Brightness(), card, device="cpu")
 
 
 def frame(*, right: int) -> np.ndarray:
@@ -156,7 +159,7 @@ def test_scores_are_those_of_all_pixels_together(brightness):
 
 def test_a_checkpoint_and_its_exported_model_agree(checkpoint, model, dataset):
     found = [evaluate(open_engine(path, device="cpu"), dataset) for path in (checkpoint, model)]
-    assert (found[0].confusion > 0).sum() > 20, "a comparison of one label says nothing"
+    assert (found[0].confusion > 0).sum() > 20, "a comparison of one class says nothing"
     assert np.abs(found[0].confusion - found[1].confusion).sum() <= 2e-4 * found[0].confusion.sum()
     assert found[0].miou == pytest.approx(found[1].miou, abs=1e-4)
     assert "torch" in found[0].protocol["engine"] and "torch" not in found[1].protocol["engine"]
@@ -167,7 +170,7 @@ def test_one_scale_without_flip_is_the_engine_itself(engine, dataset):
     assert np.array_equal(AugmentedEngine(engine, flip=False, scales=[1]).segment(image), engine.segment(image))
 
 
-def test_flip_makes_the_labels_of_a_mirrored_frame_the_mirrored_labels(engine, dataset):
+def test_flip_makes_the_mask_of_a_mirrored_frame_the_mirrored_mask(engine, dataset):
     image, _ = dataset[0]
     mirrored = np.ascontiguousarray(image[:, ::-1])
 
@@ -188,7 +191,7 @@ def test_scales_average_the_logits_on_the_grid_of_the_largest(engine, dataset):
 
 @pytest.mark.parametrize("scales", [[], [0.0], [-1.0], [math.nan], [1.0, 99.0]])
 def test_scales_that_cannot_be_meant(engine, scales):
-    with pytest.raises(ValueError, match="scales must be above 0 and at most 4, got"):
+    with pytest.raises(OptionError, match="scales must be above 0 and at most 4, got"):
         AugmentedEngine(engine, flip=False, scales=scales)
 
 
@@ -198,54 +201,73 @@ def test_tricks_are_named():
     assert describe_tricks(flip=True, scales=[0.75, 1.0]) == "flip and scales 0.75, 1"
 
 
+def test_an_engine_that_keeps_its_logits_allows_no_tricks(engine):
+    class Closed(Engine):
+        def _segment(self, frame: np.ndarray, *, confidence: bool) -> np.ndarray:
+            raise AssertionError("not asked for")
+
+    closed = Closed(engine.card, description="a closed engine")
+    assert augmented(closed, flip=False, scales=[1.0]) is closed
+    with pytest.raises(OptionError, match="not possible with a closed engine; choose --device cpu"):
+        augmented(closed, flip=True, scales=[1.0])
+
+
 def test_cityscapes_goes_the_papers_way(card):
     engine = TorchEngine(Brightness(), replace(card, network_size=(512, 1024)), device="cpu")
     assert engine.network_size(1024, 2048) == (512, 1024)
 
 
-def test_padding_is_outside_the_labels(brightness):
+def test_small_frames_are_enlarged_to_the_size_of_the_card(card):
+    """A bright column two pixels wide, of a 32x32 frame, that the network has to see eight times as wide."""
+    engine = TorchEngine(Brightness(), replace(card, classes=TWO, network_size=(256, 256)), device="cpu")
+    assert engine.network_size(32, 32) == (256, 256)
+    image = np.zeros((32, 32, 3), np.uint8)
+    image[:, 10:12] = 255
+    target = (image[..., 0] > 0).astype(np.uint8)
+    found = evaluate(engine, Frames(TWO, (image, target)))
+    assert found.protocol["network size"] == "256x256" and found.protocol["frame size"] == "32x32"
+    assert found.miou > 0.9
+    small = TorchEngine(Brightness(), replace(card, classes=TWO, network_size=(32, 32)), device="cpu")
+    assert evaluate(small, Frames(TWO, (image, target))).miou < 0.6, "at 1/8 of 32x32 the column is lost"
+
+
+def test_padding_is_outside_the_mask(brightness):
     image = frame(right=255)[:40, :50]
+    brightness.card = replace(brightness.card, network_size=(64, 96))
     seen: List[tuple] = []
     run = brightness.network.forward
     brightness.network.forward = lambda pixels: seen.append(pixels.shape) or run(pixels)
-    labels = segment(brightness, image, pad=(64, 96))
-    assert seen == [(1, 3, 64, 96)] and labels.shape == (40, 50)
+    mask = segment(brightness, image, pad=(64, 96))
+    assert seen == [(1, 3, 64, 96)] and mask.shape == (40, 50)
     assert np.array_equal(segment(brightness, image, pad=(0, 0)), brightness.segment(image))
 
 
-def test_best_and_worst_frames_never_meet():
-    def indices(frames: int) -> List[List[int]]:
-        scores = [FrameScore(i, str(i), i / 100) for i in range(frames)]
-        return [[score.index for score in part] for part in extremes(scores)]
-
-    assert indices(100) == [[0, 1, 2, 3], [99, 98, 97, 96]]
-    assert indices(5) == [[0, 1, 2], [4, 3]]
-    assert indices(1) == [[0], []]
+@pytest.mark.parametrize(
+    "frames, worst, best",
+    [(100, [0, 1, 2, 3], [99, 98, 97, 96]), (5, [0, 1, 2], [4, 3]), (1, [0], [])],
+)
+def test_no_frame_is_among_the_best_and_the_worst(brightness, frames, worst, best):
+    dataset = Frames(TWO, *[(frame(right=2 * i), halves(0, 1)) for i in range(frames)])
+    scores = [FrameScore(i, f"frame {i}", i / 100) for i in range(frames)]
+    found = find_examples(scores, brightness, dataset, pad=(0, 0))
+    assert list(found) == ["Worst frames", "Best frames"]
+    for examples, indices in zip(found.values(), (worst, best)):
+        assert [example.title for example in examples] == [f"frame {i}: mIoU {i:.2f} %" for i in indices]
+        assert all(np.array_equal(example.frame, dataset[i][0]) for example, i in zip(examples, indices))
+        assert all(np.array_equal(example.mask, brightness.segment(example.frame)) for example in examples)
 
 
 def test_other_classes_are_listed():
-    names = [*CAMVID.names[:4], "sidewalk", *CAMVID.names[5:], "rail"]
+    names = [*CAMVID.names[:4], "pavement", *CAMVID.names[5:], "rail"]
     other = ClassMap(tuple(SegmentationClass(name, (0, 0, 0)) for name in names))
     check_classes(CAMVID, CAMVID)
-    with pytest.raises(ModelError, match=r"11 classes, got one of 12; .* 4: sidewalk / sidewalk, 11: rail / none;"):
+    with pytest.raises(ModelError, match=r"11 classes, got one of 12; .* 4: pavement / sidewalk, 11: rail / none;"):
         check_classes(other, CAMVID)
 
 
 def test_an_unlabeled_split_has_no_score(brightness):
-    with pytest.raises(ValueError, match="none of the 1 frames has a labeled pixel"):
+    with pytest.raises(DataError, match="none of the 1 frames has a labeled pixel"):
         evaluate(brightness, Frames(TWO, (frame(right=0), halves(255, 255))))
-
-
-def test_errors_are_red_and_what_is_unlabeled_is_black():
-    truth, labels = np.array([[0, 0, 255]], np.uint8), np.array([[0, 1, 1]], np.uint8)
-    assert draw_errors(np.zeros((1, 3, 3), np.uint8), truth, labels).tolist() == [[[112] * 3, [0, 0, 255], [0, 0, 0]]]
-
-
-def test_large_confusion_matrices_stay_legible():
-    few, many = (
-        cv2.imdecode(np.frombuffer(draw_confusion(np.eye(n, dtype=np.int64), ["x"] * n), np.uint8), 1) for n in (3, 60)
-    )
-    assert few.shape[0] < 600 and 900 < many.shape[0] < 1200
 
 
 def test_the_command_writes_table_json_and_page(camvid, checkpoint, tmp_path, capsys):
@@ -266,9 +288,10 @@ def test_the_command_writes_table_json_and_page(camvid, checkpoint, tmp_path, ca
     assert not re.search(r'(src|href)="(?!data:)', page), "the page needs no other file"
     pictures = [base64.b64decode(data) for data in re.findall(r'src="data:image/\w+;base64,([^"]+)"', page)]
     shapes = [cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape for data in pictures]
-    assert shapes[1:] == [(*SIZE, 3)] * 16, "four pictures of each of the four frames, after the matrix"
-    first = page.index("<h3>")
-    assert page[first:].startswith(f"<h3>{list(found['frames'])[0]}"), "the worst frame comes first"
+    assert shapes == [(*SIZE, 3)] * 20, "five pictures of each of the four frames"
+    shown = [name for name in re.findall(r"<h3>(\w+): mIoU", page) if name in FRAMES]
+    worst_first = list(found["frames"])
+    assert shown == [*worst_first[:2], *worst_first[:1:-1]], "the worst first, then the best first"
 
 
 def test_the_split_is_by_default_the_one_to_validate_with(tmp_path, checkpoint, capsys):
@@ -287,7 +310,7 @@ def test_a_file_gets_no_progress_bar(brightness, capfd):
 
 def test_tricks_are_reported_everywhere(camvid, model, tmp_path, capsys):
     command = ["evaluate", str(model), "--data", "camvid", "--root", str(camvid), "-o", str(tmp_path)]
-    assert main([*command, "--flip", "--scales", "0.75", "1", "--size", "48", "64"]) == 0
+    assert main([*command, "--flip", "--scales", "0.75", "1", "--size", "64x48"]) == 0
     named, size = "with flip and scales 0.75, 1 (the paper has no test-time tricks)", "480x360"
     page, printed = (tmp_path / "report.html").read_text(), capsys.readouterr().out
     assert named in page and named in printed
@@ -300,18 +323,16 @@ def test_tricks_are_reported_everywhere(camvid, model, tmp_path, capsys):
 def test_padding_is_reported(brightness):
     assert PAPER_PADDING == {"coco_stuff_10k": (640, 640)}
     frames = Frames(TWO, (frame(right=255), halves(0, 1)))
+    brightness.card = replace(brightness.card, network_size=(128, 96))
     protocol = evaluate(brightness, frames, pad=(128, 96)).protocol
     assert protocol["padding"] == "to 96x128, with the mean color" and protocol["network size"] == "96x128"
 
 
 def test_names_with_markup_stay_text(tmp_path, capsys):
-    labels = ClassMap((SegmentationClass("[red]<b>road", (1, 2, 3)), SegmentationClass("never", (4, 5, 6))))
-    found = Evaluation(labels, np.array([[3, 0], [0, 0]]), [FrameScore(0, "<i>", 1.0)], {"model": "<u>"}, None)
+    classes = ClassMap((SegmentationClass("[red]<b>road", (1, 2, 3)), SegmentationClass("never", (4, 5, 6))))
+    found = Evaluation(classes, np.array([[3, 0], [0, 0]]), [FrameScore(0, "<i>", 1.0)], {"model": "<u>"}, None)
     print_scores(found)
     assert "[red]<b>road" in capsys.readouterr().out
-    write_report(tmp_path / "report.html", found, best=[], worst=[])
-    page = (tmp_path / "report.html").read_text()
-    assert "[red]&lt;b&gt;road" in page and "&lt;u&gt;" in page and "nan" not in page.split("<body>")[1].lower()
     assert found.to_dict()["iou"]["never"] is None
 
 
@@ -323,8 +344,8 @@ def test_what_cannot_be_evaluated_is_refused(camvid, checkpoint, model, tmp_path
     assert "expected a model file (.onnx) or a checkpoint" in error(camvid / "val.txt")
     assert "none.ckpt" in error(tmp_path / "none.ckpt") and "none.onnx" in error(tmp_path / "none.onnx")
     assert "scales must be above 0" in error(checkpoint, "--scales", "0")
-    assert "--size must be a height and a width of 32 to" in error(checkpoint, "--size", "8", "8")
-    assert "--pad must be a height and a width of 0 to" in error(checkpoint, "--pad", "-1", "8")
+    assert "expected a size of 32 to 8192 pixels a side, got 8x8" in error(checkpoint, "--size", "8x8")
+    assert "expected a size as WIDTHxHEIGHT in pixels" in error(checkpoint, "--pad=-1x8")
     assert "scored in fp32" in error(checkpoint, "--precision", "bf16")
     assert f"--json must be a file, and {tmp_path} is a folder" in error(checkpoint, "--json", str(tmp_path))
     assert "no_such_data" in error(checkpoint, data="no_such_data")

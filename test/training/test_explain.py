@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from bisenet_training.analysis.explanation import choose_classes, draw_grad_cam, draw_masks
 from bisenet_training.analysis.grad_cam import grad_cam
 from bisenet_training.analysis.torch_engine import TorchEngine
-from bisenet_training.commands.explain import choose_classes, draw_grad_cam, draw_masks
 from torch import nn
 
 from bisenet_ros.cli import main
@@ -85,7 +85,7 @@ def test_fig_8_has_a_row_for_each_image_and_a_map_for_each_stage(card):
     torch.manual_seed(0)
     engine = TorchEngine(BiSeNetV2(**SMALL), card, device="cpu")
     frames = [np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)] * 2
-    found = np.bincount(engine.frame_logits(frames[0], (88, 120)).argmax(axis=0).ravel()).argmax()
+    found = np.bincount(engine.frame_logits(frames[0], engine.network_size(90, 120)).argmax(axis=0).ravel()).argmax()
     assert choose_classes(engine, frames) == [found, found]
     figure = draw_grad_cam(engine, frames, [3, 10])
     assert [axis.get_title() for axis in figure.axes[:4]] == [
@@ -129,13 +129,13 @@ def test_what_cannot_be_explained_is_refused(checkpoint, images, tmp_path, shipp
         return capsys.readouterr().err
 
     both, detail, semantics = (str(checkpoint(branches)) for branches in ("both", "detail", "semantics"))
-    assert "no gradient flows; give the checkpoint" in error(str(shipped_model), *images)
+    assert "has no gradients; give the checkpoint" in error(str(shipped_model), *images)
     assert "network.branches=both or detail, and" in error(semantics, *images)
     assert "give both --detail-only and --semantics-only, or neither" in error(both, *images, "--detail-only", detail)
     swapped = ("--detail-only", semantics, "--semantics-only", detail)
     assert "network.branches=detail, and" in error(both, *images, *swapped)
     assert "--class must be one of sky, building" in error(both, *images, "--class", "rail")
-    assert "expected an image file at" in error(both, str(tmp_path / "none.jpg"))
+    assert f"No such file or directory: '{tmp_path / 'none.jpg'}'" in error(both, str(tmp_path / "none.jpg"))
     assert not (tmp_path / "out").exists()
 
 

@@ -1,4 +1,4 @@
-"""Public checkpoints: no tensor lost or transposed, and the outputs of the network that they were made for."""
+"""CoinCheung/BiSeNet checkpoints: no tensor lost or transposed, and the outputs of the network that they come from."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLASSES, HEAD_WIDTH = 11, 16  # the published files have 1024; the rest is as wi
 State = Dict[str, Tensor]
 
 
-def public_layout() -> Dict[str, Tuple[int, ...]]:
+def coincheung_layout() -> Dict[str, Tuple[int, ...]]:
     """The keys and shapes of such a file, written down from its description."""
     shapes: Dict[str, Tuple[int, ...]] = {}
 
@@ -91,11 +91,11 @@ def state() -> State:
             return torch.randn(shape, generator=generator) * (2 / fan_in) ** 0.5
         return 0.5 + torch.rand(shape, generator=generator)
 
-    return {key: values(key, shape) for key, shape in public_layout().items()}
+    return {key: values(key, shape) for key, shape in coincheung_layout().items()}
 
 
 class Reference:
-    """The public network in plain functions, on the names of its file."""
+    """CoinCheung/BiSeNet's network in plain functions, on the names of its file."""
 
     def __init__(self, state: State) -> None:
         self.state = state
@@ -162,7 +162,7 @@ class Reference:
         return self.conv(self.block(x, "head.conv"), "head.conv_out.1")
 
 
-def test_the_imported_network_computes_what_the_public_one_does(state):
+def test_the_imported_network_computes_what_theirs_does(state):
     image = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         ours, theirs = import_network(state).network(image), Reference(state).logits(image)
@@ -174,7 +174,7 @@ def test_the_imported_network_computes_what_the_public_one_does(state):
 def test_no_tensor_is_lost_or_transposed():
     """Every value of the file occurs in it once, so that each tensor of the network tells where it comes from."""
     state, first = {}, 0
-    for key, shape in public_layout().items():
+    for key, shape in coincheung_layout().items():
         size = torch.Size(shape).numel()
         state[key] = torch.arange(first, first + size, dtype=torch.float32).reshape(shape)
         first += size
@@ -260,7 +260,7 @@ def test_files_that_are_no_checkpoints_are_refused(tmp_path):
 def test_import_checkpoint_command(state, tmp_path, capsys):
     source, model = tmp_path / "model_final.pth", tmp_path / "model.onnx"
     torch.save(state, source)
-    sizes = ["--mean", "0.5", "0.4", "0.3", "--size", "64", "96"]
+    sizes = ["--mean", "0.5", "0.4", "0.3", "--size", "96x64"]
     assert main(["import-checkpoint", str(source), "-o", str(model), "--labels", "camvid", *sizes]) == 0
     printed = capsys.readouterr().out
     assert "273 tensors, 11 classes; left out 56 of booster heads" in printed and "54 batch counters" in printed
@@ -271,9 +271,9 @@ def test_import_checkpoint_command(state, tmp_path, capsys):
     assert card.training["sha256"] == hashlib.sha256(source.read_bytes()).hexdigest()
 
 
-def test_labels_of_another_number_are_refused(state, tmp_path, capsys):
+def test_a_data_set_with_another_number_of_classes_is_refused(state, tmp_path, capsys):
     source, model = tmp_path / "model_final.pth", tmp_path / "model.onnx"
     torch.save(state, source)
     assert main(["import-checkpoint", str(source), "-o", str(model), "--labels", "cityscapes"]) == 1
-    assert "model_final.pth has 11 classes, the labels cityscapes 19" in capsys.readouterr().err
+    assert "model_final.pth has 11 classes, the data set cityscapes 19" in capsys.readouterr().err
     assert not model.exists()

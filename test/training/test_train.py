@@ -26,7 +26,7 @@ from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou
 from bisenet_ros.model.model_card import read_card
 from demo.clip import FOLDER, frame_ids, read_ground_truth, read_image
 
-RECIPE = Path(__file__).parents[2] / "training" / "recipes" / "camvid_cpu.yaml"
+RECIPE = Path(__file__).parents[2] / "training" / "recipes" / "camvid.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +49,9 @@ def small_run(camvid: Path, output: Path, **overrides: Any) -> List[str]:
         "network.width": 0.25,
         "network.head_width": 16,
         "run.batch_size": 4,
+        "run.workers": 0,
+        "run.precision": "32-true",
+        "optimizer.learning_rate": 0.025,
         "run.validate_every": 2,
         "run.iterations": 4,
         **{key.replace("__", "."): value for key, value in overrides.items()},
@@ -57,12 +60,12 @@ def small_run(camvid: Path, output: Path, **overrides: Any) -> List[str]:
 
 
 def checkpoint(output: Path, name: str = "last") -> Dict[str, Any]:
-    return torch.load(output / "camvid_cpu" / f"{name}.ckpt", weights_only=True)
+    return torch.load(output / "camvid" / f"{name}.ckpt", weights_only=True)
 
 
 def logged(output: Path, column: str) -> List[float]:
     """The values of a column in the CSV logs of all runs, in order."""
-    logs = sorted((output / "camvid_cpu" / "csv").glob("*/metrics.csv"))
+    logs = sorted((output / "camvid" / "csv").glob("*/metrics.csv"))
     return [float(row[column]) for log in logs for row in csv.DictReader(log.open()) if row.get(column)]
 
 
@@ -104,10 +107,10 @@ def test_a_short_run_learns_reports_and_exports(camvid, tmp_path):
     assert len(logged(tmp_path, "val_miou")) == 2
     for rate in ("images_per_second", "images_per_second_computing"):
         assert len(logged(tmp_path, rate)) == 2 and min(logged(tmp_path, rate)) > 0
-    assert list((tmp_path / "camvid_cpu" / "tensorboard").glob("*/events*"))
+    assert list((tmp_path / "camvid" / "tensorboard").glob("*/events*"))
 
     model = tmp_path / "model.onnx"
-    assert main(["export", str(tmp_path / "camvid_cpu" / "best.ckpt"), "-o", str(model)]) == 0
+    assert main(["export", str(tmp_path / "camvid" / "best.ckpt"), "-o", str(model)]) == 0
     card = read_card(model)
     assert card.scores["val_miou"] == pytest.approx(max(logged(tmp_path, "val_miou")))
     assert card.training["optimizer"]["learning_rate"] == 0.025 and "root" not in card.training["data"]
@@ -118,7 +121,7 @@ def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(camvid, tm
     overrides = {**overrides, "run__iterations": 40, "run__validate_every": 10}
     assert main(small_run(camvid, tmp_path / "whole", **overrides)) == 0
     command = small_run(camvid, tmp_path / "killed", **overrides)
-    kill_after_a_checkpoint(command, tmp_path / "killed" / "camvid_cpu" / "last.ckpt")
+    kill_after_a_checkpoint(command, tmp_path / "killed" / "camvid" / "last.ckpt")
     assert 0 < checkpoint(tmp_path / "killed")["global_step"] < 40
     assert main([*command, "--resume"]) == 0
     whole, resumed = checkpoint(tmp_path / "whole"), checkpoint(tmp_path / "killed")
@@ -152,7 +155,7 @@ def test_resuming_with_another_schedule_is_told_on_the_card(camvid, tmp_path, ca
     assert "loss.booster_weight was 1.0, is now 0.5" in capsys.readouterr().err
     assert main([*small_run(camvid, tmp_path, run__iterations=6), "--resume"]) == 1
     assert "the run is finished" in capsys.readouterr().err
-    (tmp_path / "camvid_cpu" / "last.ckpt").write_bytes(b"cut off")
+    (tmp_path / "camvid" / "last.ckpt").write_bytes(b"cut off")
     assert main([*small_run(camvid, tmp_path, run__iterations=8), "--resume"]) == 1
     assert "last.ckpt is damaged" in capsys.readouterr().err
     assert main([*small_run(camvid, tmp_path / "elsewhere"), "--resume"]) == 1
@@ -259,7 +262,7 @@ def test_two_processes_share_every_batch_and_the_validation(two_processes):
     assert last["global_step"] == 20 and last["card"]["training"]["processes"] == 2
     assert last["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"] == 20, "batches, not halves"
 
-    engine = TorchEngine(*load_checkpoint(two_processes.output / "camvid_cpu" / "last.ckpt"))
+    engine = TorchEngine(*load_checkpoint(two_processes.output / "camvid" / "last.ckpt"))
     seen = [(engine.segment(read_image(frame)), read_ground_truth(frame)) for frame in frame_ids()[50:53]]
     confusion = sum(confusion_matrix(target, mask, classes=11) for mask, target in seen)
     assert last["card"]["scores"]["val_miou"] == pytest.approx(mean_iou(confusion), abs=1e-3), "every frame, once"
@@ -271,7 +274,7 @@ def test_each_process_needs_a_frame_and_two_images(two_processes):
 
 def test_a_run_starts_from_the_weights_of_another(camvid, tmp_path, capsys):
     assert main(small_run(camvid, tmp_path)) == 0
-    first = tmp_path / "camvid_cpu" / "last.ckpt"
+    first = tmp_path / "camvid" / "last.ckpt"
     another = small_run(camvid, tmp_path / "b", run__start_from=first, optimizer__learning_rate=0.0)
     assert main(another) == 0
     weights = [
@@ -290,7 +293,7 @@ def test_a_run_starts_from_the_weights_of_another(camvid, tmp_path, capsys):
 
 def test_a_loss_that_is_no_number_stops_the_run_and_names_the_last_good_checkpoint(camvid, tmp_path, capsys):
     assert main(small_run(camvid, tmp_path)) == 0
-    last = tmp_path / "camvid_cpu" / "last.ckpt"
+    last = tmp_path / "camvid" / "last.ckpt"
     capsys.readouterr()
     exploding = ["optimizer.learning_rate=0.025", "run.iterations=8", "--resume"]
     weights = torch.load(last, weights_only=True)
@@ -306,8 +309,8 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_last_good_checkpoi
 def test_without_a_validation_split_the_last_weights_are_the_result(camvid, tmp_path):
     assert main(small_run(camvid, tmp_path, data__train_split="train+val", data__val_split="null")) == 0
     assert checkpoint(tmp_path)["global_step"] == 4 and checkpoint(tmp_path)["card"]["scores"] == {}
-    assert not (tmp_path / "camvid_cpu" / "best.ckpt").exists()
-    load_checkpoint(tmp_path / "camvid_cpu" / "last.ckpt")
+    assert not (tmp_path / "camvid" / "best.ckpt").exists()
+    load_checkpoint(tmp_path / "camvid" / "last.ckpt")
 
 
 def test_best_and_last_are_told_apart_also_by_a_run_that_goes_on(camvid, tmp_path, monkeypatch):
@@ -326,9 +329,7 @@ def test_a_run_tells_its_milestones(camvid, tmp_path, capsys):
     assert re.fullmatch(
         r"iteration 20 of 20: mIoU [\d.]+ %, loss [\d.]+, [\d.]+ images/s, [\d.]+ without loading", printed[2]
     )
-    assert (
-        printed[-1] == f"checkpoints: {tmp_path / 'camvid_cpu' / 'best.ckpt'}, {tmp_path / 'camvid_cpu' / 'last.ckpt'}"
-    )
+    assert printed[-1] == f"checkpoints: {tmp_path / 'camvid' / 'best.ckpt'}, {tmp_path / 'camvid' / 'last.ckpt'}"
 
 
 def test_mixed_precision_and_class_balance_train_too(camvid, tmp_path):
@@ -350,7 +351,7 @@ def test_training_refuses_a_split_without_a_labeled_pixel(camvid, tmp_path, caps
         cv2.imwrite(str(label_file), np.full((360, 480), 255, np.uint8))
     assert main(small_run(root, tmp_path)) == 1
     assert "none of the 3 frames of split 'val' has a labeled pixel" in capsys.readouterr().err
-    assert not (tmp_path / "camvid_cpu" / "last.ckpt").exists()
+    assert not (tmp_path / "camvid" / "last.ckpt").exists()
 
 
 def test_training_refuses_data_with_problems(camvid, tmp_path, capsys):
@@ -367,4 +368,4 @@ def test_training_refuses_data_with_problems(camvid, tmp_path, capsys):
     assert main(small_run(root, tmp_path)) == 1
     error = capsys.readouterr().err
     assert "1 of 7 frames" in error and str(spoilt) in error and "77" in error and "bisenet check-dataset" in error
-    assert not (tmp_path / "camvid_cpu" / "last.ckpt").exists()
+    assert not (tmp_path / "camvid" / "last.ckpt").exists()

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from bisenet_ros.engines import Engine
 from bisenet_ros.evaluation.metrics import class_iou, confusion_matrix, mean_iou, pixel_accuracy
+from bisenet_ros.evaluation.report.data_set_report import Example
 from bisenet_ros.model.class_map import ClassMap
 from bisenet_ros.model.input_size import size_text
 from bisenet_ros.model.model_card import ModelError
@@ -168,10 +169,22 @@ def check_classes(model: ClassMap, dataset: ClassMap) -> None:
         )
 
 
-def extremes(frames: Sequence[FrameScore]) -> Tuple[Sequence[FrameScore], Sequence[FrameScore]]:
+def find_examples(
+    frames: Sequence[FrameScore], engine: Engine, dataset: SegmentationDataset, *, pad: Size
+) -> Dict[str, List[Example]]:
     """Of frames in rising order, the worst, worst first, and the best, best first; none is in both."""
     worst = frames[: min(MOST_EXAMPLES, (len(frames) + 1) // 2)]
-    return worst, frames[len(worst) :][::-1][:MOST_EXAMPLES]
+    best = frames[len(worst) :][::-1][:MOST_EXAMPLES]
+
+    def examples(scores: Sequence[FrameScore]) -> List[Example]:
+        shown = []
+        for score in scores:
+            image, target = dataset[score.index]
+            mask = segment(engine, image, pad=pad)
+            shown.append(Example(f"{score.name}: mIoU {100 * score.miou:.2f} %", image, target, mask))
+        return shown
+
+    return {"Worst frames": examples(worst), "Best frames": examples(best)}
 
 
 def _network_sizes(engine: Engine, sizes: Counter, pad: Size) -> Counter:

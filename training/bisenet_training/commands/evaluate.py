@@ -61,8 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from bisenet_training.analysis.evaluation import evaluate
-    from bisenet_training.analysis.evaluation_report import write_evaluation
+    from bisenet_ros.evaluation.report.data_set_report import write_data_set_report
+    from bisenet_training.analysis.evaluation import evaluate, find_examples
     from bisenet_training.analysis.test_time_augmentation import augmented, describe_tricks
     from bisenet_training.analysis.torch_engine import open_engine
     from bisenet_training.data.datasets import default_splits, open_dataset
@@ -89,7 +89,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output:
         (arguments.output / "scores.json").write_text(scores)
         report = arguments.output / "report.html"
-        write_evaluation(report, found, engine, dataset, pad=pad)
+        write_data_set_report(
+            report,
+            headline=found.headline,
+            protocol=found.protocol,
+            classes=found.classes,
+            confusion=found.confusion,
+            galleries=find_examples(found.frames, engine, dataset, pad=pad),
+        )
         print(f"report: {report}")
     return 0
 

@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
-from typing import Iterator, List, NamedTuple, Optional, Tuple, Union
+from typing import Iterator, List, NamedTuple, Sequence, Tuple
 
-import lightning
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset, Sampler
 
 from bisenet_ros.engines.cpu.preprocess import normalize_frame
 from bisenet_ros.model.input_size import network_size
-from bisenet_training.data.datasets import SegmentationDataset
-from bisenet_training.data.transforms import Augment, PhotometricJitter, ToTensor
-from bisenet_training.errors import RecipeError
-from bisenet_training.trainer.recipe import Recipe
+from bisenet_training.data.segmentation_dataset import SegmentationDataset
+from bisenet_training.data.transforms import Augment
 
 Example = Tuple[torch.Tensor, torch.Tensor]
 """An image and its target."""
@@ -92,11 +89,30 @@ class ValidationFrames(Dataset):
     """Every `step`-th frame from `first` on, as the engines see it.
 
     3 x h x w float32 normalized RGB of the network's size, and H x W int64 targets of the frame's own.
+
+    Args:
+        frames: the data set.
+        trained: (height, width), the card's `network_size`.
+        mean: of RGB in 0 to 1.
+        std: the same.
+        first: of the frames.
+        step: to the next.
     """
 
-    def __init__(self, frames: SegmentationDataset, recipe: Recipe, *, first: int, step: int) -> None:
+    def __init__(
+        self,
+        frames: SegmentationDataset,
+        *,
+        trained: Tuple[int, int],
+        mean: Sequence[float],
+        std: Sequence[float],
+        first: int,
+        step: int,
+    ) -> None:
         self.frames = frames
-        self.recipe = recipe.data
+        self.trained = trained
+        self.mean = mean
+        self.std = std
         self.indices = range(first, len(frames), step)
 
     def __len__(self) -> int:
@@ -104,89 +120,12 @@ class ValidationFrames(Dataset):
 
     def __getitem__(self, index: int) -> Example:
         image, target = self.frames[self.indices[index]]
-        height, width = self.recipe.network_size
-        size = network_size(*image.shape[:2], trained=(height, width))
-        pixels = normalize_frame(image, size, mean=self.recipe.mean, std=self.recipe.std)
+        size = network_size(*image.shape[:2], trained=self.trained)
+        pixels = normalize_frame(image, size, mean=self.mean, std=self.std)
         return torch.from_numpy(pixels[0]), torch.from_numpy(target.astype(np.int64))
-
-
-class Frames(lightning.LightningDataModule):
-    """The loaders of one process. Lightning asks for them when it knows the process's rank and the iteration."""
-
-    trainer: lightning.Trainer
-
-    def __init__(
-        self, recipe: Recipe, training: SegmentationDataset, validation: Optional[SegmentationDataset]
-    ) -> None:
-        super().__init__()
-        self.recipe = recipe
-        self.training = training
-        self.validation = validation
-
-    def train_dataloader(self) -> DataLoader:
-        recipe = self.recipe
-        trainer = self.trainer
-        shard, rest = divmod(recipe.run.batch_size, trainer.world_size)
-        if rest or shard < 2:
-            raise RecipeError(
-                f"run.batch_size is what all processes share, each at least 2 images for batch normalization; "
-                f"{recipe.run.batch_size} cannot be divided among {trainer.world_size}"
-            )
-        batches = SeededBatches(
-            len(self.training),
-            batch_size=recipe.run.batch_size,
-            iterations=recipe.run.iterations,
-            seed=recipe.run.seed,
-            first=trainer.global_step,
-            rank=trainer.global_rank,
-            world_size=trainer.world_size,
-        )
-        frames = TrainingFrames(self.training, _augment(recipe), seed=recipe.run.seed)
-        return self._loader(frames, batch_sampler=batches)
-
-    def val_dataloader(self) -> Union[DataLoader, List]:
-        if self.validation is None:
-            return []
-        trainer = self.trainer
-        if len(self.validation) < trainer.world_size:
-            raise RecipeError(
-                f"data.val_split {self.recipe.data.val_split!r} has {len(self.validation)} frames for "
-                f"{trainer.world_size} processes; each needs one: choose a larger split, or fewer processes"
-            )
-        frames = ValidationFrames(self.validation, self.recipe, first=trainer.global_rank, step=trainer.world_size)
-        return self._loader(frames)
-
-    def _loader(self, frames: Dataset, **options) -> DataLoader:
-        workers = worker_count(self.recipe.run.workers)
-        return DataLoader(
-            frames,
-            num_workers=workers,
-            persistent_workers=workers > 0,
-            pin_memory=torch.cuda.is_available(),
-            **options,
-        )
 
 
 def worker_count(wanted: int) -> int:
     """The loader processes of this training process: what the recipe wants, but at most its part of the cores."""
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     return min(wanted, max(1, len(os.sched_getaffinity(0)) // processes))
-
-
-def _augment(recipe: Recipe) -> Augment:
-    augmentation = recipe.augmentation
-    height, width = augmentation.crop
-    return Augment(
-        scales=augmentation.scales,
-        scale_range=(augmentation.scale_range[0], augmentation.scale_range[1]) if augmentation.scale_range else None,
-        crop=(height, width),
-        resize=(augmentation.resize[0], augmentation.resize[1]) if augmentation.resize else None,
-        flip=augmentation.flip,
-        jitter=PhotometricJitter(
-            brightness=augmentation.brightness,
-            contrast=augmentation.contrast,
-            saturation=augmentation.saturation,
-            channel_gain=augmentation.channel_gain,
-        ),
-        then=ToTensor(mean=recipe.data.mean, std=recipe.data.std),
-    )

@@ -20,12 +20,12 @@ from lightning.pytorch.utilities import rank_zero_only
 from bisenet_ros.engines.cpu.cpu_features import computes_in_bf16
 from bisenet_ros.model.model_card import ModelCard
 from bisenet_training.data.dataset_check import inspect, problems_in, require_labeled_pixels
-from bisenet_training.data.datasets import SegmentationDataset, open_dataset
-from bisenet_training.data.loading import Frames
-from bisenet_training.data.segmentation_dataset import Inspection
+from bisenet_training.data.datasets import open_dataset
+from bisenet_training.data.segmentation_dataset import Inspection, SegmentationDataset
 from bisenet_training.errors import DataError, RecipeError
 from bisenet_training.export import read_checkpoint
 from bisenet_training.trainer.console_logger import ConsoleLogger
+from bisenet_training.trainer.data_module import DataModule
 from bisenet_training.trainer.losses import balanced_weights
 from bisenet_training.trainer.module import SegmentationModule
 from bisenet_training.trainer.portable_checkpoint import PortableCheckpoint
@@ -38,6 +38,7 @@ IRRELEVANT_WARNINGS = (
     ".*does not have many workers.*",  # the recipe's choice
     ".*smaller than the logging interval.*",
     ".*exists and is not empty.*",  # the logs are there already
+    ".*The dirpath has changed.*",  # with --resume-from: the best score counts from there
     ".*LeafSpec.*",  # between Lightning and torch
 )
 
@@ -107,8 +108,8 @@ def _fit(recipe: Recipe, output: Path, *, checkpoint: Optional[Path], save_weigh
         default_root_dir=output,
         **_processes(),
     )
-    frames = Frames(recipe, training, validation)
-    trainer.fit(module, frames, ckpt_path=checkpoint, weights_only=True)
+    data = DataModule(recipe, training, validation)
+    trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
     return output / ("best.ckpt" if validation else "last.ckpt")
 
 

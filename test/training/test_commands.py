@@ -1,0 +1,50 @@
+"""The training commands without the training libraries."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+COMMANDS = ("train", "evaluate", "export", "import-checkpoint", "check-dataset", "explain", "complexity")
+WITHOUT = ("torch", "lightning", "yaml", "scipy", "rich", "tqdm", "matplotlib", "jinja2", "torchmetrics")
+PROGRAM = f"""
+import sys
+for package in {WITHOUT}:
+    sys.modules[package] = None
+from bisenet_ros.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def bisenet(*words: str) -> subprocess.CompletedProcess:
+    """The command in a Python that has none of these packages."""
+    return subprocess.run([sys.executable, "-c", PROGRAM, *words], capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_needs_no_training_library(command):
+    done = bisenet(command, "--help")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"usage: bisenet {command} ")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "recipe.yaml"),
+        ("evaluate", "model.onnx", "--data", "camvid", "--root", "."),
+        ("export", "best.ckpt", "-o", "model.onnx"),
+        ("import-checkpoint", "model.pth", "-o", "model.onnx", "--labels", "cityscapes"),
+        ("check-dataset", "camvid", "--root", "."),
+        ("explain", "best.ckpt", "image.jpg", "-o", "pictures"),
+        ("complexity",),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_missing_library_is_named_with_the_extra_that_brings_it(words):
+    done = bisenet(*words)
+    assert done.returncode == 1
+    assert "needs the Python package '" in done.stderr and "pip install '.[training]'" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,99 @@
+"""The data loaders of a training run, as its recipe wants them."""
+
+from __future__ import annotations
+
+from typing import List, Optional, Union
+
+import lightning
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from bisenet_training.data.loading import SeededBatches, TrainingFrames, ValidationFrames, worker_count
+from bisenet_training.data.segmentation_dataset import SegmentationDataset
+from bisenet_training.data.transforms import Augment, PhotometricJitter, ToTensor
+from bisenet_training.errors import RecipeError
+from bisenet_training.trainer.recipe import Recipe
+
+
+class DataModule(lightning.LightningDataModule):
+    """The loaders of one process. Lightning asks for them when it knows the process's rank and the iteration."""
+
+    trainer: lightning.Trainer
+
+    def __init__(
+        self, recipe: Recipe, training: SegmentationDataset, validation: Optional[SegmentationDataset]
+    ) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.training = training
+        self.validation = validation
+
+    def train_dataloader(self) -> DataLoader:
+        recipe = self.recipe
+        trainer = self.trainer
+        shard, rest = divmod(recipe.run.batch_size, trainer.world_size)
+        if rest or shard < 2:
+            raise RecipeError(
+                f"run.batch_size is what all processes share, each at least 2 images for batch normalization; "
+                f"{recipe.run.batch_size} cannot be divided among {trainer.world_size}"
+            )
+        batches = SeededBatches(
+            len(self.training),
+            batch_size=recipe.run.batch_size,
+            iterations=recipe.run.iterations,
+            seed=recipe.run.seed,
+            first=trainer.global_step,
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
+        )
+        frames = TrainingFrames(self.training, _augment(recipe), seed=recipe.run.seed)
+        return self._loader(frames, batch_sampler=batches)
+
+    def val_dataloader(self) -> Union[DataLoader, List]:
+        if self.validation is None:
+            return []
+        trainer = self.trainer
+        if len(self.validation) < trainer.world_size:
+            raise RecipeError(
+                f"data.val_split {self.recipe.data.val_split!r} has {len(self.validation)} frames for "
+                f"{trainer.world_size} processes; each needs one: choose a larger split, or fewer processes"
+            )
+        data = self.recipe.data
+        frames = ValidationFrames(
+            self.validation,
+            trained=(data.network_size[0], data.network_size[1]),
+            mean=data.mean,
+            std=data.std,
+            first=trainer.global_rank,
+            step=trainer.world_size,
+        )
+        return self._loader(frames)
+
+    def _loader(self, frames: Dataset, **options) -> DataLoader:
+        workers = worker_count(self.recipe.run.workers)
+        return DataLoader(
+            frames,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            **options,
+        )
+
+
+def _augment(recipe: Recipe) -> Augment:
+    augmentation = recipe.augmentation
+    height, width = augmentation.crop
+    return Augment(
+        scales=augmentation.scales,
+        scale_range=(augmentation.scale_range[0], augmentation.scale_range[1]) if augmentation.scale_range else None,
+        crop=(height, width),
+        resize=(augmentation.resize[0], augmentation.resize[1]) if augmentation.resize else None,
+        flip=augmentation.flip,
+        jitter=PhotometricJitter(
+            brightness=augmentation.brightness,
+            contrast=augmentation.contrast,
+            saturation=augmentation.saturation,
+            channel_gain=augmentation.channel_gain,
+        ),
+        then=ToTensor(mean=recipe.data.mean, std=recipe.data.std),
+    )
