@@ -8,13 +8,10 @@ from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 
 import cv2
 import numpy as np
-import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
 
-pytest.importorskip("hypothesis")
-from hypothesis import settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-
-from bisenet_ros.images.encodings import ENCODINGS  # noqa: E402
+from bisenet_ros.images.encodings import ENCODINGS
 
 SIDES = st.one_of(st.integers(1, 40), st.sampled_from((0, 1, 2, 3, 2**15, 2**16, 2**31 - 1, 2**31, 2**32 - 1)))
 NOISE = np.random.default_rng(1).integers(0, 256, 1_000_000, np.uint8).tobytes()

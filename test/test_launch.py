@@ -9,19 +9,14 @@ from typing import Any, Dict, Iterator, List
 
 import numpy as np
 import pytest
+from installed_package import ROOT, ROS2_LAUNCH, Installation, Process, pip_install
+from node_harness import Vehicle, camera_image
+from rcl_interfaces.srv import GetParameters
+from rclpy.parameter import parameter_value_to_python
+from ros_domains import new_domain
+from sensor_msgs.msg import Image
 
-# `launch` itself proves nothing: this checkout has a folder of that name.
-pytest.importorskip("launch_ros")
-pytest.importorskip("ros2launch")
-pytest.importorskip("rclpy")
-from installed_package import ROOT, ROS2_LAUNCH, Installation, Process, pip_install  # noqa: E402
-from node_harness import Vehicle, camera_image  # noqa: E402
-from rcl_interfaces.srv import GetParameters  # noqa: E402
-from rclpy.parameter import parameter_value_to_python  # noqa: E402
-from ros_domains import new_domain  # noqa: E402
-from sensor_msgs.msg import Image  # noqa: E402
-
-from bisenet_ros.node.fastdds import PROFILE_VARIABLES  # noqa: E402
+from bisenet_ros.node.fastdds import PROFILE_VARIABLES
 
 DOMAIN = new_domain()
 SHIPPED_MODEL = ROOT / "models" / "bisenetv2_camvid.onnx"

@@ -14,18 +14,13 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
 import pytest
+from installed_package import ROS2_LAUNCH, Installation, pip_install
+from node_harness import Vehicle
+from rcl_interfaces.srv import GetParameters
+from ros_domains import new_domain
+from sensor_msgs.msg import Image
 
-# `launch` itself proves nothing: this checkout has a folder of that name.
-pytest.importorskip("launch_ros")
-pytest.importorskip("ros2launch")
-pytest.importorskip("rclpy")
-from installed_package import ROS2_LAUNCH, Installation, pip_install  # noqa: E402
-from node_harness import Vehicle  # noqa: E402
-from rcl_interfaces.srv import GetParameters  # noqa: E402
-from ros_domains import new_domain  # noqa: E402
-from sensor_msgs.msg import Image  # noqa: E402
-
-from bisenet_ros.node.fastdds import PROFILE_VARIABLES  # noqa: E402
+from bisenet_ros.node.fastdds import PROFILE_VARIABLES
 
 DOMAIN = new_domain()
 LAUNCH = (*ROS2_LAUNCH, "replay.launch.py")

@@ -15,7 +15,7 @@ PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES
 """Environment variables that name a profile file: of Humble and Jazzy, and of Kilted."""
 TRANSPORTS_VARIABLE = "FASTDDS_BUILTIN_TRANSPORTS"
 """Environment variable that chooses transports without a file; Fast DDS ignores it where a profile is set."""
-THIS_MACHINE = (
+LOCALHOST_ONLY = (
     {"ROS_LOCALHOST_ONLY": "1"}
     if os.environ.get("ROS_DISTRO") in ("foxy", "galactic", "humble")
     else {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}

@@ -11,12 +11,10 @@ from typing import Any, Dict, Iterator
 
 import numpy as np
 import pytest
+from hypothesis import given
+from random_images import Picture, RawImage, fuzz, pictures, raw_images
 
-pytest.importorskip("hypothesis")
-from hypothesis import given  # noqa: E402
-from random_images import Picture, RawImage, fuzz, pictures, raw_images  # noqa: E402
-
-from bisenet_ros.images.encodings import (  # noqa: E402
+from bisenet_ros.images.encodings import (
     MAX_COMPRESSED_PIXELS,
     ImageError,
     decode_compressed,

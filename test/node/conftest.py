@@ -1,8 +1,7 @@
-"""What the tests of the node share; they are collected only where ROS 2 is installed."""
+"""What the tests of the node share."""
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,9 +9,6 @@ import pytest
 
 if TYPE_CHECKING:
     from sensor_msgs.msg import Image
-
-if find_spec("rclpy") is None:
-    collect_ignore_glob = ["test_*.py"]
 
 
 @pytest.fixture(scope="session")

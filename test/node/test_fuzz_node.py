@@ -7,8 +7,6 @@ from typing import Iterator, List, Tuple
 
 import numpy as np
 import pytest
-
-pytest.importorskip("hypothesis")
 from builtin_interfaces.msg import Time
 from fake_node import fake_node
 from hypothesis import given

@@ -100,6 +100,7 @@ def test_unusable_model_leaves_the_node_unconfigured_until_it_is_replaced(
             f"{node}: segmentation", DiagnosticStatus.ERROR, f"could not configure: .*{expected}"
         )
         assert "\n" not in status.message and vehicle.state(node) == "unconfigured"
+        vehicle.wait_for(lambda: process.matching("ERROR"), "the log line")
         assert len(process.matching("ERROR")) == 1 and not process.matching("Traceback"), process.output
         assert vehicle.set_parameter("model", "", node).successful
         answer = vehicle.call(SetBool, f"{node}/enable", SetBool.Request(data=True))

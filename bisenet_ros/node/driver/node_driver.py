@@ -15,7 +15,7 @@ from bisenet_ros.node.driver.interval import Interval, SentFrame
 from bisenet_ros.node.driver.node_process import SEGMENTATION_NODE, NodeProcess
 from bisenet_ros.node.driver.outcomes import FrameCounts
 from bisenet_ros.node.driver.topics import Topics
-from bisenet_ros.node.fastdds import THIS_MACHINE, free_domain
+from bisenet_ros.node.fastdds import LOCALHOST_ONLY, free_domain
 
 START_TIMEOUT = 1800.0
 """Seconds for a node to answer its first frame; it may build a TensorRT plan first."""
@@ -64,7 +64,7 @@ class NodeDriver:
         self._counts = FrameCounts()
 
     def __enter__(self) -> NodeDriver:
-        os.environ.update(THIS_MACHINE)
+        os.environ.update(LOCALHOST_ONLY)
         with ExitStack() as stack:
             self._ros = stack.enter_context(DriverNode(free_domain()))
             self.diagnostics = DiagnosticsListener(self._ros)
