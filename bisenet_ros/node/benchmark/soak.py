@@ -6,9 +6,9 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from statistics import median
 from typing import Dict, List, NamedTuple, Sequence, Set, Tuple
 
-import numpy as np
 import psutil
 
 from bisenet_ros.benchmark.machine import describe_machine
@@ -81,7 +81,7 @@ def take_sample(pid: int, interval: Interval, *, seconds: float, times: Dict[str
         seconds=seconds,
         resident=psutil.Process(pid).memory_info().rss / 1e6,
         masks=len(interval.answers),
-        latency_ms=float(np.median([(time - interval.sent[key].time) / 1e6 for key, time in last])),
+        latency_ms=median([(time - interval.sent[key].time) / 1e6 for key, time in last]),
         engine_ms=times["engine_p50_ms"],
         wait_ms=times["wait_p50_ms"],
     )
@@ -100,7 +100,7 @@ def check_samples(samples: Sequence[Sample], *, period_ms: float, memory: float,
     if len(counted) < 4:
         return [Check("there are enough samples", f"{len(counted)} after the warm-up", False)]
     quarter = len(counted) // 4
-    first, last = (Sample(*map(np.median, zip(*part))) for part in (counted[:quarter], counted[-quarter:]))
+    first, last = (Sample(*map(median, zip(*part))) for part in (counted[:quarter], counted[-quarter:]))
     growth = last.resident / first.resident - 1
     # By engine time: other programs, which slow the engine too, are no drift. The wait has a check of its own.
     before, after = ((sample.latency_ms - sample.wait_ms) / sample.engine_ms for sample in (first, last))
