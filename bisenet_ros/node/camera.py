@@ -16,7 +16,7 @@ from bisenet_ros.node import qos
 from bisenet_ros.node.camera_outputs import CameraOutputs
 from bisenet_ros.node.camera_subscription import AnyImage, CameraSubscription
 from bisenet_ros.node.camera_topics import camera_info_topic, image_topic, resolve_topic
-from bisenet_ros.node.diagnostics.frame_statistics import FrameStatistics
+from bisenet_ros.node.frame_statistics import FrameStatistics
 from bisenet_ros.node.image_messages import read_compressed_frame, read_frame
 from bisenet_ros.node.parameters import Parameters
 

@@ -25,7 +25,7 @@ from rclpy.qos import ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from bisenet_ros.node.diagnostics.frame_statistics import STAGES
+from bisenet_ros.node.frame_statistics import STAGES
 
 pytestmark = pytest.mark.timeout(120)
 

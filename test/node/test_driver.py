@@ -19,7 +19,6 @@ from std_msgs.msg import Header  # noqa: E402
 
 from bisenet_ros.errors import BisenetError  # noqa: E402
 from bisenet_ros.node.benchmark.measurement import PROGRAMS  # noqa: E402
-from bisenet_ros.node.diagnostics.frame_statistics import OUTCOMES  # noqa: E402
 from bisenet_ros.node.driver.camera_player import CameraPlayer, TimedImage, images_at_rate  # noqa: E402
 from bisenet_ros.node.driver.diagnostics_listener import DiagnosticsListener  # noqa: E402
 from bisenet_ros.node.driver.driver_node import DriverError  # noqa: E402
@@ -27,6 +26,7 @@ from bisenet_ros.node.driver.interval import Interval, SentFrame  # noqa: E402
 from bisenet_ros.node.driver.node_driver import NodeDriver  # noqa: E402
 from bisenet_ros.node.driver.outcomes import LOSSES, FrameCounts, losses_in_words  # noqa: E402
 from bisenet_ros.node.driver.topics import Topics, parameter_arguments  # noqa: E402
+from bisenet_ros.node.frame_statistics import OUTCOMES  # noqa: E402
 from bisenet_ros.node.image_messages import make_image  # noqa: E402
 
 SECOND = 10**9

@@ -12,9 +12,9 @@ PROFILE = str(Path(__file__).parents[2] / "config" / "fastdds_shared_memory.xml"
 
 
 @pytest.mark.parametrize("name", [*PROFILE_VARIABLES, TRANSPORTS_VARIABLE])
-def test_a_dds_choice_of_the_users_is_left_alone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_dds_settings_of_the_user_are_kept(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     for variable in (*PROFILE_VARIABLES, TRANSPORTS_VARIABLE):
         monkeypatch.delenv(variable, raising=False)
     assert shared_memory_environment() == dict.fromkeys(PROFILE_VARIABLES, PROFILE)
-    monkeypatch.setenv(name, "the user's")
+    monkeypatch.setenv(name, "set by the user")
     assert shared_memory_environment() == {}

@@ -15,8 +15,8 @@ from bisenet_ros.benchmark.machine import describe_machine
 from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
 from bisenet_ros.node.benchmark.measurement import WARM_UP_RATE, drive, saturating_rate
 from bisenet_ros.node.benchmark.scenario import Scenario
-from bisenet_ros.node.diagnostics.frame_statistics import WINDOW
 from bisenet_ros.node.driver.interval import Interval
+from bisenet_ros.node.frame_statistics import WINDOW
 
 SHARED_MEMORY = Path("/dev/shm")
 EXTRA_SECONDS = 60.0

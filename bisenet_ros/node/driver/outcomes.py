@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Dict, Mapping
 
-from bisenet_ros.node.diagnostics.frame_statistics import OUTCOMES
+from bisenet_ros.node.frame_statistics import OUTCOMES
 
 PUBLISHED = "published"
 TO_NODE, FROM_NODE, UNANSWERED = "to_the_node", "from_the_node", "unanswered"
