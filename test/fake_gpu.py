@@ -1,7 +1,7 @@
-"""A GPU that is not one: memory of the host, kernels compiled by g++, plans run by ONNX Runtime.
+"""A fake GPU: memory of the host, kernels compiled by g++, plans run by ONNX Runtime.
 
-It holds to a GPU's rules and is strict about them: one thread uses it, work waits on its stream until that is
-synchronized, nothing is read or written beyond what was allocated, and what is still allocated is known.
+It enforces a GPU's rules: one thread uses it, work waits on its stream until that is synchronized, nothing is read or
+written beyond what was allocated, and what is still allocated is known.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ import numpy as np
 import onnxruntime
 
 from bisenet_ros.engines.cuda.device import CudaDevice, Graph, Kernel
-from bisenet_ros.engines.tensorrt.api import BuiltPlan, PlanTensor, TensorRtError
+from bisenet_ros.engines.tensorrt.api import BuiltPlan
+from bisenet_ros.engines.tensorrt.plan import PlanTensor, TensorRtError
 
 CUDA = Path(__file__).parents[1] / "bisenet_ros" / "engines" / "cuda"
 DTYPES = {"tensor(uint8)": np.uint8, "tensor(int32)": np.int32, "tensor(float)": np.float32}
@@ -228,7 +229,7 @@ class FakeTensorRt:
         fails: the next run of a plan raises.
     """
 
-    flavour, version, name = "tensorrt", "0.host", "TensorRT on the host"
+    flavor, version, name = "tensorrt", "0.host", "TensorRT on the host"
     has_fp16_flag = True
 
     def __init__(self, *, has_uint8: bool = True) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import List, Optional
 
-import gpu.make_references as references
 import fake_gpu
+import gpu.make_references as references
 import pytest
 
 from bisenet_ros.engines.cuda import driver as cuda_driver
@@ -27,7 +27,7 @@ class FakeTensorRt(fake_gpu.FakeTensorRt):
 loaded: List[FakeTensorRt] = []
 
 
-def load_tensorrt(flavour: Optional[str] = None) -> FakeTensorRt:
+def load_tensorrt(flavor: Optional[str] = None) -> FakeTensorRt:
     loaded.append(FakeTensorRt())
     return loaded[-1]
 

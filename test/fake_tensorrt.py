@@ -19,7 +19,7 @@ ENUMS = ("BuilderFlag", "NetworkDefinitionCreationFlag", "MemoryPoolType", "Tact
 VERSIONS = {"8.2": "8.2.1.8", "8.4": "8.4.3.1", "8.5": "8.5.3.1", "8.6": "8.6.1", "10": "10.13.0.35", "11": "11.1.0.1"}
 
 INPUTS = {"frames": ((-1, 4, 6, 3), "FLOAT")}
-OUTPUTS = {"labels": ((-1, 4, 6), "INT32"), "confidence": ((-1, 4, 6), "HALF")}
+OUTPUTS = {"mask": ((-1, 4, 6), "INT32"), "confidence": ((-1, 4, 6), "HALF")}
 
 
 class _Object:

@@ -163,7 +163,9 @@ def test_an_interrupted_command_ends_without_a_traceback(command, capsys):
 
 def test_a_reader_that_ends_early_is_no_error():
     """As in `bisenet ... | head -1`, with more text than a pipe holds."""
-    program = "import sys\nfrom bisenet_ros import cli\ncli._usage = lambda commands: 'x\\n' * 500_000\ncli.main(['-h'])"
+    program = (
+        "import sys\nfrom bisenet_ros import cli\ncli._usage = lambda commands: 'x\\n' * 500_000\ncli.main(['-h'])"
+    )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"x\n"
         process.stdout.close()

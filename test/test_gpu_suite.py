@@ -1,4 +1,4 @@
-"""The GPU suite itself: on a stand-in for the GPU its tests pass, or fail where labels are wrong, and are recorded."""
+"""The GPU tests themselves: on a fake GPU they pass, or fail where masks are wrong, and are recorded."""
 
 from __future__ import annotations
 
@@ -10,33 +10,20 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from gpu import make_references
 from fake_gpu_plugin import SIZES
-
-from bisenet_ros.model.model_card import write_card
+from gpu import make_references
+from tiny_model import save_tiny_model
 
 ROOT = Path(__file__).parents[1]
-CHOSEN = "test_labels_are or batch or told or graph or truncated or refuses or ten_thousand"
+CHOSEN = "test_masks_are or batch or told or graph or truncated or refuses or ten_thousand"
 pytestmark = pytest.mark.skipif(not shutil.which("g++"), reason="g++ compiles the kernels for the CPU")
 
 
 @pytest.fixture(scope="module")
 def references(tmp_path_factory, card):
-    """Of a network of one strided convolution."""
-    weights = np.random.default_rng(0).standard_normal((len(card.classes), 3, 8, 8), np.float32)
-    graph = onnx.helper.make_graph(
-        [onnx.helper.make_node("Conv", ["image", "weights"], ["logits"], strides=[8, 8])],
-        "network",
-        [onnx.helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, ["batch", 3, "height", "width"])],
-        [onnx.helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["batch", len(card.classes), "h", "w"])],
-        [onnx.numpy_helper.from_array(weights, "weights")],
-    )
-    network = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
-    write_card(network, card)
     folder = tmp_path_factory.mktemp("references")
-    onnx.save(network, folder / "tiny.onnx")
+    save_tiny_model(folder / "tiny.onnx", card)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(make_references, "SIZES", SIZES)
         make_references.make_references(folder, model=folder / "tiny.onnx")
@@ -47,7 +34,7 @@ def references(tmp_path_factory, card):
 
 
 def run(references: Path, results: Path, chosen: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "pytest", "-p", "fake_gpu_plugin", "-p", "no:cacheprovider", "gpu"]
+    command = [sys.executable, "-m", "pytest", "-p", "fake_gpu_plugin", "-p", "no:cacheprovider", "test/gpu"]
     command += ["--references", references, "--results", results, "--plans", results / "plans", "--frames", 20]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "test")))}
     return subprocess.run(
@@ -59,11 +46,11 @@ def test_the_suite_passes_and_keeps_a_journal_of_every_run(references, tmp_path)
     done = run(references, tmp_path, CHOSEN)
     assert done.returncode == 0, done.stdout.decode()
     arrays = dict(np.load(references / "references.npz"))
-    arrays["120x90/fp32/labels"] = 10 - arrays["120x90/fp32/labels"]
+    arrays["120x90/fp32/mask"] = 10 - arrays["120x90/fp32/mask"]
     wrong = tmp_path / "wrong"
     shutil.copytree(references, wrong)
     np.savez(wrong / "references.npz", **arrays)
-    assert run(wrong, tmp_path, "test_labels_are and 120x90-fp32").returncode == 1
+    assert run(wrong, tmp_path, "test_masks_are and 120x90-fp32").returncode == 1
 
     right, failed = json.loads((tmp_path / "gpu_tests.json").read_text())
     assert set(right["tests"].values()) == {"passed"} and len(right["tests"]) > 15
@@ -72,8 +59,8 @@ def test_the_suite_passes_and_keeps_a_journal_of_every_run(references, tmp_path)
 
 
 def test_without_a_gpu_the_suite_says_so(tmp_path):
-    command = [sys.executable, "-m", "pytest", "gpu", "--collect-only", "--results", str(tmp_path)]
+    command = [sys.executable, "-m", "pytest", "test/gpu", "--collect-only", "--results", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
     if done.returncode == 0:
         pytest.skip("there is a GPU")
-    assert b"the GPU suite cannot run here: " in done.stdout and not list(tmp_path.iterdir())
+    assert b"the GPU tests cannot run here: " in done.stdout and not list(tmp_path.iterdir())

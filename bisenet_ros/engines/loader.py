@@ -80,7 +80,7 @@ def load_engine(
 
 
 def choose_device(device: str, precision: str = "auto") -> str:
-    """ "cpu" or "cuda": with "auto" the GPU where TensorRT, a driver and a GPU are all there, unless bf16 is wanted.
+    """The device, "cpu" or "cuda"; "auto" is the GPU where all it needs is there, unless bf16 is asked for.
 
     Raises:
         EngineError: an unknown device or precision.

@@ -1,18 +1,18 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all: written under another name, then renamed."""
 
 from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 
 def partial_of(path: Path) -> Path:
-    """Where a file lies until it is whole; each process has a place of its own, since several may write one file."""
+    """Where a file is until it is whole: a place of each process's own, since several may write one file."""
     return path.with_name(f"{path.name}.{os.getpid()}.partial")
 
 
@@ -21,15 +21,35 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Raises OSError; then the file is as it was."""
+def write_bytes(path: Path, data: bytes, *, private: bool = False, durable: bool = False) -> None:
+    """Writes a file.
+
+    Args:
+        private: only the user may read it.
+        durable: wait until it is on the disk: the power may fail at any time.
+
+    Raises:
+        OSError: it cannot be written; the file is as it was.
+    """
     unfinished = partial_of(path)
-    unfinished.write_bytes(data)
-    unfinished.replace(path)
+    mode = 0o600 if private else 0o666
+    try:
+        with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+            file.write(data)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        unfinished.replace(path)
+    except OSError:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise
 
 
 def write_png(path: Path, pixels: np.ndarray) -> None:
     """H x W (x 3, BGR) uint8; raises OSError; then the file is as it was."""
+    import cv2  # here, since the engines write files too, and need no OpenCV
+
     encoded, data = cv2.imencode(".png", pixels)
     if not encoded:
         raise OSError(f"{path} cannot be written: OpenCV does not make a PNG of {pixels.dtype} {pixels.shape}")

@@ -8,6 +8,7 @@ geometry. Label files must have the same geometry; `read_orientation` tells whic
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 from typing import List
 
@@ -23,6 +24,8 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 UPRIGHT = 1
 """The EXIF orientation of an image whose pixels are stored as they are to be seen."""
 _ORIENTATION_TAG = 0x0112
+
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of damaged EXIF data, file by file
 
 
 def list_images(folder: Path) -> List[Path]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import onnx
 
 METADATA_KEY = "bisenet_ros.card"
+KEYS_OF_0_1_0 = {"labels": "classes", "colour": "color"}
+"""What version 0.1.0 called these keys."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def read_card(path: Path) -> ModelCard:
 
 def _parse_card(text: str) -> ModelCard:
     try:
-        values = json.loads(text)
+        values = json.loads(text, object_pairs_hook=lambda pairs: {KEYS_OF_0_1_0.get(k, k): v for k, v in pairs})
     except json.JSONDecodeError as error:
         raise ModelError(f"the model's card is not JSON ({error}); export the model again") from None
     if not isinstance(values, dict):

@@ -1,5 +1,7 @@
-"""From a model file to TensorRT plans, and `bisenet build-engine`: on the real TensorRT for RTX, which needs no GPU to
-build. A GPU's name stands in for the GPU."""
+"""From a model file to TensorRT plans, and `bisenet build-engine`, on the real TensorRT for RTX.
+
+It needs no GPU to build; of a GPU only the name is needed, which is made up.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +15,18 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 from fake_tensorrt import FakeTensorRtModule
+from onnx import TensorProto
+from tiny_model import save_tiny_model
 
 from bisenet_ros.cli import main
-from bisenet_ros.commands import build_engine
-from bisenet_ros.commands.build_engine import frame_size
 from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
+from bisenet_ros.engines.cuda import driver
+from bisenet_ros.engines.cuda.driver import GpuError
 from bisenet_ros.engines.heartbeat import INTERVAL, heartbeat
 from bisenet_ros.engines.tensorrt import api as tensorrt_api
 from bisenet_ros.engines.tensorrt import builder
-from bisenet_ros.engines.tensorrt.api import TensorRt, TensorRtError, load_tensorrt
+from bisenet_ros.engines.tensorrt.api import TensorRt, load_tensorrt
 from bisenet_ros.engines.tensorrt.builder import (
     PlanRequest,
     build_plan,
@@ -32,9 +35,10 @@ from bisenet_ros.engines.tensorrt.builder import (
     plan_key,
     wrapped_model,
 )
+from bisenet_ros.engines.tensorrt.plan import TensorRtError
 from bisenet_ros.engines.tensorrt.plan_cache import PlanCache
 from bisenet_ros.model.class_map import CAMVID
-from bisenet_ros.model.model_card import ModelCard, read_card, write_card
+from bisenet_ros.model.model_card import ModelCard, read_card
 
 SIZE = (72, 96)
 GPU = SimpleNamespace(name="NVIDIA GeForce RTX 4090", compute_capability=(8, 9), close=lambda: None)
@@ -48,18 +52,8 @@ def rtx() -> TensorRt:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """A network of one convolution, from an image to logits at 1/8."""
-    classes = len(CAMVID)
-    weights = np.random.default_rng(0).standard_normal((classes, 3, 8, 8), np.float32)
-    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ("batch", 3, "height", "width"))
-    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ("batch", classes, "height/8", "width/8"))
-    node = helper.make_node("Conv", ["image", "weights"], ["logits"], strides=[8, 8], name="conv")
-    graph = helper.make_graph([node], "tiny", [image], [logits], [numpy_helper.from_array(weights, "weights")])
-    content = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7)
-    write_card(content, ModelCard("Tiny", CAMVID, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), network_size=SIZE))
-    path = tmp_path_factory.mktemp("model") / "tiny.onnx"
-    onnx.save(content, path)
-    return path
+    card = ModelCard("Tiny", CAMVID, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), network_size=SIZE)
+    return save_tiny_model(tmp_path_factory.mktemp("model") / "tiny.onnx", card)
 
 
 @pytest.fixture
@@ -67,7 +61,7 @@ def cache(tmp_path) -> PlanCache:
     return PlanCache(tmp_path / "plans")
 
 
-@pytest.mark.parametrize("tail", ["labels", "logits", "network"])
+@pytest.mark.parametrize("tail", ["mask", "logits", "network"])
 @pytest.mark.parametrize("precision, max_batch", [("fp32", 1), ("fp16", 1), ("fp16", 4)])
 def test_tensorrt_builds_what_the_wrapper_makes(rtx, model, tail, precision, max_batch):
     assert len(build_plan(PlanRequest(model, SIZE, precision, max_batch, tail), rtx).plan) > 1000
@@ -92,16 +86,18 @@ def test_a_plan_is_kept_and_found_again(rtx, model, cache, caplog):
 def test_the_key_follows_the_model_and_our_code(rtx, model, tmp_path, monkeypatch):
     request = PlanRequest(model, SIZE)
     key = plan_key(request, rtx, GPU)
-    assert (key.gpu, key.compute_capability, key.flavour, key.version) == (
+    assert (key.gpu, key.compute_capability, key.flavor, key.version) == (
         "NVIDIA GeForce RTX 4090",
         (8, 9),
         "tensorrt_rtx",
         rtx.version,
     )
     other = tmp_path / "other.onnx"
-    other.write_bytes(model.read_bytes() + b"\0")
+    content = onnx.load(model)
+    content.doc_string = "changed"
+    onnx.save(content, other)
     assert plan_key(request._replace(model=other), rtx, GPU) != key
-    monkeypatch.setattr(tensorrt_builder, "CODE", ("tensorrt_graph.py",))
+    monkeypatch.setattr(builder, "CODE", (("bisenet_ros.engines.tensorrt", "onnx_graph.py"),))
     builder._code_sha256.cache_clear()
     assert plan_key(request, rtx, GPU) != key
     builder._code_sha256.cache_clear()
@@ -140,7 +136,7 @@ def test_a_kept_plan_that_tensorrt_refuses_is_built_anew_once(older_tensorrt, mo
 def test_a_long_build_gives_signs_of_life(older_tensorrt, model, monkeypatch):
     build = older_tensorrt.build
     monkeypatch.setattr(older_tensorrt, "build", lambda *a, **k: time.sleep(0.1) or build(*a, **k))
-    monkeypatch.setattr(tensorrt_builder, "heartbeat", lambda beat: heartbeat(beat, interval=0.02))
+    monkeypatch.setattr(builder, "heartbeat", lambda beat: heartbeat(beat, interval=0.02))
     beats = []
     build_plan(PlanRequest(model, SIZE), older_tensorrt, on_progress=beats.append)
     assert len(beats) >= 2 and INTERVAL < 5
@@ -160,22 +156,22 @@ def run(*arguments) -> int:
 
 @pytest.fixture
 def gpu(monkeypatch, rtx):
-    monkeypatch.setattr(build_engine, "open_device", lambda: GPU)
+    monkeypatch.setattr(driver, "open_device", lambda: GPU)
 
 
 @pytest.fixture
 def no_gpu(monkeypatch, rtx):
     def refuse():
-        raise RuntimeError("expected an NVIDIA driver, but there is none")
+        raise GpuError("expected an NVIDIA driver, but there is none")
 
-    monkeypatch.setattr(build_engine, "open_device", refuse)
+    monkeypatch.setattr(driver, "open_device", refuse)
 
 
 def test_the_command_builds_then_finds(gpu, model, tmp_path, capsys):
     arguments = (model, "--size", "96x72", "--cache", tmp_path)
     assert run(*arguments) == 0
     first = capsys.readouterr().out
-    assert "to labels" in first and "to logits" in first and first.count("built in") == 2
+    assert "to mask" in first and "to logits" in first and first.count("built in") == 2
     assert run(*arguments) == 0
     assert capsys.readouterr().out.count("already there") == 2
     assert len(list(tmp_path.glob("*.plan"))) == 2
@@ -186,7 +182,7 @@ def test_a_dry_run_prints_the_key_and_builds_nothing(gpu, model, tmp_path, capsy
     assert run(*arguments, "--dry-run") == 0
     printed = capsys.readouterr().out
     key, end = json.JSONDecoder().raw_decode(printed)
-    assert key["precision"] == "fp32" and key["frame_size"] == [72, 96] and key["tail"] == "labels"
+    assert key["precision"] == "fp32" and key["frame_size"] == [72, 96] and key["tail"] == "mask"
     assert f"not in the cache; would be built and kept as {tmp_path}" in printed[end:]
     assert list(tmp_path.iterdir()) == []
     assert run(*arguments) == 0
@@ -198,7 +194,7 @@ def test_a_dry_run_prints_the_key_and_builds_nothing(gpu, model, tmp_path, capsy
 def test_without_a_gpu_the_model_is_tried_and_nothing_kept(no_gpu, model, tmp_path, capsys):
     assert run(model, "--size", "96x72", "--cache", tmp_path) == 1
     printed = capsys.readouterr()
-    assert "TensorRT for RTX" in printed.out and "takes the model: a plan to labels" in printed.out
+    assert "TensorRT for RTX" in printed.out and "takes the model: a plan to mask" in printed.out
     assert "no plan is kept, as the GPU's name is part of its key: expected an NVIDIA driver" in printed.err
     assert list(tmp_path.iterdir()) == []
 
@@ -233,7 +229,8 @@ def test_int8_is_calibrated_on_a_folder_of_images(gpu, model, tmp_path, capsys):
     arguments = (source, "--size", "96x72", "--precision", "int8", "--calibration", images, "--cache", tmp_path)
     assert run(*arguments) == 1
     assert (
-        f"expected images (.png, .jpg, .jpeg, .bmp) of your camera in {images}, found none" in capsys.readouterr().err
+        f"expected images (.jpg, .jpeg, .png, .bmp, .tif, .tiff, .webp) in {images}, found none"
+        in capsys.readouterr().err
     )
     cv2.imwrite(str(images / "a.png"), np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8))
     (images / "notes.txt").write_text("not an image")
@@ -252,12 +249,12 @@ def test_int8_is_calibrated_on_a_folder_of_images(gpu, model, tmp_path, capsys):
     assert "is quantized, which is precision int8, not fp16" in capsys.readouterr().err
     (images / "b.png").write_text("no image")
     assert run(*arguments) == 1
-    assert "b.png cannot be read as an image" in capsys.readouterr().err
+    assert "b.png cannot be decoded as an image (a file that begins with 6e6f20696d616765)" in capsys.readouterr().err
 
 
 @pytest.fixture
 def labeled(model, tmp_path):
-    """A model file, a folder of images and one of their labels, which are the model's own but for a few."""
+    """A model file, a folder of images, and one of label files: the model's own masks but for some rows."""
     source, images, truth = tmp_path / "m.onnx", tmp_path / "images", tmp_path / "truth"
     source.write_bytes(model.read_bytes())
     engine = OnnxRuntimeEngine(source, read_card(source))
@@ -265,9 +262,9 @@ def labeled(model, tmp_path):
         folder.mkdir()
     for name, seed in (("a.jpg", 0), ("b.png", 1)):
         cv2.imwrite(str(images / name), np.random.default_rng(seed).integers(0, 256, (*SIZE, 3), np.uint8))
-        labels = engine.segment(cv2.imread(str(images / name)))
-        labels[:18], labels[18:20] = 255, 0
-        cv2.imwrite(str(truth / f"{name[0]}.png"), labels)
+        mask = engine.segment(cv2.imread(str(images / name)))
+        mask[:18], mask[18:20] = 255, 0
+        cv2.imwrite(str(truth / f"{name[0]}.png"), mask)
     return source, images, truth
 
 
@@ -285,9 +282,12 @@ def test_int8_prints_miou_before_and_after(gpu, labeled, tmp_path, capsys):
 @pytest.mark.parametrize(
     "make, reason",
     [
-        (lambda path: path.unlink(), "expected a label image at .*b.png, found none"),
-        (lambda path: path.write_text("text"), "b.png cannot be read as an image"),
-        (lambda path: cv2.imwrite(str(path), np.zeros((*SIZE, 3), np.uint8)), "b.png to have one channel of uint8"),
+        (lambda path: path.unlink(), "expected a label file at .*b.png, found none"),
+        (lambda path: path.write_text("text"), "b.png cannot be decoded as an image"),
+        (
+            lambda path: cv2.imwrite(str(path), np.zeros((*SIZE, 3), np.uint8)),
+            "b.png to have one channel of.* got RGB",
+        ),
         (lambda path: cv2.imwrite(str(path), np.zeros((8, 9), np.uint8)), "b.png to have .* size, 96x72, got 9x8"),
         (lambda path: cv2.imwrite(str(path), np.full(SIZE, 11, np.uint8)), r"b.png to hold ids 0 to 10.*got \[11\]"),
     ],
@@ -307,7 +307,7 @@ def test_truth_without_a_label_is_refused(gpu, labeled, capsys):
         cv2.imwrite(str(path), np.full(SIZE, 255, np.uint8))
     arguments = ("--size", "96x72", "--precision", "int8", "--calibration", images, "--truth", truth)
     assert run(source, *arguments) == 1
-    assert "expected label images with labels, got 255" in capsys.readouterr().err
+    assert "expected label files with labels, got 255" in capsys.readouterr().err
 
 
 def test_max_batch_makes_the_plans_that_the_node_looks_up(gpu, model, tmp_path, capsys):
@@ -316,10 +316,6 @@ def test_max_batch_makes_the_plans_that_the_node_looks_up(gpu, model, tmp_path, 
     assert keys == {3}
     assert run(model, "--size", "96x72", "--max-batch", "3", "--cache", tmp_path) == 0
     assert capsys.readouterr().out.count("already there") == 2
-
-
-def test_a_size_is_width_by_height():
-    assert frame_size("1920x1080") == (1080, 1920)
 
 
 @pytest.mark.parametrize(

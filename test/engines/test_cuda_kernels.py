@@ -20,6 +20,7 @@ SIZES = [
     ((39, 69), (720, 1280)),
     ((45, 60), (360, 480)),
     ((60, 80), (479, 641)),
+    ((45, 60), (97, 131)),
     ((4, 4), (5, 7)),
 ]
 
@@ -33,7 +34,7 @@ def kernels(monkeypatch) -> Kernels:
 
 
 def run_kernel(kernels: Kernels, logits: np.ndarray, frame_size, *, confidence: bool = False):
-    """Labels and confidence of N x classes x h x w logits, by the kernel."""
+    """Mask and confidence of N x classes x h x w logits, by the kernel."""
     device, stream, frames = kernels.device, kernels.device.create_stream(), len(logits)
     outputs = [np.empty((frames, *frame_size), np.uint8) for _ in range(1 + confidence)]
     upsampling = MaskUpsampling(kernels, classes=logits.shape[1], logits_size=logits.shape[2:], frame_size=frame_size)
@@ -54,7 +55,7 @@ def run_kernel(kernels: Kernels, logits: np.ndarray, frame_size, *, confidence: 
 @needs_a_compiler
 @pytest.mark.parametrize("logits_size, frame_size", SIZES)
 @pytest.mark.parametrize("classes", [1, 19])
-def test_the_kernel_gives_the_labels_of_the_cpu_engines(kernels, logits_size, frame_size, classes):
+def test_the_kernel_gives_the_masks_of_the_cpu_engines(kernels, logits_size, frame_size, classes):
     logits = np.random.default_rng(0).standard_normal((1, classes, *logits_size), dtype=np.float32)
     different = np.sum(run_kernel(kernels, logits, frame_size)[0] != upsample_mask(logits[0], frame_size))
     assert different <= 1  # none was seen
@@ -62,7 +63,7 @@ def test_the_kernel_gives_the_labels_of_the_cpu_engines(kernels, logits_size, fr
 
 @needs_a_compiler
 @pytest.mark.parametrize("logits_size, frame_size", SIZES)
-def test_the_kernel_gives_the_labels_of_torch(kernels, logits_size, frame_size):
+def test_the_kernel_gives_the_masks_of_torch(kernels, logits_size, frame_size):
     torch = pytest.importorskip("torch")
     logits = np.random.default_rng(0).standard_normal((1, 19, *logits_size), dtype=np.float32)
     expected = torch.from_numpy(logits)
@@ -76,9 +77,9 @@ def test_the_kernel_gives_the_labels_of_torch(kernels, logits_size, frame_size):
 @pytest.mark.parametrize("logits_size, frame_size", SIZES)
 def test_the_kernels_confidence_is_that_of_the_cpu_engines(kernels, logits_size, frame_size):
     logits = 4 * np.random.default_rng(1).standard_normal((1, 11, *logits_size), dtype=np.float32)
-    labels, confidence = run_kernel(kernels, logits, frame_size, confidence=True)
-    expected_labels, expected = upsample_mask_and_confidence(logits[0], frame_size)
-    assert np.sum(labels[0] != expected_labels) <= 1
+    mask, confidence = run_kernel(kernels, logits, frame_size, confidence=True)
+    expected_mask, expected = upsample_mask_and_confidence(logits[0], frame_size)
+    assert np.sum(mask[0] != expected_mask) <= 1
     assert np.abs(confidence[0].astype(int) - expected).max() <= 2
 
 
@@ -90,12 +91,12 @@ def test_ties_go_to_the_lower_id(kernels):
 
 
 @needs_a_compiler
-def test_every_frame_of_a_batch_has_its_own_labels(kernels):
+def test_every_frame_of_a_batch_has_its_own_masks(kernels):
     logits = np.random.default_rng(2).standard_normal((3, 11, 6, 9), dtype=np.float32)
-    labels, confidence = run_kernel(kernels, logits, (50, 75), confidence=True)
+    mask, confidence = run_kernel(kernels, logits, (50, 75), confidence=True)
     for i in range(3):
         one = run_kernel(kernels, logits[i : i + 1], (50, 75), confidence=True)
-        assert np.array_equal(labels[i], one[0][0]) and np.array_equal(confidence[i], one[1][0])
+        assert np.array_equal(mask[i], one[0][0]) and np.array_equal(confidence[i], one[1][0])
 
 
 @needs_a_compiler

@@ -8,22 +8,25 @@ import importlib.util
 import cv2
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
 torch = pytest.importorskip("torch")
 from bisenet_training.export import export  # noqa: E402
-from torch.nn import functional as F  # noqa: E402
+from plain_torch import plain_torch_logits  # noqa: E402
 
 from bisenet_ros.engines import load_engine  # noqa: E402
-from bisenet_ros.engines.cpu.cpu_features import computes_in_bf16  # noqa: E402
 from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine  # noqa: E402
+from bisenet_ros.engines.tensorrt.onnx_graph import wrap_network  # noqa: E402
 from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou  # noqa: E402
 from bisenet_ros.model.class_map import ClassMap  # noqa: E402
+from bisenet_ros.model.input_size import network_size  # noqa: E402
 from bisenet_ros.model.model_card import ModelError, read_card, write_card  # noqa: E402
 from bisenet_ros.network import BiSeNetV2  # noqa: E402
 from demo.clip import frame_ids, read_ground_truth, read_image  # noqa: E402
 
-FRAME_SIZES = [(1024, 2048), (720, 1280), (360, 480), (479, 641)]
+FRAME_SIZES = [(1024, 2048), (720, 1280), (360, 480), (479, 641), (240, 320), (97, 131)]
+"""(height, width); the network's size has 360 x 480 pixels, so that the last two are enlarged."""
 
 
 @pytest.fixture(scope="module")
@@ -57,27 +60,28 @@ def frame_of(size) -> np.ndarray:
     return cv2.resize(read_image(frame_ids()[0]), size[::-1], interpolation=cv2.INTER_CUBIC)
 
 
-def plain_torch_logits(network, card, frame, network_size) -> torch.Tensor:
-    """The definition up to the argmax: resize, normalize, network, x8, frame's size."""
-    rgb = torch.from_numpy(frame[..., ::-1].astype(np.float32)).permute(2, 0, 1)[None] / 255
-    rgb = F.interpolate(rgb, size=network_size, mode="bilinear")
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (card.mean, card.std))
-    with torch.no_grad():
-        logits = network((rgb - mean) / std)
-    logits = F.interpolate(logits, scale_factor=8, mode="bilinear")
-    return F.interpolate(logits, size=frame.shape[:2], mode="bilinear")[0]
-
-
 @pytest.mark.parametrize("size", FRAME_SIZES)
 def test_fp32_engines_agree_with_torch(engine, network, card, size):
     frame = frame_of(size)
     expected = plain_torch_logits(network, card, frame, engine.network_size(*size))
-    labels, confidence = engine.segment(frame, confidence=True)
-    assert labels.shape == confidence.shape == size and labels.dtype == confidence.dtype == np.uint8
-    assert np.array_equal(labels, engine.segment(frame))
-    assert len(np.unique(labels)) > 3, "a comparison of one label says nothing"
-    assert np.mean(labels == expected.argmax(0).numpy()) >= 0.9999
+    mask, confidence = engine.segment(frame, confidence=True)
+    assert mask.shape == confidence.shape == size and mask.dtype == confidence.dtype == np.uint8
+    assert np.array_equal(mask, engine.segment(frame))
+    assert len(np.unique(mask)) > 3, "one class alone would show nothing"
+    assert np.mean(mask != expected.argmax(0).numpy()) <= 1e-4
     assert np.abs(confidence - 255 * expected.softmax(0).max(0).values.numpy()).max() <= 1.5
+
+
+@pytest.mark.parametrize("size", [(479, 641), (240, 320), (97, 131)])
+def test_the_graph_for_tensorrt_agrees_with_torch(model, network, card, size):
+    """In fp32, run by ONNX Runtime; the last two sizes are enlarged for the network."""
+    frame = frame_of(size)
+    wrapped = wrap_network(onnx.load(model), card, frame_size=size).SerializeToString()
+    session = onnxruntime.InferenceSession(wrapped, providers=["CPUExecutionProvider"])
+    mask = session.run(None, {"frames": frame[None]})[0][0]
+    expected = plain_torch_logits(network, card, frame, network_size(*size, trained=card.network_size)).argmax(0)
+    assert len(np.unique(mask)) > 3, "one class alone would show nothing"
+    assert np.mean(mask != expected.numpy()) <= 1e-4
 
 
 def test_bf16_agrees_with_fp32(shipped_model):
@@ -90,12 +94,6 @@ def test_bf16_agrees_with_fp32(shipped_model):
     assert np.mean(equal) >= 0.99
 
 
-def test_automatic_precision_is_bf16_only_where_the_cpu_computes_in_it(shipped_model):
-    pytest.importorskip("bisenet_ros.engines.cpu.openvino_engine")
-    expected = "bf16" if computes_in_bf16() else "fp32"
-    assert load_engine(shipped_model).description.endswith(expected)
-
-
 def test_shipped_model_reaches_the_score_on_its_card(shipped_model):
     """The clip is the validation split that the card's score was measured on."""
     engine = load_engine(shipped_model, precision="fp32")
@@ -105,21 +103,6 @@ def test_shipped_model_reaches_the_score_on_its_card(shipped_model):
     )
     assert mean_iou(confusion) == pytest.approx(engine.card.scores["val_miou"], abs=0.002)
     assert mean_iou(confusion) >= 0.45
-
-
-@pytest.mark.parametrize(
-    "size, expected",
-    [
-        ((360, 480), (360, 480)),
-        ((720, 960), (360, 480)),
-        ((180, 240), (176, 240)),
-        ((1024, 2048), (296, 584)),
-        ((1, 1), (32, 32)),
-        ((1, 100_000), (32, 5400)),
-    ],
-)
-def test_network_size_keeps_the_shape_and_never_enlarges(engine, size, expected):
-    assert engine.network_size(*size) == expected
 
 
 def test_frames_may_change_size_and_have_padded_rows(engine):
@@ -139,13 +122,6 @@ def test_what_is_no_frame_is_refused(engine, shape, dtype):
         engine.segment(np.zeros(shape, dtype))
 
 
-def test_unknown_choices(model):
-    with pytest.raises(ValueError, match="device must be one of auto, cpu, cuda, got 'tpu'"):
-        load_engine(model, device="tpu")
-    with pytest.raises(ValueError, match="precision must be one of"):
-        load_engine(model, precision="fp8")
-
-
 @pytest.fixture(params=["openvino", "onnxruntime"])
 def runtime(request, monkeypatch):
     """load_engine with each runtime: OpenVINO where it is installed, ONNX Runtime where it is not."""
@@ -154,14 +130,6 @@ def runtime(request, monkeypatch):
         return
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "openvino" else find(name))
-
-
-def test_without_openvino_onnx_runtime_runs_the_model(model, monkeypatch):
-    find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "openvino" else find(name))
-    assert isinstance(load_engine(model), OnnxRuntimeEngine)
-    with pytest.raises(ValueError, match="bf16 needs OpenVINO"):
-        load_engine(model, precision="bf16")
 
 
 def save_changed(model, path, change):

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 from bisenet_ros.engines import load_engine
+from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
 from bisenet_ros.engines.cpu.preprocess import normalize_frame
 from bisenet_ros.engines.tensorrt.onnx_graph import _scale, wrap_network
 from bisenet_ros.model.class_map import ClassMap
@@ -21,7 +22,8 @@ from bisenet_ros.model.input_size import network_size
 from bisenet_ros.model.model_card import ModelCard, ModelError, read_card
 from demo.clip import frame_ids, read_image
 
-FRAME_SIZES = [(360, 480), (480, 640), (479, 641)]
+FRAME_SIZES = [(360, 480), (480, 640), (479, 641), (97, 131)]
+"""(height, width); the last is enlarged for the network."""
 CHANNELS = [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
 
 
@@ -69,25 +71,25 @@ def averaging() -> onnx.ModelProto:
 @pytest.fixture
 def plain_card(card) -> ModelCard:
     """Logits are gray levels / 255."""
-    labels = ClassMap(card.classes[:3])
-    return dataclasses.replace(card, classes=labels, mean=(0, 0, 0), std=(1, 1, 1), network_size=(64, 64))
+    classes = ClassMap(card.classes[:3])
+    return dataclasses.replace(card, classes=classes, mean=(0, 0, 0), std=(1, 1, 1), network_size=(64, 64))
 
 
 @pytest.mark.parametrize("size", FRAME_SIZES)
-def test_labels_are_those_of_the_cpu_engine(shipped, shipped_card, engine, size):
+def test_masks_are_those_of_the_cpu_engine(shipped, shipped_card, engine, size):
     frames = frames_of(size)
-    labels = run(wrap_network(shipped, shipped_card, frame_size=size), frames=frames)
-    assert labels.shape == (1, *size) and labels.dtype == np.uint8
-    assert len(np.unique(labels)) > 3, "a comparison of one label says nothing"
-    assert np.mean(labels[0] != engine.segment(frames[0])) <= 1e-4
+    mask = run(wrap_network(shipped, shipped_card, frame_size=size), frames=frames)
+    assert mask.shape == (1, *size) and mask.dtype == np.uint8
+    assert len(np.unique(mask)) > 3, "one class alone would show nothing"
+    assert np.mean(mask[0] != engine.segment(frames[0])) <= 1e-4
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3])
 def test_a_batch_is_segmented_like_its_frames(shipped, shipped_card, engine, batch):
     size = (97, 131)
     frames = frames_of(size, count=batch)
-    labels = run(wrap_network(shipped, shipped_card, frame_size=size, max_batch=3), frames=frames)
-    assert np.mean(labels != np.stack([engine.segment(frame) for frame in frames])) <= 1e-4
+    mask = run(wrap_network(shipped, shipped_card, frame_size=size, max_batch=3), frames=frames)
+    assert np.mean(mask != np.stack([engine.segment(frame) for frame in frames])) <= 1e-4
 
 
 @pytest.mark.parametrize("max_batch", [1, 3])
@@ -99,7 +101,7 @@ def test_the_logits_are_the_networks_own(shipped, shipped_card, max_batch):
     image = normalize_frame(frames[0], network_size(*size, trained=shipped_card.network_size), mean=mean, std=std)
     expected = run(shipped, image=image)
     logits = run(wrapped, frames=frames)
-    assert logits.shape == (1, 11, 30, 40) and logits.dtype == np.float32
+    assert logits.shape == (1, 11, 45, 60) and logits.dtype == np.float32
     assert np.abs(logits - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
@@ -122,13 +124,13 @@ def test_the_network_alone_is_what_lies_between_the_image_and_the_logits(shipped
     assert "Resize" not in {node.op_type for node in wrapped.graph.node if not node.name.startswith("network/")}
 
 
-def test_half_precision_computes_in_fp16_and_agrees(shipped, shipped_card, engine):
+def test_half_precision_computes_in_fp16_and_agrees(shipped, shipped_model, shipped_card):
     """By ONNX's own slow runtime: ONNX Runtime computes in fp32 where the CPU has no fp16 kernels."""
-    size = (48, 64)
+    size, card = (48, 64), dataclasses.replace(shipped_card, network_size=(48, 64))
     frames = frames_of(size)
-    wrapped = wrap_network(shipped, shipped_card, frame_size=size, half=True)
-    labels = ReferenceEvaluator(wrapped).run(None, {"frames": frames})[0]
-    assert np.mean(labels[0] == engine.segment(frames[0])) >= 0.99
+    wrapped = wrap_network(shipped, card, frame_size=size, half=True)
+    mask = ReferenceEvaluator(wrapped).run(None, {"frames": frames})[0]
+    assert np.mean(mask[0] == OnnxRuntimeEngine(shipped_model, card).segment(frames[0])) >= 0.99
 
 
 def test_half_precision_is_of_the_network_alone(shipped, shipped_card):
@@ -140,7 +142,7 @@ def test_half_precision_is_of_the_network_alone(shipped, shipped_card):
     assert run(wrapped, frames=frames_of((480, 640))).dtype == np.float32
 
 
-@pytest.mark.parametrize("tail", ["labels", "logits"])
+@pytest.mark.parametrize("tail", ["mask", "logits"])
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("max_batch, uint8", [(1, True), (4, True), (1, False)])
 def test_the_graph_is_valid_onnx_of_opset_13(shipped, shipped_card, tail, half, max_batch, uint8):
@@ -168,18 +170,18 @@ def test_uint8_is_at_the_ends_alone_and_there_beside_floats(shipped, shipped_car
     kinds = {info.name: info.type.tensor_type.elem_type for info in graph.value_info}
     assert TensorProto.UINT8 not in kinds.values() and len(kinds) > 100
     (first,) = (node for node in graph.node if "frames" in node.input)
-    (last,) = (node for node in graph.node if "labels" in node.output)
+    (last,) = (node for node in graph.node if "mask" in node.output)
     assert first.op_type == last.op_type == "Cast"
     assert kinds[first.output[0]] == kinds[last.input[0]] == TensorProto.FLOAT
 
 
-def test_a_tensorrt_without_uint8_gets_other_types_and_the_same_labels(averaging, plain_card):
+def test_a_tensorrt_without_uint8_gets_other_types_and_the_same_masks(averaging, plain_card):
     size = (90, 120)
     frames = frames_of(size)
     expected = run(wrap_network(averaging, plain_card, frame_size=size), frames=frames)
     wrapped = wrap_network(averaging, plain_card, frame_size=size, uint8=False)
-    labels = run(wrapped, frames=frames.astype(np.float32))
-    assert labels.dtype == np.int32 and np.array_equal(labels, expected)
+    mask = run(wrapped, frames=frames.astype(np.float32))
+    assert mask.dtype == np.int32 and np.array_equal(mask, expected)
     kinds = [info.type.tensor_type.elem_type for info in (*wrapped.graph.input, *wrapped.graph.output)]
     assert kinds == [TensorProto.FLOAT, TensorProto.INT32]
 
@@ -220,7 +222,7 @@ def test_what_cannot_be_wrapped_is_refused(averaging, plain_card):
     def wrap(**options: Dict) -> None:
         wrap_network(averaging, plain_card, **{"frame_size": (64, 64), **options})
 
-    with pytest.raises(ValueError, match="tail must be one of labels, logits, network, got 'argmax'"):
+    with pytest.raises(ValueError, match="tail must be one of mask, logits, network, got 'argmax'"):
         wrap(tail="argmax")
     with pytest.raises(ValueError, match="at least 1, got 0 and"):
         wrap(max_batch=0)

@@ -23,12 +23,12 @@ KEY = PlanKey(
     model_sha256="ab" * 32,
     gpu="NVIDIA Orin",
     compute_capability=(8, 7),
-    flavour="tensorrt",
+    flavor="tensorrt",
     version="8.5.2.2",
     precision="fp16",
     frame_size=(1080, 1920),
     max_batch=1,
-    tail="labels",
+    tail="mask",
     code_sha256="cd" * 32,
 )
 PLAN = bytes(range(256)) * 8
@@ -174,7 +174,7 @@ def build():
     time.sleep(0.5)
     return b"plan"
 
-key = PlanKey("ab", "NVIDIA Orin", (8, 7), "tensorrt", "8.5.2.2", "fp16", (1080, 1920), 1, "labels")
+key = PlanKey("ab", "NVIDIA Orin", (8, 7), "tensorrt", "8.5.2.2", "fp16", (1080, 1920), 1, "mask")
 assert PlanCache(Path(sys.argv[1])).get(key, build) == b"plan"
 """
 

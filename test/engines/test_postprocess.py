@@ -30,12 +30,12 @@ def plain_upsampling(logits: np.ndarray, size) -> torch.Tensor:
 
 @pytest.mark.parametrize("logits_size, frame_size", SIZES)
 @pytest.mark.parametrize("classes", [1, 2, 19])
-def test_labels_agree_with_torch(logits_size, frame_size, classes):
+def test_masks_agree_with_torch(logits_size, frame_size, classes):
     logits = np.random.default_rng(0).standard_normal((classes, *logits_size), dtype=np.float32)
-    labels = upsample_mask(logits, frame_size)
+    mask = upsample_mask(logits, frame_size)
     expected = plain_upsampling(logits, frame_size).argmax(0).numpy()
-    assert labels.dtype == np.uint8 and labels.shape == frame_size
-    assert np.mean(labels == expected) >= 0.9999
+    assert mask.dtype == np.uint8 and mask.shape == frame_size
+    assert np.mean(mask == expected) >= 0.9999
 
 
 def test_ties_go_to_the_lower_id():
@@ -47,9 +47,9 @@ def test_ties_go_to_the_lower_id():
 @pytest.mark.parametrize("logits_size, frame_size", SIZES)
 def test_confidence_is_the_softmax_probability(logits_size, frame_size):
     logits = 4 * np.random.default_rng(1).standard_normal((11, *logits_size), dtype=np.float32)
-    labels, confidence = upsample_mask_and_confidence(logits, frame_size)
+    mask, confidence = upsample_mask_and_confidence(logits, frame_size)
     expected = 255 * plain_upsampling(logits, frame_size).softmax(0).max(0).values.numpy()
-    assert np.array_equal(labels, upsample_mask(logits, frame_size))
+    assert np.array_equal(mask, upsample_mask(logits, frame_size))
     assert np.abs(confidence - expected).max() <= 1.5
 
 

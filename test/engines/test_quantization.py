@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import onnx
 import onnxruntime
@@ -10,7 +11,7 @@ from onnx import TensorProto
 
 from bisenet_ros.engines.cpu.postprocess import upsample_mask
 from bisenet_ros.engines.cpu.preprocess import normalize_frame
-from bisenet_ros.engines.quantization import quantize
+from bisenet_ros.engines.quantization import _Calibration, quantize
 from bisenet_ros.engines.tensorrt.onnx_graph import wrap_network
 from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou
 from bisenet_ros.model.model_card import ModelError, read_card
@@ -40,9 +41,31 @@ def score(model, card) -> float:
     confusion = np.zeros((len(card.classes), len(card.classes)), np.int64)
     for frame_id in EVALUATION:
         image = normalize_frame(read_image(frame_id), card.network_size, mean=card.mean, std=card.std)
-        labels = upsample_mask(session.run(None, {"image": image})[0][0], card.network_size)
-        confusion += confusion_matrix(read_ground_truth(frame_id), labels, classes=len(card.classes))
+        mask = upsample_mask(session.run(None, {"image": image})[0][0], card.network_size)
+        confusion += confusion_matrix(read_ground_truth(frame_id), mask, classes=len(card.classes))
     return mean_iou(confusion)
+
+
+def test_calibration_sees_frames_at_the_network_s_size(card):
+    """Enlarged, and as an engine normalizes them."""
+    frame = read_image(CALIBRATION[0])[:120, :160]
+    calibration = _Calibration("image", card, [frame])
+    (image,) = calibration.get_next().values()
+    assert image.shape == (1, 3, 360, 480)
+    assert np.array_equal(image, normalize_frame(frame, (360, 480), mean=card.mean, std=card.std))
+    assert calibration.get_next() is None
+
+
+def test_int8_agrees_with_fp32_on_enlarged_frames(shipped, quantized, card):
+    frames = np.stack([cv2.resize(read_image(frame_id), (160, 120)) for frame_id in EVALUATION])
+    fp32, int8 = (
+        onnxruntime.InferenceSession(
+            wrap_network(network, card, frame_size=(120, 160), max_batch=len(frames)).SerializeToString(),
+            providers=["CPUExecutionProvider"],
+        ).run(None, {"frames": frames})[0]
+        for network in (shipped, quantized)
+    )
+    assert np.mean(fp32 == int8) >= 0.95
 
 
 def test_int8_costs_less_than_a_point_of_miou(shipped, quantized, card):

@@ -9,11 +9,13 @@ from importlib.machinery import ModuleSpec
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper
 from fake_tensorrt import GENERATIONS, FakeTensorRtModule
+from onnx import TensorProto, helper
 
+from bisenet_ros.engines.cuda.driver import GpuError
 from bisenet_ros.engines.tensorrt import api as tensorrt_api
-from bisenet_ros.engines.tensorrt.api import TACTIC_SOURCES, WORKSPACE, TensorRt, TensorRtError, load_tensorrt
+from bisenet_ros.engines.tensorrt.api import TACTIC_SOURCES, WORKSPACE, TensorRt, load_tensorrt
+from bisenet_ros.engines.tensorrt.plan import TensorPlan, TensorRtError
 
 WITH_FLAGS = ("8.2", "8.4", "8.5", "8.6", "10")
 """Where precision is the builder's part."""
@@ -146,13 +148,13 @@ def test_an_unknown_precision_is_refused(module):
         TensorRt(module).build(b"model", precision="fp8", max_batch=1)
 
 
-ADDRESSES = {"frames": 0x1000, "labels": 0x2000, "confidence": 0x3000}
+ADDRESSES = {"frames": 0x1000, "mask": 0x2000, "confidence": 0x3000}
 
 
 def test_a_run_makes_the_calls_of_its_generation_in_order(module):
     plan = TensorRt(module).load(b"plan")
     assert plan.inputs == [("frames", (-1, 4, 6, 3), np.float32)]
-    assert plan.outputs == [("labels", (-1, 4, 6), np.int32), ("confidence", (-1, 4, 6), np.float16)]
+    assert plan.outputs == [("mask", (-1, 4, 6), np.int32), ("confidence", (-1, 4, 6), np.float16)]
     module.calls.clear()
     plan.prepare(2)
     plan.enqueue(ADDRESSES, 77)
@@ -192,7 +194,7 @@ def test_what_the_run_refuses_is_an_error(module):
 
 def test_a_refused_address_is_named():
     module = FakeTensorRtModule("10")
-    plan = tensorrt_api._TensorPlan(module._engine(), module.TensorIOMode.INPUT)
+    plan = TensorPlan(module._engine(), module.TensorIOMode.INPUT)
     module.answers["set_tensor_address"] = False
     with pytest.raises(RuntimeError, match="address of frames"):
         plan.enqueue(ADDRESSES, 77)
@@ -212,16 +214,16 @@ def test_a_plan_without_room_on_the_gpu_is_an_error(module):
 
 def test_without_a_driver_nothing_is_loaded(monkeypatch):
     def refuse():
-        raise RuntimeError("expected an NVIDIA driver")
+        raise GpuError("expected an NVIDIA driver")
 
     monkeypatch.setattr(tensorrt_api, "require_gpu", refuse)
     module = FakeTensorRtModule("10")
-    with pytest.raises(RuntimeError, match="expected an NVIDIA driver"):
+    with pytest.raises(GpuError, match="expected an NVIDIA driver"):
         TensorRt(module).load(b"plan")
     assert module.calls == []
     module.__spec__ = ModuleSpec("tensorrt", None)
     monkeypatch.setitem(sys.modules, "tensorrt", module)
-    with pytest.raises(RuntimeError, match="expected an NVIDIA driver"):
+    with pytest.raises(GpuError, match="expected an NVIDIA driver"):
         load_tensorrt("tensorrt")
 
 
@@ -234,14 +236,14 @@ def test_the_installed_module_is_taken(generation, other, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == other else find(name))
     tensorrt = load_tensorrt()
-    assert (tensorrt.flavour, tensorrt.version) == (module.__name__, module.__version__)
+    assert (tensorrt.flavor, tensorrt.version) == (module.__name__, module.__version__)
 
 
 def test_without_tensorrt_the_message_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match="JetPack.*pip install tensorrt-rtx"):
+    with pytest.raises(TensorRtError, match="JetPack.*pip install tensorrt-rtx"):
         load_tensorrt()
-    with pytest.raises(ValueError, match="flavour must be one of tensorrt, tensorrt_rtx, got 'openvino'"):
+    with pytest.raises(ValueError, match="flavor must be one of tensorrt, tensorrt_rtx, got 'openvino'"):
         load_tensorrt("openvino")
 
 
@@ -250,7 +252,7 @@ def test_a_broken_installation_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(tensorrt_api, "require_gpu", lambda: None)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
-    with pytest.raises(RuntimeError, match="tensorrt is installed but cannot be imported: libnvinfer.so.10"):
+    with pytest.raises(TensorRtError, match="tensorrt is installed but cannot be imported: libnvinfer.so.10"):
         load_tensorrt("tensorrt")
 
 
@@ -293,8 +295,8 @@ def test_the_real_tensorrt_for_rtx_gives_its_reasons(rtx, model, max_batch, reas
 def test_the_real_tensorrt_for_rtx_loads_nothing_without_a_driver(rtx):
     try:
         tensorrt_api.require_gpu()
-    except RuntimeError:
-        with pytest.raises(RuntimeError, match="expected an? .*NVIDIA"):
+    except GpuError:
+        with pytest.raises(GpuError, match="expected an? .*NVIDIA"):
             rtx.load(rtx.build(tiny_model(), precision="fp32", max_batch=1).plan)
     else:
         pytest.skip("there is a GPU")

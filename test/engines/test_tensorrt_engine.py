@@ -1,8 +1,7 @@
-"""The TensorRT engine without a GPU: the very same code on a stand-in for CUDA and TensorRT that really computes."""
+"""The TensorRT engine without a GPU: the very same code on a fake CUDA and TensorRT that really computes."""
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import json
 import logging
@@ -16,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from fake_gpu import CUDA, FakeDevice, FakeTensorRt
 
@@ -25,12 +23,11 @@ torch = pytest.importorskip("torch")
 from bisenet_training.export import export  # noqa: E402
 
 from bisenet_ros.cli import main  # noqa: E402
-from bisenet_ros.commands import build_engine  # noqa: E402
-from bisenet_ros.engines import load_engine  # noqa: E402
 from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine  # noqa: E402
 from bisenet_ros.engines.cuda import driver as cuda_driver  # noqa: E402
 from bisenet_ros.engines.cuda import kernels as cuda_kernels  # noqa: E402
-from bisenet_ros.engines.loader import has_usable_gpu  # noqa: E402
+from bisenet_ros.engines.engine import EngineError  # noqa: E402
+from bisenet_ros.engines.tensorrt import api as tensorrt_api  # noqa: E402
 from bisenet_ros.engines.tensorrt import engine as tensorrt_engine  # noqa: E402
 from bisenet_ros.engines.tensorrt.builder import plan_key  # noqa: E402
 from bisenet_ros.engines.tensorrt.engine import MOST_PIPELINES, TensorRtEngine  # noqa: E402
@@ -76,7 +73,7 @@ def frame(clip_frame):
 
 
 class Gpu:
-    """Makes engines on the stand-ins."""
+    """Makes engines on the fakes."""
 
     def __init__(self, monkeypatch, model: Path, cache: Path) -> None:
         self._monkeypatch = monkeypatch
@@ -117,15 +114,15 @@ def gpu(monkeypatch, model, tmp_path):
     [{}, {"compiles": False}, {"has_uint8": False}, {"captures": False}],
     ids=["the faster", "upsampling in the plan", "TensorRT before 8.5", "without graphs"],
 )
-def test_labels_are_those_of_the_cpu_engine(gpu, cpu_engine, frame, options):
+def test_masks_are_those_of_the_cpu_engine(gpu, cpu_engine, frame, options):
     engine = gpu.engine(**options)
     for size in SIZES[:1] if options.get("captures") is False else SIZES:
         expected = cpu_engine.segment(frame(size))
-        assert len(np.unique(expected)) > 2, "a comparison of one label says nothing"
+        assert len(np.unique(expected)) > 2, "one class alone would show nothing"
         for _ in range(3):  # eagerly, then by the graph
-            labels = engine.segment(frame(size))
-            assert labels.shape == size and labels.dtype == np.uint8
-            assert np.mean(labels == expected) >= 0.999
+            mask = engine.segment(frame(size))
+            assert mask.shape == size and mask.dtype == np.uint8
+            assert np.mean(mask == expected) >= 0.999
     engine.close()
     assert gpu.device.in_use == 0 and gpu.device.closed and not gpu.tensorrt.plans
 
@@ -133,18 +130,18 @@ def test_labels_are_those_of_the_cpu_engine(gpu, cpu_engine, frame, options):
 @pytest.mark.parametrize("has_uint8", [True, False])
 def test_confidence_is_that_of_the_cpu_engine(gpu, cpu_engine, frame, has_uint8):
     engine = gpu.engine(has_uint8=has_uint8)
-    expected_labels, expected = cpu_engine.segment(frame(SIZES[0]), confidence=True)
+    expected_mask, expected = cpu_engine.segment(frame(SIZES[0]), confidence=True)
     for _ in range(2):
-        labels, confidence = engine.segment(frame(SIZES[0]), confidence=True)
-        assert np.mean(labels == expected_labels) >= 0.999
+        mask, confidence = engine.segment(frame(SIZES[0]), confidence=True)
+        assert np.mean(mask == expected_mask) >= 0.999
         assert np.mean(np.abs(confidence.astype(int) - expected) <= 2) >= 0.999
-    assert np.mean(engine.segment(frame(SIZES[0])) == expected_labels) >= 0.999
+    assert np.mean(engine.segment(frame(SIZES[0])) == expected_mask) >= 0.999
 
 
-def test_without_a_kernel_confidence_is_refused_and_labels_go_on(gpu, frame, caplog):
+def test_without_a_kernel_confidence_is_refused_and_masks_go_on(gpu, frame, caplog):
     engine = gpu.engine(compiles=False)
     assert "no compiler here" in caplog.text
-    with pytest.raises(RuntimeError, match="confidence needs our own kernel"):
+    with pytest.raises(EngineError, match="confidence needs our own kernel"):
         engine.segment(frame(SIZES[0]), confidence=True)
     assert engine.segment(frame(SIZES[0])).shape == SIZES[0]
 
@@ -156,7 +153,7 @@ def test_an_old_tensorrt_needs_the_kernels(gpu):
 
 
 @pytest.mark.parametrize("compiles", [True, False])
-def test_a_frame_goes_up_and_its_labels_come_down_and_nothing_else(gpu, frame, compiles):
+def test_a_frame_goes_up_and_its_mask_comes_down_and_nothing_else(gpu, frame, compiles):
     engine = gpu.engine(compiles=compiles)
     height, width = SIZES[0]
     engine.segment(frame(SIZES[0]))
@@ -191,7 +188,7 @@ def test_the_faster_way_is_kept_and_obeyed(gpu, frame):
     (kept,) = gpu.cache.glob("*.tail")
     found = json.loads(kept.read_text())
     assert found["milliseconds"][found["tail"]] == min(found["milliseconds"].values()) > 0
-    for tail in ("labels", "logits"):
+    for tail in ("mask", "logits"):
         kept.write_text(json.dumps({"tail": tail}))
         engine = gpu.engine()
         engine.segment(frame(SIZES[0]))
@@ -204,7 +201,7 @@ def test_a_broken_note_of_the_faster_way_is_written_anew(gpu, frame, content):
     (kept,) = gpu.cache.glob("*.tail")
     kept.write_text(content, encoding="latin-1")
     gpu.engine().segment(frame((64, 64)))
-    assert json.loads(kept.read_text())["tail"] in ("labels", "logits")
+    assert json.loads(kept.read_text())["tail"] in ("mask", "logits")
 
 
 def test_a_cache_that_cannot_be_written_is_a_warning(gpu, frame, caplog):
@@ -217,13 +214,13 @@ def test_a_cache_that_cannot_be_written_is_a_warning(gpu, frame, caplog):
 def test_a_plan_that_tensorrt_refuses_is_built_anew(gpu, frame, caplog):
     engine = gpu.engine(compiles=False)
     expected, runner = engine.segment(frame((64, 64))), engine._gpu
-    key = plan_key(runner._request((64, 64), "labels"), gpu.tensorrt, gpu.device)
+    key = plan_key(runner._request((64, 64), "mask"), gpu.tensorrt, gpu.device)
     runner._cache.replace(key, lambda: b"no plan at all")
     assert np.array_equal(gpu.engine(compiles=False).segment(frame((64, 64))), expected)
     assert "is built anew" in caplog.text and gpu.tensorrt.built == 1
 
 
-def test_four_threads_at_once_get_their_own_labels(gpu, frame):
+def test_four_threads_at_once_get_their_own_masks(gpu, frame):
     engine = gpu.engine()
     frames = [frame((64, 64 + 16 * i)) for i in range(2)] + [frame((64, 64))[::-1], frame((64, 64))[:, ::-1]]
     expected = [engine.segment(frame) for frame in frames]
@@ -234,7 +231,7 @@ def test_four_threads_at_once_get_their_own_labels(gpu, frame):
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(work, range(4)))
-    assert gpu.device.thread != threading.get_ident(), "the stand-in has checked that no other thread touched it"
+    assert gpu.device.thread != threading.get_ident(), "the fake has checked that no other thread touched it"
 
 
 def test_a_failure_comes_to_the_caller_and_the_next_frame_is_well(gpu, frame):
@@ -312,7 +309,7 @@ def test_a_batch_is_segmented_like_its_frames(gpu, cpu_engine, clip_frame, optio
     assert not np.array_equal(expected[0], expected[1])
     for batch in (3, 3, 3, 2, 2, 1, 3, 5):  # by a graph where it stays the same
         found = engine.segment_batch(frames[:batch])
-        assert len(found) == batch and all(labels.shape == SIZES[2] for labels in found)
+        assert len(found) == batch and all(mask.shape == SIZES[2] for mask in found)
         assert np.mean(np.stack(found) == expected[:batch]) >= 0.999
     engine.close()
     assert gpu.device.in_use == 0 and not gpu.tensorrt.plans
@@ -325,9 +322,9 @@ def test_a_batch_is_one_run_and_has_confidence(gpu, cpu_engine, clip_frame):
     gpu.device.copied.update(up=0, down=0)
     runs = gpu.tensorrt.enqueued
     found = engine.segment_batch(frames, confidence=True)
-    for (labels, confidence), frame in zip(found, frames):
-        expected_labels, expected = cpu_engine.segment(frame, confidence=True)
-        assert np.mean(labels == expected_labels) >= 0.999
+    for (mask, confidence), frame in zip(found, frames):
+        expected_mask, expected = cpu_engine.segment(frame, confidence=True)
+        assert np.mean(mask == expected_mask) >= 0.999
         assert np.mean(np.abs(confidence.astype(int) - expected) <= 2) >= 0.999
     assert gpu.tensorrt.enqueued == runs + 1
     assert gpu.device.copied == {"up": 2 * 3 * 64 * 96, "down": 2 * 2 * 64 * 96}
@@ -358,8 +355,8 @@ def test_an_engine_without_batches_takes_frames_one_after_another(cpu_engine, fr
     frames = [frame((64, 64)), frame((64, 64))[::-1]]
     assert cpu_engine.max_batch == 1
     for found, one in zip(cpu_engine.segment_batch(frames, confidence=True), frames):
-        labels, confidence = cpu_engine.segment(one, confidence=True)
-        assert np.array_equal(found[0], labels) and np.array_equal(found[1], confidence)
+        mask, confidence = cpu_engine.segment(one, confidence=True)
+        assert np.array_equal(found[0], mask) and np.array_equal(found[1], confidence)
 
 
 def test_plans_for_batches_are_kept_apart(gpu, frame):
@@ -370,9 +367,9 @@ def test_plans_for_batches_are_kept_apart(gpu, frame):
 
 
 def test_a_plan_built_ahead_for_batches_is_the_one_that_is_looked_up(gpu, model, frame, monkeypatch, capsys):
-    gpu.engine()  # sets the stand-ins up
-    monkeypatch.setattr(build_engine, "load_tensorrt", lambda: gpu.tensorrt)
-    monkeypatch.setattr(build_engine, "open_device", FakeDevice)
+    gpu.engine()  # sets the fakes up
+    monkeypatch.setattr(tensorrt_api, "load_tensorrt", lambda: gpu.tensorrt)
+    monkeypatch.setattr(cuda_driver, "open_device", FakeDevice)
     command = ["build-engine", model, "--size", "96x64", "--precision", "fp32", "--max-batch", 2, "--cache", gpu.cache]
     assert main([*map(str, command)]) == 0
     assert capsys.readouterr().out.count("built in") == 2
@@ -473,186 +470,6 @@ def test_the_worker_passes_on_what_a_call_raises():
         worker.call(lambda: 1 // 0)
     assert worker.call(lambda: worker.call(threading.current_thread)).name == "worker", "a call within a call"
     worker.close()
-
-
-# Choosing the device.
-
-DRIVER = """
-extern "C" int cuInit(unsigned) {{ return {init}; }}
-extern "C" int cuDeviceGetCount(int *count) {{ *count = {count}; return 0; }}
-extern "C" int cuGetErrorName(int, const char **name) {{ *name = "CUDA_ERROR_OF_THIS_TEST"; return 0; }}
-"""
-
-
-@pytest.fixture
-def driver(monkeypatch, tmp_path):
-    """Makes libcuda.so.1 absent, or one that answers as told."""
-    load = ctypes.CDLL
-
-    def install(*, init: int = 0, count: int = 1) -> None:
-        source, library = tmp_path / "driver.cpp", tmp_path / f"libcuda_{init}_{count}.so"
-        source.write_text(DRIVER.format(init=init, count=count))
-        subprocess.run(["g++", "-shared", "-fPIC", "-o", library, source], check=True)
-        monkeypatch.setattr(ctypes, "CDLL", lambda name: load(str(library)))
-
-    def remove() -> None:
-        def fail(name):
-            raise OSError(f"{name}: cannot open shared object file")
-
-        monkeypatch.setattr(ctypes, "CDLL", fail)
-
-    install.remove = remove
-    return install
-
-
-@pytest.fixture
-def installed(monkeypatch):
-    """Says which of the packages are installed."""
-
-    def choose(*names: str) -> None:
-        choosable = {"tensorrt", "tensorrt_rtx", "cuda", "cuda.bindings", "cuda.cuda", "pycuda"}
-        find = cuda_driver.importlib.util.find_spec
-
-        def find_chosen(name, *rest):
-            return (True if name in names else None) if name in choosable else find(name, *rest)
-
-        monkeypatch.setattr(cuda_driver.importlib.util, "find_spec", find_chosen)
-
-    return choose
-
-
-def test_without_a_driver_device_cuda_says_so(driver, installed, model):
-    driver.remove()
-    installed("tensorrt", "cuda", "cuda.bindings")
-    with pytest.raises(ValueError, match="device cuda cannot be used: .*libcuda.so.1 is not found; install the driver"):
-        load_engine(model, device="cuda")
-
-
-@pytest.mark.parametrize(
-    "answers, message",
-    [({"init": 999}, r"the driver answers CUDA_ERROR_OF_THIS_TEST \(999\)"), ({"count": 0}, "the driver sees none")],
-)
-def test_a_driver_without_a_gpu_is_told_apart(driver, answers, message):
-    driver(**answers)
-    with pytest.raises(RuntimeError, match=message):
-        cuda_driver.open_device()
-
-
-def test_without_tensorrt_device_cuda_says_what_to_install(driver, installed, model):
-    driver()
-    installed("cuda", "cuda.bindings")
-    with pytest.raises(ModuleNotFoundError, match="pip install tensorrt"):
-        load_engine(model, device="cuda")
-
-
-def test_without_cudas_python_packages_the_error_says_what_to_install(driver, installed):
-    driver()
-    installed("tensorrt")
-    with pytest.raises(ModuleNotFoundError, match="pip install cuda-python"):
-        cuda_driver.open_device()
-
-
-def test_auto_takes_the_gpu_only_where_everything_is_there(driver, installed):
-    driver()
-    installed("tensorrt", "cuda", "cuda.bindings")
-    assert has_usable_gpu()
-    installed("tensorrt_rtx", "pycuda")
-    assert has_usable_gpu()
-    installed("tensorrt")
-    assert not has_usable_gpu()
-    installed("pycuda")
-    assert not has_usable_gpu()
-    installed("tensorrt", "pycuda")
-    driver(count=0)
-    assert not has_usable_gpu()
-    driver.remove()
-    assert not has_usable_gpu()
-
-
-def test_auto_without_a_gpu_is_the_cpu_engine_and_imports_nothing_of_cuda(model):
-    program = f"""
-        import ctypes, sys
-        load = ctypes.CDLL
-        def no_driver(name, *rest, **options):
-            if name and "libcuda" in str(name):
-                raise OSError(name)
-            return load(name, *rest, **options)
-        ctypes.CDLL = no_driver
-        sys.modules["openvino"] = None  # it takes seconds to import
-        from bisenet_ros.engines import load_engine
-        print(load_engine({str(model)!r}, precision="fp32").description)
-        print(*(name for name in sys.modules if name.startswith(("tensorrt", "cuda.bindings", "pycuda"))))
-    """
-    result = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, timeout=120)
-    description, imported = result.stdout.decode().splitlines()
-    assert "CPU" in description and imported == ""
-
-
-def test_the_engines_import_with_numpy_alone():
-    program = """
-        import sys
-        for name in ("onnx", "google.protobuf", "numba", "cv2", "onnxruntime", "openvino", "torch"):
-            sys.modules[name] = None
-        import bisenet_ros.engines, bisenet_ros.engines.tensorrt.engine
-    """
-    subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True, timeout=60)
-
-
-def test_precisions_go_with_devices(driver, model):
-    driver.remove()
-    with pytest.raises(ValueError, match="precision fp16 needs a GPU"):
-        load_engine(model, precision="fp16")
-    with pytest.raises(ValueError, match="precision bf16 is the CPU's; choose fp32, fp16, int8"):
-        load_engine(model, device="cuda", precision="bf16")
-
-
-@pytest.fixture
-def opened(monkeypatch):
-    """What the loader makes of its arguments, with the engine itself left out."""
-
-    class Opened:
-        def __init__(self, model, card, **options) -> None:
-            vars(self).update(options)
-
-    monkeypatch.setattr(tensorrt_engine, "TensorRtEngine", Opened)
-
-
-def quantized_copy(model: Path, folder: Path) -> Path:
-    content = onnx.load(model)
-    content.graph.node.append(onnx.helper.make_node("QuantizeLinear", ["image", "scale"], ["unused"], name="q"))
-    content.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(0.1), "scale"))
-    onnx.save(content, folder / "model.int8.onnx")
-    return folder / "model.int8.onnx"
-
-
-def test_auto_is_int8_for_a_quantized_model_and_fp16_for_another(opened, model, tmp_path):
-    assert load_engine(model, device="cuda").precision == "fp16"
-    quantized = quantized_copy(model, tmp_path)
-    for precision in ("auto", "int8"):
-        assert load_engine(quantized, device="cuda", precision=precision).precision == "int8"
-    with pytest.raises(ValueError, match="model.int8.onnx is quantized, which is precision int8, not fp16"):
-        load_engine(quantized, device="cuda", precision="fp16")
-
-
-def test_a_plain_model_in_int8_is_refused_at_once_with_the_command_that_helps(opened, model):
-    with pytest.raises(ValueError, match="--precision int8 --calibration FOLDER`, where FOLDER has images of your"):
-        load_engine(model, device="cuda", precision="int8")
-
-
-def test_a_quantized_model_runs_on_the_cpu_as_it_is(driver, model, cpu_engine, tmp_path, frame):
-    driver.remove()
-    engine = load_engine(quantized_copy(model, tmp_path))
-    assert "CPU" in engine.description
-    assert np.mean(engine.segment(frame(SIZES[0])) == cpu_engine.segment(frame(SIZES[0]))) > 0.9
-
-
-def test_batches_reach_the_engine_on_a_gpu_alone(opened, driver, model):
-    assert load_engine(model, device="cuda", max_batch=4).max_batch == 4
-    driver.remove()
-    assert load_engine(model, precision="fp32", max_batch=4).max_batch == 1
-    for wrong in (0, 65):
-        with pytest.raises(ValueError, match=f"max_batch must be 1 to 64 frames, got {wrong}"):
-            load_engine(model, max_batch=wrong)
 
 
 def test_cuda_python_has_every_call_that_is_made():

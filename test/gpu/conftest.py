@@ -1,7 +1,7 @@
-"""What the GPU suite shares. It needs NumPy, TensorRT, cuda-python or pycuda, onnx and pytest, and imports no more.
+"""What the GPU tests share. They need NumPy, TensorRT, cuda-python or pycuda, onnx and pytest, and import no more.
 
-Started by `make test-gpu`, never by `make test`. What was measured goes into gpu_results/, test by test, and plans stay
-there: a machine that is lent for minutes can run the suite in parts (`-k parity`, `-k "cache or endurance"`, ...).
+`make test-gpu` runs them, `make test` does not. Measurements go to gpu_results/ after each test, and plans stay there,
+so that the tests can be run in parts (`-k parity`, `-k "cache or endurance"`, ...).
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from bisenet_ros.benchmark.machine import describe_machine
 from bisenet_ros.engines.cuda.driver import require_gpu
 from bisenet_ros.engines.tensorrt.api import load_tensorrt
 from bisenet_ros.engines.tensorrt.engine import TensorRtEngine
+from bisenet_ros.errors import BisenetError
 from bisenet_ros.model.model_card import read_card
 from gpu.make_references import SIZES, make_references
 
 Size = Tuple[int, int]
 
 RESULTS = "gpu_results"
-ORDER = ("test_parity", "test_cache", "test_endurance", "test_benchmark")
-"""What must be right comes before what takes long."""
+ORDER = ("test_gpu_parity", "test_gpu_cache", "test_endurance", "test_gpu_benchmark")
+"""Files of tests, the quick ones first."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,8 +42,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     try:
         require_gpu()
         load_tensorrt()
-    except (RuntimeError, ModuleNotFoundError) as error:
-        pytest.exit(f"the GPU suite cannot run here: {error}", returncode=1)
+    except BisenetError as error:
+        pytest.exit(f"the GPU tests cannot run here: {error}", returncode=1)
     session.config.pluginmanager.register(Journal(session.config.getoption("results") / "gpu_tests.json"), "journal")
 
 

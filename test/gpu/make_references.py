@@ -20,10 +20,10 @@ CALIBRATION_STEP = 8
 
 
 def make_references(folder: Path, *, model: Path = MODEL) -> None:
-    """Writes the model, its int8 version, and references.npz: frames with their labels and confidence.
+    """Writes the model, its int8 version, and references.npz: frames with their masks and confidence.
 
-    Frames of the demo's clip are enlarged to each size. fp32 labels are those of the engine in ONNX Runtime, which are
-    plain torch's but for 1 pixel in 10 000; int8 labels those of the quantized network in the same engine.
+    Frames of the demo's clip are enlarged to each size. fp32 masks are those of the engine in ONNX Runtime, which are
+    plain torch's but for 1 pixel in 10 000; int8 masks those of the quantized network in the same engine.
     """
     import cv2
     import onnx
@@ -46,11 +46,11 @@ def make_references(folder: Path, *, model: Path = MODEL) -> None:
             name = f"{size[1]}x{size[0]}"
             frame = cv2.resize(clip[len(clip) // 2], size[::-1], interpolation=cv2.INTER_CUBIC)
             arrays[f"{name}/frame"] = frame
-            labels, confidence = engine.segment(frame, confidence=True)
-            arrays[f"{name}/{precision}/labels"], arrays[f"{name}/{precision}/confidence"] = labels, confidence
+            mask, confidence = engine.segment(frame, confidence=True)
+            arrays[f"{name}/{precision}/mask"], arrays[f"{name}/{precision}/confidence"] = mask, confidence
     logits = np.random.default_rng(0).standard_normal((len(card.classes), *LOGITS_SIZE), dtype=np.float32)
     arrays["kernel/logits"] = logits
-    arrays["kernel/labels"], arrays["kernel/confidence"] = upsample_mask_and_confidence(logits, SIZES[-1])
+    arrays["kernel/mask"], arrays["kernel/confidence"] = upsample_mask_and_confidence(logits, SIZES[-1])
     np.savez_compressed(folder / "references.npz", **arrays)
 
 

@@ -27,8 +27,8 @@ def test_ten_thousand_frames_do_not_grow_memory(create, arrays, results, pytestc
     gc.collect()
     host, device = host_memory(), device_memory(engine)
     for i in range(frames):
-        labels = engine.segment(frame)
-        assert i % 500 or np.array_equal(labels, expected)
+        mask = engine.segment(frame)
+        assert i % 500 or np.array_equal(mask, expected)
     gc.collect()
     grown = {"host": host_memory() - host, "device": device_memory(engine) - device}
     results[f"memory grown after {frames} frames, bytes"] = grown

@@ -22,7 +22,7 @@ def benchmark(references, plans, results, pytestconfig):
         command = [sys.executable, "-m", "bisenet_ros.cli", "benchmark", references / model, "--device", "cuda"]
         for option in ("iterations", "seconds"):
             command += [f"--{option}", str(pytestconfig.getoption(option))]
-        # Where matplotlib is missing, `python -m bisenet_ros.benchmark.report` draws the plot on another machine.
+        # Where matplotlib is missing, `bisenet benchmark report` draws the plot on another machine.
         if "--sweep" in options and importlib.util.find_spec("matplotlib"):
             command += ["-o", folder / name]
         environment = {**os.environ, "XDG_CACHE_HOME": str(plans.parent)}

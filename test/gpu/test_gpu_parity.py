@@ -1,4 +1,4 @@
-"""On the GPU: the labels of the CPU engines, in every precision, by both ways of calling TensorRT and both tails."""
+"""On the GPU: the masks of the CPU engines, in every precision, by both ways of calling TensorRT and both tails."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 
 from bisenet_ros.engines.cuda.driver import open_device
 from bisenet_ros.engines.cuda.kernels import Kernels, MaskUpsampling
-from bisenet_ros.engines.tensorrt.api import TensorRtError, load_tensorrt
+from bisenet_ros.engines.tensorrt.api import load_tensorrt
+from bisenet_ros.engines.tensorrt.plan import TensorRtError
 from gpu.conftest import on_gpu
 from gpu.make_references import SIZES
 
@@ -24,12 +25,12 @@ def has_api(name: str) -> bool:
 
 @pytest.mark.parametrize("api", ["tensors", "bindings"])
 @pytest.mark.parametrize("precision", LEAST_EQUAL)
-def test_labels_are_those_of_the_cpu(create, arrays, results, size, precision, api):
+def test_masks_are_those_of_the_cpu(create, arrays, results, size, precision, api):
     if not has_api(api):
         pytest.skip(f"this TensorRT does not call by {api}")
     name = f"{size[1]}x{size[0]}"
     frame, reference = arrays[f"{name}/frame"], "int8" if precision == "int8" else "fp32"
-    expected = arrays[f"{name}/{reference}/labels"]
+    expected = arrays[f"{name}/{reference}/mask"]
     engine = create(precision, bindings=api == "bindings")
     try:
         engine.prepare(size)
@@ -40,7 +41,7 @@ def test_labels_are_those_of_the_cpu(create, arrays, results, size, precision, a
     for tail in engine._gpu._tails:
         first, *others = (on_gpu(engine, engine._gpu._run, size, tail, [frame])[0] for _ in range(3))
         assert first.shape == size and first.dtype == np.uint8
-        assert all(np.array_equal(first, other) for other in others), "a graph's labels are those of the first run"
+        assert all(np.array_equal(first, other) for other in others), "a graph's masks are those of the first run"
         equal = float(np.mean(first == expected))
         results[f"parity {name} {precision} {api} to {tail}"] = {
             "equal": equal,
@@ -50,11 +51,11 @@ def test_labels_are_those_of_the_cpu(create, arrays, results, size, precision, a
 
 
 @pytest.mark.parametrize("api", ["tensors", "bindings"])
-def test_a_batch_has_the_labels_of_its_frames(create, arrays, results, api):
+def test_a_batch_has_the_masks_of_its_frames(create, arrays, results, api):
     """Batches of 3, 2 and 1 from one plan, each also by a graph, and five frames, which are two batches."""
     if not has_api(api):
         pytest.skip(f"this TensorRT does not call by {api}")
-    frame, expected = arrays["1280x720/frame"], arrays["1280x720/fp32/labels"]
+    frame, expected = arrays["1280x720/frame"], arrays["1280x720/fp32/mask"]
     mirrored = np.ascontiguousarray(frame[:, ::-1])
     alone = [create().segment(image) for image in (frame, mirrored)]
     engine = create(max_batch=3, bindings=api == "bindings")
@@ -64,13 +65,13 @@ def test_a_batch_has_the_labels_of_its_frames(create, arrays, results, api):
             images = [(frame, mirrored)[i % 2] for i in range(count)]
             found = on_gpu(engine, engine._gpu._run, frame.shape[:2], tail, images)
             assert np.mean(found[0] == expected) >= LEAST_EQUAL["fp16"]
-            equal += [float(np.mean(labels == alone[i % 2])) for i, labels in enumerate(found)]
+            equal += [float(np.mean(mask == alone[i % 2])) for i, mask in enumerate(found)]
     results[f"batches of 1280x720 fp16 {api}, equal to single frames at least"] = min(equal)
     assert min(equal) >= LEAST_EQUAL["fp16"]
-    labels, confidence = zip(*engine.segment_batch([frame, mirrored] * 2 + [frame], confidence=True))
-    assert len(labels) == 5
+    masks, confidence = zip(*engine.segment_batch([frame, mirrored] * 2 + [frame], confidence=True))
+    assert len(masks) == 5
     for i in range(5):
-        assert np.mean(labels[i] == alone[i % 2]) >= LEAST_EQUAL["fp16"]
+        assert np.mean(masks[i] == alone[i % 2]) >= LEAST_EQUAL["fp16"]
         assert np.mean(np.abs(confidence[i].astype(int) - confidence[i % 2]) <= 2) >= 0.99
 
 
@@ -85,14 +86,14 @@ def test_confidence_is_that_of_the_cpu(create, arrays, results, size):
     expected = arrays[f"{name}/fp32/confidence"].astype(int)
     engine = create("fp32")
     for _ in range(2):
-        labels, confidence = engine.segment(arrays[f"{name}/frame"], confidence=True)
+        mask, confidence = engine.segment(arrays[f"{name}/frame"], confidence=True)
         difference = np.abs(confidence - expected)
-        assert np.mean(labels == arrays[f"{name}/fp32/labels"]) >= LEAST_EQUAL["fp32"]
+        assert np.mean(mask == arrays[f"{name}/fp32/mask"]) >= LEAST_EQUAL["fp32"]
         assert np.mean(difference <= 2) >= 0.99
     results[f"confidence {name} fp32"] = {"largest difference": int(difference.max())}
 
 
-def test_our_kernel_gives_the_labels_of_the_cpu(arrays, results):
+def test_our_kernel_gives_the_masks_of_the_cpu(arrays, results):
     logits, (height, width) = arrays["kernel/logits"], SIZES[-1]
     device = open_device()
     stream, outputs = device.create_stream(), [np.empty((height, width), np.uint8) for _ in range(2)]
@@ -110,7 +111,7 @@ def test_our_kernel_gives_the_labels_of_the_cpu(arrays, results):
         device.free(address)
     device.destroy_stream(stream)
     device.close()
-    different = int(np.sum(outputs[0] != arrays["kernel/labels"]))
+    different = int(np.sum(outputs[0] != arrays["kernel/mask"]))
     results["kernel, random logits"] = {"different pixels": different, "of": height * width}
     assert different <= 2
     assert np.abs(outputs[1].astype(int) - arrays["kernel/confidence"]).max() <= 2

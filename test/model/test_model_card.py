@@ -1,4 +1,4 @@
-"""Cards and label sets: read back as written, and refused with clear words."""
+"""Model cards and class maps: read back as written, and refused with a reason."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from bisenet_ros.model.class_map import CAMVID, ClassMap, ClassMapError
-from bisenet_ros.model.model_card import METADATA_KEY, ModelCard, ModelError, read_card, write_card
+from bisenet_ros.model.model_card import METADATA_KEY, ModelCard, read_card, write_card
+from bisenet_ros.model.model_file import ModelError
 
 
 def tiny_onnx() -> onnx.ModelProto:
@@ -29,17 +30,14 @@ def test_card_is_read_back_as_written(tmp_path, card):
     assert len(onnx.load(path).metadata_props) == 1
 
 
-def test_missing_file(tmp_path):
-    with pytest.raises(ModelError, match="expected a model file at .*none"):
-        read_card(tmp_path / "none.onnx")
-
-
-@pytest.mark.parametrize("content", [b"", b"not an onnx file at all", bytes(range(256)) * 8])
-def test_not_onnx(tmp_path, content):
-    path = tmp_path / "model.onnx"
-    path.write_bytes(content)
-    with pytest.raises(ModelError, match="ONNX model"):
-        read_card(path)
+def test_a_card_of_version_0_1_0_is_read(tmp_path, card):
+    entries = [{"id": i, "name": c.name, "colour": list(c.color)} for i, c in enumerate(card.classes)]
+    values = {**card.to_dict(), "labels": entries}
+    del values["classes"]
+    model = tiny_onnx()
+    helper.set_model_props(model, {METADATA_KEY: json.dumps(values)})
+    onnx.save(model, tmp_path / "model.onnx")
+    assert read_card(tmp_path / "model.onnx") == card
 
 
 def test_no_card(tmp_path):
@@ -56,14 +54,14 @@ def card_with(card: ModelCard, **changes) -> str:
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"labels": []}, "1 to 255 classes, this one has 0"),
+        ({"classes": []}, "1 to 255 classes, this one has 0"),
         (
-            {"labels": [{"id": 0, "name": "a", "color": [0, 0, 0]}, {"id": 0, "name": "b", "color": [1, 1, 1]}]},
+            {"classes": [{"id": 0, "name": "a", "color": [0, 0, 0]}, {"id": 0, "name": "b", "color": [1, 1, 1]}]},
             "id 0 is used twice",
         ),
-        ({"labels": [{"id": 0, "name": "a", "color": [0, 0, 300]}]}, "color of 'a'"),
-        ({"labels": [{"id": 1, "name": "a", "color": [0, 0, 0]}]}, "0 to 0 without a gap"),
-        ({"labels": [{"name": "a"}]}, "id, name and color"),
+        ({"classes": [{"id": 0, "name": "a", "color": [0, 0, 300]}]}, "color of 'a'"),
+        ({"classes": [{"id": 1, "name": "a", "color": [0, 0, 0]}]}, "0 to 0 without a gap"),
+        ({"classes": [{"name": "a"}]}, "id, name and color"),
         ({"mean": [1, 2]}, "mean must be three numbers"),
         ({"std": [1, 0, 1]}, "std must be above 0"),
         ({"network_size": [0, 480]}, "8 to 8192 pixels"),
@@ -74,7 +72,7 @@ def card_with(card: ModelCard, **changes) -> str:
         ({"std": [1, float("nan"), 1]}, "std must be three numbers"),
         ({"training": 5}, "training must be an object"),
         ({"scores": [1]}, "scores must be an object"),
-        ({"labels": [{"id": False, "name": "a", "color": [0, 0, 0]}]}, "whole number as id"),
+        ({"classes": [{"id": False, "name": "a", "color": [0, 0, 0]}]}, "whole number as id"),
     ],
 )
 def test_bad_cards(tmp_path, card, changes, message):
@@ -97,7 +95,7 @@ def test_broken_cards(tmp_path, text, message):
         read_card(path)
 
 
-def test_camvid_labels():
+def test_camvid_classes():
     assert len(CAMVID) == 11
     assert CAMVID.names[3] == "road"
     assert ClassMap.from_list(CAMVID.to_list()[::-1]) == CAMVID

@@ -6,12 +6,12 @@ import ctypes
 import importlib.util
 
 from bisenet_ros.engines.cuda.device import CudaDevice
-from bisenet_ros.errors import BisenetError
+from bisenet_ros.engines.engine import EngineError
 
 CUDA_SUCCESS = 0
 
 
-class GpuError(BisenetError):
+class GpuError(EngineError):
     """There is no GPU that can be used: the driver, the GPU or a Python package is missing."""
 
 

@@ -1,7 +1,6 @@
-"""One adapter over the generations of TensorRT's Python API: 8.0 to 8.4, 8.5 and 8.6, 10, 11, and TensorRT for RTX.
+"""Builds plans with every generation of TensorRT's Python API: 8.0 to 8.6, 10, 11, and TensorRT for RTX.
 
-What to call is decided by what the module offers, never by its version. Nothing here touches CUDA memory: addresses and
-streams come from the caller, on whose thread everything happens.
+What to call is decided by what the module offers, not by its version.
 """
 
 from __future__ import annotations
@@ -10,71 +9,45 @@ import importlib
 import importlib.util
 import logging
 import os
-from abc import ABC, abstractmethod
 from collections import deque
 from functools import lru_cache
-from typing import Any, Deque, Dict, List, NamedTuple, Optional, Tuple
-
-import numpy as np
+from typing import Any, Deque, NamedTuple, Optional
 
 from bisenet_ros.engines.cuda.driver import require_gpu
-from bisenet_ros.errors import BisenetError
+from bisenet_ros.engines.tensorrt.plan import BindingPlan, Plan, TensorPlan, TensorRtError
 
 MODULES = ("tensorrt", "tensorrt_rtx")
 PRECISIONS = ("fp32", "fp16", "int8")
 WORKSPACE = 1 << 30
-"""Bytes that a layer may use while it runs. Before 8.4 none were allowed unless asked for; on a Jetson more would be
-taken from everybody else."""
+"""Bytes that a layer may use while it runs. TensorRT before 8.4 allows none by itself; a Jetson shares its memory."""
 TACTIC_SOURCES = "BISENET_TENSORRT_TACTIC_SOURCES"
 """An environment variable: the names of `tensorrt.TacticSource` to build with, separated by commas. For a machine that
 lacks cuDNN or cuBLAS."""
 
-# TensorRT's own table, `nptype`, breaks on NumPy from 1.24 on until TensorRT 8.6.
-DTYPES: Dict[str, np.dtype] = {
-    "FLOAT": np.dtype(np.float32),
-    "HALF": np.dtype(np.float16),
-    "INT8": np.dtype(np.int8),
-    "INT32": np.dtype(np.int32),
-    "INT64": np.dtype(np.int64),
-    "UINT8": np.dtype(np.uint8),
-    "BOOL": np.dtype(np.bool_),
-}
 logger = logging.getLogger(__name__)
 
 
-class TensorRtError(BisenetError):
-    """TensorRT is not installed, or refuses a model or a plan; the message has its reason."""
-
-
 class BuiltPlan(NamedTuple):
-    """A serialized plan, and what the builder learnt about the GPU on the way: empty where it learns nothing."""
+    """A serialized plan, and what the builder learnt about the GPU: empty where it learns nothing."""
 
     plan: bytes
     timing_cache: bytes
 
 
-class PlanTensor(NamedTuple):
-    """An input or output of a plan; a dimension that changes with the batch is -1."""
-
-    name: str
-    shape: Tuple[int, ...]
-    dtype: np.dtype
-
-
-def load_tensorrt(flavour: Optional[str] = None) -> TensorRt:
+def load_tensorrt(flavor: Optional[str] = None) -> TensorRt:
     """TensorRT as it is installed here.
 
     Args:
-        flavour: "tensorrt" or "tensorrt_rtx"; None takes the first that is installed.
+        flavor: "tensorrt" or "tensorrt_rtx"; None takes the first that is installed.
 
     Raises:
         TensorRtError: none is installed, or it cannot be imported.
         GpuError: it needs a driver and a GPU and there are none. TensorRT for RTX needs them only to load a plan.
-        ValueError: an unknown flavour.
+        ValueError: an unknown flavor.
     """
-    if flavour not in (None, *MODULES):
-        raise ValueError(f"flavour must be one of {', '.join(MODULES)}, got {flavour!r}")
-    wanted = MODULES if flavour is None else (flavour,)
+    if flavor not in (None, *MODULES):
+        raise ValueError(f"flavor must be one of {', '.join(MODULES)}, got {flavor!r}")
+    wanted = MODULES if flavor is None else (flavor,)
     name = next((name for name in wanted if importlib.util.find_spec(name)), None)
     if name is None:
         raise TensorRtError(
@@ -93,15 +66,15 @@ class TensorRt:
     """One of TensorRT's modules.
 
     Attributes:
-        flavour: "tensorrt" or "tensorrt_rtx".
+        flavor: "tensorrt" or "tensorrt_rtx".
         version: the module's own.
-        has_fp16_flag: whether fp16 is the builder's part; if not, it is the model's, whose weights must then be fp16.
-        has_uint8: whether frames and labels may be uint8: from 8.5 on.
+        has_fp16_flag: whether the builder has fp16; if not, the model's weights must be fp16.
+        has_uint8: whether frames and masks may be uint8: from 8.5 on.
     """
 
     def __init__(self, module: Any) -> None:
         self._module = module
-        self.flavour: str = module.__name__
+        self.flavor: str = module.__name__
         self.version: str = module.__version__
         self.has_fp16_flag = hasattr(module.BuilderFlag, "FP16")
         self.has_uint8 = hasattr(module.DataType, "UINT8")
@@ -163,16 +136,16 @@ class TensorRt:
         if engine is None:
             raise TensorRtError(f"{self.name} does not take the plan: {log.reason()}")
         older = bindings or not hasattr(engine, "num_io_tensors")
-        return _BindingPlan(engine) if older else _TensorPlan(engine, self._module.TensorIOMode.INPUT)
+        return BindingPlan(engine) if older else TensorPlan(engine, self._module.TensorIOMode.INPUT)
 
     @property
     def name(self) -> str:
         """For people."""
-        return f"{'TensorRT for RTX' if self.flavour == 'tensorrt_rtx' else 'TensorRT'} {self.version}"
+        return f"{'TensorRT for RTX' if self.flavor == 'tensorrt_rtx' else 'TensorRT'} {self.version}"
 
     @property
     def _has_timing_cache(self) -> bool:
-        return self.flavour == "tensorrt"  # the other has the calls, but they are empty and warn
+        return self.flavor == "tensorrt"  # the other has the calls, but they are empty and warn
 
     def _network_flags(self) -> int:
         explicit_batch = getattr(self._module.NetworkDefinitionCreationFlag, "EXPLICIT_BATCH", None)
@@ -205,7 +178,7 @@ class TensorRt:
         sources = self._module.TacticSource
         unknown = [name for name in names if not hasattr(sources, name)]
         if unknown:
-            raise ValueError(f"{TACTIC_SOURCES} must name sources that {self.name} has, got {', '.join(unknown)}")
+            raise TensorRtError(f"{TACTIC_SOURCES} must name sources that {self.name} has, got {', '.join(unknown)}")
         if not config.set_tactic_sources(sum(1 << int(getattr(sources, name)) for name in names)):
             raise TensorRtError(
                 f"{self.name} refuses the tactic sources {', '.join(names)}: {_log(self._module).reason()}"
@@ -234,99 +207,6 @@ def _set_timing_cache(config: Any, content: bytes) -> None:
     cache = config.create_timing_cache(content)
     if cache is None or not config.set_timing_cache(cache, False):
         config.set_timing_cache(config.create_timing_cache(b""), False)
-
-
-class Plan(ABC):
-    """A plan on the GPU, with one way of running it. Created, used and closed on one thread.
-
-    Attributes:
-        inputs, outputs: what it takes and gives.
-    """
-
-    def __init__(self, engine: Any) -> None:
-        self._engine = engine
-        self._context = engine.create_execution_context()
-        if self._context is None:
-            raise RuntimeError("the GPU has no room for the plan; see `nvidia-smi` for who uses its memory")
-        self.inputs: List[PlanTensor] = []
-        self.outputs: List[PlanTensor] = []
-
-    def prepare(self, batch: int) -> None:
-        """Sets how many frames the next `enqueue` takes; without a dynamic batch there is nothing to set.
-
-        Raises:
-            TensorRtError: the plan was not built for as many.
-        """
-        for tensor in self.inputs:
-            if tensor.shape[0] == -1 and not self._set_shape(tensor.name, (batch, *tensor.shape[1:])):
-                raise TensorRtError(f"the plan takes no batch of {batch}; build it with a larger max_batch")
-
-    @abstractmethod
-    def enqueue(self, addresses: Dict[str, int], stream: int) -> None:
-        """Puts one run on a CUDA stream and returns.
-
-        Args:
-            addresses: of every input and output, by name, in device memory.
-            stream: the stream's handle.
-
-        Raises:
-            RuntimeError: TensorRT refuses.
-        """
-
-    def close(self) -> None:
-        """Frees it, on the thread that created it; nothing may run any more."""
-        self._context = None  # before the engine that it belongs to
-        self._engine = None
-
-    @abstractmethod
-    def _set_shape(self, name: str, shape: Tuple[int, ...]) -> bool: ...
-
-    def _add(self, tensor: PlanTensor, *, is_input: bool) -> None:
-        (self.inputs if is_input else self.outputs).append(tensor)
-
-
-class _TensorPlan(Plan):
-    """From 8.5 on: tensors by name."""
-
-    def __init__(self, engine: Any, input_mode: Any) -> None:
-        super().__init__(engine)
-        for name in map(engine.get_tensor_name, range(engine.num_io_tensors)):
-            tensor = PlanTensor(name, tuple(engine.get_tensor_shape(name)), _dtype(engine.get_tensor_dtype(name)))
-            self._add(tensor, is_input=engine.get_tensor_mode(name) == input_mode)
-
-    def enqueue(self, addresses: Dict[str, int], stream: int) -> None:
-        for name, address in addresses.items():
-            if not self._context.set_tensor_address(name, address):
-                raise RuntimeError(f"TensorRT refuses the address of {name}")
-        if not self._context.execute_async_v3(stream):
-            raise RuntimeError("TensorRT cannot run the plan")
-
-    def _set_shape(self, name: str, shape: Tuple[int, ...]) -> bool:
-        return self._context.set_input_shape(name, shape)
-
-
-class _BindingPlan(Plan):
-    """Until 8.6: tensors by their place in a list of addresses."""
-
-    def __init__(self, engine: Any) -> None:
-        super().__init__(engine)
-        self._names = [engine.get_binding_name(i) for i in range(engine.num_bindings)]
-        for i, name in enumerate(self._names):
-            tensor = PlanTensor(name, tuple(engine.get_binding_shape(i)), _dtype(engine.get_binding_dtype(i)))
-            self._add(tensor, is_input=engine.binding_is_input(i))
-
-    def enqueue(self, addresses: Dict[str, int], stream: int) -> None:
-        if not self._context.execute_async_v2([addresses[name] for name in self._names], stream):
-            raise RuntimeError("TensorRT cannot run the plan")
-
-    def _set_shape(self, name: str, shape: Tuple[int, ...]) -> bool:
-        return self._context.set_binding_shape(self._names.index(name), shape)
-
-
-def _dtype(data_type: Any) -> np.dtype:
-    if data_type.name not in DTYPES:
-        raise TensorRtError(f"expected a plan of {', '.join(DTYPES)}, got one with {data_type.name}; build it again")
-    return DTYPES[data_type.name]
 
 
 @lru_cache(maxsize=None)

@@ -1,4 +1,4 @@
-"""From a model file to a TensorRT plan for one camera: wrapped, built with a sign of life, and cached."""
+"""From a model file to a TensorRT plan for one camera: wrapped, built and cached."""
 
 from __future__ import annotations
 
@@ -11,13 +11,20 @@ from typing import Callable, NamedTuple, Tuple
 
 from bisenet_ros.engines.cuda.device import CudaDevice
 from bisenet_ros.engines.heartbeat import heartbeat
-from bisenet_ros.engines.tensorrt.api import BuiltPlan, Plan, TensorRt, TensorRtError
+from bisenet_ros.engines.tensorrt.api import BuiltPlan, TensorRt
+from bisenet_ros.engines.tensorrt.plan import LOGITS, MASK, Plan, TensorRtError
 from bisenet_ros.engines.tensorrt.plan_cache import PlanCache, PlanKey
+from bisenet_ros.model.input_size import Size
 from bisenet_ros.model.model_card import read_card
 from bisenet_ros.model.model_file import model_sha256, read_model
 
-CODE = ("engine.py", "tensorrt_api.py", "tensorrt_builder.py", "tensorrt_graph.py")
-"""The files of this package that decide what a plan computes."""
+CODE = (
+    ("bisenet_ros.engines.tensorrt", "api.py"),
+    ("bisenet_ros.engines.tensorrt", "builder.py"),
+    ("bisenet_ros.engines.tensorrt", "onnx_graph.py"),
+    ("bisenet_ros.model", "input_size.py"),
+)
+"""The packages and files that decide what a plan computes."""
 
 Progress = Callable[[float], None]
 logger = logging.getLogger(__name__)
@@ -31,23 +38,23 @@ class PlanRequest(NamedTuple):
         frame_size: (height, width) of the camera's frames.
         precision: "fp32", "fp16" or "int8"; the last, and only the last, takes a model file that is quantized.
         max_batch: the most frames in a batch.
-        tail: where the plan ends, "labels" or "logits", or "network" for the network alone; see `wrap_network`.
+        tail: where the plan ends: MASK, LOGITS or NETWORK.
     """
 
     model: Path
-    frame_size: Tuple[int, int]
+    frame_size: Size
     precision: str = "fp32"
     max_batch: int = 1
-    tail: str = "labels"
+    tail: str = MASK
 
 
 def tails(tensorrt: TensorRt) -> Tuple[str, ...]:
-    """Where a plan may end: without uint8 it cannot give labels, and the logits go to our own kernel."""
-    return ("labels", "logits") if tensorrt.has_uint8 else ("logits",)
+    """Where a plan may end: without uint8 it cannot give the mask, and the logits go to our own kernel."""
+    return (MASK, LOGITS) if tensorrt.has_uint8 else (LOGITS,)
 
 
 def log_progress(seconds: float) -> None:
-    """The default sign of life."""
+    """Logs how long a build takes so far."""
     logger.info("building the TensorRT plan, %.0f s so far", seconds)
 
 
@@ -61,7 +68,7 @@ def plan_key(request: PlanRequest, tensorrt: TensorRt, device: CudaDevice) -> Pl
         model_sha256=model_sha256(request.model),
         gpu=device.name,
         compute_capability=device.compute_capability,
-        flavour=tensorrt.flavour,
+        flavor=tensorrt.flavor,
         version=tensorrt.version,
         precision=request.precision,
         frame_size=request.frame_size,
@@ -144,7 +151,7 @@ def build_plan(
 
 
 def wrapped_model(request: PlanRequest, tensorrt: TensorRt) -> bytes:
-    """The model file's network with a frame's whole way around it, as this TensorRT takes it."""
+    """The model file's network with everything that is done to a frame around it, as this TensorRT takes it."""
     from bisenet_ros.engines.tensorrt.onnx_graph import wrap_network
 
     return wrap_network(
@@ -160,5 +167,5 @@ def wrapped_model(request: PlanRequest, tensorrt: TensorRt) -> bytes:
 
 @lru_cache(maxsize=None)
 def _code_sha256() -> str:
-    sources = (pkgutil.get_data(__package__, name) for name in CODE)
+    sources = (pkgutil.get_data(package, name) for package, name in CODE)
     return hashlib.sha256(b"".join(source or b"" for source in sources)).hexdigest()

@@ -1,10 +1,9 @@
-"""The network in TensorRT: a frame's bytes go to the GPU, its labels come back."""
+"""The engine on NVIDIA GPUs: TensorRT runs the network."""
 
 from __future__ import annotations
 
 import json
 import logging
-import os
 import statistics
 import time
 import weakref
@@ -18,33 +17,36 @@ import numpy as np
 
 from bisenet_ros.engines.cuda.driver import open_device
 from bisenet_ros.engines.cuda.kernels import Kernels
-from bisenet_ros.engines.engine import Engine, Result
-from bisenet_ros.engines.tensorrt.api import Plan, load_tensorrt
+from bisenet_ros.engines.engine import Engine, EngineError, Result
+from bisenet_ros.engines.tensorrt.api import load_tensorrt
 from bisenet_ros.engines.tensorrt.builder import PlanRequest, load_plan, plan_key, tails
 from bisenet_ros.engines.tensorrt.frame_pipeline import FramePipeline
 from bisenet_ros.engines.tensorrt.network_timer import NetworkTimer
+from bisenet_ros.engines.tensorrt.plan import LOGITS, MASK, NETWORK, Plan
 from bisenet_ros.engines.tensorrt.plan_cache import PlanCache
 from bisenet_ros.engines.tensorrt.worker_thread import WorkerThread
+from bisenet_ros.files.atomic_write import write_json
+from bisenet_ros.model.input_size import Size, size_text
 from bisenet_ros.model.model_card import ModelCard
 
-LABELS, LOGITS, NETWORK = "labels", "logits", "network"
 MOST_PIPELINES = 4
-"""A camera has one size; if frames change theirs all the time, the GPU's memory must not fill up."""
-MEASURED_FRAMES, WARM_UP_FRAMES = 30, 5
-PATIENCE = 0.1
-"""Seconds to wait for the engine's thread before its memory is said to be unknown."""
+"""Frame sizes (and ends of a plan) that stay on the GPU, so that frames of many sizes do not fill its memory."""
+MEASURED_FRAMES = 30
+"""Frames by which the faster end of a plan is found."""
+WARM_UP_FRAMES = 5
+MEMORY_TIMEOUT = 0.1
+"""Seconds that a question about memory waits for the engine's thread; then the answer is None."""
 MEBIBYTE = 1 << 20
 
-Size = Tuple[int, int]
 logger = logging.getLogger(__name__)
 
 
 class TensorRtEngine(Engine):
     """fp32, fp16 or int8 on the GPU, called from any thread; frames that come at once wait for each other.
 
-    A frame of a new size has its plan built first, which may take minutes; `building` says so meanwhile. After the
-    plan's logits either the plan itself upsamples and takes the argmax, or our own kernel does: whichever is faster
-    here, which is measured once and kept beside the plans.
+    A frame of a new size has its plan built first, which may take minutes; `building` says so meanwhile. The mask is
+    made of the logits by the plan itself or by our own kernel, whichever is faster here: that is measured once and kept
+    beside the plans.
     """
 
     def __init__(
@@ -65,8 +67,9 @@ class TensorRtEngine(Engine):
             bindings: use TensorRT's calls from before 8.5 where there are both.
 
         Raises:
-            RuntimeError: there is no driver or no GPU, or TensorRT cannot be used with it.
-            ModuleNotFoundError: TensorRT, or what it needs from Python, is not installed.
+            GpuError: there is no driver, no GPU, or no Python package to use it.
+            TensorRtError: TensorRT is not installed.
+            RuntimeError: TensorRT cannot be used with the GPU.
         """
         self._thread = WorkerThread("tensorrt")
         open_gpu = partial(_Gpu, model, card, precision=precision, cache=PlanCache(cache), max_batch=max_batch)
@@ -85,7 +88,7 @@ class TensorRtEngine(Engine):
         return self._gpu.building
 
     def prepare(self, frame_size: Size) -> None:
-        """Has everything ready for frames of (height, width), so that the first takes no longer than the others."""
+        """Builds and loads the plans for frames of (height, width), so that the first is as fast as the others."""
         frame = np.zeros((*frame_size, 3), np.uint8)
         for batch in sorted({self.max_batch, 1}, reverse=True):
             self._thread.call(self._gpu.segment, [frame] * batch, False)
@@ -97,7 +100,7 @@ class TensorRtEngine(Engine):
         if self.building:
             return None
         try:
-            found = self._thread.call_within(PATIENCE, self._gpu.memory)
+            found = self._thread.call_within(MEMORY_TIMEOUT, self._gpu.memory)
         except RuntimeError:  # the engine is closed, or the GPU has failed
             return None
         return found and ((found[1] - found[0]) / MEBIBYTE, found[1] / MEBIBYTE)
@@ -119,7 +122,7 @@ def _close(thread: WorkerThread, gpu: _Gpu) -> None:
 
 
 class _Gpu:
-    """What the engine has on the GPU. Everything here runs on the engine's own thread."""
+    """What the engine has on the GPU; used on the engine's own thread only."""
 
     def __init__(
         self, model: Path, card: ModelCard, *, precision: str, cache: PlanCache, max_batch: int, bindings: bool
@@ -131,7 +134,7 @@ class _Gpu:
         self._cache = cache
         self._max_batch = max_batch
         self._bindings = bindings
-        self._pipelines: OrderedDict[Tuple[Size, str], FramePipeline] = OrderedDict()  # the latest used is the last
+        self._pipelines: OrderedDict[Tuple[Size, str], FramePipeline] = OrderedDict()  # least recently used first
         self._network_timer: Optional[Tuple[Size, NetworkTimer]] = None
         self._faster: Dict[Size, str] = {}
         self._tensorrt = load_tensorrt()
@@ -151,7 +154,7 @@ class _Gpu:
         """For 1 to `max_batch` frames of one size."""
         size = (frames[0].shape[0], frames[0].shape[1])
         if confidence and LOGITS not in self._tails:
-            raise RuntimeError("confidence needs our own kernel, which does not compile here; see the log of the start")
+            raise EngineError("confidence needs our own kernel, which does not compile here; see the log of the start")
         tail = LOGITS if confidence else self._faster_tail(size)
         return self._run(size, tail, frames, confidence=confidence)
 
@@ -171,10 +174,10 @@ class _Gpu:
         try:
             self._kernels["mask_upsampling"]
         except (RuntimeError, ModuleNotFoundError) as error:
-            if LABELS not in possible:
+            if MASK not in possible:
                 raise
             logger.warning("the plan itself upsamples, and there is no confidence: %s", error)
-            return (LABELS,)
+            return (MASK,)
         return possible
 
     def _run(self, size: Size, tail: str, frames: Sequence[np.ndarray], *, confidence: bool = False) -> List[Result]:
@@ -199,8 +202,7 @@ class _Gpu:
         return FramePipeline(self._kernels, plan, frame_size=size, classes=classes, max_batch=self._max_batch)
 
     def _load(self, request: PlanRequest) -> Plan:
-        height, width = request.frame_size
-        self.building = f"a plan for {width}x{height}"
+        self.building = f"a plan for {size_text(request.frame_size)}"
         try:
             return load_plan(request, self._tensorrt, self._device, self._cache, bindings=self._bindings)
         finally:
@@ -229,13 +231,13 @@ class _Gpu:
         if len(self._tails) == 1:
             return self._tails[0]
         if size not in self._faster:
-            key = plan_key(self._request(size, LABELS), self._tensorrt, self._device)
+            key = plan_key(self._request(size, MASK), self._tensorrt, self._device)
             kept_at = self._cache.path(key).with_suffix(".tail")
             self._faster[size] = _read_tail(kept_at) or self._measure(size, kept_at)
         return self._faster[size]
 
     def _measure(self, size: Size, kept_at: Path) -> str:
-        """Runs both in turn on the largest batch, and keeps the faster."""
+        """Runs both ends in turn on the largest batch, and keeps the faster one."""
         frames = [np.zeros((*size, 3), np.uint8)] * self._max_batch
         times: Dict[str, List[float]] = {tail: [] for tail in self._tails}
         for _ in range(WARM_UP_FRAMES + MEASURED_FRAMES):
@@ -247,7 +249,7 @@ class _Gpu:
         medians = {tail: statistics.median(times[tail][WARM_UP_FRAMES:]) for tail in self._tails}
         faster, slower = sorted(self._tails, key=medians.__getitem__)
         told = ", ".join(f"{milliseconds:.3f} ms to {tail}" for tail, milliseconds in medians.items())
-        logger.info("frames of %dx%d by where their plan ends: %s", size[1], size[0], told)
+        logger.info("frames of %s by where their plan ends: %s", size_text(size), told)
         self._drop((size, slower))
         _keep_tail(kept_at, faster, medians)
         return faster
@@ -259,13 +261,11 @@ def _read_tail(path: Path) -> Optional[str]:
         tail = json.loads(path.read_text())["tail"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return tail if tail in (LABELS, LOGITS) else None
+    return tail if tail in (MASK, LOGITS) else None
 
 
 def _keep_tail(path: Path, tail: str, milliseconds: Dict[str, float]) -> None:
-    draft = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        draft.write_text(json.dumps({"tail": tail, "milliseconds": milliseconds}) + "\n")
-        os.replace(draft, path)
+        write_json(path, {"tail": tail, "milliseconds": milliseconds})
     except OSError as error:
         logger.warning("%s cannot be kept, and is measured again at the next start: %s", path, error)

@@ -1,4 +1,4 @@
-"""The way of frames over the GPU: their bytes up, one plan, one kernel after it, their labels down."""
+"""Frames on the GPU: bytes are copied to it, a plan runs, a kernel after it, and masks are copied back."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import numpy as np
 from bisenet_ros.engines.cuda.device import Graph
 from bisenet_ros.engines.cuda.kernels import Kernels, MaskUpsampling, bytes_to_floats
 from bisenet_ros.engines.engine import Result
-from bisenet_ros.engines.tensorrt.api import Plan
-from bisenet_ros.model.model_card import ModelError
+from bisenet_ros.engines.tensorrt.plan import Plan
+from bisenet_ros.model.input_size import Size
+from bisenet_ros.model.model_file import ModelError
 
 PLAN = "plan"
 Steps = List[Tuple[str, Callable[[], None]]]
@@ -23,18 +24,16 @@ logger = logging.getLogger(__name__)
 class FramePipeline:
     """For frames of one size. Created, used and closed on one thread.
 
-    Of a frame only 3 x H x W bytes go up, and only H x W bytes of labels come down, and as many of confidence where it
-    is asked for. A CUDA graph replays the whole way, where that is to be had, from the second batch of as many frames
-    on: a graph holds for one shape of its plan's context, so that it ends when the number of frames changes. A batch
-    waits for the one before it: the newest frame wins, so that there is never another one to copy meanwhile.
+    A frame is 3 x H x W bytes to copy to the GPU, and H x W bytes of mask to copy back, and as many of confidence where
+    it is asked for. Where CUDA graphs are available, one replays all steps from the second batch on. A graph is valid
+    for one shape of its plan's context, so that it is dropped when the number of frames changes. Batches run one after
+    the other: the newest frame wins, so there is no next one to copy meanwhile.
     """
 
-    def __init__(
-        self, kernels: Kernels, plan: Plan, *, frame_size: Tuple[int, int], classes: int, max_batch: int = 1
-    ) -> None:
+    def __init__(self, kernels: Kernels, plan: Plan, *, frame_size: Size, classes: int, max_batch: int = 1) -> None:
         """
         Args:
-            plan: of "frames" to either "labels" or "logits"; closed with the pipeline.
+            plan: from frames to MASK or LOGITS; closed with the pipeline.
             frame_size: (height, width).
             classes: as many as the model's card has.
             max_batch: as the plan was built for.
@@ -55,15 +54,15 @@ class FramePipeline:
             self._allocate(frame_size, classes, max_batch)
             self._resources = resources.pop_all()
 
-    def _allocate(self, frame_size: Tuple[int, int], classes: int, max_batch: int) -> None:
+    def _allocate(self, frame_size: Size, classes: int, max_batch: int) -> None:
         (frames,), (output,) = self._plan.inputs, self._plan.outputs
         self._stream = self._device.create_stream()
         self._resources.callback(self._device.destroy_stream, self._stream)
         self._frames = self._pinned((max_batch, *frame_size, 3))
-        self._labels = self._pinned((max_batch, *frame_size))
+        self._masks = self._pinned((max_batch, *frame_size))
         self._frames_address = self._on_device(self._frames.nbytes)
-        self._labels_address = self._on_device(self._labels.nbytes)
-        self._addresses = {frames.name: self._frames_address, output.name: self._labels_address}
+        self._masks_address = self._on_device(self._masks.nbytes)
+        self._addresses = {frames.name: self._frames_address, output.name: self._masks_address}
         self._takes_floats = frames.dtype == np.float32
         if self._takes_floats:
             self._addresses[frames.name] = self._on_device(4 * self._frames.size)
@@ -80,10 +79,10 @@ class FramePipeline:
             )
             self._resources.callback(self._upsampling.close)
         else:
-            _require(output.shape[1:] == frame_size, f"labels of N x {frame_size}", output.shape)
+            _require(output.shape[1:] == frame_size, f"masks of N x {frame_size}", output.shape)
 
     def run(self, frames: Sequence[np.ndarray], *, confidence: bool = False) -> List[Result]:
-        """The labels of each of 1 to `max_batch` H x W x 3 uint8 frames, and the confidence if the plan returns logits.
+        """The mask of each of 1 to `max_batch` H x W x 3 uint8 frames, and the confidence if the plan returns logits.
 
         Raises:
             RuntimeError: CUDA or TensorRT failed.
@@ -101,16 +100,16 @@ class FramePipeline:
             self._enqueue(confidence)
         self._device.synchronize(self._stream)
         self._has_run = True
-        labels = [place.copy() for place in self._labels[: self._batch]]
+        masks = [place.copy() for place in self._masks[: self._batch]]
         if not confidence:
-            return [*labels]
-        return [*zip(labels, (place.copy() for place in self._confidence[: self._batch]))]
+            return [*masks]
+        return [*zip(masks, (place.copy() for place in self._confidence[: self._batch]))]
 
     def stage_milliseconds(self, frame: np.ndarray, *, network: float) -> Dict[str, float]:
         """How long each stage of one frame takes, run one by one.
 
         Args:
-            network: of the plan's milliseconds those of the network alone; the rest of them is the resizing's.
+            network: milliseconds of the network alone; the rest of the plan's time is resizing.
         """
         self._prepare(1)
         steps = self._steps(confidence=False)
@@ -124,7 +123,7 @@ class FramePipeline:
             self._device.record(event, self._stream)
         self._device.synchronize(self._stream)
         done = time.perf_counter()
-        self._labels[0].copy()
+        self._masks[0].copy()
         end = time.perf_counter()
         stages = {"copy into pinned memory": 1000 * (copied - start)}
         for (name, _), begin, finish in zip(steps, events, events[1:]):
@@ -159,7 +158,7 @@ class FramePipeline:
     def _steps(self, confidence: bool) -> Steps:
         """What a batch goes through, in order; each puts its work on the stream."""
         device, stream, batch = self._device, self._stream, self._batch
-        frames, labels = self._frames[:batch], self._labels[:batch]
+        frames, masks = self._frames[:batch], self._masks[:batch]
         steps: Steps = [("copy to device", lambda: device.upload(self._frames_address, frames, stream))]
         if self._takes_floats:
             floats, count = self._addresses[self._plan.inputs[0].name], frames.size
@@ -173,14 +172,14 @@ class FramePipeline:
                 (
                     "upsampling",
                     lambda: upsampling.enqueue(
-                        self._logits_address, self._labels_address, certain, stream, frames=batch
+                        self._logits_address, self._masks_address, certain, stream, frames=batch
                     ),
                 )
             )
-        steps.append(("copy to host", lambda: device.download(labels, self._labels_address, stream)))
+        steps.append(("copy to host", lambda: device.download(masks, self._masks_address, stream)))
         if confidence:
-            certainties = self._confidence[:batch]
-            steps.append(("copy to host", lambda: device.download(certainties, self._confidence_address, stream)))
+            confidences = self._confidence[:batch]
+            steps.append(("copy to host", lambda: device.download(confidences, self._confidence_address, stream)))
         return steps
 
     def _enqueue(self, confidence: bool) -> None:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import numpy as np
 
 from bisenet_ros.engines.cuda.device import CudaDevice
-from bisenet_ros.engines.tensorrt.api import Plan
+from bisenet_ros.engines.tensorrt.plan import Plan
 
 
 class NetworkTimer:

@@ -1,23 +1,25 @@
-"""The network of a model file with all of a frame's way around it, as one ONNX graph for TensorRT.
+"""The network of a model file, and everything that is done to a frame around it, as one ONNX graph for TensorRT.
 
-The graph is plain ONNX: ONNX Runtime runs it on the CPU. It holds to what the parsers of TensorRT 8.2 to 11 take: opset
-13, weights as constants, UINT8 at its ends alone and there beside floats, Resize by constant scales.
+The graph is plain ONNX, which ONNX Runtime runs on the CPU. It has only what the parsers of TensorRT 8.2 to 11 take:
+opset 13, weights as constants, UINT8 only at the ends and next to floats, Resize by constant scales.
 """
 
 from __future__ import annotations
 
-from typing import Any, List, Tuple
+from typing import Any, List
 
 import numpy as np
 import onnx
 from onnx import TensorProto, compose, helper, numpy_helper
 
-from bisenet_ros.model.input_size import STRIDE, network_size
-from bisenet_ros.model.model_card import ModelCard, ModelError
+from bisenet_ros.engines.tensorrt.plan import LOGITS, MASK, NETWORK
+from bisenet_ros.model.input_size import STRIDE, Size, network_size
+from bisenet_ros.model.model_card import ModelCard
+from bisenet_ros.model.model_file import ModelError
 
-FRAMES, IMAGE, LABELS, LOGITS, NETWORK = "frames", "image", "labels", "logits", "network"
-"""The names of the graph's input and of its output, and the tail that is the network alone."""
-TAILS = (LABELS, LOGITS, NETWORK)
+FRAMES, IMAGE = "frames", "image"
+"""The graph's input; its output is called as the tail."""
+TAILS = (MASK, LOGITS, NETWORK)
 PREFIX = "network/"
 
 
@@ -25,15 +27,15 @@ def wrap_network(
     model: onnx.ModelProto,
     card: ModelCard,
     *,
-    frame_size: Tuple[int, int],
+    frame_size: Size,
     max_batch: int = 1,
     half: bool = False,
-    tail: str = LABELS,
+    tail: str = MASK,
     uint8: bool = True,
 ) -> onnx.ModelProto:
     """A graph from "frames", N x H x W x 3 uint8 BGR, to one of two outputs.
 
-    With the tail "labels": N x H x W uint8, the argmax of the logits upsampled bilinearly x8, then to the frame's size;
+    With the tail "mask": N x H x W uint8, the argmax of the logits upsampled bilinearly x8, then to the frame's size;
     ties go to the lower id. With the tail "logits": N x classes x h/8 x w/8 float32, where h x w is the network's size.
     The tail "network" is for timing: from "image", N x 3 x h x w float32, normalized already, to the logits.
 
@@ -42,9 +44,9 @@ def wrap_network(
         card: the model's card.
         frame_size: (height, width) of the frames.
         max_batch: at 1 N is 1, above it N is dynamic.
-        half: the network computes in fp16, with everything around it in fp32: how TensorRT has it from 11 on.
-        tail: "labels", "logits" or "network".
-        uint8: False for TensorRT before 8.5, which lacks the type: then frames are float32 of 0 to 255, labels int32.
+        half: the network computes in fp16, with everything around it in fp32: as TensorRT from 11 on wants it.
+        tail: "mask", "logits" or "network".
+        uint8: False for TensorRT before 8.5, which lacks the type: then frames are float32 of 0 to 255, masks int32.
 
     Raises:
         ModelError: the model has other inputs and outputs than an image and logits, or does not go with `half`.
@@ -79,11 +81,11 @@ def wrap_network(
     graph.include(network)
     logits = graph.add("Cast", network.output[0].name, to=TensorProto.FLOAT, output=LOGITS)
     output = helper.make_tensor_value_info(LOGITS, TensorProto.FLOAT, (batch, len(card.classes), *small))
-    if tail == LABELS:
+    if tail == MASK:
         kind = TensorProto.UINT8 if uint8 else TensorProto.INT32
         logits = graph.resize(logits, small, size)
-        _add_labels(graph, graph.resize(logits, size, frame_size), kind)
-        output = helper.make_tensor_value_info(LABELS, kind, (batch, *frame_size))
+        _add_mask(graph, graph.resize(logits, size, frame_size), kind)
+        output = helper.make_tensor_value_info(MASK, kind, (batch, *frame_size))
     return helper.make_model(
         helper.make_graph(graph.nodes, card.name, [given], [output], initializer=graph.constants),
         opset_imports=model.opset_import,
@@ -91,7 +93,7 @@ def wrap_network(
     )
 
 
-def _add_normalization(graph: _Graph, card: ModelCard, frame_size: Tuple[int, int], size: Tuple[int, int]) -> str:
+def _add_normalization(graph: _Graph, card: ModelCard, frame_size: Size, size: Size) -> str:
     """N x H x W x 3 BGR of 0 to 255 to N x 3 x h x w normalized RGB.
 
     A 1x1 convolution swaps the channels too: to each it gives one other, and zeros.
@@ -105,12 +107,12 @@ def _add_normalization(graph: _Graph, card: ModelCard, frame_size: Tuple[int, in
     return graph.add("Conv", image, graph.constant(weights), graph.constant(offset))
 
 
-def _add_labels(graph: _Graph, logits: str, kind: int) -> None:
+def _add_mask(graph: _Graph, logits: str, kind: int) -> None:
     """N x classes x H x W to N x H x W; TensorRT makes uint8 of floats alone."""
-    labels = graph.add("ArgMax", logits, axis=1, keepdims=0)
+    mask = graph.add("ArgMax", logits, axis=1, keepdims=0)
     if kind == TensorProto.UINT8:
-        labels = graph.add("Cast", labels, to=TensorProto.FLOAT)
-    graph.add("Cast", labels, to=kind, output=LABELS)
+        mask = graph.add("Cast", mask, to=TensorProto.FLOAT)
+    graph.add("Cast", mask, to=kind, output=MASK)
 
 
 def unpack_weights(graph: onnx.GraphProto) -> None:
@@ -171,7 +173,7 @@ class _Graph:
         self.constants.append(numpy_helper.from_array(values, name))
         return name
 
-    def resize(self, image: str, have: Tuple[int, int], want: Tuple[int, int]) -> str:
+    def resize(self, image: str, have: Size, want: Size) -> str:
         """N x C x height x width, bilinear with half-pixel centers: torch's align_corners=False.
 
         By scales, which are constants whatever N is; sizes would not be.

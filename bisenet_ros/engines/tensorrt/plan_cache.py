@@ -1,8 +1,8 @@
 """TensorRT plans on disk: built once for a key, checked before use, safe among several processes.
 
-A file is a line of JSON, the header, and the plan. The header has the key and the plan's SHA-256, which tell of damage
-and of mistakes. They keep nobody out: TensorRT runs what a plan contains, so that a cache folder must be trusted like a
-folder of programs. Ours is the user's alone, and a file that belongs to another user is not loaded.
+A file is a line of JSON, the header, and then the plan. The header has the key and the plan's SHA-256, which show
+damage and mistakes. They are no protection: TensorRT runs what a plan contains, so that a cache folder must be trusted
+like a folder of programs. Ours can be read by its user only, and a file of another user is not loaded.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ import hashlib
 import json
 import logging
 import os
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Callable, Dict, Iterator, Optional, Tuple
 
 from bisenet_ros.engines.heartbeat import heartbeat
+from bisenet_ros.files.atomic_write import write_bytes
 
 FORMAT = "bisenet_ros.plan.1"
 LONGEST_HEADER = 1 << 16
 """Bytes."""
-TIMING_CACHE_KEY = ("gpu", "compute_capability", "flavour", "version")
+TIMING_CACHE_KEY = ("gpu", "compute_capability", "flavor", "version")
 
 logger = logging.getLogger(__name__)
 
@@ -32,20 +33,20 @@ class PlanKey:
     """Everything that a plan depends on.
 
     Attributes:
-        model_sha256: of the model file.
+        model_sha256: by `model_sha256`.
         gpu, compute_capability: the GPU's name, and such as (8, 7).
-        flavour, version: TensorRT's.
+        flavor, version: TensorRT's.
         precision: "fp32", "fp16" or "int8".
         frame_size: (height, width).
         max_batch: the most frames in a batch.
-        tail: where the plan ends, "labels" or "logits", or "network", which is the network alone.
+        tail: where the plan ends: MASK, LOGITS or NETWORK.
         code_sha256: of our own code that makes plans, so that an update does not run yesterday's.
     """
 
     model_sha256: str
     gpu: str
     compute_capability: Tuple[int, int]
-    flavour: str
+    flavor: str
     version: str
     precision: str
     frame_size: Tuple[int, int]
@@ -69,10 +70,7 @@ def default_folder() -> Path:
 
 
 class PlanCache:
-    """A folder of plans.
-
-    Nothing that is wrong with the folder stops a plan from being used: it is built, and a warning says what is wrong.
-    """
+    """A folder of plans. If something is wrong with it, a plan is built all the same, and a warning is logged."""
 
     def __init__(self, folder: Optional[Path] = None) -> None:
         self.folder = default_folder() if folder is None else folder
@@ -163,17 +161,10 @@ class PlanCache:
 
     def _write(self, path: Path, key: Dict[str, Any], content: bytes) -> None:
         header = {"format": FORMAT, "key": key, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        draft = path.with_name(f"{path.name}.{os.getpid()}.part")
         try:
-            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                file.write(json.dumps(header).encode() + b"\n" + content)
-                file.flush()
-                os.fsync(file.fileno())  # vehicles lose power at any time
-            os.replace(draft, path)
+            write_bytes(path, json.dumps(header).encode() + b"\n" + content, private=True, durable=True)
         except OSError as error:
             logger.warning("%s cannot be kept: %s", path, error)
-            with suppress(OSError):
-                draft.unlink()
 
 
 def _read(path: Path, key: Dict[str, Any]) -> bytes:

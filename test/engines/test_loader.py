@@ -1,0 +1,273 @@
+"""Which engine a model file gets: by device, precision, what is installed and what the machine can do."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from tiny_model import save_tiny_model
+
+from bisenet_ros.engines import load_engine
+from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
+from bisenet_ros.engines.cuda import driver as cuda_driver
+from bisenet_ros.engines.cuda.driver import GpuError
+from bisenet_ros.engines.engine import EngineError
+from bisenet_ros.engines.loader import choose_device, choose_precision, has_usable_gpu, installed_runtimes
+from bisenet_ros.engines.tensorrt import engine as tensorrt_engine
+from bisenet_ros.model.model_file import ModelError
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, card):
+    return save_tiny_model(tmp_path_factory.mktemp("model") / "tiny.onnx", card)
+
+
+@pytest.fixture
+def cpu_in_bf16(monkeypatch):
+    """Says whether the CPU has instructions for bf16."""
+
+    def choose(has_bf16: bool) -> None:
+        flags = {"avx2", "amx_bf16"} if has_bf16 else {"avx2"}
+        monkeypatch.setattr("bisenet_ros.engines.cpu.cpu_features.cpu_flags", lambda: flags)
+
+    return choose
+
+
+def without(monkeypatch, *packages: str) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in packages else find(name))
+
+
+def test_unknown_choices(model):
+    with pytest.raises(EngineError, match="device must be one of auto, cpu, cuda, got 'tpu'"):
+        load_engine(model, device="tpu")
+    with pytest.raises(EngineError, match="precision must be one of"):
+        load_engine(model, precision="fp8")
+
+
+def test_the_cpu_s_precision(model, monkeypatch, cpu_in_bf16):
+    pytest.importorskip("openvino")
+    for has_bf16, expected in ((True, "bf16"), (False, "fp32")):
+        cpu_in_bf16(has_bf16)
+        assert choose_precision(model, device="cpu", precision="auto") == expected
+        openvino, onnxruntime = installed_runtimes("cpu")
+        assert (openvino.name, openvino.automatic) == ("OpenVINO", expected)
+        assert (onnxruntime.name, onnxruntime.precisions) == ("ONNX Runtime", ("fp32",))
+    assert choose_precision(model, device="cpu", precision="bf16") == "bf16", "emulated where it is asked for"
+    cpu_in_bf16(True)
+    without(monkeypatch, "openvino")
+    assert choose_precision(model, device="cpu", precision="auto") == "fp32"
+
+
+def test_without_openvino_onnx_runtime_runs_the_model(model, monkeypatch):
+    without(monkeypatch, "openvino")
+    assert isinstance(load_engine(model, device="cpu"), OnnxRuntimeEngine)
+    with pytest.raises(EngineError, match="bf16 needs OpenVINO"):
+        load_engine(model, device="cpu", precision="bf16")
+
+
+def test_without_any_runtime_the_error_says_what_to_install(model, monkeypatch):
+    without(monkeypatch, "openvino", "onnxruntime")
+    with pytest.raises(EngineError, match="no engine is installed for device cpu; .*openvino` or `pip install onnxrun"):
+        load_engine(model, device="cpu")
+
+
+def test_weights_in_a_missing_file_are_told(tmp_path, card):
+    path = save_tiny_model(tmp_path / "tiny.onnx", card, external_data="tiny.onnx.data")
+    frame = np.random.default_rng(0).integers(0, 256, (72, 96, 3), np.uint8)
+    assert load_engine(path, device="cpu").segment(frame).shape == (72, 96)
+    (tmp_path / "tiny.onnx.data").unlink()
+    with pytest.raises(ModelError, match=r"has its weights in .*tiny.onnx.data, which is missing; copy that file too"):
+        load_engine(path, device="cpu")
+
+
+DRIVER = """
+extern "C" int cuInit(unsigned) {{ return {init}; }}
+extern "C" int cuDeviceGetCount(int *count) {{ *count = {count}; return 0; }}
+extern "C" int cuGetErrorName(int, const char **name) {{ *name = "CUDA_ERROR_OF_THIS_TEST"; return 0; }}
+"""
+
+
+@pytest.fixture
+def driver(monkeypatch, tmp_path):
+    """Makes libcuda.so.1 absent, or one that answers as told."""
+    load = ctypes.CDLL
+
+    def install(*, init: int = 0, count: int = 1) -> None:
+        if not shutil.which("g++"):
+            pytest.skip("g++ makes the driver")
+        source, library = tmp_path / "driver.cpp", tmp_path / f"libcuda_{init}_{count}.so"
+        source.write_text(DRIVER.format(init=init, count=count))
+        subprocess.run(["g++", "-shared", "-fPIC", "-o", library, source], check=True)
+        monkeypatch.setattr(ctypes, "CDLL", lambda name: load(str(library)))
+
+    def remove() -> None:
+        def fail(name):
+            raise OSError(f"{name}: cannot open shared object file")
+
+        monkeypatch.setattr(ctypes, "CDLL", fail)
+
+    install.remove = remove
+    return install
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Says which of the packages are installed."""
+
+    def choose(*names: str) -> None:
+        choosable = {"tensorrt", "tensorrt_rtx", "cuda", "cuda.bindings", "cuda.cuda", "pycuda"}
+        find = cuda_driver.importlib.util.find_spec
+
+        def find_chosen(name, *rest):
+            return (True if name in names else None) if name in choosable else find(name, *rest)
+
+        monkeypatch.setattr(cuda_driver.importlib.util, "find_spec", find_chosen)
+
+    return choose
+
+
+def test_without_a_driver_device_cuda_says_so(driver, installed, model):
+    driver.remove()
+    installed("tensorrt", "cuda", "cuda.bindings")
+    with pytest.raises(
+        EngineError, match="device cuda cannot be used: .*libcuda.so.1 is not found; install the driver"
+    ):
+        load_engine(model, device="cuda")
+
+
+@pytest.mark.parametrize(
+    "answers, message",
+    [({"init": 999}, r"the driver answers CUDA_ERROR_OF_THIS_TEST \(999\)"), ({"count": 0}, "the driver sees none")],
+)
+def test_a_driver_without_a_gpu_is_told_apart(driver, answers, message):
+    driver(**answers)
+    with pytest.raises(GpuError, match=message):
+        cuda_driver.open_device()
+
+
+def test_without_tensorrt_device_cuda_says_what_to_install(driver, installed, model):
+    driver()
+    installed("cuda", "cuda.bindings")
+    with pytest.raises(EngineError, match="pip install tensorrt"):
+        load_engine(model, device="cuda")
+
+
+def test_without_cudas_python_packages_the_error_says_what_to_install(driver, installed):
+    driver()
+    installed("tensorrt")
+    with pytest.raises(GpuError, match="pip install cuda-python"):
+        cuda_driver.open_device()
+
+
+def test_auto_takes_the_gpu_only_where_everything_is_there(driver, installed):
+    driver()
+    installed("tensorrt", "cuda", "cuda.bindings")
+    assert has_usable_gpu() and choose_device("auto") == "cuda"
+    assert choose_device("auto", "bf16") == choose_device("cpu") == "cpu"
+    installed("tensorrt_rtx", "pycuda")
+    assert has_usable_gpu()
+    installed("tensorrt")
+    assert not has_usable_gpu()
+    installed("pycuda")
+    assert not has_usable_gpu()
+    installed("tensorrt", "pycuda")
+    driver(count=0)
+    assert not has_usable_gpu()
+    driver.remove()
+    assert not has_usable_gpu() and choose_device("auto") == "cpu"
+
+
+def test_auto_without_a_gpu_is_the_cpu_engine_and_imports_nothing_of_cuda(model):
+    program = f"""
+        import ctypes, sys
+        load = ctypes.CDLL
+        def no_driver(name, *rest, **options):
+            if name and "libcuda" in str(name):
+                raise OSError(name)
+            return load(name, *rest, **options)
+        ctypes.CDLL = no_driver
+        sys.modules["openvino"] = None  # it takes seconds to import
+        from bisenet_ros.engines import load_engine
+        print(load_engine({str(model)!r}, precision="fp32").description)
+        print(*(name for name in sys.modules if name.startswith(("tensorrt", "cuda.bindings", "pycuda"))))
+    """
+    result = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, timeout=120)
+    description, imported = result.stdout.decode().splitlines()
+    assert "CPU" in description and imported == ""
+
+
+def test_the_engines_import_with_numpy_alone():
+    program = """
+        import sys
+        for name in ("onnx", "google.protobuf", "numba", "cv2", "onnxruntime", "openvino", "torch"):
+            sys.modules[name] = None
+        import bisenet_ros.engines, bisenet_ros.engines.tensorrt.engine
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True, timeout=60)
+
+
+def test_precisions_go_with_devices(driver, model):
+    driver.remove()
+    with pytest.raises(EngineError, match="precision fp16 needs a GPU"):
+        load_engine(model, precision="fp16")
+    with pytest.raises(EngineError, match="precision bf16 is the CPU's; choose fp32, fp16, int8"):
+        load_engine(model, device="cuda", precision="bf16")
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """What the loader makes of its arguments, with the engine itself left out."""
+
+    class Opened:
+        def __init__(self, model, card, **options) -> None:
+            vars(self).update(options)
+
+    monkeypatch.setattr(tensorrt_engine, "TensorRtEngine", Opened)
+
+
+def quantized_copy(model: Path, folder: Path) -> Path:
+    content = onnx.load(model)
+    content.graph.node.append(onnx.helper.make_node("QuantizeLinear", ["image", "scale"], ["unused"], name="q"))
+    content.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(0.1), "scale"))
+    onnx.save(content, folder / "model.int8.onnx")
+    return folder / "model.int8.onnx"
+
+
+def test_auto_is_int8_for_a_quantized_model_and_fp16_for_another(opened, model, tmp_path):
+    assert load_engine(model, device="cuda").precision == "fp16"
+    quantized = quantized_copy(model, tmp_path)
+    for precision in ("auto", "int8"):
+        assert load_engine(quantized, device="cuda", precision=precision).precision == "int8"
+    with pytest.raises(EngineError, match="model.int8.onnx is quantized, which is precision int8, not fp16"):
+        load_engine(quantized, device="cuda", precision="fp16")
+
+
+def test_a_plain_model_in_int8_is_refused_at_once_with_the_command_that_helps(opened, model):
+    with pytest.raises(EngineError, match="--precision int8 --calibration FOLDER`, where FOLDER has images of your"):
+        load_engine(model, device="cuda", precision="int8")
+
+
+def test_a_quantized_model_runs_on_the_cpu_as_it_is(driver, model, tmp_path):
+    driver.remove()
+    frame = np.random.default_rng(0).integers(0, 256, (72, 96, 3), np.uint8)
+    engine = load_engine(quantized_copy(model, tmp_path))
+    assert "CPU" in engine.description
+    assert np.mean(engine.segment(frame) == load_engine(model).segment(frame)) > 0.9
+
+
+def test_batches_reach_the_engine_on_a_gpu_alone(opened, driver, model):
+    assert load_engine(model, device="cuda", max_batch=4).max_batch == 4
+    driver.remove()
+    assert load_engine(model, precision="fp32", max_batch=4).max_batch == 1
+    for wrong in (0, 65):
+        with pytest.raises(EngineError, match=f"max_batch must be 1 to 64 frames, got {wrong}"):
+            load_engine(model, max_batch=wrong)

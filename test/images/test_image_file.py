@@ -1,0 +1,124 @@
+"""Image files: pixels as they are stored, whatever the name, and nothing of half a file."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from bisenet_ros.errors import ImageError
+from bisenet_ros.images.image_file import list_images, read_image, read_image_bytes, read_orientation
+from demo.clip import FOLDER, frame_ids
+
+JPEG = FOLDER / "images" / f"{frame_ids()[0]}.jpg"
+
+
+@pytest.fixture
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+
+
+def test_a_jpeg_is_what_opencv_decodes():
+    assert np.array_equal(read_image(JPEG), cv2.imread(str(JPEG)))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".ppm"])
+def test_lossless_formats_give_their_pixels(tmp_path, pixels, suffix):
+    cv2.imwrite(str(tmp_path / f"a{suffix}"), pixels)
+    assert np.array_equal(read_image(tmp_path / f"a{suffix}"), pixels)
+
+
+def test_other_pixels_become_bgr_of_8_bits(tmp_path, pixels):
+    path = tmp_path / "a.png"
+    for stored, expected in (
+        (pixels[..., 0], cv2.merge([pixels[..., 0]] * 3)),
+        (np.dstack([pixels, pixels[..., :1]]), pixels),
+        (pixels.astype(np.uint16) * 256 + 7, pixels),
+    ):
+        cv2.imwrite(str(path), stored)
+        assert np.array_equal(read_image(path), expected)
+
+
+@pytest.mark.parametrize("name", [b"stra\xdfe.png", "stra\u00dfe \u8def.png".encode(), b"no suffix", b"is a png.jpg"])
+def test_a_file_may_have_any_name(tmp_path, pixels, name):
+    path = tmp_path / os.fsdecode(name)
+    path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+    assert np.array_equal(read_image(path), pixels)
+
+
+@pytest.mark.parametrize("source", ["jpeg", "png"])
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.999])
+def test_half_a_file_is_refused(tmp_path, pixels, source, share):
+    data = JPEG.read_bytes() if source == "jpeg" else cv2.imencode(".png", pixels)[1].tobytes()
+    path = tmp_path / "half.jpg"
+    path.write_bytes(data[: int(share * len(data))])
+    for read in (read_image, read_image_bytes):
+        with pytest.raises(ImageError, match="half.jpg: expected a (JPEG|PNG) .*; copy it again"):
+            read(path)
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".tif", ".webp", ".ppm", ".jp2"])
+def test_half_a_file_of_another_format_is_refused(tmp_path, pixels, suffix):
+    data = cv2.imencode(suffix, pixels)[1].tobytes()
+    path = tmp_path / f"half{suffix}"
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(ImageError, match="cannot be decoded as an image"):
+        read_image(path)
+
+
+@pytest.mark.parametrize(
+    "content, kind",
+    [(b"", "an empty file"), (b"<html>", "an HTML or XML page"), (b"%PDF-1.7", "a PDF"), (b"no", "begins with 6e6f")],
+)
+def test_what_is_no_image_is_told_by_what_it_is(tmp_path, content, kind, capfd):
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(ImageError, match=f"a.png cannot be decoded as an image .*{kind}"):
+        read_image(tmp_path / "a.png")
+    assert capfd.readouterr().err == "", "OpenCV is silent"
+
+
+def test_a_missing_file_is_an_os_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_image(tmp_path / "none.png")
+
+
+def save_with_orientation(path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.open(JPEG).save(path, quality=95, exif=exif)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_orientation_turns_nothing_and_is_told(tmp_path, suffix, orientation):
+    path, upright = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"
+    save_with_orientation(path, orientation)
+    save_with_orientation(upright, 1)
+    assert read_orientation(path) == orientation
+    assert np.array_equal(read_image(path), read_image(upright))
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_no_orientation_or_a_broken_one_is_upright(tmp_path):
+    assert read_orientation(JPEG) == 1
+    save_with_orientation(tmp_path / "a.jpg", 77)
+    assert read_orientation(tmp_path / "a.jpg") == 1
+    buffer = io.BytesIO()
+    Image.open(JPEG).save(buffer, "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\xff\x01")
+    (tmp_path / "b.jpg").write_bytes(buffer.getvalue())
+    assert read_orientation(tmp_path / "b.jpg") == 1
+    (tmp_path / "c.jpg").write_text("no image")
+    assert read_orientation(tmp_path / "c.jpg") == 1
+
+
+def test_a_folder_s_images_are_listed_by_name(tmp_path):
+    for name in ("b.PNG", "a.jpeg", "c.txt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in list_images(tmp_path)] == ["a.jpeg", "b.PNG"]
+    with pytest.raises(ImageError, match="expected images .* found none"):
+        list_images(tmp_path / "none")

@@ -1,0 +1,42 @@
+"""The size that frames have for the network, and sizes as text."""
+
+from __future__ import annotations
+
+import pytest
+
+from bisenet_ros.model.input_size import SizeError, network_size, parse_size, size_text
+
+
+@pytest.mark.parametrize(
+    "size, expected",
+    [
+        ((360, 480), (360, 480)),
+        ((720, 960), (360, 480)),
+        ((1024, 2048), (296, 584)),
+        ((180, 240), (360, 480)),
+        ((97, 131), (360, 480)),
+        ((60, 160), (256, 680)),
+        ((1, 1), (416, 416)),
+        ((1, 100_000), (32, 5400)),
+        ((100_000, 1), (5400, 32)),
+    ],
+)
+def test_a_frame_keeps_its_shape_and_gets_as_many_pixels_as_the_card_s_size(size, expected):
+    assert network_size(*size, trained=(360, 480)) == expected
+
+
+def test_a_size_is_width_by_height():
+    assert parse_size("1920x1080") == (1080, 1920)
+    assert size_text((1080, 1920, 3)) == "1920x1080"
+
+
+@pytest.mark.parametrize("text", ["2048", "2048*1024", "x1024", "-64x64", "64x64x3", "64.5x64", "\u00b2x64", ""])
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(SizeError, match="expected a size as WIDTHxHEIGHT"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize("text", ["31x64", "64x8193", "0x0"])
+def test_sizes_out_of_bounds_are_refused(text):
+    with pytest.raises(SizeError, match="expected a size of 32 to 8192 pixels a side"):
+        parse_size(text)
