@@ -11,7 +11,8 @@ import pytest
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.rosbag2.storage_mcap import McapWriter
 
-from bisenet_ros.bags.bag_reader import COMPRESSED_IMAGE, IMAGE, TYPES, Bag, BagFrame, decode_frame
+from bisenet_ros.bags.bag_images import COMPRESSED_IMAGE, IMAGE, TYPES, BagFrame, decode_frame
+from bisenet_ros.bags.bag_reader import Bag
 from bisenet_ros.bags.bag_writer import make_header
 from bisenet_ros.engines import Engine
 from bisenet_ros.model.class_map import CAMVID

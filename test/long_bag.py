@@ -56,7 +56,7 @@ def evaluate_watched(bag: Path, output: Path) -> WatchedEngine:
     def load() -> Engine:
         return engine
 
-    assert evaluate_bags(Request(bags=[bag], model=model, output=output), load=load) == 0
+    assert evaluate_bags(Request(bags=[bag], model=model, output=output), load=load).exit_code == 0
     return engine
 
 

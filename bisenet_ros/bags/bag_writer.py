@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from io import StringIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Dict, List, Literal, Optional, Sequence, Type
+from typing import Any, Dict, Literal, Optional, Type
 
 import numpy as np
 from rosbags.interfaces import (
@@ -19,16 +18,15 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.rosbag2.enums import CompressionFormat, CompressionMode
-from ruamel.yaml import YAML
 
-from bisenet_ros.bags.bag_reader import COMPRESSED_IMAGE, IMAGE, METADATA, TYPES
+from bisenet_ros.bags.bag_images import COMPRESSED_IMAGE, IMAGE, TYPES
 from bisenet_ros.bags.full_disk import full_disk_told
-from bisenet_ros.files.atomic_write import write_text
 
-STORAGES = ("sqlite3", "mcap")
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 VERSION: Literal[8] = 8
-"""Of the metadata: Humble cannot read 9's QoS."""
+"""Of metadata.yaml: Humble cannot read the QoS of version 9."""
+LATEST_SECOND = 2**31 - 1
+"""Of a stamp: it has no room for more seconds, but for up to 4.29 seconds as nanoseconds."""
 FOREVER = QosTime(2147483647, 4294967295)
 # A reliable publisher serves subscribers of both kinds.
 OFFERED = Qos(
@@ -45,10 +43,10 @@ OFFERED = Qos(
 
 
 class BagWriter:
-    """A new bag of one file; use it as a context manager, after whose error no metadata.yaml is there.
+    """A new bag of one file; a context manager, which leaves no metadata.yaml after an error.
 
     An MCAP file's chunks are compressed with zstd, which every reader of MCAP undoes; sqlite3 is not compressed.
-    Whatever it does raises OSError; a full disk is told with the folder and what to do.
+    Every method raises OSError; that of a full disk names the folder.
     """
 
     def __init__(self, folder: Path, *, storage: str, topics: Dict[str, str]) -> None:
@@ -81,7 +79,7 @@ class BagWriter:
             self._writer.__exit__(kind, error, trace)
 
     def abort(self) -> None:
-        """Leaves the bag as it is, unreadable; again is harmless, and so it is after the end."""
+        """Leaves the bag unreadable as it is; harmless when called again, and after the end."""
         self._writer.abort()
 
     def write_image(
@@ -119,58 +117,6 @@ class BagWriter:
 
 def make_header(stamp_ns: int, frame_id: str) -> Any:
     """A std_msgs/Header."""
-    stamp = TYPES.types["builtin_interfaces/msg/Time"](sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)
+    seconds = min(stamp_ns // 10**9, LATEST_SECOND)
+    stamp = TYPES.types["builtin_interfaces/msg/Time"](sec=seconds, nanosec=stamp_ns - seconds * 10**9)
     return TYPES.types["std_msgs/msg/Header"](stamp=stamp, frame_id=frame_id)
-
-
-def join_bags(parts: Sequence[Path], folder: Path) -> None:
-    """Moves the files of bags with the same topics into one bag, as a recorder splits it.
-
-    Again is harmless where it was interrupted.
-
-    Args:
-        parts: bags of `BagWriter` in their order; at least one.
-        folder: of the new bag.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    parts_information = [_read_metadata(part) for part in parts]
-    for part, information in zip(parts, parts_information):
-        (name,) = information["relative_file_paths"]
-        if (part / name).exists():
-            (part / name).replace(folder / name)
-    with_messages = [information for information in parts_information if information["message_count"]]
-    _write_metadata(folder, _joined(parts_information, with_messages or parts_information[:1]))
-
-
-def _joined(parts: List[Dict[str, Any]], timed: List[Dict[str, Any]]) -> Dict[str, Any]:
-    start = min(_start(part) for part in timed)
-    end = max(_start(part) + part["duration"]["nanoseconds"] for part in timed)
-    topics = [
-        {**same[0], "message_count": sum(topic["message_count"] for topic in same)}
-        for same in zip(*(part["topics_with_message_count"] for part in parts))
-    ]
-    return {
-        **parts[0],
-        "relative_file_paths": [name for part in parts for name in part["relative_file_paths"]],
-        "files": [file for part in parts for file in part["files"]],
-        "starting_time": {"nanoseconds_since_epoch": start},
-        "duration": {"nanoseconds": end - start},
-        "message_count": sum(part["message_count"] for part in parts),
-        "topics_with_message_count": topics,
-    }
-
-
-def _start(information: Dict[str, Any]) -> int:
-    return information["starting_time"]["nanoseconds_since_epoch"]
-
-
-def _read_metadata(folder: Path) -> Dict[str, Any]:
-    return YAML(typ="safe").load((folder / METADATA).read_text(encoding="utf-8"))["rosbag2_bagfile_information"]
-
-
-def _write_metadata(folder: Path, information: Dict[str, Any]) -> None:
-    yaml = YAML(typ="safe")
-    yaml.default_flow_style = False
-    text = StringIO()
-    yaml.dump({"rosbag2_bagfile_information": information}, text)
-    write_text(folder / METADATA, text.getvalue())

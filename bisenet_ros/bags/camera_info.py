@@ -1,4 +1,4 @@
-"""sensor_msgs/CameraInfo: from a calibration file, or guessed."""
+"""sensor_msgs/CameraInfo from a calibration file, or guessed."""
 
 from __future__ import annotations
 
@@ -11,14 +11,19 @@ import numpy as np
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from bisenet_ros.bags.bag_reader import TYPES
+from bisenet_ros.bags.bag_images import TYPES
 from bisenet_ros.bags.bag_writer import CAMERA_INFO, make_header
+from bisenet_ros.errors import BisenetError
 
 MATRICES = {
     "camera_matrix": (3, 3),
     "rectification_matrix": (3, 3),
     "projection_matrix": (3, 4),
 }
+
+
+class CalibrationError(BisenetError):
+    """A file that is no calibration; the message names what is wrong."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ def read_calibration(path: Path) -> Calibration:
     """Reads the YAML that ROS's camera_calibration writes.
 
     Raises:
-        ValueError: it is none; the message names what is wrong. OSError: it cannot be read.
+        CalibrationError: it is none. OSError: it cannot be read.
     """
     try:
         values = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
@@ -87,11 +92,9 @@ def read_calibration(path: Path) -> Calibration:
             rectification=rectification,
             projection=projection,
         )
-    except KeyError as error:
-        raise ValueError(f"expected a calibration of camera_calibration in {path}, which lacks {error}") from error
-    except (YAMLError, TypeError, ValueError) as error:
-        problem = " ".join(str(error).split())
-        raise ValueError(f"expected a calibration of camera_calibration in {path}: {problem}") from error
+    except (YAMLError, TypeError, ValueError, KeyError) as error:
+        problem = f"it lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+        raise CalibrationError(f"expected a calibration of camera_calibration in {path}: {problem}") from error
 
 
 def _matrix(values: Any, name: str, shape: Tuple[int, int]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A full disk, in one sentence, whichever way it shows."""
+"""One message for a full disk, whichever library meets it."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ def full_disk_told(folder: Path) -> Iterator[None]:
 
 def _is_full_disk(error: Union[OSError, sqlite3.OperationalError]) -> bool:
     if isinstance(error, OSError):
-        return error.errno == errno.ENOSPC and error.strerror == FULL  # with other words, it tells its place already
+        return error.errno == errno.ENOSPC and error.strerror == FULL  # with other words, it names its place already
     return "disk is full" in str(error)  # its code is known since Python 3.11 only

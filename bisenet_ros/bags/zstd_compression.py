@@ -7,17 +7,19 @@ import os
 import shutil
 from pathlib import Path
 
+from bisenet_ros.bags.storage import DamagedFileError, problem_of
+
 try:
     from compression import zstd
 except ImportError:  # before Python 3.14
     from backports import zstd
 
 LONGEST_ZSTD_HEADER = 18
-"""Bytes, of a frame."""
+"""Bytes of a zstd frame's header."""
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-"""A message in CDR begins with a zero."""
+"""The first bytes of zstd data; a message in CDR begins with a zero."""
 MOST_BYTES = 2**30
-"""Of a message; more is no image but a trap for the memory."""
+"""Bytes of a message; more is no image, and would fill the memory."""
 
 
 def decompress_file(source: Path, target: Path) -> None:
@@ -51,12 +53,15 @@ def _require_room(source: Path, folder: Path) -> None:
 
 
 def decompress_message(data: bytes) -> bytes:
-    """A message as it was before rosbag2 compressed it, if it did; raises zstd.ZstdError."""
+    """A message as it was before rosbag2 compressed it, if it did; raises DamagedFileError."""
     if data[:4] != ZSTD_MAGIC:
         return data
     decompressor = zstd.ZstdDecompressor()
-    plain = decompressor.decompress(data, max_length=MOST_BYTES)
+    try:
+        plain = decompressor.decompress(data, max_length=MOST_BYTES)
+    except zstd.ZstdError as error:
+        raise DamagedFileError(problem_of(error)) from error
     if not decompressor.eof:
         what = "ends too early" if decompressor.needs_input else f"has more than {MOST_BYTES} bytes"
-        raise zstd.ZstdError(f"a compressed message {what}")
+        raise DamagedFileError(f"a compressed message {what}")
     return plain

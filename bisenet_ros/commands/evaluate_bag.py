@@ -1,26 +1,30 @@
-"""The command `bisenet evaluate-bag BAG --model M -o OUT`: masks of recorded bags as a bag, and a report."""
+"""Segment recorded bags, and report on the masks."""
 
 from __future__ import annotations
 
 import argparse
 import os
-from functools import partial
+import sys
 from pathlib import Path
-from typing import Tuple
+from typing import TYPE_CHECKING, Tuple
 
-from bisenet_ros.bags.bag_writer import STORAGES
-from bisenet_ros.engines import load_engine
+from bisenet_ros.bags import STORAGES
 from bisenet_ros.engines.loader import DEVICES, PRECISIONS
-from bisenet_ros.evaluation.bag_evaluation import IMPERFECT, INTERRUPTED, Request, evaluate_bags
-from bisenet_ros.evaluation.bag_segmentation import OUTPUTS
+from bisenet_ros.errors import BisenetError
+from bisenet_ros.evaluation.mask_topics import OUTPUTS
 
+if TYPE_CHECKING:
+    from bisenet_ros.evaluation.bag_evaluation import Outcome, Replay, Request
+
+EXTRA = "evaluation"
+INTERRUPTED = 130
 DESCRIPTION = f"""\
 Segments every frame of ROS 2 bags (sqlite3 or MCAP, compressed or not; folders, files, or folders of bags) and reports
 on it; no ROS is needed. OUT gets the masks as a bag (OUT/masks, or OUT/NAME/masks for several bags), report.html,
 report.json, report.csv and frames.jsonl. It appears when all is done; until then the work lies in OUT.partial, and the
-same command goes on there where it was stopped. Exit codes: 0 all is well; 1 an error, there is no OUT; {IMPERFECT}
-done, but a bag was damaged, messages could not be read, the node's masks differ, or its replay failed, which the report
-names; {INTERRUPTED} stopped by Ctrl-C."""
+same command goes on with the bags that are not done. Exit codes: 0 all is well; 1 an error, there is no OUT; 3
+done, but a bag was damaged or has other messages than it promises, messages could not be read, the node's masks differ,
+or its replay failed, which the report names; {INTERRUPTED} stopped by Ctrl-C."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,25 +38,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="T",
-        help="image topics, after the bags; default: the only one that there is",
+        help="image topics to segment, after the bags; default: the only one that there is",
     )
     truth = parser.add_mutually_exclusive_group()
-    truth.add_argument("--truth-topic", metavar="T", help="masks of ids in the bag (mono8), by the frames' stamps")
+    truth.add_argument("--truth-topic", metavar="T", help="ground truth in the bag: masks of ids (mono8), by stamp")
     truth.add_argument(
-        "--truth-dir", type=Path, metavar="DIR", help="masks as <stamp in ns>.png, one channel, 255 is ignored"
+        "--truth-dir", type=Path, metavar="DIR", help="ground truth as <stamp in ns>.png, one channel, 255 is ignored"
     )
     parser.add_argument(
         "--topics",
         type=_outputs,
         default=OUTPUTS[:1],
         metavar="LIST",
-        help=f"what the bag of masks holds, of {','.join(OUTPUTS)}; default mask, which is always there",
+        help=f"topics to write into the bag of masks, of {','.join(OUTPUTS)}; default mask, which is always there",
     )
     parser.add_argument("--storage", choices=STORAGES, default=STORAGES[0], help="of the masks; MCAP is far smaller")
     parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument("--precision", choices=PRECISIONS, default="auto")
-    parser.add_argument(
-        "--jobs", type=_jobs, default=1, metavar="N", help="processes, which share the cores; default 1"
+    side_by_side = parser.add_mutually_exclusive_group()
+    side_by_side.add_argument(
+        "--jobs", type=_jobs, default=1, metavar="N", help="bags side by side, in processes that share the cores"
+    )
+    side_by_side.add_argument(
+        "--dask", metavar="ADDRESS", help="bags side by side on the cluster of the Dask scheduler at this address"
     )
     parser.add_argument(
         "--through-node",
@@ -64,8 +72,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from bisenet_ros.evaluation.bag_evaluation import Request, evaluate_bags
+
     if not arguments.bags:
-        raise ValueError("no bag given; write the bags before --topic, which takes all names that follow it")
+        raise BisenetError("no bag given; write the bags before --topic, which takes all names that follow it")
     request = Request(
         bags=arguments.bags,
         model=arguments.model,
@@ -78,11 +88,45 @@ def run(arguments: argparse.Namespace) -> int:
         outputs=arguments.topics,
         storage=arguments.storage,
         jobs=arguments.jobs,
-        through_node=arguments.through_node,
+        dask=arguments.dask,
         rate=arguments.rate,
         restart=arguments.restart,
     )
-    return evaluate_bags(request, load=partial(load_engine, request.model, request.device, request.precision))
+    replay = _find_replay() if arguments.through_node else None  # a missing package is told before an hour of work
+    try:
+        outcome = evaluate_bags(request, replay=replay)
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on with the bags that are not done", file=sys.stderr)
+        return INTERRUPTED
+    return show(request, outcome)
+
+
+def show(request: Request, outcome: Outcome) -> int:
+    """Prints what came of a run; the exit code."""
+    if not outcome.scores:
+        print(f"{request.output} is finished already; --restart makes it again")
+        return outcome.exit_code
+    for warning in outcome.warnings:
+        print(f"bisenet: warning: {warning}", file=sys.stderr)
+    print(outcome.scores)
+    for found in outcome.replays:
+        print(
+            f"through the node: {found.received} of {found.sent} frames of {found.bag} {found.topic}, "
+            f"{found.differing_pixels} pixels differ"
+        )
+    print(f"report: {request.output / 'report.html'}")
+    return outcome.exit_code
+
+
+def _find_replay() -> Replay:
+    try:
+        from bisenet_ros.node.driver.bag_replay import replay_through_node
+    except ModuleNotFoundError as error:
+        raise BisenetError(
+            f"--through-node needs the Python package {error.name!r}; source ROS 2, or install the wheels with "
+            "`pip install '.[ros]'` in the checkout"
+        ) from error
+    return replay_through_node
 
 
 def _outputs(text: str) -> Tuple[str, ...]:

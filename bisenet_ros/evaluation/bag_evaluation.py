@@ -2,48 +2,43 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from tqdm import tqdm
 
-from bisenet_ros.bags.bag_reader import Bag, BagError
-from bisenet_ros.bags.bag_writer import STORAGES
+from bisenet_ros.bags import STORAGES
+from bisenet_ros.bags.bag_reader import BagError
 from bisenet_ros.bags.full_disk import full_disk_told
 from bisenet_ros.benchmark.machine import describe_machine
 from bisenet_ros.engines import Engine
-from bisenet_ros.evaluation.bag_jobs import LoadEngine, segment_in_processes
-from bisenet_ros.evaluation.bag_segmentation import (
-    CHUNK_MESSAGES,
-    OUTPUTS,
-    BagTask,
-    done_messages,
-    mask_namespaces,
-    segment_bag,
-)
-from bisenet_ros.evaluation.chosen_bags import ChosenBag, choose_bags
-from bisenet_ros.evaluation.ground_truth import TruthError, TruthFolder, export_truth
-from bisenet_ros.evaluation.joined_chunks import JoinedChunks, join_chunks
+from bisenet_ros.evaluation.bag_executor import EngineLoader, LoadEngine, open_executor, segment_bags
+from bisenet_ros.evaluation.bag_results import RunResults, join_results
+from bisenet_ros.evaluation.bag_segmentation import BagResult, BagTask, segment_bag
+from bisenet_ros.evaluation.bag_selection import ChosenBag, choose_bags
+from bisenet_ros.evaluation.ground_truth import GroundTruthError, GroundTruthFolder, export_ground_truth
+from bisenet_ros.evaluation.mask_topics import OUTPUTS, mask_namespaces
 from bisenet_ros.evaluation.node_replay import NodeReplay
-from bisenet_ros.evaluation.report.bag_report import REPORT, write_report
-from bisenet_ros.evaluation.report.report_pictures import PictureLoader
+from bisenet_ros.evaluation.report.bag_report import write_bag_report
+from bisenet_ros.evaluation.report.picture_loader import PictureLoader
 from bisenet_ros.evaluation.run_folder import Inputs, RunFolder
 from bisenet_ros.evaluation.run_summary import RunSummary
-from bisenet_ros.model.model_card import ModelError
-from bisenet_ros.model.model_file import model_sha256
+from bisenet_ros.files.file_content import sha256_of
+from bisenet_ros.model.model_file import ModelError
 
 IMPERFECT = 3
 INTERRUPTED = 130
 SHOWN = 5
-"""How many stamps a warning names."""
+"""Files that a warning names."""
 ENGINE_TIME = (
-    "of each frame by itself, from its pixels to its labels and their confidence; the first frame of each size is "
-    "segmented once before, for every bag and job, which warms the engine up and does not count"
+    "of each frame by itself, from its pixels to its mask and their confidence; the first frame of each size is "
+    "segmented once before, for every bag, which warms the engine up and does not count"
 )
+
+Replay = Callable[..., NodeReplay]
+"""Replays a source through the running node: `replay(source, records, folder=, model=, device=, precision=, rate=)`."""
 
 
 @dataclass(frozen=True)
@@ -61,53 +56,64 @@ class Request:
     outputs: Tuple[str, ...] = OUTPUTS[:1]
     storage: str = STORAGES[0]
     jobs: int = 1
-    through_node: bool = False
+    dask: Optional[str] = None
     rate: float = 1.0
     restart: bool = False
-    chunk_messages: int = CHUNK_MESSAGES
 
 
-def evaluate_bags(request: Request, *, load: LoadEngine) -> int:
-    """The whole run; the exit code.
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        exit_code: 0, or IMPERFECT.
+        scores: in a line, "" where the run was finished before.
+        warnings: what went wrong, in words.
+        replays: through the running node.
+    """
+
+    exit_code: int
+    scores: str = ""
+    warnings: Tuple[str, ...] = ()
+    replays: Tuple[NodeReplay, ...] = ()
+
+
+def evaluate_bags(request: Request, *, load: Optional[LoadEngine] = None, replay: Optional[Replay] = None) -> Outcome:
+    """The whole run.
 
     Args:
-        load: makes the engine for the request's model; can be pickled where there are several jobs.
+        load: makes the engine; can be pickled where bags are segmented side by side; default: of the request's model.
+        replay: replays every source through the running node too.
 
     Raises:
-        BagError, TruthError, ModelError: something of the input cannot be used. ValueError: the output's folder is not
-            this run's, or an engine failed. OSError: a file cannot be read or written.
+        BisenetError: something of the input cannot be used, the output's folder is not this run's, or an engine failed.
+        OSError: a file cannot be read or written. KeyboardInterrupt: the same call goes on with the bags left.
     """
-    if request.through_node:
-        _require_ros()  # before an hour of work
     folder = RunFolder(request.output)
     bags, left_out = _choose_bags(request, folder)
+    sha256 = sha256_of(request.model)
+    load = load or EngineLoader(request.model.absolute(), sha256, request.device, request.precision)
     engine = _load(load, request.model)
-    inputs = _describe_inputs(request, bags, engine)
+    inputs = _describe_inputs(request, bags, engine, sha256, replayed=bool(replay))
     with full_disk_told(folder.partial):
         finished = folder.begin(inputs, restart=request.restart)
     if finished is not None:
-        print(f"{request.output} is finished already; --restart makes it again")
-        return finished
+        return Outcome(finished)
     try:
         with full_disk_told(folder.partial):
             if request.truth_folder:  # a wrong file is told before the work begins
-                TruthFolder(request.truth_folder, classes=len(engine.card.classes)).check()
-            tasks = [_make_task(request, folder, chosen, engine) for chosen in bags]
+                GroundTruthFolder(request.truth_folder, classes=len(engine.card.classes)).check()
+            tasks = [_make_task(request, folder, chosen, engine, alone=len(bags) == 1) for chosen in bags]
             pace = _segment(request, tasks, load, engine)
-            topics = {chosen.name: chosen.topics for chosen in bags}
-            results = join_chunks(tasks, topics, folder.result, classes=len(engine.card.classes))
-            exit_code = _report(request, folder, results, engine, pace, left_out=left_out)
-            folder.finish(inputs, exit_code=exit_code)
-    except KeyboardInterrupt:
-        print(f"\nstopped; the same command goes on from here ({folder.partial})", file=sys.stderr)
-        return INTERRUPTED
-    except (BagError, TruthError):
+            results = join_results(tasks, folder.result, classes=len(engine.card.classes))
+            outcome = _report(request, folder, results, engine, sha256, pace, left_out=left_out, replay=replay)
+            folder.finish(inputs, exit_code=outcome.exit_code)
+    except (BagError, GroundTruthError):
         folder.discard()  # the same command would end here again
         raise
     finally:
         folder.close()
-    print(f"report: {request.output / 'report.html'}")
-    return exit_code
+    return outcome
 
 
 def _choose_bags(request: Request, folder: RunFolder) -> Tuple[List[ChosenBag], List[str]]:
@@ -120,7 +126,9 @@ def _choose_bags(request: Request, folder: RunFolder) -> Tuple[List[ChosenBag], 
     for chosen in bags:
         if len(chosen.topics) > 1 and (request.truth_topic or request.truth_folder):
             names = ", ".join(topic.name for topic in chosen.topics)
-            raise TruthError(f"expected one --topic, whose frames the truth is for, got {len(chosen.topics)}: {names}")
+            raise GroundTruthError(
+                f"expected one --topic, whose frames the ground truth is for, got {len(chosen.topics)}: {names}"
+            )
     return bags, left_out
 
 
@@ -131,7 +139,9 @@ def _load(load: LoadEngine, model: Path) -> Engine:
         raise ModelError(f"{model} cannot be run: {error}") from error
 
 
-def _describe_inputs(request: Request, bags: Sequence[ChosenBag], engine: Engine) -> Inputs:
+def _describe_inputs(
+    request: Request, bags: Sequence[ChosenBag], engine: Engine, sha256: str, *, replayed: bool
+) -> Inputs:
     """What the results depend on."""
     truth = request.truth_folder
     return Inputs(
@@ -142,168 +152,147 @@ def _describe_inputs(request: Request, bags: Sequence[ChosenBag], engine: Engine
             "truth topic": request.truth_topic or "none",
             "truth folder": str(truth.resolve()) if truth else "none",
             "masks": f"{', '.join(request.outputs)} in {request.storage}",
-            "messages in a chunk": str(request.chunk_messages),
-            "replay through the node": f"at rate {request.rate:g}" if request.through_node else "none",
+            "replay through the node": f"at rate {request.rate:g}" if replayed else "none",
         },
         files={
-            "the model file": model_sha256(request.model),
+            "the model file": sha256,
             **{
                 f"the content of bag {chosen.name}": [_fingerprint(file) for file in chosen.bag.files]
                 for chosen in bags
             },
-            **({"the truth": [_fingerprint(file) for file in sorted(truth.glob("*.png"))]} if truth else {}),
+            **({"the ground truth": [_fingerprint(file) for file in sorted(truth.glob("*.png"))]} if truth else {}),
         },
     )
 
 
-def _make_task(request: Request, folder: RunFolder, chosen: ChosenBag, engine: Engine) -> BagTask:
-    truth = request.truth_folder
+def _make_task(request: Request, folder: RunFolder, chosen: ChosenBag, engine: Engine, *, alone: bool) -> BagTask:
+    truth = request.truth_folder.resolve() if request.truth_folder else None
     if request.truth_topic:
-        truth = folder.partial / "truth" / chosen.name
+        truth = folder.partial / "ground_truth" / chosen.name
         if not truth.exists():
-            export_truth(chosen.bag, request.truth_topic, truth, classes=len(engine.card.classes))
+            export_ground_truth(chosen.bag, request.truth_topic, truth, classes=len(engine.card.classes))
     return BagTask(
         bag=chosen.name,
         path=chosen.bag.path.resolve(),
         topics=mask_namespaces([topic.name for topic in chosen.topics]),
-        chunks=folder.partial / "chunks" / chosen.name,
+        folder=folder.bags / chosen.name,
+        masks="masks" if alone else f"{chosen.name}/masks",
         outputs=request.outputs,
         storage=request.storage,
-        truth=truth,
-        chunk_messages=request.chunk_messages,
+        ground_truth=truth,
     )
 
 
 def _segment(request: Request, tasks: Sequence[BagTask], load: LoadEngine, engine: Engine) -> Dict[str, str]:
-    """Makes all chunks; the pace, for people."""
-    total = sum(Bag(task.path).topics[topic].messages for task in tasks for topic in task.topics)
-    done = sum(map(done_messages, tasks))
+    """Segments the bags that are not done; the pace, for people."""
+    left = [task for task in tasks if not task.folder.exists()]
+    jobs = min(request.jobs, len(left))
+    left = [replace(task, jobs=f"Dask at {request.dask}" if request.dask else str(max(jobs, 1))) for task in left]
     start = time.perf_counter()
-    frames = 0
-    with tqdm(total=total, initial=done, desc="segmenting", unit="frame", disable=None) as bar:
-
-        def progress(messages: int) -> None:
-            nonlocal frames
-            frames += messages
-            bar.update(messages)
-
-        if request.jobs > 1:
-            engine.close()
-            segment_in_processes(tasks, load, jobs=request.jobs, progress=progress)
-        else:
-            for task in tasks:
-                segment_bag(task, engine, progress=progress)
-            engine.close()
+    if jobs > 1 or request.dask:
+        engine.close()
+        with tqdm(total=len(left), desc="segmenting", unit="bag", disable=None) as bar:
+            with open_executor(jobs=jobs, dask=request.dask) as executor:
+                segment_bags(left, load, executor, progress=bar.update)
+    else:
+        with tqdm(desc="segmenting", unit="frame", disable=None) as bar:
+            for task in left:
+                segment_bag(task, engine, progress=bar.update)
+        engine.close()
+    seconds = time.perf_counter() - start
+    frames = sum(BagResult.read(task.folder).frames for task in left)
     if not frames:
         return {}
-    seconds = time.perf_counter() - start
     return {"frames per second offline": f"{frames / seconds:.1f} (reading, decoding, measuring and writing included)"}
 
 
 def _report(
     request: Request,
     folder: RunFolder,
-    results: JoinedChunks,
+    results: RunResults,
     engine: Engine,
+    sha256: str,
     pace: Dict[str, str],
     *,
     left_out: Sequence[str],
-) -> int:
-    """Writes the report and warns; the exit code."""
-    frames, scored = sum(results.counts.frames.values()), sum(results.counts.scored.values())
-    replays, failures = _replay(request, folder, results) if request.through_node else ([], [])
-    write_report(
+    replay: Optional[Replay],
+) -> Outcome:
+    replays, failures = _replay(request, folder, results, replay) if replay else ([], [])
+    notices = (*left_out, *failures)
+    findings = write_bag_report(
         folder.result,
         results.records,
         RunSummary(
-            labels=engine.card.classes,
-            model={"file": request.model.name, "sha256": model_sha256(request.model), "architecture": engine.card.name},
+            classes=engine.card.classes,
+            model={"file": request.model.name, "sha256": sha256, "architecture": engine.card.name},
             engine=engine.description,
             machine=describe_machine(),
             protocol={
-                **({"frames with truth": f"{scored} of {frames}"} if results.truth else {}),
+                **(
+                    {"frames with ground truth": f"{results.scored} of {results.frames}"}
+                    if results.ground_truth
+                    else {}
+                ),
                 **pace,
                 "engine time": ENGINE_TIME,
-                "jobs": str(request.jobs),
+                "jobs": results.jobs,
             },
             sources=results.sources,
             through_node=tuple(replays),
-            notices=(*left_out, *failures),
+            notices=notices,
         ),
-        load_pictures=PictureLoader(folder.result, results.sources, results.records, truth=results.truth),
+        load_pictures=PictureLoader(folder.result, results.sources, results.records, ground_truth=results.ground_truth),
     )
-    _warn_of(results, replays, notices=(*left_out, *failures))
-    _tell(results, replays)
-    damaged = any(source.skipped or source.ended_early for source in results.sources)
+    faulty = any(source.faulty for source in results.sources)
     differing = any(replay.differing_pixels for replay in replays)
-    return IMPERFECT if damaged or differing or left_out or failures else 0
+    miou = findings["miou"]
+    return Outcome(
+        exit_code=IMPERFECT if faulty or differing or notices else 0,
+        scores=f"{results.frames} frames" + (f", mIoU {100 * miou:.2f} %" if miou is not None else ""),
+        warnings=tuple(_warnings(results, replays, notices)),
+        replays=tuple(replays),
+    )
 
 
-def _warn_of(results: JoinedChunks, replays: Sequence[NodeReplay], *, notices: Sequence[str]) -> None:
-    for source in results.sources:
-        for notice in source.notices:
-            _warn(f"{source.bag}, {source.topic}: {notice}")
+def _warnings(results: RunResults, replays: Sequence[NodeReplay], notices: Sequence[str]) -> List[str]:
+    found = [f"{source.bag}, {source.topic}: {notice}" for source in results.sources for notice in source.notices]
     if results.unused:
-        shown = ", ".join(map(str, results.unused[:SHOWN])) + (" and more" if results.unused[SHOWN:] else "")
-        _warn(f"{len(results.unused)} stamps of the truth are those of no frame: {shown}")
-    for replay in replays:
-        if replay.differing_pixels:
-            _warn(f"{replay.bag}, {replay.topic}: the node's masks differ in {replay.differing_pixels} pixels")
-    for notice in notices:
-        _warn(notice)
+        shown = ", ".join(results.unused[:SHOWN]) + (" and more" if results.unused[SHOWN:] else "")
+        found.append(f"{len(results.unused)} files of the ground truth have the stamp of no frame: {shown}")
+    found += [
+        f"{replay.bag}, {replay.topic}: the node's masks differ in {replay.differing_pixels} pixels"
+        for replay in replays
+        if replay.differing_pixels
+    ]
+    return [*found, *notices]
 
 
-def _tell(results: JoinedChunks, replays: Sequence[NodeReplay]) -> None:
-    """The report in a few lines."""
-    frames = sum(results.counts.frames.values())
-    miou = json.loads((results.records.path.parent / REPORT).read_text()).get("miou")
-    print(f"{frames} frames" + (f", mIoU {100 * miou:.2f} %" if miou is not None else ""))
-    for replay in replays:
-        print(
-            f"through the node: {replay.received} of {replay.sent} frames of {replay.bag} {replay.topic}, "
-            f"{replay.differing_pixels} pixels differ"
-        )
-
-
-def _replay(request: Request, folder: RunFolder, results: JoinedChunks) -> Tuple[List[NodeReplay], List[str]]:
+def _replay(
+    request: Request, folder: RunFolder, results: RunResults, replay: Replay
+) -> Tuple[List[NodeReplay], List[str]]:
     """The replays of all sources with frames, and what kept the others from it, in words."""
-    from bisenet_ros.node.driver.bag_replay import replay_through_node
-
     replays, failures = [], []
+    with_frames = {record.key[:2] for record in results.records}
     for source in results.sources:
-        if not results.counts.frames[source.bag, source.topic]:
+        if (source.bag, source.topic) not in with_frames:
             continue
         try:
-            replay = replay_through_node(
-                source,
-                results.records,
-                folder=folder.result,
-                model=request.model,
-                device=request.device,
-                precision=request.precision,
-                rate=request.rate,
+            replays.append(
+                replay(
+                    source,
+                    results.records,
+                    folder=folder.result,
+                    model=request.model,
+                    device=request.device,
+                    precision=request.precision,
+                    rate=request.rate,
+                )
             )
         except Exception as error:  # whatever ROS raises: the offline result is done, and is not lost for it
             failures.append(f"{source.bag}, {source.topic}: the replay through the node failed: {error}")
-        else:
-            replays.append(replay)
     return replays, failures
-
-
-def _require_ros() -> None:
-    try:
-        import bisenet_ros.node.driver.bag_replay  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            f"--through-node needs the Python package {error.name!r}; source ROS 2, or install the wheels with "
-            "`pip install '.[ros]'` in the checkout"
-        ) from error
 
 
 def _fingerprint(file: Path) -> List[Any]:
     stat = file.stat()
     return [file.name, stat.st_size, stat.st_mtime_ns]
-
-
-def _warn(text: str) -> None:
-    print(f"bisenet: warning: {text}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What is measured of one segmented frame, and the append-only file that keeps it: one line of JSON per frame."""
+"""The measurements of a segmented frame, and their file: one line of JSON per frame."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Iterator, List, Optional, Tuple
 import cv2
 import numpy as np
 
+from bisenet_ros.errors import BisenetError
 from bisenet_ros.evaluation.metrics import confusion_matrix
-from bisenet_ros.evaluation.temporal_stability import TemporalStability
-from bisenet_ros.model.class_map import ClassMap
+from bisenet_ros.evaluation.temporal_consistency import TemporalConsistency
 
 RECORDS = "frames.jsonl"
 """The records' file in a report's folder."""
@@ -20,7 +20,7 @@ FrameKey = Tuple[str, str, int]
 """Bag, topic, and the frame's number in the topic."""
 
 
-class RecordError(ValueError):
+class RecordError(BisenetError):
     """A line that is not a frame's record; the message says where."""
 
 
@@ -34,11 +34,11 @@ class FrameRecord:
         stamp_ns: the stamp of its header.
         width, height: pixels.
         shares: of each class among the pixels; they sum to 1.
-        change: what `TemporalStability` found against the frame before, as (class, compared pixels, changed pixels) of
-            the classes that the frame before had; None where there was nothing to compare.
+        change: against the frame before, see `temporal_consistency.Change`; None where there was nothing to compare.
         confidence: mean over the pixels, 0 to 1.
         engine_ms: milliseconds in `Engine.segment`.
-        confusion: the cells above 0 of the confusion matrix, as (truth, label, pixels); None without truth.
+        confusion: the cells above 0 of the confusion matrix, as (true class, predicted class,
+            pixels); None without ground truth.
     """
 
     bag: str
@@ -64,15 +64,15 @@ class FrameRecord:
 
     @property
     def changed(self) -> Optional[float]:
-        """The share of the compared pixels whose label changed beyond what moved, 0 to 1."""
+        """The share of the compared pixels whose class changed, 0 to 1; 1 - the temporal consistency."""
         compared = sum(count for _, count, _ in self.change or [])
         return sum(count for _, _, count in self.change or []) / compared if compared else None
 
     def dense_confusion(self) -> np.ndarray:
-        """classes x classes int64, rows the truth; all zero without truth."""
+        """classes x classes int64, rows the ground truth; all zero without ground truth."""
         matrix = np.zeros((len(self.shares), len(self.shares)), np.int64)
-        for truth, label, pixels in self.confusion or []:
-            matrix[truth, label] = pixels
+        for true_class, predicted, pixels in self.confusion or []:
+            matrix[true_class, predicted] = pixels
         return matrix
 
     def to_json(self) -> str:
@@ -114,20 +114,16 @@ class RecordFile:
 
 
 class FrameMeasurer:
-    """Measures the frames of one topic in their order; it keeps the frame before for the temporal stability."""
+    """Measures the frames of one topic in their order; it keeps the frame before for the temporal consistency."""
 
-    def __init__(self, labels: ClassMap) -> None:
-        self._classes = len(labels)
-        self._stability = TemporalStability(len(labels))
-
-    def remember(self, frame: np.ndarray, labels: np.ndarray, *, stamp_ns: int) -> None:
-        """Takes a frame that has its record already as the one before, so that an interrupted run can go on."""
-        self._stability.compare(frame, labels, stamp_ns=stamp_ns)
+    def __init__(self, classes: int) -> None:
+        self._classes = classes
+        self._consistency = TemporalConsistency(classes)
 
     def measure(
         self,
         frame: np.ndarray,
-        labels: np.ndarray,
+        mask: np.ndarray,
         confidence: np.ndarray,
         *,
         bag: str,
@@ -135,24 +131,24 @@ class FrameMeasurer:
         index: int,
         stamp_ns: int,
         engine_ms: float,
-        truth: Optional[np.ndarray] = None,
+        ground_truth: Optional[np.ndarray] = None,
     ) -> FrameRecord:
         """The record of the next frame.
 
         Args:
             frame: H x W x 3 uint8 BGR.
-            labels, confidence: H x W uint8, as the engine returns them.
-            truth: H x W uint8 ids, 255 where there is none.
+            mask, confidence: H x W uint8, as the engine returns them.
+            ground_truth: H x W uint8 ids, 255 where there is none.
 
         Raises:
-            ValueError: labels or truth of another size than the frame, or with ids that are no class.
+            ValueError: the mask has another size than the frame or the ground truth, or ids that are no class.
         """
-        if labels.shape != frame.shape[:2]:
-            raise ValueError(f"expected labels of the frame's size {frame.shape[:2]}, got {labels.shape}")
-        counts = cv2.calcHist([labels], [0], None, [256], [0, 256]).ravel()
+        if mask.shape != frame.shape[:2]:
+            raise ValueError(f"expected a mask of the frame's size {frame.shape[:2]}, got {mask.shape}")
+        counts = cv2.calcHist([mask], [0], None, [256], [0, 256]).ravel()
         if counts[self._classes :].any():
-            raise ValueError(f"labels must hold ids 0 to {self._classes - 1}, got {np.flatnonzero(counts)[-1]}")
-        height, width = labels.shape
+            raise ValueError(f"a mask must hold ids 0 to {self._classes - 1}, got {np.flatnonzero(counts)[-1]}")
+        height, width = mask.shape
         return FrameRecord(
             bag=bag,
             topic=topic,
@@ -160,11 +156,13 @@ class FrameMeasurer:
             stamp_ns=stamp_ns,
             width=width,
             height=height,
-            shares=[float(count) / labels.size for count in counts[: self._classes]],
-            change=self._stability.compare(frame, labels, stamp_ns=stamp_ns),
+            shares=[float(count) / mask.size for count in counts[: self._classes]],
+            change=self._consistency.compare(frame, mask, stamp_ns=stamp_ns),
             confidence=cv2.mean(confidence)[0] / 255,
             engine_ms=engine_ms,
-            confusion=None if truth is None else _sparse(confusion_matrix(truth, labels, classes=self._classes)),
+            confusion=None
+            if ground_truth is None
+            else _sparse(confusion_matrix(ground_truth, mask, classes=self._classes)),
         )
 
 

@@ -2,109 +2,130 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from collections import Counter
 from pathlib import Path
-from typing import Dict, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
-from bisenet_ros.bags.bag_reader import Bag, decode_labels
-from bisenet_ros.errors import ImageError
+from bisenet_ros.bags.bag_images import decode_mask
+from bisenet_ros.bags.bag_reader import Bag
+from bisenet_ros.errors import BisenetError, ImageError
 from bisenet_ros.files.atomic_write import write_png
 from bisenet_ros.images.label_file import read_label_file
 from bisenet_ros.model.class_map import IGNORE
 from bisenet_ros.model.input_size import size_text
 
 SUFFIX = ".png"
+NAME = re.compile(r"(-?\d+)(?:_(\d+))?")
+"""<stamp in ns>, or <stamp in ns>_<number> for those of several frames with one stamp."""
 
 
-class TruthError(ValueError):
-    """Truth that cannot be used; the message names the file or the message, what was expected and what came."""
+class GroundTruthError(BisenetError):
+    """Ground truth that cannot be used; the message names the file or the message, what was expected and what came."""
 
 
-class TruthFolder:
-    """A folder of `<stamp in ns>.png`: one channel of 8 bits, ids of the classes, 255 where there is no label.
+class GroundTruthFolder:
+    """A folder of `<stamp in ns>.png`: one channel, ids of the classes, 255 where there is no label.
+
+    Where several frames have one stamp, the first has `<stamp>.png`, the second `<stamp>_2.png` and so on.
 
     Attributes:
-        files: each stamp's file.
+        files: each stamp's files in the order of its frames.
     """
 
     def __init__(self, folder: Path, *, classes: int) -> None:
-        """Raises TruthError where there is no such file, or a PNG of another name; OSError."""
+        """Raises GroundTruthError where there is no such file, or a PNG of another name; OSError."""
         paths = sorted(folder.glob(f"*{SUFFIX}"))
         if not paths:
-            raise TruthError(f"expected truth as <stamp in ns>{SUFFIX} in {folder}, found none")
-        others = [path.name for path in paths if not path.stem.isdecimal()]
-        if others:
-            raise TruthError(f"expected truth as <stamp in ns>{SUFFIX}, got {others[0]} in {folder}")
-        self.files: Dict[int, Path] = {int(path.stem): path for path in paths}
+            raise GroundTruthError(f"expected ground truth as <stamp in ns>{SUFFIX} in {folder}, found none")
+        numbered: Dict[int, Dict[int, Path]] = {}
+        for path in paths:
+            match = NAME.fullmatch(path.stem)
+            if not match:
+                raise GroundTruthError(f"expected ground truth as <stamp in ns>{SUFFIX}, got {path.name} in {folder}")
+            numbered.setdefault(int(match[1]), {})[int(match[2] or 1)] = path
+        self.files: Dict[int, List[Path]] = {
+            stamp: [files[number] for number in sorted(files)] for stamp, files in numbered.items()
+        }
         self._classes = classes
 
     def check(self) -> None:
-        """Raises TruthError where a file cannot be read or holds ids that are no class; needs no frames."""
-        for path in tqdm(self.files.values(), desc="checking truth", unit="file", leave=False, disable=None):
+        """Raises GroundTruthError where a file cannot be read or holds ids that are no class; needs no frames."""
+        files = [file for files in self.files.values() for file in files]
+        for path in tqdm(files, desc="checking ground truth", unit="file", leave=False, disable=None):
             self._read_file(path)
 
-    def read(self, stamp_ns: int, size: Tuple[int, int]) -> Optional[np.ndarray]:
-        """H x W uint8 ids of the frame with this stamp and (height, width); None without truth.
+    def find(self, stamp_ns: int, *, repeated: int = 0) -> Optional[Path]:
+        """The file of a frame; None without ground truth.
+
+        Args:
+            repeated: how many frames before it had the same stamp.
+        """
+        files = self.files.get(stamp_ns, [])
+        return files[repeated] if repeated < len(files) else None
+
+    def read(self, path: Path, size: Tuple[int, int]) -> np.ndarray:
+        """H x W uint8 ids of a frame of (height, width).
 
         Raises:
-            TruthError: the file cannot be read, has another size, or holds ids that are no class.
+            GroundTruthError: the file cannot be read, has another size, or holds ids that are no class.
         """
-        path = self.files.get(stamp_ns)
-        if path is None:
-            return None
-        truth = self._read_file(path)
-        if truth.shape != size:
-            raise TruthError(
-                f"expected truth of the frame's {size_text(size)} pixels in {path}, got {size_text(truth.shape)}"
+        ground_truth = self._read_file(path)
+        if ground_truth.shape != size:
+            raise GroundTruthError(
+                f"expected ground truth of the frame's {size_text(size)} pixels in {path}, got "
+                f"{size_text(ground_truth.shape)}"
             )
-        return truth
+        return ground_truth
 
     def _read_file(self, path: Path) -> np.ndarray:
         try:
-            truth = read_label_file(path)
+            ground_truth = read_label_file(path)
         except ImageError as error:
-            raise TruthError(str(error)) from None
-        if truth.dtype != np.uint8:
-            raise TruthError(f"expected ids up to 255 in {path}, got {truth.max()}")
-        check_ids(truth, self._classes, what=str(path))
-        return truth
+            raise GroundTruthError(str(error)) from error
+        check_ids(ground_truth, self._classes, what=str(path))
+        return ground_truth.astype(np.uint8)
 
 
-def check_ids(truth: np.ndarray, classes: int, *, what: str) -> None:
-    """Raises TruthError where an id is no class and not 255."""
-    counts = cv2.calcHist([truth], [0], None, [256], [0, 256]).ravel()[:IGNORE]
+def check_ids(ground_truth: np.ndarray, classes: int, *, what: str) -> None:
+    """Raises GroundTruthError where an id is no class and not 255."""
+    counts = np.bincount(ground_truth.ravel(), minlength=IGNORE + 1)
+    counts[IGNORE] = 0
     outside = np.flatnonzero(counts[classes:]) + classes
     if outside.size:
-        raise TruthError(
+        raise GroundTruthError(
             f"expected ids 0 to {classes - 1}, or {IGNORE} where there is no label, in {what}, "
-            f"got {outside[0]} on {counts[outside[0]]:.0f} pixels"
+            f"got {outside[0]} on {counts[outside[0]]} pixels"
         )
 
 
-def export_truth(bag: Bag, topic: str, folder: Path, *, classes: int) -> None:
-    """Writes the masks of a topic as a `TruthFolder`, so that each is found whenever its frame comes.
+def export_ground_truth(bag: Bag, topic: str, folder: Path, *, classes: int) -> None:
+    """Writes the masks of a topic as a `GroundTruthFolder`, so that each is found whenever its frame comes.
 
     Raises:
-        TruthError: the topic is missing or empty, or a message is no mask of the classes.
+        GroundTruthError: the topic is missing or empty, or a message is no mask of the classes.
     """
     if topic not in bag.topics:
-        raise TruthError(f"{bag.path} has no topic {topic} for the truth; it holds {', '.join(bag.topics)}")
+        raise GroundTruthError(f"{bag.path} has no topic {topic} of ground truth; it holds {', '.join(bag.topics)}")
     unfinished = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
+    seen: Counter = Counter()
     for message in bag.messages([topic]):
         what = f"message {message.number} of {topic} in {bag.path}"
         try:
-            stamp_ns, truth = decode_labels(message)
+            stamp_ns, ground_truth = decode_mask(message)
         except ImageError as error:
-            raise TruthError(f"{what} is no truth: {error}") from error
-        truth = np.ascontiguousarray(truth)
-        check_ids(truth, classes, what=what)
-        write_png(unfinished / f"{stamp_ns}{SUFFIX}", truth)
-    if not any(unfinished.iterdir()):
-        raise TruthError(f"{bag.path} has no message on {topic}, which was named as the truth")
+            raise GroundTruthError(f"{what} is no ground truth: {error}") from error
+        ground_truth = np.ascontiguousarray(ground_truth)
+        check_ids(ground_truth, classes, what=what)
+        seen[stamp_ns] += 1
+        number = f"_{seen[stamp_ns]}" if seen[stamp_ns] > 1 else ""
+        write_png(unfinished / f"{stamp_ns}{number}{SUFFIX}", ground_truth)
+    if not seen:
+        raise GroundTruthError(f"{bag.path} has no message on {topic}, which was named as the ground truth")
     unfinished.rename(folder)

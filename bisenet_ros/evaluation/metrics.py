@@ -1,4 +1,4 @@
-"""The confusion matrix of a label map, and the scores read from it."""
+"""The confusion matrix of masks, and the scores read from it."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import numpy as np
 from bisenet_ros.model.class_map import IGNORE
 
 
-def confusion_matrix(truth: np.ndarray, labels: np.ndarray, *, classes: int) -> np.ndarray:
-    """classes x classes int64 counts, rows the truth, columns the prediction; truth 255 is left out.
+def confusion_matrix(ground_truth: np.ndarray, mask: np.ndarray, *, classes: int) -> np.ndarray:
+    """classes x classes int64 counts, rows the ground truth, columns the prediction; ground truth 255 is left out.
 
     Args:
-        truth, labels: H x W uint8.
+        ground_truth, mask: H x W uint8.
 
     Raises:
-        ValueError: the two differ in size, or a label lies outside the classes.
+        ValueError: the two differ in size, or an id is no class.
     """
-    if truth.shape != labels.shape:
-        raise ValueError(f"truth and labels must be of one size, got {truth.shape} and {labels.shape}")
-    valid = truth != IGNORE
-    pairs = truth[valid].astype(np.int64), labels[valid].astype(np.int64)
-    for what, ids in zip(("truth", "labels"), pairs):
+    if ground_truth.shape != mask.shape:
+        raise ValueError(f"ground truth and mask must be of one size, got {ground_truth.shape} and {mask.shape}")
+    valid = ground_truth != IGNORE
+    pairs = ground_truth[valid].astype(np.int64), mask[valid].astype(np.int64)
+    for what, ids in zip(("ground truth", "mask"), pairs):
         if ids.size and ids.max() >= classes:
-            raise ValueError(f"{what} must hold ids 0 to {classes - 1} (or {IGNORE} in the truth), got {ids.max()}")
+            raise ValueError(f"{what} must hold ids 0 to {classes - 1}, got {ids.max()}")
     return np.bincount(classes * pairs[0] + pairs[1], minlength=classes**2).reshape(classes, classes)
 
 

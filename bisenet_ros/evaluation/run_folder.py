@@ -1,4 +1,4 @@
-"""Where a run keeps what it has so far, so that the same command goes on where it was stopped."""
+"""The folder of a run: results appear when all is done, and a run that was stopped goes on with what is left."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, TextIO
 
+from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.atomic_write import write_json
 
 RUN = "run.json"
 LOCK = "lock"
+
+
+class RunFolderError(BisenetError):
+    """A folder that cannot be this run's; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +40,14 @@ class RunFolder:
     Attributes:
         output: the folder of the results.
         partial: the folder of the run until then.
+        bags: within it, a folder of results for each bag that is done.
         result: within it, what becomes the output.
     """
 
     def __init__(self, output: Path) -> None:
         self.output = output.resolve()
         self.partial = self.output.with_name(f"{self.output.name}.partial")
+        self.bags = self.partial / "bags"
         self.result = self.partial / "result"
         self._lock: Optional[TextIO] = None
 
@@ -51,11 +58,11 @@ class RunFolder:
             restart: throw away what an earlier run left.
 
         Raises:
-            ValueError: the folder holds something else, or another run's results; or that run is still at work.
+            RunFolderError: the folder holds something else, or another run's results; or that run is still at work.
         """
         finished = _read(self.output / RUN)
         if finished is None and self.output.exists() and (not self.output.is_dir() or any(self.output.iterdir())):
-            raise ValueError(f"{self.output} exists and holds something else; name a new folder with -o")
+            raise RunFolderError(f"{self.output} exists and holds something else; name a new folder with -o")
         if finished and not restart:
             _require_same(finished["asked"], inputs, folder=self.output)
             if _read(self.partial / RUN) and not self.result.exists():  # its process was killed while it tidied up
@@ -70,11 +77,13 @@ class RunFolder:
         elif begun:
             self._throw_away(self._contents())
         elif self._contents():
-            raise ValueError(f"{self.partial} exists and holds something else; name another folder with -o")
+            raise RunFolderError(f"{self.partial} exists and holds something else; name another folder with -o")
         write_json(self.partial / RUN, {"asked": asdict(inputs)})
         self.result.mkdir(exist_ok=True)
         for left_over in self.result.glob("*.partial"):  # of a process that was killed
             left_over.unlink()
+        for left_over in self.bags.glob("*.partial"):
+            shutil.rmtree(left_over, ignore_errors=True)  # a worker of a cluster may still be at it
         return None
 
     def finish(self, inputs: Inputs, *, exit_code: int) -> None:
@@ -101,7 +110,7 @@ class RunFolder:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise ValueError(f"another process is at work in {self.partial}; wait for it or stop it") from error
+            raise RunFolderError(f"another process is at work in {self.partial}; wait for it or stop it") from error
 
     def _contents(self) -> List[Path]:
         """All but the lock, and what tells whose the folder is."""
@@ -126,7 +135,7 @@ def _require_same(before: Dict[str, Any], now: Inputs, *, folder: Path) -> None:
         f"{name} is not the same as before" for name in now.files if name in files and files[name] != now.files[name]
     ]
     if changed:
-        raise ValueError(
+        raise RunFolderError(
             f"{folder} is of a run with other inputs ({'; '.join(changed)}); name another folder with -o, or add "
             "--restart to throw it away"
         )

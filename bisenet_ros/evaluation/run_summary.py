@@ -1,26 +1,29 @@
-"""What a report says of the run itself: bags, model, engine, machine, protocol."""
+"""The facts of a run that its report shows: bags, model, engine, machine, protocol."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, List, Tuple
+from typing import Dict, List, Optional, Tuple
 
-from bisenet_ros.model.class_map import ClassMap
 from bisenet_ros.evaluation.node_replay import NodeReplay
+from bisenet_ros.model.class_map import ClassMap
 
 
 @dataclass(frozen=True)
 class Source:
-    """One topic of one bag.
+    """One topic of one bag, and what became of its messages.
 
     Attributes:
         bag: a short name, its own in the run; the records have it too.
         path: where the bag lies.
         topic, message_type: of the images.
         masks, mask_topic: the bag of its masks, relative to the report's folder, and the topic in it.
-        skipped: messages that could not be read, by reason.
-        ended_early: where and why the bag ends before its time, in words; empty for a whole bag.
-        backwards: how often a stamp was before the one of the frame before.
+        skipped: messages that could not be decoded, by reason.
+        ended_early: where the bag is damaged, incomplete, or has other messages than it promises, in words; else empty.
+        backwards: how often a stamp was before that of the frame before.
+        read, promised: messages; None where the bag does not say how many there are.
+        repeated: frames whose stamp an earlier frame has.
+        unmatched: of the stamps that repeat, those with fewer or more ground truth than frames.
     """
 
     bag: str
@@ -32,14 +35,34 @@ class Source:
     skipped: Dict[str, int]
     ended_early: str = ""
     backwards: int = 0
+    read: int = 0
+    promised: Optional[int] = None
+    repeated: int = 0
+    unmatched: int = 0
+
+    @property
+    def faulty(self) -> bool:
+        """Whether frames were lost, or may have been scored by the ground truth of others."""
+        return bool(self.skipped or self.ended_early or self.unmatched or not self.read)
 
     @property
     def notices(self) -> List[str]:
-        """What went wrong, in words."""
+        """What is to be said of the messages, in words."""
         found = [self.ended_early] if self.ended_early else []
+        if not self.read and not self.ended_early:
+            found.append("there is no message")
         found += [f"{count} messages were skipped: {reason}" for reason, count in self.skipped.items()]
         if self.backwards:
             found.append(f"stamps went backwards {self.backwards} times; those frames were not compared in time")
+        if self.repeated:
+            found.append(
+                f"{self.repeated} frames have the stamp of an earlier frame; its ground truth was taken in order"
+            )
+        if self.unmatched:
+            found.append(
+                f"{self.unmatched} of these stamps have more or less ground truth than frames: frames may have been "
+                "scored by the ground truth of others"
+            )
         return found
 
 
@@ -56,7 +79,7 @@ class RunSummary:
         notices: what went wrong beside the sources' own, in words.
     """
 
-    labels: ClassMap
+    classes: ClassMap
     model: Dict[str, str]
     engine: str
     machine: Dict[str, str]

@@ -1,9 +1,10 @@
-"""Bags are read whole and in order, and damaged ones as far as they go."""
+"""Bags are read whole and in order, and problemsd ones as far as they go."""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -17,20 +18,15 @@ pytest.importorskip("rosbags")
 from bag_workshop import CAMERA, camera_messages, compressed, image, picture, read_frames, stamp, write_bag  # noqa: E402
 from rosbags.rosbag2 import CompressionMode, Reader  # noqa: E402
 
-from bisenet_ros.bags import zstd_compression  # noqa: E402
-from bisenet_ros.bags.bag_reader import (  # noqa: E402
-    COMPRESSED_IMAGE,
-    IMAGE,
-    Bag,
-    BagError,
-    choose_topics,
-    decode_frame,
-    decode_labels,
-    find_bags,
+from bisenet_ros.bags import (
+    STORAGES,  # noqa: E402
+    zstd_compression,  # noqa: E402
 )
-from bisenet_ros.bags.bag_writer import STORAGES, BagWriter, join_bags  # noqa: E402
+from bisenet_ros.bags.bag_choice import choose_topics, find_bags  # noqa: E402
+from bisenet_ros.bags.bag_images import COMPRESSED_IMAGE, IMAGE, decode_frame, decode_mask  # noqa: E402
+from bisenet_ros.bags.bag_reader import Bag, BagError  # noqa: E402
 from bisenet_ros.bags.zstd_compression import ZSTD_MAGIC, zstd  # noqa: E402
-from bisenet_ros.images.image_error import ImageError  # noqa: E402
+from bisenet_ros.errors import ImageError  # noqa: E402
 
 WAYS = [
     (storage, compression)
@@ -47,15 +43,15 @@ def storage_file(folder: Path) -> Path:
 
 def frames_of(path: Path, topic: str = CAMERA):
     bag = Bag(path)
-    return [decode_frame(message) for message in bag.messages([topic])], bag.damage
+    return [decode_frame(message) for message in bag.messages([topic])], bag.problems
 
 
 @pytest.mark.parametrize("version", (8, 9))
 @pytest.mark.parametrize(("storage", "compression"), WAYS)
 def test_every_frame_is_read_in_order(tmp_path, storage, compression, version):
     folder = write_bag(tmp_path / "bag", storage=storage, compression=compression, version=version)
-    frames, damage = frames_of(folder)
-    assert [frame.index for frame in frames] == list(range(12)) and not damage
+    frames, problems = frames_of(folder)
+    assert [frame.index for frame in frames] == list(range(12)) and not problems
     assert [frame.stamp_ns for frame in frames] == [frame.log_ns for frame in frames] == [stamp(i) for i in range(12)]
     assert all(np.array_equal(frame.pixels, picture(i)) for i, frame in enumerate(frames))
     assert frames[0].frame_id == "front"
@@ -66,9 +62,10 @@ def test_a_file_without_metadata_is_read_alone_and_in_its_folder(tmp_path, stora
     folder = write_bag(tmp_path / "bag", storage=storage, compression=compression)
     (folder / "metadata.yaml").unlink()
     for path in (folder, storage_file(folder)):
-        frames, damage = frames_of(path)
-        assert len(frames) == 12 and not damage
-        assert Bag(path).topics[CAMERA] == (CAMERA, IMAGE, 12)
+        frames, problems = frames_of(path)
+        assert len(frames) == 12 and not problems
+        (topic,) = Bag(path).topics.values()
+        assert topic[:2] == (CAMERA, IMAGE) and topic.messages in (12, None)
         assert find_bags(path) == [path]
 
 
@@ -84,42 +81,55 @@ def test_compressed_images_are_decoded(tmp_path):
     assert [abs(frame.pixels.astype(int) - 90).max() < 4 for frame in read_frames(folder, topic.name)] == [True] * 4
 
 
+def large_picture(number: int) -> np.ndarray:
+    """120 x 160 pixels, so that a chunk of an MCAP file, of 1 MiB, holds 19 of them."""
+    return np.tile(picture(number), (5, 5, 1))
+
+
+def large_messages(number: int):
+    return {CAMERA: image(large_picture(number), stamp_ns=stamp(number))}
+
+
 @pytest.mark.parametrize("storage", STORAGES)
 @pytest.mark.parametrize("part", (0.3, 0.6, 0.99))
 def test_a_truncated_bag_is_read_as_far_as_it_goes(tmp_path, storage, part):
-    folder = write_bag(tmp_path / "bag", count=150, storage=storage)
+    folder = write_bag(tmp_path / "bag", count=150, storage=storage, messages=large_messages)
     file = storage_file(folder)
     os.truncate(file, int(part * file.stat().st_size))
     with pytest.raises(Exception, match="magic|malformed|disk image"), Reader(file):
         pass
-    frames, (damage,) = frames_of(folder)
-    assert 150 * part - 12 < len(frames) <= 150
-    assert all(np.array_equal(frame.pixels, picture(i)) for i, frame in enumerate(frames))
+    frames, problems = frames_of(folder)
+    assert 150 * part - 22 < len(frames) <= 150
+    assert all(np.array_equal(frame.pixels, large_picture(i)) for i, frame in enumerate(frames))
     last = len(frames) - 1
-    assert str(file) in damage and f"number {last + 1} of {CAMERA}, recorded at {stamp(last)} ns" in damage
+    assert f"{file} is damaged" in problems[0]
+    assert f"number {last + 1} of {CAMERA}, recorded at {stamp(last)} ns" in problems[0]
+    promise = f"150 messages promised on {CAMERA} by metadata.yaml, {len(frames)} read"
+    assert problems[1:] == ([promise] if len(frames) < 150 else [])
 
 
 @pytest.mark.parametrize("compression", (CompressionMode.STORAGE, CompressionMode.FILE))
-def test_a_truncated_compressed_mcap_gives_what_can_be_decompressed(tmp_path, compression):
-    folder = write_bag(tmp_path / "bag", count=600, storage="mcap", compression=compression)
+def test_a_truncated_compressed_mcap_gives_its_whole_chunks(tmp_path, compression):
+    folder = write_bag(tmp_path / "bag", count=1500, storage="mcap", compression=compression)
     file = storage_file(folder)
     os.truncate(file, file.stat().st_size // 2)
-    frames, damage = frames_of(folder)
-    assert 150 < len(frames) < 350 and len(damage) == 1
+    frames, problems = frames_of(folder)
+    assert 400 < len(frames) < 800 and len(problems) == 2
     assert all(np.array_equal(frame.pixels, picture(i)) for i, frame in enumerate(frames))
 
 
-def test_bytes_that_rot_in_the_middle_end_the_reading_with_words(tmp_path):
+def test_wrong_bytes_in_the_middle_end_the_reading(tmp_path):
     folder = write_bag(tmp_path / "bag", count=600, storage="mcap", compression=CompressionMode.STORAGE)
     file = storage_file(folder)
     first, second, *others = file.read_bytes().split(ZSTD_MAGIC)
     file.write_bytes(ZSTD_MAGIC.join([first, second, b"\0" * 20 + others[0][20:], *others[1:]]))
-    frames, (damage,) = frames_of(folder)
-    assert 0 < len(frames) < 600 and f"number {len(frames)} of {CAMERA}" in damage
+    frames, problems = frames_of(folder)
+    assert 0 < len(frames) < 600 and f"number {len(frames)} of {CAMERA}" in problems[0]
+    assert f"600 messages promised on {CAMERA} by {file}, {len(frames)} read" in problems[1]
 
 
 @pytest.mark.parametrize("number", (errno.ENOSPC, errno.EIO, errno.EACCES, errno.ESTALE))
-def test_a_failure_of_the_system_is_no_damage_of_the_bag(tmp_path, monkeypatch, number):
+def test_a_failure_of_the_system_is_no_problems_of_the_bag(tmp_path, monkeypatch, number):
     folder = write_bag(tmp_path / "bag", storage="mcap", compression=CompressionMode.FILE)
     bag = Bag(folder)
 
@@ -155,7 +165,7 @@ def test_a_file_that_the_disk_has_no_room_for_is_not_unpacked(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("storage", STORAGES)
-def test_a_file_that_is_gone_is_no_damage_of_the_bag(tmp_path, storage):
+def test_a_file_that_is_gone_is_no_problems_of_the_bag(tmp_path, storage):
     folder = write_bag(tmp_path / "bag", storage=storage)
     bag = Bag(folder)
     storage_file(folder).unlink()
@@ -166,8 +176,8 @@ def test_a_file_that_is_gone_is_no_damage_of_the_bag(tmp_path, storage):
 def test_a_message_that_would_fill_the_memory_is_not_decompressed(tmp_path, monkeypatch):
     folder = write_bag(tmp_path / "bag", compression=CompressionMode.MESSAGE)
     monkeypatch.setattr(zstd_compression, "MOST_BYTES", 1000)
-    frames, (damage,) = frames_of(folder)
-    assert not frames and "a compressed message has more than 1000 bytes" in damage
+    frames, problems = frames_of(folder)
+    assert not frames and "a compressed message has more than 1000 bytes" in problems[0]
 
 
 def test_folders_are_passed_over(tmp_path):
@@ -175,23 +185,32 @@ def test_folders_are_passed_over(tmp_path):
     assert find_bags(tmp_path, but=[second]) == [first] and find_bags(second, but=[second]) == [second]
 
 
+def split_bag(folder: Path, parts: int) -> Path:
+    """A bag of several files of 4 frames each, as a recorder splits it."""
+    bags = [
+        write_bag(
+            folder.with_name(f"part_{part}"), count=4, messages=lambda i, part=part: camera_messages(4 * part + i)
+        )
+        for part in range(parts)
+    ]
+    folder.mkdir()
+    for bag in bags:
+        shutil.move(storage_file(bag), folder / f"{bag.name}.db3")
+    text = (bags[0] / "metadata.yaml").read_text().replace("message_count: 4", f"message_count: {4 * parts}")
+    names = "\n".join(f"  - part_{part}.db3" for part in range(parts))
+    (folder / "metadata.yaml").write_text(re.sub(r"  - part_0.db3", names, text, count=1))
+    return folder
+
+
 def test_a_missing_file_of_a_split_bag_is_told_and_the_rest_read(tmp_path):
-    parts = [tmp_path / f"part_{i}" for i in range(3)]
-    for number, part in enumerate(parts):
-        with BagWriter(part, storage="sqlite3", topics={CAMERA: IMAGE}) as bag:
-            for i in range(4 * number, 4 * number + 4):
-                bag.write_image(
-                    CAMERA, picture(i), encoding="bgr8", stamp_ns=stamp(i), frame_id="front", log_ns=stamp(i)
-                )
-    join_bags(parts, tmp_path / "bag")
-    frames, damage = frames_of(tmp_path / "bag")
-    assert [frame.stamp_ns for frame in frames] == [stamp(i) for i in range(12)] and not damage
-    with Reader(tmp_path / "bag") as whole:
-        assert whole.message_count == 12 and whole.end_time == stamp(11) + 1
-    (tmp_path / "bag" / "part_1.db3").unlink()
-    frames, damage = frames_of(tmp_path / "bag")
+    folder = split_bag(tmp_path / "bag", 3)
+    frames, problems = frames_of(folder)
+    assert [frame.stamp_ns for frame in frames] == [stamp(i) for i in range(12)] and not problems
+    (folder / "part_1.db3").unlink()
+    frames, problems = frames_of(folder)
     assert [frame.stamp_ns for frame in frames] == [stamp(i) for i in (*range(4), *range(8, 12))]
-    assert "part_1.db3 is missing" in damage[0]
+    assert "part_1.db3 is missing" in problems[0]
+    assert problems[1:] == [f"12 messages promised on {CAMERA} by metadata.yaml, 8 read"]
 
 
 def test_log_times_out_of_order_are_sorted_and_header_stamps_are_kept(tmp_path):
@@ -209,7 +228,7 @@ def test_several_topics_come_interleaved_and_each_with_its_own_numbers(tmp_path)
 
 def test_image_topics_are_chosen_or_listed(tmp_path):
     only = Bag(write_bag(tmp_path / "only"))
-    assert choose_topics(only) == choose_topics(only, [CAMERA]) == [(CAMERA, IMAGE, 12)]
+    assert choose_topics(only) == choose_topics(only, [CAMERA]) == [(CAMERA, IMAGE, 12, "cdr")]
     two = Bag(write_bag(tmp_path / "two", messages=lambda i: {**camera_messages(i), "/rear": image(SMOOTH)}))
     with pytest.raises(BagError, match=rf"2 image topics; .*{CAMERA} \({IMAGE}, 12 messages\), /rear \({IMAGE}, 12"):
         choose_topics(two)
@@ -237,8 +256,8 @@ def test_unknown_compression_is_refused_with_words(tmp_path):
 def test_broken_metadata_is_told_and_the_files_read(tmp_path, content):
     folder = write_bag(tmp_path / "bag")
     (folder / "metadata.yaml").write_text(content)
-    frames, damage = frames_of(folder)
-    assert len(frames) == 12 and "metadata.yaml cannot be read" in damage[0]
+    frames, problems = frames_of(folder)
+    assert len(frames) == 12 and "metadata.yaml cannot be read" in problems[0]
 
 
 def test_what_is_no_bag_is_refused_with_words(tmp_path):
@@ -273,10 +292,42 @@ def test_a_message_of_other_bytes_is_an_image_error(tmp_path):
         assert raised.value.reason == "message"
 
 
-def test_labels_are_read_as_they_are(tmp_path):
+def test_masks_are_read_as_they_are(tmp_path):
     labels = np.arange(24 * 32, dtype=np.uint8).reshape(24, 32)
     folder = write_bag(tmp_path / "bag", count=2, messages=lambda i: {"/mask": image(labels, encoding="mono8")})
     message = next(Bag(folder).messages(["/mask"]))
-    assert np.array_equal(decode_labels(message)[1], labels)
-    with pytest.raises(ImageError, match="expected labels as mono8 or 8UC1, got 'bgr8'"):
-        decode_labels(next(Bag(write_bag(tmp_path / "other")).messages([CAMERA])))
+    assert np.array_equal(decode_mask(message)[1], labels)
+    with pytest.raises(ImageError, match="expected a mask as mono8 or 8UC1, got 'bgr8'"):
+        decode_mask(next(Bag(write_bag(tmp_path / "other")).messages([CAMERA])))
+
+
+def test_a_bag_packed_or_unpacked_by_hand_is_found(tmp_path):
+    folder = write_bag(tmp_path / "bag")
+    file = storage_file(folder)
+    packed = file.with_name(f"{file.name}.zstd")
+    packed.write_bytes(zstd.compress(file.read_bytes()))
+    file.unlink()
+    assert len(frames_of(folder)[0]) == 12
+    folder = write_bag(tmp_path / "packed", compression=CompressionMode.FILE)
+    packed = storage_file(folder)
+    packed.with_suffix("").write_bytes(zstd.decompress(packed.read_bytes()))
+    packed.unlink()
+    assert len(frames_of(folder)[0]) == 12
+
+
+def test_counts_of_zero_are_looked_into(tmp_path):
+    folder = write_bag(tmp_path / "bag")
+    metadata = folder / "metadata.yaml"
+    metadata.write_text(metadata.read_text().replace("message_count: 12", "message_count: 0"))
+    bag = Bag(folder)
+    assert [topic.name for topic in choose_topics(bag)] == [CAMERA]
+    frames, problems = frames_of(folder)
+    assert len(frames) == 12 and problems == [f"0 messages promised on {CAMERA} by metadata.yaml, 12 read"]
+
+
+def test_a_link_to_a_bag_that_is_found_too_does_not_count(tmp_path):
+    drives = tmp_path / "drives"
+    first, second = write_bag(drives / "drive_1"), write_bag(drives / "drive_2")
+    (drives / "a_latest").symlink_to("drive_2")
+    (drives / "loop").symlink_to(".")
+    assert find_bags(drives) == [first, second]

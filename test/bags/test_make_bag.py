@@ -13,11 +13,12 @@ from bag_workshop import read_frames  # noqa: E402
 from rosbags.highlevel import AnyReader  # noqa: E402
 from rosbags.rosbag2 import Reader  # noqa: E402
 
-from bisenet_ros.bags.bag_reader import Bag, read_labels  # noqa: E402
+from bisenet_ros.bags.bag_images import read_masks  # noqa: E402
+from bisenet_ros.bags.bag_reader import Bag  # noqa: E402
 from bisenet_ros.bags.camera_info import guess_calibration  # noqa: E402
 from bisenet_ros.cli import main  # noqa: E402
 from bisenet_ros.files.atomic_write import write_png  # noqa: E402
-from demo.clip import FOLDER, frame_ids, read_image, read_truth  # noqa: E402
+from demo.clip import FOLDER, frame_ids, read_ground_truth, read_image  # noqa: E402
 
 SIZE = (24, 32)
 TOPIC = "/camera/image_raw"
@@ -99,7 +100,7 @@ def test_a_calibration_file_goes_into_camera_info(tmp_path, images, capsys):
 def test_labels_become_a_truth_topic_and_files(tmp_path, images):
     arguments = ["make-bag", str(images), "-o", str(tmp_path / "bag"), "--labels", str(tmp_path / "labels")]
     assert main([*arguments, "--export-labels", str(tmp_path / "truth")]) == 0
-    truths = list(read_labels(tmp_path / "bag", "/camera/labels"))
+    truths = list(read_masks(tmp_path / "bag", "/camera/labels"))
     assert [(stamp_ns, set(labels.ravel())) for stamp_ns, labels in truths] == [
         (1_100_000_000, {3}),
         (1_300_000_000, {255}),
@@ -150,8 +151,8 @@ def test_a_data_set_becomes_a_bag_with_its_truth(tmp_path):
     assert main(["make-bag", f"camvid:{tmp_path / 'camvid'}:val", "-o", str(tmp_path / "bag")]) == 0
     for frame, name in zip(read_frames(tmp_path / "bag", TOPIC), names):
         assert np.array_equal(frame.pixels, read_image(name))
-    truths = [labels for _, labels in read_labels(tmp_path / "bag", "/camera/labels")]
-    assert len(truths) == 3 and np.array_equal(truths[2], read_truth(names[2]))
+    truths = [labels for _, labels in read_masks(tmp_path / "bag", "/camera/labels")]
+    assert len(truths) == 3 and np.array_equal(truths[2], read_ground_truth(names[2]))
 
 
 def test_a_data_set_without_the_training_tools_says_what_to_install(tmp_path, capsys, monkeypatch):
@@ -240,6 +241,6 @@ def test_bad_input_is_named_and_leaves_nothing(tmp_path, images, capsys):
     cv2.imwrite(str(tmp_path / "labels" / "img_2.png"), np.zeros((10, 10), np.uint8))
     assert "img_2.png has 32x24 pixels and its labels 10x10" in error(images, "--labels", tmp_path / "labels")
     cv2.imwrite(str(tmp_path / "labels" / "img_2.png"), np.zeros((*SIZE, 3), np.uint8))
-    assert "expected labels of one channel of 8 bits" in error(images, "--labels", tmp_path / "labels")
+    assert "one channel of class ids, got RGB pixels" in error(images, "--labels", tmp_path / "labels")
     (images / "img_3.png").write_bytes(b"noise")
-    assert "img_3.png is no whole image" in error(images)
+    assert "img_3.png cannot be decoded as an image" in error(images)

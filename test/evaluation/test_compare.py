@@ -15,21 +15,22 @@ for package in ("jinja2", "matplotlib", "rosbags"):
 
 from bag_workshop import CAMERA, BlueEngine, image, picture, write_bag  # noqa: E402
 
-from bisenet_ros.bags.bag_reader import IMAGE  # noqa: E402
+from bisenet_ros.bags.bag_images import IMAGE  # noqa: E402
 from bisenet_ros.bags.bag_writer import BagWriter  # noqa: E402
 from bisenet_ros.cli import main  # noqa: E402
-from bisenet_ros.commands import compare  # noqa: E402
 from bisenet_ros.evaluation.bag_evaluation import Request, evaluate_bags  # noqa: E402
 from bisenet_ros.evaluation.frame_record import RECORDS, FrameMeasurer, RecordFile  # noqa: E402
 from bisenet_ros.evaluation.report import bag_report  # noqa: E402
 from bisenet_ros.evaluation.report.bag_report import describe_findings  # noqa: E402
+from bisenet_ros.evaluation.report.comparison import Row, compare_reports  # noqa: E402
+from bisenet_ros.evaluation.report.comparison_report import load_gallery  # noqa: E402
 from bisenet_ros.evaluation.report.finished_report import read_report  # noqa: E402
 from bisenet_ros.evaluation.report.record_summary import summarize  # noqa: E402
 from bisenet_ros.evaluation.run_summary import RunSummary, Source  # noqa: E402
 from bisenet_ros.files.atomic_write import write_json  # noqa: E402
 from bisenet_ros.model.class_map import ClassMap, SegmentationClass  # noqa: E402
 
-LABELS = ClassMap(
+CLASSES = ClassMap(
     (
         SegmentationClass("road", (128, 64, 128)),
         SegmentationClass("sky", (70, 130, 180)),
@@ -68,15 +69,16 @@ def make_report(
     bag: Path,
     *,
     wrong_rows: int = 0,
-    labels: ClassMap = LABELS,
+    classes: ClassMap = CLASSES,
     frames: int = FRAMES,
     later: int = 0,
     truth_every: Optional[int] = 1,
     engine_ms: float = 10.0,
+    jobs: str = "1",
 ) -> Path:
     """A report of a model that takes the lowest rows of frame 4 (and half as many of the others) for sky."""
     folder.mkdir()
-    measurer, records = FrameMeasurer(labels), RecordFile(folder / RECORDS)
+    measurer, records = FrameMeasurer(len(classes)), RecordFile(folder / RECORDS)
     with BagWriter(folder / "masks", storage="sqlite3", topics={MASKS: IMAGE}) as writer:
         for index in range(frames):
             mask, rows = truth_of(index), wrong_rows if index == 4 else wrong_rows // 2
@@ -90,14 +92,15 @@ def make_report(
                 index=index,
                 stamp_ns=stamp(index) + later,
                 engine_ms=engine_ms,
-                truth=truth_of(index) if truth_every and index % truth_every == 0 else None,
+                ground_truth=truth_of(index) if truth_every and index % truth_every == 0 else None,
             )
             records.append(record)
             at = record.stamp_ns
             writer.write_image(MASKS, mask, encoding="mono8", stamp_ns=at, frame_id="", log_ns=at)
     source = Source(bag.name, str(bag), TOPIC, "sensor_msgs/msg/Image", "masks", MASKS, {})
-    run = RunSummary(labels, {"file": f"{folder.name}.onnx", "sha256": "0" * 64}, "OpenVINO", {}, {}, [source])
-    topics = list(summarize(records, classes=len(labels)).values())
+    model = {"file": f"{folder.name}.onnx", "sha256": "0" * 64}
+    run = RunSummary(classes, model, "OpenVINO", {}, {"jobs": jobs}, [source])
+    topics = list(summarize(records, classes=len(classes)).values())
     write_json(folder / "report.json", describe_findings(topics, run, {}))
     return folder
 
@@ -154,7 +157,7 @@ def test_the_page_stands_alone_and_shows_both(compared):
 
 def test_the_text_says_the_same(compared):
     text = (compared / "compare.txt").read_text()
-    assert "A has truth for 6 frames and B for 3; both are scored on the 3 that they share" in text
+    assert "A has ground truth for 6 frames and B for 3; both are scored on the 3 that they share" in text
     assert re.search(r"mIoU +% +100\.00 .* worse\n", text)
     assert re.search(r"sky +% +100\.00 +85\.71 +-14\.29  worse\n", text)
 
@@ -166,11 +169,32 @@ def test_a_report_against_itself_has_no_difference(good, capsys):
     assert "worse" not in printed.replace("worse.onnx", "") and "better" not in printed
 
 
+def test_times_of_runs_with_other_jobs_are_no_slowdown(good, bag, tmp_path, capsys):
+    several = make_report(tmp_path / "several", bag, engine_ms=30.0, jobs="2")
+    assert main(["compare", str(good), str(several), "-o", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert "A was made with 1 and B with 2 jobs side by side" in printed and "times cannot be compared" in printed
+    assert "3.00 times" not in printed
+    found = json.loads((tmp_path / "out" / "compare.json").read_text())
+    assert found["engine_ratio"] == {} and found["scores"]["mIoU"]["difference"] == 0
+    assert "Engine time" not in (tmp_path / "out" / "compare.html").read_text()
+
+
+def test_a_small_difference_is_neither_better_nor_worse():
+    assert [Row("mIoU", 0.5, 0.5 + points / 100).note for points in (-1, -0.1, -0.04, 0.01, 0.2)] == [
+        "worse",
+        "worse",
+        "",
+        "",
+        "better",
+    ]
+
+
 def test_without_truth_the_rest_is_compared(good, bag, tmp_path, capsys):
     unscored = make_report(tmp_path / "unscored", bag, wrong_rows=4, truth_every=None)
     assert main(["compare", str(good), str(unscored)]) == 0
     printed = capsys.readouterr().out
-    assert "they share none, so there are no scores" in printed and "mIoU" not in printed
+    assert "they share none: no scores" in printed and "mIoU" not in printed
     assert "engine, p99" in printed
 
 
@@ -192,7 +216,7 @@ def test_without_the_bag_only_the_pictures_are_missing(bag, tmp_path, capsys):
         ({"frames": 5}, "fewer frames of drive /camera/image_raw"),
         ({"later": 1}, "the frames of drive /camera/image_raw are not the same: frame 1 of"),
         (
-            {"labels": ClassMap((*LABELS.classes, SegmentationClass("bus", (0, 60, 100))))},
+            {"classes": ClassMap((*CLASSES.classes, SegmentationClass("bus", (0, 60, 100))))},
             "the same classes, got road, sky, car in",
         ),
     ],
@@ -215,7 +239,7 @@ class OtherEngine(BlueEngine):
 
 
 def test_bags_in_another_order_are_shown_each_with_its_own_masks(tmp_path, monkeypatch):
-    monkeypatch.setattr(bag_report, "_render", lambda *_: "")
+    monkeypatch.setattr(bag_report, "write_bag_page", lambda *_: None)
     model = tmp_path / "m.onnx"
     model.write_bytes(b"a model")
     bags = [
@@ -224,9 +248,9 @@ def test_bags_in_another_order_are_shown_each_with_its_own_masks(tmp_path, monke
     ]
     first = Request(bags=bags, model=model, output=tmp_path / "first")
     second = Request(bags=bags[::-1], model=model, output=tmp_path / "second")
-    assert evaluate_bags(first, load=BlueEngine) == evaluate_bags(second, load=OtherEngine) == 0
-    found = compare.compare_reports(read_report(first.output), read_report(second.output))
-    rows = compare._gallery(found)
+    assert evaluate_bags(first, load=BlueEngine).exit_code == evaluate_bags(second, load=OtherEngine).exit_code == 0
+    found = compare_reports(read_report(first.output), read_report(second.output))
+    rows, _ = load_gallery(found)
     assert {row["title"].split(" /")[0] for row in rows} == {"frame 1 of a", "frame 1 of b"}
     assert all(len(row["pictures"]) == 4 for row in rows)
 
@@ -241,8 +265,8 @@ def test_another_bag_at_the_place_of_the_evaluated_one_is_told(tmp_path, change)
 
     other = write_bag(tmp_path / "drive", count=change.get("count", FRAMES), messages=messages)
     first, second = (make_report(tmp_path / str(rows), other, wrong_rows=rows) for rows in (0, 4))
-    found = compare.compare_reports(read_report(first), read_report(second))
-    rows, (notice,) = compare._pictures(found)
+    found = compare_reports(read_report(first), read_report(second))
+    rows, (notice,) = load_gallery(found)
     assert not rows and "the pictures are left out" in notice and "frame " in notice
 
 

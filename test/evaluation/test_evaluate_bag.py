@@ -41,17 +41,18 @@ from bag_workshop import (  # noqa: E402
 from rosbags.highlevel import AnyReader  # noqa: E402
 from rosbags.rosbag2 import CompressionMode, Reader, StoragePlugin, Writer  # noqa: E402
 
-from bisenet_ros.bags.bag_reader import BagError, read_labels  # noqa: E402
-from bisenet_ros.bags.bag_writer import STORAGES  # noqa: E402
+from bisenet_ros.bags import STORAGES  # noqa: E402
+from bisenet_ros.bags.bag_images import read_masks  # noqa: E402
+from bisenet_ros.bags.bag_reader import BagError  # noqa: E402
 from bisenet_ros.cli import main  # noqa: E402
 from bisenet_ros.commands import evaluate_bag  # noqa: E402
-from bisenet_ros.evaluation import joined_chunks, run_folder  # noqa: E402
-from bisenet_ros.evaluation.bag_evaluation import IMPERFECT, INTERRUPTED, Request, evaluate_bags  # noqa: E402
-from bisenet_ros.evaluation.bag_segmentation import END, BagTask, Share, mask_namespaces, segment_bag  # noqa: E402
+from bisenet_ros.errors import BisenetError  # noqa: E402
+from bisenet_ros.evaluation import bag_evaluation, bag_results, run_folder  # noqa: E402
+from bisenet_ros.evaluation.bag_evaluation import IMPERFECT, Request, evaluate_bags  # noqa: E402
 from bisenet_ros.evaluation.frame_record import FrameRecord, RecordFile  # noqa: E402
-from bisenet_ros.evaluation.ground_truth import TruthError, TruthFolder  # noqa: E402
+from bisenet_ros.evaluation.ground_truth import GroundTruthError, GroundTruthFolder  # noqa: E402
+from bisenet_ros.evaluation.mask_topics import mask_namespaces  # noqa: E402
 from bisenet_ros.evaluation.report import bag_report  # noqa: E402
-from bisenet_ros.files.atomic_write import partial_of  # noqa: E402
 from bisenet_ros.images.colors import blend, paint  # noqa: E402
 from bisenet_ros.model.class_map import CAMVID  # noqa: E402
 from demo.clip import FOLDER, frame_ids  # noqa: E402
@@ -68,7 +69,7 @@ def real_page():
 @pytest.fixture(autouse=True)
 def no_page(request, monkeypatch):
     if "real_page" not in request.fixturenames:
-        monkeypatch.setattr(bag_report, "_render", lambda *_: "")
+        monkeypatch.setattr(bag_report, "write_bag_page", lambda *_: None)
 
 
 @pytest.fixture
@@ -78,13 +79,24 @@ def request_for(tmp_path):
     model.write_bytes(b"a model")
 
     def make(*bags: Path, **options) -> Request:
-        options = {"output": tmp_path / "OUT", "chunk_messages": 5, **options}
+        options = {"output": tmp_path / "OUT", **options}
         return Request(bags=bags, model=model, **options)
 
     return make
 
 
-def labels_of(number: int) -> np.ndarray:
+def evaluate(request: Request, **options) -> int:
+    """What the command does and prints; the engine is a `BlueEngine` unless `load` makes another."""
+    return evaluate_bag.show(request, evaluate_bags(request, **{"load": BlueEngine, **options}))
+
+
+def interrupt(request: Request, *, at: int) -> None:
+    """As if Ctrl-C were pressed at a frame."""
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_bags(request, load=partial(InterruptingEngine, fails_at=at))
+
+
+def mask_of(number: int) -> np.ndarray:
     return picture(number)[..., 0] % len(CAMVID)
 
 
@@ -107,7 +119,7 @@ def test_the_bag_of_masks_is_a_bag_of_ros_with_the_headers_of_the_frames(tmp_pat
         bag = write_bag(tmp_path / f"{storage}_bag", storage=storage)
         output = tmp_path / storage
         outputs = ("mask", "color_mask", "overlay")
-        assert evaluate_bags(request_for(bag, output=output, storage=storage, outputs=outputs), load=BlueEngine) == 0
+        assert evaluate(request_for(bag, output=output, storage=storage, outputs=outputs)) == 0
         with AnyReader([output / "masks"]) as reader:
             assert reader.message_count == 36
             for connection in reader.connections:
@@ -118,18 +130,18 @@ def test_the_bag_of_masks_is_a_bag_of_ros_with_the_headers_of_the_frames(tmp_pat
         mask = found[MASK, stamp(3)]
         assert (mask.header.frame_id, mask.header.stamp.sec, mask.header.stamp.nanosec) == ("front", 1, 300_000_000)
         assert (mask.encoding, mask.width, mask.height, mask.step) == ("mono8", 32, 24, 32)
-        assert np.array_equal(mask.data.reshape(SIZE), labels_of(3))
+        assert np.array_equal(mask.data.reshape(SIZE), mask_of(3))
         colored, overlay = found["/segmentation/color_mask", stamp(3)], found["/segmentation/overlay", stamp(3)]
         table = CAMVID.color_table()
         assert colored.encoding == "rgb8" and overlay.encoding == "bgr8"
-        assert np.array_equal(colored.data.reshape(*SIZE, 3), paint(labels_of(3), table))
-        expected = blend(picture(3), labels_of(3), table, opacity=0.5)
+        assert np.array_equal(colored.data.reshape(*SIZE, 3), paint(mask_of(3), table))
+        expected = blend(picture(3), mask_of(3), table, opacity=0.5)
         assert np.array_equal(overlay.data.reshape(*SIZE, 3), expected)
 
 
 def test_every_frame_has_a_record_and_the_report_is_there(tmp_path, request_for, real_page):
     bag = write_bag(tmp_path / "bag", count=13)
-    assert evaluate_bags(request_for(bag), load=BlueEngine) == 0
+    assert evaluate(request_for(bag)) == 0
     records = list(RecordFile(tmp_path / "OUT" / "frames.jsonl"))
     assert [record.index for record in records] == list(range(13))
     assert [record.stamp_ns for record in records] == [stamp(i) for i in range(13)]
@@ -145,7 +157,7 @@ def test_every_frame_has_a_record_and_the_report_is_there(tmp_path, request_for,
 
 def truth_of(number: int) -> np.ndarray:
     """The labels of `BlueEngine`, the upper half wrong, a column unlabeled."""
-    truth = labels_of(number)
+    truth = mask_of(number)
     truth[:12] = (truth[:12] + 1) % len(CAMVID)
     truth[:, 0] = 255
     return truth
@@ -168,13 +180,13 @@ def test_truth_is_matched_by_stamp_from_files_and_from_a_topic(tmp_path, request
     folder = write_truth(tmp_path / "truth", (2, 5, 8, 11))
     by_topic = request_for(bag, output=tmp_path / "topic", truth_topic=TRUTH)
     by_files = request_for(bag, output=tmp_path / "files", truth_folder=folder, topics=[CAMERA])
-    assert evaluate_bags(by_topic, load=BlueEngine) == evaluate_bags(by_files, load=BlueEngine) == 0
+    assert evaluate(by_topic) == evaluate(by_files) == 0
     assert without_timings(tmp_path / "topic") == without_timings(tmp_path / "files")
     records = list(RecordFile(tmp_path / "topic" / "frames.jsonl"))
     assert [record.index for record in records if record.confusion is not None] == [2, 5, 8, 11]
     report = report_of(tmp_path / "topic")
     assert report["pixel_accuracy"] == 0.5 and 0 < report["miou"] < 0.5
-    assert report["protocol"]["frames with truth"] == "4 of 12"
+    assert report["protocol"]["frames with ground truth"] == "4 of 12"
     assert capsys.readouterr().err == ""
 
 
@@ -182,8 +194,8 @@ def test_truth_that_cannot_be_used_is_named(tmp_path, request_for, capsys):
     bag = write_bag(tmp_path / "bag")
 
     def error(folder: Path) -> str:
-        with pytest.raises(TruthError) as raised:
-            evaluate_bags(request_for(bag, truth_folder=folder, restart=True), load=BlueEngine)
+        with pytest.raises(GroundTruthError) as raised:
+            evaluate(request_for(bag, truth_folder=folder, restart=True))
         assert not (tmp_path / "OUT").exists()
         return str(raised.value)
 
@@ -192,32 +204,32 @@ def test_truth_that_cannot_be_used_is_named(tmp_path, request_for, capsys):
     file = folder / f"{stamp(4)}.png"
     assert "found none" in error(folder)
     cv2.imwrite(str(file), np.zeros((10, 10), np.uint8))
-    assert f"expected truth of the frame's 32x24 pixels in {file}, got 10x10" in error(folder)
+    assert f"expected ground truth of the frame's 32x24 pixels in {file}, got 10x10" in error(folder)
     cv2.imwrite(str(file), np.full(SIZE, 11, np.uint8))
     assert f"expected ids 0 to 10, or 255 where there is no label, in {file}, got 11 on 768 pixels" in error(folder)
     cv2.imwrite(str(file), np.zeros((*SIZE, 3), np.uint8))
-    assert f"expected one channel of 8 bits in {file}" in error(folder)
+    assert f"expected {file} to have one channel of class ids" in error(folder)
     file.write_bytes(b"noise")
-    assert f"{file} is not a whole PNG" in error(folder)
+    assert f"{file} cannot be decoded as an image" in error(folder)
     file.rename(folder / "road.png")
-    assert "expected truth as <stamp in ns>.png, got road.png" in error(folder)
+    assert "expected ground truth as <stamp in ns>.png, got road.png" in error(folder)
     (folder / "road.png").unlink()
     write_truth(folder, (1, 2), shift_ns=1)
-    assert f"none of the 2 stamps of the truth, such as {stamp(1) + 1}, is that of a frame" in error(folder)
+    assert f"none of the 2 stamps of the ground truth, such as {stamp(1) + 1}, is that of a frame" in error(folder)
     capsys.readouterr()
     write_truth(folder, (3,))
-    assert evaluate_bags(request_for(bag, truth_folder=folder, restart=True), load=BlueEngine) == 0
-    warning = f"2 stamps of the truth are those of no frame: {stamp(1) + 1}, {stamp(2) + 1}"
+    assert evaluate(request_for(bag, truth_folder=folder, restart=True)) == 0
+    warning = f"2 files of the ground truth have the stamp of no frame: {stamp(1) + 1}.png, {stamp(2) + 1}.png"
     assert warning in capsys.readouterr().err
 
 
 def test_a_folder_of_truth_is_checked_once_for_all_bags(tmp_path, request_for, monkeypatch):
     bags = [write_bag(tmp_path / name, count=2) for name in "abc"]
     checked = []
-    check = TruthFolder.check
-    monkeypatch.setattr(TruthFolder, "check", lambda self: checked.append(self) or check(self))
+    check = GroundTruthFolder.check
+    monkeypatch.setattr(GroundTruthFolder, "check", lambda self: checked.append(self) or check(self))
     request = request_for(*bags, truth_folder=write_truth(tmp_path / "truth", (0, 1)))
-    assert evaluate_bags(request, load=BlueEngine) == 0 and len(checked) == 1
+    assert evaluate(request) == 0 and len(checked) == 1
 
 
 def test_truth_belongs_to_the_frames_of_its_own_bag(tmp_path, request_for, capsys):
@@ -229,26 +241,26 @@ def test_truth_belongs_to_the_frames_of_its_own_bag(tmp_path, request_for, capsy
         write_bag(tmp_path / name, count=4, messages=partial(messages, frames=frames, truth=truth))
         for name, frames, truth in (("a", (0, 1, 2, 3), (1, 2, 3)), ("b", (0, 1, 2, 7), (1, 3)))
     ]
-    assert evaluate_bags(request_for(*bags, truth_topic=TRUTH), load=BlueEngine) == 0
-    assert report_of(tmp_path / "OUT")["protocol"]["frames with truth"] == "4 of 8"
-    assert f"1 stamps of the truth are those of no frame: {stamp(3)}\n" in capsys.readouterr().err
+    assert evaluate(request_for(*bags, truth_topic=TRUTH)) == 0
+    assert report_of(tmp_path / "OUT")["protocol"]["frames with ground truth"] == "4 of 8"
+    assert f"1 files of the ground truth have the stamp of no frame: {stamp(3)}.png\n" in capsys.readouterr().err
     shared = request_for(
         *bags, topics=[CAMERA], truth_folder=write_truth(tmp_path / "truth", (0, 7)), output=tmp_path / "shared"
     )
-    assert evaluate_bags(shared, load=BlueEngine) == 0
-    assert report_of(tmp_path / "shared")["protocol"]["frames with truth"] == "3 of 8"
+    assert evaluate(shared) == 0
+    assert report_of(tmp_path / "shared")["protocol"]["frames with ground truth"] == "3 of 8"
     assert capsys.readouterr().err == "", "each file is that of a frame of some bag"
 
 
 def test_an_error_in_a_process_of_its_own_is_the_same_error(tmp_path, request_for, monkeypatch):
-    bag = write_bag(tmp_path / "bag", storage="mcap", compression=CompressionMode.FILE)
+    bags = [write_bag(tmp_path / name, storage="mcap", compression=CompressionMode.FILE) for name in "ab"]
     truth, scratch = tmp_path / "truth", tmp_path / "scratch"
     truth.mkdir()
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     cv2.imwrite(str(truth / f"{stamp(4)}.png"), np.zeros((10, 10), np.uint8))
-    with pytest.raises(TruthError, match="expected truth of the frame's 32x24 pixels"):
-        evaluate_bags(request_for(bag, truth_folder=truth, jobs=2), load=BlueEngine)
+    with pytest.raises(GroundTruthError, match="expected ground truth of the frame's 32x24 pixels"):
+        evaluate_bags(request_for(*bags, truth_folder=truth, jobs=2), load=BlueEngine)
     assert not list(scratch.iterdir()), "what the processes unpacked is gone with them"
     assert not (tmp_path / "OUT.partial").exists()
 
@@ -280,27 +292,34 @@ def restored_storage(monkeypatch):
 def test_a_full_disk_is_told_in_one_line_with_its_place(
     tmp_path, request_for, monkeypatch, capfd, restored_storage, storage, jobs
 ):
-    bag = write_bag(tmp_path / "bag", count=80)
-    request = request_for(bag, storage=storage, jobs=jobs, chunk_messages=64)
-    arguments = ["evaluate-bag", str(bag), "--model", str(request.model), "-o", str(request.output)]
+    bags = [write_bag(tmp_path / name, count=80) for name in ("bag", "other")[:jobs]]
+    request = request_for(*bags, storage=storage, jobs=jobs)
+    arguments = ["evaluate-bag", *map(str, bags), "--model", str(request.model), "-o", str(request.output)]
     load = partial(FullDiskEngine, jobs=jobs)
-    monkeypatch.setattr(evaluate_bag, "evaluate_bags", lambda *_, **__: evaluate_bags(request, load=load))
+    monkeypatch.setattr(bag_evaluation, "evaluate_bags", lambda *_, **__: evaluate_bags(request, load=load))
     assert main(arguments) == 1
-    place = tmp_path / "OUT.partial" / "chunks" / "bag" / "00000[01].partial" / "masks_[01]"
+    place = str(tmp_path / "OUT.partial" / "bags") + r"/(bag|other)\.\w+\.partial/masks"
     assert re.fullmatch(FULL_DISK.format(place=place), capfd.readouterr().err)
 
 
-def test_after_a_full_disk_the_same_command_goes_on(tmp_path, request_for, monkeypatch):
-    request = request_for(write_bag(tmp_path / "bag", count=40), chunk_messages=16)
+def test_after_a_full_disk_the_same_command_goes_on(tmp_path, request_for):
+    request = request_for(write_bag(tmp_path / "bag", count=40))
     with pytest.MonkeyPatch.context() as patch, pytest.raises(OSError, match="No space left on device writing"):
         patch.setattr(FrameRecord, "to_json", fail_on_full_disk)
         evaluate_bags(request, load=BlueEngine)
+    assert evaluate_segmented(request) == 40 + 1, "the bag that was half done is segmented again"
     with pytest.MonkeyPatch.context() as patch, pytest.raises(OSError, match=f"writing {tmp_path / 'OUT.partial'};"):
-        patch.setattr(joined_chunks.shutil, "copyfileobj", fail_on_full_disk)
-        evaluate_bags(request, load=BlueEngine)
-    engine = BlueEngine()
-    assert evaluate_bags(request, load=lambda: engine) == 0 and not engine.frames
+        patch.setattr(bag_results.shutil, "copyfileobj", fail_on_full_disk)
+        evaluate_bags(replace(request, restart=True), load=BlueEngine)
+    assert evaluate_segmented(request) == 0, "the bag is done"
     assert report_of(tmp_path / "OUT")["frames"] == 40
+
+
+def evaluate_segmented(request: Request) -> int:
+    """How many frames the engine segmented."""
+    engine = BlueEngine()
+    assert evaluate(request, load=lambda: engine) == 0
+    return engine.frames
 
 
 def fail_on_full_disk(*_):
@@ -308,20 +327,10 @@ def fail_on_full_disk(*_):
         full.write(b"0")
 
 
-def test_processes_do_not_write_the_same_file(tmp_path):
-    bag = write_bag(tmp_path / "bag")
-    task = BagTask("bag", bag, {CAMERA: "/segmentation"}, tmp_path / "chunks", ("mask",), "mcap", chunk_messages=5)
-    segment_bag(task, BlueEngine(), share=Share(1, 2))
-    assert {path.name for path in task.chunks.iterdir()} == {"000001"}
-    segment_bag(task, BlueEngine(), share=Share(0, 2))
-    assert (task.chunks / END).is_file()
-    assert str(os.getpid()) in partial_of(task.chunks / END).name
-
-
 def test_a_bag_that_cannot_be_read_does_not_cost_the_others(tmp_path, request_for, capsys):
     write_bag(tmp_path / "drives" / "good")
     (tmp_path / "drives" / "cut.db3").write_bytes(b"not much")
-    assert evaluate_bags(request_for(tmp_path / "drives"), load=BlueEngine) == IMPERFECT
+    assert evaluate(request_for(tmp_path / "drives")) == IMPERFECT
     said = capsys.readouterr()
     assert "left out: " in said.err and "cut.db3" in said.err and " frames" in said.out
     assert any("cut.db3" in notice for notice in report_of(tmp_path / "OUT")["notices"])
@@ -334,7 +343,7 @@ def test_a_bag_that_is_given_twice_is_refused(tmp_path, request_for):
     (tmp_path / "drives" / "file_link.db3").symlink_to(bag / "bag.db3")
     for again in (bag, bag.parent / "." / "bag", tmp_path / "link", bag / "bag.db3", bag.parent):
         with pytest.raises(BagError, match=f"expected every bag once, but .* is the same bag as {bag.parent}"):
-            evaluate_bags(request_for(bag, other, again), load=BlueEngine)
+            evaluate(request_for(bag, other, again))
     assert not (tmp_path / "OUT").exists() and not (tmp_path / "OUT.partial").exists()
 
 
@@ -358,7 +367,7 @@ def test_the_engines_time_is_that_of_a_warm_engine(tmp_path, request_for, real_p
         return {CAMERA: image(pixels, stamp_ns=stamp(number))}
 
     engine = SlowToStartEngine()
-    assert evaluate_bags(request_for(write_bag(tmp_path / "bag", messages=messages)), load=lambda: engine) == 0
+    assert evaluate(request_for(write_bag(tmp_path / "bag", messages=messages)), load=lambda: engine) == 0
     assert len(engine.sizes) == 2 and engine.frames == 12 + 2
     assert report_of(tmp_path / "OUT")["engine_ms"]["highest"] < 250
     assert "warms the engine up and does not count" in (tmp_path / "OUT" / "report.html").read_text()
@@ -375,10 +384,8 @@ def test_results_in_the_folder_of_bags_are_not_its_bags(tmp_path, request_for):
     for name in "ab":
         write_bag(tmp_path / "drives" / name)
     request = request_for(tmp_path / "drives", output=tmp_path / "drives" / "out")
-    assert evaluate_bags(request, load=partial(InterruptingEngine, fails_at=9)) == INTERRUPTED
-    assert (
-        evaluate_bags(request, load=BlueEngine) == evaluate_bags(replace(request, restart=True), load=BlueEngine) == 0
-    )
+    interrupt(request, at=9)
+    assert evaluate(request) == evaluate(replace(request, restart=True)) == 0
     assert [source["bag"] for source in report_of(request.output)["sources"]] == ["a", "b"]
 
 
@@ -386,13 +393,15 @@ def test_a_bag_at_two_points_has_its_folders_name(tmp_path, request_for, monkeyp
     bag = write_bag(tmp_path / "drive")
     (bag / "notes").mkdir()
     monkeypatch.chdir(bag / "notes")
-    assert evaluate_bags(request_for(Path("..")), load=BlueEngine) == 0
+    assert evaluate(request_for(Path(".."))) == 0
     assert [source["bag"] for source in report_of(tmp_path / "OUT")["sources"]] == ["drive"]
 
 
 def test_topics_come_after_the_bags_and_several_times(tmp_path, capsys, monkeypatch):
     found = []
-    monkeypatch.setattr(evaluate_bag, "evaluate_bags", lambda request, **_: found.append(request) or 0)
+    monkeypatch.setattr(
+        bag_evaluation, "evaluate_bags", lambda request, **_: found.append(request) or bag_evaluation.Outcome(0)
+    )
     model = ["--model", "m.onnx", "-o", str(tmp_path / "OUT")]
     for topics in (["--topic", "/a", "/b"], ["--topic", "/a", "--topic", "/b"]):
         assert main(["evaluate-bag", "BAG", *topics, *model]) == 0
@@ -401,7 +410,7 @@ def test_topics_come_after_the_bags_and_several_times(tmp_path, capsys, monkeypa
     assert "no bag given; write the bags before --topic" in capsys.readouterr().err
 
 
-def test_a_replay_that_fails_leaves_the_offline_report(tmp_path, request_for, capsys, monkeypatch):
+def test_a_replay_that_fails_leaves_the_offline_report(tmp_path, request_for, capsys):
     def messages(number):
         return {
             "/good/image_raw": image(picture(number), stamp_ns=stamp(number)),
@@ -414,11 +423,9 @@ def test_a_replay_that_fails_leaves_the_offline_report(tmp_path, request_for, ca
         replayed.append(source.topic)
         raise ValueError("the node ended with code 1")
 
-    # Stands for ROS, which need not be here.
-    monkeypatch.setitem(sys.modules, "bisenet_ros.node.driver.bag_replay", SimpleNamespace(replay_through_node=fail))
     bag = write_bag(tmp_path / "bag", count=4, messages=messages)
-    request = request_for(bag, topics=["/good/image_raw", "/odd/image_raw"], through_node=True)
-    assert evaluate_bags(request, load=BlueEngine) == IMPERFECT
+    request = request_for(bag, topics=["/good/image_raw", "/odd/image_raw"])
+    assert evaluate(request, replay=fail) == IMPERFECT
     assert replayed == ["/good/image_raw"], "there is nothing to replay of the other"
     (notice,) = report_of(tmp_path / "OUT")["notices"]
     assert "the replay through the node failed: the node ended with code 1" in notice
@@ -434,11 +441,11 @@ def test_a_truth_topic_that_cannot_be_used_is_named(tmp_path, request_for):
     for options, words in (
         ({"truth_topic": TRUTH, "topics": [CAMERA]}, f"message 1 of {TRUTH} in .* got 12 on 768 pixels"),
         ({"truth_topic": "/rear", "topics": [CAMERA]}, "message 1 of /rear in .* got 'bgr8'"),
-        ({"truth_topic": "/none", "topics": [CAMERA]}, "no topic /none for the truth"),
+        ({"truth_topic": "/none", "topics": [CAMERA]}, "no topic /none of ground truth"),
         ({"truth_topic": TRUTH, "topics": [CAMERA, "/rear"]}, "expected one --topic, .* got 2"),
     ):
-        with pytest.raises(TruthError, match=words):
-            evaluate_bags(request_for(bag, restart=True, **options), load=BlueEngine)
+        with pytest.raises(GroundTruthError, match=words):
+            evaluate(request_for(bag, restart=True, **options))
 
 
 @pytest.fixture
@@ -460,15 +467,15 @@ CAMERAS = ["/front/image_raw", "/rear/image_raw"]
 
 
 def test_unreadable_frames_are_skipped_counted_and_told(tmp_path, two_cameras, request_for, capsys):
-    assert evaluate_bags(request_for(two_cameras, topics=CAMERAS), load=BlueEngine) == IMPERFECT
+    assert evaluate(request_for(two_cameras, topics=CAMERAS)) == IMPERFECT
     records = list(RecordFile(tmp_path / "OUT" / "frames.jsonl"))
     front = [record for record in records if record.topic == CAMERAS[0]]
     assert [record.index for record in front] == [i for i in range(23) if i not in (4, 10)]
     assert [record.index for record in front if record.change is None] == [0, 5, 11, 13], "no frame right before"
     assert len(records) == 21 + 6
-    rear = list(read_labels(tmp_path / "OUT" / "masks", "/segmentation/rear/mask"))
+    rear = list(read_masks(tmp_path / "OUT" / "masks", "/segmentation/rear/mask"))
     assert [stamp_ns for stamp_ns, _ in rear] == [stamp(i) for i in range(0, 23, 4)]
-    assert np.array_equal(rear[2][1], labels_of(108))
+    assert np.array_equal(rear[2][1], mask_of(108))
     report = report_of(tmp_path / "OUT")
     (source,) = [source for source in report["sources"] if source["topic"] == CAMERAS[0]]
     assert list(source["skipped"].values()) == [2] and source["backwards"] == 1
@@ -478,30 +485,72 @@ def test_unreadable_frames_are_skipped_counted_and_told(tmp_path, two_cameras, r
     assert "2 messages were skipped: encoding, first in message 5" in errors and "backwards 1 times" in errors
 
 
-def test_results_do_not_depend_on_the_number_of_jobs_or_on_interruptions(tmp_path, two_cameras, request_for):
-    other = write_bag(tmp_path / "other" / "drive", count=7)
-    bags = (two_cameras, other.parent)
-    request = request_for(*bags, topics=(), restart=False)
-    shutil.rmtree(two_cameras)
-    write_bag(two_cameras, count=23, messages=lambda i: {**camera_messages(i)} if i % 9 else bad_message(i))
-    assert evaluate_bags(replace(request, output=tmp_path / "one"), load=BlueEngine) == IMPERFECT
-    assert evaluate_bags(replace(request, output=tmp_path / "two", jobs=2), load=BlueEngine) == IMPERFECT
-    assert evaluate_bags(replace(request, output=tmp_path / "three", jobs=3), load=BlueEngine) == IMPERFECT
+@pytest.fixture
+def two_drives(tmp_path, request_for) -> Request:
+    """A request for two bags of 23 and 7 frames, three of which cannot be read."""
+    drive = write_bag(tmp_path / "drive", count=23, messages=lambda i: camera_messages(i) if i % 9 else bad_message(i))
+    return request_for(drive, write_bag(tmp_path / "other" / "drive", count=7))
+
+
+def test_results_do_not_depend_on_the_number_of_jobs_or_on_interruptions(tmp_path, two_drives):
+    assert evaluate(replace(two_drives, output=tmp_path / "one")) == IMPERFECT
+    assert evaluate(replace(two_drives, output=tmp_path / "two", jobs=2)) == IMPERFECT
     expected = without_timings(tmp_path / "one")
-    assert without_timings(tmp_path / "two") == expected and without_timings(tmp_path / "three") == expected
+    assert without_timings(tmp_path / "two") == expected
+    assert [report_of(tmp_path / name)["protocol"]["jobs"] for name in ("one", "two")] == ["1", "2"]
     assert {record.bag for record in expected[1]} == {"drive", "drive_2"} and len(expected[1]) == 20 + 7
 
-    again = replace(request, output=tmp_path / "again")
-    for fails_at in (3, 1, 9):
-        interrupted = partial(InterruptingEngine, fails_at=fails_at)
-        assert evaluate_bags(again, load=interrupted) == INTERRUPTED and not again.output.exists()
-    with pytest.raises(ValueError, match="blue engine failed on message .*: out of blue"):
-        evaluate_bags(again, load=partial(BlueEngine, fails_at=8))
+    again = replace(two_drives, output=tmp_path / "again")
+    for frame in (3, 1, 9):
+        interrupt(again, at=frame)
+        assert not again.output.exists()
+    with pytest.raises(BisenetError, match="blue engine failed on message .*: out of blue"):
+        evaluate_bags(again, load=partial(BlueEngine, fails_at=25))
+    assert [path.name for path in (tmp_path / "again.partial" / "bags").glob("*") if path.suffix != ".partial"] == [
+        "drive"
+    ]
     last = BlueEngine()
-    assert evaluate_bags(again, load=lambda: last) == IMPERFECT
+    assert evaluate(again, load=lambda: last) == IMPERFECT
+    assert last.frames == 7 + 1, "only the bag that was not done, after a frame that warms the engine up"
     assert without_timings(again.output) == expected
-    assert last.frames < 20 + 2, "it went on where it was stopped, after a frame for each bag that warms the engine up"
-    assert evaluate_bags(again, load=lambda: last) == IMPERFECT, "finished already"
+    assert evaluate(again, load=lambda: last) == IMPERFECT, "finished already"
+
+
+def test_results_do_not_depend_on_a_cluster(tmp_path, two_drives):
+    distributed = pytest.importorskip("distributed")
+    assert evaluate(replace(two_drives, output=tmp_path / "here")) == IMPERFECT
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, local_directory=str(tmp_path / "scratch")
+    ) as cluster:
+        request = replace(two_drives, output=tmp_path / "cluster", dask=cluster.scheduler_address)
+        assert evaluate(request) == IMPERFECT
+        broken = replace(request, output=tmp_path / "broken", restart=True)
+        with pytest.raises(BisenetError, match="out of blue"):
+            evaluate_bags(broken, load=partial(BlueEngine, fails_at=3))
+    assert without_timings(tmp_path / "cluster") == without_timings(tmp_path / "here")
+    assert report_of(tmp_path / "cluster")["protocol"]["jobs"] == f"Dask at {request.dask}"
+
+
+def test_a_cluster_that_is_not_there_is_an_error_in_words(tmp_path, two_drives, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(distributed, "Client", partial(distributed.Client, timeout=0.2))
+    with pytest.raises(OSError, match="Timed out"):
+        evaluate_bags(replace(two_drives, dask="tcp://127.0.0.1:1"), load=BlueEngine)
+
+
+class DyingEngine(BlueEngine):
+    """Its process ends at a frame, as where memory runs out."""
+
+    def _segment(self, frame, *, confidence):
+        if parent_process():
+            os._exit(9)
+        return super()._segment(frame, confidence=confidence)
+
+
+def test_a_process_that_dies_is_told_and_the_same_command_goes_on(tmp_path, two_drives):
+    with pytest.raises(BisenetError, match="a process that segments bags ended by itself"):
+        evaluate_bags(replace(two_drives, jobs=2), load=DyingEngine)
+    assert evaluate(two_drives) == IMPERFECT
 
 
 def bad_message(number: int):
@@ -513,20 +562,20 @@ def bad_message(number: int):
 def test_other_inputs_are_refused_or_start_anew(tmp_path, request_for):
     bag = write_bag(tmp_path / "bag")
     request = request_for(bag)
-    assert evaluate_bags(request, load=partial(InterruptingEngine, fails_at=9)) == INTERRUPTED
+    interrupt(request, at=9)
     with pytest.raises(ValueError, match=r"other inputs \(masks: mask in sqlite3, now mask in mcap\); .*--restart"):
-        evaluate_bags(replace(request, storage="mcap"), load=BlueEngine)
+        evaluate(replace(request, storage="mcap"))
     request.model.write_bytes(b"another model")
     with pytest.raises(ValueError, match=r"other inputs \(the model file is not the same as before\)"):
-        evaluate_bags(request, load=BlueEngine)
+        evaluate(request)
     engine = BlueEngine()
-    assert evaluate_bags(replace(request, restart=True), load=lambda: engine) == 0
+    assert evaluate(replace(request, restart=True), load=lambda: engine) == 0
     assert engine.frames == 12 + 1, "the first is segmented twice"
     with pytest.raises(ValueError, match=r"other inputs \(the content of bag bag is not the same as before\)"):
         os.utime(bag / "bag.db3", ns=(1, 1))
-        evaluate_bags(request, load=BlueEngine)
+        evaluate(request)
     assert report_of(tmp_path / "OUT")["frames"] == 12
-    assert evaluate_bags(replace(request, restart=True), load=BlueEngine) == 0
+    assert evaluate(replace(request, restart=True)) == 0
 
 
 class Killed(BaseException):
@@ -534,9 +583,9 @@ class Killed(BaseException):
 
 
 def remove_half(folder, **_):
-    """Whichever half: what tells whose a folder is, or a chunk's masks."""
+    """Whichever half: what tells whose a folder is, or a bag's masks."""
     for path in sorted(Path(folder).rglob("*"), reverse=True):
-        if path.name in ("run.json", "chunk.json") or path.name.startswith("masks"):
+        if path.name in ("run.json", "bag.json") or path.name.startswith("masks"):
             path.unlink() if path.is_file() else None
     raise Killed
 
@@ -544,11 +593,11 @@ def remove_half(folder, **_):
 @pytest.mark.parametrize("restart", (False, True))
 def test_a_run_that_was_killed_while_it_threw_away_goes_on(tmp_path, request_for, restart):
     request = request_for(write_bag(tmp_path / "bag"))
-    assert evaluate_bags(request, load=partial(InterruptingEngine, fails_at=9)) == INTERRUPTED
+    interrupt(request, at=9)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
         patch.setattr(run_folder, "shutil", SimpleNamespace(rmtree=remove_half))
-        evaluate_bags(replace(request, restart=True), load=BlueEngine)
-    assert evaluate_bags(replace(request, restart=restart), load=BlueEngine) == 0
+        evaluate(replace(request, restart=True))
+    assert evaluate(replace(request, restart=restart)) == 0
     assert len(list(read_frames(tmp_path / "OUT" / "masks", MASK))) == report_of(tmp_path / "OUT")["frames"] == 12
     assert not (tmp_path / "OUT.partial").exists()
 
@@ -557,12 +606,12 @@ def test_a_run_that_was_killed_while_it_threw_away_goes_on(tmp_path, request_for
 def test_a_run_that_was_killed_at_its_end_leaves_nothing_for_ever(tmp_path, request_for, restart):
     request = request_for(write_bag(tmp_path / "bag"))
     if restart:
-        assert evaluate_bags(request, load=BlueEngine) == 0
+        assert evaluate(request) == 0
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
         patch.setattr(run_folder, "shutil", SimpleNamespace(rmtree=remove_half))
-        evaluate_bags(replace(request, restart=restart), load=BlueEngine)
+        evaluate(replace(request, restart=restart))
     assert (tmp_path / "OUT.partial").exists()
-    assert evaluate_bags(request, load=BlueEngine) == 0
+    assert evaluate(request) == 0
     assert report_of(tmp_path / "OUT")["frames"] == 12 and not (tmp_path / "OUT.partial").exists()
 
 
@@ -570,16 +619,16 @@ def test_a_run_that_was_killed_at_its_beginning_goes_on(tmp_path, request_for):
     (tmp_path / "OUT.partial").mkdir()
     for name in ("lock", "run.json.7.partial"):
         (tmp_path / "OUT.partial" / name).touch()
-    assert evaluate_bags(request_for(write_bag(tmp_path / "bag")), load=BlueEngine) == 0
+    assert evaluate(request_for(write_bag(tmp_path / "bag"))) == 0
 
 
 def test_an_interrupted_restart_is_not_thrown_away_by_a_finished_run(tmp_path, request_for):
     request = request_for(write_bag(tmp_path / "bag"))
-    assert evaluate_bags(request, load=BlueEngine) == 0
+    assert evaluate(request) == 0
     other = replace(request, storage="mcap", restart=True)
-    assert evaluate_bags(other, load=partial(InterruptingEngine, fails_at=9)) == INTERRUPTED
-    assert evaluate_bags(request, load=BlueEngine) == 0
-    assert (tmp_path / "OUT.partial" / "chunks").exists()
+    interrupt(other, at=9)
+    assert evaluate(request) == 0
+    assert (tmp_path / "OUT.partial" / "run.json").exists()
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path, request_for):
@@ -589,24 +638,71 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path, request_for):
         (tmp_path / place / "thesis.txt").write_text("years")
         for restart in (False, True):
             with pytest.raises(ValueError, match="holds something else"):
-                evaluate_bags(request_for(bag, restart=restart), load=BlueEngine)
+                evaluate(request_for(bag, restart=restart))
         assert (tmp_path / place / "thesis.txt").read_text() == "years"
         shutil.rmtree(tmp_path / place)
     (tmp_path / "OUT").mkdir()
-    assert evaluate_bags(request_for(bag), load=BlueEngine) == 0, "an empty folder is fine"
+    assert evaluate(request_for(bag)) == 0, "an empty folder is fine"
 
 
 @pytest.mark.parametrize("storage", ("sqlite3", "mcap"))
 def test_a_truncated_bag_is_reported_with_its_end(tmp_path, request_for, storage, real_page):
-    bag = write_bag(tmp_path / "bag", count=60, storage=storage)
+    def messages(number):
+        return {CAMERA: image(np.tile(picture(number), (5, 5, 1)), stamp_ns=stamp(number))}
+
+    bag = write_bag(tmp_path / "bag", count=80, storage=storage, messages=messages)
     file = bag / f"bag.{'db3' if storage == 'sqlite3' else 'mcap'}"
     os.truncate(file, file.stat().st_size // 2)
-    assert evaluate_bags(request_for(bag), load=BlueEngine) == IMPERFECT
+    assert evaluate(request_for(bag)) == IMPERFECT
     frames = report_of(tmp_path / "OUT")["frames"]
-    assert 20 < frames < 40 and len(list(read_frames(tmp_path / "OUT" / "masks", MASK))) == frames
+    assert 18 < frames < 45 and len(list(read_frames(tmp_path / "OUT" / "masks", MASK))) == frames
     (source,) = report_of(tmp_path / "OUT")["sources"]
-    assert f"number {frames} of {CAMERA}, recorded at {stamp(frames - 1)} ns" in source["ended_early"]
-    assert f"number {frames} of {CAMERA}" in (tmp_path / "OUT" / "report.html").read_text()
+    assert (source["promised"], source["read"], source["frames"]) == (80, frames, frames)
+    page = (tmp_path / "OUT" / "report.html").read_text()
+    for words in (
+        f"number {frames} of {CAMERA}, recorded at {stamp(frames - 1)} ns",
+        f"80 messages promised on {CAMERA} by metadata.yaml, {frames} read",
+    ):
+        assert words in source["ended_early"] and words in page
+
+
+def test_a_bag_of_which_nothing_can_be_read_stays_in_the_report(tmp_path, request_for, capsys):
+    write_bag(tmp_path / "drives" / "good")
+    lost = write_bag(tmp_path / "drives" / "lost", storage="mcap")
+    os.truncate(lost / "lost.mcap", (lost / "lost.mcap").stat().st_size // 2)
+    assert evaluate(request_for(tmp_path / "drives")) == IMPERFECT
+    assert [(source["bag"], source["frames"]) for source in report_of(tmp_path / "OUT")["sources"]] == [
+        ("good", 12),
+        ("lost", 0),
+    ]
+    assert f"12 messages promised on {CAMERA} by metadata.yaml, 0 read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stamps", ((0,) * 12, tuple(i // 3 for i in range(12)), (7, 7, 5, 7) * 3, (-5,) * 12))
+def test_ground_truth_of_repeated_stamps_is_matched_by_its_order(tmp_path, request_for, capsys, stamps):
+    """Of frames and ground truth that come in any order beside each other."""
+
+    def messages(number):
+        truth = image(truth_of(number), encoding="mono8", stamp_ns=stamps[number])
+        return {CAMERA: image(picture(number), stamp_ns=stamps[number]), TRUTH: truth}
+
+    bag = write_bag(tmp_path / "bag", messages=messages)
+    assert evaluate(request_for(bag, truth_topic=TRUTH)) == 0
+    report = report_of(tmp_path / "OUT")
+    assert report["pixel_accuracy"] == 0.5 and report["truth_frames"] == 12
+    said = capsys.readouterr().err
+    assert "frames have the stamp of an earlier frame; its ground truth was taken in order" in said
+    masks = [mask for _, mask in read_masks(tmp_path / "OUT" / "masks", MASK)]
+    assert all(np.array_equal(mask, mask_of(i)) for i, mask in enumerate(masks))
+
+
+def test_repeated_stamps_with_less_ground_truth_than_frames_are_told(tmp_path, request_for, capsys):
+    def messages(number):
+        truth = {TRUTH: image(truth_of(number), encoding="mono8")} if number > 3 else {}
+        return {CAMERA: image(picture(number)), **truth}
+
+    assert evaluate(request_for(write_bag(tmp_path / "bag", messages=messages), truth_topic=TRUTH)) == IMPERFECT
+    assert "frames may have been scored by the ground truth of others" in capsys.readouterr().err
 
 
 def test_a_bag_without_a_frame_is_an_error(tmp_path, request_for, capsys):
@@ -614,10 +710,10 @@ def test_a_bag_without_a_frame_is_an_error(tmp_path, request_for, capsys):
     with pytest.raises(
         BagError, match="not one frame could be read: 12 messages were skipped: step, first in message 1"
     ):
-        evaluate_bags(request_for(unreadable), load=BlueEngine)
+        evaluate(request_for(unreadable))
     empty = write_bag(tmp_path / "empty", count=0)
     with pytest.raises(BagError, match="no image topic"):
-        evaluate_bags(request_for(empty), load=BlueEngine)
+        evaluate(request_for(empty))
     assert not (tmp_path / "OUT").exists()
     assert main(["evaluate-bag", str(tmp_path / "none"), "--model", "m.onnx", "-o", str(tmp_path / "OUT")]) == 1
     assert "expected a bag at" in capsys.readouterr().err
@@ -630,7 +726,7 @@ def test_compressed_bags_give_the_same_results(tmp_path, request_for):
     plain = write_bag(tmp_path / "bag")
     packed = write_bag(tmp_path / "packed" / "bag", storage="mcap", compression=CompressionMode.MESSAGE)
     for bag, name in ((plain, "a"), (packed, "b")):
-        assert evaluate_bags(request_for(bag, output=tmp_path / name), load=BlueEngine) == 0
+        assert evaluate(request_for(bag, output=tmp_path / name)) == 0
     first, second = (without_timings(tmp_path / name)[1:] for name in "ab")
     assert first == second
 
@@ -644,34 +740,37 @@ def test_masks_go_where_the_node_publishes_them():
 
 
 def test_a_killed_run_goes_on_in_the_shipped_model(tmp_path, shipped_model):
-    """The real command on the demo's clip, small: killed once, then with two jobs; against one that was left alone."""
+    """The real command on parts of the demo's clip, small: killed once; then with two jobs."""
     pytest.importorskip("onnxruntime")
-    for kind, ending, interpolation in (("images", "jpg", cv2.INTER_AREA), ("labels", "png", cv2.INTER_NEAREST)):
-        (tmp_path / kind).mkdir()
-        for name in frame_ids()[:60]:
-            pixels = cv2.imread(str(FOLDER / kind / f"{name}.{ending}"), cv2.IMREAD_UNCHANGED)
-            pixels = cv2.resize(pixels, (96, 72), interpolation=interpolation)
-            cv2.imwrite(str(tmp_path / kind / f"{name}.png"), pixels)
-    arguments = ["--labels", str(tmp_path / "labels"), "--rate", "15", "-o", str(tmp_path / "clip")]
-    assert main(["make-bag", str(tmp_path / "images"), *arguments]) == 0
+    for part in range(3):
+        for kind, ending, interpolation in (("images", "jpg", cv2.INTER_AREA), ("labels", "png", cv2.INTER_NEAREST)):
+            (tmp_path / f"{kind}_{part}").mkdir()
+            for name in frame_ids()[20 * part : 20 * part + 20]:
+                pixels = cv2.imread(str(FOLDER / kind / f"{name}.{ending}"), cv2.IMREAD_UNCHANGED)
+                pixels = cv2.resize(pixels, (96, 72), interpolation=interpolation)
+                cv2.imwrite(str(tmp_path / f"{kind}_{part}" / f"{name}.png"), pixels)
+        arguments = ["--labels", str(tmp_path / f"labels_{part}"), "--rate", "15"]
+        target = tmp_path / "clips" / f"clip_{part}"
+        assert main(["make-bag", str(tmp_path / f"images_{part}"), *arguments, "-o", str(target)]) == 0
 
     def command(output: str):
         options = ["--model", str(shipped_model), "--truth-topic", TRUTH, "--device", "cpu", "--precision", "fp32"]
-        return ["evaluate-bag", str(tmp_path / "clip"), *options, "-o", str(tmp_path / output)]
+        return ["evaluate-bag", str(tmp_path / "clips"), *options, "-o", str(tmp_path / output)]
 
     assert main(command("alone")) == 0
     assert 0.2 < report_of(tmp_path / "alone")["miou"] < 0.9
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     killed = subprocess.Popen([sys.executable, "-m", "bisenet_ros.cli", *command("killed")], env=environment)
-    partial_chunk = tmp_path / "killed.partial" / "chunks" / "clip" / "000000.partial"
+    done = tmp_path / "killed.partial" / "bags" / "clip_0"
     deadline = time.monotonic() + 60
-    while not partial_chunk.exists() and killed.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
+    while not done.exists() and killed.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
-    assert not (tmp_path / "killed").exists()
+    assert done.exists() and not (tmp_path / "killed").exists()
     assert main([*command("killed"), "--jobs", "2"]) == 0
     assert without_timings(tmp_path / "killed") == without_timings(tmp_path / "alone")
+    assert report_of(tmp_path / "killed")["protocol"]["jobs"] == "1 and 2"
 
 
 def test_memory_stays_bounded_on_a_long_bag(tmp_path):

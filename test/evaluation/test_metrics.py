@@ -27,5 +27,5 @@ def test_nothing_labeled():
 def test_sizes_and_ids_are_checked():
     with pytest.raises(ValueError, match="one size"):
         confusion_matrix(np.zeros((2, 2), np.uint8), np.zeros((2, 3), np.uint8), classes=2)
-    with pytest.raises(ValueError, match="truth must hold ids 0 to 1"):
+    with pytest.raises(ValueError, match="ground truth must hold ids 0 to 1"):
         confusion_matrix(np.full((2, 2), 7, np.uint8), np.zeros((2, 2), np.uint8), classes=2)

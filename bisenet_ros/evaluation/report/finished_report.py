@@ -1,34 +1,39 @@
-"""A report of `bisenet evaluate-bag`, read back."""
+"""Reads back a report of `bisenet evaluate-bag`."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
+from bisenet_ros.errors import BisenetError
 from bisenet_ros.evaluation.frame_record import RECORDS, FrameRecord, RecordFile
 from bisenet_ros.evaluation.report.bag_report import REPORT
 from bisenet_ros.evaluation.run_summary import Source
-from bisenet_ros.model.class_map import ClassMap, ClassMapError
+from bisenet_ros.model.class_map import ClassMap
 
-SOURCE_FIELDS = ("bag", "path", "topic", "message_type", "masks", "mask_topic", "skipped", "ended_early", "backwards")
+
+class ReportError(BisenetError):
+    """Reports that cannot be read or compared; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class FinishedReport:
-    """What compare needs of a report.
+    """What a comparison needs of a report.
 
     Attributes:
         folder: where it and the bags of its masks are.
         model: facts by name, as in RunSummary.
+        jobs: how many bags were segmented side by side, in words.
         records: of all frames.
     """
 
     folder: Path
-    labels: ClassMap
+    classes: ClassMap
     model: Dict[str, str]
     engine: str
+    jobs: str
     sources: List[Source]
     records: RecordFile
 
@@ -38,23 +43,25 @@ class FinishedReport:
 
 
 def read_report(folder: Path) -> FinishedReport:
-    """Raises ValueError where the folder has no report or the report has been changed; FileNotFoundError."""
+    """Raises ReportError where the report has been changed or is of another version; FileNotFoundError."""
     for name in (REPORT, RECORDS):
         if not (folder / name).is_file():
             raise FileNotFoundError(
                 f"expected the folder of a report by `bisenet evaluate-bag`, but {folder} has no {name}"
             )
+    names = {field.name for field in fields(Source)}
     try:
         found: Dict[str, Any] = json.loads((folder / REPORT).read_text(encoding="utf-8"))
         return FinishedReport(
             folder=folder,
-            labels=ClassMap.from_list(found["classes"]),
+            classes=ClassMap.from_list(found["classes"]),
             model={str(name): str(value) for name, value in found["model"].items()},
             engine=str(found["engine"]),
-            sources=[Source(**{name: source[name] for name in SOURCE_FIELDS}) for source in found["sources"]],
+            jobs=str(found["protocol"].get("jobs", "1")),
+            sources=[Source(**{name: source[name] for name in names & source.keys()}) for source in found["sources"]],
             records=RecordFile(folder / RECORDS),
         )
-    except (ClassMapError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ReportError(
             f"{folder / REPORT} is not a report as `bisenet evaluate-bag` writes it ({error!r}); make it again"
         ) from error

@@ -1,4 +1,4 @@
-"""What a stream of frame records comes to, in memory that does not grow with the frames."""
+"""Summarizes a stream of frame records in memory that does not grow with the frames."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from bisenet_ros.evaluation.frame_record import FrameRecord
 from bisenet_ros.evaluation.metrics import mean_iou
 
 BINS = 240
-"""Points of a curve; longer topics have several frames in each."""
+"""Points of a curve; each has several frames of a longer topic."""
 APART = 24
-"""Two of a topic's extreme frames are at least this part of it apart."""
+"""Extreme frames of a topic are at least 1/24 of its frames apart, so that they are not of one moment."""
 
 TopicKey = Tuple[str, str]
 """Bag and topic."""
@@ -87,10 +87,11 @@ class TopicSummary:
         sizes: frames by (width, height).
         stamps_ns, indices: of the first frame of every bin.
         shares: bins x classes, means.
-        confidence, changed, engine_ms: over time.
+        confidence, consistency, engine_ms: over time.
         change: classes x 2 int64: compared and changed pixels by the class before.
-        confusion: classes x classes int64, of all frames with truth.
-        uncertain, unstable, wrong: frames by 1 - confidence, by changed pixels, and by 1 - their own mIoU.
+        confusion: classes x classes int64, of all frames with ground truth.
+        scored_frames: frames with ground truth.
+        uncertain, inconsistent, wrong: frames by 1 - confidence, by changed pixels, and by 1 - their own mIoU.
         milliseconds: the engine's, of every frame.
     """
 
@@ -100,11 +101,11 @@ class TopicSummary:
         self.sizes: Counter = Counter()
         self.stamps_ns, self.indices = np.zeros(bins, np.int64), np.zeros(bins, np.int64)
         self.last_stamp_ns = 0
-        self.confidence, self.changed, self.engine_ms = Series(bins), Series(bins), Series(bins)
+        self.confidence, self.consistency, self.engine_ms = Series(bins), Series(bins), Series(bins)
         self.change = np.zeros((classes, 2), np.int64)
         self.confusion = np.zeros((classes, classes), np.int64)
-        self.truth_frames = 0
-        self.uncertain, self.unstable, self.wrong = (Extremes(bins, frames) for _ in range(3))
+        self.scored_frames = 0
+        self.uncertain, self.inconsistent, self.wrong = (Extremes(bins, frames) for _ in range(3))
         self.milliseconds = array("d")
         self._shares = np.zeros((bins, classes))
         self._in_bin = np.zeros(bins, np.int64)
@@ -137,14 +138,14 @@ class TopicSummary:
         self.confidence.add(place, record.confidence)
         self.uncertain.add(place, 1 - record.confidence, ordinal, record)
         if record.changed is not None:
-            self.changed.add(place, record.changed)
-            self.unstable.add(place, record.changed, ordinal, record)
-            for label, compared, changed in record.change or []:
-                self.change[label] += compared, changed
+            self.consistency.add(place, 1 - record.changed)
+            self.inconsistent.add(place, record.changed, ordinal, record)
+            for class_before, compared, changed in record.change or []:
+                self.change[class_before] += compared, changed
         if record.confusion is not None:
             confusion = record.dense_confusion()
             self.confusion += confusion
-            self.truth_frames += 1
+            self.scored_frames += 1
             if confusion.any():  # not all of it is unlabeled
                 self.wrong.add(place, 1 - mean_iou(confusion), ordinal, record)
 
@@ -181,3 +182,10 @@ def mean_confidence(topics: Iterable[TopicSummary]) -> float:
 def all_milliseconds(topics: Iterable[TopicSummary]) -> np.ndarray:
     """The engine's, of every frame."""
     return np.concatenate([topic.milliseconds for topic in topics])
+
+
+def percentiles(values: np.ndarray) -> Dict[str, float]:
+    """Mean, p50, p90, p99 and the highest, rounded to 3 digits."""
+    p50, p90, p99 = np.percentile(values, [50, 90, 99])
+    found = {"mean": values.mean(), "p50": p50, "p90": p90, "p99": p99, "highest": values.max()}
+    return {name: round(float(value), 3) for name, value in found.items()}

@@ -1,4 +1,4 @@
-"""The bags of a run, each with a short name of its own and its image topics."""
+"""Selects the bags of a run and their image topics, and names each bag."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Collection, List, Sequence, Tuple
 
-from bisenet_ros.bags.bag_reader import Bag, BagError, Topic, choose_topics, find_bags
+from bisenet_ros.bags.bag_choice import choose_topics, find_bags
+from bisenet_ros.bags.bag_reader import Bag, BagError
+from bisenet_ros.bags.storage import Topic
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def choose_bags(
         try:
             bag = Bag(path)
             found = choose_topics(bag, topics, but=but_topics)
-        except BagError as error:  # one empty recording must not cost the others a night
+        except BagError as error:  # the others are still worth a night
             if len(paths) == 1:
                 raise
             left_out.append(f"left out: {error}")
@@ -67,6 +69,7 @@ def _require_new(bag: Bag, chosen: Sequence[ChosenBag]) -> None:
 
 def _free_name(path: Path, taken: Collection[str]) -> str:
     short = path.resolve().name if path.is_dir() else path.name.partition(".")[0]
+    short = short.encode("utf-8", "replace").decode()  # a folder of the results has this name
     name, number = short, 2
     while name in taken:
         name, number = f"{short}_{number}", number + 1

@@ -1,31 +1,45 @@
-"""The pictures of a report, made again from the bag and the bag of its masks."""
+"""Loads the frames that a report shows from the bag and the bag of its masks."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from contextlib import closing
 from pathlib import Path
-from typing import Collection, Dict, Generator, Iterable, Iterator, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Collection, Dict, Generator, Iterable, Iterator, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from bisenet_ros.bags.bag_reader import Bag, BagError, BagMessage, decode_frame, decode_labels
-from bisenet_ros.evaluation.frame_record import FrameKey, FrameRecord
-from bisenet_ros.evaluation.ground_truth import TruthFolder
-from bisenet_ros.evaluation.report.bag_report import Picture
-from bisenet_ros.evaluation.run_summary import Source
+from bisenet_ros.bags.bag_images import decode_frame, decode_mask
+from bisenet_ros.bags.bag_reader import Bag, BagError, BagMessage
 from bisenet_ros.errors import ImageError
+from bisenet_ros.evaluation.frame_record import FrameKey, FrameRecord
+from bisenet_ros.evaluation.ground_truth import GroundTruthFolder
+from bisenet_ros.evaluation.run_summary import Source
+
+
+class Picture(NamedTuple):
+    """A frame as H x W x 3 uint8 BGR, its H x W uint8 mask, and its ground truth where there is one."""
+
+    key: FrameKey
+    frame: np.ndarray
+    mask: np.ndarray
+    ground_truth: Optional[np.ndarray]
+
+
+LoadPictures = Callable[[Collection[FrameKey]], Iterator[Picture]]
+"""Yields the frames asked for, in any order; each is dropped before the next."""
 
 
 class _Place(NamedTuple):
-    """A frame's record, and its number among the masks of its topic."""
+    """A frame's record, its number among the masks of its topic, and how many frames before it have its stamp."""
 
     mask: int
     record: FrameRecord
+    repeated: int
 
 
 class PictureLoader:
-    """Loads frames with their labels, in one pass over each topic, with one frame in memory at a time."""
+    """Loads frames with their masks, in one pass over each topic, with one frame in memory at a time."""
 
     def __init__(
         self,
@@ -33,18 +47,18 @@ class PictureLoader:
         sources: Sequence[Source],
         records: Iterable[FrameRecord],
         *,
-        truth: Optional[Dict[str, TruthFolder]] = None,
+        ground_truth: Optional[Dict[str, GroundTruthFolder]] = None,
     ) -> None:
         """
         Args:
             folder: of the report.
             records: of all its frames.
-            truth: of each bag that has any, by its short name.
+            ground_truth: of each bag that has any, by its short name.
         """
         self._folder = folder
         self._sources = {(source.bag, source.topic): source for source in sources}
         self._records = records
-        self._truth = truth or {}
+        self._ground_truth = ground_truth or {}
 
     def __call__(self, keys: Collection[FrameKey]) -> Iterator[Picture]:
         """The frames asked for, in order within a topic.
@@ -58,13 +72,16 @@ class PictureLoader:
 
     def _mask_places(self, keys: Collection[FrameKey]) -> Dict[Tuple[str, str], Dict[int, _Place]]:
         """For each topic, the place of each frame that is wanted, by the frame's number."""
-        masks: Dict[Tuple[str, str], int] = defaultdict(int)
+        masks: Counter = Counter()
+        stamps: Counter = Counter()
         places: Dict[Tuple[str, str], Dict[int, _Place]] = defaultdict(dict)
         for record in self._records:
             topic = record.bag, record.topic
             if record.key in keys:
-                places[topic][record.index] = _Place(masks[topic], record)
+                places[topic][record.index] = _Place(masks[topic], record, stamps[topic, record.stamp_ns])
             masks[topic] += 1
+            if self._ground_truth:
+                stamps[topic, record.stamp_ns] += 1
         return places
 
     def _load(self, source: Source, wanted: Dict[int, _Place]) -> Iterator[Picture]:
@@ -72,12 +89,16 @@ class PictureLoader:
             self._folder / source.masks, source.mask_topic, [place.mask for place in wanted.values()]
         )
         frames = self._messages(Path(source.path), source.topic, wanted)
-        truth = self._truth.get(source.bag)
         with closing(masks), closing(frames):
             for number in sorted(wanted):
-                record = wanted[number].record
-                frame, labels = _decode(next(frames, None), next(masks, None), record, source)
-                yield Picture(record.key, frame, labels, truth.read(record.stamp_ns, labels.shape) if truth else None)
+                place = wanted[number]
+                frame, mask = _decode(next(frames, None), next(masks, None), place.record, source)
+                yield Picture(place.record.key, frame, mask, self._find_ground_truth(place, mask))
+
+    def _find_ground_truth(self, place: _Place, mask: np.ndarray) -> Optional[np.ndarray]:
+        folder = self._ground_truth.get(place.record.bag)
+        file = folder.find(place.record.stamp_ns, repeated=place.repeated) if folder else None
+        return folder.read(file, mask.shape) if folder and file else None
 
     def _messages(self, path: Path, topic: str, wanted: Collection[int]) -> Generator[BagMessage, None, None]:
         last = max(wanted)
@@ -92,17 +113,17 @@ class PictureLoader:
 def _decode(
     image: Optional[BagMessage], mask: Optional[BagMessage], record: FrameRecord, source: Source
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """H x W x 3 uint8 BGR and H x W uint8 labels; raises BagError where they are not those of the record."""
+    """H x W x 3 uint8 BGR and H x W uint8 ids; raises BagError where they are not those of the record."""
     what = (
         f"frame {record.number} of {record.topic}, of {record.width} x {record.height} with stamp {record.stamp_ns} ns"
     )
     try:
         if image is None or mask is None:
             raise ImageError("data", "it is not there")
-        frame, (mask_stamp_ns, labels) = decode_frame(image), decode_labels(mask)
+        frame, (mask_stamp_ns, ids) = decode_frame(image), decode_mask(mask)
     except ImageError as error:
         raise BagError(f"{source.path} and {source.masks} do not have {what}: {error}") from error
     size = record.height, record.width
-    if not frame.stamp_ns == mask_stamp_ns == record.stamp_ns or not frame.pixels.shape[:2] == labels.shape == size:
+    if not frame.stamp_ns == mask_stamp_ns == record.stamp_ns or not frame.pixels.shape[:2] == ids.shape == size:
         raise BagError(f"{source.path} is no longer the bag that was evaluated: it does not have {what}")
-    return frame.pixels, labels
+    return frame.pixels, ids

@@ -1,4 +1,4 @@
-"""What changes in a label map beyond what moves, on scenes whose motion is known."""
+"""What changes in a mask beyond what moves, on scenes whose motion is known."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bisenet_ros.evaluation.temporal_stability import Change, TemporalStability, count_changes
+from bisenet_ros.evaluation.temporal_consistency import Change, TemporalConsistency, count_changes
 
 CLASSES = 4
 SECOND = 10**9
@@ -35,8 +35,8 @@ def share(change: Optional[Change]) -> float:
 
 
 def watch(seen: List[Tuple[np.ndarray, np.ndarray]]) -> List[Optional[Change]]:
-    stability = TemporalStability(CLASSES)
-    return [stability.compare(*picture, stamp_ns=i * SECOND // 15) for i, picture in enumerate(seen)]
+    consistency = TemporalConsistency(CLASSES)
+    return [consistency.compare(*picture, stamp_ns=i * SECOND // 15) for i, picture in enumerate(seen)]
 
 
 @pytest.mark.parametrize("speed", [0, 2, 5])
@@ -79,12 +79,12 @@ def test_a_large_frame_is_compared_on_a_smaller_grid():
 
 def test_frames_that_are_no_neighbors_are_not_compared():
     frame, labels = window(world(), 0)
-    stability = TemporalStability(CLASSES)
-    assert stability.compare(frame, labels, stamp_ns=10 * SECOND) is None
-    assert stability.compare(frame, labels, stamp_ns=11 * SECOND) is None  # a second later
-    assert stability.compare(frame, labels, stamp_ns=9 * SECOND) is None  # backwards
-    assert stability.compare(frame[:100], labels[:100], stamp_ns=9 * SECOND) is None  # another size
-    assert stability.compare(frame[:100], labels[:100], stamp_ns=9 * SECOND + 1) is not None
+    consistency = TemporalConsistency(CLASSES)
+    assert consistency.compare(frame, labels, stamp_ns=10 * SECOND) is None
+    assert consistency.compare(frame, labels, stamp_ns=11 * SECOND) is None  # a second later
+    assert consistency.compare(frame, labels, stamp_ns=9 * SECOND) is None  # backwards
+    assert consistency.compare(frame[:100], labels[:100], stamp_ns=9 * SECOND) is None  # another size
+    assert consistency.compare(frame[:100], labels[:100], stamp_ns=9 * SECOND + 1) is not None
 
 
 def test_a_cut_to_another_scene_is_no_flicker():

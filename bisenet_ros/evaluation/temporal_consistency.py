@@ -1,10 +1,10 @@
-"""Temporal stability: how much the label map changes between neighboring frames beyond what moved.
+"""Temporal consistency: the share of pixels that keep their class from frame to frame while the picture only moves.
 
-Dense optical flow (DIS; Kroeger et al., ECCV 2016) between the frames, both ways and on a reduced grid, says where each
+Dense optical flow (DIS; Kroeger et al., ECCV 2016) between two frames, both ways and on a reduced grid, says where each
 pixel of the frame was in the frame before. A pixel is compared where the two flows agree (forward-backward check of
-Sundaram et al., ECCV 2010), so that what appears, disappears or leaves the picture is left out. It has changed where
-the label map before, moved by the flow, does not have its label within one grid cell; that much is the flow's own
-inaccuracy at the edges of objects.
+Sundaram et al., ECCV 2010), which leaves out what appears, disappears or leaves the picture. It has changed where the
+mask before, moved by the flow, does not have its class within one grid cell; that much is the flow's own inaccuracy at
+the edges of objects. Temporal consistency is 1 - changed / compared.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import cv2
 import numpy as np
 
 LONGEST_SIDE = 240
-"""Of the grid, in cells; a smaller frame is compared pixel by pixel."""
+"""Cells of the grid; a smaller frame is compared pixel by pixel."""
 SMALLEST_SIDE = 16
-"""Of a grid that the flow can be computed on, in cells."""
+"""Cells of a grid that the flow can be computed on."""
 LONGEST_GAP = 0.5
-"""Seconds between two frames that are still neighbors."""
+"""Seconds between two frames that are compared."""
 
 METHOD = (
+    "1 - the share of pixels whose class changed although the picture only moved, by "
     f"DIS optical flow on a grid of at most {LONGEST_SIDE} cells, forward-backward checked, between frames at most "
-    f"{LONGEST_GAP} s apart; a cell has changed where the label map before, moved, does not have its label within one "
-    "cell"
+    f"{LONGEST_GAP} s apart; a cell has changed where the mask before, moved, does not have its class within one cell"
 )
 """For people, in reports."""
 
@@ -38,17 +38,17 @@ class _Reduced(NamedTuple):
     size: Tuple[int, int]  # of the frame itself: height, width
     stamp_ns: int
     gray: np.ndarray  # h x w uint8
-    labels: np.ndarray  # h x w uint8
+    mask: np.ndarray  # h x w uint8
 
 
-class TemporalStability:
+class TemporalConsistency:
     """Compares each frame of one topic with the one before it."""
 
     def __init__(self, classes: int) -> None:
         self._classes = classes
         self._before: Optional[_Reduced] = None
 
-    def compare(self, frame: np.ndarray, labels: np.ndarray, *, stamp_ns: int) -> Optional[Change]:
+    def compare(self, frame: np.ndarray, mask: np.ndarray, *, stamp_ns: int) -> Optional[Change]:
         """What changed since the frame before, which this one then becomes.
 
         None for a first frame, after a change of size, for stamps that go backwards or are more than `LONGEST_GAP`
@@ -56,28 +56,28 @@ class TemporalStability:
 
         Args:
             frame: H x W x 3 uint8 BGR.
-            labels: H x W uint8 ids below `classes`.
+            mask: H x W uint8 ids below `classes`.
         """
-        before, now = self._before, _reduce(frame, labels, stamp_ns)
+        before, now = self._before, _reduce(frame, mask, stamp_ns)
         self._before = now
         if before is None or before.size != now.size or min(now.gray.shape) < SMALLEST_SIDE:
             return None
         if not 0 <= now.stamp_ns - before.stamp_ns <= LONGEST_GAP * 1e9:
             return None
-        # A new one each time: on small frames it depends on what it computed before.
+        # A new one each time: on small frames the flow depends on what was computed before.
         flow: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        flow.setUseSpatialPropagation(False)  # with it, it may depend on the number of threads
+        flow.setUseSpatialPropagation(False)  # with it, the flow may depend on the number of threads
         backward, forward = flow.calc(now.gray, before.gray, None), flow.calc(before.gray, now.gray, None)
-        return count_changes(before.labels, now.labels, backward=backward, forward=forward, classes=self._classes)
+        return count_changes(before.mask, now.mask, backward=backward, forward=forward, classes=self._classes)
 
 
 def count_changes(
     before: np.ndarray, now: np.ndarray, *, backward: np.ndarray, forward: np.ndarray, classes: int
 ) -> Optional[Change]:
-    """The classes of the compared pixels and of the changed ones, by the label that they had before.
+    """The classes of the compared pixels and of the changed ones, by the class that they had before.
 
     Args:
-        before, now: h x w uint8 label maps.
+        before, now: h x w uint8 masks.
         backward: h x w x 2 float32, from each pixel of `now` to where it was in `before`; (x, y) in pixels.
         forward: h x w x 2 float32, from each pixel of `before` to where it is in `now`.
 
@@ -104,10 +104,10 @@ def count_changes(
             found |= around[down : down + height, right : right + width] == now
     totals = np.bincount(expected[compared], minlength=classes)
     changes = np.bincount(expected[compared & ~found], minlength=classes)
-    return [[int(label), int(totals[label]), int(changes[label])] for label in np.flatnonzero(totals)]
+    return [[int(place), int(totals[place]), int(changes[place])] for place in np.flatnonzero(totals)]
 
 
-def _reduce(frame: np.ndarray, labels: np.ndarray, stamp_ns: int) -> _Reduced:
+def _reduce(frame: np.ndarray, mask: np.ndarray, stamp_ns: int) -> _Reduced:
     height, width = frame.shape[:2]
     scale = min(1.0, LONGEST_SIDE / max(height, width))
     grid = max(1, round(width * scale)), max(1, round(height * scale))
@@ -115,5 +115,5 @@ def _reduce(frame: np.ndarray, labels: np.ndarray, stamp_ns: int) -> _Reduced:
         size=(height, width),
         stamp_ns=stamp_ns,
         gray=cv2.resize(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), grid, interpolation=cv2.INTER_AREA),
-        labels=cv2.resize(labels, grid, interpolation=cv2.INTER_NEAREST),
+        mask=cv2.resize(mask, grid, interpolation=cv2.INTER_NEAREST),
     )

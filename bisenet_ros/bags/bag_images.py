@@ -1,0 +1,107 @@
+"""Frames and masks in the messages of a bag."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Iterator, Tuple
+
+import numpy as np
+from rosbags.serde import SerdeError
+from rosbags.typesys import Stores, get_typestore
+
+from bisenet_ros.bags.bag_reader import Bag, BagMessage
+from bisenet_ros.bags.storage import problem_of
+from bisenet_ros.images.encodings import ImageError, decode_compressed, decode_image
+
+IMAGE = "sensor_msgs/msg/Image"
+COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
+IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
+MASK_ENCODINGS = ("mono8", "8UC1")
+TYPES = get_typestore(Stores.ROS2_JAZZY)
+"""sensor_msgs/Image and its like have been the same in every ROS 2."""
+CDR_ERRORS = (SerdeError, struct.error, ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError)
+"""What rosbags raises for bytes that are not the message."""
+
+
+@dataclass(frozen=True)
+class BagFrame:
+    """An image of a bag.
+
+    Attributes:
+        index: the message's number in the topic, from 0.
+        stamp_ns, frame_id: of its header.
+        log_ns: when it was recorded.
+        pixels: H x W x 3 uint8 BGR, read-only where it is the message's own memory.
+    """
+
+    topic: str
+    index: int
+    stamp_ns: int
+    frame_id: str
+    log_ns: int
+    pixels: np.ndarray
+
+
+def decode_frame(message: BagMessage) -> BagFrame:
+    """The image in a message.
+
+    Raises:
+        ImageError: it cannot be read; its reason "message" says that the bytes are no such message at all.
+    """
+    image = _deserialize(message)
+    if message.type == COMPRESSED_IMAGE:
+        pixels = decode_compressed(format=image.format, data=image.data)
+    else:
+        pixels = decode_image(
+            encoding=image.encoding,
+            height=image.height,
+            width=image.width,
+            step=image.step,
+            is_bigendian=bool(image.is_bigendian),
+            data=image.data,
+        )
+    header = image.header
+    return BagFrame(message.topic, message.index, _stamp(header), header.frame_id, message.log_ns, pixels)
+
+
+def decode_mask(message: BagMessage) -> Tuple[int, np.ndarray]:
+    """The stamp in ns and the H x W uint8 ids of a mask.
+
+    Raises:
+        ImageError: it is no image of one byte a pixel, or has too little data.
+    """
+    if message.type != IMAGE:
+        raise ImageError("message", f"expected a mask as {IMAGE}, got {message.type}")
+    image = _deserialize(message)
+    if image.encoding not in MASK_ENCODINGS:
+        raise ImageError("encoding", f"expected a mask as {' or '.join(MASK_ENCODINGS)}, got {image.encoding!r}")
+    height, width, step = image.height, image.width, image.step
+    if not height or not width or step < width or len(image.data) < height * step:
+        raise ImageError(
+            "data", f"expected a mask of {width} x {height} pixels, got {len(image.data)} bytes in rows of {step}"
+        )
+    return _stamp(image.header), image.data[: height * step].reshape(height, step)[:, :width]
+
+
+def read_masks(path: Path, topic: str) -> Iterator[Tuple[int, np.ndarray]]:
+    """The stamp in ns and the H x W uint8 ids of each mask of one topic, in order.
+
+    Raises:
+        ImageError: one cannot be read.
+    """
+    return map(decode_mask, Bag(path).messages([topic]))
+
+
+def _deserialize(message: BagMessage) -> Any:
+    try:
+        return TYPES.deserialize_cdr(message.data, message.type)
+    except CDR_ERRORS as error:
+        raise ImageError(
+            "message", f"expected a message {message.type}, got other bytes ({problem_of(error)})"
+        ) from error
+
+
+def _stamp(header: Any) -> int:
+    return header.stamp.sec * 10**9 + header.stamp.nanosec

@@ -1,0 +1,177 @@
+"""Makes a bag of images: the bag appears when it is whole, or not at all."""
+
+from __future__ import annotations
+
+import shutil
+from itertools import combinations, product
+from pathlib import Path
+from typing import Any, Dict, Iterator, NamedTuple, Optional, Sequence
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from bisenet_ros.bags.bag_images import COMPRESSED_IMAGE, IMAGE
+from bisenet_ros.bags.bag_reader import METADATA
+from bisenet_ros.bags.bag_writer import CAMERA_INFO, BagWriter
+from bisenet_ros.bags.camera_info import guess_calibration
+from bisenet_ros.bags.image_source import ImageSource, SourceImage
+from bisenet_ros.bags.recording import RATE, STAMP_LIMIT, Recording, RecordingError, require_utf8
+from bisenet_ros.bags.storage_file import STORAGE_SUFFIXES
+from bisenet_ros.files.atomic_write import write_png
+from bisenet_ros.model.input_size import size_text
+
+JPEG_QUALITY = 95
+SUFFIXES = {"jpeg": (".jpg", ".jpeg"), "png": (".png",)}
+"""Of files that go into the bag byte by byte, by the compression that is asked for."""
+
+
+class _Stamped(NamedTuple):
+    stamp_ns: int
+    image: SourceImage
+
+
+def make_bag(
+    source: ImageSource, folder: Path, recording: Recording, *, labels: Optional[Path] = None, force: bool = False
+) -> int:
+    """Writes the bag, whole or not at all; how many images it has.
+
+    Args:
+        labels: a folder for the ground truth as <stamp in ns>.png.
+        force: replace the bag and the labels that are there; nothing else is replaced.
+
+    Raises:
+        BisenetError: the source has no image, an image cannot be used, the folder exists, or it is the source's.
+        OSError: a file cannot be read or written.
+    """
+    if labels and not source.has_ground_truth:
+        raise RecordingError("--export-labels needs labels: name them with --labels, or a data set that has them")
+    require_utf8(folder)
+    folder, labels = folder.resolve(), labels.resolve() if labels else None
+    _require_apart([folder, *([labels] if labels else [])], source.places)
+    _require_free(folder, force=force, replaceable=_is_bag(folder), kind="a bag")
+    if labels:
+        _require_free(labels, force=force, replaceable=_is_labels(labels), kind="a folder of <stamp in ns>.png")
+    unfinished = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    try:
+        # The bag's file is called as its folder, so that the folder has its last name from the beginning.
+        count = _record(source, unfinished / folder.name, recording, labels=unfinished / "labels" if labels else None)
+        _replace(folder, unfinished / folder.name)
+        if labels:
+            _replace(labels, unfinished / "labels")
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return count
+
+
+def _record(source: ImageSource, folder: Path, recording: Recording, *, labels: Optional[Path]) -> int:
+    topics: Dict[str, str] = {
+        recording.image_topic: COMPRESSED_IMAGE if recording.compressed else IMAGE,
+        recording.camera_info_topic: CAMERA_INFO,
+    }
+    if source.has_ground_truth:
+        topics[recording.labels_topic] = IMAGE
+    if labels:
+        labels.mkdir()
+    count = 0
+    stamped = _stamped(source, recording)
+    with BagWriter(folder, storage=recording.storage, topics=topics) as bag:
+        for stamp_ns, image in tqdm(stamped, total=source.count or None, desc="recording", unit="image", disable=None):
+            _write(bag, stamp_ns, image, recording)
+            if labels and image.ground_truth is not None:
+                write_png(labels / f"{stamp_ns}.png", image.ground_truth)
+            count += 1
+        if not count:
+            raise RecordingError("there is no image to make a bag of")
+    return count
+
+
+def _stamped(source: ImageSource, recording: Recording) -> Iterator[_Stamped]:
+    rate = recording.rate or source.rate or RATE
+    last_ns = -1
+    for number, image in enumerate(source.images()):
+        own = image.seconds if recording.rate is None else None
+        stamp_ns = recording.start_ns + round(10**9 * (number / rate if own is None else own))
+        last_ns = max(stamp_ns, last_ns + 1)
+        if last_ns >= STAMP_LIMIT * 10**9:
+            raise RecordingError(f"the stamp of {image.name} is beyond 2038; choose an earlier --start")
+        yield _Stamped(last_ns, image)
+
+
+def _write(bag: BagWriter, stamp_ns: int, image: SourceImage, recording: Recording) -> None:
+    size = image.pixels.shape[:2]
+    if image.ground_truth is not None and image.ground_truth.shape != size:
+        raise RecordingError(
+            f"{image.name} has {size_text(size)} pixels and its labels {size_text(image.ground_truth.shape)}"
+        )
+    calibration = recording.calibration or guess_calibration(size, field_of_view=recording.field_of_view)
+    if calibration.size != size:
+        raise RecordingError(
+            f"{image.name} has {size_text(size)} pixels, the calibration is for {size_text(calibration.size)}"
+        )
+    frame_id = recording.frame_id
+    header: Dict[str, Any] = {"stamp_ns": stamp_ns, "log_ns": stamp_ns, "frame_id": frame_id}
+    if recording.compressed:
+        data, form = _encode(image, recording.compressed), f"bgr8; {recording.compressed} compressed bgr8"
+        bag.write_compressed(recording.image_topic, data, format=form, **header)
+    else:
+        bag.write_image(recording.image_topic, image.pixels, encoding="bgr8", **header)
+    bag.write(recording.camera_info_topic, calibration.message(stamp_ns=stamp_ns, frame_id=frame_id), log_ns=stamp_ns)
+    if image.ground_truth is not None:
+        bag.write_image(recording.labels_topic, image.ground_truth, encoding="mono8", **header)
+
+
+def _encode(image: SourceImage, kind: str) -> bytes:
+    if image.file and image.file.suffix.lower() in SUFFIXES[kind]:
+        data = image.file.read_bytes()
+        if _is_plain(data, image.pixels):
+            return data
+    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if kind == "jpeg" else []
+    return cv2.imencode(SUFFIXES[kind][0], image.pixels, options)[1].tobytes()
+
+
+def _is_plain(data: bytes, pixels: np.ndarray) -> bool:
+    """Whether every reader of a file sees the same pixels; not with an orientation tag, one channel or alpha."""
+    coded = np.frombuffer(data, np.uint8)
+    return all(
+        np.array_equal(np.asarray(cv2.imdecode(coded, flags)), pixels)
+        for flags in (cv2.IMREAD_UNCHANGED, cv2.IMREAD_COLOR)
+    )
+
+
+def _require_apart(targets: Sequence[Path], sources: Sequence[Path]) -> None:
+    """Raises RecordingError where a folder that is written is, holds, or lies in another one or a source."""
+    for target, other in [*combinations(targets, 2), *product(targets, (source.resolve() for source in sources))]:
+        if target == other or target in other.parents or other in target.parents:
+            raise RecordingError(
+                f"{target} and {other} must lie apart, since the first is replaced; name another folder"
+            )
+
+
+def _require_free(target: Path, *, force: bool, replaceable: bool, kind: str) -> None:
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    if not replaceable:
+        raise RecordingError(f"{target} exists and is not {kind}, so that it is not replaced; name another folder")
+    if not force:
+        raise RecordingError(f"{target} exists; add --force to replace it, or name another folder")
+
+
+def _is_bag(folder: Path) -> bool:
+    """Whether it is a bag and holds nothing else; a log of SQLite's, such as .db3-wal, is of the bag."""
+    return (folder / METADATA).is_file() and all(
+        path.name == METADATA or any(suffix in path.name for suffix in STORAGE_SUFFIXES) for path in folder.iterdir()
+    )
+
+
+def _is_labels(folder: Path) -> bool:
+    return folder.is_dir() and all(path.stem.isdecimal() and path.suffix == ".png" for path in folder.iterdir())
+
+
+def _replace(target: Path, source: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():
+        shutil.rmtree(target)
+    source.rename(target)

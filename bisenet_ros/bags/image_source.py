@@ -1,0 +1,171 @@
+"""What a bag can be made of: a folder of images, a video or a data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Dict, Iterator, List, Optional, Protocol, Tuple
+
+import cv2
+import numpy as np
+
+from bisenet_ros.bags.bag_reader import natural_order
+from bisenet_ros.bags.recording import RecordingError, require_utf8
+from bisenet_ros.images.image_file import read_image
+from bisenet_ros.images.label_file import read_label_file
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg")
+
+
+@dataclass(frozen=True)
+class SourceImage:
+    """An image on its way into a bag.
+
+    Attributes:
+        name: for messages.
+        pixels: H x W x 3 uint8 BGR.
+        ground_truth: H x W uint8 ids, 255 where there is no label; None without labels.
+        file: the file that holds these pixels, if one does.
+        seconds: since the first image; None where the source does not know.
+    """
+
+    name: str
+    pixels: np.ndarray
+    ground_truth: Optional[np.ndarray] = None
+    file: Optional[Path] = None
+    seconds: Optional[float] = None
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """Images in order.
+
+    Attributes:
+        images: makes them anew, one at a time.
+        count: how many there are; 0 where that is not known.
+        count_is_estimate: as a video's, which may be one off.
+        places: the files and folders that they are read from.
+        rate: images a second, where the source knows it.
+        has_ground_truth: whether some of the images have ground truth.
+    """
+
+    images: Callable[[], Iterator[SourceImage]]
+    count: int
+    places: Tuple[Path, ...]
+    rate: Optional[float] = None
+    has_ground_truth: bool = False
+    count_is_estimate: bool = False
+
+
+class DataSet(Protocol):
+    """Pairs of H x W x 3 uint8 BGR and H x W uint8 ids, each with a name."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Tuple[np.ndarray, np.ndarray]: ...
+
+    def name(self, index: int) -> str: ...
+
+
+OpenDataSet = Callable[[str, Path, str], DataSet]
+"""Opens a data set by its name, its folder and its split, "" for the one that it validates with."""
+
+
+def open_source(text: str, *, labels: Optional[Path] = None, open_data_set: OpenDataSet) -> ImageSource:
+    """The folder of images, the video, or the data set (NAME:ROOT[:SPLIT]) that a text names.
+
+    Args:
+        labels: a folder of PNGs of ids, named as the images of a folder.
+
+    Raises:
+        BisenetError: there is none, or labels fit no image. OSError: it cannot be read.
+    """
+    path = Path(text)
+    if path.is_dir():
+        return _open_folder(path, labels)
+    if labels:
+        raise RecordingError(f"--labels goes with a folder of images, got {text}")
+    if path.is_file():
+        return _open_video(path)
+    if ":" not in text:
+        raise FileNotFoundError(f"expected a folder of images, a video or a data set as NAME:ROOT[:SPLIT], got {text}")
+    name, _, place = text.partition(":")
+    root, _, split = place.partition(":")
+    if not root or not Path(root).is_dir():
+        raise FileNotFoundError(
+            f"expected the folder of a data set as NAME:ROOT[:SPLIT], got {text}: there is no folder {root!r}"
+        )
+    return _from_data_set(open_data_set(name, Path(root), split), Path(root))
+
+
+def _open_folder(folder: Path, labels: Optional[Path]) -> ImageSource:
+    files = natural_order(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not files:
+        raise RecordingError(f"expected images ({', '.join(IMAGE_SUFFIXES)}) in {folder}, found none")
+    label_files = _find_labels(files, labels) if labels else {}
+
+    def images() -> Iterator[SourceImage]:
+        for file in files:
+            label_file = label_files.get(file.stem)
+            yield SourceImage(file.name, read_image(file), _read_labels(label_file) if label_file else None, file)
+
+    places = (folder, *([labels] if labels else []))
+    return ImageSource(images, len(files), places, has_ground_truth=bool(label_files))
+
+
+def _find_labels(files: List[Path], folder: Path) -> Dict[str, Path]:
+    """The label file of each image's stem; not every image needs one."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"expected a folder of labels at {folder}, there is none")
+    stems = [file.stem for file in files]
+    twice = next((stem for stem in stems if stems.count(stem) > 1), None) if len(set(stems)) < len(stems) else None
+    if twice is not None:
+        raise RecordingError(f"two images are called {twice!r}, so that their labels cannot be told apart")
+    found = {path.stem: path for path in folder.glob("*.png")}
+    others = sorted(found.keys() - set(stems))
+    if others or not found:
+        what = f"{others[0]}.png, and {len(others) - 1} others, fit none" if others else "it holds no PNG"
+        raise RecordingError(f"expected labels in {folder} that are called as the images; {what}")
+    return found
+
+
+def _read_labels(path: Path) -> np.ndarray:
+    ids = read_label_file(path)
+    if ids.dtype != np.uint8:
+        raise RecordingError(f"expected labels of at most 8 bits in {path}, got {ids.dtype}; a mask has ids below 256")
+    return ids
+
+
+def _open_video(path: Path) -> ImageSource:
+    require_utf8(path)
+    video = cv2.VideoCapture(str(path))
+    opened, count, rate = video.isOpened(), int(video.get(cv2.CAP_PROP_FRAME_COUNT)), video.get(cv2.CAP_PROP_FPS)
+    video.release()
+    if not opened:
+        raise RecordingError(f"expected a video that OpenCV can read, such as {', '.join(VIDEO_SUFFIXES)}, got {path}")
+
+    def images() -> Iterator[SourceImage]:
+        video = cv2.VideoCapture(str(path))
+        number, last = 0, -1.0
+        try:
+            while True:
+                read, pixels = video.read()
+                if not read:
+                    return
+                seconds = video.get(cv2.CAP_PROP_POS_MSEC) / 1000
+                yield SourceImage(f"{path.name}, frame {number}", pixels, seconds=seconds if seconds > last else None)
+                number, last = number + 1, seconds
+        finally:
+            video.release()
+
+    return ImageSource(images, max(count, 0), (path,), rate=rate or None, count_is_estimate=True)
+
+
+def _from_data_set(data_set: DataSet, root: Path) -> ImageSource:
+    def images() -> Iterator[SourceImage]:
+        for index in range(len(data_set)):
+            pixels, ground_truth = data_set[index]
+            yield SourceImage(data_set.name(index), pixels, ground_truth)
+
+    return ImageSource(images, len(data_set), (root,), has_ground_truth=True)

@@ -1,0 +1,130 @@
+"""MCAP files, by the index where it is complete, else by scanning all records."""
+
+from __future__ import annotations
+
+import errno
+import struct
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Collection, Dict, Iterator, List, Optional, Tuple
+
+import zstandard
+from mcap.exceptions import EndOfFile, McapError
+from mcap.reader import NonSeekingReader, SeekingReader
+from mcap.records import Channel, Message, Schema
+from mcap.stream_reader import CRCValidationError
+from mcap.summary import Summary
+
+from bisenet_ros.bags.storage import DamagedFileError, StoredMessage, Topic, merge_topics, problem_of
+
+MOST_BYTES = 2**30
+"""Of a record; a larger one is damage that would fill the memory."""
+NO_END = "it has no end, as after a recording that was cut off"
+
+
+class McapFile:
+    """See `Storage`."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises DamagedFileError where it is no MCAP file; OSError."""
+        self.problem = ""
+        self._summary: Optional[Summary] = None
+        self._file = path.open("rb")
+        try:
+            with _damage_told():
+                self._indexed = SeekingReader(self._file, validate_crcs=True, record_size_limit=MOST_BYTES)
+        except DamagedFileError:
+            self._file.close()
+            raise
+        try:
+            with _damage_told():
+                self._summary = self._indexed.get_summary()
+        except DamagedFileError:
+            self.problem = NO_END
+
+    def close(self) -> None:
+        self._file.close()
+
+    def topics(self) -> List[Topic]:
+        """By the summary; where it does not list all channels, those with messages by reading the whole file."""
+        summary = self._summary
+        if summary and _lists_all_channels(summary):
+            counts = self._channel_counts()
+            return merge_topics(
+                [_topic(summary.schemas.get(it.schema_id), it, counts.get(it.id)) for it in summary.channels.values()]
+            )
+        found: List[Topic] = []
+        try:
+            with _damage_told():
+                for schema, channel, _ in self._find(None):
+                    found = merge_topics([*found, _topic(schema, channel, 1)])
+        except DamagedFileError as error:
+            self.problem = self.problem or str(error)
+        return found
+
+    def promised(self) -> Dict[str, int]:
+        """By the statistics."""
+        found: Counter = Counter()
+        for number, count in self._channel_counts().items():
+            if self._summary and number in self._summary.channels:
+                found[self._summary.channels[number].topic] += count
+        return found
+
+    def messages(self, topics: Collection[str]) -> Iterator[StoredMessage]:
+        """In the order of recording by a complete index, else in the file's order."""
+        with _damage_told():
+            for schema, channel, message in self._find(topics):
+                yield StoredMessage(channel.topic, schema.name if schema else "", message.log_time, message.data)
+
+    def _find(self, topics: Optional[Collection[str]]) -> Iterator[Tuple[Optional[Schema], Channel, Message]]:
+        if self._summary and _index_is_complete(self._summary):
+            return self._indexed.iter_messages(topics)
+        self._file.seek(0)
+        scanned = NonSeekingReader(self._file, validate_crcs=True, record_size_limit=MOST_BYTES)
+        return scanned.iter_messages(topics, log_time_order=False)
+
+    def _channel_counts(self) -> Dict[int, int]:
+        """Messages by channel; channels are missing where the statistics do not count them."""
+        if self._summary is None or self._summary.statistics is None:
+            return {}
+        counted = self._summary.statistics.channel_message_counts
+        if sum(counted.values()) != self._summary.statistics.message_count:
+            return dict(counted)
+        return {number: counted.get(number, 0) for number in self._summary.channels}
+
+
+def _topic(schema: Optional[Schema], channel: Channel, messages: Optional[int]) -> Topic:
+    return Topic(channel.topic, schema.name if schema else "", messages, channel.message_encoding)
+
+
+def _lists_all_channels(summary: Summary) -> bool:
+    known = all(channel.schema_id in (0, *summary.schemas) for channel in summary.channels.values())
+    return known and summary.statistics is not None and len(summary.channels) == summary.statistics.channel_count
+
+
+def _index_is_complete(summary: Summary) -> bool:
+    chunks = summary.chunk_indexes
+    counted = summary.statistics.chunk_count if summary.statistics else 0
+    return (
+        _lists_all_channels(summary)
+        and len(chunks) == counted > 0
+        and all(chunk.message_index_offsets for chunk in chunks)
+    )
+
+
+@contextmanager
+def _damage_told() -> Iterator[None]:
+    """Raises DamagedFileError for the errors that wrong bytes make the reader raise."""
+    try:
+        yield
+    except EndOfFile as error:
+        raise DamagedFileError("it breaks off") from error
+    except (McapError, CRCValidationError, struct.error, UnicodeError, OverflowError, zstandard.ZstdError) as error:
+        raise DamagedFileError(problem_of(error)) from error
+    except RuntimeError as error:  # lz4's
+        raise DamagedFileError(problem_of(error)) from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a wrong offset makes an invalid seek
+            raise
+        raise DamagedFileError(problem_of(error)) from error

@@ -1,0 +1,90 @@
+"""How images become a bag: its topics, stamps, encoding and camera."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Optional
+
+from bisenet_ros.bags import STORAGES
+from bisenet_ros.errors import BisenetError
+
+if TYPE_CHECKING:
+    from bisenet_ros.bags.camera_info import Calibration
+
+RATE = 10.0
+"""Images a second, where nothing says otherwise."""
+FIELD_OF_VIEW = 60.0
+"""Degrees, horizontal, of the guessed camera."""
+STAMP_LIMIT = 2**31
+"""Seconds; a stamp has no room for more."""
+COMPRESSIONS = ("jpeg", "png")
+TOPIC_NAME = re.compile(r"(/[A-Za-z_][A-Za-z0-9_]*)+")
+CAMERA_INFO_TOPIC, LABELS_TOPIC = BESIDE = ("/camera_info", "/labels")
+"""What is added to the images' namespace."""
+
+
+class RecordingError(BisenetError):
+    """A bag that cannot be made; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """How images become a bag.
+
+    Attributes:
+        topic: of the raw images; compressed ones go to topic/compressed.
+        rate: images a second; None for a video's own stamps, or RATE.
+        start_ns: stamp of the first image.
+        compressed: one of COMPRESSIONS, "" for raw images.
+        calibration: of the camera; guessed from `field_of_view` (degrees, horizontal) where there is none.
+    """
+
+    topic: str = "/camera/image_raw"
+    frame_id: str = "camera"
+    rate: Optional[float] = None
+    start_ns: int = 10**9
+    compressed: str = ""
+    storage: str = STORAGES[0]
+    calibration: Optional[Calibration] = None
+    field_of_view: float = FIELD_OF_VIEW
+
+    @property
+    def image_topic(self) -> str:
+        return f"{self.topic}/compressed" if self.compressed else self.topic
+
+    @property
+    def camera_info_topic(self) -> str:
+        return f"{self._camera}{CAMERA_INFO_TOPIC}"
+
+    @property
+    def labels_topic(self) -> str:
+        return f"{self._camera}{LABELS_TOPIC}"
+
+    @property
+    def _camera(self) -> str:
+        return self.topic.rpartition("/")[0]
+
+
+def check_topic(text: str) -> str:
+    """The name of a raw image topic, with its leading slash; raises RecordingError where it cannot be one."""
+    topic = text if text.startswith("/") else f"/{text}"
+    if not TOPIC_NAME.fullmatch(topic):
+        raise RecordingError(
+            f"expected --topic as ROS names topics, such as {Recording.topic} (letters, digits and underscores between "
+            f"single slashes, no digit after a slash, no slash at the end), got {text!r}"
+        )
+    if topic.endswith(BESIDE):
+        raise RecordingError(f"--topic names the images, and {' and '.join(BESIDE)} go beside them, got {text!r}")
+    if topic.endswith("/compressed"):
+        raise RecordingError(f"--topic names the raw topic, without /compressed, got {text!r}")
+    return topic
+
+
+def require_utf8(path: Path) -> None:
+    """Raises RecordingError where a path has bytes that the libraries, which take UTF-8, cannot be given."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        raise RecordingError(f"expected a name in UTF-8, got {str(path)!r}; rename it") from None

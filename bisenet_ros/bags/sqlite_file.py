@@ -1,0 +1,80 @@
+"""SQLite files of bags, whole or cut off."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Collection, Dict, Iterator, List
+
+from bisenet_ros.bags.storage import DamagedFileError, StoredMessage, Topic, problem_of
+
+
+class SqliteFile:
+    """See `Storage`."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises DamagedFileError where not even the list of topics is left."""
+        self.problem = ""
+        self._order = "timestamp, id"
+        self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True, check_same_thread=False)
+        self._connection.execute("PRAGMA trusted_schema = OFF")
+        try:
+            with _damage_told():
+                self._topics = self._read_topics()
+        except DamagedFileError as error:
+            self.problem = str(error)
+            self._order = "id"  # the index of the times is broken too
+            self._read_shortened()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def topics(self) -> List[Topic]:
+        """With the messages that are left."""
+        counts = dict.fromkeys(self._topics, 0)
+        try:
+            with _damage_told(), closing(self._connection.execute("SELECT topic_id FROM messages ORDER BY id")) as rows:
+                for (number,) in rows:
+                    counts[number] = counts.get(number, 0) + 1
+        except DamagedFileError as error:
+            self.problem = self.problem or str(error)
+        return [topic._replace(messages=counts[number]) for number, topic in self._topics.items()]
+
+    def promised(self) -> Dict[str, int]:
+        """SQLite counts nothing in advance."""
+        return {}
+
+    def messages(self, topics: Collection[str]) -> Iterator[StoredMessage]:
+        """In the order of recording; of a file that was cut off, in the order of its rows."""
+        wanted = [number for number, topic in self._topics.items() if topic.name in topics]
+        query = (
+            "SELECT topic_id, CAST(timestamp AS INTEGER), CAST(data AS BLOB) FROM messages "
+            f"WHERE topic_id IN ({','.join('?' * len(wanted))}) ORDER BY {self._order}"
+        )
+        with _damage_told(), closing(self._connection.execute(query, wanted)) as rows:
+            for number, log_ns, data in rows:
+                topic = self._topics[number]
+                yield StoredMessage(topic.name, topic.type, log_ns or 0, data or b"")
+
+    def _read_topics(self) -> Dict[int, Topic]:
+        rows = self._connection.execute("SELECT id, name, type, serialization_format FROM topics").fetchall()
+        return {number: Topic(name, kind, None, encoding) for number, name, kind, encoding in rows}
+
+    def _read_shortened(self) -> None:
+        """Reads a file that is shorter than its first page says, which SQLite refuses otherwise."""
+        try:
+            with _damage_told():
+                self._connection.execute("PRAGMA writable_schema = ON")
+                self._topics = self._read_topics()
+        except DamagedFileError:
+            self._connection.close()
+            raise
+
+
+@contextmanager
+def _damage_told() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise DamagedFileError(problem_of(error)) from error

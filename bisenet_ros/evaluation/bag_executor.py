@@ -1,0 +1,123 @@
+"""Several bags side by side: in processes of this machine, or on a Dask cluster."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import tempfile
+import threading
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from multiprocessing.process import parent_process
+from pathlib import Path
+from typing import Any, Callable, Iterator, Optional, Sequence
+
+from bisenet_ros.bags.full_disk import full_disk_told
+from bisenet_ros.engines import Engine, load_engine
+from bisenet_ros.errors import BisenetError
+from bisenet_ros.evaluation.bag_segmentation import BagTask, segment_bag
+from bisenet_ros.files.file_content import sha256_of
+
+LoadEngine = Callable[[], Engine]
+
+
+class ExecutorError(BisenetError):
+    """A process that died, or a cluster that cannot be used; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class EngineLoader:
+    """Loads the engine wherever a bag is segmented; the same everywhere, as the model's SHA-256 makes sure."""
+
+    model: Path
+    sha256: str
+    device: str = "auto"
+    precision: str = "auto"
+
+    def __call__(self) -> Engine:
+        """Raises ModelError and the like; ExecutorError where another file lies at the model's path."""
+        if sha256_of(self.model) != self.sha256:
+            raise ExecutorError(f"{self.model} is another file now, or on this machine; evaluate with one model")
+        return load_engine(self.model, self.device, self.precision)
+
+
+def segment_bags(
+    tasks: Sequence[BagTask], load: LoadEngine, executor: Executor, *, progress: Callable[[], Any]
+) -> None:
+    """`segment_bag` for all bags; each process loads the engine once.
+
+    Args:
+        load: can be pickled; of loaders that are equal the engines are.
+        progress: called after each bag.
+
+    Raises:
+        BisenetError, OSError: as the first bag raised it that failed. ExecutorError: a process died.
+    """
+    futures = [executor.submit(_segment_here, task, load) for task in tasks]
+    try:
+        for future in as_completed(futures):
+            future.result()
+            progress()
+    except BrokenExecutor as error:
+        raise ExecutorError(
+            "a process that segments bags ended by itself, perhaps since memory ran out; give the same command with "
+            "fewer --jobs, and it goes on with the bags that are not done"
+        ) from error
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+@contextmanager
+def open_executor(*, jobs: int, dask: Optional[str]) -> Iterator[Executor]:
+    """Processes of this machine that share its cores, or the workers of the Dask scheduler at an address."""
+    if dask:
+        from distributed import Client
+
+        with Client(dask) as client:
+            yield client.get_executor(pure=False)
+        return
+    context = multiprocessing.get_context("spawn")  # a fork breaks engines
+    before = set(multiprocessing.active_children())
+    with tempfile.TemporaryDirectory(prefix="bisenet_jobs_") as scratch:
+        executor = ProcessPoolExecutor(jobs, context, _begin_process, (context.Value("i", 0), jobs, scratch))
+        try:
+            yield executor
+        except BaseException:
+            for child in set(multiprocessing.active_children()) - before:
+                child.terminate()
+            raise
+        finally:
+            executor.shutdown()
+
+
+@lru_cache(maxsize=1)
+def _engine(load: LoadEngine) -> Engine:
+    return load()
+
+
+def _segment_here(task: BagTask, load: LoadEngine) -> None:
+    with full_disk_told(task.folder):
+        segment_bag(task, _engine(load))
+
+
+def _begin_process(count: Any, jobs: int, scratch: str) -> None:
+    """Prepares a process: its cores, its end with that of its parent, and a scratch folder that the parent removes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent ends its children
+    tempfile.tempdir = scratch
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with count.get_lock():
+        job, count.value = count.value, count.value + 1
+    if hasattr(os, "sched_setaffinity"):  # runtimes have as many threads as they may use cores
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, cores[job % jobs :: jobs] or [cores[job % len(cores)]])
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)

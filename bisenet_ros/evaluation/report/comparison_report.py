@@ -1,0 +1,175 @@
+"""The comparison of two reports as text, JSON and a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, List, Sequence, Tuple
+
+from bisenet_ros.bags.bag_reader import BagError
+from bisenet_ros.evaluation.frame_record import FrameKey, FrameRecord
+from bisenet_ros.evaluation.report.comparison import Comparison, Row
+from bisenet_ros.evaluation.report.figures import CURVES, series_chart, topic_axis
+from bisenet_ros.evaluation.report.finished_report import FinishedReport
+from bisenet_ros.evaluation.report.page import number, percent, write_page
+from bisenet_ros.evaluation.report.picture_loader import PictureLoader
+from bisenet_ros.evaluation.report.pictures import disagreement_row
+from bisenet_ros.evaluation.report.record_summary import TopicKey
+from bisenet_ros.files.atomic_write import write_json, write_text
+
+UNITS = {
+    "mIoU, pixel accuracy, iou, temporal consistency, mean confidence": "fraction, 0 to 1",
+    "engine": "milliseconds per frame",
+    "difference": "b - a",
+    "ratio": "b / a",
+    "differing": "fraction of the pixels, 0 to 1",
+    "stamp_ns": "nanoseconds",
+}
+
+
+def write_comparison(folder: Path, found: Comparison) -> None:
+    """Writes compare.html, compare.json and compare.txt into a folder, which is made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "compare.json", to_dict(found))
+    write_text(folder / "compare.txt", to_text(found).encode("utf-8", "backslashreplace").decode())
+    _write_page(folder / "compare.html", found)
+
+
+def to_dict(found: Comparison) -> Dict[str, Any]:
+    """The content of compare.json."""
+
+    def rounded(value: Any) -> Any:
+        return None if value is None else number(value)
+
+    def values(rows: Sequence[Row]) -> Dict[str, Any]:
+        return {
+            row.name: {"a": rounded(row.a), "b": rounded(row.b), "difference": rounded(row.difference)} for row in rows
+        }
+
+    return {
+        **{
+            name: {"folder": str(report.folder), "model": report.model, "engine": report.engine, "jobs": report.jobs}
+            for name, report in zip("ab", found.reports)
+        },
+        "frames": found.frames,
+        "scored_frames": found.scored,
+        "scores": values([*found.scores, *found.times]),
+        "iou": values(found.iou),
+        "engine_ratio": {
+            row.name.rpartition(" ")[2]: number(row.b / row.a) for row in found.times if row.a and row.b is not None
+        },
+        "differing": number(found.differing),
+        "differing_classes": found.largest_pairs,
+        "most_differing_frames": [
+            {
+                "bag": record.bag,
+                "topic": record.topic,
+                "index": record.index,
+                "stamp_ns": record.stamp_ns,
+                "differing": number(share),
+            }
+            for share, record in found.extreme_frames
+        ],
+        "notices": found.notices,
+        "units": UNITS,
+    }
+
+
+def to_text(found: Comparison) -> str:
+    """A table for the terminal."""
+    lines = [f"{name}: {_title(report)}" for name, report in zip("AB", found.reports)]
+    lines += [f"note: {notice}" for notice in found.notices]
+    lines += _table([*found.scores, *found.times])
+    if found.iou:
+        lines += ["", "IoU, from the largest gain to the largest loss", *_table(found.iou)[1:]]
+    lines += ["", f"masks differ in {percent(found.differing)} % of the pixels of {found.frames} frames, most in:"]
+    lines += [f"  {_frame_title(share, record)}" for share, record in found.extreme_frames] or ["  no frame"]
+    return "\n".join(lines) + "\n"
+
+
+def _table(rows: Sequence[Row]) -> List[str]:
+    table = [["", "", "A", "B", "B - A", ""], *(row.cells() for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*table)]
+    lines = [""]
+    for cells in table:
+        left = [cell.ljust(width) for cell, width in zip(cells[:2], widths)]
+        right = [cell.rjust(width) for cell, width in zip(cells[2:5], widths[2:5])]
+        lines.append("  ".join([*left, *right, cells[5]]).rstrip())
+    return lines
+
+
+def _write_page(path: Path, found: Comparison) -> None:
+    a, b = found.reports
+    rows, missing = load_gallery(found)
+    write_page(
+        path,
+        "compare.html.jinja",
+        title=f"{a.model.get('file', a.folder.name)} and {b.model.get('file', b.folder.name)}, side by side",
+        notices=[*found.notices, *missing],
+        reports={name: _title(report) for name, report in zip("AB", found.reports)},
+        colors=dict(zip("AB", CURVES)),
+        frames=f"{found.frames:,}",
+        scored=f"{found.scored:,}",
+        differing=percent(found.differing),
+        scores=[row.cells() for row in [*found.scores, *found.times]],
+        iou=[row.cells() for row in found.iou],
+        pairs=[{**pair, "share": percent(pair["share"], 1)} for pair in found.largest_pairs],
+        sections=[_section(found, topic) for topic in found.agreements],
+        gallery={
+            "title": "Where they disagree most",
+            "caption": "Differing pixels are red. Frames of one moment are left out but for the first of them.",
+            "rows": rows,
+        },
+    )
+
+
+def _section(found: Comparison, topic: TopicKey) -> Dict[str, Any]:
+    a, b = (summaries[topic] for summaries in found.summaries)
+    source = next(source for source in found.reports[0].sources if (source.bag, source.topic) == topic)
+    axis = topic_axis(a, source)
+    curves = [
+        ("Disagreement", [found.agreements[topic].differing], 100, "differing pixels (%)", True),
+        ("Temporal consistency", [a.consistency, b.consistency], 100, "consistent pixels (%)", False),
+        ("Confidence", [a.confidence, b.confidence], 100, "mean confidence (%)", False),
+    ]
+    if found.times:
+        curves.append(("Engine time", [a.engine_ms, b.engine_ms], 1, "engine (ms per frame)", True))
+    charts = [
+        series_chart(
+            a,
+            axis,
+            series,
+            title=title,
+            unit=unit,
+            caption=f"{unit[0].upper()}{unit[1:]} over time",
+            scale=scale,
+            from_zero=from_zero,
+        )
+        for title, series, scale, unit, from_zero in curves
+        if all(curve.values for curve in series)
+    ]
+    return {"title": f"{topic[0]}: {topic[1]}", "charts": charts}
+
+
+def load_gallery(found: Comparison) -> Tuple[List[Dict[str, Any]], List[str]]:
+    """The frames that differ most; none, and why, where a bag is gone or has been changed."""
+    extremes = found.extreme_frames
+    keys = [record.key for _, record in extremes]
+    colors = found.reports[0].classes.color_table()
+    rows: Dict[FrameKey, List[Dict[str, str]]] = {}
+    try:
+        first, second = (PictureLoader(report.folder, report.sources, report.records)(keys) for report in found.reports)
+        masks = {picture.key: picture.mask for picture in second}  # the reports may have their bags in another order
+        for picture in first:
+            rows[picture.key] = disagreement_row(picture.frame, (picture.mask, masks[picture.key]), colors)
+    except (BagError, OSError) as error:
+        return [], [f"the pictures are left out: {error}"]
+    return [{"title": _frame_title(share, record), "pictures": rows[record.key]} for share, record in extremes], []
+
+
+def _title(report: FinishedReport) -> str:
+    return f"{report.model.get('file', 'a model')}, {report.engine} ({report.folder})"
+
+
+def _frame_title(share: float, record: FrameRecord) -> str:
+    place = f"frame {record.number} of {record.bag} {record.topic}, stamp {record.stamp_ns} ns"
+    return f"{place}: {percent(share)} % of the pixels differ"

@@ -1,0 +1,75 @@
+"""The report of `bisenet evaluate`: the scores of a model on a data set, and its best and worst frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Dict, List, Mapping, NamedTuple, Sequence
+
+import numpy as np
+
+from bisenet_ros.evaluation.metrics import class_iou
+from bisenet_ros.evaluation.report.page import confusion_tables, number, percent, write_page
+from bisenet_ros.evaluation.report.pictures import picture_row
+from bisenet_ros.model.class_map import ClassMap
+
+
+class Example(NamedTuple):
+    """A frame for the page: what it is, H x W x 3 uint8 BGR, and H x W uint8 ground truth and mask."""
+
+    title: str
+    frame: np.ndarray
+    ground_truth: np.ndarray
+    mask: np.ndarray
+
+
+def write_data_set_report(
+    path: Path,
+    *,
+    headline: str,
+    protocol: Mapping[str, str],
+    classes: ClassMap,
+    confusion: np.ndarray,
+    galleries: Mapping[str, Sequence[Example]],
+) -> None:
+    """Writes the page.
+
+    Args:
+        headline: the scores in a line.
+        protocol: how they were measured: names and values, among them "model".
+        confusion: classes x classes int64 pixels, rows the ground truth, columns the mask.
+        galleries: frames by the title that they are shown under.
+    """
+    colors = classes.color_table()
+    write_page(
+        path,
+        "data_set_report.html.jinja",
+        title=f"{protocol.get('model', 'a model')}: {headline}",
+        notices=[],
+        protocol=dict(protocol),
+        classes=_class_rows(classes, confusion),
+        confusion=confusion_tables(confusion, classes.names),
+        galleries=[
+            {
+                "title": title,
+                "caption": "By the frame's own mIoU. Errors are red; black is unlabeled and not scored.",
+                "rows": [
+                    {"title": it.title, "pictures": picture_row(it.frame, it.mask, it.ground_truth, colors)}
+                    for it in examples
+                ],
+            }
+            for title, examples in galleries.items()
+        ],
+    )
+
+
+def _class_rows(classes: ClassMap, confusion: np.ndarray) -> List[Dict[str, str]]:
+    pixels = confusion.sum(axis=1)
+    return [
+        {
+            "name": entry.name,
+            "color": f"rgb{entry.color}",
+            "IoU": percent(number(iou)),
+            "share": percent(count / max(1, pixels.sum())),
+        }
+        for entry, iou, count in zip(classes, class_iou(confusion), pixels)
+    ]

@@ -1,0 +1,67 @@
+"""The reports' pages: HTML that needs no other file, and what tables on them share."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Dict, Optional, Sequence
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from bisenet_ros.files.atomic_write import write_text
+
+MOST_CONFUSION_CLASSES = 30
+"""Classes up to which the whole confusion matrix is shown."""
+MOST_CONFUSIONS = 10
+"""Pairs of classes in the list of the largest confusions."""
+
+
+def write_page(path: Path, template: str, **values: Any) -> None:
+    """Renders a template of this package; names that are not UTF-8 are escaped."""
+    environment = Environment(
+        loader=PackageLoader("bisenet_ros.evaluation.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template(template).render(values)
+    write_text(path, page.encode("utf-8", "backslashreplace").decode())
+
+
+def number(value: float) -> Optional[float]:
+    """For JSON: rounded, None where it is not finite."""
+    return round(float(value), 6) if math.isfinite(value) else None
+
+
+def ratio(part: float, whole: float) -> Optional[float]:
+    """For JSON; None of nothing."""
+    return number(part / whole) if whole else None
+
+
+def percent(fraction: Optional[float], digits: int = 2) -> str:
+    """For people, without the sign; a dash for None."""
+    return "-" if fraction is None else f"{100 * fraction:.{digits}f}"
+
+
+def confusion_tables(confusion: np.ndarray, names: Sequence[str]) -> Dict[str, Any]:
+    """The confusion matrix, of few classes, and its largest confusions, for the page."""
+    rows = 100 * confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    wrong = confusion - np.diag(np.diag(confusion))
+    places = np.argsort(-wrong, axis=None, kind="stable")[:MOST_CONFUSIONS]
+    largest = [divmod(int(place), len(names)) for place in places if wrong.flat[place]]
+    few = len(names) <= MOST_CONFUSION_CLASSES
+    return {
+        "names": names,
+        "rows": [{"name": name, "percent": row.tolist()} for name, row in zip(names, rows)] if few else [],
+        "largest": [
+            {
+                "ground_truth": names[row],
+                "mask": names[column],
+                "of_class": f"{rows[row, column]:.1f}",
+                "of_all": f"{100 * confusion[row, column] / confusion.sum():.2f}",
+            }
+            for row, column in largest
+        ],
+    }
