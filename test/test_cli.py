@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -82,8 +83,7 @@ def test_every_command_file_is_a_command():
 def test_help_has_a_line_for_every_command_and_needs_no_extra():
     done = run("--help", program=WITHOUT_EXTRAS)
     assert done.returncode == 0, done.stderr
-    lines = [line.split(maxsplit=1) for line in done.stdout.splitlines() if line.startswith("  ")]
-    told = dict(lines)
+    told = dict(re.findall(r"^  (\S+) +(.+)$", done.stdout, re.MULTILINE))
     assert set(told) == set(find_commands())
     assert all(10 < len(text) < 100 and "`bisenet" not in text for text in told.values())
     assert run().stdout == done.stdout

@@ -1,4 +1,4 @@
-"""Write the table and the plot of a file of `bisenet benchmark --json`, where matplotlib is installed."""
+"""Write the table and the plot of a benchmark's numbers."""
 
 from __future__ import annotations
 

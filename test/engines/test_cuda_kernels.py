@@ -11,8 +11,11 @@ import pytest
 from fake_gpu import CUDA, FakeDevice
 
 from bisenet_ros.engines.cpu.postprocess import upsample_mask, upsample_mask_and_confidence
+from bisenet_ros.engines.cuda import compiler
 from bisenet_ros.engines.cuda import kernels as cuda_kernels
-from bisenet_ros.engines.cuda.kernels import Kernels, MaskUpsampling, bytes_to_floats, compile_kernel
+from bisenet_ros.engines.cuda.compiler import compile_kernel
+from bisenet_ros.engines.cuda.driver import GpuError
+from bisenet_ros.engines.cuda.kernels import Kernels, MaskUpsampling, bytes_to_floats
 
 # logits at 1/8 of the network's size, and the frame's size
 SIZES = [
@@ -154,19 +157,19 @@ def test_products_and_sums_stay_apart(known_architectures, monkeypatch):
         return compile_kernel("mask_upsampling", (99, 0)).count(b"fma.rn.f32")
 
     apart = fused()
-    monkeypatch.setattr(cuda_kernels, "SEPARATE_PRODUCTS", "--fmad=true")
+    monkeypatch.setattr(compiler, "SEPARATE_PRODUCTS", "--fmad=true")
     assert apart <= 3 * cuda_kernels.ROWS < fused()
 
 
 def test_what_nvrtc_refuses_is_said(known_architectures, monkeypatch):
-    monkeypatch.setattr(cuda_kernels.pkgutil, "get_data", lambda package, name: b"no_such_type x;")
+    monkeypatch.setattr(compiler.pkgutil, "get_data", lambda package, name: b"no_such_type x;")
     with pytest.raises(RuntimeError, match='NVRTC does not compile mask_upsampling.cu for sm_90: .*"no_such_type"'):
         compile_kernel("mask_upsampling", (9, 0))
 
 
 def test_without_a_compiler_the_error_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(cuda_kernels, "has_cuda_python", lambda: False)
+    monkeypatch.setattr(compiler, "has_cuda_python", lambda: False)
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pycuda" else find(name))
-    with pytest.raises(ModuleNotFoundError, match="cuda-python or pycuda"):
+    with pytest.raises(GpuError, match="cuda-python or pycuda"):
         compile_kernel("mask_upsampling", (8, 7))

@@ -26,6 +26,7 @@ from bisenet_ros.cli import main  # noqa: E402
 from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine  # noqa: E402
 from bisenet_ros.engines.cuda import driver as cuda_driver  # noqa: E402
 from bisenet_ros.engines.cuda import kernels as cuda_kernels  # noqa: E402
+from bisenet_ros.engines.cuda.driver import GpuError  # noqa: E402
 from bisenet_ros.engines.engine import EngineError  # noqa: E402
 from bisenet_ros.engines.tensorrt import api as tensorrt_api  # noqa: E402
 from bisenet_ros.engines.tensorrt import engine as tensorrt_engine  # noqa: E402
@@ -87,7 +88,7 @@ class Gpu:
     ) -> TensorRtEngine:
         def compile_kernel(name, compute_capability):
             if not compiles:
-                raise ModuleNotFoundError("no compiler here")
+                raise GpuError("no compiler here")
             return b""
 
         def open_device():
@@ -147,7 +148,7 @@ def test_without_a_kernel_confidence_is_refused_and_masks_go_on(gpu, frame, capl
 
 
 def test_an_old_tensorrt_needs_the_kernels(gpu):
-    with pytest.raises(ModuleNotFoundError, match="no compiler here"):
+    with pytest.raises(GpuError, match="no compiler here"):
         gpu.engine(has_uint8=False, compiles=False)
     assert gpu.device.closed
 

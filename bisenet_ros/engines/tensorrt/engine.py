@@ -15,7 +15,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from bisenet_ros.engines.cuda.driver import open_device
+from bisenet_ros.engines.cuda.driver import GpuError, open_device
 from bisenet_ros.engines.cuda.kernels import Kernels
 from bisenet_ros.engines.engine import Engine, EngineError, Result
 from bisenet_ros.engines.tensorrt.api import load_tensorrt
@@ -173,7 +173,7 @@ class _Gpu:
         possible = tails(self._tensorrt)
         try:
             self._kernels["mask_upsampling"]
-        except (RuntimeError, ModuleNotFoundError) as error:
+        except (GpuError, RuntimeError) as error:
             if MASK not in possible:
                 raise
             logger.warning("the plan itself upsamples, and there is no confidence: %s", error)
