@@ -30,7 +30,9 @@ print(json.dumps({
 }))
 """
 needs_ros = pytest.mark.skipif(not find_spec("rclpy"), reason="needs rclpy")
-COMMAND_FOLDERS = ("bisenet_ros/commands", "training/bisenet_training/commands")
+PACKAGE_FOLDERS = ("bisenet_ros", "training/bisenet_training")
+BUILDS = {"copies": [()], "symlinks": [("--symlink-install",)], "copies, then symlinks": [(), ("--symlink-install",)]}
+"""The options of each `colcon build`."""
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +44,12 @@ def pip_installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     return pip_install(tmp_path_factory.mktemp("pip"))
 
 
-@pytest.fixture(
-    scope="module",
-    params=[[()], [("--symlink-install",)], [(), ("--symlink-install",)]],
-    ids=["copies", "symlinks", "copies, then symlinks"],
-)
+@pytest.fixture(scope="module", params=BUILDS)
 def colcon_installation(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Installation:
     """What one or more builds of the same workspace leave."""
     pytest.importorskip("colcon_core")
     pytest.importorskip("colcon_ros")
-    return colcon_build(tmp_path_factory.mktemp("colcon"), *request.param)
+    return colcon_build(tmp_path_factory.mktemp("colcon"), *BUILDS[request.param])
 
 
 def lookup(installation: Installation) -> Dict[str, Any]:
@@ -80,9 +78,10 @@ def assert_segments(installation: Installation, vehicle: Any) -> None:
 def assert_finds_every_command(installation: Installation, bisenet: Path) -> None:
     """`bisenet` lists a command for every file in the folders of commands, and knows its version."""
     printed = installation.run(str(bisenet), "--help")
-    files = [path for folder in COMMAND_FOLDERS for path in (ROOT / folder).glob("[a-z]*.py")]
-    listed = {"_".join(re.findall(r"[a-z]+", name)) for name in re.findall(r"^  ([a-z -]+?)  ", printed, re.MULTILINE)}
-    assert listed == {path.stem for path in files} and len(files) > 10
+    files = [path for folder in PACKAGE_FOLDERS for path in (ROOT / folder / "commands").glob("[a-z]*.py")]
+    listed = re.findall(r"^  ([a-z][a-z -]*?)  ", printed, re.MULTILINE)
+    assert sorted(re.sub("[ -]", "_", name) for name in listed) == sorted(path.stem for path in files)
+    assert len(listed) > 10
     assert installation.run(str(bisenet), "--version") == f"bisenet {bisenet_ros.__version__}\n"
 
 
@@ -120,6 +119,16 @@ def test_pip_installs_what_the_ament_index_needs(pip_installation: Installation)
     assert all(str(pip_installation.prefix) in path for path in found["code"]), "the lookup saw other code"
 
 
+@pytest.mark.parametrize("folder", PACKAGE_FOLDERS)
+def test_pip_installs_every_file_of_the_packages(pip_installation: Installation, folder: str) -> None:
+    """Not only Python files: kernels, templates, lists of class names, py.typed."""
+    source = ROOT / folder
+    site = next(pip_installation.prefix.glob("lib/python3*/*-packages"))
+    files = [path for path in source.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    missing = [path for path in files if not (site / source.name / path.relative_to(source)).is_file()]
+    assert not missing and {".py", ".typed"} < {path.suffix for path in files}
+
+
 def test_pip_puts_the_bisenet_command_on_the_path(pip_installation: Installation) -> None:
     assert_finds_every_command(pip_installation, pip_installation.prefix / "bin" / "bisenet")
 
@@ -147,6 +156,7 @@ def test_the_node_of_colcon_segments(colcon_installation: Installation, vehicle:
     assert_segments(colcon_installation, vehicle)
 
 
+@pytest.mark.parametrize("colcon_installation", ["copies"], indirect=True)
 def test_colcon_test_runs_pytest(colcon_installation: Installation) -> None:
     assert re.search(r"[1-9]\d* passed", colcon_test(colcon_installation, "test/model/test_model_card.py"))
     with pytest.raises(AssertionError, match="1 failed"):
