@@ -10,7 +10,7 @@ from bisenet_ros.network.layers import conv_bn_relu
 class SegmentationHead(nn.Module):
     """3x3 convolution to Ct channels, then 1x1 to the classes.
 
-    Fig. 7's upsampling is left to the caller: training upsamples to the labels' size, inference in the same pass as
+    Fig. 7's upsampling is left to the caller: training upsamples to the target's size, inference in the same pass as
     the argmax.
     """
 

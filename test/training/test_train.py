@@ -46,6 +46,7 @@ def small_run(camvid: Path, output: Path, **overrides: Any) -> List[str]:
         "data.root": camvid,
         "data.network_size": "[96,128]",
         "augmentation.crop": "[64,96]",
+        "augmentation.scales": "[0.5,0.67,0.83,1.0,1.17,1.33]",
         "network.width": 0.25,
         "network.head_width": 16,
         "run.batch_size": 4,
@@ -199,9 +200,12 @@ def test_runs_that_the_time_limit_ends_and_a_resumed_one_have_the_weights_of_an_
     overrides = {"run__iterations": 6, "run__validate_every": 3, "optimizer__average_decay": 0.9}
     assert main(small_run(camvid, tmp_path / "whole", **overrides)) == 0
     command = small_run(camvid, tmp_path / "limited", run__max_minutes=1e-7, **overrides)
+    capsys.readouterr()
     steps = []
     for resume in ([], *[["--resume"]] * 5):
         assert main([*command, *resume]) == 0
+        stopped = f"stopped at iteration {len(steps) + 1}, as run.max_minutes is over; the same command with --resume"
+        assert (stopped in capsys.readouterr().out) == (len(steps) < 5)
         steps.append(checkpoint(tmp_path / "limited")["global_step"])
     assert steps == [1, 2, 3, 4, 5, 6]
     assert main([*command, "--resume"]) == 1 and "the run is finished" in capsys.readouterr().err

@@ -40,14 +40,18 @@ class ConsoleLogger(lightning.Callback):
         self._report(trainer, f"mIoU {100 * module.scores['val_miou']:.1f} %, ")
 
     def on_train_end(self, trainer: lightning.Trainer, module: Any) -> None:
+        if trainer.global_step < trainer.max_steps:
+            self._say_stopped(trainer, "as run.max_minutes is over")
         self._say(trainer, f"checkpoints: {', '.join(map(str, sorted(self.output.glob('*.ckpt'))))}")
 
     def on_exception(self, trainer: lightning.Trainer, module: Any, exception: BaseException) -> None:
-        if not isinstance(exception, KeyboardInterrupt):
-            return
+        if isinstance(exception, KeyboardInterrupt):
+            self._say_stopped(trainer, "by the keyboard")
+
+    def _say_stopped(self, trainer: lightning.Trainer, reason: str) -> None:
         last = self.output / "last.ckpt"
         advice = f"the same command with --resume goes on from {last}" if last.exists() else "nothing was saved yet"
-        self._say(trainer, f"stopped at iteration {trainer.global_step}; {advice}")
+        self._say(trainer, f"stopped at iteration {trainer.global_step}, {reason}; {advice}")
 
     def _report(self, trainer: lightning.Trainer, score: str = "") -> None:
         loss = float(trainer.callback_metrics["loss"])

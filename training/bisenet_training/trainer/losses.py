@@ -20,7 +20,7 @@ class OhemCrossEntropy(nn.Module):
         threshold: a pixel whose true class has less than this probability is hard; None takes every pixel, which is
             plain cross entropy.
         min_fraction: at least this share of the labeled pixels counts, the hardest ones.
-        class_weights: classes float; what a pixel of each class weighs in the mean. None: all alike.
+        class_weights: classes float; the weight of a pixel of each class in the mean. None: equal weights.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class OhemCrossEntropy(nn.Module):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """B x classes x H x W float logits and B x H x W int64 target (255 ignored) to a scalar.
 
-        Pixels are left out by a weight of 0: a third of the time that selecting them takes on a CPU.
+        Pixels are left out by a weight of 0, which takes a third of the time of selecting them on a CPU.
         """
         losses = F.cross_entropy(logits.float(), target, ignore_index=IGNORE, reduction="none")
         labeled = target != IGNORE
@@ -62,7 +62,7 @@ def balanced_weights(pixels: Sequence[int], *, power: float) -> Tensor:
     """classes float32: (median share / share) ** power of every class.
 
     Args:
-        pixels: how many pixels of each class the training split has; a class without any weighs 1.
+        pixels: number of pixels of each class in the training split; a class without any has the weight 1.
     """
     counts = torch.tensor(pixels, dtype=torch.float32)
     present = counts > 0
@@ -80,7 +80,7 @@ def boosted_loss(
         logits: B x classes x h x w of the head and of every booster head, each at its own scale.
         target: B x H x W int64. The head's logits are upsampled to its size.
         booster_stride: booster heads are compared with every so many pixels of the target, in both directions; their
-            logits are upsampled to that size. 1 as in the paper.
+            logits are upsampled to that size. The paper's is 1.
     """
     head, *boosters = logits
     loss = criterion(_upsampled(head, target), target)

@@ -35,7 +35,7 @@ class SegmentationModule(lightning.LightningModule):
     Args:
         recipe: what to train, and how.
         card: of the checkpoints; its training and scores are filled in here.
-        class_weights: classes float; the weight of a pixel of each class in the loss. None: all alike.
+        class_weights: classes float; the weight of a pixel of each class in the loss. None: equal weights.
     """
 
     def __init__(self, recipe: Recipe, card: ModelCard, class_weights: Optional[Tensor] = None) -> None:

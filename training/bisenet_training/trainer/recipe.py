@@ -62,23 +62,23 @@ class LossRecipe:
     ohem_min_fraction: float
     booster_weight: float
     booster_stride: int  # booster heads are compared with every so many pixels; 1 as in the paper
-    class_balance: float  # a class weighs (median share of pixels / its share) to this power; 0: all alike
+    class_balance: float  # a class weighs (median share of pixels / its share) to this power; 0: equal weights
 
 
 @dataclass
 class OptimizerRecipe:
-    """SGD; the rate falls as `learning_rate * (1 - way) ** poly_power` after the warm-up.
+    """SGD; after the warm-up the rate is `learning_rate * (1 - progress) ** poly_power`.
 
-    `way` goes from 0 to `1 - poly_end` over the run's iterations.
+    `progress` goes from 0 to `1 - poly_end` over the run's iterations.
     """
 
     learning_rate: float
     momentum: float
     weight_decay: float  # on convolution weights only
     poly_power: float
-    poly_end: float  # share of the way that is left to another run, which starts from this one; 0: none
-    warmup_iterations: int  # the rate rises linearly to its place in the schedule
-    average_decay: float  # of the weights' exponential moving average, which is what is scored; 0: none
+    poly_end: float  # part of the schedule that is left to another run, which starts from this one; 0: none
+    warmup_iterations: int  # over which the rate rises linearly
+    average_decay: float  # of the weights' exponential moving average, which is scored and saved; 0: none
 
 
 @dataclass
@@ -88,7 +88,7 @@ class RunRecipe:
     validate_every: int  # iterations
     max_minutes: Optional[float]  # then the run stops with its state saved, for --resume; null: no limit
     precision: str  # 32-true, bf16-mixed, 16-mixed, or auto: bf16-mixed where the device computes in it
-    workers: int  # processes of each device that load data; 0 loads in the training process
+    workers: int  # processes of each device that load data, at most one a core; 0 loads in the training process
     cache_gigabytes: float  # of a machine, for its processes' copies of a split: what fits is decoded once
     start_from: Optional[str]  # checkpoint whose weights the run starts with; null: from scratch
     seed: int

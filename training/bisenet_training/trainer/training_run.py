@@ -50,8 +50,8 @@ def train(
     resume: bool = False,
     resume_from: Optional[Path] = None,
     save_weights: Optional[Path] = None,
-) -> Path:
-    """Trains by the recipe and returns the checkpoint with the best validation mIoU, or the last where none is scored.
+) -> None:
+    """Trains by the recipe and writes `last.ckpt`, and where weights are scored `best.ckpt`, that of the best mIoU.
 
     Uses every GPU of the machine, or the CPU; under torchrun, every process of every machine.
 
@@ -81,10 +81,10 @@ def train(
     with warnings.catch_warnings():
         for message in IRRELEVANT_WARNINGS:
             warnings.filterwarnings("ignore", message=message)
-        return _fit(recipe, output, checkpoint=checkpoint, save_weights=save_weights)
+        _fit(recipe, output, checkpoint=checkpoint, save_weights=save_weights)
 
 
-def _fit(recipe: Recipe, output: Path, *, checkpoint: Optional[Path], save_weights: Optional[Path]) -> Path:
+def _fit(recipe: Recipe, output: Path, *, checkpoint: Optional[Path], save_weights: Optional[Path]) -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # `ConsoleLogger` has what a user needs
     lightning.seed_everything(recipe.run.seed, workers=True, verbose=False)
     training, inspections = _open(recipe, recipe.data.train_split)
@@ -110,7 +110,6 @@ def _fit(recipe: Recipe, output: Path, *, checkpoint: Optional[Path], save_weigh
     )
     data = DataModule(recipe, training, validation)
     trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
-    return output / ("best.ckpt" if validation else "last.ckpt")
 
 
 def _check_resumable(last: Path, recipe: Recipe) -> None:
