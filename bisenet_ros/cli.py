@@ -87,7 +87,7 @@ def _usage(commands: Dict[str, metadata.EntryPoint]) -> str:
     widest = max(map(len, modules), default=0)
     lines = [f"  {name:<{widest}}  {_summary(module)}" for name, module in modules.items()]
     head = ["usage: bisenet COMMAND ...", "       bisenet --version", ""]
-    return "\n".join([*head, *lines, "", "`bisenet COMMAND --help` tells the rest."])
+    return "\n".join([*head, *lines, "", "`bisenet COMMAND --help` shows the options of a command."])
 
 
 def _summary(command: ModuleType) -> str:

@@ -1,1 +1,1 @@
-"""Engines timed."""
+"""Times engines, describes the machine, writes tables and plots."""

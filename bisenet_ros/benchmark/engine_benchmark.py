@@ -82,7 +82,7 @@ class EngineBenchmark:
         """Times everything.
 
         Args:
-            on_progress: is told what is timed now, and which engine cannot run.
+            on_progress: called with what is timed now, and with an engine that cannot run.
 
         Returns:
             What `Benchmark.to_dict` returns.

@@ -49,8 +49,9 @@ class Timings:
     """Milliseconds of one engine, frame by frame.
 
     Attributes:
-        whole: frame in host memory to labels in host memory.
-        processor: time on all cores together that the process had for the same frames; others' load hardly changes it.
+        whole: frame in host memory to mask in host memory.
+        processor: the process's time on all cores together for the same frames, which hardly depends on the load of
+            other programs.
         stages: by `Engine.stage_milliseconds`, of other runs of the same frame; empty where the engine has none.
     """
 

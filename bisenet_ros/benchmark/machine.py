@@ -20,7 +20,7 @@ GPU_FACTS = {
     "GPU clock (memory)": "clocks.mem",
     "GPU power limit": "power.limit",
 }
-"""What is told of the first GPU, by the names of nvidia-smi --query-gpu."""
+"""The first GPU's properties, by the names of nvidia-smi --query-gpu."""
 IDLE_LOAD = 0.25
 """Load average per core up to which the machine is taken to have nothing else to do."""
 

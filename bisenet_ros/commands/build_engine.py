@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--calibration",
         type=Path,
         metavar="FOLDER",
-        help="with --precision int8: images of your camera; writes MODEL.int8.onnx, tells its cost, and builds it",
+        help="with --precision int8: images of your camera; writes MODEL.int8.onnx, prints its accuracy, and builds it",
     )
     parser.add_argument(
         "--truth",

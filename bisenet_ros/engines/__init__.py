@@ -1,4 +1,4 @@
-"""One interface, one file per runtime."""
+"""Engines: what runs a model on this machine. One interface, one file per runtime."""
 
 from bisenet_ros.engines.engine import Engine
 from bisenet_ros.engines.loader import load_engine

@@ -25,10 +25,10 @@ class EngineError(BisenetError):
 
 
 class Engine(ABC):
-    """Segments frames with one model, called from one thread at a time, unless an engine says otherwise.
+    """Segments frames with one model, called from one thread at a time, unless an engine's class says more.
 
     Attributes:
-        card: what the model says of itself.
+        card: the model card.
         description: the runtime, device and precision, for people.
         max_batch: the most frames that run at once; more are no error, and run one batch after another.
     """
@@ -95,21 +95,21 @@ class Engine(ABC):
 
     @property
     def building(self) -> str:
-        """What is being built right now, which may take minutes, such as "a plan for 1920x1080"; empty otherwise."""
+        """What is being built now, such as "a plan for 1920x1080", which may take minutes; else empty."""
         return ""
 
     def memory_mib(self) -> Optional[Tuple[float, float]]:
         """(used, total) mebibytes of the GPU's memory, by all programs together; None where it is not known now."""
         return None
 
-    def close(self) -> None:  # noqa: B027, nothing to free is a fine answer
-        """Frees what the engine holds; it must not be used any more. Again is harmless."""
+    def close(self) -> None:  # noqa: B027, an engine may have nothing to free
+        """Frees the engine's memory; it must not be used any more. A second call does nothing."""
 
     def stage_milliseconds(self, frame: np.ndarray) -> Dict[str, float]:
-        """How long each stage of one frame takes, in the order of the frame's way; `bisenet benchmark` asks for it.
+        """How long each stage of one frame takes, in order; `bisenet benchmark` prints it.
 
-        "network" is the network alone. A stage whose name begins with "copy" crosses between host and device, which
-        the paper's protocol leaves out. Empty where an engine cannot tell its stages apart.
+        "network" is the network alone. A stage whose name begins with "copy" is between host and device, which the
+        paper's protocol leaves out. Empty where an engine cannot tell its stages apart.
         """
         return {}
 

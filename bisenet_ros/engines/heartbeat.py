@@ -1,4 +1,4 @@
-"""A sign of life during calls that take minutes and tell nothing on the way."""
+"""Progress messages during calls that take minutes and give no messages themselves."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Callable, Iterator
 
 INTERVAL = 4.5
-"""Seconds: on a busy machine too, there is a beat every 5."""
+"""Seconds between two messages."""
 
 
 @contextmanager

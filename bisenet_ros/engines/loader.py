@@ -139,7 +139,7 @@ def installed_runtimes(device: str, *, quantized: bool = False) -> List[Runtime]
     """The runtimes for "cpu", for "cuda" or, with "auto", for both; the fastest of each device first.
 
     Args:
-        quantized: the model file is, which TensorRT runs in int8 alone.
+        quantized: the model file is, which TensorRT runs only in int8.
 
     Raises:
         EngineError: there is none; the message says what to install.

@@ -25,8 +25,7 @@ from bisenet_ros.evaluation.report.bag_report import write_bag_report
 from bisenet_ros.evaluation.report.picture_loader import PictureLoader
 from bisenet_ros.evaluation.run_folder import Inputs, RunFolder
 from bisenet_ros.evaluation.run_summary import RunSummary
-from bisenet_ros.files.file_content import sha256_of
-from bisenet_ros.model.model_file import ModelError
+from bisenet_ros.model.model_file import ModelError, model_sha256
 
 IMPERFECT = 3
 INTERRUPTED = 130
@@ -91,7 +90,7 @@ def evaluate_bags(request: Request, *, load: Optional[LoadEngine] = None, replay
     """
     folder = RunFolder(request.output)
     bags, left_out = _choose_bags(request, folder)
-    sha256 = sha256_of(request.model)
+    sha256 = model_sha256(request.model)
     load = load or EngineLoader(request.model.absolute(), sha256, request.device, request.precision)
     engine = _load(load, request.model)
     inputs = _describe_inputs(request, bags, engine, sha256, replayed=bool(replay))

@@ -19,7 +19,7 @@ from bisenet_ros.bags.full_disk import full_disk_told
 from bisenet_ros.engines import Engine, load_engine
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.evaluation.bag_segmentation import BagTask, segment_bag
-from bisenet_ros.files.file_content import sha256_of
+from bisenet_ros.model.model_file import model_sha256
 
 LoadEngine = Callable[[], Engine]
 
@@ -39,7 +39,7 @@ class EngineLoader:
 
     def __call__(self) -> Engine:
         """Raises ModelError and the like; ExecutorError where another file lies at the model's path."""
-        if sha256_of(self.model) != self.sha256:
+        if model_sha256(self.model) != self.sha256:
             raise ExecutorError(f"{self.model} is another file now, or on this machine; evaluate with one model")
         return load_engine(self.model, self.device, self.precision)
 

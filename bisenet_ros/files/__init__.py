@@ -1,1 +1,1 @@
-"""Files: written whole, hashed, found where they are installed."""
+"""Files: written atomically, hashed, found where they are installed."""

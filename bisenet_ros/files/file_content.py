@@ -1,4 +1,4 @@
-"""What is in a file: its SHA-256, and what kind of file its first bytes say it is."""
+"""What is in a file: its SHA-256, and its kind by the first bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the installed files are: models, configuration."""
+"""Where the installed files are: the package's share folder, with models and configuration."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def package_file(relative: str) -> Path:
 
 
 def _share_folders() -> Iterator[Path]:
-    """First what belongs to this very code, so that two installations do not mix; then what ROS 2 knows of."""
+    """First the folder that belongs to this code, so that two installations do not mix; then those that ROS 2 has."""
     parents = Path(__file__).absolute().parents
     yield parents[2]  # a checkout, and colcon's build folder with --symlink-install
     if len(parents) > 5:  # PREFIX/lib/python3.x/site-packages/bisenet_ros/files/, from colcon or any pip install

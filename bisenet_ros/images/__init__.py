@@ -1,1 +1,1 @@
-"""Images: encodings, compressed files, colors."""
+"""Images: encodings of messages, image files, label files, colors."""

@@ -1,6 +1,6 @@
-"""What a JPEG or a PNG says of itself, and whether all of it is there, before anything is decoded.
+"""The headers of JPEG and PNG data, and whether all of the data are there.
 
-OpenCV decodes half a JPEG to a half-gray picture, and decodes whatever size a header names. Both are found here.
+Read before decoding: OpenCV decodes half a JPEG to a half-gray picture, and decodes any size that a header gives.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ImageHeader(NamedTuple):
 
 
 def read_jpeg_header(data: bytes) -> ImageHeader:
-    """The header of a JPEG that goes on to its end marker; bytes behind that, as some cameras add, are no matter.
+    """The header of a JPEG that goes on to its end marker; some cameras add bytes behind it, which are ignored.
 
     Raises:
         ImageError: "data" when the picture is truncated or its segments are not those of a JPEG.

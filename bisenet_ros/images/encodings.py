@@ -130,7 +130,7 @@ def _decode_nv24(rows: np.ndarray, *, height: int, width: int) -> np.ndarray:
 def decode_compressed(*, format: str, data: Any) -> np.ndarray:
     """The fields of a sensor_msgs/CompressedImage as H x W x 3 uint8 BGR.
 
-    What the data are is told by their first bytes, whatever `format` says. The picture is not turned by its EXIF
+    The first bytes decide what the data are, not `format`. The picture is not turned by its EXIF
     orientation, so that a mask has the geometry of the camera. A Bayer mosaic that was compressed as it is, which
     `format` says ("bayer_rggb8; png compressed "), gets its colors.
 

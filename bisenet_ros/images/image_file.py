@@ -2,7 +2,7 @@
 
 The bytes are read by Python, so that names need not be UTF-8, and decoded in memory. Pixels stay as they are stored: an
 EXIF orientation tag does not turn them, as it does not turn a camera's CompressedImage, so that a mask has the camera's
-geometry. Label files must have the same geometry; `read_orientation` tells which images have such a tag.
+geometry. Label files must have the same geometry; `read_orientation` finds images with such a tag.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def read_orientation(path: Path) -> int:
     try:
         with Image.open(io.BytesIO(data)) as image:
             orientation = image.getexif().get(_ORIENTATION_TAG, UPRIGHT)
-    except Exception:  # Pillow raises many for damaged EXIF data, which say nothing then
+    except Exception:  # Pillow raises many kinds for damaged EXIF data
         return UPRIGHT
     return orientation if orientation in range(1, 9) else UPRIGHT
 

@@ -1,1 +1,1 @@
-"""What a model file says of itself."""
+"""Model files: the card, the classes, the input size."""

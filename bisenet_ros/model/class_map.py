@@ -14,7 +14,7 @@ IGNORE = 255
 
 
 class ClassMapError(BisenetError):
-    """A class map that contradicts itself; the message says where."""
+    """A class map that cannot be used; the message says why."""
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ def network_size(height: int, width: int, *, trained: Size) -> Size:
     """The (height, width) that a frame of height x width is resized to for the network.
 
     The frame keeps its shape and is shrunk or enlarged to as many pixels as `trained`, the card's `network_size`, has.
-    Both sides are rounded to multiples of 8, so that the logits are exactly an eighth, and kept within what the
-    network can use and memory can hold.
+    Both sides are rounded to multiples of 8, so that the logits are exactly an eighth, and limited to what the
+    network and memory allow.
     """
     pixels = trained[0] * trained[1]
     scale = math.sqrt(pixels / (height * width))

@@ -28,7 +28,7 @@ class ModelCard:
         name: the architecture, such as "BiSeNetV2".
         classes: the classes, with their colors.
         mean, std: normalization of RGB in 0 to 1: `(rgb / 255 - mean) / std`.
-        network_size: (height, width); frames are resized to as many pixels. What the network was scored at.
+        network_size: (height, width); frames are resized to as many pixels. The scores are for this size.
         training: how the weights were made: recipe, data set, splits, iterations, hardware.
         scores: what they reach, such as `{"val_miou": 0.55}`.
     """
@@ -107,7 +107,7 @@ def _mapping(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def write_card(model: onnx.ModelProto, card: ModelCard) -> None:
-    """Puts the card into the model's metadata, in place of any other."""
+    """Puts the card into the model's metadata, replacing any other."""
     import onnx
 
     others = {entry.key: entry.value for entry in model.metadata_props if entry.key != METADATA_KEY}

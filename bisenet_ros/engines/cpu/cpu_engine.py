@@ -1,4 +1,4 @@
-"""A frame's way on the CPU: one pass before the network, one pass after it."""
+"""What the CPU's engines share: one pass over the frame before the network, and one after it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bisenet_ros.model.model_card import ModelError
 
 
 class CpuEngine(Engine):
-    """Everything but the network itself, which a runtime brings."""
+    """Everything but the network itself, which a subclass runs."""
 
     def _segment(self, frame: np.ndarray, *, confidence: bool) -> Result:
         upsample = upsample_mask_and_confidence if confidence else upsample_mask

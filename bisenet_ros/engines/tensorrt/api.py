@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 class BuiltPlan(NamedTuple):
-    """A serialized plan, and what the builder learnt about the GPU: empty where it learns nothing."""
+    """A serialized plan, and the timing cache it was built with: empty where there is none."""
 
     plan: bytes
     timing_cache: bytes
@@ -114,8 +114,8 @@ class TensorRt:
         plan = builder.build_serialized_network(network, config)
         if plan is None:
             raise TensorRtError(f"{self.name} cannot build a plan of the model: {log.reason()}")
-        learnt = bytes(config.get_timing_cache().serialize()) if self._has_timing_cache else b""
-        return BuiltPlan(bytes(plan), learnt)
+        timings = bytes(config.get_timing_cache().serialize()) if self._has_timing_cache else b""
+        return BuiltPlan(bytes(plan), timings)
 
     def load(self, plan: bytes, *, bindings: bool = False) -> Plan:
         """A plan that is ready to run. Loading one runs what it contains: only ever load what was built here.
@@ -211,7 +211,7 @@ def _set_timing_cache(config: Any, content: bytes) -> None:
 
 @lru_cache(maxsize=None)
 def _log(trt: Any) -> Any:
-    """The logger of a TensorRT module: it keeps to the first that it is given, for as long as the process lives."""
+    """The logger of a TensorRT module; there is one, as TensorRT uses the first it is given until the process ends."""
     levels = {
         trt.ILogger.Severity.INTERNAL_ERROR: logging.ERROR,
         trt.ILogger.Severity.ERROR: logging.ERROR,

@@ -91,7 +91,7 @@ def cached_plan(
 
     Args:
         device: the GPU that the plan is for, and that TensorRT builds on.
-        anew: build it in any case, and keep it in place of another.
+        anew: build it in any case, and replace a kept one.
         on_progress: called every 5 s while the plan is built, with the seconds so far, from another thread.
 
     Raises:

@@ -209,7 +209,7 @@ class _Gpu:
             self.building = ""
 
     def _time_network(self, size: Size) -> float:
-        """Milliseconds of the network alone, which has a plan of its own for this."""
+        """Milliseconds of the network alone, measured with a plan of its own."""
         if self._network_timer is None or self._network_timer[0] != size:
             self._close_network_timer()
             plan = self._load(self._request(size, NETWORK)._replace(max_batch=1))
@@ -248,8 +248,8 @@ class _Gpu:
                 times[tail].append(1000 * (time.perf_counter() - start))
         medians = {tail: statistics.median(times[tail][WARM_UP_FRAMES:]) for tail in self._tails}
         faster, slower = sorted(self._tails, key=medians.__getitem__)
-        told = ", ".join(f"{milliseconds:.3f} ms to {tail}" for tail, milliseconds in medians.items())
-        logger.info("frames of %s by where their plan ends: %s", size_text(size), told)
+        measured = ", ".join(f"{milliseconds:.3f} ms to {tail}" for tail, milliseconds in medians.items())
+        logger.info("frames of %s by where their plan ends: %s", size_text(size), measured)
         self._drop((size, slower))
         _keep_tail(kept_at, faster, medians)
         return faster

@@ -91,7 +91,7 @@ class FramePipeline:
         for place, frame in zip(self._frames, frames):
             np.copyto(place, frame)
         if self._has_run and confidence not in self._graphs:
-            # Not at the first run: TensorRT allocates in it, which a graph cannot hold.
+            # Not at the first run: TensorRT allocates memory in it, which a graph cannot record.
             self._graphs[confidence] = self._capture(confidence)
         graph = self._graphs.get(confidence)
         if graph:
@@ -138,7 +138,7 @@ class FramePipeline:
         return stages
 
     def close(self) -> None:
-        """Frees everything on the GPU, the plan too; again is harmless."""
+        """Frees everything on the GPU, the plan too; a second call does nothing."""
         self._close_graphs()
         self._resources.close()
 
@@ -156,7 +156,7 @@ class FramePipeline:
         self._graphs.clear()
 
     def _steps(self, confidence: bool) -> Steps:
-        """What a batch goes through, in order; each puts its work on the stream."""
+        """The steps of a batch, in order; each puts its work on the stream."""
         device, stream, batch = self._device, self._stream, self._batch
         frames, masks = self._frames[:batch], self._masks[:batch]
         steps: Steps = [("copy to device", lambda: device.upload(self._frames_address, frames, stream))]
@@ -204,6 +204,6 @@ class FramePipeline:
         return address
 
 
-def _require(holds: bool, expected: str, found: Tuple[int, ...]) -> None:
-    if not holds:
+def _require(condition: bool, expected: str, found: Tuple[int, ...]) -> None:
+    if not condition:
         raise ModelError(f"expected a plan that returns {expected}, got {found}; export the model again")

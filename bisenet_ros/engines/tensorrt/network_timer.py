@@ -1,4 +1,4 @@
-"""The network alone on the GPU, to tell its time from that of the resizing around it."""
+"""Times the network alone on the GPU, so that the resizing around it can be told apart."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from bisenet_ros.engines.tensorrt.plan import Plan
 class NetworkTimer:
     """Runs a plan of the network alone, from a normalized image to the logits. Created, used and closed on one thread.
 
-    The image is noise: a GPU may compute zeros faster. It is copied each time, like a frame, so that the plan is on
-    the stream before the copy is done, and what the CPU takes to put it there is no part of the time.
+    The image is noise, since a GPU may compute zeros faster. It is copied each time, like a frame: the plan is put on
+    the stream during the copy, so that the CPU's time for that is not measured.
     """
 
     def __init__(self, device: CudaDevice, plan: Plan) -> None:
@@ -63,5 +63,5 @@ class NetworkTimer:
         return self._device.elapsed(begin, end)
 
     def close(self) -> None:
-        """Frees everything on the GPU, the plan too; again is harmless."""
+        """Frees everything on the GPU, the plan too; a second call does nothing."""
         self._resources.close()

@@ -108,7 +108,7 @@ def _add_normalization(graph: _Graph, card: ModelCard, frame_size: Size, size: S
 
 
 def _add_mask(graph: _Graph, logits: str, kind: int) -> None:
-    """N x classes x H x W to N x H x W; TensorRT makes uint8 of floats alone."""
+    """N x classes x H x W to N x H x W; TensorRT casts only floats to uint8."""
     mask = graph.add("ArgMax", logits, axis=1, keepdims=0)
     if kind == TensorProto.UINT8:
         mask = graph.add("Cast", mask, to=TensorProto.FLOAT)

@@ -42,7 +42,7 @@ class PlanTensor(NamedTuple):
 
 
 class Plan(ABC):
-    """A plan on the GPU, with one way of running it. Created, used and closed on one thread.
+    """A plan loaded on the GPU. Created, used and closed on one thread.
 
     Attributes:
         inputs, outputs: what it takes and gives.

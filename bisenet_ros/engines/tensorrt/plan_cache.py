@@ -64,7 +64,7 @@ class _Unusable(Exception):
 
 
 def default_folder() -> Path:
-    """~/.cache/bisenet_ros, or where XDG_CACHE_HOME says."""
+    """~/.cache/bisenet_ros, or $XDG_CACHE_HOME/bisenet_ros."""
     caches = os.environ.get("XDG_CACHE_HOME")
     return (Path(caches) if caches else Path.home() / ".cache") / "bisenet_ros"
 
@@ -91,7 +91,7 @@ class PlanCache:
     def get(self, key: PlanKey, build: Callable[[], bytes]) -> bytes:
         """The plan of a key; where there is none that is sound, `build` is called and its plan is kept.
 
-        Of several processes that ask at once one builds, and the others wait for it.
+        If several processes ask at once, one builds and the others wait for it.
         """
         path, header = self.path(key), key.to_dict()
         try:
@@ -120,7 +120,7 @@ class PlanCache:
         return plan
 
     def timing_cache(self, key: PlanKey) -> bytes:
-        """What earlier builds learnt about the key's GPU; empty where none did."""
+        """TensorRT's timing cache of earlier builds for the key's GPU; empty if there is none."""
         path, header = self._timing_cache(key)
         try:
             return _read(path, header)
@@ -131,7 +131,7 @@ class PlanCache:
             return b""
 
     def keep_timing_cache(self, key: PlanKey, content: bytes) -> None:
-        """Keeps what a build learnt, beside the plans."""
+        """Keeps the timing cache of a build, next to the plans."""
         self._write(*self._timing_cache(key), content)
 
     def _timing_cache(self, key: PlanKey) -> Tuple[Path, Dict[str, Any]]:
@@ -145,7 +145,9 @@ class PlanCache:
         try:
             file = self._locked_file(path.with_suffix(".lock"))
         except OSError as error:
-            logger.warning("plans cannot be kept in %s, so this one is for this run alone: %s", self.folder, error)
+            logger.warning(
+                "plans cannot be kept in %s, so this one is built again at the next start: %s", self.folder, error
+            )
             yield False
             return
         with file:
@@ -168,7 +170,7 @@ class PlanCache:
 
 
 def _read(path: Path, key: Dict[str, Any]) -> bytes:
-    """What the file holds.
+    """The content of a file of the cache.
 
     Raises:
         FileNotFoundError: there is none.

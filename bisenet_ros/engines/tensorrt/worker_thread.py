@@ -1,4 +1,4 @@
-"""A thread that does what others ask of it, one thing at a time."""
+"""A thread that runs the calls of other threads, one at a time."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Task = Tuple["Future[Any]", Callable[..., Any], Tuple[Any, ...]]
 
 
 class WorkerThread:
-    """For what belongs to one thread, such as a CUDA context.
+    """For what must be used on one thread, such as a CUDA context.
 
-    Unlike a ThreadPoolExecutor's it still works while the interpreter exits, so that what it owns can be freed there.
+    Unlike a ThreadPoolExecutor it still works while the interpreter exits, so that its memory can be freed then.
     """
 
     def __init__(self, name: str) -> None:
@@ -49,7 +49,7 @@ class WorkerThread:
             return None
 
     def close(self) -> None:
-        """Ends the thread after the calls that wait; again is harmless."""
+        """Ends the thread after the calls that wait; a second call does nothing."""
         with self._lock:
             self._closed = True
         self._tasks.put(None)
