@@ -37,11 +37,11 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     entries = _entries_of(path, above=[])
     for override in overrides:
         entries = _merged(entries, _override(override))
+    missing: List[str] = []
     try:
-        missing = _missing(Recipe, entries)
+        recipe = _section(Recipe, entries, "", missing)
         if missing:
             raise RecipeError(f"{', '.join(missing)} missing; give each on the command line, as {missing[0]}=...")
-        recipe = _converted(Recipe, entries)
         check_recipe(recipe)
     except RecipeError as error:
         raise RecipeError(f"{path}: {error}") from None
@@ -81,37 +81,31 @@ def _merged(entries: Entries, changes: Entries) -> Entries:
     return merged
 
 
-def _missing(kind: Any, entries: Any, prefix: str = "") -> List[str]:
-    """The names of the fields without a value.
+def _section(kind: Any, entries: Any, prefix: str, missing: List[str]) -> Any:
+    """The dataclass `kind` with the entries as its fields; None, with their names in `missing`, if some are not there.
 
     Raises:
-        RecipeError: there is an entry without a field.
+        RecipeError: there is an entry without a field, or one of another type.
     """
-    known = get_type_hints(kind)
+    fields = get_type_hints(kind)
     stated = entries if isinstance(entries, dict) else {}
     for key in stated:
-        if key not in known:
-            raise RecipeError(f"{prefix}{key} is unknown; {prefix.rstrip('.') or 'a recipe'} has {', '.join(known)}")
-    found = []
-    for key, field_type in known.items():
+        if key not in fields:
+            raise RecipeError(f"{prefix}{key} is unknown; {prefix.rstrip('.') or 'a recipe'} has {', '.join(fields)}")
+    values = {}
+    for key, hint in fields.items():
         value = stated.get(key, MISSING)
-        if is_dataclass(field_type):
-            found += _missing(field_type, value, f"{prefix}{key}.")
+        if is_dataclass(hint):
+            values[key] = _section(hint, value, f"{prefix}{key}.", missing)
         elif value == MISSING:
-            found.append(f"{prefix}{key}")
-    return found
+            missing.append(prefix + key)
+        else:
+            values[key] = _converted(hint, value, prefix + key)
+    return None if missing else kind(**values)
 
 
-def _converted(kind: Any, value: Any, name: str = "") -> Any:
-    """The value as the type of its field.
-
-    Raises:
-        RecipeError: it is of another type.
-    """
-    if is_dataclass(kind):
-        prefix = f"{name}." if name else ""
-        values = {key: _converted(hint, value[key], prefix + key) for key, hint in get_type_hints(kind).items()}
-        return kind(**values)  # type: ignore[operator]
+def _converted(kind: Any, value: Any, name: str) -> Any:
+    """The value as the type of its field."""
     if get_origin(kind) is Union:  # Optional
         return None if value in NULL else _converted(get_args(kind)[0], value, name)
     if get_origin(kind) is list:
