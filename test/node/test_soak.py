@@ -8,10 +8,8 @@ from typing import Callable, List
 
 import pytest
 
-pytest.importorskip("rclpy")
-pytest.importorskip("psutil")
-from bisenet_ros.node.benchmark.scenario import Scenario  # noqa: E402
-from bisenet_ros.node.benchmark.soak import Check, Sample, check_samples, soak, write  # noqa: E402
+from bisenet_ros.node.benchmark.scenario import Scenario
+from bisenet_ros.node.benchmark.soak import Check, Sample, check_samples, soak, write
 
 SECONDS = 75.0
 MEMORY, LATENCY = 0.03, 0.3
