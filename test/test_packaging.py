@@ -124,7 +124,7 @@ def test_pip_installs_every_file_of_the_packages(pip_installation: Installation,
     """Not only Python files: kernels, templates, lists of class names, py.typed."""
     source = ROOT / folder
     site = next(pip_installation.prefix.glob("lib/python3*/*-packages"))
-    files = [path for path in source.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    files = [path for path in source.rglob("*") if path.is_file() and path.parent.name != "__pycache__"]
     missing = [path for path in files if not (site / source.name / path.relative_to(source)).is_file()]
     assert not missing and {".py", ".typed"} < {path.suffix for path in files}
 
