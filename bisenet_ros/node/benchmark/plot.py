@@ -51,7 +51,7 @@ def _draw_curves(axes: Any, summaries: List[Summary]) -> None:
     axes.set_xticks(1 / (1 - PERCENTAGES / 100), [f"{percentage:g} %" for percentage in PERCENTAGES])
     axes.minorticks_off()
     axes.set_yticks(*_round_ticks(axes.get_ylim()))
-    axes.set_xlabel("frames whose answer came no later")
+    axes.set_xlabel("percentage of the frames that were no slower")
     axes.set_ylabel("camera to listener, ms")
     axes.grid(alpha=0.3)
     if summaries:

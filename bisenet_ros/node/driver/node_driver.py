@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from contextlib import ExitStack, closing
@@ -135,7 +136,7 @@ class NodeDriver:
                 on_progress(self.interval)
             return not self.cameras.is_playing
 
-        self._wait_for(have_ended, "", float("inf"))
+        self._wait_for(have_ended)
         self.interval.seconds = time.monotonic() - start
 
     def finish(self) -> Interval:
@@ -147,14 +148,14 @@ class NodeDriver:
         return self.interval
 
     def spin_for(self, seconds: float) -> None:
-        """Listens for some time."""
+        """Listens for so long."""
         end = time.monotonic() + seconds
 
         def is_over() -> bool:
             self._read_cameras()
             return time.monotonic() >= end
 
-        self._wait_for(is_over, "", float("inf"))
+        self._wait_for(is_over)
 
     def check(self) -> None:
         """Raises DriverError where the node has ended or says that it cannot run."""
@@ -182,9 +183,11 @@ class NodeDriver:
             quiet = now > max(start, self._last_arrival) + QUIET
             return self.interval.is_complete or quiet or now > start + DRAIN_TIMEOUT
 
-        self._wait_for(is_over, "the last answers", 2 * DRAIN_TIMEOUT)
+        self._wait_for(is_over)
 
-    def _wait_for(self, condition: Callable[[], Optional[T]], what: str, seconds: float) -> T:
+    def _wait_for(self, condition: Callable[[], Optional[T]], what: str = "", seconds: float = math.inf) -> T:
+        """Listens until the condition is true; raises DriverError where the node fails, or after some seconds."""
+
         def checked() -> Optional[T]:
             self.check()
             return condition()
