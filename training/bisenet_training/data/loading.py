@@ -125,7 +125,6 @@ class ValidationFrames(Dataset):
         return torch.from_numpy(pixels[0]), torch.from_numpy(target.astype(np.int64))
 
 
-def worker_count(wanted: int) -> int:
-    """The loader processes of this training process: what the recipe wants, but at most its part of the cores."""
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+def worker_count(wanted: int, *, processes: int) -> int:
+    """The loader processes of one of a machine's training processes: at most as many as its part of the cores."""
     return min(wanted, max(1, len(os.sched_getaffinity(0)) // processes))

@@ -70,7 +70,7 @@ class DataModule(lightning.LightningDataModule):
         return self._loader(frames)
 
     def _loader(self, frames: Dataset, **options) -> DataLoader:
-        workers = worker_count(self.recipe.run.workers)
+        workers = worker_count(self.recipe.run.workers, processes=self.trainer.num_devices)
         return DataLoader(
             frames,
             num_workers=workers,
