@@ -5,13 +5,13 @@ Table and plot are made of what the JSON file has, so that another machine can m
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Sequence, Tuple
 
 from bisenet_ros.benchmark.interleaved_timing import Statistics, Timings
 from bisenet_ros.benchmark.plot import draw_speed
+from bisenet_ros.files.atomic_write import write_json, write_text
 from bisenet_ros.model.input_size import Size, size_text
 
 COLUMNS = (
@@ -94,14 +94,10 @@ class Benchmark:
         return {**vars(self), "measurements": [measurement.to_dict() for measurement in self.measurements]}
 
 
-def write_json(path: Path, numbers: Numbers) -> None:
-    path.write_text(json.dumps(numbers, indent=1, allow_nan=False) + "\n")
-
-
 def write_report(folder: Path, numbers: Numbers) -> None:
     """Writes benchmark.json, benchmark.md and benchmark.png."""
     write_json(folder / "benchmark.json", numbers)
-    (folder / "benchmark.md").write_text(to_markdown(numbers))
+    write_text(folder / "benchmark.md", to_markdown(numbers))
     draw_speed(numbers).savefig(folder / "benchmark.png", dpi=100)
 
 

@@ -12,7 +12,7 @@ import math
 import sys
 from pathlib import Path
 
-from bisenet_ros.engines.loader import DEVICES, PRECISIONS
+from bisenet_ros.engines.loader import DEVICES, PRECISIONS, installed_runtimes
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.model.input_size import parse_size
 
@@ -70,19 +70,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from bisenet_ros.benchmark.engine_benchmark import EngineBenchmark
-    from bisenet_ros.benchmark.report import to_table, write_json, write_report
+    from bisenet_ros.benchmark.engine_benchmark import EngineBenchmark, choose_engines
+    from bisenet_ros.benchmark.report import to_table, write_report
+    from bisenet_ros.files.atomic_write import write_json
+    from bisenet_ros.model.model_file import is_quantized
 
     if arguments.iterations < 1:
         raise BisenetError(f"--iterations must be 1 or more, got {arguments.iterations}")
     if not 0 < arguments.seconds < math.inf:
         raise BisenetError(f"--seconds must be a number above 0, got {arguments.seconds:g}")
+    runtimes = installed_runtimes(arguments.device, quantized=is_quantized(arguments.model))
     sizes = arguments.size or (SWEEP_SIZES if arguments.sweep else (PAPER_SIZE,))
     benchmark = EngineBenchmark(
         arguments.model,
-        device=arguments.device,
-        precision=arguments.precision,
-        every_precision=arguments.sweep,
+        choose_engines(runtimes, arguments.precision, every=arguments.sweep),
         frame_sizes=list(dict.fromkeys(map(parse_size, sizes))),
         network_size=arguments.network_size,
         iterations=arguments.iterations,

@@ -12,7 +12,7 @@ import pytest
 from tiny_model import save_tiny_model
 
 from bisenet_ros.benchmark import machine
-from bisenet_ros.benchmark.engine_benchmark import Choice, choose_engines, choose_network_size, measure
+from bisenet_ros.benchmark.engine_benchmark import Choice, EngineBenchmark, choose_engines, choose_network_size
 from bisenet_ros.benchmark.interleaved_timing import Statistics, Timings, rounds, time_engines
 from bisenet_ros.benchmark.machine import describe_load
 from bisenet_ros.benchmark.report import to_table
@@ -62,17 +62,10 @@ def test_a_stage_that_takes_no_time_is_written_like_the_others(model, card):
             return {"resize": 0.0, "network": 1.0}
 
     runtime = Runtime("none", ("fp32",), "fp32", lambda *_, precision: Instant("none", [], {}, card))
-    limits = {
-        "size": (32, 64),
-        "network_size": None,
-        "iterations": 1,
-        "seconds": 60.0,
-        "left_out": {},
-        "on_progress": print,
-    }
-    (only,) = measure(model, card, [Choice(runtime, "fp32")], **limits)
-    assert only.to_dict()["stages"]["resize"]["median_ms"] == 0
-    assert "resize 0 %, network 100 %" in to_table([only.to_dict()])
+    benchmark = EngineBenchmark(model, [Choice(runtime, "fp32")], [(32, 64)], "card", iterations=1, seconds=60)
+    (only,) = benchmark.run(on_progress=print)["measurements"]
+    assert only["stages"]["resize"]["median_ms"] == 0
+    assert "resize 0 %, network 100 %" in to_table([only])
 
 
 def test_statistics_of_known_times():
@@ -200,13 +193,12 @@ def test_engines_are_closed_in_the_end_also_one_that_fails(model, card):
     def choice(name, engine):
         return Choice(Runtime(name, ("fp32",), "fp32", lambda *_, precision: engine(name, [], {}, card)), "fp32")
 
-    left_out: Dict[str, str] = {}
     choices = [choice("bad", Failing), choice("good", Closing)]
-    limits = {"size": (32, 64), "network_size": None, "iterations": 2, "seconds": 60.0, "on_progress": print}
-    (only,) = measure(model, card, choices, left_out=left_out, **limits)
+    found = EngineBenchmark(model, choices, [(32, 64)], "card", iterations=2, seconds=60).run(on_progress=print)
+    (only,) = found["measurements"]
     assert sorted(closed) == ["bad", "good"]
-    assert only.runtime == "good" and only.ratio == 1, "the first that runs is what others are compared to"
-    assert left_out == {"bad fp32, 64x32": "out of memory"}
+    assert only["runtime"] == "good" and only["ratio"] == 1, "the first that runs is what others are compared to"
+    assert found["left_out"] == {"bad fp32, 64x32": "out of memory"}
 
 
 def test_a_sweep_takes_every_precision_and_otherwise_each_engine_its_own():

@@ -25,9 +25,9 @@ BINDINGS_ALONE = ("8.2", "8.4")
 @pytest.fixture(params=GENERATIONS)
 def module(request, monkeypatch) -> FakeTensorRtModule:
     monkeypatch.setattr(tensorrt_api, "require_gpu", lambda: None)
-    stand_in = FakeTensorRtModule(request.param)
-    stand_in.generation = request.param
-    return stand_in
+    fake = FakeTensorRtModule(request.param)
+    fake.generation = request.param
+    return fake
 
 
 def flags_set(module):

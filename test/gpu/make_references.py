@@ -1,6 +1,6 @@
-"""What the GPU suite compares with, made by the CPU engines: `python -m gpu.make_references FOLDER`.
+"""What the GPU tests compare with, made by the CPU engines: `PYTHONPATH=test python -m gpu.make_references FOLDER`.
 
-A GPU machine needs neither numba nor OpenCV nor ONNX Runtime then: `pytest gpu --references FOLDER`.
+A GPU machine needs neither numba nor OpenCV nor ONNX Runtime then: `pytest test/gpu --references FOLDER`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Dict
 import numpy as np
 
 MODEL = Path(__file__).parents[2] / "models" / "bisenetv2_camvid.onnx"
-SIZES = ((360, 480), (720, 1280), (1024, 2048))
+SIZES = ((240, 320), (360, 480), (720, 1280), (1024, 2048))
 LOGITS_SIZE = (37, 73)
 CALIBRATION_STEP = 8
 """Every eighth frame of the clip is enough to calibrate int8."""
@@ -22,8 +22,9 @@ CALIBRATION_STEP = 8
 def make_references(folder: Path, *, model: Path = MODEL) -> None:
     """Writes the model, its int8 version, and references.npz: frames with their masks and confidence.
 
-    Frames of the demo's clip are enlarged to each size. fp32 masks are those of the engine in ONNX Runtime, which are
-    plain torch's but for 1 pixel in 10 000; int8 masks those of the quantized network in the same engine.
+    Frames of the demo's clip are resized to each size; the network's size is larger than the smallest. fp32 masks are
+    those of the engine in ONNX Runtime, which are plain torch's but for 1 pixel in 10 000; int8 masks are those of the
+    quantized network in the same engine.
     """
     import cv2
     import onnx
