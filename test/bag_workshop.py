@@ -1,4 +1,4 @@
-"""Small bags made by the real library, and an engine that costs nothing."""
+"""Small bags made by the real library, and a stub engine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Callable, Dict, Iterator, Optional
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.rosbag2.storage_mcap import McapWriter
 
@@ -109,8 +111,16 @@ def read_frames(path: Path, topic: str) -> Iterator[BagFrame]:
     return map(decode_frame, Bag(path).messages([topic]))
 
 
+def write_model(path: Path, *, name: str = "blue") -> Path:
+    """The smallest model file, whose SHA-256 depends on a name; no engine of these tests loads it."""
+    values = [helper.make_tensor_value_info(value, onnx.TensorProto.FLOAT, [1]) for value in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], name, values[:1], values[1:])
+    onnx.save(helper.make_model(graph), path)
+    return path
+
+
 class BlueEngine(Engine):
-    """The labels are the frame's blue, the confidence its green."""
+    """The mask is the frame's blue, the confidence its green."""
 
     def __init__(self, *, fails_at: Optional[int] = None) -> None:
         card = ModelCard(
@@ -124,8 +134,8 @@ class BlueEngine(Engine):
         self.frames += 1
         if self.frames == self._fails_at:
             raise RuntimeError("out of blue")
-        labels = np.ascontiguousarray(frame[..., 0] % len(CAMVID))
-        return (labels, np.ascontiguousarray(frame[..., 1])) if confidence else labels
+        mask = np.ascontiguousarray(frame[..., 0] % len(CAMVID))
+        return (mask, np.ascontiguousarray(frame[..., 1])) if confidence else mask
 
 
 class InterruptingEngine(BlueEngine):

@@ -11,7 +11,7 @@ from typing import List
 import cv2
 import numpy as np
 import psutil
-from bag_workshop import BlueEngine, compressed, stamp, write_bag
+from bag_workshop import BlueEngine, compressed, stamp, write_bag, write_model
 
 from bisenet_ros.engines import Engine
 from bisenet_ros.evaluation.bag_evaluation import Request, evaluate_bags
@@ -49,8 +49,7 @@ def write_long_bag(folder: Path, *, frames: int) -> Path:
 
 def evaluate_watched(bag: Path, output: Path) -> WatchedEngine:
     """The engine, with the memory that it saw, after the whole of `bisenet evaluate-bag`."""
-    model = output.with_suffix(".onnx")
-    model.write_bytes(b"no model is loaded")
+    model = write_model(output.with_suffix(".onnx"))
     engine = WatchedEngine()
 
     def load() -> Engine:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from decimal import Decimal, InvalidOperation
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from bisenet_ros.bags.recording import (
 
 EXTRA = "evaluation"
 INCOMPLETE = 3
+DATA_SETS = "bisenet.data_sets"
+"""The group of the entry point that opens data sets; see setup.py."""
 DESCRIPTION = f"""\
 Makes a ROS 2 bag of a folder of images (in natural order), a video, or a data set as NAME:ROOT[:SPLIT], such as
 camvid:/data/camvid:val; no ROS is needed. The images go to --topic, with a camera_info beside them and, with labels,
@@ -92,13 +95,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _open_data_set(name: str, root: Path, split: str) -> Any:
+    """Opens it by the training package's entry point, since bisenet_ros does not import that package."""
+    points = metadata.distribution("bisenet_ros").entry_points
+    entry_point = next(point for point in points if point.group == DATA_SETS)
     try:
-        from bisenet_training.data.datasets import default_splits, open_dataset
+        open_dataset = entry_point.load()
     except ModuleNotFoundError as error:
         raise RecordingError(
             f"data sets need the Python package {error.name!r}; install it with `pip install '.[training]'`"
         ) from error
-    return open_dataset(name, root=root, split=split or default_splits(name)[1])
+    return open_dataset(name, root=root, split=split)
 
 
 def _positive(text: str) -> float:

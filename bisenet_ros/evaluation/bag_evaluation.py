@@ -15,8 +15,8 @@ from bisenet_ros.bags.full_disk import full_disk_told
 from bisenet_ros.benchmark.machine import describe_machine
 from bisenet_ros.engines import Engine
 from bisenet_ros.evaluation.bag_executor import EngineLoader, LoadEngine, open_executor, segment_bags
-from bisenet_ros.evaluation.bag_results import RunResults, join_results
-from bisenet_ros.evaluation.bag_segmentation import BagResult, BagTask, segment_bag
+from bisenet_ros.evaluation.bag_results import BagResult, BagTask, RunResults, join_results
+from bisenet_ros.evaluation.bag_segmentation import segment_bag
 from bisenet_ros.evaluation.bag_selection import ChosenBag, choose_bags
 from bisenet_ros.evaluation.ground_truth import GroundTruthError, GroundTruthFolder, export_ground_truth
 from bisenet_ros.evaluation.mask_topics import OUTPUTS, mask_namespaces
@@ -28,7 +28,6 @@ from bisenet_ros.evaluation.run_summary import RunSummary
 from bisenet_ros.model.model_file import ModelError, model_sha256
 
 IMPERFECT = 3
-INTERRUPTED = 130
 SHOWN = 5
 """Files that a warning names."""
 ENGINE_TIME = (
@@ -66,7 +65,7 @@ class Outcome:
 
     Attributes:
         exit_code: 0, or IMPERFECT.
-        scores: in a line, "" where the run was finished before.
+        scores: in a line; "" where the run was finished before.
         warnings: what went wrong, in words.
         replays: through the running node.
     """
@@ -93,6 +92,7 @@ def evaluate_bags(request: Request, *, load: Optional[LoadEngine] = None, replay
     sha256 = model_sha256(request.model)
     load = load or EngineLoader(request.model.absolute(), sha256, request.device, request.precision)
     engine = _load(load, request.model)
+    classes = len(engine.card.classes)
     inputs = _describe_inputs(request, bags, engine, sha256, replayed=bool(replay))
     with full_disk_told(folder.partial):
         finished = folder.begin(inputs, restart=request.restart)
@@ -101,11 +101,14 @@ def evaluate_bags(request: Request, *, load: Optional[LoadEngine] = None, replay
     try:
         with full_disk_told(folder.partial):
             if request.truth_folder:  # a wrong file is told before the work begins
-                GroundTruthFolder(request.truth_folder, classes=len(engine.card.classes)).check()
-            tasks = [_make_task(request, folder, chosen, engine, alone=len(bags) == 1) for chosen in bags]
+                GroundTruthFolder(request.truth_folder, classes=classes).check()
+            tasks = [_make_task(request, folder, chosen, classes, alone=len(bags) == 1) for chosen in bags]
             pace = _segment(request, tasks, load, engine)
-            results = join_results(tasks, folder.result, classes=len(engine.card.classes))
-            outcome = _report(request, folder, results, engine, sha256, pace, left_out=left_out, replay=replay)
+            results = join_results(tasks, folder.result, classes=classes)
+            replays, failures = _replay(request, folder, results, replay) if replay else ([], [])
+            run = _summarize(request, results, engine, sha256, pace)
+            run = replace(run, through_node=tuple(replays), notices=(*left_out, *failures))
+            outcome = _report(folder.result, results, run)
             folder.finish(inputs, exit_code=outcome.exit_code)
     except (BagError, GroundTruthError):
         folder.discard()  # the same command would end here again
@@ -116,12 +119,9 @@ def evaluate_bags(request: Request, *, load: Optional[LoadEngine] = None, replay
 
 
 def _choose_bags(request: Request, folder: RunFolder) -> Tuple[List[ChosenBag], List[str]]:
-    bags, left_out = choose_bags(
-        request.bags,
-        request.topics,
-        but=(folder.output, folder.partial),
-        but_topics=[request.truth_topic] if request.truth_topic else [],
-    )
+    but_topics = [request.truth_topic] if request.truth_topic else []
+    but = (folder.output, folder.partial)
+    bags, left_out = choose_bags(request.bags, request.topics, but=but, but_topics=but_topics)
     for chosen in bags:
         if len(chosen.topics) > 1 and (request.truth_topic or request.truth_folder):
             names = ", ".join(topic.name for topic in chosen.topics)
@@ -143,33 +143,34 @@ def _describe_inputs(
 ) -> Inputs:
     """What the results depend on."""
     truth = request.truth_folder
-    return Inputs(
-        options={
-            **{f"bag {chosen.name}": str(chosen.bag.path.resolve()) for chosen in bags},
-            **{f"topics of {chosen.name}": ", ".join(topic.name for topic in chosen.topics) for chosen in bags},
+    options = {f"bag {chosen.name}": str(chosen.bag.path.resolve()) for chosen in bags}
+    options.update({f"topics of {it.name}": ", ".join(topic.name for topic in it.topics) for it in bags})
+    options.update(
+        {
             "engine": engine.description,
             "truth topic": request.truth_topic or "none",
             "truth folder": str(truth.resolve()) if truth else "none",
             "masks": f"{', '.join(request.outputs)} in {request.storage}",
             "replay through the node": f"at rate {request.rate:g}" if replayed else "none",
-        },
-        files={
-            "the model file": sha256,
-            **{
-                f"the content of bag {chosen.name}": [_fingerprint(file) for file in chosen.bag.files]
-                for chosen in bags
-            },
-            **({"the ground truth": [_fingerprint(file) for file in sorted(truth.glob("*.png"))]} if truth else {}),
-        },
+        }
     )
+    files: Dict[str, Any] = {"the model file": sha256}
+    files.update({f"the content of bag {chosen.name}": _fingerprint(chosen.bag.files) for chosen in bags})
+    if truth:
+        files["the ground truth"] = _fingerprint(sorted(truth.glob("*.png")))
+    return Inputs(options, files)
 
 
-def _make_task(request: Request, folder: RunFolder, chosen: ChosenBag, engine: Engine, *, alone: bool) -> BagTask:
+def _fingerprint(files: Sequence[Path]) -> List[List[Any]]:
+    return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+
+
+def _make_task(request: Request, folder: RunFolder, chosen: ChosenBag, classes: int, *, alone: bool) -> BagTask:
     truth = request.truth_folder.resolve() if request.truth_folder else None
     if request.truth_topic:
         truth = folder.partial / "ground_truth" / chosen.name
         if not truth.exists():
-            export_ground_truth(chosen.bag, request.truth_topic, truth, classes=len(engine.card.classes))
+            export_ground_truth(chosen.bag, request.truth_topic, truth, classes=classes)
     return BagTask(
         bag=chosen.name,
         path=chosen.bag.path.resolve(),
@@ -185,8 +186,8 @@ def _make_task(request: Request, folder: RunFolder, chosen: ChosenBag, engine: E
 def _segment(request: Request, tasks: Sequence[BagTask], load: LoadEngine, engine: Engine) -> Dict[str, str]:
     """Segments the bags that are not done; the pace, for people."""
     left = [task for task in tasks if not task.folder.exists()]
-    jobs = min(request.jobs, len(left))
-    left = [replace(task, jobs=f"Dask at {request.dask}" if request.dask else str(max(jobs, 1))) for task in left]
+    jobs = max(1, min(request.jobs, len(left)))
+    left = [replace(task, jobs=f"Dask at {request.dask}" if request.dask else str(jobs)) for task in left]
     start = time.perf_counter()
     if jobs > 1 or request.dask:
         engine.close()
@@ -198,72 +199,10 @@ def _segment(request: Request, tasks: Sequence[BagTask], load: LoadEngine, engin
             for task in left:
                 segment_bag(task, engine, progress=bar.update)
         engine.close()
-    seconds = time.perf_counter() - start
     frames = sum(BagResult.read(task.folder).frames for task in left)
-    if not frames:
-        return {}
-    return {"frames per second offline": f"{frames / seconds:.1f} (reading, decoding, measuring and writing included)"}
-
-
-def _report(
-    request: Request,
-    folder: RunFolder,
-    results: RunResults,
-    engine: Engine,
-    sha256: str,
-    pace: Dict[str, str],
-    *,
-    left_out: Sequence[str],
-    replay: Optional[Replay],
-) -> Outcome:
-    replays, failures = _replay(request, folder, results, replay) if replay else ([], [])
-    notices = (*left_out, *failures)
-    findings = write_bag_report(
-        folder.result,
-        results.records,
-        RunSummary(
-            classes=engine.card.classes,
-            model={"file": request.model.name, "sha256": sha256, "architecture": engine.card.name},
-            engine=engine.description,
-            machine=describe_machine(),
-            protocol={
-                **(
-                    {"frames with ground truth": f"{results.scored} of {results.frames}"}
-                    if results.ground_truth
-                    else {}
-                ),
-                **pace,
-                "engine time": ENGINE_TIME,
-                "jobs": results.jobs,
-            },
-            sources=results.sources,
-            through_node=tuple(replays),
-            notices=notices,
-        ),
-        load_pictures=PictureLoader(folder.result, results.sources, results.records, ground_truth=results.ground_truth),
-    )
-    faulty = any(source.faulty for source in results.sources)
-    differing = any(replay.differing_pixels for replay in replays)
-    miou = findings["miou"]
-    return Outcome(
-        exit_code=IMPERFECT if faulty or differing or notices else 0,
-        scores=f"{results.frames} frames" + (f", mIoU {100 * miou:.2f} %" if miou is not None else ""),
-        warnings=tuple(_warnings(results, replays, notices)),
-        replays=tuple(replays),
-    )
-
-
-def _warnings(results: RunResults, replays: Sequence[NodeReplay], notices: Sequence[str]) -> List[str]:
-    found = [f"{source.bag}, {source.topic}: {notice}" for source in results.sources for notice in source.notices]
-    if results.unused:
-        shown = ", ".join(results.unused[:SHOWN]) + (" and more" if results.unused[SHOWN:] else "")
-        found.append(f"{len(results.unused)} files of the ground truth have the stamp of no frame: {shown}")
-    found += [
-        f"{replay.bag}, {replay.topic}: the node's masks differ in {replay.differing_pixels} pixels"
-        for replay in replays
-        if replay.differing_pixels
-    ]
-    return [*found, *notices]
+    pace = frames / (time.perf_counter() - start)
+    note = "reading, decoding, measuring and writing included"
+    return {"frames per second offline": f"{pace:.1f} ({note})"} if frames else {}
 
 
 def _replay(
@@ -272,26 +211,42 @@ def _replay(
     """The replays of all sources with frames, and what kept the others from it, in words."""
     replays, failures = [], []
     with_frames = {record.key[:2] for record in results.records}
+    engine = {"model": request.model, "device": request.device, "precision": request.precision}
     for source in results.sources:
-        if (source.bag, source.topic) not in with_frames:
+        if source.key not in with_frames:
             continue
         try:
-            replays.append(
-                replay(
-                    source,
-                    results.records,
-                    folder=folder.result,
-                    model=request.model,
-                    device=request.device,
-                    precision=request.precision,
-                    rate=request.rate,
-                )
-            )
+            replays.append(replay(source, results.records, folder=folder.result, rate=request.rate, **engine))
         except Exception as error:  # whatever ROS raises: the offline result is done, and is not lost for it
             failures.append(f"{source.bag}, {source.topic}: the replay through the node failed: {error}")
     return replays, failures
 
 
-def _fingerprint(file: Path) -> List[Any]:
-    stat = file.stat()
-    return [file.name, stat.st_size, stat.st_mtime_ns]
+def _summarize(request: Request, results: RunResults, engine: Engine, sha256: str, pace: Dict[str, str]) -> RunSummary:
+    scored = {"frames with ground truth": f"{results.scored} of {results.frames}"} if results.ground_truth else {}
+    return RunSummary(
+        classes=engine.card.classes,
+        model={"file": request.model.name, "sha256": sha256, "architecture": engine.card.name},
+        engine=engine.description,
+        machine=describe_machine(),
+        protocol={**scored, **pace, "engine time": ENGINE_TIME, "jobs": results.jobs},
+        sources=results.sources,
+    )
+
+
+def _report(folder: Path, results: RunResults, run: RunSummary) -> Outcome:
+    pictures = PictureLoader(folder, results.sources, results.records, ground_truth=results.ground_truth)
+    miou = write_bag_report(folder, results.records, run, load_pictures=pictures)["miou"]
+    warnings = [f"{source.bag}, {source.topic}: {notice}" for source in results.sources for notice in source.notices]
+    if results.unused:
+        shown = ", ".join(results.unused[:SHOWN]) + (" and more" if results.unused[SHOWN:] else "")
+        warnings.append(f"{len(results.unused)} files of the ground truth have the stamp of no frame: {shown}")
+    differing = [replay for replay in run.through_node if replay.differing_pixels]
+    warnings += [f"{it.bag}, {it.topic}: the node's masks differ in {it.differing_pixels} pixels" for it in differing]
+    faulty = any(source.faulty for source in results.sources)
+    return Outcome(
+        exit_code=IMPERFECT if faulty or differing or run.notices else 0,
+        scores=f"{results.frames} frames" + (f", mIoU {100 * miou:.2f} %" if miou is not None else ""),
+        warnings=(*warnings, *run.notices),
+        replays=run.through_node,
+    )

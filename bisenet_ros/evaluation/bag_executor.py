@@ -18,7 +18,8 @@ from typing import Any, Callable, Iterator, Optional, Sequence
 from bisenet_ros.bags.full_disk import full_disk_told
 from bisenet_ros.engines import Engine, load_engine
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.evaluation.bag_segmentation import BagTask, segment_bag
+from bisenet_ros.evaluation.bag_results import BagTask
+from bisenet_ros.evaluation.bag_segmentation import segment_bag
 from bisenet_ros.model.model_file import model_sha256
 
 LoadEngine = Callable[[], Engine]

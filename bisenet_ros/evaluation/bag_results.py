@@ -1,22 +1,70 @@
-"""Puts the results of all bags together: one file of records, a bag of masks for each bag, and what they tell."""
+"""What came of a bag, and of all bags of a run together."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Sequence
+from typing import Dict, List, Optional, Sequence, Tuple
 
+from bisenet_ros.bags.bag_images import IMAGE
 from bisenet_ros.bags.bag_reader import BagError
-from bisenet_ros.evaluation.bag_segmentation import MASKS, BagResult, BagTask
 from bisenet_ros.evaluation.frame_record import RECORDS, RecordFile
 from bisenet_ros.evaluation.ground_truth import GroundTruthError, GroundTruthFolder
 from bisenet_ros.evaluation.run_summary import Source
 
+MASKS = "masks"
+RESULT = "bag.json"
+
+
+@dataclass(frozen=True)
+class BagTask:
+    """What is to be made of one bag.
+
+    Attributes:
+        bag: its short name.
+        topics: the namespace of the masks of each image topic.
+        folder: of the results: the bag MASKS, and the files RECORDS and RESULT.
+        masks: where the bag of masks lies in the end, relative to the report.
+        outputs, storage: topics of the masks, and their format.
+        ground_truth: a folder for `GroundTruthFolder`.
+        jobs: how many bags are segmented side by side, in words.
+    """
+
+    bag: str
+    path: Path
+    topics: Dict[str, str]
+    folder: Path
+    masks: str
+    outputs: Tuple[str, ...]
+    storage: str
+    ground_truth: Optional[Path] = None
+    jobs: str = "1"
+
+    def mask_topics(self) -> Dict[str, str]:
+        """The type of each topic of the masks."""
+        return {f"{namespace}/{output}": IMAGE for namespace in self.topics.values() for output in self.outputs}
+
+
+@dataclass(frozen=True)
+class BagResult:
+    """What came of a bag; `used` names the files of ground truth that belong to a frame."""
+
+    sources: List[Source]
+    frames: int
+    used: List[str]
+    jobs: str
+
+    @staticmethod
+    def read(folder: Path) -> BagResult:
+        values = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        return BagResult(**{**values, "sources": [Source(**source) for source in values["sources"]]})
+
 
 @dataclass(frozen=True)
 class RunResults:
-    """The results of all bags.
+    """What came of all bags.
 
     Attributes:
         ground_truth: of each bag that has any, by its short name.
@@ -44,6 +92,7 @@ def join_results(tasks: Sequence[BagTask], folder: Path, *, classes: int) -> Run
         BagError: there is not one frame. GroundTruthError: there is not one frame with ground truth.
     """
     results = [BagResult.read(task.folder) for task in tasks]
+    sources = [source for result in results for source in result.sources]
     records = RecordFile(folder / RECORDS)
     with records.path.open("wb") as whole:
         for task in tasks:
@@ -52,30 +101,21 @@ def join_results(tasks: Sequence[BagTask], folder: Path, *, classes: int) -> Run
             if (task.folder / MASKS).exists():
                 (folder / task.masks).parent.mkdir(parents=True, exist_ok=True)
                 (task.folder / MASKS).rename(folder / task.masks)
-    sources = [source for result in results for source in result.sources]
-    frames, scored = sum(result.frames for result in results), sum(result.scored for result in results)
+    frames = sum(result.frames for result in results)
     if not frames:
         reasons = "; ".join(notice for source in sources for notice in source.notices)
         raise BagError(f"not one frame could be read: {reasons}")
     ground_truth = {
         task.bag: GroundTruthFolder(task.ground_truth, classes=classes) for task in tasks if task.ground_truth
     }
-    unused = _unused(tasks, results, ground_truth)
-    if ground_truth and not scored:
+    used = {task.ground_truth / name for task, it in zip(tasks, results) if task.ground_truth for name in it.used}
+    files = {file for truths in ground_truth.values() for found in truths.files.values() for file in found}
+    unused = [file.name for file in sorted(files - used)]  # several bags may share a folder
+    if ground_truth and not used:
         raise GroundTruthError(
             f"none of the {len(unused)} stamps of the ground truth, such as {Path(unused[0]).stem}, is that of a "
             f"frame, such as {next(iter(records)).stamp_ns}"
         )
+    scored = sum(len(result.used) for result in results)
     jobs = " and ".join(sorted({result.jobs for result in results}))
     return RunResults(records, sources, ground_truth, unused, frames, scored, jobs)
-
-
-def _unused(
-    tasks: Sequence[BagTask], results: Sequence[BagResult], ground_truth: Dict[str, GroundTruthFolder]
-) -> List[str]:
-    """By file, since several bags may share a folder of ground truth."""
-    files = {file for folder in ground_truth.values() for found in folder.files.values() for file in found}
-    used = {
-        task.ground_truth / name for task, result in zip(tasks, results) if task.ground_truth for name in result.used
-    }
-    return [file.name for file in sorted(files - used)]

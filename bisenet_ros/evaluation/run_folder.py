@@ -8,13 +8,14 @@ import shutil
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, TextIO
+from typing import Any, Dict, Optional, TextIO
 
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.atomic_write import write_json
 
 RUN = "run.json"
 LOCK = "lock"
+REMOVED = ".removed"
 
 
 class RunFolderError(BisenetError):
@@ -47,8 +48,7 @@ class RunFolder:
     def __init__(self, output: Path) -> None:
         self.output = output.resolve()
         self.partial = self.output.with_name(f"{self.output.name}.partial")
-        self.bags = self.partial / "bags"
-        self.result = self.partial / "result"
+        self.bags, self.result = self.partial / "bags", self.partial / "result"
         self._lock: Optional[TextIO] = None
 
     def begin(self, inputs: Inputs, *, restart: bool) -> Optional[int]:
@@ -60,6 +60,8 @@ class RunFolder:
         Raises:
             RunFolderError: the folder holds something else, or another run's results; or that run is still at work.
         """
+        for left_over in self.output.parent.glob(f"{self.output.name}.*{REMOVED}"):  # of a process that was killed
+            shutil.rmtree(left_over, ignore_errors=True)
         finished = _read(self.output / RUN)
         if finished is None and self.output.exists() and (not self.output.is_dir() or any(self.output.iterdir())):
             raise RunFolderError(f"{self.output} exists and holds something else; name a new folder with -o")
@@ -74,34 +76,33 @@ class RunFolder:
         begun = _read(self.partial / RUN)
         if begun and not restart:
             _require_same(begun["asked"], inputs, folder=self.partial)
-        elif begun:
-            self._throw_away(self._contents())
-        elif self._contents():
+        elif not begun and any(not path.name.startswith((LOCK, RUN)) for path in self.partial.iterdir()):
             raise RunFolderError(f"{self.partial} exists and holds something else; name another folder with -o")
+        elif begun:
+            self.discard()
+            self.partial.mkdir()
+            self._take_lock()
         write_json(self.partial / RUN, {"asked": asdict(inputs)})
         self.result.mkdir(exist_ok=True)
-        for left_over in self.result.glob("*.partial"):  # of a process that was killed
-            left_over.unlink()
-        for left_over in self.bags.glob("*.partial"):
-            shutil.rmtree(left_over, ignore_errors=True)  # a worker of a cluster may still be at it
+        for left_over in [*self.result.glob("*.partial"), *self.bags.glob("*.partial")]:
+            shutil.rmtree(left_over, ignore_errors=True) if left_over.is_dir() else left_over.unlink()
         return None
 
     def finish(self, inputs: Inputs, *, exit_code: int) -> None:
         """The results are there."""
         write_json(self.result / RUN, {"asked": asdict(inputs), "exit_code": exit_code})
         if self.output.exists():
-            self._throw_away([self.output])
+            _remove(self.output)
         self.result.rename(self.output)
         self.discard()
 
     def discard(self) -> None:
         """Throws away what there is so far."""
-        self._throw_away(self._contents())
+        _remove(self.partial)
         self.close()
-        shutil.rmtree(self.partial)
 
     def close(self) -> None:
-        """Lets another process go on with the run; again is harmless."""
+        """Lets another process go on with the run; harmless when called again."""
         if self._lock:
             self._lock.close()
 
@@ -112,16 +113,12 @@ class RunFolder:
         except OSError as error:
             raise RunFolderError(f"another process is at work in {self.partial}; wait for it or stop it") from error
 
-    def _contents(self) -> List[Path]:
-        """All but the lock, and what tells whose the folder is."""
-        return [path for path in self.partial.iterdir() if path.name != LOCK and not path.name.startswith(RUN)]
 
-    def _throw_away(self, paths: Sequence[Path]) -> None:
-        """Aside first, each in one step: what a killed process removed by half would count as whole."""
-        aside = Path(tempfile.mkdtemp(dir=self.partial))
-        for path in paths:
-            path.rename(aside / path.name)
-        shutil.rmtree(aside)
+def _remove(folder: Path) -> None:
+    """Renames it first, in one step: what a killed process removed by half would count as whole."""
+    aside = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=REMOVED, dir=folder.parent))
+    folder.rename(aside / folder.name)
+    shutil.rmtree(aside)
 
 
 def _require_same(before: Dict[str, Any], now: Inputs, *, folder: Path) -> None:

@@ -41,6 +41,11 @@ class Source:
     unmatched: int = 0
 
     @property
+    def key(self) -> Tuple[str, str]:
+        """As in the keys of the records."""
+        return self.bag, self.topic
+
+    @property
     def faulty(self) -> bool:
         """Whether frames were lost, or may have been scored by the ground truth of others."""
         return bool(self.skipped or self.ended_early or self.unmatched or not self.read)

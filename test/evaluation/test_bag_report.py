@@ -24,7 +24,7 @@ from bisenet_ros.evaluation.node_replay import NodeReplay  # noqa: E402
 from bisenet_ros.evaluation.report.bag_report import write_bag_report  # noqa: E402
 from bisenet_ros.evaluation.report.mask_agreement import MaskAgreement  # noqa: E402
 from bisenet_ros.evaluation.report.picture_loader import Picture  # noqa: E402
-from bisenet_ros.evaluation.report.record_summary import BINS, summarize  # noqa: E402
+from bisenet_ros.evaluation.report.record_summary import BINS, Series, lowest_frames, summarize  # noqa: E402
 from bisenet_ros.evaluation.run_summary import RunSummary, Source  # noqa: E402
 from bisenet_ros.model.class_map import ClassMap, SegmentationClass  # noqa: E402
 
@@ -237,7 +237,7 @@ def test_a_truth_without_a_labeled_pixel_is_a_truth(tmp_path):
     assert [frame["index"] for frame in found["extreme_frames"]["wrong"]] == [1]
     page, found = report(tmp_path / "none", records[::2])
     assert found["truth_frames"] == 2 and found["miou"] is None and "nan" not in Reader(page).text
-    agreement = MaskAgreement(frames=1, classes=3)
+    agreement = MaskAgreement(classes=3)
     labels = np.zeros((HEIGHT, WIDTH), np.uint8)
     agreement.add((records[0], records[1]), (labels, labels))
     assert agreement.scored == 1
@@ -273,8 +273,11 @@ def test_long_topics_are_drawn_as_bands_and_lose_no_extreme():
             return records()
 
     topic = summarize(Stream(), classes=3)["drive", "/camera"]
-    assert topic.frames == 3000 and len(topic.stamps_ns) == BINS == len(topic.engine_ms.mean)
-    assert np.nanmax(topic.engine_ms.highest) == 500 and np.nanmin(topic.confidence.lowest) == 0.2
-    assert topic.uncertain.highest(1)[0][1].index == 1234
-    found = [entry.index for _, entry in topic.uncertain.highest(4)]
+    engine_ms, confidence = Series(topic.engine_ms), Series(topic.confidence)
+    assert topic.frames == 3000 and len(engine_ms.mean) == BINS == len(topic.shares)
+    assert np.nanmax(engine_ms.highest) == 500 and np.nanmin(confidence.lowest) == 0.2
+    assert engine_ms.total_mean == pytest.approx((2999 * 10 + 500) / 3000)
+    lowest = lowest_frames([topic], lambda topic: topic.confidence, 4)
+    assert lowest[0] == (0.2, ("drive", "/camera", 1234))
+    found = [index for _, (_, _, index) in lowest]
     assert min(abs(a - b) for a in found for b in found if a != b) >= 3000 / 24

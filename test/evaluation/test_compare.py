@@ -13,7 +13,7 @@ import pytest
 for package in ("jinja2", "matplotlib", "rosbags"):
     pytest.importorskip(package)
 
-from bag_workshop import CAMERA, BlueEngine, image, picture, write_bag  # noqa: E402
+from bag_workshop import CAMERA, BlueEngine, image, picture, write_bag, write_model  # noqa: E402
 
 from bisenet_ros.bags.bag_images import IMAGE  # noqa: E402
 from bisenet_ros.bags.bag_writer import BagWriter  # noqa: E402
@@ -149,7 +149,7 @@ def test_frames_where_they_disagree_most_come_first(compared):
 
 def test_the_page_stands_alone_and_shows_both(compared):
     page = (compared / "compare.html").read_text()
-    for words in ("good.onnx", "worse.onnx", "worse</td>", "0.50 times", "Where they disagree most", "Disagreement"):
+    for words in ("good.onnx", "worse.onnx", "worse</td>", "0.50 times", "Where they disagree most", "Agreement"):
         assert words in page
     assert page.count("data:image/jpeg") == 4 * 4
     assert not re.search(r"(src|href)=\"(?!data:|#)", page)
@@ -240,8 +240,7 @@ class OtherEngine(BlueEngine):
 
 def test_bags_in_another_order_are_shown_each_with_its_own_masks(tmp_path, monkeypatch):
     monkeypatch.setattr(bag_report, "write_bag_page", lambda *_: None)
-    model = tmp_path / "m.onnx"
-    model.write_bytes(b"a model")
+    model = write_model(tmp_path / "m.onnx")
     bags = [
         write_bag(tmp_path / name, count=1, messages=lambda i, rows=rows: {CAMERA: image(picture(i)[:rows])})
         for name, rows in (("a", 24), ("b", 12))

@@ -37,6 +37,7 @@ from bag_workshop import (  # noqa: E402
     read_frames,
     stamp,
     write_bag,
+    write_model,
 )
 from rosbags.highlevel import AnyReader  # noqa: E402
 from rosbags.rosbag2 import CompressionMode, Reader, StoragePlugin, Writer  # noqa: E402
@@ -75,8 +76,7 @@ def no_page(request, monkeypatch):
 @pytest.fixture
 def request_for(tmp_path):
     """Makes the request for bags, with results in OUT of the test's folder."""
-    model = tmp_path / "blue.onnx"
-    model.write_bytes(b"a model")
+    model = write_model(tmp_path / "blue.onnx")
 
     def make(*bags: Path, **options) -> Request:
         options = {"output": tmp_path / "OUT", **options}
@@ -565,7 +565,7 @@ def test_other_inputs_are_refused_or_start_anew(tmp_path, request_for):
     interrupt(request, at=9)
     with pytest.raises(ValueError, match=r"other inputs \(masks: mask in sqlite3, now mask in mcap\); .*--restart"):
         evaluate(replace(request, storage="mcap"))
-    request.model.write_bytes(b"another model")
+    write_model(request.model, name="another")
     with pytest.raises(ValueError, match=r"other inputs \(the model file is not the same as before\)"):
         evaluate(request)
     engine = BlueEngine()
@@ -610,9 +610,9 @@ def test_a_run_that_was_killed_at_its_end_leaves_nothing_for_ever(tmp_path, requ
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
         patch.setattr(run_folder, "shutil", SimpleNamespace(rmtree=remove_half))
         evaluate(replace(request, restart=restart))
-    assert (tmp_path / "OUT.partial").exists()
+    assert list(tmp_path.glob("OUT*.removed"))
     assert evaluate(request) == 0
-    assert report_of(tmp_path / "OUT")["frames"] == 12 and not (tmp_path / "OUT.partial").exists()
+    assert report_of(tmp_path / "OUT")["frames"] == 12 and not list(tmp_path.glob("OUT?*"))
 
 
 def test_a_run_that_was_killed_at_its_beginning_goes_on(tmp_path, request_for):

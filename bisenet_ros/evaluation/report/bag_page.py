@@ -9,7 +9,7 @@ import numpy as np
 
 from bisenet_ros.evaluation.frame_record import FrameKey, FrameRecord
 from bisenet_ros.evaluation.metrics import mean_iou
-from bisenet_ros.evaluation.report.figures import series_chart, shares_chart, topic_axis
+from bisenet_ros.evaluation.report.figures import CONFIDENCE, CONSISTENCY, ENGINE_TIME, series_chart, shares_chart
 from bisenet_ros.evaluation.report.page import confusion_tables, number, percent, write_page
 from bisenet_ros.evaluation.report.picture_loader import LoadPictures, Picture
 from bisenet_ros.evaluation.report.pictures import (
@@ -53,7 +53,7 @@ def write_bag_page(
     pictures = _Pictures(run.classes.color_table(), topics, extremes)
     for picture in load_pictures(pictures.wanted):
         pictures.take(picture)
-    sources = {(source.bag, source.topic): source for source in run.sources}
+    sources = {source.key: source for source in run.sources}
     scored = findings["truth_frames"]
     headline = f"mIoU {percent(findings['miou'])} %" if scored else f"{findings['frames']} frames"
     write_page(
@@ -107,59 +107,28 @@ def _class_row(place: int, findings: Dict[str, Any], run: RunSummary) -> Dict[st
 
 
 def _section(topic: TopicSummary, source: Source, run: RunSummary) -> Dict[str, Any]:
-    axis = topic_axis(topic, source)
-    times = percentiles(np.asarray(topic.milliseconds))
-    charts = [shares_chart(axis, topic, run.classes)]
-    if topic.consistency.values:
-        charts.append(
-            series_chart(
-                topic,
-                axis,
-                [topic.consistency],
-                title="Temporal consistency",
-                unit="consistent pixels (%)",
-                caption="Share of the pixels that keep their class while the picture only moves",
-                from_zero=False,
-            )
-        )
-    charts.append(
-        series_chart(
-            topic,
-            axis,
-            [topic.confidence],
-            title="Confidence",
-            unit="mean confidence (%)",
-            caption="Mean over the pixels of each frame",
-            from_zero=False,
-        )
-    )
-    charts.append(
-        series_chart(
-            topic,
-            axis,
-            [topic.engine_ms],
-            title="Engine time",
-            unit="engine (ms per frame)",
-            caption=", ".join(f"{name} {times[name]:.1f} ms" for name in ("p50", "p90", "p99")),
-            scale=1,
-        )
-    )
-    return {"title": f"{topic.bag}: {topic.topic}", "charts": charts, "facts": _facts(topic, source)}
-
-
-def _facts(topic: TopicSummary, source: Source) -> Dict[str, str]:
+    charts = [
+        shares_chart(topic, source, run.classes),
+        series_chart(topic, source, CONSISTENCY, [topic.consistency]),
+        series_chart(topic, source, CONFIDENCE, [topic.confidence]),
+        series_chart(topic, source, ENGINE_TIME, [topic.engine_ms]),
+    ]
+    first, last = topic.stamps_ns[0], topic.stamps_ns[-1]
     facts = {
         "bag": source.path,
         "topic": f"{source.topic} ({source.message_type})",
         "frames": f"{topic.frames:,}",
         "size": ", ".join(f"{width}x{height} px" for width, height in topic.sizes),
-        "span": f"{(topic.last_stamp_ns - topic.first_stamp_ns) / 1e9:.2f} s, from stamp {topic.first_stamp_ns} ns",
+        "span": f"{(last - first) / 1e9:.2f} s, from stamp {first} ns",
         "masks": f"{source.masks}, topic {source.mask_topic}",
+        "engine": ", ".join(
+            f"{name} {milliseconds:.1f} ms" for name, milliseconds in percentiles(topic.engine_ms).items()
+        ),
     }
     if topic.scored_frames:
         miou = percent(number(mean_iou(topic.confusion)))
         facts["ground truth"] = f"{topic.scored_frames:,} frames, mIoU {miou} %"
-    return facts
+    return {"title": f"{topic.bag}: {topic.topic}", "charts": list(filter(None, charts)), "facts": facts}
 
 
 class _Pictures:
@@ -220,5 +189,5 @@ class _Pictures:
 
 
 def _evenly(topic: TopicSummary) -> List[FrameKey]:
-    places = np.linspace(0, len(topic.indices) - 1, min(STRIP_FRAMES, len(topic.indices))).astype(int)
-    return [(topic.bag, topic.topic, int(index)) for index in topic.indices[places]]
+    places = np.linspace(0, topic.frames - 1, min(STRIP_FRAMES, topic.frames)).astype(int)
+    return [topic.key(place) for place in places]

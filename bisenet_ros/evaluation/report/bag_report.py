@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
+from typing import Any, Dict, Iterable, List, Optional, Sequence
 
 import numpy as np
 
@@ -15,11 +15,11 @@ from bisenet_ros.evaluation.report.bag_page import write_bag_page
 from bisenet_ros.evaluation.report.page import number, ratio
 from bisenet_ros.evaluation.report.picture_loader import LoadPictures
 from bisenet_ros.evaluation.report.record_summary import (
-    Extremes,
     TopicSummary,
     all_milliseconds,
+    find_records,
+    lowest_frames,
     mean_confidence,
-    most_extreme,
     percentiles,
     sum_changes,
     summarize,
@@ -53,11 +53,13 @@ def write_bag_report(
         records: of all frames, at least one; read several times.
     """
     topics = list(summarize(records, classes=len(run.classes)).values())
-    extremes = {
-        "uncertain": _extreme_records(topics, lambda topic: topic.uncertain),
-        "changed": _extreme_records(topics, lambda topic: topic.inconsistent),
-        "wrong": _extreme_records(topics, lambda topic: topic.wrong),
+    lowest = {
+        "uncertain": lowest_frames(topics, lambda topic: topic.confidence, GALLERY),
+        "changed": lowest_frames(topics, lambda topic: topic.consistency, GALLERY),
+        "wrong": lowest_frames(topics, lambda topic: topic.miou, GALLERY),
     }
+    found = find_records(records, {key for frames in lowest.values() for _, key in frames})
+    extremes = {kind: [found[key] for _, key in frames] for kind, frames in lowest.items()}
     findings = describe_findings(topics, run, extremes)
     write_json(folder / REPORT, findings)
     write_csv(folder / "report.csv", records, names=run.classes.names)
@@ -90,7 +92,7 @@ def describe_findings(
         "machine": run.machine,
         "protocol": {**run.protocol, "temporal consistency": temporal_consistency.METHOD},
         "classes": run.classes.to_list(),
-        "sources": [_describe_source(source, summaries.get((source.bag, source.topic))) for source in run.sources],
+        "sources": [_describe_source(source, summaries.get(source.key)) for source in run.sources],
         "notices": list(run.notices),
         "through_node": [replay.to_dict() for replay in run.through_node],
         "extreme_frames": {kind: [_describe_frame(record) for record in found] for kind, found in extremes.items()},
@@ -117,10 +119,6 @@ def write_csv(path: Path, records: Iterable[FrameRecord], *, names: Sequence[str
     partial.replace(path)
 
 
-def _extreme_records(topics: Sequence[TopicSummary], which: Callable[[TopicSummary], Extremes]) -> List[FrameRecord]:
-    return [record for _, record in most_extreme(topics, which, GALLERY)]
-
-
 def _describe_source(source: Source, topic: Optional[TopicSummary]) -> Dict[str, Any]:
     found = {**vars(source), "frames": topic.frames if topic else 0}
     if topic is None:
@@ -128,9 +126,9 @@ def _describe_source(source: Source, topic: Optional[TopicSummary]) -> Dict[str,
     return {
         **found,
         "sizes_px": {f"{width}x{height}": count for (width, height), count in topic.sizes.items()},
-        "first_stamp_ns": topic.first_stamp_ns,
-        "last_stamp_ns": topic.last_stamp_ns,
-        "span_s": (topic.last_stamp_ns - topic.first_stamp_ns) / 1e9,
+        "first_stamp_ns": topic.stamps_ns[0],
+        "last_stamp_ns": topic.stamps_ns[-1],
+        "span_s": (topic.stamps_ns[-1] - topic.stamps_ns[0]) / 1e9,
         "truth_frames": topic.scored_frames,
         "miou": number(mean_iou(topic.confusion)),
     }

@@ -16,8 +16,9 @@ from bisenet_ros.evaluation.report.record_summary import (
     TopicKey,
     TopicSummary,
     all_milliseconds,
+    find_records,
+    lowest_frames,
     mean_confidence,
-    most_extreme,
     sum_changes,
     summarize,
 )
@@ -94,7 +95,7 @@ class Comparison:
 
     @property
     def frames(self) -> int:
-        return sum(agreement.frames for agreement in self.agreements.values())
+        return sum(len(agreement.agreeing) for agreement in self.agreements.values())
 
     @property
     def pairs(self) -> np.ndarray:
@@ -109,17 +110,20 @@ class Comparison:
     def largest_pairs(self) -> List[Dict[str, Any]]:
         """Classes of A and B and their share of the differing pixels."""
         names, pairs = self.reports[0].classes.names, self.pairs
-        places = np.argsort(-pairs, axis=None, kind="stable")[:MOST_PAIRS]
-        found = [(*divmod(int(place), len(names)), int(pairs.flat[place])) for place in places]
-        return [
-            {"a": names[a], "b": names[b], "share": round(pixels / pairs.sum(), 6)} for a, b, pixels in found if pixels
-        ]
+        places = [int(place) for place in np.argsort(-pairs, axis=None, kind="stable")[:MOST_PAIRS]]
+        found = [(*divmod(place, len(names)), pairs.flat[place] / max(1, pairs.sum())) for place in places]
+        return [{"a": names[a], "b": names[b], "share": round(share, 6)} for a, b, share in found if share]
 
-    @property
-    def extreme_frames(self) -> List[Tuple[float, FrameRecord]]:
+    def most_differing(self) -> List[Tuple[float, FrameRecord]]:
         """The frames whose masks differ most, with the share of the differing pixels."""
-        found = most_extreme(self.agreements.values(), lambda agreement: agreement.extremes, GALLERY)
-        return [(share, record) for share, record in found if share]
+        a = self.summaries[0]
+        lowest = lowest_frames(
+            [a[topic] for topic in self.agreements],
+            lambda topic: self.agreements[topic.bag, topic.topic].agreeing,
+            GALLERY,
+        )
+        records = find_records(self.reports[0].records, [key for _, key in lowest])
+        return [(1 - agreeing, records[key]) for agreeing, key in lowest if agreeing < 1]
 
 
 def compare_reports(a: FinishedReport, b: FinishedReport) -> Comparison:
@@ -131,12 +135,7 @@ def compare_reports(a: FinishedReport, b: FinishedReport) -> Comparison:
     _require_same_subject(a, b)
     classes = len(a.classes)
     summaries = summarize(a.records, classes=classes), summarize(b.records, classes=classes)
-    agreements = {
-        topic: compare_masks((a, b), source, frames=summaries[0][topic].frames)
-        for source in a.sources
-        for topic in [(source.bag, source.topic)]
-        if topic in summaries[0]
-    }
+    agreements = {source.key: compare_masks((a, b), source) for source in a.sources if source.key in summaries[0]}
     confusions = np.sum([agreement.confusions for agreement in agreements.values()], axis=0)
     scored = sum(agreement.scored for agreement in agreements.values())
     return Comparison(

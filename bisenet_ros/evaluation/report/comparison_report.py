@@ -8,8 +8,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 from bisenet_ros.bags.bag_reader import BagError
 from bisenet_ros.evaluation.frame_record import FrameKey, FrameRecord
 from bisenet_ros.evaluation.report.comparison import Comparison, Row
-from bisenet_ros.evaluation.report.figures import CURVES, series_chart, topic_axis
-from bisenet_ros.evaluation.report.finished_report import FinishedReport
+from bisenet_ros.evaluation.report.figures import AGREEMENT, CONFIDENCE, CONSISTENCY, CURVES, ENGINE_TIME, series_chart
 from bisenet_ros.evaluation.report.page import number, percent, write_page
 from bisenet_ros.evaluation.report.picture_loader import PictureLoader
 from bisenet_ros.evaluation.report.pictures import disagreement_row
@@ -67,7 +66,7 @@ def to_dict(found: Comparison) -> Dict[str, Any]:
                 "stamp_ns": record.stamp_ns,
                 "differing": number(share),
             }
-            for share, record in found.extreme_frames
+            for share, record in found.most_differing()
         ],
         "notices": found.notices,
         "units": UNITS,
@@ -76,13 +75,13 @@ def to_dict(found: Comparison) -> Dict[str, Any]:
 
 def to_text(found: Comparison) -> str:
     """A table for the terminal."""
-    lines = [f"{name}: {_title(report)}" for name, report in zip("AB", found.reports)]
+    lines = [f"{name}: {report.title}" for name, report in zip("AB", found.reports)]
     lines += [f"note: {notice}" for notice in found.notices]
     lines += _table([*found.scores, *found.times])
     if found.iou:
         lines += ["", "IoU, from the largest gain to the largest loss", *_table(found.iou)[1:]]
     lines += ["", f"masks differ in {percent(found.differing)} % of the pixels of {found.frames} frames, most in:"]
-    lines += [f"  {_frame_title(share, record)}" for share, record in found.extreme_frames] or ["  no frame"]
+    lines += [f"  {_frame_title(share, record)}" for share, record in found.most_differing()] or ["  no frame"]
     return "\n".join(lines) + "\n"
 
 
@@ -105,7 +104,7 @@ def _write_page(path: Path, found: Comparison) -> None:
         "compare.html.jinja",
         title=f"{a.model.get('file', a.folder.name)} and {b.model.get('file', b.folder.name)}, side by side",
         notices=[*found.notices, *missing],
-        reports={name: _title(report) for name, report in zip("AB", found.reports)},
+        reports={name: report.title for name, report in zip("AB", found.reports)},
         colors=dict(zip("AB", CURVES)),
         frames=f"{found.frames:,}",
         scored=f"{found.scored:,}",
@@ -124,35 +123,19 @@ def _write_page(path: Path, found: Comparison) -> None:
 
 def _section(found: Comparison, topic: TopicKey) -> Dict[str, Any]:
     a, b = (summaries[topic] for summaries in found.summaries)
-    source = next(source for source in found.reports[0].sources if (source.bag, source.topic) == topic)
-    axis = topic_axis(a, source)
-    curves = [
-        ("Disagreement", [found.agreements[topic].differing], 100, "differing pixels (%)", True),
-        ("Temporal consistency", [a.consistency, b.consistency], 100, "consistent pixels (%)", False),
-        ("Confidence", [a.confidence, b.confidence], 100, "mean confidence (%)", False),
-    ]
-    if found.times:
-        curves.append(("Engine time", [a.engine_ms, b.engine_ms], 1, "engine (ms per frame)", True))
+    source = next(source for source in found.reports[0].sources if source.key == topic)
     charts = [
-        series_chart(
-            a,
-            axis,
-            series,
-            title=title,
-            unit=unit,
-            caption=f"{unit[0].upper()}{unit[1:]} over time",
-            scale=scale,
-            from_zero=from_zero,
-        )
-        for title, series, scale, unit, from_zero in curves
-        if all(curve.values for curve in series)
+        series_chart(a, source, AGREEMENT, [found.agreements[topic].agreeing]),
+        series_chart(a, source, CONSISTENCY, [a.consistency, b.consistency]),
+        series_chart(a, source, CONFIDENCE, [a.confidence, b.confidence]),
+        series_chart(a, source, ENGINE_TIME, [a.engine_ms, b.engine_ms]) if found.times else None,
     ]
-    return {"title": f"{topic[0]}: {topic[1]}", "charts": charts}
+    return {"title": f"{topic[0]}: {topic[1]}", "charts": list(filter(None, charts))}
 
 
 def load_gallery(found: Comparison) -> Tuple[List[Dict[str, Any]], List[str]]:
     """The frames that differ most; none, and why, where a bag is gone or has been changed."""
-    extremes = found.extreme_frames
+    extremes = found.most_differing()
     keys = [record.key for _, record in extremes]
     colors = found.reports[0].classes.color_table()
     rows: Dict[FrameKey, List[Dict[str, str]]] = {}
@@ -164,10 +147,6 @@ def load_gallery(found: Comparison) -> Tuple[List[Dict[str, Any]], List[str]]:
     except (BagError, OSError) as error:
         return [], [f"the pictures are left out: {error}"]
     return [{"title": _frame_title(share, record), "pictures": rows[record.key]} for share, record in extremes], []
-
-
-def _title(report: FinishedReport) -> str:
-    return f"{report.model.get('file', 'a model')}, {report.engine} ({report.folder})"
 
 
 def _frame_title(share: float, record: FrameRecord) -> str:

@@ -10,8 +10,9 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
-from bisenet_ros.evaluation.report.record_summary import Series, TopicSummary
+from bisenet_ros.evaluation.report.record_summary import BINS, Series, TopicSummary, bin_starts
 from bisenet_ros.evaluation.run_summary import Source
 from bisenet_ros.model.class_map import ClassMap
 
@@ -31,6 +32,24 @@ Chart = Dict[str, Any]
 """What the template's macro `chart` takes."""
 
 
+class Curve(NamedTuple):
+    """What a chart of values over time shows; `scale` brings them to the unit."""
+
+    title: str
+    unit: str
+    caption: str
+    scale: float = 100
+    from_zero: bool = False
+
+
+CONSISTENCY = Curve(
+    "Temporal consistency", "consistent pixels (%)", "Pixels that keep their class while the picture only moves"
+)
+CONFIDENCE = Curve("Confidence", "mean confidence (%)", "Mean over the pixels of each frame")
+ENGINE_TIME = Curve("Engine time", "engine (ms per frame)", "From a frame's pixels to its mask", 1, from_zero=True)
+AGREEMENT = Curve("Agreement", "agreeing pixels (%)", "Pixels that have the same class in A and B")
+
+
 class TimeAxis(NamedTuple):
     """Where the bins lie, and what that is."""
 
@@ -38,20 +57,16 @@ class TimeAxis(NamedTuple):
     label: str
 
 
-def time_axis(stamps_ns: np.ndarray, *, frames: int, ordered: bool) -> TimeAxis:
+def time_axis(topic: TopicSummary, source: Source) -> TimeAxis:
     """Seconds since the first frame; the frames' numbers where the stamps go backwards or stand still."""
-    if ordered and (len(stamps_ns) == 1 or stamps_ns[-1] > stamps_ns[0]):
+    starts = bin_starts(topic.frames)
+    stamps_ns = np.asarray(topic.stamps_ns)[starts]
+    if not source.backwards and (len(starts) == 1 or stamps_ns[-1] > stamps_ns[0]):
         return TimeAxis((stamps_ns - stamps_ns[0]) / 1e9, "time since the first frame (s)")
-    reason = "stand still" if ordered else "go backwards"
-    return TimeAxis(np.arange(len(stamps_ns)) * frames / len(stamps_ns), f"frame (stamps {reason})")
+    return TimeAxis(starts, f"frame (stamps {'go backwards' if source.backwards else 'stand still'})")
 
 
-def topic_axis(topic: TopicSummary, source: Source) -> TimeAxis:
-    """The axis of a topic's charts."""
-    return time_axis(topic.stamps_ns, frames=topic.frames, ordered=not source.backwards)
-
-
-def shares_chart(axis: TimeAxis, topic: TopicSummary, classes: ClassMap) -> Chart:
+def shares_chart(topic: TopicSummary, source: Source, classes: ClassMap) -> Chart:
     """Stacked areas of each class's share of the pixels, the first class at the bottom."""
     shares = topic.shares
     order = np.sort(np.argsort(-shares.mean(axis=0), kind="stable")[:MOST_AREAS])
@@ -60,58 +75,51 @@ def shares_chart(axis: TimeAxis, topic: TopicSummary, classes: ClassMap) -> Char
     if len(order) < len(classes):
         areas.append(100 - np.sum(areas, axis=0))
         key.append({"name": "all others", "color": REST})
+    axis = time_axis(topic, source)
 
     def draw(axes: Axes) -> None:
         axes.stackplot(axis.places, areas, colors=[entry["color"] for entry in key], edgecolor=INK, linewidth=0.2)
         axes.set_ylim(0, 100)
 
-    per_point = frames_per_point(topic)
     return {
         "title": "Classes over time",
         "key": key,
         "svg": _draw_both(f"{topic.bag}{topic.topic}", draw, axis, unit="share of pixels (%)"),
         "alt": "stacked areas: the share of every class over time",
-        "caption": "Share of the pixels that every class has."
-        + f" Each point is the mean of up to {per_point} frames." * (per_point > 1),
+        "caption": f"Share of the pixels that every class has.{_bins_in_words(topic)}",
     }
 
 
-def series_chart(
-    topic: TopicSummary,
-    axis: TimeAxis,
-    series: Sequence[Series],
-    *,
-    title: str,
-    unit: str,
-    caption: str,
-    scale: float = 100,
-    from_zero: bool = True,
-) -> Chart:
-    """Mean curves in bands from the lowest to the highest value; two are called A and B."""
+def series_chart(topic: TopicSummary, source: Source, curve: Curve, values: Sequence[ArrayLike]) -> Optional[Chart]:
+    """Means in bands from the lowest to the highest value; None where a curve has no value.
+
+    Args:
+        values: of every frame; of two curves, which are called A and B.
+    """
+    series = [Series(curve.scale * np.asarray(numbers)) for numbers in values]
+    if not all(series):
+        return None
+    axis = time_axis(topic, source)
 
     def draw(axes: Axes) -> None:
-        for curve, color in zip(series, CURVES):
-            axes.fill_between(
-                axis.places, scale * curve.lowest, scale * curve.highest, color=color, alpha=0.3, linewidth=0
-            )
-            axes.plot(axis.places, scale * curve.mean, color=color, linewidth=1.2, marker=_marker(curve))
-        if from_zero:
+        for one, color in zip(series, CURVES):
+            axes.fill_between(axis.places, one.lowest, one.highest, color=color, alpha=0.3, linewidth=0)
+            axes.plot(axis.places, one.mean, color=color, linewidth=1.2, marker=_marker(one))
+        if curve.from_zero:
             axes.set_ylim(bottom=0)
 
-    per_point = frames_per_point(topic)
-    band = f" Each point has up to {per_point} frames: their mean, and a band from lowest to highest." * (per_point > 1)
-    means = ", ".join(f"{scale * (curve.total_mean or 0):.2f}" for curve in series)
     return {
-        "title": title,
+        "title": curve.title,
         "key": [{"name": name, "color": color} for name, color in zip("AB", CURVES)] if len(series) > 1 else [],
-        "svg": _draw_both(f"{topic.bag}{topic.topic} {title}", draw, axis, unit=unit),
-        "alt": f"curve: {unit} over time, on average {means}",
-        "caption": f"{caption}.{band}",
+        "svg": _draw_both(f"{topic.bag}{topic.topic} {curve.title}", draw, axis, unit=curve.unit),
+        "alt": f"curve: {curve.unit} over time, on average {', '.join(f'{one.total_mean:.2f}' for one in series)}",
+        "caption": f"{curve.caption}.{_bins_in_words(topic)}",
     }
 
 
-def frames_per_point(topic: TopicSummary) -> int:
-    return math.ceil(topic.frames / len(topic.stamps_ns))
+def _bins_in_words(topic: TopicSummary) -> str:
+    most = math.ceil(topic.frames / BINS)
+    return f" Each point is the mean of up to {most} frames; bands go from lowest to highest." if most > 1 else ""
 
 
 def _marker(curve: Series) -> Optional[str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, List
 
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.evaluation.frame_record import RECORDS, FrameRecord, RecordFile
+from bisenet_ros.evaluation.frame_record import RECORDS, RecordFile
 from bisenet_ros.evaluation.report.bag_report import REPORT
 from bisenet_ros.evaluation.run_summary import Source
 from bisenet_ros.model.class_map import ClassMap
@@ -20,14 +20,7 @@ class ReportError(BisenetError):
 
 @dataclass(frozen=True)
 class FinishedReport:
-    """What a comparison needs of a report.
-
-    Attributes:
-        folder: where it and the bags of its masks are.
-        model: facts by name, as in RunSummary.
-        jobs: how many bags were segmented side by side, in words.
-        records: of all frames.
-    """
+    """A report: the folder of it and of the bags of its masks, what it says of the run, and all frames' records."""
 
     folder: Path
     classes: ClassMap
@@ -37,9 +30,9 @@ class FinishedReport:
     sources: List[Source]
     records: RecordFile
 
-    def records_of(self, source: Source) -> Iterator[FrameRecord]:
-        """A topic's records, in order."""
-        return (record for record in self.records if (record.bag, record.topic) == (source.bag, source.topic))
+    @property
+    def title(self) -> str:
+        return f"{self.model.get('file', 'a model')}, {self.engine} ({self.folder})"
 
 
 def read_report(folder: Path) -> FinishedReport:

@@ -33,8 +33,8 @@ LoadPictures = Callable[[Collection[FrameKey]], Iterator[Picture]]
 class _Place(NamedTuple):
     """A frame's record, its number among the masks of its topic, and how many frames before it have its stamp."""
 
-    mask: int
     record: FrameRecord
+    mask: int
     repeated: int
 
 
@@ -56,7 +56,7 @@ class PictureLoader:
             ground_truth: of each bag that has any, by its short name.
         """
         self._folder = folder
-        self._sources = {(source.bag, source.topic): source for source in sources}
+        self._sources = {source.key: source for source in sources}
         self._records = records
         self._ground_truth = ground_truth or {}
 
@@ -66,64 +66,55 @@ class PictureLoader:
         Raises:
             BagError: a bag cannot be read or is not the one that was evaluated. OSError: a bag is gone.
         """
-        places = self._mask_places(set(keys))
-        for topic, wanted in places.items():
-            yield from self._load(self._sources[topic], wanted)
-
-    def _mask_places(self, keys: Collection[FrameKey]) -> Dict[Tuple[str, str], Dict[int, _Place]]:
-        """For each topic, the place of each frame that is wanted, by the frame's number."""
         masks: Counter = Counter()
         stamps: Counter = Counter()
         places: Dict[Tuple[str, str], Dict[int, _Place]] = defaultdict(dict)
         for record in self._records:
-            topic = record.bag, record.topic
+            topic = record.key[:2]
             if record.key in keys:
-                places[topic][record.index] = _Place(masks[topic], record, stamps[topic, record.stamp_ns])
+                places[topic][record.index] = _Place(record, masks[topic], stamps[topic, record.stamp_ns])
             masks[topic] += 1
-            if self._ground_truth:
-                stamps[topic, record.stamp_ns] += 1
-        return places
+            stamps[topic, record.stamp_ns] += bool(self._ground_truth)
+        for topic, wanted in places.items():
+            yield from self._load(self._sources[topic], wanted)
 
     def _load(self, source: Source, wanted: Dict[int, _Place]) -> Iterator[Picture]:
-        masks = self._messages(
-            self._folder / source.masks, source.mask_topic, [place.mask for place in wanted.values()]
-        )
-        frames = self._messages(Path(source.path), source.topic, wanted)
-        with closing(masks), closing(frames):
-            for number in sorted(wanted):
-                place = wanted[number]
-                frame, mask = _decode(next(frames, None), next(masks, None), place.record, source)
-                yield Picture(place.record.key, frame, mask, self._find_ground_truth(place, mask))
+        mask_numbers = {place.mask for place in wanted.values()}
+        with closing(_messages(Path(source.path), source.topic, wanted)) as frames:
+            with closing(_messages(self._folder / source.masks, source.mask_topic, mask_numbers)) as masks:
+                for index in sorted(wanted):
+                    place = wanted[index]
+                    frame, mask = _decode(next(frames, None), next(masks, None), place.record, source)
+                    yield Picture(place.record.key, frame, mask, self._find_ground_truth(place, mask))
 
     def _find_ground_truth(self, place: _Place, mask: np.ndarray) -> Optional[np.ndarray]:
         folder = self._ground_truth.get(place.record.bag)
         file = folder.find(place.record.stamp_ns, repeated=place.repeated) if folder else None
         return folder.read(file, mask.shape) if folder and file else None
 
-    def _messages(self, path: Path, topic: str, wanted: Collection[int]) -> Generator[BagMessage, None, None]:
-        last = max(wanted)
-        with closing(Bag(path).messages([topic])) as messages:
-            for message in messages:
-                if message.index in wanted:
-                    yield message
-                if message.index >= last:
-                    return
+
+def _messages(path: Path, topic: str, wanted: Collection[int]) -> Generator[BagMessage, None, None]:
+    last = max(wanted)
+    with closing(Bag(path).messages([topic])) as messages:
+        for message in messages:
+            if message.index in wanted:
+                yield message
+            if message.index >= last:
+                return
 
 
 def _decode(
     image: Optional[BagMessage], mask: Optional[BagMessage], record: FrameRecord, source: Source
 ) -> Tuple[np.ndarray, np.ndarray]:
     """H x W x 3 uint8 BGR and H x W uint8 ids; raises BagError where they are not those of the record."""
-    what = (
-        f"frame {record.number} of {record.topic}, of {record.width} x {record.height} with stamp {record.stamp_ns} ns"
-    )
+    size = record.height, record.width
+    what = f"frame {record.number} of {record.topic}, of {size[1]}x{size[0]} with stamp {record.stamp_ns} ns"
     try:
         if image is None or mask is None:
             raise ImageError("data", "it is not there")
         frame, (mask_stamp_ns, ids) = decode_frame(image), decode_mask(mask)
     except ImageError as error:
         raise BagError(f"{source.path} and {source.masks} do not have {what}: {error}") from error
-    size = record.height, record.width
     if not frame.stamp_ns == mask_stamp_ns == record.stamp_ns or not frame.pixels.shape[:2] == ids.shape == size:
         raise BagError(f"{source.path} is no longer the bag that was evaluated: it does not have {what}")
     return frame.pixels, ids

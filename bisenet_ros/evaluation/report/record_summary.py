@@ -1,14 +1,15 @@
-"""Summarizes a stream of frame records in memory that does not grow with the frames."""
+"""Summarizes a stream of frame records; of each frame only a few numbers stay in memory."""
 
 from __future__ import annotations
 
 from array import array
 from collections import Counter
-from typing import Callable, Dict, Iterable, List, Optional, Tuple, TypeVar
+from typing import Callable, Collection, Dict, Iterable, List, Sequence, Tuple, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from bisenet_ros.evaluation.frame_record import FrameRecord
+from bisenet_ros.evaluation.frame_record import FrameKey, FrameRecord
 from bisenet_ros.evaluation.metrics import mean_iou
 
 BINS = 240
@@ -22,61 +23,30 @@ T = TypeVar("T")
 
 
 class Series:
-    """A value over time: mean, lowest and highest of every bin; NaN in bins without a value."""
+    """A value over time, of every bin; NaN where a bin has none.
 
-    def __init__(self, bins: int) -> None:
-        self._sums = np.zeros(bins)
-        self._counts = np.zeros(bins, np.int64)
-        self._lowest = np.full(bins, np.nan)
-        self._highest = np.full(bins, np.nan)
+    Attributes:
+        mean, lowest, highest: float64, one for each bin.
+        total_mean: of all values; NaN where there is none.
+    """
 
-    def add(self, place: int, value: float) -> None:
-        self._sums[place] += value
-        self._counts[place] += 1
-        self._lowest[place] = np.fmin(self._lowest[place], value)
-        self._highest[place] = np.fmax(self._highest[place], value)
+    def __init__(self, values: ArrayLike) -> None:
+        """
+        Args:
+            values: one for each frame; NaN where it has none.
+        """
+        numbers = np.asarray(values, np.float64)
+        starts, known = bin_starts(len(numbers)), np.isfinite(numbers)
+        with np.errstate(invalid="ignore"):
+            self.mean = np.add.reduceat(np.where(known, numbers, 0), starts) / np.add.reduceat(
+                known, starts, dtype=float
+            )
+            self.total_mean = float(np.where(known, numbers, 0).sum() / np.float64(known.sum()))
+        self.lowest, self.highest = np.fmin.reduceat(numbers, starts), np.fmax.reduceat(numbers, starts)
 
-    @property
-    def values(self) -> int:
-        return int(self._counts.sum())
-
-    @property
-    def mean(self) -> np.ndarray:
-        return np.divide(self._sums, self._counts, out=np.full_like(self._sums, np.nan), where=self._counts > 0)
-
-    @property
-    def lowest(self) -> np.ndarray:
-        return self._lowest
-
-    @property
-    def highest(self) -> np.ndarray:
-        return self._highest
-
-    @property
-    def total_mean(self) -> Optional[float]:
-        """Of all values; None when there are none."""
-        return float(self._sums.sum()) / self.values if self.values else None
-
-
-class Extremes:
-    """The frames with the highest value, some way apart so that they are not all of one moment."""
-
-    def __init__(self, bins: int, frames: int) -> None:
-        self._best: List[Optional[Tuple[float, int, FrameRecord]]] = [None] * bins
-        self._apart = frames / APART
-
-    def add(self, place: int, value: float, ordinal: int, record: FrameRecord) -> None:
-        best = self._best[place]
-        if best is None or value > best[0]:
-            self._best[place] = value, ordinal, record
-
-    def highest(self, count: int) -> List[Tuple[float, FrameRecord]]:
-        """At most `count`, the highest first; of equal ones the earlier."""
-        chosen: List[Tuple[float, int, FrameRecord]] = []
-        for candidate in sorted(filter(None, self._best), key=lambda entry: (-entry[0], entry[1])):
-            if len(chosen) < count and all(abs(candidate[1] - other[1]) >= self._apart for other in chosen):
-                chosen.append(candidate)
-        return [(value, record) for value, _, record in chosen]
+    def __bool__(self) -> bool:
+        """Whether there is any value."""
+        return bool(np.isfinite(self.total_mean))
 
 
 class TopicSummary:
@@ -85,39 +55,28 @@ class TopicSummary:
     Attributes:
         frames: how many records.
         sizes: frames by (width, height).
-        stamps_ns, indices: of the first frame of every bin.
+        stamps_ns, indices, confidence, consistency, engine_ms, miou: of every frame, see FrameRecord; NaN where there
+            is none.
         shares: bins x classes, means.
-        confidence, consistency, engine_ms: over time.
         change: classes x 2 int64: compared and changed pixels by the class before.
         confusion: classes x classes int64, of all frames with ground truth.
         scored_frames: frames with ground truth.
-        uncertain, inconsistent, wrong: frames by 1 - confidence, by changed pixels, and by 1 - their own mIoU.
-        milliseconds: the engine's, of every frame.
     """
 
     def __init__(self, *, bag: str, topic: str, frames: int, classes: int) -> None:
-        bins = min(BINS, frames)
         self.bag, self.topic, self.frames = bag, topic, frames
         self.sizes: Counter = Counter()
-        self.stamps_ns, self.indices = np.zeros(bins, np.int64), np.zeros(bins, np.int64)
-        self.last_stamp_ns = 0
-        self.confidence, self.consistency, self.engine_ms = Series(bins), Series(bins), Series(bins)
+        self.stamps_ns, self.indices = array("q"), array("q")
+        self.confidence, self.consistency, self.engine_ms, self.miou = (array("d") for _ in range(4))
         self.change = np.zeros((classes, 2), np.int64)
         self.confusion = np.zeros((classes, classes), np.int64)
         self.scored_frames = 0
-        self.uncertain, self.inconsistent, self.wrong = (Extremes(bins, frames) for _ in range(3))
-        self.milliseconds = array("d")
-        self._shares = np.zeros((bins, classes))
-        self._in_bin = np.zeros(bins, np.int64)
-        self._seen = 0
-
-    @property
-    def first_stamp_ns(self) -> int:
-        return int(self.stamps_ns[0])
+        self._starts = bin_starts(frames)
+        self._shares = np.zeros((len(self._starts), classes))
 
     @property
     def shares(self) -> np.ndarray:
-        return self._shares / self._in_bin[:, None]
+        return self._shares / np.diff(self._starts, append=self.frames)[:, None]
 
     @property
     def mean_shares(self) -> np.ndarray:
@@ -125,29 +84,27 @@ class TopicSummary:
 
     def add(self, record: FrameRecord) -> None:
         """Takes the topic's next record."""
-        ordinal, place = self._seen, self._seen * len(self.stamps_ns) // self.frames
-        self._seen += 1
-        if not self._in_bin[place]:
-            self.stamps_ns[place], self.indices[place] = record.stamp_ns, record.index
-        self._in_bin[place] += 1
-        self.last_stamp_ns = record.stamp_ns
+        self._shares[np.searchsorted(self._starts, len(self.indices), side="right") - 1] += record.shares
+        self.stamps_ns.append(record.stamp_ns)
+        self.indices.append(record.index)
         self.sizes[record.width, record.height] += 1
-        self._shares[place] += record.shares
-        self.milliseconds.append(record.engine_ms)
-        self.engine_ms.add(place, record.engine_ms)
-        self.confidence.add(place, record.confidence)
-        self.uncertain.add(place, 1 - record.confidence, ordinal, record)
-        if record.changed is not None:
-            self.consistency.add(place, 1 - record.changed)
-            self.inconsistent.add(place, record.changed, ordinal, record)
-            for class_before, compared, changed in record.change or []:
-                self.change[class_before] += compared, changed
-        if record.confusion is not None:
-            confusion = record.dense_confusion()
-            self.confusion += confusion
-            self.scored_frames += 1
-            if confusion.any():  # not all of it is unlabeled
-                self.wrong.add(place, 1 - mean_iou(confusion), ordinal, record)
+        self.engine_ms.append(record.engine_ms)
+        self.confidence.append(record.confidence)
+        self.consistency.append(np.nan if record.changed is None else 1 - record.changed)
+        for class_before, compared, changed in record.change or []:
+            self.change[class_before] += compared, changed
+        confusion = record.dense_confusion()
+        self.miou.append(mean_iou(confusion))
+        self.confusion += confusion
+        self.scored_frames += record.confusion is not None
+
+    def key(self, place: int) -> FrameKey:
+        return self.bag, self.topic, self.indices[place]
+
+
+def bin_starts(frames: int) -> np.ndarray:
+    """The number of the first frame of each bin."""
+    return np.arange(min(BINS, frames)) * frames // min(BINS, frames)
 
 
 def summarize(records: Iterable[FrameRecord], *, classes: int) -> Dict[TopicKey, TopicSummary]:
@@ -162,10 +119,25 @@ def summarize(records: Iterable[FrameRecord], *, classes: int) -> Dict[TopicKey,
     return topics
 
 
-def most_extreme(topics: Iterable[T], which: Callable[[T], Extremes], count: int) -> List[Tuple[float, FrameRecord]]:
-    """The extreme frames over all topics with their values, the highest first."""
-    found = [entry for topic in topics for entry in which(topic).highest(count)]
-    return sorted(found, key=lambda entry: -entry[0])[:count]
+def lowest_frames(
+    topics: Iterable[TopicSummary], values: Callable[[TopicSummary], Sequence[float]], count: int
+) -> List[Tuple[float, FrameKey]]:
+    """The frames with the lowest values over all topics, the lowest first; of one moment only one."""
+    found: List[Tuple[float, FrameKey]] = []
+    for topic in topics:
+        numbers = np.asarray(values(topic))
+        chosen: List[int] = []
+        for place in np.argsort(numbers, kind="stable"):
+            if len(chosen) == count or np.isnan(numbers[place]):
+                break
+            if all(abs(place - other) >= topic.frames / APART for other in chosen):
+                chosen.append(int(place))
+        found += [(float(numbers[place]), topic.key(place)) for place in chosen]
+    return sorted(found, key=lambda entry: entry[0])[:count]
+
+
+def find_records(records: Iterable[FrameRecord], keys: Collection[FrameKey]) -> Dict[FrameKey, FrameRecord]:
+    return {record.key: record for record in records if record.key in keys}
 
 
 def sum_changes(topics: Iterable[TopicSummary]) -> np.ndarray:
@@ -175,17 +147,17 @@ def sum_changes(topics: Iterable[TopicSummary]) -> np.ndarray:
 
 def mean_confidence(topics: Iterable[TopicSummary]) -> float:
     """Over all frames, 0 to 1."""
-    sums = [(topic.frames * (topic.confidence.total_mean or 0.0), topic.frames) for topic in topics]
-    return sum(value for value, _ in sums) / sum(frames for _, frames in sums)
+    return float(np.mean(np.concatenate([topic.confidence for topic in topics])))
+
+
+def percentiles(values: ArrayLike) -> Dict[str, float]:
+    """Mean, p50, p90, p99 and the highest, rounded to 3 digits."""
+    numbers = np.asarray(values, np.float64)
+    p50, p90, p99 = np.percentile(numbers, [50, 90, 99])
+    found = {"mean": numbers.mean(), "p50": p50, "p90": p90, "p99": p99, "highest": numbers.max()}
+    return {name: round(float(value), 3) for name, value in found.items()}
 
 
 def all_milliseconds(topics: Iterable[TopicSummary]) -> np.ndarray:
     """The engine's, of every frame."""
-    return np.concatenate([topic.milliseconds for topic in topics])
-
-
-def percentiles(values: np.ndarray) -> Dict[str, float]:
-    """Mean, p50, p90, p99 and the highest, rounded to 3 digits."""
-    p50, p90, p99 = np.percentile(values, [50, 90, 99])
-    found = {"mean": values.mean(), "p50": p50, "p90": p90, "p99": p99, "highest": values.max()}
-    return {name: round(float(value), 3) for name, value in found.items()}
+    return np.concatenate([topic.engine_ms for topic in topics])
