@@ -25,12 +25,16 @@ DATASETS: Dict[str, Type[SegmentationDataset]] = {
 """The data sets that are known by name."""
 
 
-def open_dataset(dataset: str, *, root: Path, split: str, cache_bytes: int = 0) -> SegmentationDataset:
+def open_dataset(dataset: str, *, root: Path, split: str = "", cache_bytes: int = 0) -> SegmentationDataset:
     """Opens a data set of DATASETS, or the one that a YAML file describes.
+
+    Args:
+        split: "" for the one to validate with.
 
     Raises:
         DataError: there is no such data set, or its files are not where they should be.
     """
+    split = split or default_splits(dataset)[1]
     if dataset in DATASETS:
         return DATASETS[dataset](root, split, cache_bytes=cache_bytes)
     return DescribedDataset(_yaml(dataset), root, split, cache_bytes=cache_bytes)
