@@ -34,7 +34,8 @@ def test_every_recipe_makes_a_network(path):
     recipe = load(path)
     assert recipe.name == path.stem
     assert recipe.data.dataset in DATASETS
-    assert [recipe.data.train_split, recipe.data.val_split] == list(default_splits(recipe.data.dataset))
+    train, val = default_splits(recipe.data.dataset)
+    assert (recipe.data.train_split, recipe.data.val_split) in ((train, val), (f"{train}+{val}", None))
     if not path.stem.startswith("camvid_cpu"):  # whose crops are smaller, for speed
         assert (recipe.augmentation.resize or recipe.augmentation.crop) == recipe.data.network_size
     if recipe.network.backbone in BACKBONES:
@@ -87,6 +88,21 @@ def test_the_large_recipe_is_the_other_with_twice_the_width_and_three_times_the_
         "name": f"{name}_large",
         "network": {**asdict(recipe.network), "width": 2.0, "depth": 3},
     }
+
+
+def test_the_cpu_recipes_show_as_many_frames_as_the_paper_and_go_on_with_each_others_learning_rate():
+    frame = 360 * 480
+    frames, rate, left = 0.0, None, 1.0
+    for name, per_batch in (("camvid_cpu_small", 16), ("camvid_cpu", 8), ("camvid_cpu_trainval", 8)):
+        recipe = load(FOLDER / f"{name}.yaml")
+        optimizer, height, width = recipe.optimizer, *recipe.augmentation.crop
+        assert recipe.run.batch_size == per_batch
+        frames += recipe.run.iterations * per_batch * height * width / frame
+        if rate is not None and per_batch == 8 and name != "camvid_cpu":
+            assert optimizer.learning_rate == pytest.approx(rate, rel=0.02)
+        left = optimizer.poly_end
+        rate = optimizer.learning_rate * left**optimizer.poly_power
+    assert rate == 0 and frames == pytest.approx(160_000, rel=0.01)
 
 
 def test_every_row_of_the_tables_has_its_recipe():
