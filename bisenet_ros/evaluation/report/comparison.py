@@ -27,7 +27,7 @@ MOST_PAIRS = 10
 """Pairs of classes that are listed."""
 GALLERY = 4
 """Frames whose pictures are shown."""
-SMALLEST_VERDICT = 0.05
+SMALLEST_VERDICT = 0.1
 """Percentage points; a smaller difference is called neither better nor worse."""
 PERCENTILES = (50, 90, 99)
 """Of the engine's times."""
