@@ -3,39 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, List, Tuple
+from typing import Any, List, Sequence, Tuple
 
 import numpy as np
 
-from bisenet_ros.model.input_size import size_text
-from bisenet_ros.node.benchmark.report import Report
 from bisenet_ros.node.benchmark.summary import Summary
 
 COLORS = {"node": "C0", "echo": "C2", "plain": "C3"}
 PERCENTAGES = np.array([0, 50, 75, 90, 99, 99.9])
 
 
-def draw_latencies(report: Report, path: Path) -> None:
-    """Left: latency by the percentage of frames that were no slower; right: frame rates of the saturated pipelines."""
+def draw_latencies(summaries: Sequence[Summary], path: Path, *, rate: float, title: str, note: str) -> None:
+    """Left: latency by the percentage of frames that were no slower; right: frame rates of the saturated pipelines.
+
+    Args:
+        rate: of the cameras in the part "at rate", in Hz.
+        note: a line below the plots.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     curves, bars = figure.subplots(1, 2, width_ratios=(2, 1))
-    _draw_curves(curves, [summary for summary in report.summaries if summary.part == "at rate" and summary.latencies])
-    curves.set_title(f"latency at {report.rate:g} Hz")
-    saturated = [summary for summary in report.summaries if summary.part == "saturated"]
+    _draw_curves(curves, [summary for summary in summaries if summary.part == "at rate" and summary.latencies])
+    curves.set_title(f"latency at {rate:g} Hz")
+    saturated = [summary for summary in summaries if summary.part == "saturated"]
     names = [summary.pipeline for summary in saturated]
     drawn = bars.bar(names, [s.frames_per_second for s in saturated], color=[COLORS[name] for name in names])
     bars.bar_label(drawn, fmt="%.1f", padding=2)
     bars.set_ylabel("frames per second")
     bars.set_title("cameras faster than the engine")
     bars.margins(y=0.12)
-    scenario = report.scenario
-    hardware = ", ".join(report.machine[part] for part in ("CPU", "cores") if part in report.machine)
-    figure.suptitle(
-        f"segmentation_node, {size_text(scenario.size)} {scenario.encoding}, {report.engine}; {hardware}", fontsize=11
-    )
-    figure.supxlabel(f"load average before: {report.protocol['load average before']}", fontsize=8)
+    figure.suptitle(title, fontsize=11)
+    figure.supxlabel(note, fontsize=8)
     figure.savefig(path, dpi=100)
 
 

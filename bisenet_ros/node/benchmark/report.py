@@ -47,7 +47,15 @@ class Report:
 
         (folder / FILES[0]).write_text(self.to_json())
         (folder / FILES[1]).write_text(self.to_markdown())
-        draw_latencies(self, folder / FILES[2])
+        frames = f"{size_text(self.scenario.size)} {self.scenario.encoding}"
+        hardware = ", ".join(self.machine[part] for part in ("CPU", "cores") if part in self.machine)
+        draw_latencies(
+            self.summaries,
+            folder / FILES[2],
+            rate=self.rate,
+            title=f"segmentation_node, {frames}, {self.engine}; {hardware}",
+            note=f"load average before: {self.protocol['load average before']}",
+        )
 
     def to_json(self) -> str:
         setup = {**asdict(self.scenario), "model": Path(self.scenario.model).name, "rate": self.rate}
