@@ -13,20 +13,18 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-
-pytest.importorskip("rosbags")
-from bag_workshop import CAMERA, camera_messages, compressed, image, picture, read_frames, stamp, write_bag  # noqa: E402
-from rosbags.rosbag2 import CompressionMode, Reader  # noqa: E402
+from bag_workshop import CAMERA, camera_messages, compressed, image, picture, read_frames, stamp, write_bag
+from rosbags.rosbag2 import CompressionMode, Reader
 
 from bisenet_ros.bags import (
-    STORAGES,  # noqa: E402
-    zstd_compression,  # noqa: E402
+    STORAGES,
+    zstd_compression,
 )
-from bisenet_ros.bags.bag_choice import choose_topics, find_bags  # noqa: E402
-from bisenet_ros.bags.bag_images import COMPRESSED_IMAGE, IMAGE, decode_frame, decode_mask  # noqa: E402
-from bisenet_ros.bags.bag_reader import Bag, BagError  # noqa: E402
-from bisenet_ros.bags.zstd_compression import ZSTD_MAGIC, zstd  # noqa: E402
-from bisenet_ros.errors import ImageError  # noqa: E402
+from bisenet_ros.bags.bag_choice import choose_topics, find_bags
+from bisenet_ros.bags.bag_images import COMPRESSED_IMAGE, IMAGE, decode_frame, decode_mask
+from bisenet_ros.bags.bag_reader import Bag, BagError
+from bisenet_ros.bags.zstd_compression import ZSTD_MAGIC, zstd
+from bisenet_ros.errors import ImageError
 
 WAYS = [
     (storage, compression)

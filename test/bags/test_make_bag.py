@@ -7,18 +7,16 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from bag_workshop import read_frames
+from rosbags.highlevel import AnyReader
+from rosbags.rosbag2 import Reader
 
-pytest.importorskip("rosbags")
-from bag_workshop import read_frames  # noqa: E402
-from rosbags.highlevel import AnyReader  # noqa: E402
-from rosbags.rosbag2 import Reader  # noqa: E402
-
-from bisenet_ros.bags.bag_images import read_masks  # noqa: E402
-from bisenet_ros.bags.bag_reader import Bag  # noqa: E402
-from bisenet_ros.bags.camera_info import guess_calibration  # noqa: E402
-from bisenet_ros.cli import main  # noqa: E402
-from bisenet_ros.files.atomic_write import write_png  # noqa: E402
-from demo.clip import FOLDER, frame_ids, read_ground_truth, read_image  # noqa: E402
+from bisenet_ros.bags.bag_images import read_masks
+from bisenet_ros.bags.bag_reader import Bag
+from bisenet_ros.bags.camera_info import guess_calibration
+from bisenet_ros.cli import main
+from bisenet_ros.files.atomic_write import write_png
+from demo.clip import FOLDER, frame_ids, read_ground_truth, read_image
 
 SIZE = (24, 32)
 TOPIC = "/camera/image_raw"

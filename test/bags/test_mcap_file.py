@@ -5,15 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from bag_workshop import CAMERA, image, picture, stamp
+from mcap.writer import CompressionType, IndexType, Writer
 
-pytest.importorskip("rosbags")
-pytest.importorskip("mcap")
-from bag_workshop import CAMERA, image, picture, stamp  # noqa: E402
-from mcap.writer import CompressionType, IndexType, Writer  # noqa: E402
-
-from bisenet_ros.bags.bag_choice import choose_topics  # noqa: E402
-from bisenet_ros.bags.bag_images import IMAGE, TYPES, decode_frame  # noqa: E402
-from bisenet_ros.bags.bag_reader import Bag, BagError  # noqa: E402
+from bisenet_ros.bags.bag_choice import choose_topics
+from bisenet_ros.bags.bag_images import IMAGE, TYPES, decode_frame
+from bisenet_ros.bags.bag_reader import Bag, BagError
 
 FRAMES = 12
 
