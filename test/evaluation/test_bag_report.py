@@ -13,20 +13,16 @@ from typing import Iterator, List, Optional
 
 import numpy as np
 import pytest
+from PIL import Image
 
-for package in ("jinja2", "matplotlib"):
-    pytest.importorskip(package)
-
-from PIL import Image  # noqa: E402
-
-from bisenet_ros.evaluation.frame_record import FrameRecord  # noqa: E402
-from bisenet_ros.evaluation.node_replay import NodeReplay  # noqa: E402
-from bisenet_ros.evaluation.report.bag_report import write_bag_report  # noqa: E402
-from bisenet_ros.evaluation.report.mask_agreement import MaskAgreement  # noqa: E402
-from bisenet_ros.evaluation.report.picture_loader import Picture  # noqa: E402
-from bisenet_ros.evaluation.report.record_summary import BINS, Series, lowest_frames, summarize  # noqa: E402
-from bisenet_ros.evaluation.run_summary import RunSummary, Source  # noqa: E402
-from bisenet_ros.model.class_map import ClassMap, SegmentationClass  # noqa: E402
+from bisenet_ros.evaluation.frame_record import FrameRecord
+from bisenet_ros.evaluation.node_replay import NodeReplay
+from bisenet_ros.evaluation.report.bag_report import write_bag_report
+from bisenet_ros.evaluation.report.mask_agreement import MaskAgreement
+from bisenet_ros.evaluation.report.picture_loader import Picture
+from bisenet_ros.evaluation.report.record_summary import BINS, Series, lowest_frames, summarize
+from bisenet_ros.evaluation.run_summary import RunSummary, Source
+from bisenet_ros.model.class_map import ClassMap, SegmentationClass
 
 CLASSES = ClassMap(
     (

@@ -9,26 +9,22 @@ from typing import Optional
 
 import numpy as np
 import pytest
+from bag_workshop import CAMERA, BlueEngine, image, picture, write_bag, write_model
 
-for package in ("jinja2", "matplotlib", "rosbags"):
-    pytest.importorskip(package)
-
-from bag_workshop import CAMERA, BlueEngine, image, picture, write_bag, write_model  # noqa: E402
-
-from bisenet_ros.bags.bag_images import IMAGE  # noqa: E402
-from bisenet_ros.bags.bag_writer import BagWriter  # noqa: E402
-from bisenet_ros.cli import main  # noqa: E402
-from bisenet_ros.evaluation.bag_evaluation import Request, evaluate_bags  # noqa: E402
-from bisenet_ros.evaluation.frame_record import RECORDS, FrameMeasurer, RecordFile  # noqa: E402
-from bisenet_ros.evaluation.report import bag_report  # noqa: E402
-from bisenet_ros.evaluation.report.bag_report import describe_findings  # noqa: E402
-from bisenet_ros.evaluation.report.comparison import Row, compare_reports  # noqa: E402
-from bisenet_ros.evaluation.report.comparison_report import load_gallery  # noqa: E402
-from bisenet_ros.evaluation.report.finished_report import read_report  # noqa: E402
-from bisenet_ros.evaluation.report.record_summary import summarize  # noqa: E402
-from bisenet_ros.evaluation.run_summary import RunSummary, Source  # noqa: E402
-from bisenet_ros.files.atomic_write import write_json  # noqa: E402
-from bisenet_ros.model.class_map import ClassMap, SegmentationClass  # noqa: E402
+from bisenet_ros.bags.bag_images import IMAGE
+from bisenet_ros.bags.bag_writer import BagWriter
+from bisenet_ros.cli import main
+from bisenet_ros.evaluation.bag_evaluation import Request, evaluate_bags
+from bisenet_ros.evaluation.frame_record import RECORDS, FrameMeasurer, RecordFile
+from bisenet_ros.evaluation.report import bag_report
+from bisenet_ros.evaluation.report.bag_report import describe_findings
+from bisenet_ros.evaluation.report.comparison import Row, compare_reports
+from bisenet_ros.evaluation.report.comparison_report import load_gallery
+from bisenet_ros.evaluation.report.finished_report import read_report
+from bisenet_ros.evaluation.report.record_summary import summarize
+from bisenet_ros.evaluation.run_summary import RunSummary, Source
+from bisenet_ros.files.atomic_write import write_json
+from bisenet_ros.model.class_map import ClassMap, SegmentationClass
 
 CLASSES = ClassMap(
     (

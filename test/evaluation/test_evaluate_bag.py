@@ -21,11 +21,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-
-pytest.importorskip("rosbags")
-pytest.importorskip("jinja2")
-pytest.importorskip("matplotlib")
-from bag_workshop import (  # noqa: E402
+from bag_workshop import (
     CAMERA,
     SIZE,
     BlueEngine,
@@ -39,24 +35,24 @@ from bag_workshop import (  # noqa: E402
     write_bag,
     write_model,
 )
-from rosbags.highlevel import AnyReader  # noqa: E402
-from rosbags.rosbag2 import CompressionMode, Reader, StoragePlugin, Writer  # noqa: E402
+from rosbags.highlevel import AnyReader
+from rosbags.rosbag2 import CompressionMode, Reader, StoragePlugin, Writer
 
-from bisenet_ros.bags import STORAGES  # noqa: E402
-from bisenet_ros.bags.bag_images import read_masks  # noqa: E402
-from bisenet_ros.bags.bag_reader import BagError  # noqa: E402
-from bisenet_ros.cli import main  # noqa: E402
-from bisenet_ros.commands import evaluate_bag  # noqa: E402
-from bisenet_ros.errors import BisenetError  # noqa: E402
-from bisenet_ros.evaluation import bag_evaluation, bag_results, run_folder  # noqa: E402
-from bisenet_ros.evaluation.bag_evaluation import IMPERFECT, Request, evaluate_bags  # noqa: E402
-from bisenet_ros.evaluation.frame_record import FrameRecord, RecordFile  # noqa: E402
-from bisenet_ros.evaluation.ground_truth import GroundTruthError, GroundTruthFolder  # noqa: E402
-from bisenet_ros.evaluation.mask_topics import mask_namespaces  # noqa: E402
-from bisenet_ros.evaluation.report import bag_report  # noqa: E402
-from bisenet_ros.images.colors import blend, paint  # noqa: E402
-from bisenet_ros.model.class_map import CAMVID  # noqa: E402
-from demo.clip import FOLDER, frame_ids  # noqa: E402
+from bisenet_ros.bags import STORAGES
+from bisenet_ros.bags.bag_images import read_masks
+from bisenet_ros.bags.bag_reader import BagError
+from bisenet_ros.cli import main
+from bisenet_ros.commands import evaluate_bag
+from bisenet_ros.errors import BisenetError
+from bisenet_ros.evaluation import bag_evaluation, bag_results, run_folder
+from bisenet_ros.evaluation.bag_evaluation import IMPERFECT, Request, evaluate_bags
+from bisenet_ros.evaluation.frame_record import FrameRecord, RecordFile
+from bisenet_ros.evaluation.ground_truth import GroundTruthError, GroundTruthFolder
+from bisenet_ros.evaluation.mask_topics import mask_namespaces
+from bisenet_ros.evaluation.report import bag_report
+from bisenet_ros.images.colors import blend, paint
+from bisenet_ros.model.class_map import CAMVID
+from demo.clip import FOLDER, frame_ids
 
 MASK = "/segmentation/mask"
 TRUTH = "/camera/labels"
