@@ -10,20 +10,19 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
+from bisenet_training.export import export
+from plain_torch import plain_torch_logits
 
-torch = pytest.importorskip("torch")
-from bisenet_training.export import export  # noqa: E402
-from plain_torch import plain_torch_logits  # noqa: E402
-
-from bisenet_ros.engines import load_engine  # noqa: E402
-from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine  # noqa: E402
-from bisenet_ros.engines.tensorrt.onnx_graph import wrap_network  # noqa: E402
-from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou  # noqa: E402
-from bisenet_ros.model.class_map import ClassMap  # noqa: E402
-from bisenet_ros.model.input_size import network_size  # noqa: E402
-from bisenet_ros.model.model_card import ModelError, read_card, write_card  # noqa: E402
-from bisenet_ros.network import BiSeNetV2  # noqa: E402
-from demo.clip import frame_ids, read_ground_truth, read_image  # noqa: E402
+from bisenet_ros.engines import load_engine
+from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
+from bisenet_ros.engines.tensorrt.onnx_graph import wrap_network
+from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou
+from bisenet_ros.model.class_map import ClassMap
+from bisenet_ros.model.input_size import network_size
+from bisenet_ros.model.model_card import ModelError, read_card, write_card
+from bisenet_ros.network import BiSeNetV2
+from demo.clip import frame_ids, read_ground_truth, read_image
 
 FRAME_SIZES = [(1024, 2048), (720, 1280), (360, 480), (479, 641), (240, 320), (97, 131)]
 """(height, width); the network's size has 360 x 480 pixels, so that the last two are enlarged."""

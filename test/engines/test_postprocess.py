@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from torch.nn import functional as F
 
-torch = pytest.importorskip("torch")
-from torch.nn import functional as F  # noqa: E402
-
-from bisenet_ros.engines.cpu.postprocess import upsample_mask, upsample_mask_and_confidence  # noqa: E402
-from bisenet_ros.engines.cpu.preprocess import normalize_frame  # noqa: E402
+from bisenet_ros.engines.cpu.postprocess import upsample_mask, upsample_mask_and_confidence
+from bisenet_ros.engines.cpu.preprocess import normalize_frame
 
 # logits at 1/8 of the network's size, and the frame's size
 SIZES = [

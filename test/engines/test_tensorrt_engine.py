@@ -16,27 +16,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from bisenet_training.export import export
 from fake_gpu import CUDA, FakeDevice, FakeTensorRt
 
-torch = pytest.importorskip("torch")
-
-from bisenet_training.export import export  # noqa: E402
-
-from bisenet_ros.cli import main  # noqa: E402
-from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine  # noqa: E402
-from bisenet_ros.engines.cuda import driver as cuda_driver  # noqa: E402
-from bisenet_ros.engines.cuda import kernels as cuda_kernels  # noqa: E402
-from bisenet_ros.engines.cuda.driver import GpuError  # noqa: E402
-from bisenet_ros.engines.engine import EngineError  # noqa: E402
-from bisenet_ros.engines.tensorrt import api as tensorrt_api  # noqa: E402
-from bisenet_ros.engines.tensorrt import engine as tensorrt_engine  # noqa: E402
-from bisenet_ros.engines.tensorrt.builder import plan_key  # noqa: E402
-from bisenet_ros.engines.tensorrt.engine import MOST_PIPELINES, TensorRtEngine  # noqa: E402
-from bisenet_ros.engines.tensorrt.network_timer import NetworkTimer  # noqa: E402
-from bisenet_ros.engines.tensorrt.worker_thread import WorkerThread  # noqa: E402
-from bisenet_ros.model.model_card import read_card  # noqa: E402
-from bisenet_ros.network import BiSeNetV2  # noqa: E402
-from demo.clip import frame_ids, read_image  # noqa: E402
+from bisenet_ros.cli import main
+from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
+from bisenet_ros.engines.cuda import driver as cuda_driver
+from bisenet_ros.engines.cuda import kernels as cuda_kernels
+from bisenet_ros.engines.cuda.driver import GpuError
+from bisenet_ros.engines.engine import EngineError
+from bisenet_ros.engines.tensorrt import api as tensorrt_api
+from bisenet_ros.engines.tensorrt import engine as tensorrt_engine
+from bisenet_ros.engines.tensorrt.builder import plan_key
+from bisenet_ros.engines.tensorrt.engine import MOST_PIPELINES, TensorRtEngine
+from bisenet_ros.engines.tensorrt.network_timer import NetworkTimer
+from bisenet_ros.engines.tensorrt.worker_thread import WorkerThread
+from bisenet_ros.model.model_card import read_card
+from bisenet_ros.network import BiSeNetV2
+from demo.clip import frame_ids, read_image
 
 SIZES = [(96, 128), (64, 160), (75, 101)]
 pytestmark = pytest.mark.skipif(not shutil.which("g++"), reason="g++ compiles the kernels for the CPU")
