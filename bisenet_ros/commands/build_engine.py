@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Optional, Sequence
 
 from bisenet_ros.engines.engine import LARGEST_BATCH
-from bisenet_ros.engines.loader import CUDA_PRECISIONS, choose_precision
+from bisenet_ros.engines.loader import choose_precision
+from bisenet_ros.engines.tensorrt.plan import PRECISIONS
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.model.input_size import Size, parse_size
 
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--precision",
-        choices=("auto", *CUDA_PRECISIONS),
+        choices=("auto", *PRECISIONS),
         default="auto",
         help="default auto, as for the node: int8 for a quantized model, else fp16",
     )

@@ -11,12 +11,12 @@ import numpy as np
 from bisenet_ros.engines.cpu.cpu_features import computes_in_bf16
 from bisenet_ros.engines.cuda.driver import GpuError, has_cuda_python, require_gpu
 from bisenet_ros.engines.engine import LARGEST_BATCH, Engine, EngineError
+from bisenet_ros.engines.tensorrt.plan import PRECISIONS as CUDA_PRECISIONS
 from bisenet_ros.model.model_card import ModelCard, read_card
 from bisenet_ros.model.model_file import ModelError, is_quantized
 
 DEVICES = ("auto", "cpu", "cuda")
 CPU_PRECISIONS = ("fp32", "bf16")
-CUDA_PRECISIONS = ("fp32", "fp16", "int8")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 
 

@@ -93,6 +93,7 @@ def read_orientation(path: Path) -> int:
 
 def _silence_opencv() -> None:
     """Turns OpenCV's log off, for good: our own errors name the file."""
-    # OpenCV 4 has it at the top, OpenCV 5 below.
-    set_level = cv2.setLogLevel if hasattr(cv2, "setLogLevel") else cv2.utils.logging.setLogLevel
-    set_level(0)
+    if hasattr(cv2, "setLogLevel"):  # OpenCV 4
+        cv2.setLogLevel(0)
+    elif hasattr(cv2, "utils") and hasattr(cv2.utils, "logging"):  # OpenCV 5
+        cv2.utils.logging.setLogLevel(0)

@@ -14,10 +14,9 @@ from functools import lru_cache
 from typing import Any, Deque, NamedTuple, Optional
 
 from bisenet_ros.engines.cuda.driver import require_gpu
-from bisenet_ros.engines.tensorrt.plan import BindingPlan, Plan, TensorPlan, TensorRtError
+from bisenet_ros.engines.tensorrt.plan import PRECISIONS, BindingPlan, Plan, TensorPlan, TensorRtError
 
 MODULES = ("tensorrt", "tensorrt_rtx")
-PRECISIONS = ("fp32", "fp16", "int8")
 WORKSPACE = 1 << 30
 """Bytes that a layer may use while it runs. TensorRT before 8.4 allows none by itself; a Jetson shares its memory."""
 TACTIC_SOURCES = "BISENET_TENSORRT_TACTIC_SOURCES"

@@ -14,6 +14,7 @@ import numpy as np
 
 from bisenet_ros.engines.engine import EngineError
 
+PRECISIONS = ("fp32", "fp16", "int8")
 MASK, LOGITS, NETWORK = "mask", "logits", "network"
 """Where a plan ends: with the mask, with the logits, or, for timing, the network alone; see `wrap_network`."""
 
