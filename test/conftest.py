@@ -30,13 +30,14 @@ NEEDED_PACKAGES: Dict[str, Tuple[str, ...]] = {
     "node/test_soak.py": ("psutil",),
     "test_launch.py": ("rclpy", "launch_ros", "ros2launch"),
     "test_replay.py": ("rclpy", "launch_ros", "ros2launch"),
-    "training": ("torch", "lightning", "yaml", "scipy", "jinja2", "matplotlib"),
+    "training": ("torch", "lightning", "yaml", "scipy", "tqdm", "jinja2", "matplotlib"),
 }
 """What the tests in a folder or file import that not every installation has. Without it they are not collected."""
 MISSING_PACKAGES = {
     tests: [package for package in packages if not find_spec(package)] for tests, packages in NEEDED_PACKAGES.items()
 }
 
+assert all((Path(__file__).parent / tests).exists() for tests in NEEDED_PACKAGES), "a file was renamed"
 # `make test-gpu` names its folder; pytest collects what is named on the command line although it is listed here.
 collect_ignore = ["gpu", *(tests for tests, missing in MISSING_PACKAGES.items() if missing)]
 
