@@ -131,7 +131,7 @@ def test_arguments_override_the_parameter_file(installation: Installation, vehic
     with installation.start(*LAUNCH, *arguments, ROS_DOMAIN_ID=str(DOMAIN)) as launch:
         assert parameters_of(vehicle, "/many/segmentation_node", *expected) == expected
         assert vehicle.state("/many/segmentation_node") == "unconfigured"
-        assert "[DEBUG]" in launch.output
+        vehicle.wait_for(lambda: "[DEBUG]" in launch.output, "a debug line")
         assert_ends_cleanly(launch)
 
 
