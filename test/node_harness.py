@@ -33,7 +33,7 @@ from bisenet_ros.model.class_map import CAMVID
 from bisenet_ros.model.model_card import ModelCard
 from bisenet_ros.node.driver import node_process
 from bisenet_ros.node.driver.diagnostics_listener import DiagnosticsListener
-from bisenet_ros.node.driver.diagnostics_listener import values_of as values_of  # for the tests
+from bisenet_ros.node.driver.diagnostics_listener import values_of as values_of  # noqa: F401, for the tests
 from bisenet_ros.node.driver.driver_node import DriverError, DriverNode
 from bisenet_ros.node.fastdds import PROFILE_VARIABLES
 from bisenet_ros.node.segmentation_node import SegmentationNode
