@@ -19,7 +19,7 @@ from bisenet_ros.evaluation.node_replay import NodeReplay
 from bisenet_ros.evaluation.run_summary import Source
 from bisenet_ros.node.driver.camera_player import TimedImage
 from bisenet_ros.node.driver.driver_node import DriverError
-from bisenet_ros.node.driver.interval import Interval, SentFrame
+from bisenet_ros.node.driver.interval import SentFrame
 from bisenet_ros.node.driver.node_driver import NodeDriver
 from bisenet_ros.node.driver.node_process import SEGMENTATION_NODE
 from bisenet_ros.node.driver.outcomes import losses_in_words
@@ -51,25 +51,24 @@ def replay_through_node(
     """
     if not rate > 0:
         raise DriverError(f"expected a rate above 0, got {rate}; 1 is the bag's own pace")
-    own = [record for record in records if record.key[:2] == (source.bag, source.topic)]
+    own = [(record.index, record.stamp_ns) for record in records if record.key[:2] == (source.bag, source.topic)]
+    indices, stamps_ns = [index for index, _ in own], [stamp_ns for _, stamp_ns in own]
     if not own:
         raise DriverError(f"{source.bag} {source.topic} has no frame with an offline mask to replay")
-    images = partial(bag_images, Path(source.path), source.topic, rate=rate)
     comparison = _Comparison(mask for _, mask in read_masks(folder / source.masks, source.mask_topic))
     # As offline: an engine may compute masks in another way where nobody asks for the confidence.
     topics = Topics(compressed=source.message_type == COMPRESSED_IMAGE, outputs=("mask", "confidence"))
     parameters = {"model": str(model.absolute()), "device": device, "precision": precision, "diagnostics_rate": "2.0"}
     arguments = parameter_arguments({**parameters, **topics.parameters()})
-    with NodeDriver(arguments, topics=topics, program=program) as driver, tqdm(
-        desc="through the node", unit="frame", total=len(own), disable=None
-    ) as bar:
-
-        def show(interval: Interval) -> None:
-            bar.update(len(interval.sent) - bar.n)
-
-        driver.warm_up(partial(images, indices=[own[0].index]))
-        numbers = [record.index for record in own]
-        found = driver.play(partial(images, indices=numbers), on_answer=comparison.add, on_progress=show)
+    images = partial(bag_images, Path(source.path), source.topic, rate=rate)
+    with NodeDriver(arguments, topics=topics, program=program) as driver:
+        driver.warm_up(partial(images, indices=indices[:1]))
+        with tqdm(desc="through the node", unit="frame", total=len(own), disable=None) as bar:
+            found = driver.play(
+                partial(images, indices=indices),
+                on_answer=comparison.add,
+                on_progress=lambda interval: bar.update(len(interval.sent) - bar.n),
+            )
         engine = driver.diagnostics.engine
     p50, p99 = np.percentile(found.latencies(), [50, 99]) if found.answers else (0.0, 0.0)
     return NodeReplay(
@@ -81,7 +80,7 @@ def replay_through_node(
         losses=losses_in_words(found.losses),
         latency_p50_ms=round(float(p50), 3),
         latency_p99_ms=round(float(p99), 3),
-        differing_frames=[own[number].stamp_ns for number in comparison.differing_frames],
+        differing_frames=[stamps_ns[number] for number in comparison.differing_frames],
         differing_pixels=comparison.differing_pixels,
         engine=engine,
     )

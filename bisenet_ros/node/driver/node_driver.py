@@ -107,7 +107,7 @@ class NodeDriver:
         frames: FrameSource,
         *,
         on_answer: Optional[Callable[[SentFrame, Any], None]] = None,
-        on_progress: Optional[Callable[[Interval], None]] = None,
+        on_progress: Optional[Callable[[Interval], Any]] = None,
     ) -> Interval:
         """Plays frames, waits until the node is at rest, and returns what became of every frame.
 
@@ -126,7 +126,7 @@ class NodeDriver:
         self.cameras.play(frames)
         return self.interval
 
-    def wait_for_cameras(self, on_progress: Optional[Callable[[Interval], None]] = None) -> None:
+    def wait_for_cameras(self, on_progress: Optional[Callable[[Interval], Any]] = None) -> None:
         """Until all frames are sent."""
         start = time.monotonic()
 
