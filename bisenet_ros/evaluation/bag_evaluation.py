@@ -22,6 +22,7 @@ from bisenet_ros.evaluation.ground_truth import GroundTruthError, GroundTruthFol
 from bisenet_ros.evaluation.mask_topics import OUTPUTS, mask_namespaces
 from bisenet_ros.evaluation.node_replay import NodeReplay
 from bisenet_ros.evaluation.report.bag_report import write_bag_report
+from bisenet_ros.evaluation.report.page import percent
 from bisenet_ros.evaluation.report.picture_loader import PictureLoader
 from bisenet_ros.evaluation.run_folder import Inputs, RunFolder
 from bisenet_ros.evaluation.run_summary import RunSummary
@@ -199,7 +200,7 @@ def _segment(request: Request, tasks: Sequence[BagTask], load: LoadEngine, engin
             for task in left:
                 segment_bag(task, engine, progress=bar.update)
         engine.close()
-    frames = sum(BagResult.read(task.folder).frames for task in left)
+    frames = sum(source.frames for task in left for source in BagResult.read(task.folder).sources)
     pace = frames / (time.perf_counter() - start)
     note = "reading, decoding, measuring and writing included"
     return {"frames per second offline": f"{pace:.1f} ({note})"} if frames else {}
@@ -210,10 +211,9 @@ def _replay(
 ) -> Tuple[List[NodeReplay], List[str]]:
     """The replays of all sources with frames, and what kept the others from it, in words."""
     replays, failures = [], []
-    with_frames = {record.key[:2] for record in results.records}
     engine = {"model": request.model, "device": request.device, "precision": request.precision}
     for source in results.sources:
-        if source.key not in with_frames:
+        if not source.frames:
             continue
         try:
             replays.append(replay(source, results.records, folder=folder.result, rate=request.rate, **engine))
@@ -223,20 +223,24 @@ def _replay(
 
 
 def _summarize(request: Request, results: RunResults, engine: Engine, sha256: str, pace: Dict[str, str]) -> RunSummary:
-    scored = {"frames with ground truth": f"{results.scored} of {results.frames}"} if results.ground_truth else {}
+    jobs = {source.jobs for source in results.sources}
     return RunSummary(
         classes=engine.card.classes,
         model={"file": request.model.name, "sha256": sha256, "architecture": engine.card.name},
         engine=engine.description,
         machine=describe_machine(),
-        protocol={**scored, **pace, "engine time": ENGINE_TIME, "jobs": results.jobs},
+        protocol={
+            **pace,
+            "engine time": ENGINE_TIME,
+            "jobs": " and ".join(sorted({it.jobs for it in results.sources})),
+        },
         sources=results.sources,
     )
 
 
 def _report(folder: Path, results: RunResults, run: RunSummary) -> Outcome:
     pictures = PictureLoader(folder, results.sources, results.records, ground_truth=results.ground_truth)
-    miou = write_bag_report(folder, results.records, run, load_pictures=pictures)["miou"]
+    found = write_bag_report(folder, results.records, run, load_pictures=pictures)
     warnings = [f"{source.bag}, {source.topic}: {notice}" for source in results.sources for notice in source.notices]
     if results.unused:
         shown = ", ".join(results.unused[:SHOWN]) + (" and more" if results.unused[SHOWN:] else "")
@@ -246,7 +250,7 @@ def _report(folder: Path, results: RunResults, run: RunSummary) -> Outcome:
     faulty = any(source.faulty for source in results.sources)
     return Outcome(
         exit_code=IMPERFECT if faulty or differing or run.notices else 0,
-        scores=f"{results.frames} frames" + (f", mIoU {100 * miou:.2f} %" if miou is not None else ""),
+        scores=f"{found['frames']} frames" + (f", mIoU {percent(found['miou'])} %" if found["truth_frames"] else ""),
         warnings=(*warnings, *run.notices),
         replays=run.through_node,
     )

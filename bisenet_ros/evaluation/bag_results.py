@@ -52,14 +52,12 @@ class BagResult:
     """What came of a bag; `used` names the files of ground truth that belong to a frame."""
 
     sources: List[Source]
-    frames: int
     used: List[str]
-    jobs: str
 
     @staticmethod
     def read(folder: Path) -> BagResult:
         values = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-        return BagResult(**{**values, "sources": [Source(**source) for source in values["sources"]]})
+        return BagResult([Source(**source) for source in values["sources"]], values["used"])
 
 
 @dataclass(frozen=True)
@@ -69,17 +67,12 @@ class RunResults:
     Attributes:
         ground_truth: of each bag that has any, by its short name.
         unused: names of the files of ground truth that belong to no frame.
-        frames, scored: frames, and those with ground truth.
-        jobs: how many bags were segmented side by side, in words.
     """
 
     records: RecordFile
     sources: List[Source]
     ground_truth: Dict[str, GroundTruthFolder]
     unused: List[str]
-    frames: int
-    scored: int
-    jobs: str
 
 
 def join_results(tasks: Sequence[BagTask], folder: Path, *, classes: int) -> RunResults:
@@ -101,21 +94,16 @@ def join_results(tasks: Sequence[BagTask], folder: Path, *, classes: int) -> Run
             if (task.folder / MASKS).exists():
                 (folder / task.masks).parent.mkdir(parents=True, exist_ok=True)
                 (task.folder / MASKS).rename(folder / task.masks)
-    frames = sum(result.frames for result in results)
-    if not frames:
+    if not any(source.frames for source in sources):
         reasons = "; ".join(notice for source in sources for notice in source.notices)
         raise BagError(f"not one frame could be read: {reasons}")
-    ground_truth = {
-        task.bag: GroundTruthFolder(task.ground_truth, classes=classes) for task in tasks if task.ground_truth
-    }
+    truths = {task.bag: GroundTruthFolder(task.ground_truth, classes=classes) for task in tasks if task.ground_truth}
     used = {task.ground_truth / name for task, it in zip(tasks, results) if task.ground_truth for name in it.used}
-    files = {file for truths in ground_truth.values() for found in truths.files.values() for file in found}
+    files = {file for truth in truths.values() for found in truth.files.values() for file in found}
     unused = [file.name for file in sorted(files - used)]  # several bags may share a folder
-    if ground_truth and not used:
+    if truths and not used:
         raise GroundTruthError(
             f"none of the {len(unused)} stamps of the ground truth, such as {Path(unused[0]).stem}, is that of a "
             f"frame, such as {next(iter(records)).stamp_ns}"
         )
-    scored = sum(len(result.used) for result in results)
-    jobs = " and ".join(sorted({result.jobs for result in results}))
-    return RunResults(records, sources, ground_truth, unused, frames, scored, jobs)
+    return RunResults(records, sources, truths, unused)

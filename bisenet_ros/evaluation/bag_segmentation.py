@@ -131,8 +131,7 @@ class _Segmenter:
         self._write_masks(frame, mask)
 
     def result(self, bag: Bag) -> BagResult:
-        frames = sum(sum(counts.stamps.values()) for counts in self._counts.values())
-        return BagResult([self._source(bag, topic) for topic in self._counts], frames, self._used, self._task.jobs)
+        return BagResult([self._source(bag, topic) for topic in self._counts], self._used)
 
     def _source(self, bag: Bag, name: str) -> Source:
         counts, topic = self._counts[name], bag.topics[name]
@@ -149,6 +148,8 @@ class _Segmenter:
             ended_early="; ".join(bag.problems),
             backwards=counts.backwards,
             read=counts.read,
+            frames=sum(counts.stamps.values()),
+            jobs=self._task.jobs,
             promised=topic.messages,
             repeated=sum(repeated.values()) - len(repeated),
             unmatched=sum(len(files[stamp]) != count for stamp, count in repeated.items() if stamp in files),

@@ -22,6 +22,8 @@ class Source:
         ended_early: where the bag is damaged, incomplete, or has other messages than it promises, in words; else empty.
         backwards: how often a stamp was before that of the frame before.
         read, promised: messages; None where the bag does not say how many there are.
+        frames: messages that were segmented.
+        jobs: how many bags were segmented side by side, in words.
         repeated: frames whose stamp an earlier frame has.
         unmatched: of the stamps that repeat, those with fewer or more ground truth than frames.
     """
@@ -36,6 +38,8 @@ class Source:
     ended_early: str = ""
     backwards: int = 0
     read: int = 0
+    frames: int = 0
+    jobs: str = "1"
     promised: Optional[int] = None
     repeated: int = 0
     unmatched: int = 0

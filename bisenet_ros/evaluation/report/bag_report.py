@@ -90,7 +90,7 @@ def describe_findings(
         "model": run.model,
         "engine": run.engine,
         "machine": run.machine,
-        "protocol": {**run.protocol, "temporal consistency": temporal_consistency.METHOD},
+        "protocol": {**_scored(topics), **run.protocol, "temporal consistency": temporal_consistency.METHOD},
         "classes": run.classes.to_list(),
         "sources": [_describe_source(source, summaries.get(source.key)) for source in run.sources],
         "notices": list(run.notices),
@@ -119,12 +119,18 @@ def write_csv(path: Path, records: Iterable[FrameRecord], *, names: Sequence[str
     partial.replace(path)
 
 
+def _scored(topics: Sequence[TopicSummary]) -> Dict[str, str]:
+    scored = sum(topic.scored_frames for topic in topics)
+    return {"frames with ground truth": f"{scored} of {sum(topic.frames for topic in topics)}"} if scored else {}
+
+
 def _describe_source(source: Source, topic: Optional[TopicSummary]) -> Dict[str, Any]:
-    found = {**vars(source), "frames": topic.frames if topic else 0}
+    found = {name: value for name, value in vars(source).items() if name != "jobs"}
     if topic is None:
         return found
     return {
         **found,
+        "frames": topic.frames,
         "sizes_px": {f"{width}x{height}": count for (width, height), count in topic.sizes.items()},
         "first_stamp_ns": topic.stamps_ns[0],
         "last_stamp_ns": topic.stamps_ns[-1],

@@ -81,6 +81,9 @@ class Comparison:
         scores: mIoU and the like; `iou`: a row per class, the largest gain first; both over `scored` frames, for which
             both reports have ground truth.
         times: of the engine; empty where they cannot be compared.
+        differing: share of all pixels with another class.
+        pairs: the largest pairs of classes of A and B, with their share of the differing pixels.
+        extremes: the frames whose masks differ most, with the share of the differing pixels.
         notices: for people.
     """
 
@@ -90,40 +93,12 @@ class Comparison:
     scores: List[Row]
     times: List[Row]
     iou: List[Row]
+    frames: int
     scored: int
+    differing: float
+    pairs: List[Dict[str, Any]]
+    extremes: List[Tuple[float, FrameRecord]]
     notices: List[str]
-
-    @property
-    def frames(self) -> int:
-        return sum(len(agreement.agreeing) for agreement in self.agreements.values())
-
-    @property
-    def pairs(self) -> np.ndarray:
-        return np.sum([agreement.pairs for agreement in self.agreements.values()], axis=0)
-
-    @property
-    def differing(self) -> float:
-        """Share of all pixels with another class."""
-        return float(self.pairs.sum()) / sum(agreement.pixels for agreement in self.agreements.values())
-
-    @property
-    def largest_pairs(self) -> List[Dict[str, Any]]:
-        """Classes of A and B and their share of the differing pixels."""
-        names, pairs = self.reports[0].classes.names, self.pairs
-        places = [int(place) for place in np.argsort(-pairs, axis=None, kind="stable")[:MOST_PAIRS]]
-        found = [(*divmod(place, len(names)), pairs.flat[place] / max(1, pairs.sum())) for place in places]
-        return [{"a": names[a], "b": names[b], "share": round(share, 6)} for a, b, share in found if share]
-
-    def most_differing(self) -> List[Tuple[float, FrameRecord]]:
-        """The frames whose masks differ most, with the share of the differing pixels."""
-        a = self.summaries[0]
-        lowest = lowest_frames(
-            [a[topic] for topic in self.agreements],
-            lambda topic: self.agreements[topic.bag, topic.topic].agreeing,
-            GALLERY,
-        )
-        records = find_records(self.reports[0].records, [key for _, key in lowest])
-        return [(1 - agreeing, records[key]) for agreeing, key in lowest if agreeing < 1]
 
 
 def compare_reports(a: FinishedReport, b: FinishedReport) -> Comparison:
@@ -133,10 +108,11 @@ def compare_reports(a: FinishedReport, b: FinishedReport) -> Comparison:
         ReportError: they are of different bags, topics, frames or classes.
     """
     _require_same_subject(a, b)
-    classes = len(a.classes)
-    summaries = summarize(a.records, classes=classes), summarize(b.records, classes=classes)
+    names = a.classes.names
+    summaries = summarize(a.records, classes=len(names)), summarize(b.records, classes=len(names))
     agreements = {source.key: compare_masks((a, b), source) for source in a.sources if source.key in summaries[0]}
     confusions = np.sum([agreement.confusions for agreement in agreements.values()], axis=0)
+    pairs = np.sum([agreement.pairs for agreement in agreements.values()], axis=0)
     scored = sum(agreement.scored for agreement in agreements.values())
     return Comparison(
         reports=(a, b),
@@ -144,10 +120,29 @@ def compare_reports(a: FinishedReport, b: FinishedReport) -> Comparison:
         agreements=agreements,
         scores=_scores(summaries, confusions if scored else None),
         times=_times(summaries) if a.jobs == b.jobs else [],
-        iou=_iou(confusions, a.classes.names) if scored else [],
+        iou=_iou(confusions, names) if scored else [],
+        frames=sum(len(agreement.agreeing) for agreement in agreements.values()),
         scored=scored,
+        differing=float(pairs.sum()) / sum(agreement.pixels for agreement in agreements.values()),
+        pairs=_largest_pairs(pairs, names),
+        extremes=_extremes(a, summaries[0], agreements),
         notices=_notices(a, b, summaries, scored),
     )
+
+
+def _largest_pairs(pairs: np.ndarray, names: Sequence[str]) -> List[Dict[str, Any]]:
+    places = [int(place) for place in np.argsort(-pairs, axis=None, kind="stable")[:MOST_PAIRS]]
+    found = [(*divmod(place, len(names)), pairs.flat[place] / max(1, pairs.sum())) for place in places]
+    return [{"a": names[a], "b": names[b], "share": round(share, 6)} for a, b, share in found if share]
+
+
+def _extremes(
+    report: FinishedReport, topics: Topics, agreements: Dict[TopicKey, MaskAgreement]
+) -> List[Tuple[float, FrameRecord]]:
+    agreeing = {topics[key]: agreement.agreeing for key, agreement in agreements.items()}
+    lowest = [(share, key) for share, key in lowest_frames(agreeing, agreeing.__getitem__, GALLERY) if share < 1]
+    records = find_records(report.records, [key for _, key in lowest])
+    return [(1 - share, records[key]) for share, key in lowest]
 
 
 def _require_same_subject(a: FinishedReport, b: FinishedReport) -> None:

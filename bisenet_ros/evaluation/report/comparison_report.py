@@ -57,7 +57,7 @@ def to_dict(found: Comparison) -> Dict[str, Any]:
             row.name.rpartition(" ")[2]: number(row.b / row.a) for row in found.times if row.a and row.b is not None
         },
         "differing": number(found.differing),
-        "differing_classes": found.largest_pairs,
+        "differing_classes": found.pairs,
         "most_differing_frames": [
             {
                 "bag": record.bag,
@@ -66,7 +66,7 @@ def to_dict(found: Comparison) -> Dict[str, Any]:
                 "stamp_ns": record.stamp_ns,
                 "differing": number(share),
             }
-            for share, record in found.most_differing()
+            for share, record in found.extremes
         ],
         "notices": found.notices,
         "units": UNITS,
@@ -81,7 +81,7 @@ def to_text(found: Comparison) -> str:
     if found.iou:
         lines += ["", "IoU, from the largest gain to the largest loss", *_table(found.iou)[1:]]
     lines += ["", f"masks differ in {percent(found.differing)} % of the pixels of {found.frames} frames, most in:"]
-    lines += [f"  {_frame_title(share, record)}" for share, record in found.most_differing()] or ["  no frame"]
+    lines += [f"  {_frame_title(share, record)}" for share, record in found.extremes] or ["  no frame"]
     return "\n".join(lines) + "\n"
 
 
@@ -111,7 +111,7 @@ def _write_page(path: Path, found: Comparison) -> None:
         differing=percent(found.differing),
         scores=[row.cells() for row in [*found.scores, *found.times]],
         iou=[row.cells() for row in found.iou],
-        pairs=[{**pair, "share": percent(pair["share"], 1)} for pair in found.largest_pairs],
+        pairs=[{**pair, "share": percent(pair["share"], 1)} for pair in found.pairs],
         sections=[_section(found, topic) for topic in found.agreements],
         gallery={
             "title": "Where they disagree most",
@@ -135,7 +135,7 @@ def _section(found: Comparison, topic: TopicKey) -> Dict[str, Any]:
 
 def load_gallery(found: Comparison) -> Tuple[List[Dict[str, Any]], List[str]]:
     """The frames that differ most; none, and why, where a bag is gone or has been changed."""
-    extremes = found.most_differing()
+    extremes = found.extremes
     keys = [record.key for _, record in extremes]
     colors = found.reports[0].classes.color_table()
     rows: Dict[FrameKey, List[Dict[str, str]]] = {}
