@@ -167,10 +167,7 @@ def _present(file: Path) -> Path:
 def _listed_topic(entry: Dict[str, Any]) -> Topic:
     metadata = entry["topic_metadata"]
     return Topic(
-        str(metadata["name"]),
-        str(metadata["type"]),
-        int(entry["message_count"]),
-        str(metadata["serialization_format"]),
+        str(metadata["name"]), str(metadata["type"]), int(entry["message_count"]), str(metadata["serialization_format"])
     )
 
 

@@ -15,11 +15,7 @@ from bisenet_ros.bags.bag_images import TYPES
 from bisenet_ros.bags.bag_writer import CAMERA_INFO, make_header
 from bisenet_ros.errors import BisenetError
 
-MATRICES = {
-    "camera_matrix": (3, 3),
-    "rectification_matrix": (3, 3),
-    "projection_matrix": (3, 4),
-}
+MATRICES = {"camera_matrix": (3, 3), "rectification_matrix": (3, 3), "projection_matrix": (3, 4)}
 
 
 class CalibrationError(BisenetError):

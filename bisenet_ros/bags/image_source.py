@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional, Protocol, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -58,18 +58,9 @@ class ImageSource:
     count_is_estimate: bool = False
 
 
-class DataSet(Protocol):
-    """Pairs of H x W x 3 uint8 BGR and H x W uint8 ids, each with a name."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Tuple[np.ndarray, np.ndarray]: ...
-
-    def name(self, index: int) -> str: ...
-
-
-OpenDataSet = Callable[[str, Path, str], DataSet]
-"""Opens a data set by its name, its folder and its split, "" for the one that it validates with."""
+OpenDataSet = Callable[[str, Path, str], Any]
+"""Opens a data set by its name, its folder and its split, "" for the one that it validates with. It has a length, gives
+H x W x 3 uint8 BGR and H x W uint8 ids by index, and has `name(index)`."""
 
 
 def open_source(text: str, *, labels: Optional[Path] = None, open_data_set: OpenDataSet) -> ImageSource:
@@ -162,10 +153,9 @@ def _open_video(path: Path) -> ImageSource:
     return ImageSource(images, max(count, 0), (path,), rate=rate or None, count_is_estimate=True)
 
 
-def _from_data_set(data_set: DataSet, root: Path) -> ImageSource:
+def _from_data_set(data_set: Any, root: Path) -> ImageSource:
     def images() -> Iterator[SourceImage]:
         for index in range(len(data_set)):
-            pixels, ground_truth = data_set[index]
-            yield SourceImage(data_set.name(index), pixels, ground_truth)
+            yield SourceImage(data_set.name(index), *data_set[index])
 
     return ImageSource(images, len(data_set), (root,), has_ground_truth=True)

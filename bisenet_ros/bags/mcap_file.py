@@ -24,7 +24,11 @@ NO_END = "it has no end, as after a recording that was cut off"
 
 
 class McapFile:
-    """See `Storage`."""
+    """An MCAP file that is open.
+
+    Attributes:
+        problem: what is wrong with the file as a whole; "" for nothing.
+    """
 
     def __init__(self, path: Path) -> None:
         """Raises DamagedFileError where it is no MCAP file; OSError."""
@@ -64,7 +68,7 @@ class McapFile:
         return found
 
     def promised(self) -> Dict[str, int]:
-        """By the statistics."""
+        """How many messages a topic has by the file's statistics, where these tell."""
         found: Counter = Counter()
         for number, count in self._channel_counts().items():
             if self._summary and number in self._summary.channels:
@@ -72,7 +76,11 @@ class McapFile:
         return found
 
     def messages(self, topics: Collection[str]) -> Iterator[StoredMessage]:
-        """In the order of recording by a complete index, else in the file's order."""
+        """In the order of recording by a complete index, else in the file's order.
+
+        Raises:
+            DamagedFileError: the file breaks off.
+        """
         with _damage_told():
             for schema, channel, message in self._find(topics):
                 yield StoredMessage(channel.topic, schema.name if schema else "", message.log_time, message.data)

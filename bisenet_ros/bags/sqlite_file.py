@@ -11,7 +11,11 @@ from bisenet_ros.bags.storage import DamagedFileError, StoredMessage, Topic, pro
 
 
 class SqliteFile:
-    """See `Storage`."""
+    """An SQLite file that is open.
+
+    Attributes:
+        problem: what is wrong with the file as a whole; "" for nothing.
+    """
 
     def __init__(self, path: Path) -> None:
         """Raises DamagedFileError where not even the list of topics is left."""
@@ -42,11 +46,15 @@ class SqliteFile:
         return [topic._replace(messages=counts[number]) for number, topic in self._topics.items()]
 
     def promised(self) -> Dict[str, int]:
-        """SQLite counts nothing in advance."""
+        """None: SQLite counts nothing in advance."""
         return {}
 
     def messages(self, topics: Collection[str]) -> Iterator[StoredMessage]:
-        """In the order of recording; of a file that was cut off, in the order of its rows."""
+        """In the order of recording; of a file that was cut off, in the order of its rows.
+
+        Raises:
+            DamagedFileError: the file breaks off.
+        """
         wanted = [number for number, topic in self._topics.items() if topic.name in topics]
         query = (
             "SELECT topic_id, CAST(timestamp AS INTEGER), CAST(data AS BLOB) FROM messages "

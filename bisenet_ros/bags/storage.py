@@ -1,8 +1,8 @@
-"""What every storage format of a bag's files offers."""
+"""What the readers of a bag's files, `McapFile` and `SqliteFile`, have in common."""
 
 from __future__ import annotations
 
-from typing import Collection, Dict, Iterator, List, NamedTuple, Optional, Protocol, Tuple
+from typing import Collection, Dict, List, NamedTuple, Optional, Tuple
 
 
 class DamagedFileError(Exception):
@@ -30,31 +30,6 @@ class StoredMessage(NamedTuple):
     type: str
     log_ns: int
     data: bytes
-
-
-class Storage(Protocol):
-    """A file that is open.
-
-    Attributes:
-        problem: what is wrong with the file as a whole; "" for nothing.
-    """
-
-    problem: str
-
-    def topics(self) -> List[Topic]:
-        """Raises DamagedFileError where not even the topics can be read."""
-
-    def promised(self) -> Dict[str, int]:
-        """How many messages the file itself says that a topic has, where it says so."""
-
-    def messages(self, topics: Collection[str]) -> Iterator[StoredMessage]:
-        """The messages of some topics, by the time they were recorded at where the file is whole.
-
-        Raises:
-            DamagedFileError: the file breaks off.
-        """
-
-    def close(self) -> None: ...
 
 
 def problem_of(error: BaseException) -> str:

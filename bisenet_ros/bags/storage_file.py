@@ -5,13 +5,14 @@ from __future__ import annotations
 import tempfile
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Iterator
+from typing import Iterator, Union
 
 from bisenet_ros.bags.mcap_file import McapFile
 from bisenet_ros.bags.sqlite_file import SqliteFile
-from bisenet_ros.bags.storage import Storage, problem_of
+from bisenet_ros.bags.storage import problem_of
 from bisenet_ros.bags.zstd_compression import decompress_file, zstd
 
+Storage = Union[McapFile, SqliteFile]
 STORAGE_SUFFIXES = (".db3", ".mcap")
 COMPRESSED_SUFFIX = ".zstd"
 

@@ -7,7 +7,7 @@ import sys
 from decimal import Decimal, InvalidOperation
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 from bisenet_ros.bags import STORAGES
 from bisenet_ros.bags.recording import (
@@ -41,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--labels", type=Path, metavar="DIR", help="PNGs of ids, 255 where there is none, called as the images"
     )
-    parser.add_argument("--rate", type=_positive, help=f"images a second; default: the video's, else {RATE:g}")
+    parser.add_argument(
+        "--rate", type=_number(below=10000), help=f"images a second; default: the video's, else {RATE:g}"
+    )
     parser.add_argument("--topic", default=Recording.topic, help=f"default {Recording.topic}")
     parser.add_argument("--frame-id", default=Recording.frame_id, help=f"default {Recording.frame_id}")
     parser.add_argument("--compressed", choices=COMPRESSIONS, default="", help="CompressedImage in place of Image")
@@ -55,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     camera.add_argument(
         "--fov",
-        type=_degrees,
+        type=_number(below=180),
         default=FIELD_OF_VIEW,
         metavar="DEGREES",
         help=f"horizontal, of the guessed camera; default {FIELD_OF_VIEW:g}",
@@ -107,18 +109,16 @@ def _open_data_set(name: str, root: Path, split: str) -> Any:
     return open_dataset(name, root=root, split=split)
 
 
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 10000:
-        raise argparse.ArgumentTypeError(f"expected a number above 0 (at most 10000), got {text}")
-    return value
+def _number(below: float) -> Callable[[str], float]:
+    """A parser of numbers above 0 and below a limit."""
 
+    def parse(text: str) -> float:
+        value = float(text)
+        if not 0 < value < below:
+            raise argparse.ArgumentTypeError(f"expected a number above 0 and below {below:g}, got {text}")
+        return value
 
-def _degrees(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 180:
-        raise argparse.ArgumentTypeError(f"expected an angle between 0 and 180 degrees, got {text}")
-    return value
+    return parse
 
 
 def _nanoseconds(text: str) -> int:
