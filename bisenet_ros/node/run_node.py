@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+from contextlib import suppress
 from typing import List, Optional
 
 import rclpy
@@ -56,7 +57,8 @@ def run_node(args: Optional[List[str]] = None, *, load: LoadEngine = load_engine
         if node is not None and not node.close(timeout=SHUTDOWN_TIMEOUT):
             # TensorRT is building a plan, which takes minutes and cannot be interrupted.
             os._exit(0)
-        rclpy.try_shutdown()
+        with suppress(RuntimeError):  # rclpy's signal handler, on a thread of its own, may do so at the same moment
+            rclpy.try_shutdown()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # again: rclpy has restored the handler from before
     return 0
 
