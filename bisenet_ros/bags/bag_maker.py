@@ -16,7 +16,7 @@ from bisenet_ros.bags.bag_reader import METADATA
 from bisenet_ros.bags.bag_writer import CAMERA_INFO, BagWriter
 from bisenet_ros.bags.camera_info import guess_calibration
 from bisenet_ros.bags.image_source import ImageSource, SourceImage
-from bisenet_ros.bags.recording import RATE, STAMP_LIMIT, Recording, RecordingError, require_utf8
+from bisenet_ros.bags.recording import RATE, STAMP_LIMIT, URI_CHARACTERS, Recording, RecordingError, check_path
 from bisenet_ros.bags.storage_file import STORAGE_SUFFIXES
 from bisenet_ros.files.atomic_write import write_png
 from bisenet_ros.model.input_size import size_text
@@ -46,7 +46,7 @@ def make_bag(
     """
     if labels and not source.has_ground_truth:
         raise RecordingError("--export-labels needs labels: name them with --labels, or a data set that has them")
-    require_utf8(folder)
+    check_path(folder, forbidden=URI_CHARACTERS)
     folder, labels = folder.resolve(), labels.resolve() if labels else None
     _require_apart([folder, *([labels] if labels else [])], source.places)
     _require_free(folder, force=force, replaceable=_is_bag(folder), kind="a bag")

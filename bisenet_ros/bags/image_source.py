@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from bisenet_ros.bags.bag_reader import natural_order
-from bisenet_ros.bags.recording import RecordingError, require_utf8
+from bisenet_ros.bags.recording import RecordingError, check_path
 from bisenet_ros.images.image_file import read_image
 from bisenet_ros.images.label_file import read_label_file
 
@@ -129,7 +129,7 @@ def _read_labels(path: Path) -> np.ndarray:
 
 
 def _open_video(path: Path) -> ImageSource:
-    require_utf8(path)
+    check_path(path)
     video = cv2.VideoCapture(str(path))
     opened, count, rate = video.isOpened(), int(video.get(cv2.CAP_PROP_FRAME_COUNT)), video.get(cv2.CAP_PROP_FPS)
     video.release()

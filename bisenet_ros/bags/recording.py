@@ -20,6 +20,8 @@ FIELD_OF_VIEW = 60.0
 STAMP_LIMIT = 2**31
 """Seconds; a stamp has no room for more."""
 COMPRESSIONS = ("jpeg", "png")
+URI_CHARACTERS = "?#%"
+"""Of paths that rosbags, whose SQLite takes paths as URIs, would write elsewhere."""
 TOPIC_NAME = re.compile(r"(/[A-Za-z_][A-Za-z0-9_]*)+")
 CAMERA_INFO_TOPIC, LABELS_TOPIC = BESIDE = ("/camera_info", "/labels")
 """What is added to the images' namespace."""
@@ -82,9 +84,10 @@ def check_topic(text: str) -> str:
     return topic
 
 
-def require_utf8(path: Path) -> None:
-    """Raises RecordingError where a path has bytes that the libraries, which take UTF-8, cannot be given."""
-    try:
-        str(path).encode("utf-8")
-    except UnicodeEncodeError:
-        raise RecordingError(f"expected a name in UTF-8, got {str(path)!r}; rename it") from None
+def check_path(path: Path, *, forbidden: str = "") -> None:
+    """Raises RecordingError where a path is not UTF-8, which libraries need, or has one of some characters."""
+    text = str(path.absolute())
+    wrong = [character for character in text if character in forbidden or "\ud800" <= character <= "\udfff"]
+    if wrong:
+        kind = f"without any of {' '.join(forbidden)}" if wrong[0] in forbidden else "in UTF-8"
+        raise RecordingError(f"expected a path {kind}, got {text!r}; choose another name")

@@ -1,1 +1,1 @@
-"""Scores of label maps against the truth."""
+"""Masks of bags and data sets, measured and reported: scores, temporal consistency, comparisons."""

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from bisenet_ros.bags import STORAGES
 from bisenet_ros.bags.bag_reader import BagError
 from bisenet_ros.bags.full_disk import full_disk_told
+from bisenet_ros.bags.recording import URI_CHARACTERS, check_path
 from bisenet_ros.benchmark.machine import describe_machine
 from bisenet_ros.engines import Engine
 from bisenet_ros.evaluation.bag_executor import EngineLoader, LoadEngine, open_executor, segment_bags
@@ -88,6 +89,7 @@ def evaluate_bags(request: Request, *, load: Optional[LoadEngine] = None, replay
         BisenetError: something of the input cannot be used, the output's folder is not this run's, or an engine failed.
         OSError: a file cannot be read or written. KeyboardInterrupt: the same call goes on with the bags left.
     """
+    check_path(request.output, forbidden=URI_CHARACTERS)
     folder = RunFolder(request.output)
     bags, left_out = _choose_bags(request, folder)
     sha256 = model_sha256(request.model)
@@ -232,7 +234,7 @@ def _summarize(request: Request, results: RunResults, engine: Engine, sha256: st
         protocol={
             **pace,
             "engine time": ENGINE_TIME,
-            "jobs": " and ".join(sorted({it.jobs for it in results.sources})),
+            "jobs": " and ".join(sorted(jobs)),
         },
         sources=results.sources,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Collection, List, Sequence, Tuple
@@ -69,7 +70,7 @@ def _require_new(bag: Bag, chosen: Sequence[ChosenBag]) -> None:
 
 def _free_name(path: Path, taken: Collection[str]) -> str:
     short = path.resolve().name if path.is_dir() else path.name.partition(".")[0]
-    short = short.encode("utf-8", "replace").decode()  # a folder of the results has this name
+    short = re.sub(r"[?#%\ud800-\udfff]", "_", short)  # a folder has this name; SQLite takes it as part of a URI
     name, number = short, 2
     while name in taken:
         name, number = f"{short}_{number}", number + 1

@@ -1,4 +1,4 @@
-"""What int8 costs: the labels of a network before and after quantization, on the same images."""
+"""What int8 costs: the masks of a network before and after quantization, on the same images."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class QuantizationCost:
     """Confusion matrices over all images.
 
     Attributes:
-        agreement: int8 against fp32's labels as the truth.
-        before, after: fp32 and int8 against the truth, where there is one.
+        agreement: int8 against fp32's masks as the ground truth.
+        before, after: fp32 and int8 against the ground truth, where there is one.
     """
 
     agreement: np.ndarray
@@ -31,10 +31,10 @@ class QuantizationCost:
     after: Optional[np.ndarray]
 
     def to_text(self) -> str:
-        """In a line: mIoU before and after, or without truth how far the two agree."""
-        same = f"{pixel_accuracy(self.agreement):.2%} of the pixels keep their label"
+        """In a line: mIoU before and after, or without ground truth how far the two agree."""
+        same = f"{pixel_accuracy(self.agreement):.2%} of the pixels keep their class"
         if self.before is None or self.after is None:
-            return f"{same}; mIoU of int8 with fp32's labels as the truth: {mean_iou(self.agreement):.2%}"
+            return f"{same}; mIoU of int8 with fp32's masks as the ground truth: {mean_iou(self.agreement):.2%}"
         before, after = mean_iou(self.before), mean_iou(self.after)
         return f"mIoU fp32 {before:.2%}, int8 {after:.2%} ({100 * (after - before):+.2f} points); {same}"
 
@@ -48,21 +48,21 @@ def quantization_cost(
         images: H x W x 3 uint8 BGR, each with its H x W uint8 ids (255: no label), or all with None.
 
     Raises:
-        ValueError: there is truth, and none of it has a label.
+        BisenetError: there is ground truth, and no pixel of it is labeled.
     """
     classes = len(fp32.card.classes)
     agreement, before, after = np.zeros((3, classes, classes), np.int64)
-    has_truth = False
-    for image, truth in images:
-        labels, quantized = fp32.segment(image), int8.segment(image)
-        agreement += confusion_matrix(labels, quantized, classes=classes)
-        if truth is not None:
-            has_truth = True
-            before += confusion_matrix(truth, labels, classes=classes)
-            after += confusion_matrix(truth, quantized, classes=classes)
-    if has_truth and not before.any():
+    has_ground_truth = False
+    for image, ground_truth in images:
+        mask, quantized = fp32.segment(image), int8.segment(image)
+        agreement += confusion_matrix(mask, quantized, classes=classes)
+        if ground_truth is not None:
+            has_ground_truth = True
+            before += confusion_matrix(ground_truth, mask, classes=classes)
+            after += confusion_matrix(ground_truth, quantized, classes=classes)
+    if has_ground_truth and not before.any():
         raise BisenetError(f"expected label files with labels, got {IGNORE} (unlabeled) in every pixel of all of them")
-    return QuantizationCost(agreement, *((before, after) if has_truth else (None, None)))
+    return QuantizationCost(agreement, *((before, after) if has_ground_truth else (None, None)))
 
 
 class LabeledImages:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import cv2
@@ -212,6 +213,19 @@ def test_a_bag_at_two_points_has_its_folders_name(tmp_path, images, monkeypatch)
     monkeypatch.chdir(tmp_path / "drive")
     assert main(["make-bag", str(images), "-o", "inner/.."]) == 0
     assert (tmp_path / "drive" / "drive.db3").is_file()
+
+
+@pytest.mark.parametrize("name", ("a#1", "50%", "what?", b"stra\xdfe"))
+def test_a_path_that_the_bag_would_not_lie_at_is_refused(tmp_path, images, name, capsys):
+    target = os.path.join(os.fsencode(tmp_path), os.fsencode(name))
+    assert main(["make-bag", str(images), "-o", os.fsdecode(target)]) == 1
+    assert "choose another name" in capsys.readouterr().err and not os.path.exists(target)
+
+
+def test_a_file_name_that_is_not_utf8_is_read(tmp_path, images):
+    (images / "img_1.png").rename(images / os.fsdecode(b"img_1\xdf.png"))
+    assert main(["make-bag", str(images), "-o", str(tmp_path / "bag")]) == 0
+    assert Bag(tmp_path / "bag").topics[TOPIC].messages == 4
 
 
 def test_bad_input_is_named_and_leaves_nothing(tmp_path, images, capsys):

@@ -237,7 +237,7 @@ def test_int8_is_calibrated_on_a_folder_of_images(gpu, model, tmp_path, capsys):
     assert run(*arguments) == 0
     printed = capsys.readouterr().out
     assert "m.int8.onnx: quantized on the 1 images" in printed
-    assert re.search(r"by ONNX Runtime on the CPU: [\d.]+% of the pixels keep their label; mIoU of int8 with", printed)
+    assert re.search(r"by ONNX Runtime on the CPU: [\d.]+% of the pixels keep their class; mIoU of int8 with", printed)
     assert "mIoU before and after needs label images of them: --truth FOLDER" in printed
     for precision in ("int8", "auto"):
         quantized = (tmp_path / "m.int8.onnx", "--size", "96x72", "--precision", precision, "--cache", tmp_path)

@@ -718,6 +718,20 @@ def test_a_bag_without_a_frame_is_an_error(tmp_path, request_for, capsys):
     assert "m.onnx" in capsys.readouterr().err and not (tmp_path / "OUT.partial").exists()
 
 
+def test_names_that_are_not_utf8_are_escaped_in_every_output(tmp_path, request_for, real_page):
+    bag = write_bag(tmp_path / "bag", count=4)
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/stra\xdfe"))
+    bag.rename(folder)
+    assert evaluate(request_for(folder)) == 0
+    (source,) = report_of(tmp_path / "OUT")["sources"]
+    assert source["bag"] == "stra_e" and os.fsencode(source["path"]).endswith(b"/stra\xdfe")
+    assert "stra\\udcdfe" in (tmp_path / "OUT" / "report.html").read_text()
+    assert main(["compare", str(tmp_path / "OUT"), str(tmp_path / "OUT"), "-o", str(tmp_path / "compared")]) == 0
+    other = write_bag(tmp_path / "other", count=4)
+    with pytest.raises(BisenetError, match="expected a path in UTF-8"):
+        evaluate_bags(request_for(other, output=folder.with_name(folder.name + "_report")), load=BlueEngine)
+
+
 def test_compressed_bags_give_the_same_results(tmp_path, request_for):
     plain = write_bag(tmp_path / "bag")
     packed = write_bag(tmp_path / "packed" / "bag", storage="mcap", compression=CompressionMode.MESSAGE)
