@@ -21,8 +21,11 @@ _PNG_GRAY = b"\0"
 """The color type, in the byte behind it."""
 
 
-def read_label_file(path: Path) -> np.ndarray:
+def read_label_file(path: Path, *, palette: bool = True) -> np.ndarray:
     """The ids of a label file as they are stored: gray of 1, 2, 4, 8 or 16 bits, or the indices of a palette.
+
+    Args:
+        palette: False refuses a palette with colors, where its colors may be meant instead of its indices.
 
     Returns:
         H x W uint8, or uint16 where an id is above 255.
@@ -43,10 +46,21 @@ def read_label_file(path: Path) -> np.ndarray:
         raise ImageError(
             "data", f"expected {path} to have one channel of class ids, got {image.mode} pixels; colors are not ids"
         )
+    if image.mode == "P" and not palette and _has_colors(image):
+        raise ImageError(
+            "data",
+            f"{path} has a palette with colors; write `encoding: palette` if its indices are the ids, or "
+            "`encoding: colors` if its colors are the classes",
+        )
     ids = np.asarray(image)
     if ids.dtype.itemsize > 1:  # 16 bits, which older versions of Pillow give as 32
         return ids.astype(np.uint8 if ids.max() < 256 else np.uint16)
     return ids.astype(np.uint8) // _scale(data)
+
+
+def _has_colors(image: Image.Image) -> bool:
+    colors = np.reshape(image.getpalette() or [], (-1, 3))
+    return bool((colors != colors[:, :1]).any())
 
 
 def _scale(data: bytes) -> int:

@@ -82,7 +82,8 @@ class ClassMap:
 
 def _read_class(entry: Mapping[str, Any]) -> Tuple[int, SegmentationClass]:
     try:
-        class_id, name, color = entry["id"], entry["name"], tuple(entry["color"])
+        class_id, name = entry["id"], entry["name"]
+        color = tuple(entry["colour"] if "colour" in entry else entry["color"])  # "colour" in version 0.1.0
     except (KeyError, TypeError):
         raise ClassMapError(f"a class is written as id, name and color, got {entry!r}") from None
     if type(class_id) is not int or not isinstance(name, str):

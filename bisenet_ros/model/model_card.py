@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     import onnx
 
 METADATA_KEY = "bisenet_ros.card"
-KEYS_OF_0_1_0 = {"labels": "classes", "colour": "color"}
-"""What version 0.1.0 called these keys."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +40,7 @@ class ModelCard:
     scores: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> Dict[str, Any]:
-        return {
-            "name": self.name,
-            "classes": self.classes.to_list(),
-            "mean": list(self.mean),
-            "std": list(self.std),
-            "network_size": list(self.network_size),
-            "training": dict(self.training),
-            "scores": dict(self.scores),
-        }
+        return {**vars(self), "classes": self.classes.to_list()}
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> ModelCard:
@@ -62,7 +52,8 @@ class ModelCard:
         try:
             return ModelCard(
                 name=str(values["name"]),
-                classes=ClassMap.from_list(values["classes"]),
+                # "labels" in version 0.1.0
+                classes=ClassMap.from_list(values["labels" if "labels" in values else "classes"]),
                 mean=_three_numbers(values, "mean"),
                 std=_three_numbers(values, "std", positive=True),
                 network_size=_size(values),
@@ -135,7 +126,7 @@ def read_card(path: Path) -> ModelCard:
 
 def _parse_card(text: str) -> ModelCard:
     try:
-        values = json.loads(text, object_pairs_hook=lambda pairs: {KEYS_OF_0_1_0.get(k, k): v for k, v in pairs})
+        values = json.loads(text)
     except json.JSONDecodeError as error:
         raise ModelError(f"the model's card is not JSON ({error}); export the model again") from None
     if not isinstance(values, dict):

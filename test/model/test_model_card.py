@@ -103,6 +103,11 @@ def test_camvid_classes():
     assert table[3].tolist() == [128, 64, 128] and table[255].tolist() == [0, 0, 0]
 
 
+def test_colors_as_version_0_1_0_spelled_them():
+    older = [{"id": 0, "name": "road", "colour": [1, 2, 3]}]
+    assert ClassMap.from_list(older).to_list() == [{"id": 0, "name": "road", "color": [1, 2, 3]}]
+
+
 def test_duplicate_names():
     entry = {"name": "road", "color": [0, 0, 0]}
     with pytest.raises(ClassMapError, match="'road' is used twice"):

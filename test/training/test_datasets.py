@@ -17,6 +17,7 @@ from bisenet_training.data.datasets import DATASETS, class_map, default_splits, 
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
 from bisenet_training.errors import DataError
 from bisenet_training.yaml_file import YamlError
+from PIL import Image
 
 from bisenet_ros.cli import main
 from bisenet_ros.errors import BisenetError
@@ -359,6 +360,34 @@ def test_a_data_set_of_your_own_with_colors(tmp_path):
     assert names(dataset) == ["a"] and np.array_equal(dataset[0][1], filled(255, 0, 0, 1))
 
 
+def test_indices_and_colors_of_a_palette_are_told_apart(tmp_path):
+    write(tmp_path / "photos" / "train" / "monday" / "1.png", PHOTO)
+    (tmp_path / "masks" / "train").mkdir(parents=True)
+    image = Image.fromarray(filled(3, 1, 0)).convert("P")
+    image.save(tmp_path / "masks" / "train" / "1_mask.png")
+    gray = open_dataset(described(tmp_path, IDS), root=tmp_path, split="train")
+    assert np.array_equal(gray[0][1], filled(0, 1, 255)), "a palette of grays adds nothing to its indices"
+    image.putpalette([0, 0, 0, 128, 64, 128, 9, 9, 9, 0, 128, 0])
+    image.save(tmp_path / "masks" / "train" / "1_mask.png")
+    (problem,) = check(open_dataset(described(tmp_path, IDS), root=tmp_path, split="train"))
+    assert "has a palette with colors; write `encoding: palette` if its indices" in problem
+    indices = open_dataset(described(tmp_path, IDS.replace("ids", "palette")), root=tmp_path, split="train")
+    assert np.array_equal(indices[0][1], filled(0, 1, 255))
+    by_color = IDS.replace("ids", "colors").replace("[0, 255]", "[[0, 0, 0]]").replace(", values: [3, 700]", "")
+    colors = open_dataset(described(tmp_path, by_color), root=tmp_path, split="train")
+    assert np.array_equal(colors[0][1], filled(0, 1, 255))
+
+
+def test_a_description_of_version_0_1_0_is_read(tmp_path):
+    write(tmp_path / "a.png", PHOTO)
+    write(tmp_path / "masks" / "a.png", np.full((HEIGHT, WIDTH, 3), (128, 64, 128), np.uint8))
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "train.list").write_text("a\n")
+    older = described(tmp_path, COLOR.replace("color", "colour"))
+    dataset = open_dataset(older, root=tmp_path, split="train")
+    assert dataset.classes == class_map(described(tmp_path, COLOR)) and (dataset[0][1] == 1).all()
+
+
 def test_frames_of_joined_splits_keep_names_of_their_own(tmp_path):
     for split in ("train", "holdout"):
         write(tmp_path / "photos" / split / "monday" / "1.png", PHOTO)
@@ -379,7 +408,7 @@ def test_files_of_one_name_are_not_mixed_up(tmp_path):
     [
         ("ignore:", "ignored:", "may have listing, splits, ignore; ignored unknown"),
         ("encoding:", "coding:", "encoding missing and coding unknown"),
-        ("encoding: ids", "encoding: palette", "encoding must be ids or colors, got 'palette'"),
+        ("encoding: ids", "encoding: rgb", "encoding must be ids, palette or colors, got 'rgb'"),
         ("{name}.png", "{nmae}.png", "images and labels hold {name} once"),
         ('"photos/', '"/photos/', "must be a path below the data set"),
         ("/*/", "/**/", r"must be a path below the data set.s folder, whose \* stay within a name"),

@@ -4,14 +4,14 @@
     labels: labels/{split}/{name}.png
     listing: "{split}.txt"                # optional: the names of a split's frames, one a line
     splits: [train, val]                  # optional: the one to train on, the one to validate with
-    encoding: ids                         # one number for each pixel; or `colors`, one RGB color
+    encoding: ids                         # one number for each pixel; `palette`, the indices of palettes; `colors`, RGB
     ignore: [255]                         # optional: the values of unlabeled pixels
     classes:                              # in the order of their train ids
       - {name: lawn, color: [0, 128, 0]}                  # value 0, its place in this list
       - {name: path, color: [128, 64, 128], values: [1, 7]}
 
 `color` is the color that masks are drawn in. `values` are the values in the label files: by default the class's place
-with `encoding: ids`, its color with `encoding: colors`, where they are written as `[[0, 128, 0], [0, 64, 0]]`.
+with `encoding: ids` or `palette`, its color with `colors`, where they are written as `[[0, 128, 0], [0, 64, 0]]`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from bisenet_training.yaml_file import read_yaml
 
 REQUIRED = ("images", "labels", "encoding", "classes")
 OPTIONAL = ("listing", "splits", "ignore")
-CLASS_REQUIRED = ("name", "color")
 CLASS_OPTIONAL = ("values",)
 LARGEST_ID = 2**16 - 1
 
@@ -76,11 +75,13 @@ def _description(entries: Any) -> Description:
     if not isinstance(classes, list):
         raise DataError(f"classes must be a list, got {classes!r}")
     for entry in classes:
-        _check_keys("a class", entry, CLASS_REQUIRED, CLASS_OPTIONAL)
+        color = "colour" if isinstance(entry, dict) and "colour" in entry else "color"  # "colour" in version 0.1.0
+        _check_keys("a class", entry, ("name", color), CLASS_OPTIONAL)
+    class_map = ClassMap.from_list([{"id": i, **entry} for i, entry in enumerate(classes)])
     return Description(
-        classes=ClassMap.from_list([{"id": i, **entry} for i, entry in enumerate(classes)]),
+        classes=class_map,
         layout=_layout(entries),
-        encoding=_encoding(entries["encoding"], classes, entries.get("ignore", [])),
+        encoding=_encoding(entries["encoding"], classes, class_map, entries.get("ignore", [])),
         splits=_splits(entries.get("splits", ["train", "val"])),
     )
 
@@ -115,11 +116,14 @@ def _layout(entries: Mapping[str, Any]) -> Layout:
     return Layout(**patterns)
 
 
-def _encoding(encoding: Any, classes: Sequence[Mapping[str, Any]], ignore: Any) -> LabelEncoding:
-    if encoding not in ("ids", "colors"):
-        raise DataError(f"encoding must be ids or colors, got {encoding!r}")
-    is_value, kind = (_is_id, f"numbers of 0 to {LARGEST_ID}") if encoding == "ids" else (_is_color, "RGB colors")
-    defaults = range(len(classes)) if encoding == "ids" else [entry["color"] for entry in classes]
+def _encoding(encoding: Any, classes: Sequence[Mapping[str, Any]], class_map: ClassMap, ignore: Any) -> LabelEncoding:
+    if encoding == "colours":  # in version 0.1.0
+        encoding = "colors"
+    if encoding not in ("ids", "palette", "colors"):
+        raise DataError(f"encoding must be ids, palette or colors, got {encoding!r}")
+    colors = encoding == "colors"
+    is_value, kind = (_is_color, "RGB colors") if colors else (_is_id, f"numbers of 0 to {LARGEST_ID}")
+    defaults = [list(entry.color) for entry in class_map] if colors else range(len(classes))
     meanings = [("ignore", IGNORE, ignore)]
     meanings += [
         (str(entry["name"]), i, entry.get("values", [default]))
@@ -131,11 +135,11 @@ def _encoding(encoding: Any, classes: Sequence[Mapping[str, Any]], ignore: Any) 
         if not isinstance(values, list) or not all(is_value(value) for value in values):
             raise DataError(f"the values of {owner} must be a list of {kind}, got {values!r}")
         for value in values:
-            key = value if encoding == "ids" else tuple(value)
+            key = tuple(value) if colors else value
             if key in owners:
                 raise DataError(f"value {value} belongs to both {owners[key]} and {owner}; give it to one")
             train_ids[key], owners[key] = train_id, owner
-    return IdEncoding(train_ids) if encoding == "ids" else ColorEncoding(train_ids)
+    return ColorEncoding(train_ids) if colors else IdEncoding(train_ids, palette=encoding == "palette")
 
 
 def _splits(splits: Any) -> Tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import groupby
 from typing import Callable, Mapping, Sequence, Tuple, Union
 
@@ -22,11 +23,11 @@ class IdEncoding:
 
     Args:
         train_ids: the train id of each number of 0 to 65535, 255 where it is to be ignored.
+        palette: the indices of a palette with colors are such numbers; else a file with one is refused.
     """
 
-    read_file = staticmethod(read_label_file)
-
-    def __init__(self, train_ids: Mapping[int, int]) -> None:
+    def __init__(self, train_ids: Mapping[int, int], *, palette: bool = True) -> None:
+        self.read_file = partial(read_label_file, palette=palette)
         self._expected = _ranges(sorted(train_ids))
         self._table = np.full(2**16, UNKNOWN, np.int16)
         self._table[list(train_ids)] = list(train_ids.values())
