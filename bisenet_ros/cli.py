@@ -2,7 +2,8 @@
 
 A subcommand is a module with `add_arguments(parser)`, `run(arguments) -> exit code` and `EXTRA`, the extra of setup.py
 that brings the packages it needs. It imports those in `run`, so that `bisenet COMMAND --help` works without them. The
-first line of its docstring is its line in the help. The entry point's name has a "-" where a command has two words.
+first line of its docstring is its line in the help. As there is a command `benchmark`, the entry point
+"benchmark-node" is the command `benchmark node`.
 """
 
 from __future__ import annotations
@@ -47,20 +48,25 @@ def _main(words: List[str]) -> int:
     if words[0] == "--version":
         print(f"bisenet {bisenet_ros.__version__}")
         return 0
-    # Names of two words come first.
-    length = 2 if "-".join(words[:2]) in commands and len(words) > 1 else 1
-    name, rest = "-".join(words[:length]), words[length:]
-    if name not in commands:
-        return _fail(f"expected one of the commands {', '.join(commands)}, got {words[0]!r}")
-    return _run(" ".join(words[:length]), commands[name].load(), rest)
+    for length in (2, 1):
+        name = " ".join(words[:length])
+        if name in commands:
+            return _run(name, commands[name].load(), words[length:])
+    return _fail(f"expected one of the commands {', '.join(commands)}, got {words[0]!r}")
 
 
 def find_commands() -> Dict[str, metadata.EntryPoint]:
-    """The subcommands of every installed package by name, sorted."""
+    """The subcommands of every installed package by name, such as "benchmark" and "benchmark node", sorted."""
     points = metadata.entry_points()
     # Python before 3.10 has a dict of groups.
     group: Any = points.select(group=GROUP) if hasattr(points, "select") else points.get(GROUP, [])
-    return {point.name: point for point in sorted(group, key=lambda point: point.name)}
+    points = {point.name: point for point in sorted(group, key=lambda point: point.name)}
+
+    def words(name: str) -> str:
+        first, dash, second = name.partition("-")
+        return f"{first} {second}" if dash and first in points else name
+
+    return {words(name): point for name, point in points.items()}
 
 
 def _run(name: str, command: ModuleType, words: List[str]) -> int:
