@@ -74,6 +74,7 @@ setup(
             "lightning>=2.6",  # the first with weight averaging
             "torchmetrics",
             "tensorboard",
+            "pydantic>=2",
             "pyyaml",
             "tqdm",
             "rich",

@@ -22,7 +22,7 @@ NEEDED_PACKAGES: Dict[str, Tuple[str, ...]] = {
     "engines/test_tensorrt_engine.py": ("torch",),
     "evaluation": ("rosbags", "mcap", "jinja2", "matplotlib", "tqdm"),
     "images/test_fuzz_images.py": ("hypothesis",),
-    "network": ("torch", "yaml"),
+    "network": ("torch", "pydantic", "yaml"),
     "node": ("rclpy",),
     "node/test_bag_replay.py": ("rosbags", "mcap", "jinja2", "matplotlib", "tqdm"),
     "node/test_benchmark_node.py": ("psutil",),
@@ -30,7 +30,7 @@ NEEDED_PACKAGES: Dict[str, Tuple[str, ...]] = {
     "node/test_soak.py": ("psutil",),
     "test_launch.py": ("rclpy", "launch_ros", "ros2launch"),
     "test_replay.py": ("rclpy", "launch_ros", "ros2launch"),
-    "training": ("torch", "lightning", "yaml", "scipy", "tqdm", "jinja2", "matplotlib"),
+    "training": ("torch", "lightning", "pydantic", "yaml", "scipy", "tqdm", "jinja2", "matplotlib"),
 }
 """What the tests in a folder or file import that not every installation has. Without it they are not collected."""
 MISSING_PACKAGES = {

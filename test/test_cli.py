@@ -22,7 +22,7 @@ EXTRAS = {
     "lightning",
     "torchmetrics",
     "tensorboard",
-    "omegaconf",
+    "pydantic",
     "tqdm",
     "rich",
     "scipy",

@@ -1,30 +1,96 @@
-"""A training recipe: every setting that a result depends on. `recipe_file.py` reads them from YAML."""
+"""A training recipe: every setting that a result depends on. `recipe_file.py` reads it from YAML.
+
+Pydantic makes of an entry's text what its type says, so that `name=0512` stays text, and checks the type's rule.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Annotated, Any, Callable, Dict, List, Optional, TypeVar
+
+import yaml
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, ValidationInfo, field_validator
+from pydantic.dataclasses import dataclass
 
 from bisenet_ros.model.input_size import LONGEST_SIDE, SMALLEST_SIDE
-from bisenet_training.errors import RecipeError
+from bisenet_training.yaml_file import TextLoader
 
-SIDES = f"{SMALLEST_SIDE} to {LONGEST_SIDE} pixels"
+SIZE = f"a height and a width of {SMALLEST_SIDE} to {LONGEST_SIDE} pixels"
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
+T = TypeVar("T")
 
 
-@dataclass
+def must(words: str, holds: Callable[[Any], bool]) -> AfterValidator:
+    """The rule of a type: "data.std must ..." and what checks it."""
+
+    def check(value: Any) -> Any:
+        if not holds(value):
+            raise ValueError(f"must {words}")
+        return value
+
+    return AfterValidator(check)
+
+
+def parse_list(value: Any) -> Any:
+    """The list that a text on the command line is; anything else as it is."""
+    try:
+        return yaml.load(value, Loader=TextLoader) if isinstance(value, str) else value
+    except yaml.YAMLError:
+        return value
+
+
+def is_folder_name(name: str) -> bool:
+    return name == Path(name).name and name != ".."
+
+
+def is_size(sides: List[int]) -> bool:
+    return len(sides) == 2 and all(SMALLEST_SIDE <= side <= LONGEST_SIDE for side in sides)
+
+
+def is_scale(scale: float) -> bool:
+    return 0.1 <= scale <= 10
+
+
+def is_scale_range(ends: List[float]) -> bool:
+    return len(ends) == 2 and all(map(is_scale, ends)) and ends[0] <= ends[1]
+
+
+Nullable = Annotated[Optional[T], BeforeValidator(lambda value: None if value in ("null", "~", "") else value)]
+ListOf = Annotated[List[T], BeforeValidator(parse_list)]
+Text = Annotated[str, must("not be empty", bool)]
+Share = Annotated[float, must("be from 0 to below 1", lambda share: 0 <= share < 1)]
+AtLeast0 = Annotated[float, must("be at least 0", lambda number: number >= 0)]
+Count = Annotated[int, must("be at least 0", lambda number: number >= 0)]
+Mean = Annotated[ListOf[float], must("have 3 numbers", lambda mean: len(mean) == 3)]
+Std = Annotated[ListOf[float], must("have 3 numbers above 0", lambda std: len(std) == 3 and min(std) > 0)]
+Size = Annotated[ListOf[int], must(f"be {SIZE}", is_size)]
+SizeOrNull = Nullable[Annotated[ListOf[int], must(f"be null, or {SIZE}", is_size)]]
+Stages = Annotated[ListOf[Text], must("be different stages", lambda stages: len(set(stages)) == len(stages))]
+Scales = Annotated[ListOf[float], must("be from 0.1 to 10, and at least one", lambda s: s and all(map(is_scale, s)))]
+ScaleRange = Annotated[ListOf[float], must("be null, or a smallest and a largest scale from 0.1 to 10", is_scale_range)]
+Probability = Annotated[float, must("be between 0 and 1, or null", lambda probability: 0 < probability < 1)]
+Fraction = Annotated[float, must("be from 0 to 1", lambda fraction: 0 <= fraction <= 1)]
+Stride = Annotated[int, must("be from 1 to 32", lambda stride: 1 <= stride <= 32)]
+Minutes = Annotated[float, must("be null or above 0", lambda minutes: minutes > 0)]
+BatchSize = Annotated[int, must("be at least 2", lambda images: images >= 2)]
+Precision = Annotated[str, must(f"be one of {', '.join(PRECISIONS)}", PRECISIONS.__contains__)]
+
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+@dataclass(config=STRICT)
 class DataRecipe:
-    dataset: str  # one of `bisenet_training.data.datasets.DATASETS`, or the path of your own data set's YAML
-    root: str
-    train_split: str  # several may be joined by "+"
-    val_split: Optional[str]  # null: nothing is scored, and the last weights are the result
-    mean: List[float]  # of RGB in 0 to 1
-    std: List[float]
-    network_size: List[int]  # height, width; frames are resized to as many pixels to be segmented
+    dataset: Text  # one of `bisenet_training.data.datasets.DATASETS`, or the path of your own data set's YAML
+    root: Text
+    train_split: Text  # several may be joined by "+"
+    val_split: Nullable[Text]  # null: nothing is scored, and the last weights are the result
+    mean: Mean  # of RGB in 0 to 1
+    std: Std
+    network_size: Size  # height, width; frames are resized to as many pixels to be segmented
 
 
-@dataclass
+@dataclass(config=STRICT)
 class NetworkRecipe:
     """The arguments of `bisenet_ros.network.BiSeNetV2`, but for the classes, which the data set gives."""
 
@@ -33,152 +99,84 @@ class NetworkRecipe:
     width: float
     depth: int
     head_width: int
-    branches: str
-    backbone: str
+    branches: Text
+    backbone: Text
     gather: bool
     double_depthwise: bool
     context_embedding: bool
-    aggregation: str
-    variant: str
-    boosters: List[str]
+    aggregation: Text
+    variant: Text
+    boosters: Stages
 
 
-@dataclass
+@dataclass(config=STRICT)
 class AugmentationRecipe:
-    scales: List[float]
-    scale_range: Optional[List[float]]  # smallest, largest; drawn log-uniformly in place of scales
-    crop: List[int]  # height, width
-    resize: Optional[List[int]]  # height, width that crops are resized to; null keeps them
+    scales: Scales
+    scale_range: Nullable[ScaleRange]  # smallest, largest; drawn log-uniformly in place of scales
+    crop: Size  # height, width
+    resize: SizeOrNull  # height, width that crops are resized to; null keeps them
     flip: bool
-    brightness: float  # this and the next three vary by up to these shares
-    contrast: float
-    saturation: float
-    channel_gain: float
+    brightness: Share  # this and the next three vary by up to these shares
+    contrast: Share
+    saturation: Share
+    channel_gain: Share
 
 
-@dataclass
+@dataclass(config=STRICT)
 class LossRecipe:
-    ohem_threshold: Optional[float]  # null: plain cross entropy
-    ohem_min_fraction: float
-    booster_weight: float
-    booster_stride: int  # booster heads are compared with every so many pixels; 1 as in the paper
-    class_balance: float  # a class weighs (median share of pixels / its share) to this power; 0: equal weights
+    ohem_threshold: Nullable[Probability]  # null: plain cross entropy
+    ohem_min_fraction: Fraction
+    booster_weight: AtLeast0
+    booster_stride: Stride  # booster heads are compared with every so many pixels; 1 as in the paper
+    class_balance: AtLeast0  # a class weighs (median share of pixels / its share) to this power; 0: equal weights
 
 
-@dataclass
+@dataclass(config=STRICT)
 class OptimizerRecipe:
     """SGD; after the warm-up the rate is `learning_rate * (1 - progress) ** poly_power`.
 
     `progress` goes from 0 to `1 - poly_end` over the run's iterations.
     """
 
-    learning_rate: float
-    momentum: float
-    weight_decay: float  # on convolution weights only
-    poly_power: float
-    poly_end: float  # part of the schedule that is left to another run, which starts from this one; 0: none
-    warmup_iterations: int  # over which the rate rises linearly
-    average_decay: float  # of the weights' exponential moving average, which is scored and saved; 0: none
+    learning_rate: AtLeast0
+    momentum: Share
+    weight_decay: AtLeast0  # on convolution weights only
+    poly_power: AtLeast0
+    poly_end: Share  # part of the schedule that is left to another run, which starts from this one; 0: none
+    warmup_iterations: Count  # over which the rate rises linearly
+    average_decay: Share  # of the weights' exponential moving average, which is scored and saved; 0: none
 
 
-@dataclass
+@dataclass(config=STRICT)
 class RunRecipe:
-    iterations: int
-    batch_size: int  # of all devices together
     validate_every: int  # iterations
-    max_minutes: Optional[float]  # then the run stops with its state saved, for --resume; null: no limit
-    precision: str  # 32-true, bf16-mixed, 16-mixed, or auto: bf16-mixed where the device computes in it
-    workers: int  # processes of each device that load data, at most one a core; 0 loads in the training process
-    cache_gigabytes: float  # of a machine, for its processes' copies of a split: what fits is decoded once
-    start_from: Optional[str]  # checkpoint whose weights the run starts with; null: from scratch
-    seed: int
+    iterations: int
+    batch_size: BatchSize  # of all devices together
+    max_minutes: Nullable[Minutes]  # then the run stops with its state saved, for --resume; null: no limit
+    precision: Precision  # 32-true, bf16-mixed, 16-mixed, or auto: bf16-mixed where the device computes in it
+    workers: Count  # processes of each device that load data, at most one a core; 0 loads in the training process
+    cache_gigabytes: AtLeast0  # of a machine, for its processes' copies of a split: what fits is decoded once
+    start_from: Nullable[Text]  # checkpoint whose weights the run starts with; null: from scratch
+    seed: Count
+
+    @field_validator("iterations")
+    @classmethod
+    def _is_scored_at_the_end(cls, iterations: int, info: ValidationInfo) -> int:
+        every = info.data.get("validate_every", 1)
+        if every < 1 or iterations < 1 or iterations % every:
+            raise ValueError("must be a multiple of run.validate_every, so that the last weights are scored")
+        return iterations
 
 
-@dataclass
+@dataclass(config=STRICT)
 class Recipe:
-    name: str
+    name: Annotated[str, must("be a name that a folder can have", is_folder_name)]
     data: DataRecipe
     network: NetworkRecipe
     augmentation: AugmentationRecipe
     loss: LossRecipe
     optimizer: OptimizerRecipe
     run: RunRecipe
-
-
-AT_LEAST_0 = (
-    "loss.booster_weight",
-    "loss.class_balance",
-    "optimizer.learning_rate",
-    "optimizer.weight_decay",
-    "optimizer.poly_power",
-    "optimizer.warmup_iterations",
-    "run.workers",
-    "run.cache_gigabytes",
-    "run.seed",
-)
-FROM_0_TO_BELOW_1 = (
-    "augmentation.brightness",
-    "augmentation.contrast",
-    "augmentation.saturation",
-    "augmentation.channel_gain",
-    "optimizer.momentum",
-    "optimizer.poly_end",
-    "optimizer.average_decay",
-)
-
-
-def check_recipe(recipe: Recipe) -> None:
-    """Raises RecipeError, which names the entry, if a value cannot be followed."""
-    if recipe.name != Path(recipe.name).name or recipe.name == "..":
-        raise RecipeError(f"name must be a name that a folder can have, got {recipe.name!r}")
-    data, augmentation, loss, run = recipe.data, recipe.augmentation, recipe.loss, recipe.run
-    stages, scales, threshold = recipe.network.boosters, augmentation.scales, loss.ohem_threshold
-    rules = {
-        "data.mean must have 3 numbers": len(data.mean) == 3,
-        "data.std must have 3 numbers above 0": len(data.std) == 3 and min(data.std) > 0,
-        f"data.network_size must be a height and a width of {SIDES}": _is_size(data.network_size),
-        "network.boosters must be different stages": len(set(stages)) == len(stages),
-        "augmentation.scales must be from 0.1 to 10, and at least one": scales and all(map(_is_scale, scales)),
-        "augmentation.scale_range must be null, or a smallest and a largest scale from 0.1 to 10": (
-            augmentation.scale_range is None or _is_range(augmentation.scale_range)
-        ),
-        f"augmentation.crop must be a height and a width of {SIDES}": _is_size(augmentation.crop),
-        f"augmentation.resize must be null, or a height and a width of {SIDES}": (
-            augmentation.resize is None or _is_size(augmentation.resize)
-        ),
-        "loss.ohem_threshold must be between 0 and 1, or null": threshold is None or 0 < threshold < 1,
-        "loss.ohem_min_fraction must be from 0 to 1": 0 <= loss.ohem_min_fraction <= 1,
-        "loss.booster_stride must be from 1 to 32": 1 <= loss.booster_stride <= 32,
-        "run.max_minutes must be null or above 0": run.max_minutes is None or run.max_minutes > 0,
-        f"run.precision must be one of {', '.join(PRECISIONS)}": run.precision in PRECISIONS,
-        "run.batch_size must be at least 2": run.batch_size >= 2,
-        "run.iterations must be a multiple of run.validate_every, so that the last weights are scored": (
-            run.validate_every >= 1 and run.iterations >= 1 and run.iterations % run.validate_every == 0
-        ),
-        **{f"{entry} must be at least 0": _value(recipe, entry) >= 0 for entry in AT_LEAST_0},
-        **{f"{entry} must be from 0 to below 1": 0 <= _value(recipe, entry) < 1 for entry in FROM_0_TO_BELOW_1},
-    }
-    for rule, holds in rules.items():
-        if not holds:
-            raise RecipeError(f"{rule}; got {_value(recipe, rule.split()[0])}")
-
-
-def _value(recipe: Recipe, entry: str) -> Any:
-    """The value of an entry such as "run.seed"."""
-    section, key = entry.split(".")
-    return getattr(getattr(recipe, section), key)
-
-
-def _is_size(sides: Sequence[int]) -> bool:
-    return len(sides) == 2 and all(SMALLEST_SIDE <= side <= LONGEST_SIDE for side in sides)
-
-
-def _is_scale(scale: float) -> bool:
-    return 0.1 <= scale <= 10
-
-
-def _is_range(ends: Sequence[float]) -> bool:
-    return len(ends) == 2 and all(map(_is_scale, ends)) and ends[0] <= ends[1]
 
 
 def without_places(recipe: Recipe) -> Dict[str, Any]:

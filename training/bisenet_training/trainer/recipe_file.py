@@ -1,26 +1,29 @@
-"""Reads a recipe: a YAML file, the files that it builds on, and overrides such as `data.root=/data/camvid`.
-
-The type of an entry follows from the recipe's fields, not from YAML, so that `name=0512` stays text.
-"""
+"""Reads a recipe: a YAML file, the files that it builds on, and overrides such as `data.root=/data/camvid`."""
 
 from __future__ import annotations
 
-import math
 import re
-from dataclasses import is_dataclass
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Union, get_args, get_origin, get_type_hints
+from typing import Any, Dict, List, Sequence, get_type_hints
 
-import yaml
+from pydantic import ValidationError
 
 from bisenet_training.errors import RecipeError
-from bisenet_training.trainer.recipe import Recipe, check_recipe
+from bisenet_training.trainer.recipe import Recipe
 from bisenet_training.yaml_file import TextLoader, read_yaml
 
-NULL = ("null", "~", "")
 MISSING = "???"
 """The value of an entry that the command line has to give."""
-BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+PROBLEMS = {
+    **dict.fromkeys(("string_type", "int_type", "float_type", "bool_type"), "must be a single value"),
+    "int_parsing": "must be a whole number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_parsing": "must be true or false",
+    "list_type": "must be a list such as [480, 640]",
+}
+"""Pydantic's types of errors, in words for a user."""
 Entries = Dict[str, Any]
 """Names and values; a value is text, a list, or the entries of a section."""
 
@@ -37,15 +40,13 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     entries = _entries_of(path, above=[])
     for override in overrides:
         entries = _merged(entries, _override(override))
-    missing: List[str] = []
+    for section in get_type_hints(Recipe).keys() - {"name"}:
+        stated = entries.get(section)
+        entries[section] = _given(stated) if isinstance(stated, dict) else {}
     try:
-        recipe = _section(Recipe, entries, "", missing)
-        if missing:
-            raise RecipeError(f"{', '.join(missing)} missing; give each on the command line, as {missing[0]}=...")
-        check_recipe(recipe)
-    except RecipeError as error:
-        raise RecipeError(f"{path}: {error}") from None
-    return recipe
+        return Recipe(**_given(entries))
+    except ValidationError as error:
+        raise RecipeError(f"{path}: {_problem(error)}") from None
 
 
 def _entries_of(path: Path, *, above: List[Path]) -> Entries:
@@ -81,64 +82,21 @@ def _merged(entries: Entries, changes: Entries) -> Entries:
     return merged
 
 
-def _section(kind: Any, entries: Any, prefix: str, missing: List[str]) -> Any:
-    """The dataclass `kind` with the entries as its fields; None, with their names in `missing`, if some are not there.
-
-    Raises:
-        RecipeError: there is an entry without a field, or one of another type.
-    """
-    fields = get_type_hints(kind)
-    stated = entries if isinstance(entries, dict) else {}
-    for key in stated:
-        if key not in fields:
-            raise RecipeError(f"{prefix}{key} is unknown; {prefix.rstrip('.') or 'a recipe'} has {', '.join(fields)}")
-    values = {}
-    for key, hint in fields.items():
-        value = stated.get(key, MISSING)
-        if is_dataclass(hint):
-            values[key] = _section(hint, value, f"{prefix}{key}.", missing)
-        elif value == MISSING:
-            missing.append(prefix + key)
-        else:
-            values[key] = _converted(hint, value, prefix + key)
-    return None if missing else kind(**values)
+def _given(entries: Entries) -> Entries:
+    return {key: value for key, value in entries.items() if value != MISSING}
 
 
-def _converted(kind: Any, value: Any, name: str) -> Any:
-    """The value as the type of its field."""
-    if get_origin(kind) is Union:  # Optional
-        return None if value in NULL else _converted(get_args(kind)[0], value, name)
-    if get_origin(kind) is list:
-        return [_converted(get_args(kind)[0], part, name) for part in _list(value, name)]
-    if not isinstance(value, str):
-        raise RecipeError(f"{name} must be a single value, got {value!r}")
-    return _scalar(kind, value, name)
-
-
-def _list(value: Any, name: str) -> List[Any]:
-    """A list as it is in a file, or as the text that it is on the command line."""
-    try:
-        parts = yaml.load(value, Loader=TextLoader) if isinstance(value, str) else value
-    except yaml.YAMLError:
-        parts = None
-    if not isinstance(parts, list):
-        raise RecipeError(f"{name} must be a list such as [480, 640], got {value!r}")
-    return parts
-
-
-def _scalar(kind: Any, text: str, name: str) -> Union[str, bool, int, float]:
-    if kind is str:
-        if not text:
-            raise RecipeError(f"{name} must not be empty")
-        return text
-    if kind is bool:
-        if text.lower() not in BOOLEANS:
-            raise RecipeError(f"{name} must be true or false, got {text!r}")
-        return BOOLEANS[text.lower()]
-    try:
-        number = kind(text)
-    except ValueError:
-        raise RecipeError(f"{name} must be a {'whole ' if kind is int else ''}number, got {text!r}") from None
-    if not math.isfinite(number):
-        raise RecipeError(f"{name} must be a finite number, got {text}")
-    return number
+def _problem(error: ValidationError) -> str:
+    """The first entry that cannot be used, and why; or else all that are missing."""
+    problems = error.errors()
+    wrong = next((problem for problem in problems if problem["type"] != "missing"), None)
+    if wrong is None:
+        missing = [".".join(map(str, problem["loc"])) for problem in problems]
+        return f"{', '.join(missing)} missing; give each on the command line, as {missing[0]}=..."
+    section, *key = map(str, wrong["loc"][:2])
+    entry = ".".join([section, *key])
+    if wrong["type"] == "unexpected_keyword_argument":
+        what, kind = (section, get_type_hints(Recipe)[section]) if key else ("a recipe", Recipe)
+        return f"{entry} is unknown; {what} has {', '.join(field.name for field in fields(kind))}"
+    words = PROBLEMS.get(wrong["type"], wrong["msg"].removeprefix("Value error, "))
+    return f"{entry} {words}, got {wrong['input']!r}"
