@@ -2,8 +2,8 @@
 
 A subcommand is a module with `add_arguments(parser)`, `run(arguments) -> exit code` and `EXTRA`, the extra of setup.py
 that brings the packages it needs. It imports those in `run`, so that `bisenet COMMAND --help` works without them. The
-first line of its docstring is its line in the help. As there is a command `benchmark`, the entry point
-"benchmark-node" is the command `benchmark node`.
+first line of its docstring is its line in the help. The entry point "benchmark-node" is the command `benchmark node`;
+"evaluate-bag" is one word.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import bisenet_ros
 from bisenet_ros.errors import BisenetError
 
 GROUP = "bisenet.commands"
+FIRST_WORDS = ("benchmark",)
+"""First words of commands of two words."""
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141
 """The exit codes of programs that SIGINT and SIGPIPE end, as shells have them."""
@@ -64,7 +66,7 @@ def find_commands() -> Dict[str, metadata.EntryPoint]:
 
     def words(name: str) -> str:
         first, dash, second = name.partition("-")
-        return f"{first} {second}" if dash and first in points else name
+        return f"{first} {second}" if dash and first in FIRST_WORDS else name
 
     return {words(name): point for name, point in points.items()}
 

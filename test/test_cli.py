@@ -194,3 +194,7 @@ def test_the_node_without_ros_says_what_to_install():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1
     assert "needs the Python package 'rclpy'" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_evaluate_bag_is_one_word_and_benchmark_node_two():
+    assert {"evaluate", "evaluate-bag", "benchmark node"} <= find_commands().keys()
