@@ -1,7 +1,5 @@
 """The errors of training that a user can mend."""
 
-from __future__ import annotations
-
 from bisenet_ros.errors import BisenetError
 
 

@@ -4,13 +4,11 @@ The model file holds the network alone: normalized float RGB in, logits at 1/8 o
 argmax are the engines' part. Its card is in the ONNX metadata.
 """
 
-from __future__ import annotations
-
 import os
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable
 
 import numpy as np
 import onnx
@@ -31,7 +29,7 @@ CHECKED_SIZES = ((360, 480), (97, 131))
 Logits = Callable[[np.ndarray], np.ndarray]
 
 
-def read_checkpoint(path: Path) -> Dict[str, Any]:
+def read_checkpoint(path: Path) -> dict[str, Any]:
     """What `bisenet train` saved: `state_dict`, `network` (the arguments of BiSeNetV2), `card`, and how to go on.
 
     Raises:
@@ -53,7 +51,7 @@ def read_checkpoint(path: Path) -> Dict[str, Any]:
     return checkpoint
 
 
-def load_checkpoint(path: Path) -> Tuple[BiSeNetV2, ModelCard]:
+def load_checkpoint(path: Path) -> tuple[BiSeNetV2, ModelCard]:
     """The network for inference, without its boosters, and its card.
 
     Raises:
@@ -130,7 +128,7 @@ def _write_onnx(network: BiSeNetV2, path: Path) -> None:
         )
 
 
-def _float_weights(model: onnx.ModelProto) -> List[onnx.TensorProto]:
+def _float_weights(model: onnx.ModelProto) -> list[onnx.TensorProto]:
     return [tensor for tensor in model.graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT]
 
 

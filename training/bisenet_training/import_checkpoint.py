@@ -3,12 +3,10 @@
 The files are flat state_dicts. Their network is `BiSeNetV2(variant="coincheung")`.
 """
 
-from __future__ import annotations
-
 import pickle
 import re
 from pathlib import Path
-from typing import Dict, Mapping, NamedTuple, Sequence, Tuple
+from typing import Mapping, NamedTuple, Sequence
 
 import torch
 from torch import Tensor
@@ -28,7 +26,7 @@ SEPARABLE = {"0.0": "0", "0.1": "1", "1": "2"}
 SHORTCUT = {"0.0": "0", "0.1": "1", "1.0": "2", "1.1": "3"}
 
 STAGE, THEIR_STAGE = r"semantics\.s(3|4|5_4)", r"segment.S\1"
-BLOCKS: Tuple[Tuple[str, str, Dict[str, str]], ...] = (
+BLOCKS: tuple[tuple[str, str, dict[str, str]], ...] = (
     (r"detail\.s(\d)\.(\d)", r"detail.S\1.\2", CONV_BN_RELU),
     (r"semantics\.stem\.first", "segment.S1S2.conv", CONV_BN_RELU),
     (r"semantics\.stem\.convolution\.(\d)", r"segment.S1S2.left.\1", CONV_BN_RELU),
@@ -65,8 +63,8 @@ class Imported(NamedTuple):
 
 
 def import_checkpoint(
-    path: Path, *, dataset: str, mean: Sequence[float], std: Sequence[float], network_size: Tuple[int, int]
-) -> Tuple[Imported, ModelCard]:
+    path: Path, *, dataset: str, mean: Sequence[float], std: Sequence[float], network_size: tuple[int, int]
+) -> tuple[Imported, ModelCard]:
     """The network in a file of CoinCheung/BiSeNet, and a card for it.
 
     Args:
@@ -101,7 +99,7 @@ def import_checkpoint(
     return imported, card
 
 
-def read_state_dict(path: Path) -> Dict[str, Tensor]:
+def read_state_dict(path: Path) -> dict[str, Tensor]:
     """The file's tensors, also from under "state_dict" and without DistributedDataParallel's "module.".
 
     Raises:

@@ -1,9 +1,7 @@
 """YAML files, read strictly: a key that is given twice is an error."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import Any, Type, Union
+from typing import Any
 
 import yaml
 
@@ -34,7 +32,7 @@ class TextLoader(_UniqueKeys, yaml.BaseLoader):
     """Keeps every value as the text that it is written as."""
 
 
-def read_yaml(path: Path, loader: Type[Union[TypedLoader, TextLoader]] = TypedLoader) -> Any:
+def read_yaml(path: Path, loader: type[TypedLoader | TextLoader] = TypedLoader) -> Any:
     """What a YAML file holds, as plain Python types.
 
     Raises:

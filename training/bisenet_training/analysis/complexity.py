@@ -1,12 +1,10 @@
 """Parameters and GFLOPs in the paper's convention, of one network or of the paper's tables."""
 
-from __future__ import annotations
-
 import copy
 import inspect
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Mapping, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +23,7 @@ DEFAULTS = {
 """The network of the paper, as arguments of BiSeNetV2."""
 
 
-def network_options(recipe: Optional[Path], given: Mapping[str, Any]) -> Dict[str, Any]:
+def network_options(recipe: Path | None, given: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of BiSeNetV2 without boosters: its defaults, the recipe's over them, the given ones over those."""
     stated = asdict(load_recipe(recipe, ["data.root=."]).network) if recipe else {}
     return {**DEFAULTS, **stated, **given, "boosters": ()}
@@ -36,21 +34,21 @@ class Line(NamedTuple):
 
     table: str
     change: str
-    params: Optional[int] = None
-    gflops: Optional[float] = None
-    difference: Optional[float] = None
-    paper_gflops: Optional[float] = None
-    paper_difference: Optional[float] = None
+    params: int | None = None
+    gflops: float | None = None
+    difference: float | None = None
+    paper_gflops: float | None = None
+    paper_difference: float | None = None
     note: str = ""
 
 
-def compare_with_paper(options: Dict[str, Any]) -> List[Line]:
+def compare_with_paper(options: dict[str, Any]) -> list[Line]:
     """The rows of the paper's tables, each a change of the network with these options."""
     default = measure(options)[1]
     return [_line(row, options, default) for row in ROWS]
 
 
-def _line(row: Row, options: Dict[str, Any], default: float) -> Line:
+def _line(row: Row, options: dict[str, Any], default: float) -> Line:
     line = Line(row.table, row.change, paper_gflops=row.gflops)
     if row.gflops is not None:
         line = line._replace(paper_difference=round(row.gflops - PAPER_GFLOPS, 2))
@@ -61,10 +59,10 @@ def _line(row: Row, options: Dict[str, Any], default: float) -> Line:
     return line._replace(params=params, gflops=round(gflops, 4), difference=round(gflops - default, 4))
 
 
-def table_text(lines: List[Line]) -> str:
+def table_text(lines: list[Line]) -> str:
     """The rows for people, in columns."""
 
-    def number(value: Optional[float], form: str) -> str:
+    def number(value: float | None, form: str) -> str:
         return f"{'' if value is None else format(value, form):>9}"
 
     text = [f"{'table':<7}{'network':<28}{'M params':>9}{'GFLOPs':>9}{'paper':>9}{'diff.':>9}{'paper':>9}"]
@@ -77,7 +75,7 @@ def table_text(lines: List[Line]) -> str:
     return "\n".join(text)
 
 
-def measure(options: Dict[str, Any]) -> Tuple[int, float]:
+def measure(options: dict[str, Any]) -> tuple[int, float]:
     """Parameters and GFLOPs of BiSeNetV2 with these arguments, at the paper's size and number of classes."""
     with torch.device("meta"):
         network = BiSeNetV2(classes=PAPER_CLASSES, **options)

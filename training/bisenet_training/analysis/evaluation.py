@@ -3,14 +3,12 @@
 Model files and checkpoints are both scored through an engine, so that what is scored is what a vehicle runs.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections import Counter
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -25,9 +23,9 @@ from bisenet_ros.model.model_card import ModelError
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
 from bisenet_training.errors import DataError
 
-Size = Tuple[int, int]
+Size = tuple[int, int]
 
-PAPER_PADDING: Dict[str, Size] = {"coco_stuff_10k": (640, 640)}
+PAPER_PADDING: dict[str, Size] = {"coco_stuff_10k": (640, 640)}
 """(height, width) that the paper pads frames to (section 4.5, "COCO-Stuff")."""
 MOST_EXAMPLES = 4
 """Best and worst frames that the report shows."""
@@ -56,9 +54,9 @@ class Evaluation:
 
     classes: ClassMap
     confusion: np.ndarray
-    frames: List[FrameScore]
+    frames: list[FrameScore]
     protocol: Mapping[str, str]
-    tricks: Optional[str]
+    tricks: str | None
 
     @property
     def miou(self) -> float:
@@ -69,12 +67,12 @@ class Evaluation:
         return pixel_accuracy(self.confusion)
 
     @property
-    def iou(self) -> Dict[str, float]:
+    def iou(self) -> dict[str, float]:
         """Of each class; NaN for a class that is in no target and no mask."""
         return dict(zip(self.classes.names, class_iou(self.confusion).tolist()))
 
     @property
-    def share(self) -> Dict[str, float]:
+    def share(self) -> dict[str, float]:
         """Of each class in the labeled pixels."""
         pixels = self.confusion.sum(axis=1)
         return dict(zip(self.classes.names, (pixels / max(1, pixels.sum())).tolist()))
@@ -85,7 +83,7 @@ class Evaluation:
         scores = f"mIoU {100 * self.miou:.2f} %, pixel accuracy {100 * self.pixel_accuracy:.2f} %"
         return f"{scores}, with {self.tricks} (the paper has no test-time tricks)" if self.tricks else scores
 
-    def to_dict(self) -> Dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """For JSON: shares of 1, None where there is nothing to score."""
         return {
             "miou": _number(self.miou),
@@ -99,7 +97,7 @@ class Evaluation:
 
 
 def evaluate(
-    engine: Engine, dataset: SegmentationDataset, *, pad: Size = (0, 0), tricks: Optional[str] = None
+    engine: Engine, dataset: SegmentationDataset, *, pad: Size = (0, 0), tricks: str | None = None
 ) -> Evaluation:
     """Scores every frame of a data set.
 
@@ -114,9 +112,9 @@ def evaluate(
     check_classes(engine.card.classes, dataset.classes)
     classes = len(dataset.classes)
     confusion = np.zeros((classes, classes), np.int64)
-    frames: List[FrameScore] = []
+    frames: list[FrameScore] = []
     sizes: Counter = Counter()
-    seconds: List[float] = []
+    seconds: list[float] = []
     for index in tqdm(range(len(dataset)), desc="evaluating", unit="frame", disable=None):
         image, target = dataset[index]
         start = time.perf_counter()
@@ -171,12 +169,12 @@ def check_classes(model: ClassMap, dataset: ClassMap) -> None:
 
 def find_examples(
     frames: Sequence[FrameScore], engine: Engine, dataset: SegmentationDataset, *, pad: Size
-) -> Dict[str, List[Example]]:
+) -> dict[str, list[Example]]:
     """Of frames in rising order, the worst, worst first, and the best, best first; none is in both."""
     worst = frames[: min(MOST_EXAMPLES, (len(frames) + 1) // 2)]
     best = frames[len(worst) :][::-1][:MOST_EXAMPLES]
 
-    def examples(scores: Sequence[FrameScore]) -> List[Example]:
+    def examples(scores: Sequence[FrameScore]) -> list[Example]:
         shown = []
         for score in scores:
             image, target = dataset[score.index]
@@ -200,5 +198,5 @@ def _describe_sizes(sizes: Counter) -> str:
     return f"{size_text(size)} and {len(others)} others" if others else size_text(size)
 
 
-def _number(score: float) -> Optional[float]:
+def _number(score: float) -> float | None:
     return round(score, 6) if math.isfinite(score) else None

@@ -1,9 +1,7 @@
 """The paper's Figs. 8 and 9: Grad-CAM of the detail branch, and masks of networks with one branch and with both."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Sequence
 
 import cv2
 import numpy as np
@@ -25,7 +23,7 @@ COLUMN_WIDTH = 3.2
 """Inches."""
 
 
-def choose_classes(engine: TorchEngine, frames: Sequence[np.ndarray], *, class_name: Optional[str] = None) -> List[int]:
+def choose_classes(engine: TorchEngine, frames: Sequence[np.ndarray], *, class_name: str | None = None) -> list[int]:
     """The id of the class to explain in each frame (H x W x 3 uint8 BGR).
 
     Args:
@@ -62,7 +60,7 @@ def draw_grad_cam(engine: TorchEngine, frames: Sequence[np.ndarray], class_ids: 
     return figure
 
 
-def draw_masks(engines: Dict[str, TorchEngine], frames: Sequence[np.ndarray]) -> Figure:
+def draw_masks(engines: dict[str, TorchEngine], frames: Sequence[np.ndarray]) -> Figure:
     """Fig. 9: a row for each frame (H x W x 3 uint8 BGR): the frame, then its mask by each network.
 
     Raises:
@@ -93,7 +91,7 @@ def draw_masks(engines: Dict[str, TorchEngine], frames: Sequence[np.ndarray]) ->
     return figure
 
 
-def _grid(frames: Sequence[np.ndarray], titles: List[str]) -> Tuple[Figure, np.ndarray]:
+def _grid(frames: Sequence[np.ndarray], titles: list[str]) -> tuple[Figure, np.ndarray]:
     """Axes in a row for each frame, in its shape, and a column for each title."""
     tallest = max(frame.shape[0] / frame.shape[1] for frame in frames)
     size = (COLUMN_WIDTH * len(titles), (COLUMN_WIDTH * tallest + 0.1) * len(frames) + 0.8)
@@ -132,7 +130,7 @@ def _class_id(classes: ClassMap, name: str) -> int:
     return classes.names.index(name)
 
 
-def _choose_class(mask: np.ndarray, classes: ClassMap, class_id: Optional[int]) -> int:
+def _choose_class(mask: np.ndarray, classes: ClassMap, class_id: int | None) -> int:
     """The class to explain in a mask, which has to have it."""
     pixels = np.bincount(mask.ravel(), minlength=len(classes))
     if class_id is None:

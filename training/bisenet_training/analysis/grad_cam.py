@@ -1,15 +1,13 @@
 """Grad-CAM (Selvaraju et al. 2017), as in Fig. 8."""
 
-from __future__ import annotations
-
-from typing import Dict, List, Sequence
+from typing import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def grad_cam(network: nn.Module, stages: Sequence[nn.Module], image: Tensor, class_id: int) -> List[Tensor]:
+def grad_cam(network: nn.Module, stages: Sequence[nn.Module], image: Tensor, class_id: int) -> list[Tensor]:
     """Where each stage's features speak for a class.
 
     The score is the sum of the class's logits over the pixels that the network gives to it. Each channel of a stage
@@ -23,7 +21,7 @@ def grad_cam(network: nn.Module, stages: Sequence[nn.Module], image: Tensor, cla
     Returns:
         For each stage h' x w' float32, 0 or more. All zeros where no pixel is given to the class.
     """
-    features: Dict[nn.Module, Tensor] = {}
+    features: dict[nn.Module, Tensor] = {}
     hooks = [
         stage.register_forward_hook(lambda module, _, output: features.update({module: output})) for stage in stages
     ]

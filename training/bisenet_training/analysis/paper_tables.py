@@ -1,8 +1,6 @@
 """The paper's tables of network variants: what each row changes, and the GFLOPs that the paper gives."""
 
-from __future__ import annotations
-
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 PAPER_GFLOPS = 21.15
 """The default network's, in every table."""
@@ -20,8 +18,8 @@ class Row(NamedTuple):
 
     table: str
     change: str
-    options: Dict[str, Any]
-    gflops: Optional[float] = None
+    options: dict[str, Any]
+    gflops: float | None = None
 
 
 ROWS = (

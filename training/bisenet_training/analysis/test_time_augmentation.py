@@ -1,8 +1,6 @@
 """Test-time augmentation, flip and several scales, which the paper does without (section 4, "Inference")."""
 
-from __future__ import annotations
-
-from typing import Optional, Sequence, Tuple
+from typing import Sequence
 
 import cv2
 import numpy as np
@@ -38,7 +36,7 @@ class AugmentedEngine(CpuEngine):
         self._flip = flip
         self._scales = sorted(scales)
 
-    def frame_logits(self, frame: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
+    def frame_logits(self, frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         sizes = [_scaled(size, scale) for scale in self._scales]
         grid = sizes[-1][0] // STRIDE, sizes[-1][1] // STRIDE
         total = np.zeros((len(self.card.classes), *grid), np.float32)
@@ -65,7 +63,7 @@ def augmented(engine: Engine, *, flip: bool, scales: Sequence[float]) -> Engine:
     return AugmentedEngine(engine, flip=flip, scales=scales)
 
 
-def describe_tricks(*, flip: bool, scales: Sequence[float]) -> Optional[str]:
+def describe_tricks(*, flip: bool, scales: Sequence[float]) -> str | None:
     """In words; None when there are none."""
     tricks = ["flip"] if flip else []
     if list(scales) != [1]:
@@ -73,12 +71,12 @@ def describe_tricks(*, flip: bool, scales: Sequence[float]) -> Optional[str]:
     return " and ".join(tricks) or None
 
 
-def _scaled(size: Tuple[int, int], scale: float) -> Tuple[int, int]:
+def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
     height, width = (STRIDE * round(max(side * scale, SMALLEST_SIDE) / STRIDE) for side in size)
     return height, width
 
 
-def _resize(logits: np.ndarray, grid: Tuple[int, int]) -> np.ndarray:
+def _resize(logits: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     """classes x h x w float32, bilinearly, with half-pixel centers."""
     if logits.shape[1:] == grid:
         return logits

@@ -1,7 +1,5 @@
 """A checkpoint as an engine: frames are processed as with an exported model, with the network in torch."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

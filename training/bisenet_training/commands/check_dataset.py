@@ -1,7 +1,5 @@
 """Read every frame of a data set and list the problems."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

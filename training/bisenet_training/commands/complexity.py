@@ -1,7 +1,5 @@
 """Count a network's parameters and GFLOPs as the paper does."""
 
-from __future__ import annotations
-
 import argparse
 import json
 from fractions import Fraction

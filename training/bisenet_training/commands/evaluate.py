@@ -7,7 +7,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional, Tuple
+from typing import TYPE_CHECKING
 
 from bisenet_ros.model.input_size import parse_size, size_text
 from bisenet_training.errors import OptionError
@@ -119,7 +119,7 @@ def print_scores(found: Evaluation) -> None:
     console.print(found.headline, style="bold")
 
 
-def _padding(text: Optional[str], dataset: str) -> Tuple[int, int]:
+def _padding(text: str | None, dataset: str) -> tuple[int, int]:
     """(height, width) that frames are padded to; zeros for no padding."""
     from bisenet_training.analysis.evaluation import PAPER_PADDING
 
@@ -128,7 +128,7 @@ def _padding(text: Optional[str], dataset: str) -> Tuple[int, int]:
     return (0, 0) if text == NO_PADDING else parse_size(text)
 
 
-def _make_folders(*, output: Optional[Path], scores: Optional[Path]) -> None:
+def _make_folders(*, output: Path | None, scores: Path | None) -> None:
     """Before an hour of evaluation is spent on results that cannot be written."""
     if output:
         output.mkdir(parents=True, exist_ok=True)

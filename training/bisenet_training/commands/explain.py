@@ -1,7 +1,5 @@
 """Draw Grad-CAM and the masks of single branches."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

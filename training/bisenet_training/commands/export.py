@@ -1,7 +1,5 @@
 """Make a model file of a checkpoint."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

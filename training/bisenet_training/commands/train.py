@@ -1,7 +1,5 @@
 """Train a network by a recipe."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

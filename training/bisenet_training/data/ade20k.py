@@ -1,7 +1,5 @@
 """ADE20K with the 150 classes of the scene parsing benchmark."""
 
-from __future__ import annotations
-
 from bisenet_ros.model.class_map import IGNORE
 from bisenet_training.data.label_encoding import IdEncoding
 from bisenet_training.data.layout import Layout

@@ -1,9 +1,5 @@
 """CamVid at 480x360, as the authors of SegNet published it."""
 
-from __future__ import annotations
-
-from typing import List
-
 from bisenet_ros.model.class_map import CAMVID, IGNORE
 from bisenet_training.data.label_encoding import IdEncoding
 from bisenet_training.data.layout import Frame, Layout
@@ -28,7 +24,7 @@ class CamVid(SegmentationDataset):
     encoding = IdEncoding({**{i: i for i in range(len(CAMVID))}, IGNORE: IGNORE})
     official_frames = OFFICIAL_FRAMES
 
-    def find_frames(self, split: str) -> List[Frame]:
+    def find_frames(self, split: str) -> list[Frame]:
         if split not in DRIVES:
             return super().find_frames(split)
         listed = [name for part in self.splits for name in self.layout.listed(self.root, part)]

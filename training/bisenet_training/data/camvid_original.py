@@ -1,9 +1,5 @@
 """CamVid at 960x720 with its 32 colors, as its authors published it."""
 
-from __future__ import annotations
-
-from typing import Dict, List, Optional
-
 from bisenet_ros.model.class_map import CAMVID, IGNORE
 from bisenet_training.data.camvid import DRIVES, OFFICIAL_FRAMES
 from bisenet_training.data.label_encoding import Color, ColorEncoding
@@ -11,7 +7,7 @@ from bisenet_training.data.layout import Frame, Layout
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
 from bisenet_training.errors import DataError
 
-COLORS: Dict[Optional[str], Dict[str, Color]] = {
+COLORS: dict[str | None, dict[str, Color]] = {
     "sky": {"Sky": (128, 128, 128)},
     "building": {"Building": (128, 0, 0), "Wall": (64, 192, 0)},
     "pole": {"Column_Pole": (192, 192, 128)},
@@ -59,7 +55,7 @@ class CamVidOriginal(SegmentationDataset):
     )
     official_frames = OFFICIAL_FRAMES
 
-    def find_frames(self, split: str) -> List[Frame]:
+    def find_frames(self, split: str) -> list[Frame]:
         splits = ("train", "val", "test")
         if split not in (*splits, *DRIVES):
             raise DataError(f"CamVid has the splits {', '.join((*splits, *DRIVES))}, got {split!r}")

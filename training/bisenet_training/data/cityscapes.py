@@ -1,7 +1,5 @@
 """Cityscapes with its 19 evaluation classes."""
 
-from __future__ import annotations
-
 from bisenet_ros.model.class_map import IGNORE, ClassMap, SegmentationClass
 from bisenet_training.data.label_encoding import IdEncoding
 from bisenet_training.data.layout import Layout

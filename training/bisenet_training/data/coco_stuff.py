@@ -1,7 +1,5 @@
 """COCO-Stuff 10K, version 1.1, with 91 thing and 91 stuff classes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

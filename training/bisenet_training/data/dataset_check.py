@@ -1,9 +1,7 @@
 """Checks a data set: reads every frame, lists the problems, and sums up sizes, colors and classes."""
 
-from __future__ import annotations
-
 from collections import Counter
-from typing import Collection, Iterable, List, Sequence, Tuple
+from typing import Collection, Iterable, Sequence
 
 import numpy as np
 from tqdm import tqdm
@@ -13,13 +11,13 @@ from bisenet_ros.model.input_size import network_size
 from bisenet_training.data.segmentation_dataset import Inspection, SegmentationDataset
 from bisenet_training.errors import DataError
 
-Size = Tuple[int, int]
+Size = tuple[int, int]
 
 MOST_NAMED = 10
 """Sizes, frames or classes that the summary names; of more it gives the number."""
 
 
-def inspect(dataset: SegmentationDataset, *, progress: bool = True) -> List[Inspection]:
+def inspect(dataset: SegmentationDataset, *, progress: bool = True) -> list[Inspection]:
     """Reads every frame and returns what was found in each, in order."""
     bar = tqdm(
         dataset.inspections(),
@@ -31,7 +29,7 @@ def inspect(dataset: SegmentationDataset, *, progress: bool = True) -> List[Insp
     return list(bar)
 
 
-def problems_in(inspections: Iterable[Inspection]) -> List[str]:
+def problems_in(inspections: Iterable[Inspection]) -> list[str]:
     """The problems of the frames that cannot be trained on."""
     return [inspection.problem for inspection in inspections if inspection.problem]
 
@@ -42,7 +40,7 @@ def require_labeled_pixels(dataset: SegmentationDataset, inspections: Iterable[I
         raise DataError(f"none of the {len(dataset)} frames of split {dataset.split!r} has a labeled pixel")
 
 
-def summarize(dataset: SegmentationDataset, inspections: Sequence[Inspection]) -> List[str]:
+def summarize(dataset: SegmentationDataset, inspections: Sequence[Inspection]) -> list[str]:
     """Lines for people: number and sizes of the frames, entries for a recipe, and each class's share of the pixels."""
     pixels = {dataset.name(i): found.pixels for i, found in enumerate(inspections) if found.pixels is not None}
     lines = [f"{dataset.split}: {len(dataset)} frames, {len(dataset) - len(pixels)} with problems"]
@@ -73,7 +71,7 @@ def _recipe_entries(moments: Sequence[np.ndarray], *, weights: Sequence[int], si
     return " ".join(f"data.{name}=[{','.join(values)}]" for name, values in entries.items())
 
 
-def _shares(dataset: SegmentationDataset, pixels: np.ndarray) -> List[str]:
+def _shares(dataset: SegmentationDataset, pixels: np.ndarray) -> list[str]:
     """The share of all pixels that each class has, and the classes that have none."""
     names = dataset.classes.names
     rows = [*((name, pixels[i]) for i, name in enumerate(names)), ("unlabeled", pixels[IGNORE])]
@@ -83,5 +81,5 @@ def _shares(dataset: SegmentationDataset, pixels: np.ndarray) -> List[str]:
     return [*lines, f"  classes that never occur: {_some(absent[:MOST_NAMED], len(absent))}"] if absent else lines
 
 
-def _some(shown: List[str], count: int) -> str:
+def _some(shown: list[str], count: int) -> str:
     return ", ".join(shown) + (f" and {count - len(shown)} more" if count > len(shown) else "")

@@ -1,9 +1,7 @@
 """Data sets on disk, as images and targets."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import Dict, Sequence, Type
+from typing import Sequence
 
 from bisenet_ros.model.class_map import ClassMap
 from bisenet_training.data.ade20k import Ade20K
@@ -15,7 +13,7 @@ from bisenet_training.data.described_dataset import DescribedDataset, Descriptio
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
 from bisenet_training.errors import DataError
 
-DATASETS: Dict[str, Type[SegmentationDataset]] = {
+DATASETS: dict[str, type[SegmentationDataset]] = {
     "camvid": CamVid,
     "camvid_original": CamVidOriginal,
     "cityscapes": Cityscapes,

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Collection, Dict, Mapping, Sequence, Tuple
+from typing import Any, Collection, Mapping, Sequence
 
 from bisenet_ros.model.class_map import IGNORE, ClassMap, ClassMapError
 from bisenet_training.data.label_encoding import ColorEncoding, IdEncoding, LabelEncoding
@@ -40,7 +40,7 @@ class Description:
     classes: ClassMap
     layout: Layout
     encoding: LabelEncoding
-    splits: Tuple[str, str]
+    splits: tuple[str, str]
 
     @staticmethod
     def read(path: Path) -> Description:
@@ -129,8 +129,8 @@ def _encoding(encoding: Any, classes: Sequence[Mapping[str, Any]], class_map: Cl
         (str(entry["name"]), i, entry.get("values", [default]))
         for i, (entry, default) in enumerate(zip(classes, defaults))
     ]
-    train_ids: Dict[Any, int] = {}
-    owners: Dict[Any, str] = {}
+    train_ids: dict[Any, int] = {}
+    owners: dict[Any, str] = {}
     for owner, train_id, values in meanings:
         if not isinstance(values, list) or not all(is_value(value) for value in values):
             raise DataError(f"the values of {owner} must be a list of {kind}, got {values!r}")
@@ -142,7 +142,7 @@ def _encoding(encoding: Any, classes: Sequence[Mapping[str, Any]], class_map: Cl
     return ColorEncoding(train_ids) if colors else IdEncoding(train_ids, palette=encoding == "palette")
 
 
-def _splits(splits: Any) -> Tuple[str, str]:
+def _splits(splits: Any) -> tuple[str, str]:
     if not isinstance(splits, list) or len(splits) != 2 or not all(isinstance(split, str) for split in splits):
         raise DataError(f"splits must name the one to train on and the one to validate with, got {splits!r}")
     return splits[0], splits[1]

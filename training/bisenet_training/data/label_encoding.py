@@ -1,10 +1,8 @@
 """Decodes label files: one number or one color for each pixel."""
 
-from __future__ import annotations
-
 from functools import partial
 from itertools import groupby
-from typing import Callable, Mapping, Sequence, Tuple, Union
+from typing import Callable, Mapping, Sequence, Union
 
 import numpy as np
 
@@ -12,7 +10,7 @@ from bisenet_ros.images.image_file import read_image
 from bisenet_ros.images.label_file import read_label_file
 from bisenet_training.errors import DataError
 
-Color = Tuple[int, int, int]
+Color = tuple[int, int, int]
 UNKNOWN = -1
 MOST_NAMED = 5
 """Unknown values that a message names."""

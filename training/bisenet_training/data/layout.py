@@ -1,12 +1,10 @@
 """Where the image and label files of a data set lie."""
 
-from __future__ import annotations
-
 import glob
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Sequence
 
 from bisenet_training.errors import DataError
 
@@ -24,7 +22,7 @@ class Frame:
     name: str
     image: Path
     label_file: Path
-    problem: Optional[str] = None
+    problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -41,9 +39,9 @@ class Layout:
 
     images: str
     labels: str
-    listing: Optional[str] = None
+    listing: str | None = None
 
-    def frames(self, root: Path, split: str, names: Optional[Sequence[str]] = None) -> List[Frame]:
+    def frames(self, root: Path, split: str, names: Sequence[str] | None = None) -> list[Frame]:
         """The frames of a split: those that are named, else listed, else found as an image or a label file.
 
         A frame that is named again has this as its problem.
@@ -70,7 +68,7 @@ class Layout:
             for i, name in enumerate(names)
         ]
 
-    def listed(self, root: Path, split: str) -> List[str]:
+    def listed(self, root: Path, split: str) -> list[str]:
         """The names in the list of frames.
 
         Raises:
@@ -100,9 +98,9 @@ def _fill(pattern: str, split: str, name: str = "*") -> str:
     return pattern.replace("{split}", split).replace("{name}", name)
 
 
-def _find_names(root: Path, pattern: str, split: str) -> Dict[str, Path]:
+def _find_names(root: Path, pattern: str, split: str) -> dict[str, Path]:
     """The files that fit, by the text that `{name}` stands for in each."""
-    found: Dict[str, Path] = {}
+    found: dict[str, Path] = {}
     for name, path in _find(root, pattern.replace("{split}", split), "{name}"):
         if name in found:
             raise DataError(f"{found[name]} and {path} are both called {name!r}; a pattern must tell them apart")
@@ -110,7 +108,7 @@ def _find_names(root: Path, pattern: str, split: str) -> Dict[str, Path]:
     return found
 
 
-def _find_splits(root: Path, pattern: str) -> List[str]:
+def _find_splits(root: Path, pattern: str) -> list[str]:
     """The splits that a tree has, as far as files or folders are named after them."""
     upto = re.match(r"(?:[^/]+/)*?[^/]*\{split\}[^/]*", pattern)
     if not upto or "{name}" in upto[0]:
@@ -119,7 +117,7 @@ def _find_splits(root: Path, pattern: str) -> List[str]:
     return sorted({split for split, path in found if upto[0] == pattern or path.is_dir()})
 
 
-def _find(root: Path, pattern: str, placeholder: str) -> List[Tuple[str, Path]]:
+def _find(root: Path, pattern: str, placeholder: str) -> list[tuple[str, Path]]:
     """The text in the placeholder's place and the path, for each path that fits. Hidden files do not."""
     shell = _translate(pattern, {"*": "*", placeholder: "*"}, glob.escape)
     expression = re.compile(_translate(pattern, {"*": "[^/]*", placeholder: "([^/.][^/]*)"}, re.escape))
@@ -127,6 +125,6 @@ def _find(root: Path, pattern: str, placeholder: str) -> List[Tuple[str, Path]]:
     return [(match[1], path) for path, match in paths if match]
 
 
-def _translate(pattern: str, wildcards: Dict[str, str], escape: Callable[[str], str]) -> str:
+def _translate(pattern: str, wildcards: dict[str, str], escape: Callable[[str], str]) -> str:
     pieces = re.split(f"({'|'.join(map(re.escape, wildcards))})", pattern)
     return "".join(wildcards.get(piece) or escape(piece) for piece in pieces)

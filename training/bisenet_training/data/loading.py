@@ -3,11 +3,9 @@
 A run that was killed and resumed therefore has the batches of an unbroken one, with any number of workers.
 """
 
-from __future__ import annotations
-
 import os
 from functools import lru_cache
-from typing import Iterator, List, NamedTuple, Sequence, Tuple
+from typing import Iterator, NamedTuple, Sequence
 
 import numpy as np
 import torch
@@ -18,7 +16,7 @@ from bisenet_ros.model.input_size import network_size
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
 from bisenet_training.data.transforms import Augment
 
-Example = Tuple[torch.Tensor, torch.Tensor]
+Example = tuple[torch.Tensor, torch.Tensor]
 """An image and its target."""
 
 
@@ -29,7 +27,7 @@ class Draw(NamedTuple):
     frame: int
 
 
-class SeededBatches(Sampler[List[Draw]]):
+class SeededBatches(Sampler[list[Draw]]):
     """The batches of one process, from an iteration on: epoch after epoch over the frames, shuffled anew each time.
 
     Args:
@@ -56,7 +54,7 @@ class SeededBatches(Sampler[List[Draw]]):
         """The whole run's iterations: Lightning counts those before `first` as done."""
         return self.iterations
 
-    def __iter__(self) -> Iterator[List[Draw]]:
+    def __iter__(self) -> Iterator[list[Draw]]:
         for iteration in range(self.first, self.iterations):
             start = iteration * self.batch_size + self.offset
             yield [self._draw(position) for position in range(start, start + self.shard)]
@@ -103,7 +101,7 @@ class ValidationFrames(Dataset):
         self,
         frames: SegmentationDataset,
         *,
-        trained: Tuple[int, int],
+        trained: tuple[int, int],
         mean: Sequence[float],
         std: Sequence[float],
         first: int,

@@ -1,9 +1,6 @@
 """Classes that come as a list of names."""
 
-from __future__ import annotations
-
 import pkgutil
-from typing import Tuple
 
 from bisenet_ros.model.class_map import ClassMap, SegmentationClass
 
@@ -16,7 +13,7 @@ def named_classes(file: str) -> ClassMap:
     return ClassMap(tuple(SegmentationClass(name, voc_color(i)) for i, name in enumerate(names, start=1)))
 
 
-def voc_color(index: int) -> Tuple[int, int, int]:
+def voc_color(index: int) -> tuple[int, int, int]:
     """Pascal VOC's RGB color of an index of 0 to 255; no two are the same, 0 is black.
 
     Every third bit of the index belongs to one channel, the lowest bits to the channel's highest.

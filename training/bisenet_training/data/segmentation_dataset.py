@@ -1,12 +1,10 @@
 """A data set on disk, as images and targets."""
 
-from __future__ import annotations
-
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Iterator, Mapping
 
 import cv2
 import numpy as np
@@ -19,7 +17,7 @@ from bisenet_training.data.label_encoding import LabelEncoding
 from bisenet_training.data.layout import SET_ROOT, Frame, Layout
 from bisenet_training.errors import DataError
 
-Pixels = Tuple[np.ndarray, np.ndarray]
+Pixels = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -33,10 +31,10 @@ class Inspection:
         moments: 2 x 3, float64: the mean of RGB in 0 to 1, and of its square.
     """
 
-    problem: Optional[str] = None
-    size: Optional[Tuple[int, int]] = None
-    pixels: Optional[np.ndarray] = None
-    moments: Optional[np.ndarray] = None
+    problem: str | None = None
+    size: tuple[int, int] | None = None
+    pixels: np.ndarray | None = None
+    moments: np.ndarray | None = None
 
 
 class SegmentationDataset(Dataset):
@@ -66,14 +64,14 @@ class SegmentationDataset(Dataset):
     classes: ClassMap
     layout: Layout
     encoding: LabelEncoding
-    splits: Tuple[str, str] = ("train", "val")
+    splits: tuple[str, str] = ("train", "val")
     official_frames: Mapping[str, int] = {}
 
     def __init__(self, root: Path, split: str, *, cache_bytes: int = 0) -> None:
         self.root = Path(root)
         self.split = split
         self.cache_bytes = cache_bytes
-        self._cache: Dict[int, Pixels] = {}
+        self._cache: dict[int, Pixels] = {}
         if not self.root.is_dir():
             raise DataError(f"expected the data set's folder at {self.root}, found none; {SET_ROOT} to it")
         self._frames = self._join([(part, frame) for part in split.split("+") for frame in self.find_frames(part)])
@@ -100,7 +98,7 @@ class SegmentationDataset(Dataset):
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             yield from pool.map(self._inspect, range(len(self)))
 
-    def find_frames(self, split: str) -> List[Frame]:
+    def find_frames(self, split: str) -> list[Frame]:
         """The frames of one split."""
         return self.layout.frames(self.root, split)
 
@@ -108,7 +106,7 @@ class SegmentationDataset(Dataset):
         """The pixels of a label file, as `encoding` takes them."""
         return self.encoding.read_file(path)
 
-    def _join(self, parts: List[Tuple[str, Frame]]) -> List[Frame]:
+    def _join(self, parts: list[tuple[str, Frame]]) -> list[Frame]:
         images = set()
         for part, frame in parts:
             if frame.image in images and not frame.problem:

@@ -1,9 +1,7 @@
 """The paper's augmentation: random scale, random crop, horizontal flip; photometric jitter; then tensors."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Optional, Sequence, Tuple
+from typing import Sequence
 
 import cv2
 import numpy as np
@@ -26,7 +24,7 @@ class ToTensor:
     mean: Sequence[float]
     std: Sequence[float]
 
-    def __call__(self, image: np.ndarray, target: np.ndarray) -> Tuple[torch.Tensor, torch.Tensor]:
+    def __call__(self, image: np.ndarray, target: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         pixels = np.empty((3, *image.shape[:2]), np.float32)
         for plane, channel, mean, std in zip(pixels, (2, 1, 0), self.mean, self.std):
             np.multiply(image[..., channel], np.float32(1 / (255 * std)), out=plane)
@@ -78,16 +76,16 @@ class Augment:
     """
 
     scales: Sequence[float]
-    scale_range: Optional[Tuple[float, float]]
-    crop: Tuple[int, int]
-    resize: Optional[Tuple[int, int]]
+    scale_range: tuple[float, float] | None
+    crop: tuple[int, int]
+    resize: tuple[int, int] | None
     flip: bool
     jitter: PhotometricJitter
     then: ToTensor
 
     def __call__(
         self, image: np.ndarray, target: np.ndarray, rng: np.random.Generator
-    ) -> Tuple[torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Draws from `rng`; the result is crop's size, or resize's where that is given."""
         image, target = self._pad(*self._scaled_crop(image, target, self._scale(rng), rng))
         if self.resize:
@@ -103,7 +101,7 @@ class Augment:
 
     def _scaled_crop(
         self, image: np.ndarray, target: np.ndarray, scale: float, rng: np.random.Generator
-    ) -> Tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The crop of the scaled image, without scaling what is cut off."""
         windows, size = [], []
         for have, want in zip(target.shape, self.crop):
@@ -114,7 +112,7 @@ class Augment:
         image, target = image[tuple(windows)], target[tuple(windows)]
         return (image, target) if tuple(size) == target.shape else _resize(image, target, (size[0], size[1]))
 
-    def _pad(self, image: np.ndarray, target: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    def _pad(self, image: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         bottom = max(0, self.crop[0] - image.shape[0])
         right = max(0, self.crop[1] - image.shape[1])
         if not bottom and not right:
@@ -125,7 +123,7 @@ class Augment:
         return image, target
 
 
-def _resize(image: np.ndarray, target: np.ndarray, size: Tuple[int, int]) -> Tuple[np.ndarray, np.ndarray]:
+def _resize(image: np.ndarray, target: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     height, width = size
     return (
         cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR),

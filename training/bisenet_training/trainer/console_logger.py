@@ -1,7 +1,5 @@
 """Console logger: a line of text at the start of a run, at every validation, and at the end."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,9 +1,5 @@
 """The data loaders of a training run, as its recipe wants them."""
 
-from __future__ import annotations
-
-from typing import List, Optional, Union
-
 import lightning
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -20,9 +16,7 @@ class DataModule(lightning.LightningDataModule):
 
     trainer: lightning.Trainer
 
-    def __init__(
-        self, recipe: Recipe, training: SegmentationDataset, validation: Optional[SegmentationDataset]
-    ) -> None:
+    def __init__(self, recipe: Recipe, training: SegmentationDataset, validation: SegmentationDataset | None) -> None:
         super().__init__()
         self.recipe = recipe
         self.training = training
@@ -49,7 +43,7 @@ class DataModule(lightning.LightningDataModule):
         frames = TrainingFrames(self.training, _augment(recipe), seed=recipe.run.seed)
         return self._loader(frames, batch_sampler=batches)
 
-    def val_dataloader(self) -> Union[DataLoader, List]:
+    def val_dataloader(self) -> DataLoader | list:
         if self.validation is None:
             return []
         trainer = self.trainer

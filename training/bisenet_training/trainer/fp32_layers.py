@@ -1,7 +1,5 @@
 """Layers that stay in fp32 under mixed precision."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

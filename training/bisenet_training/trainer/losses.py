@@ -1,9 +1,7 @@
 """The training loss: cross entropy with online hard example mining, on the head and on every booster head."""
 
-from __future__ import annotations
-
 import math
-from typing import Optional, Sequence
+from typing import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -23,13 +21,11 @@ class OhemCrossEntropy(nn.Module):
         class_weights: classes float; the weight of a pixel of each class in the mean. None: equal weights.
     """
 
-    def __init__(
-        self, *, threshold: Optional[float], min_fraction: float, class_weights: Optional[Tensor] = None
-    ) -> None:
+    def __init__(self, *, threshold: float | None, min_fraction: float, class_weights: Tensor | None = None) -> None:
         super().__init__()
         self.threshold = None if threshold is None else -math.log(threshold)
         self.min_fraction = min_fraction
-        self.class_weights: Optional[Tensor]
+        self.class_weights: Tensor | None
         self.register_buffer("class_weights", class_weights, persistent=False)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:

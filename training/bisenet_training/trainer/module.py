@@ -1,11 +1,9 @@
 """The network as PyTorch Lightning trains it."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 import lightning
 import torch
@@ -24,7 +22,7 @@ from bisenet_training.trainer.fp32_layers import keep_strided_depthwise_in_fp32
 from bisenet_training.trainer.losses import OhemCrossEntropy, boosted_loss
 from bisenet_training.trainer.recipe import Recipe, without_places
 
-Batch = Tuple[Tensor, Tensor]
+Batch = tuple[Tensor, Tensor]
 
 
 class SegmentationModule(lightning.LightningModule):
@@ -38,7 +36,7 @@ class SegmentationModule(lightning.LightningModule):
         class_weights: classes float; the weight of a pixel of each class in the loss. None: equal weights.
     """
 
-    def __init__(self, recipe: Recipe, card: ModelCard, class_weights: Optional[Tensor] = None) -> None:
+    def __init__(self, recipe: Recipe, card: ModelCard, class_weights: Tensor | None = None) -> None:
         super().__init__()
         self.recipe = recipe
         self.card = card
@@ -54,9 +52,9 @@ class SegmentationModule(lightning.LightningModule):
             class_weights=class_weights,
         )
         self.confusion = MulticlassConfusionMatrix(num_classes=len(card.classes), ignore_index=IGNORE)
-        self.scores: Dict[str, Any] = {}
-        self.earlier_runs: List[Dict[str, Any]] = []
-        self.started_from: Optional[Dict[str, Any]] = None
+        self.scores: dict[str, Any] = {}
+        self.earlier_runs: list[dict[str, Any]] = []
+        self.started_from: dict[str, Any] | None = None
         self.seconds_before = 0.0
 
     def on_fit_start(self) -> None:
@@ -143,7 +141,7 @@ class SegmentationModule(lightning.LightningModule):
         left = max(0.0, 1 - (1 - recipe.poly_end) * iteration / self.recipe.run.iterations)
         return min(1.0, (iteration + 1) / (recipe.warmup_iterations + 1)) * left**recipe.poly_power
 
-    def on_save_checkpoint(self, checkpoint: Dict[str, Any]) -> None:
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         for name, weights in self.network.state_dict().items():
             self._expect_finite(weights, name)
         card = self.card.to_dict()
@@ -160,7 +158,7 @@ class SegmentationModule(lightning.LightningModule):
         checkpoint["card"] = card
         checkpoint["network"] = self.network_options
 
-    def on_load_checkpoint(self, checkpoint: Dict[str, Any]) -> None:
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the earlier schedules for the card, and the iterations until which they held."""
         before = checkpoint["card"]["training"]
         self.seconds_before = before["seconds"]

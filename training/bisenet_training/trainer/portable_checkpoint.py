@@ -1,11 +1,9 @@
 """Portable checkpoint: a small file with which a run goes on on another machine (`bisenet train --save-weights`)."""
 
-from __future__ import annotations
-
 import io
 import zipfile
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 import lightning
 import torch
@@ -48,7 +46,7 @@ class PortableCheckpoint(Checkpoint):
         write_bytes(self.path, deflated(portable(checkpoint)))
 
 
-def portable(checkpoint: Dict[str, Any]) -> Dict[str, Any]:
+def portable(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """A checkpoint for `--resume-from` of a fifth of the size.
 
     Weights are in half precision. The optimizer's momentum and the moving average of the weights are left out: both
@@ -65,7 +63,7 @@ def portable(checkpoint: Dict[str, Any]) -> Dict[str, Any]:
     return small
 
 
-def deflated(checkpoint: Dict[str, Any]) -> bytes:
+def deflated(checkpoint: dict[str, Any]) -> bytes:
     """The checkpoint as `torch.save` writes it, compressed; `torch.load` reads it. A tenth smaller."""
     plain, compressed = io.BytesIO(), io.BytesIO()
     torch.save(checkpoint, plain)

@@ -1,11 +1,9 @@
 """Reads a recipe: a YAML file, the files that it builds on, and overrides such as `data.root=/data/camvid`."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, get_type_hints
+from typing import Any, Sequence, get_type_hints
 
 from pydantic import ValidationError
 
@@ -24,7 +22,7 @@ PROBLEMS = {
     "list_type": "must be a list such as [480, 640]",
 }
 """Pydantic's types of errors, in words for a user."""
-Entries = Dict[str, Any]
+Entries = dict[str, Any]
 """Names and values; a value is text, a list, or the entries of a section."""
 
 
@@ -49,7 +47,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{path}: {_problem(error)}") from None
 
 
-def _entries_of(path: Path, *, above: List[Path]) -> Entries:
+def _entries_of(path: Path, *, above: list[Path]) -> Entries:
     """The entries of a file, over those of the files that it builds on."""
     if path.resolve() in above:
         raise RecipeError(f"{path} builds on itself; its `base` must be another recipe")

@@ -1,9 +1,7 @@
 """Images per second while training, with data loading and without."""
 
-from __future__ import annotations
-
 import time
-from typing import Any, Dict, List
+from typing import Any
 
 import lightning
 import torch
@@ -28,13 +26,13 @@ class Throughput(lightning.Callback):
         self.every = every
         # Waiting for a GPU to finish would slow it down, so that only some iterations are timed there.
         self.timed_each = 10 if torch.cuda.is_available() else 1
-        self.rates: Dict[str, float] = {}
+        self.rates: dict[str, float] = {}
         self._restart()
 
     def _restart(self) -> None:
         self.began = time.perf_counter()
         self.iterations = 0
-        self.computing: List[float] = []
+        self.computing: list[float] = []
 
     def on_train_start(self, *_: Any) -> None:
         self._restart()

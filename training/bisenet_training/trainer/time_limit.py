@@ -1,7 +1,5 @@
 """Time limit: ends a run after some minutes, with its state saved for `--resume`."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 from typing import Any

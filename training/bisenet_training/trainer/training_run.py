@@ -1,14 +1,12 @@
 """A training run: checks, data, module, callbacks, and PyTorch Lightning's trainer."""
 
-from __future__ import annotations
-
 import logging
 import os
 import sys
 import warnings
 from functools import partial
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Sequence
 
 import lightning
 import numpy as np
@@ -48,8 +46,8 @@ def train(
     output: Path,
     *,
     resume: bool = False,
-    resume_from: Optional[Path] = None,
-    save_weights: Optional[Path] = None,
+    resume_from: Path | None = None,
+    save_weights: Path | None = None,
 ) -> None:
     """Trains by the recipe and writes `last.ckpt`, and where weights are scored `best.ckpt`, that of the best mIoU.
 
@@ -84,7 +82,7 @@ def train(
         _fit(recipe, output, checkpoint=checkpoint, save_weights=save_weights)
 
 
-def _fit(recipe: Recipe, output: Path, *, checkpoint: Optional[Path], save_weights: Optional[Path]) -> None:
+def _fit(recipe: Recipe, output: Path, *, checkpoint: Path | None, save_weights: Path | None) -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # `ConsoleLogger` has what a user needs
     lightning.seed_everything(recipe.run.seed, workers=True, verbose=False)
     training, inspections = _open(recipe, recipe.data.train_split)
@@ -140,7 +138,7 @@ def _check_resumable(last: Path, recipe: Recipe) -> None:
         )
 
 
-def _open(recipe: Recipe, split: str) -> Tuple[SegmentationDataset, List[Inspection]]:
+def _open(recipe: Recipe, split: str) -> tuple[SegmentationDataset, list[Inspection]]:
     """A split whose files are all as they should be, and what was found in them.
 
     Every process reads them all: on its own machine, and into the memory that its loader processes share.
@@ -177,10 +175,10 @@ def choose_precision(precision: str) -> str:
     return "bf16-mixed" if computes_in_bf16() else "32-true"
 
 
-def _callbacks(recipe: Recipe, output: Path, save_weights: Optional[Path]) -> List[lightning.Callback]:
+def _callbacks(recipe: Recipe, output: Path, save_weights: Path | None) -> list[lightning.Callback]:
     in_place = partial(ModelCheckpoint, dirpath=output, enable_version_counter=False)
     scored, every, last = recipe.data.val_split is not None, recipe.run.validate_every, output / "last.ckpt"
-    callbacks: List[lightning.Callback] = [LearningRateMonitor()]
+    callbacks: list[lightning.Callback] = [LearningRateMonitor()]
     if recipe.optimizer.average_decay:
         device = "cuda" if torch.cuda.is_available() else "cpu"  # it is set up before the network is there
         callbacks.append(EMAWeightAveraging(device=device, decay=recipe.optimizer.average_decay))
@@ -199,7 +197,7 @@ def _callbacks(recipe: Recipe, output: Path, save_weights: Optional[Path]) -> Li
     return callbacks
 
 
-def _processes() -> Dict[str, Any]:
+def _processes() -> dict[str, Any]:
     """The trainer's arguments for the processes that torchrun has started, or for this machine's GPUs, or its CPU."""
     world = int(os.environ.get("WORLD_SIZE", 0))
     of_this_machine = int(os.environ.get("LOCAL_WORLD_SIZE", world))
