@@ -84,40 +84,29 @@ class TrainingFrames(Dataset):
 
 
 class ValidationFrames(Dataset):
-    """Every `step`-th frame from `first` on, as the engines see it.
+    """Frames as the engines see them.
 
     3 x h x w float32 normalized RGB of the network's size, and H x W int64 targets of the frame's own.
 
     Args:
         frames: the data set.
         trained: (height, width), the card's `network_size`.
-        mean: of RGB in 0 to 1.
-        std: the same.
-        first: of the frames.
-        step: to the next.
+        mean, std: of RGB in 0 to 1.
     """
 
     def __init__(
-        self,
-        frames: SegmentationDataset,
-        *,
-        trained: tuple[int, int],
-        mean: Sequence[float],
-        std: Sequence[float],
-        first: int,
-        step: int,
+        self, frames: SegmentationDataset, *, trained: tuple[int, int], mean: Sequence[float], std: Sequence[float]
     ) -> None:
         self.frames = frames
         self.trained = trained
         self.mean = mean
         self.std = std
-        self.indices = range(first, len(frames), step)
 
     def __len__(self) -> int:
-        return len(self.indices)
+        return len(self.frames)
 
     def __getitem__(self, index: int) -> Example:
-        image, target = self.frames[self.indices[index]]
+        image, target = self.frames[index]
         size = network_size(*image.shape[:2], trained=self.trained)
         pixels = normalize_frame(image, size, mean=self.mean, std=self.std)
         return torch.from_numpy(pixels[0]), torch.from_numpy(target.astype(np.int64))

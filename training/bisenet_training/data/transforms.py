@@ -76,9 +76,9 @@ class Augment:
     """
 
     scales: Sequence[float]
-    scale_range: tuple[float, float] | None
-    crop: tuple[int, int]
-    resize: tuple[int, int] | None
+    scale_range: Sequence[float] | None
+    crop: Sequence[int]
+    resize: Sequence[int] | None
     flip: bool
     jitter: PhotometricJitter
     then: ToTensor
@@ -110,7 +110,7 @@ class Augment:
             windows.append(slice(start, start + length))
             size.append(min(want, max(1, round(have * scale))))
         image, target = image[tuple(windows)], target[tuple(windows)]
-        return (image, target) if tuple(size) == target.shape else _resize(image, target, (size[0], size[1]))
+        return (image, target) if tuple(size) == target.shape else _resize(image, target, size)
 
     def _pad(self, image: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         bottom = max(0, self.crop[0] - image.shape[0])
@@ -123,7 +123,7 @@ class Augment:
         return image, target
 
 
-def _resize(image: np.ndarray, target: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def _resize(image: np.ndarray, target: np.ndarray, size: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     height, width = size
     return (
         cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR),

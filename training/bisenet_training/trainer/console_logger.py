@@ -13,13 +13,11 @@ class ConsoleLogger(lightning.Callback):
 
     Args:
         output: where the checkpoints are.
-        every: iterations between two lines.
         throughput: measures the images per second; must be called before this callback.
     """
 
-    def __init__(self, output: Path, *, every: int, throughput: Throughput) -> None:
+    def __init__(self, output: Path, *, throughput: Throughput) -> None:
         self.output = output
-        self.every = every
         self.throughput = throughput
 
     def on_train_start(self, trainer: lightning.Trainer, module: Any) -> None:
@@ -31,7 +29,7 @@ class ConsoleLogger(lightning.Callback):
         )
 
     def on_train_batch_end(self, trainer: lightning.Trainer, module: Any, *_: Any) -> None:
-        if module.recipe.data.val_split is None and trainer.global_step % self.every == 0:
+        if module.recipe.data.val_split is None and trainer.global_step % module.recipe.run.validate_every == 0:
             self._report(trainer)
 
     def on_validation_end(self, trainer: lightning.Trainer, module: Any) -> None:

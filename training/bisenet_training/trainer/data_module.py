@@ -1,8 +1,10 @@
 """The data loaders of a training run, as its recipe wants them."""
 
+from dataclasses import asdict, fields
+
 import lightning
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from bisenet_training.data.loading import SeededBatches, TrainingFrames, ValidationFrames, worker_count
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
@@ -53,15 +55,9 @@ class DataModule(lightning.LightningDataModule):
                 f"{trainer.world_size} processes; each needs one: choose a larger split, or fewer processes"
             )
         data = self.recipe.data
-        frames = ValidationFrames(
-            self.validation,
-            trained=(data.network_size[0], data.network_size[1]),
-            mean=data.mean,
-            std=data.std,
-            first=trainer.global_rank,
-            step=trainer.world_size,
-        )
-        return self._loader(frames)
+        size = (data.network_size[0], data.network_size[1])
+        frames = ValidationFrames(self.validation, trained=size, mean=data.mean, std=data.std)
+        return self._loader(Subset(frames, range(trainer.global_rank, len(frames), trainer.world_size)))
 
     def _loader(self, frames: Dataset, **options) -> DataLoader:
         workers = worker_count(self.recipe.run.workers, processes=self.trainer.num_devices)
@@ -75,19 +71,6 @@ class DataModule(lightning.LightningDataModule):
 
 
 def _augment(recipe: Recipe) -> Augment:
-    augmentation = recipe.augmentation
-    height, width = augmentation.crop
-    return Augment(
-        scales=augmentation.scales,
-        scale_range=(augmentation.scale_range[0], augmentation.scale_range[1]) if augmentation.scale_range else None,
-        crop=(height, width),
-        resize=(augmentation.resize[0], augmentation.resize[1]) if augmentation.resize else None,
-        flip=augmentation.flip,
-        jitter=PhotometricJitter(
-            brightness=augmentation.brightness,
-            contrast=augmentation.contrast,
-            saturation=augmentation.saturation,
-            channel_gain=augmentation.channel_gain,
-        ),
-        then=ToTensor(mean=recipe.data.mean, std=recipe.data.std),
-    )
+    entries = asdict(recipe.augmentation)
+    jitter = PhotometricJitter(**{field.name: entries.pop(field.name) for field in fields(PhotometricJitter)})
+    return Augment(**entries, jitter=jitter, then=ToTensor(mean=recipe.data.mean, std=recipe.data.std))

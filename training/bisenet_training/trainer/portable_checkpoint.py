@@ -17,33 +17,23 @@ class PortableCheckpoint(Checkpoint):
 
     Without a validation split it is written as often. It is a `Checkpoint` so that Lightning calls it after the
     callback that writes `last.ckpt`.
-
-    Args:
-        last: the checkpoint to copy.
-        path: the file to write.
-        every: iterations between validations.
     """
 
-    def __init__(self, last: Path, path: Path, *, every: int) -> None:
+    def __init__(self, last: Path, path: Path) -> None:
         self.last = last
         self.path = path
-        self.every = every
 
     def on_validation_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        self._write(trainer)
+        if trainer.is_global_zero and self.last.exists():
+            checkpoint = torch.load(self.last, map_location="cpu", weights_only=True)
+            write_bytes(self.path, deflated(portable(checkpoint)))
 
     def on_train_batch_end(self, trainer: lightning.Trainer, module: Any, *_: Any) -> None:
-        if module.recipe.data.val_split is None and trainer.global_step % self.every == 0:
-            self._write(trainer)
+        if module.recipe.data.val_split is None and trainer.global_step % module.recipe.run.validate_every == 0:
+            self.on_validation_end(trainer)
 
     def on_train_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        self._write(trainer)
-
-    def _write(self, trainer: lightning.Trainer) -> None:
-        if not trainer.is_global_zero or not self.last.exists():
-            return
-        checkpoint = torch.load(self.last, map_location="cpu", weights_only=True)
-        write_bytes(self.path, deflated(portable(checkpoint)))
+        self.on_validation_end(trainer)
 
 
 def portable(checkpoint: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Images per second while training, with data loading and without."""
 
+import statistics
 import time
 from typing import Any
 
@@ -8,22 +9,16 @@ import torch
 
 
 class Throughput(lightning.Callback):
-    """Logs the images per second since the last report, all devices together, every so many iterations.
+    """Logs the images per second since the last report, all devices together, every `validate_every` iterations.
 
     `images_per_second` is the rate of the run, with loading and without validation; `images_per_second_computing` is
     that of network, loss and optimizer alone: a batch divided by the median time of the iterations that were timed.
-
-    Args:
-        batch_size: images of an iteration, all devices together.
-        every: iterations between reports.
 
     Attributes:
         rates: the latest report.
     """
 
-    def __init__(self, *, batch_size: int, every: int) -> None:
-        self.batch_size = batch_size
-        self.every = every
+    def __init__(self) -> None:
         # Waiting for a GPU to finish would slow it down, so that only some iterations are timed there.
         self.timed_each = 10 if torch.cuda.is_available() else 1
         self.rates: dict[str, float] = {}
@@ -48,15 +43,14 @@ class Throughput(lightning.Callback):
         self.iterations += 1
         if self._is_timed(index):
             self.computing.append(_now() - self.batch_began)
-        if trainer.global_step % self.every == 0:
-            self._report(trainer)
+        if trainer.global_step % module.recipe.run.validate_every == 0:
+            self._report(trainer, module.recipe.run.batch_size)
             self._restart()
 
-    def _report(self, trainer: lightning.Trainer) -> None:
-        self.rates = {"images_per_second": self.batch_size * self.iterations / (_now() - self.began)}
+    def _report(self, trainer: lightning.Trainer, batch_size: int) -> None:
+        self.rates = {"images_per_second": batch_size * self.iterations / (_now() - self.began)}
         if self.computing:
-            median = sorted(self.computing)[len(self.computing) // 2]
-            self.rates["images_per_second_computing"] = self.batch_size / median
+            self.rates["images_per_second_computing"] = batch_size / statistics.median(self.computing)
         for logger in trainer.loggers:
             logger.log_metrics(self.rates, step=trainer.global_step)
 

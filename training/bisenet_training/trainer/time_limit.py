@@ -16,24 +16,22 @@ class TimeLimit(Checkpoint):
     Args:
         last: the checkpoint to write.
         minutes: counted from the first iteration of this process.
-        every: iterations between validations.
     """
 
-    def __init__(self, last: Path, *, minutes: float, every: int) -> None:
+    def __init__(self, last: Path, *, minutes: float) -> None:
         self.last = last
         self.seconds = 60 * minutes
-        self.every = every
 
     def on_train_start(self, *_: Any) -> None:
         self.began = time.monotonic()
 
-    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: lightning.Trainer, module: Any, *_: Any) -> None:
         up = time.monotonic() - self.began >= self.seconds
         # All processes stop at the same iteration.
         if not trainer.strategy.reduce_boolean_decision(up, all=False):
             return
         trainer.should_stop = True
-        if trainer.global_step % self.every == 0:
+        if trainer.global_step % module.recipe.run.validate_every == 0:
             return  # the checkpoint that is due now is written by its own callback
         trainer.limit_val_batches = 0  # or Lightning would validate once more before it stops
         trainer.save_checkpoint(self.last)

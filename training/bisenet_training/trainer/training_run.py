@@ -177,23 +177,23 @@ def choose_precision(precision: str) -> str:
 
 def _callbacks(recipe: Recipe, output: Path, save_weights: Path | None) -> list[lightning.Callback]:
     in_place = partial(ModelCheckpoint, dirpath=output, enable_version_counter=False)
-    scored, every, last = recipe.data.val_split is not None, recipe.run.validate_every, output / "last.ckpt"
+    scored, last = recipe.data.val_split is not None, output / "last.ckpt"
     callbacks: list[lightning.Callback] = [LearningRateMonitor()]
     if recipe.optimizer.average_decay:
         device = "cuda" if torch.cuda.is_available() else "cpu"  # it is set up before the network is there
         callbacks.append(EMAWeightAveraging(device=device, decay=recipe.optimizer.average_decay))
-    throughput = Throughput(batch_size=recipe.run.batch_size, every=every)
-    callbacks += [throughput, ConsoleLogger(output, every=every, throughput=throughput)]
+    throughput = Throughput()
+    callbacks += [throughput, ConsoleLogger(output, throughput=throughput)]
     if sys.stderr.isatty():
         callbacks.append(TQDMProgressBar())
     if scored:
         # Before the last one is saved, which holds the best score so far.
         callbacks.append(in_place(filename="best", monitor="val_miou", mode="max"))
-    callbacks.append(in_place(filename="last", every_n_train_steps=None if scored else every))
+    callbacks.append(in_place(filename="last", every_n_train_steps=None if scored else recipe.run.validate_every))
     if recipe.run.max_minutes:
-        callbacks.append(TimeLimit(last, minutes=recipe.run.max_minutes, every=every))
+        callbacks.append(TimeLimit(last, minutes=recipe.run.max_minutes))
     if save_weights:
-        callbacks.append(PortableCheckpoint(last, save_weights, every=every))
+        callbacks.append(PortableCheckpoint(last, save_weights))
     return callbacks
 
 
