@@ -3,30 +3,31 @@
 Model files and checkpoints are both scored through an engine, so that what is scored is what a vehicle runs.
 """
 
-import math
 import time
 from collections import Counter
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Mapping, Sequence
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
 from bisenet_ros.engines import Engine
 from bisenet_ros.evaluation.metrics import class_iou, confusion_matrix, mean_iou, pixel_accuracy
 from bisenet_ros.evaluation.report.data_set_report import Example
+from bisenet_ros.evaluation.report.page import number
 from bisenet_ros.model.class_map import ClassMap
 from bisenet_ros.model.input_size import size_text
 from bisenet_ros.model.model_card import ModelError
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
+from bisenet_training.data.transforms import pad_frame
 from bisenet_training.errors import DataError
 
 Size = tuple[int, int]
 
 PAPER_PADDING: dict[str, Size] = {"coco_stuff_10k": (640, 640)}
 """(height, width) that the paper pads frames to (section 4.5, "COCO-Stuff")."""
+NO_TRICKS = "none, as in the paper"
 MOST_EXAMPLES = 4
 """Best and worst frames that the report shows."""
 
@@ -68,7 +69,7 @@ class Evaluation:
 
     @property
     def iou(self) -> dict[str, float]:
-        """Of each class; NaN for a class that is in no target and no mask."""
+        """Of each class; NaN for one that is in no target and no mask."""
         return dict(zip(self.classes.names, class_iou(self.confusion).tolist()))
 
     @property
@@ -86,13 +87,13 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """For JSON: shares of 1, None where there is nothing to score."""
         return {
-            "miou": _number(self.miou),
-            "pixel_accuracy": _number(self.pixel_accuracy),
-            "iou": {name: _number(iou) for name, iou in self.iou.items()},
+            "miou": number(self.miou),
+            "pixel_accuracy": number(self.pixel_accuracy),
+            "iou": {name: number(iou) for name, iou in self.iou.items()},
             "tricks": self.tricks,
             "protocol": dict(self.protocol),
             "confusion": self.confusion.tolist(),
-            "frames": {frame.name: _number(frame.miou) for frame in self.frames},
+            "frames": {frame.name: number(frame.miou) for frame in self.frames},
         }
 
 
@@ -113,7 +114,8 @@ def evaluate(
     classes = len(dataset.classes)
     confusion = np.zeros((classes, classes), np.int64)
     frames: list[FrameScore] = []
-    sizes: Counter = Counter()
+    sizes: list[Size] = []
+    network_sizes: list[Size] = []
     seconds: list[float] = []
     for index in tqdm(range(len(dataset)), desc="evaluating", unit="frame", disable=None):
         image, target = dataset[index]
@@ -122,7 +124,8 @@ def evaluate(
         seconds.append(time.perf_counter() - start)
         frame = confusion_matrix(target, mask, classes=classes)
         confusion += frame
-        sizes[image.shape[:2]] += 1
+        sizes.append(image.shape[:2])
+        network_sizes.append(engine.network_size(*map(max, image.shape[:2], pad)))
         if frame.any():
             frames.append(FrameScore(index, dataset.name(index), mean_iou(frame)))
     if not frames:
@@ -134,11 +137,9 @@ def evaluate(
         protocol={
             "frames": str(len(dataset)),
             "frame size": _describe_sizes(sizes),
-            "network size": _describe_sizes(_network_sizes(engine, sizes, pad)),
+            "network size": _describe_sizes(network_sizes),
             **({"padding": f"to {size_text(pad)}, with the mean color"} if any(pad) else {}),
-            "test-time tricks": f"{tricks}, averaging logits (the paper has none)"
-            if tricks
-            else "none, as in the paper",
+            "test-time tricks": f"{tricks}, averaging logits (the paper has none)" if tricks else NO_TRICKS,
             "engine": engine.description,
             "time per frame": f"{1000 * float(np.median(seconds)):.0f} ms (median, with resizing)",
         },
@@ -149,11 +150,7 @@ def evaluate(
 def segment(engine: Engine, frame: np.ndarray, *, pad: Size) -> np.ndarray:
     """`engine.segment` of a frame that is first padded to at least `pad` with the mean color: the frame's mask."""
     height, width = frame.shape[:2]
-    bottom, right = max(0, pad[0] - height), max(0, pad[1] - width)
-    if bottom or right:
-        mean_bgr = [255 * channel for channel in reversed(engine.card.mean)]
-        frame = cv2.copyMakeBorder(frame, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=mean_bgr)
-    return engine.segment(frame)[:height, :width]
+    return engine.segment(pad_frame(frame, pad, mean=engine.card.mean))[:height, :width]
 
 
 def check_classes(model: ClassMap, dataset: ClassMap) -> None:
@@ -174,29 +171,15 @@ def find_examples(
     worst = frames[: min(MOST_EXAMPLES, (len(frames) + 1) // 2)]
     best = frames[len(worst) :][::-1][:MOST_EXAMPLES]
 
-    def examples(scores: Sequence[FrameScore]) -> list[Example]:
-        shown = []
-        for score in scores:
-            image, target = dataset[score.index]
-            mask = segment(engine, image, pad=pad)
-            shown.append(Example(f"{score.name}: mIoU {100 * score.miou:.2f} %", image, target, mask))
-        return shown
+    def example(score: FrameScore) -> Example:
+        image, target = dataset[score.index]
+        title = f"{score.name}: mIoU {100 * score.miou:.2f} %"
+        return Example(title, image, target, segment(engine, image, pad=pad))
 
-    return {"Worst frames": examples(worst), "Best frames": examples(best)}
+    return {"Worst frames": [*map(example, worst)], "Best frames": [*map(example, best)]}
 
 
-def _network_sizes(engine: Engine, sizes: Counter, pad: Size) -> Counter:
-    found: Counter = Counter()
-    for (height, width), frames in sizes.items():
-        found[engine.network_size(max(height, pad[0]), max(width, pad[1]))] += frames
-    return found
-
-
-def _describe_sizes(sizes: Counter) -> str:
+def _describe_sizes(sizes: Sequence[Size]) -> str:
     """The most common, and how many others there are."""
-    (size, _), *others = sizes.most_common()
+    (size, _), *others = Counter(sizes).most_common()
     return f"{size_text(size)} and {len(others)} others" if others else size_text(size)
-
-
-def _number(score: float) -> float | None:
-    return round(score, 6) if math.isfinite(score) else None

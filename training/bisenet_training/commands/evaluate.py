@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,7 +76,10 @@ def run(arguments: argparse.Namespace) -> int:
     engine = augmented(engine, flip=arguments.flip, scales=arguments.scales)
     pad = _padding(arguments.pad, arguments.data)
     dataset = open_dataset(arguments.data, root=arguments.root, split=split)
-    _make_folders(output=arguments.output, scores=arguments.json)
+    if arguments.json and arguments.json.is_dir():
+        raise OptionError(f"--json must be a file, and {arguments.json} is a folder")
+    for folder in filter(None, (arguments.output, arguments.json and arguments.json.parent)):
+        folder.mkdir(parents=True, exist_ok=True)  # before an hour of evaluation
 
     tricks = describe_tricks(flip=arguments.flip, scales=arguments.scales)
     found = evaluate(engine, dataset, pad=pad, tricks=tricks)
@@ -105,13 +107,13 @@ def print_scores(found: Evaluation) -> None:
     """Prints a table of the classes, the protocol, and the scores."""
     from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("class", "IoU %", "pixels %")
-    for column in table.columns[1:]:
-        column.justify = "right"
+    from bisenet_ros.evaluation.report.page import number, percent
+
+    table = Table("class", Column("IoU %", justify="right"), Column("pixels %", justify="right"))
     for name, iou in found.iou.items():
-        table.add_row(escape(name), "-" if math.isnan(iou) else f"{100 * iou:.2f}", f"{100 * found.share[name]:.2f}")
+        table.add_row(escape(name), percent(number(iou)), percent(found.share[name]))
     console = Console(highlight=False, markup=False, soft_wrap=True)
     console.print(table)
     for name, value in found.protocol.items():
@@ -126,13 +128,3 @@ def _padding(text: str | None, dataset: str) -> tuple[int, int]:
     if text is None:
         return PAPER_PADDING.get(dataset, (0, 0))
     return (0, 0) if text == NO_PADDING else parse_size(text)
-
-
-def _make_folders(*, output: Path | None, scores: Path | None) -> None:
-    """Before an hour of evaluation is spent on results that cannot be written."""
-    if output:
-        output.mkdir(parents=True, exist_ok=True)
-    if scores and scores.is_dir():
-        raise OptionError(f"--json must be a file, and {scores} is a folder")
-    if scores:
-        scores.parent.mkdir(parents=True, exist_ok=True)

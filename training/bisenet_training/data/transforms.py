@@ -1,7 +1,7 @@
 """The paper's augmentation: random scale, random crop, horizontal flip; photometric jitter; then tensors."""
 
 from dataclasses import dataclass
-from typing import Sequence
+from typing import Any, Sequence
 
 import cv2
 import numpy as np
@@ -87,7 +87,8 @@ class Augment:
         self, image: np.ndarray, target: np.ndarray, rng: np.random.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Draws from `rng`; the result is crop's size, or resize's where that is given."""
-        image, target = self._pad(*self._scaled_crop(image, target, self._scale(rng), rng))
+        image, target = self._scaled_crop(image, target, self._scale(rng), rng)
+        image, target = pad_frame(image, self.crop, mean=self.then.mean), _pad(target, self.crop, value=IGNORE)
         if self.resize:
             image, target = _resize(image, target, self.resize)
         if self.flip and rng.random() < 0.5:
@@ -112,15 +113,17 @@ class Augment:
         image, target = image[tuple(windows)], target[tuple(windows)]
         return (image, target) if tuple(size) == target.shape else _resize(image, target, size)
 
-    def _pad(self, image: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        bottom = max(0, self.crop[0] - image.shape[0])
-        right = max(0, self.crop[1] - image.shape[1])
-        if not bottom and not right:
-            return image, target
-        mean_bgr = [255 * channel for channel in reversed(self.then.mean)]
-        image = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=mean_bgr)
-        target = cv2.copyMakeBorder(target, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=IGNORE)
-        return image, target
+
+def pad_frame(frame: np.ndarray, size: Sequence[int], *, mean: Sequence[float]) -> np.ndarray:
+    """H x W x 3 BGR, padded at the bottom and the right to at least `size` (height, width) with the mean of RGB."""
+    return _pad(frame, size, value=[255 * channel for channel in reversed(mean)])
+
+
+def _pad(pixels: np.ndarray, size: Sequence[int], *, value: Any) -> np.ndarray:
+    bottom, right = (max(0, want - have) for want, have in zip(size, pixels.shape))
+    if not bottom and not right:
+        return pixels
+    return cv2.copyMakeBorder(pixels, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=value)
 
 
 def _resize(image: np.ndarray, target: np.ndarray, size: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
