@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, Sequence, Tuple
+from typing import Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -14,66 +14,51 @@ OVERLAY_OPACITY = 0.5
 MARGIN = 12
 BACKGROUND = (24, 24, 24)
 TEXT_COLOR = (235, 235, 235)
-FONT = cv2.FONT_HERSHEY_SIMPLEX
+LEGEND_COLUMNS = 6
 
 
 def side_by_side(image: np.ndarray, mask: np.ndarray, classes: ClassMap) -> np.ndarray:
     """H x W x 3 uint8 BGR and H x W uint8 ids to H x (3 W and two gaps) x 3: camera, mask, overlay."""
     colors = np.ascontiguousarray(paint(mask, classes.color_table())[..., ::-1])
     overlay = cv2.addWeighted(image, 1 - OVERLAY_OPACITY, colors, OVERLAY_OPACITY, 0)
-    gap = np.full((image.shape[0], MARGIN // 2, 3), BACKGROUND, np.uint8)
+    gap = _strip(MARGIN // 2, image.shape[0])
     return np.hstack([image, gap, colors, gap, overlay])
 
 
-def contact_sheet(
-    rows: Sequence[Tuple[str, np.ndarray]], *, classes: ClassMap, title: str, lines: Sequence[str]
-) -> np.ndarray:
-    """A sheet of captioned rows under a title and some lines of text, above the colors of the classes."""
+def contact_sheet(rows: Sequence[Tuple[str, np.ndarray]], *, classes: ClassMap, title: str, line: str) -> np.ndarray:
+    """A sheet of captioned rows under a title and a line of text, above the colors of the classes."""
     width = rows[0][1].shape[1] + 2 * MARGIN
-    parts: List[np.ndarray] = [_text(title, width, scale=0.9, height=52)]
-    parts += [_text(line, width, scale=0.55, height=26) for line in lines]
-    parts.append(_headings(("camera", "/segmentation/mask", "overlay"), width))
-    for caption, picture in rows:
-        parts.append(_with_margin(_captioned(picture, caption)))
-    parts.append(_legend(classes, width))
-    return np.vstack(parts)
+    head = _strip(width, 118)
+    _write(head, title, (MARGIN, 42), scale=0.9)
+    _write(head, line, (MARGIN, 68))
+    for i, heading in enumerate(("camera", "/segmentation/mask", "overlay")):
+        _write(head, heading, (MARGIN + i * (width // 3), 106), scale=0.65)
+    return np.vstack([head, *(_captioned(picture, caption) for caption, picture in rows), _legend(classes, width)])
 
 
 def _strip(width: int, height: int) -> np.ndarray:
     return np.full((height, width, 3), BACKGROUND, np.uint8)
 
 
-def _text(text: str, width: int, *, scale: float, height: int) -> np.ndarray:
-    strip = _strip(width, height)
-    cv2.putText(strip, text, (MARGIN, height - 10), FONT, scale, TEXT_COLOR, 1, cv2.LINE_AA)
-    return strip
-
-
-def _headings(headings: Sequence[str], width: int) -> np.ndarray:
-    strip = _strip(width, 40)
-    for i, heading in enumerate(headings):
-        cv2.putText(strip, heading, (MARGIN + i * (width // len(headings)), 28), FONT, 0.65, TEXT_COLOR, 1, cv2.LINE_AA)
-    return strip
+def _write(picture: np.ndarray, text: str, place: Tuple[int, int], *, scale: float = 0.55) -> None:
+    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, TEXT_COLOR, 1, cv2.LINE_AA)
 
 
 def _captioned(picture: np.ndarray, caption: str) -> np.ndarray:
-    picture = picture.copy()
-    (width, height), _ = cv2.getTextSize(caption, FONT, 0.55, 1)
-    bottom = picture.shape[0] - 12
-    cv2.rectangle(picture, (4, bottom - height - 6), (16 + width, bottom + 6), BACKGROUND, -1)
-    cv2.putText(picture, caption, (10, bottom), FONT, 0.55, TEXT_COLOR, 1, cv2.LINE_AA)
+    """A copy with a margin, and the caption at its lower left."""
+    picture = cv2.copyMakeBorder(picture, 0, MARGIN // 2, MARGIN, MARGIN, cv2.BORDER_CONSTANT, value=BACKGROUND)
+    bottom = picture.shape[0] - 2 * MARGIN
+    (width, height), _ = cv2.getTextSize(caption, cv2.FONT_HERSHEY_SIMPLEX, 0.55, 1)
+    cv2.rectangle(picture, (MARGIN + 4, bottom - height - 6), (MARGIN + 16 + width, bottom + 6), BACKGROUND, -1)
+    _write(picture, caption, (MARGIN + 10, bottom))
     return picture
 
 
-def _with_margin(picture: np.ndarray) -> np.ndarray:
-    return cv2.copyMakeBorder(picture, 0, MARGIN // 2, MARGIN, MARGIN, cv2.BORDER_CONSTANT, value=BACKGROUND)
-
-
 def _legend(classes: ClassMap, width: int) -> np.ndarray:
-    columns = 6
-    strip = _strip(width, 34 * -(-len(classes) // columns) + 10)
+    strip = _strip(width, 34 * -(-len(classes) // LEGEND_COLUMNS) + 10)
     for i, segmentation_class in enumerate(classes):
-        x, y = MARGIN + (i % columns) * (width // columns), 10 + 34 * (i // columns)
+        row, column = divmod(i, LEGEND_COLUMNS)
+        x, y = MARGIN + column * (width // LEGEND_COLUMNS), 10 + 34 * row
         cv2.rectangle(strip, (x, y), (x + 30, y + 20), segmentation_class.color[::-1], -1)
-        cv2.putText(strip, segmentation_class.name, (x + 40, y + 16), FONT, 0.55, TEXT_COLOR, 1, cv2.LINE_AA)
+        _write(strip, segmentation_class.name, (x + 40, y + 16))
     return strip

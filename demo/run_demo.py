@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -16,99 +17,74 @@ from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou
 from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
 from bisenet_ros.model.class_map import ClassMap
 from bisenet_ros.model.model_card import read_card
-from bisenet_ros.node.driver.camera_player import TimedImage, images_at_rate
-from bisenet_ros.node.driver.interval import Interval, SentFrame
+from bisenet_ros.node.driver.camera_player import TimedImage
+from bisenet_ros.node.driver.interval import SentFrame
 from bisenet_ros.node.driver.node_driver import NodeDriver
-from bisenet_ros.node.driver.outcomes import losses_in_words
 from bisenet_ros.node.image_messages import make_image
 from demo.clip import RATE, frame_ids, read_ground_truth, read_image
 from demo.pictures import contact_sheet, side_by_side
 
 OUTPUT = Path("demo_output")
 SHEET_ROWS = 5
-
-
-class Replay(NamedTuple):
-    """What came of the clip.
-
-    Attributes:
-        masks: H x W uint8 class ids of each frame that was answered, by its number in the clip.
-        times: milliseconds that the node tells of its stages, such as engine_p50_ms.
-        engine: that the node used.
-    """
-
-    interval: Interval
-    masks: Dict[int, np.ndarray]
-    times: Dict[str, float]
-    engine: str
+WARM_UP_FRAMES = 15
 
 
 def main() -> int:
     print("starting segmentation_node and a camera; the replay takes 7 seconds")
+    classes = read_card(package_file(SHIPPED_MODEL)).classes
     try:
-        replay = replay_clip()
+        masks, table = replay_clip(classes)
     except BisenetError as error:
         print(f"demo: error: {error}", file=sys.stderr)
         return 1
-    if not replay.masks:
-        print("demo: error: the node published no mask", file=sys.stderr)
-        return 1
-    classes = read_card(package_file(SHIPPED_MODEL)).classes
-    table = summarize(replay, classes)
     print("", *(f"  {name:<32}{value}" for name, value in table.items()), sep="\n")
-    draw(replay.masks, classes, table)
+    draw(masks, classes, table)
     print(f"\npictures are in {OUTPUT}/; begin with {OUTPUT / 'contact_sheet.png'}")
     return 0
 
 
-def replay_clip() -> Replay:
-    """Plays the clip once, at its own rate, to a node with default parameters."""
+def replay_clip(classes: ClassMap) -> Tuple[Dict[int, np.ndarray], Dict[str, str]]:
+    """Plays the clip once, at its own rate, to a node with default parameters.
+
+    Returns:
+        The masks, H x W uint8 ids, by the number of their frame in the clip; and the results in words, by name.
+
+    Raises:
+        BisenetError: the node cannot run, or publishes no mask.
+    """
+    ids = frame_ids()
     masks: Dict[int, np.ndarray] = {}
 
     def keep(frame: SentFrame, message: Any) -> None:
         masks[frame.number] = np.frombuffer(message.data, np.uint8).reshape(message.height, message.width)
 
     with NodeDriver() as driver:
-        driver.warm_up(warm_up_images)
-        with tqdm(total=len(frame_ids()), unit="frame", desc=f"replaying at {RATE:.0f} Hz", mininterval=0.5) as bar:
-
-            def show(interval: Interval) -> None:
-                bar.set_postfix(masks=len(masks), refresh=False)
-                bar.update(len(interval.sent) - bar.n)
-
-            interval = driver.play(clip_images, on_answer=keep, on_progress=show)
-        return Replay(interval, masks, driver.diagnostics.milliseconds(), driver.diagnostics.engine)
-
-
-def clip_images() -> Iterator[TimedImage]:
-    """The clip as a camera publishes it."""
-    messages = [make_image(read_image(frame_id), "bgr8", Header()) for frame_id in frame_ids()]
-    return (TimedImage(i / RATE, message) for i, message in enumerate(messages))
-
-
-def warm_up_images() -> Iterator[TimedImage]:
-    """A second of its first frame."""
-    return images_at_rate([make_image(read_image(frame_ids()[0]), "bgr8", Header())], rate=RATE, seconds=1.0)
-
-
-def summarize(replay: Replay, classes: ClassMap) -> Dict[str, str]:
-    """The demo's results in words, by name."""
-    interval, times, ids = replay.interval, replay.times, frame_ids()
-    confusion = np.sum(
-        [confusion_matrix(read_ground_truth(ids[i]), mask, classes=len(classes)) for i, mask in replay.masks.items()],
-        axis=0,
-    )
-    p50, p99 = np.percentile(interval.latencies(), [50, 99])
-    losses = ", ".join(f"{count} {place}" for place, count in losses_in_words(interval.losses).items())
-    return {
-        "frames sent": f"{len(interval.sent)} at {RATE:.0f} Hz",
-        "masks received": str(len(replay.masks)),
-        "frames lost": f"{interval.lost}" + (f": {losses}" if losses else ""),
+        driver.warm_up(partial(clip_images, WARM_UP_FRAMES))
+        with tqdm(total=len(ids), unit="frame", desc=f"replaying at {RATE:.0f} Hz", mininterval=0.5) as bar:
+            found = driver.play(clip_images, on_answer=keep, on_progress=lambda sent: bar.update(sent - bar.n))
+        times, engine = driver.diagnostics.milliseconds(), driver.diagnostics.engine
+    if not masks:
+        raise BisenetError("the node published no mask")
+    confusion = np.zeros((len(classes), len(classes)), np.int64)
+    for number, mask in masks.items():
+        confusion += confusion_matrix(read_ground_truth(ids[number]), mask, classes=len(classes))
+    p50, p99 = np.percentile(found.latencies(), [50, 99])
+    losses = ", ".join(f"{count} {place}" for place, count in found.losses_in_words.items())
+    return masks, {
+        "frames sent": f"{len(found.sent)} at {RATE:.0f} Hz",
+        "masks received": str(len(masks)),
+        "frames lost": f"{found.lost}" + (f": {losses}" if losses else ""),
         "end to end, p50 / p99": f"{p50:.1f} / {p99:.1f} ms",
         "inside the engine, p50 / p99": f"{times['engine_p50_ms']:.1f} / {times['engine_p99_ms']:.1f} ms",
         "mIoU of the masks received": f"{100 * mean_iou(confusion):.1f} %",
-        "engine": replay.engine,
+        "engine": engine,
     }
+
+
+def clip_images(count: Optional[int] = None) -> Iterator[TimedImage]:
+    """The clip, or its first frames, as a camera publishes it."""
+    messages = [make_image(read_image(frame_id), "bgr8", Header()) for frame_id in frame_ids()[:count]]
+    return (TimedImage(i / RATE, message) for i, message in enumerate(messages))
 
 
 def draw(masks: Dict[int, np.ndarray], classes: ClassMap, table: Dict[str, str]) -> None:
@@ -117,19 +93,16 @@ def draw(masks: Dict[int, np.ndarray], classes: ClassMap, table: Dict[str, str])
     for earlier in OUTPUT.glob("*.png"):
         earlier.unlink()
     answered = sorted(masks)
-    chosen = [answered[i] for i in np.linspace(0, len(answered) - 1, min(SHEET_ROWS, len(answered))).astype(int)]
     rows: List[Tuple[str, np.ndarray]] = []
-    for number in chosen:
-        frame_id = frame_ids()[number]
-        picture = side_by_side(read_image(frame_id), masks[number], classes)
+    for i in np.linspace(0, len(answered) - 1, min(SHEET_ROWS, len(answered))).astype(int):
+        frame_id = frame_ids()[answered[i]]
+        picture = side_by_side(read_image(frame_id), masks[answered[i]], classes)
         cv2.imwrite(str(OUTPUT / f"{frame_id}.png"), picture)
         rows.append((frame_id, picture))
-    shown = ("end to end, p50 / p99", "inside the engine, p50 / p99", "mIoU of the masks received")
-    line = "    ".join(
-        [f"masks received: {len(masks)} of {len(frame_ids())}", *(f"{name}: {table[name]}" for name in shown)]
-    )
-    title = "bisenet_ros: a CamVid clip through segmentation_node"
-    cv2.imwrite(str(OUTPUT / "contact_sheet.png"), contact_sheet(rows, classes=classes, title=title, lines=[line]))
+    shown = ("masks received", "end to end, p50 / p99", "inside the engine, p50 / p99", "mIoU of the masks received")
+    line = "    ".join(f"{name}: {table[name]}" for name in shown)
+    title = f"bisenet_ros: a CamVid clip of {len(frame_ids())} frames through segmentation_node"
+    cv2.imwrite(str(OUTPUT / "contact_sheet.png"), contact_sheet(rows, classes=classes, title=title, line=line))
 
 
 if __name__ == "__main__":

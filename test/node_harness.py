@@ -9,7 +9,7 @@ import threading
 import time
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, TypeVar
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Type, TypeVar
 
 import numpy as np
 import rclpy
@@ -188,6 +188,12 @@ class Vehicle(DriverNode):
         self.diagnostics = DiagnosticsListener(self)
         self._frames = 0
 
+    def listen(self, topic: str, message_type: Type[T]) -> List[T]:
+        """The messages of a topic, as they come in while somebody waits."""
+        messages: List[T] = []
+        self.subscribe(topic, message_type, messages.append)
+        return messages
+
     @contextmanager
     def another_node(self, name: str) -> Iterator[Node]:
         """A second node of the test's side, spun with the first."""
@@ -232,13 +238,13 @@ class Vehicle(DriverNode):
     def counts(self, node: str = NODE, *, camera: str = "camera") -> Dict[str, int]:
         """What a node says of a camera's frames, from now, at rest; "dropped" is the sum of all reasons to drop one."""
         name = f"{node}: camera {camera}"
-        found = self.wait_for(self.diagnostics.watch_for_rest(name), f"{name} to be at rest")
-        dropped = sum(count for outcome, count in found.outcomes.items() if outcome.startswith("dropped"))
-        return {"received": found.received, **found.outcomes, "dropped": dropped}
+        self.diagnostics.forget()
+        found = self.wait_for(partial(self.diagnostics.counts_at_rest, name), f"{name} to be at rest")
+        return {**found, "dropped": sum(count for key, count in found.items() if key.startswith("dropped"))}
 
     def statuses(self, name: str) -> List[DiagnosticStatus]:
         """The statuses of this name that have come so far."""
-        return self.diagnostics.statuses(name)
+        return [status for array in self.diagnostics.messages for status in array.status if status.name == name]
 
     def wait_for_status(self, name: str, level: bytes, words: str) -> DiagnosticStatus:
         """The next status of this name, from now, with the level and the words (a pattern)."""

@@ -35,7 +35,7 @@ def test_pictures_show_image_mask_and_overlay():
     mask = picture[:, 480 + 6 : 2 * 480 + 6]
     assert np.array_equal(picture[:, :480], image)
     assert (mask[ground_truth == 3] == (128, 64, 128)).all(), "road, BGR"
-    sheet = contact_sheet([("a frame", picture)], classes=CAMVID, title="title", lines=["line"])
+    sheet = contact_sheet([("a frame", picture)], classes=CAMVID, title="title", line="line")
     assert sheet.shape[1] == picture.shape[1] + 24 and sheet.dtype == np.uint8
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import signal
 import sys
 from pathlib import Path
@@ -21,9 +20,9 @@ from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
 from bisenet_ros.model.input_size import parse_size
 from bisenet_ros.model.model_card import read_card
-from bisenet_ros.node.benchmark.scenario import ENCODINGS, ENGINES, OUTPUTS, RELIABILITIES, Scenario
 
 EXTRA = "ros,benchmark"
+OUTPUTS = ("mask", "confidence", "color_mask", "overlay")
 MAX_CAMERAS = 16
 MIN_SECONDS = 1.0
 
@@ -33,12 +32,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, metavar="FILE", help="a model file (.onnx), default: the shipped one")
     parser.add_argument("--device", choices=DEVICES, default="auto", help="the node's parameter, default auto")
     parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="the node's parameter, default auto")
-    parser.add_argument("--engine", choices=ENGINES, default="model", help="stub: an engine that takes no time")
+    parser.add_argument(
+        "--engine", choices=("model", "stub"), default="model", help="stub: an engine that takes no time"
+    )
     parser.add_argument("--size", default="2048x1024", metavar="WIDTHxHEIGHT", help="of the images, default 2048x1024")
     parser.add_argument("--cameras", type=int, default=1, metavar="N", help="default 1")
-    parser.add_argument("--encoding", choices=ENCODINGS, default="bgr8", help="of the images, default bgr8")
+    parser.add_argument("--encoding", choices=("bgr8", "jpeg"), default="bgr8", help="of the images, default bgr8")
     parser.add_argument(
-        "--reliability", choices=RELIABILITIES, default="best_effort", help="of the cameras, default best_effort"
+        "--reliability",
+        choices=("best_effort", "reliable"),
+        default="best_effort",
+        help="of the cameras, default best_effort",
     )
     parser.add_argument(
         "--topics", default="mask", metavar="NAMES", help=f"to listen to, default mask; of {','.join(OUTPUTS)}"
@@ -62,37 +66,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    scenario = read_scenario(arguments)
-    import psutil  # noqa: F401  before minutes are spent
-
-    from bisenet_ros.benchmark.machine import describe_load, describe_machine
+    from bisenet_ros.files.atomic_write import write_json
     from bisenet_ros.node.benchmark.measurement import MAX_RATE, measure
-    from bisenet_ros.node.benchmark.report import Report
+    from bisenet_ros.node.benchmark.report import to_markdown, write_report
+    from bisenet_ros.node.benchmark.scenario import Scenario
 
+    if not 1 <= arguments.cameras <= MAX_CAMERAS:
+        raise BisenetError(f"--cameras must be 1 to {MAX_CAMERAS}, got {arguments.cameras}")
     if not 0 < arguments.rate <= MAX_RATE:
         raise BisenetError(f"--rate must be above 0 and at most {MAX_RATE:g} Hz, got {arguments.rate:g}")
     if not MIN_SECONDS <= arguments.seconds < math.inf:
         raise BisenetError(f"--seconds must be {MIN_SECONDS:g} or more, got {arguments.seconds:g}")
-    _prepare_outputs(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the processes are ended too
-    load = describe_load(os.getloadavg()[0], cores=len(os.sched_getaffinity(0)))
-    found = measure(scenario, choose_pipelines(scenario), rate=arguments.rate, seconds=arguments.seconds)
-    report = Report.of(found, machine=describe_machine(), load=load)
-    if arguments.json:
-        arguments.json.write_text(report.to_json())
-    if arguments.output:
-        report.write(arguments.output)
-    print(report.to_markdown(), end="")
-    return 0
-
-
-def read_scenario(arguments: argparse.Namespace) -> Scenario:
-    """Raises BisenetError for values that cannot be used."""
-    if not 1 <= arguments.cameras <= MAX_CAMERAS:
-        raise BisenetError(f"--cameras must be 1 to {MAX_CAMERAS}, got {arguments.cameras}")
     model = (arguments.model or package_file(SHIPPED_MODEL)).absolute()
     read_card(model)  # raises an error that says what is wrong with the file
-    return Scenario(
+    scenario = Scenario(
         model=str(model),
         device=arguments.device,
         precision=arguments.precision,
@@ -103,6 +90,15 @@ def read_scenario(arguments: argparse.Namespace) -> Scenario:
         outputs=read_outputs(arguments.topics),
         reliability=arguments.reliability,
     )
+    _prepare_outputs(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the processes are ended too
+    numbers = measure(scenario, choose_pipelines(arguments), rate=arguments.rate, seconds=arguments.seconds)
+    if arguments.json:
+        write_json(arguments.json, numbers)
+    if arguments.output:
+        write_report(arguments.output, numbers)
+    print(to_markdown(numbers), end="")
+    return 0
 
 
 def read_outputs(text: str) -> Tuple[str, ...]:
@@ -114,10 +110,10 @@ def read_outputs(text: str) -> Tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def choose_pipelines(scenario: Scenario) -> List[str]:
+def choose_pipelines(arguments: argparse.Namespace) -> List[str]:
     """The node, the echo, and the plain pipeline, which is for CPUs and has no stub engine."""
-    on_cpu = choose_device(scenario.device, scenario.precision) == "cpu"
-    has_plain = on_cpu and scenario.precision in ("auto", *CPU_PRECISIONS) and scenario.engine == "model"
+    on_cpu = choose_device(arguments.device, arguments.precision) == "cpu"
+    has_plain = on_cpu and arguments.precision in ("auto", *CPU_PRECISIONS) and arguments.engine == "model"
     return ["node", "echo", *(["plain"] if has_plain else [])]
 
 
@@ -127,7 +123,7 @@ def _prepare_outputs(arguments: argparse.Namespace) -> None:
         import matplotlib.figure  # noqa: F401
 
         arguments.output.mkdir(parents=True, exist_ok=True)
-    if arguments.json and arguments.json.is_dir():
-        raise BisenetError(f"--json must be a file, and {arguments.json} is a folder")
     if arguments.json:
+        if arguments.json.is_dir():
+            raise BisenetError(f"--json must be a file, and {arguments.json} is a folder")
         arguments.json.parent.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -13,13 +14,10 @@ import pytest
 
 from bisenet_ros.cli import main
 from bisenet_ros.engines import load_engine
-from bisenet_ros.model.model_card import read_card
-from bisenet_ros.node.benchmark.measurement import Part, Turn, engine_seconds, saturating_rate
-from bisenet_ros.node.benchmark.plain_network import PlainNetwork, with_resized_logits
-from bisenet_ros.node.benchmark.plain_pipeline import softmax_confidence, to_input
-from bisenet_ros.node.benchmark.summary import summarize
+from bisenet_ros.node.benchmark.measurement import saturating_rate
+from bisenet_ros.node.benchmark.part import Part, Turn
+from bisenet_ros.node.benchmark.plain_pipeline import PlainPipeline, softmax_confidence, with_resized_logits
 from bisenet_ros.node.driver.interval import Interval, SentFrame
-from bisenet_ros.node.driver.outcomes import FrameCounts
 from demo.clip import frame_ids, read_image
 
 SECOND = 10**9
@@ -110,6 +108,7 @@ def test_arguments_out_of_range_are_refused(arguments: List[str], said: str, cap
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     monkeypatch.setitem(sys.modules, "psutil", None)
+    monkeypatch.delitem(sys.modules, "bisenet_ros.node.benchmark.measurement", raising=False)
     assert main(["benchmark", "node"]) == 1
     said = capsys.readouterr().err
     assert "needs the Python package 'psutil'" in said and "pip install '.[ros,benchmark]'" in said
@@ -125,44 +124,43 @@ def test_a_model_file_still_follows_the_one_word_command(capsys: pytest.CaptureF
 
 def make_turn(pipeline: str = "node", *, sent: int = 40, answered: int = 40, latency: float = 0.1) -> Turn:
     """Frames at 10 Hz; `latency` in seconds. A node drops what is not answered."""
-    interval = Interval(outputs=("mask",), seconds=sent / 10)
+    interval = Interval(outputs=("mask",))
     interval.sent = {("camera", i): SentFrame(i, i * SECOND // 10) for i in range(sent)}
     for key, frame in list(interval.sent.items())[:answered]:
         interval.note_arrival(key, "mask", time=frame.time + round(latency * SECOND))
     if pipeline == "node":
-        interval.counts = FrameCounts(sent, {"published": answered, "dropped_newer": sent - answered})
-    return Turn(interval, {pipeline: 1.0, "cameras": 0.5, "listener": 0.25}, {"engine_p50_ms": 50.0})
+        interval.counts = Counter({"received": sent, "published": answered, "dropped_newer": sent - answered})
+    return Turn(interval, sent / 10, {pipeline: 1.0, "cameras": 0.5, "listener": 0.25}, {"engine_p50_ms": 50.0})
 
 
-def test_a_summary_has_all_turns_together_without_the_first_half_second() -> None:
-    turns = [make_turn(), make_turn(answered=20, latency=0.3)]
-    summary = summarize(Part("at rate", "node", 10.0, turns))
-    assert (summary.sent, summary.received, summary.lost) == (80, 60, 20)
-    assert summary.lost_where == {"dropped_newer": 20}
-    assert len(summary.latencies) == 35 + 15
-    assert summary.latency is not None and summary.latency.max == pytest.approx(300)
-    assert summary.frames_per_second == pytest.approx((35 + 18) / 2 / 3.4, abs=0.01)
-    assert summary.cores == {"node": 0.25, "cameras": 0.125, "listener": 0.062}
-    assert summary.processor_ms == pytest.approx(2000 / 60, abs=0.01)
-    assert summary.times == {"engine_p50_ms": 50.0}
+def test_a_part_has_all_turns_together_without_the_first_half_second() -> None:
+    part = Part("at rate", "node", 10.0, [make_turn(), make_turn(answered=20, latency=0.3)]).to_dict()
+    assert (part["sent"], part["received"], part["lost"]) == (80, 60, 20)
+    assert part["lost_where"] == {"dropped_newer": 20}
+    assert len(part["latencies"]) == 35 + 15
+    assert part["latency"]["max"] == pytest.approx(300)
+    assert part["frames_per_second"] == pytest.approx((35 + 18) / 2 / 3.4, abs=0.01)
+    assert part["cores"] == {"node": 0.25, "cameras": 0.125, "listener": 0.062}
+    assert part["processor_ms"] == pytest.approx(2000 / 60, abs=0.01)
+    assert part["times"] == {"engine_p50_ms": 50.0}
 
 
 def test_of_a_pipeline_without_diagnostics_it_is_only_known_that_frames_were_not_answered() -> None:
-    summary = summarize(Part("at rate", "plain", 10.0, [make_turn("plain", answered=38)]))
-    assert summary.lost_where == {"unanswered": 2}
+    part = Part("at rate", "plain", 10.0, [make_turn("plain", answered=38)]).to_dict()
+    assert part["lost_where"] == {"unanswered": 2}
 
 
 def test_a_pipeline_that_answers_nothing_has_no_latency() -> None:
-    summary = summarize(Part("at rate", "plain", 10.0, [make_turn("plain", answered=0)]))
-    assert summary.latency is None and summary.frames_per_second == 0 and summary.lost == 40
+    part = Part("at rate", "plain", 10.0, [make_turn("plain", answered=0)]).to_dict()
+    assert part["latency"] is None and part["frames_per_second"] == 0 and part["lost"] == 40
 
 
 def test_saturating_cameras_are_faster_than_the_engine() -> None:
-    seconds = engine_seconds(Part("at rate", "node", 10.0, [make_turn()]), percentile=50)
-    assert seconds == 0.05
-    assert saturating_rate(seconds, cameras=1) == pytest.approx(30)
-    assert saturating_rate(seconds, cameras=2) == pytest.approx(15)
-    assert saturating_rate(1e-9, cameras=1) == 400
+    times = Part("at rate", "node", 10.0, [make_turn()]).times()
+    assert times == {"engine_p50_ms": 50.0}
+    assert saturating_rate(times, cameras=1) == pytest.approx(30)
+    assert saturating_rate(times, cameras=2) == pytest.approx(15)
+    assert saturating_rate({"engine_p50_ms": 0.0}, cameras=1) == 400
 
 
 # The plain pipeline
@@ -170,12 +168,10 @@ def test_saturating_cameras_are_faster_than_the_engine() -> None:
 
 def test_the_plain_pipeline_finds_the_same_mask_as_the_engine(shipped_model: Path) -> None:
     """It resizes a frame that is already normalized, which may tip a pixel on a border and no more."""
-    card, frame = read_card(shipped_model), read_image(frame_ids()[0])[:240, :320]
-    network = PlainNetwork(shipped_model, card, frame_size=frame.shape[:2], precision="fp32")
-    image = to_input(frame, network.input_size, mean=np.float32(card.mean), std=np.float32(card.std))
-    logits = network.logits(image)
+    frame = read_image(frame_ids()[0])[:240, :320]
+    logits = PlainPipeline(shipped_model, frame_size=frame.shape[:2], precision="fp32").logits(frame)
     mask, confidence = load_engine(shipped_model, "cpu", "fp32").segment(frame, confidence=True)
-    assert logits.shape == (len(card.classes), 240, 320)
+    assert logits.shape == (11, 240, 320)
     assert np.mean(logits.argmax(axis=0) == mask) > 0.99
     assert np.mean(np.abs(softmax_confidence(logits).astype(int) - confidence)) < 3
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any, Iterator, List
@@ -15,14 +16,13 @@ from ros_domains import new_domain
 from std_msgs.msg import Header
 
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.node.benchmark.measurement import PROGRAMS
+from bisenet_ros.node.benchmark.measurement import NODE_PROGRAMS
 from bisenet_ros.node.driver.camera_player import CameraPlayer, TimedImage, images_at_rate
-from bisenet_ros.node.driver.diagnostics_listener import DiagnosticsListener
+from bisenet_ros.node.driver.diagnostics_listener import DiagnosticsListener, is_at_rest
 from bisenet_ros.node.driver.driver_node import DriverError
-from bisenet_ros.node.driver.interval import Interval, SentFrame
+from bisenet_ros.node.driver.interval import LOSSES, Interval, SentFrame
 from bisenet_ros.node.driver.node_driver import NodeDriver
-from bisenet_ros.node.driver.outcomes import LOSSES, FrameCounts, losses_in_words
-from bisenet_ros.node.driver.topics import Topics, parameter_arguments
+from bisenet_ros.node.driver.topics import Topics
 from bisenet_ros.node.frame_statistics import OUTCOMES
 from bisenet_ros.node.image_messages import make_image
 
@@ -53,18 +53,20 @@ def runs(pid: int) -> bool:
 
 def test_every_frame_of_several_cameras_is_answered_and_counted(shipped_model: Path) -> None:
     topics = Topics(cameras=("front", "rear"), outputs=("mask", "overlay"))
-    parameters = {"model": str(shipped_model), "diagnostics_rate": "10.0", **topics.parameters()}
+    arguments = topics.node_arguments(model=str(shipped_model), diagnostics_rate="10.0")
     answers: List[int] = []
-    with NodeDriver(parameter_arguments(parameters), topics=topics, program=PROGRAMS["stub"]) as driver:
+    with NodeDriver(arguments, topics=topics, program=NODE_PROGRAMS["stub"]) as driver:
         driver.warm_up(partial(gray_images, 3))
         for count in (6, 4):  # a second interval does not count the first one's frames
+            start = time.monotonic()
             found = driver.play(
                 partial(gray_images, count), on_answer=lambda frame, message: answers.append(frame.number)
             )
             assert len(found.sent) == len(found.answers) == 2 * count and found.losses == {} and found.lost == 0
-            assert found.counts is not None and found.counts.received == found.counts.outcomes["published"] == 2 * count
+            assert found.counts is not None and found.counts["received"] == found.counts["published"] == 2 * count
             assert len(found.arrived["overlay"]) == 2 * count and found.is_complete
-            assert 0 < min(found.latencies()) and found.seconds >= (count - 1) / 20
+            assert 0 < min(found.latencies())
+            assert time.monotonic() - start >= (count - 1) / 20
         assert driver.diagnostics.engine == "stub of zero cost"
         assert driver.diagnostics.milliseconds()["engine_p50_ms"] >= 0
         pids = [driver.node.pid, driver.cameras.pid]
@@ -74,8 +76,8 @@ def test_every_frame_of_several_cameras_is_answered_and_counted(shipped_model: P
 
 
 def test_frames_above_a_limit_are_counted_where_the_node_drops_them(shipped_model: Path) -> None:
-    parameters = {"model": str(shipped_model), "diagnostics_rate": "10.0", "publish_rate": "5.0"}
-    with NodeDriver(parameter_arguments(parameters), program=PROGRAMS["stub"]) as driver:
+    arguments = Topics().node_arguments(model=str(shipped_model), diagnostics_rate="10.0", publish_rate="5.0")
+    with NodeDriver(arguments, program=NODE_PROGRAMS["stub"]) as driver:
         driver.warm_up(partial(gray_images, 3))
         found = driver.play(partial(gray_images, 20))
     assert len(found.sent) == 20 and 3 <= len(found.answers) <= 8
@@ -83,7 +85,7 @@ def test_frames_above_a_limit_are_counted_where_the_node_drops_them(shipped_mode
 
 
 def test_a_node_that_cannot_run_is_quoted() -> None:
-    with NodeDriver(parameter_arguments({"model": "missing.onnx"})) as driver:
+    with NodeDriver(Topics().node_arguments(model="missing.onnx")) as driver:
         with pytest.raises(DriverError, match="the node cannot run: could not configure: expected a model file"):
             driver.warm_up(partial(gray_images, 1))
 
@@ -139,26 +141,30 @@ def test_a_camera_that_is_late_leaves_images_out() -> None:
 # Counts
 
 
-def counts(received: int, **outcomes: int) -> FrameCounts:
-    return FrameCounts(received, {**dict.fromkeys(OUTCOMES, 0), **outcomes})
+def counts(received: int, **outcomes: int) -> Counter:
+    return Counter({**dict.fromkeys(OUTCOMES, 0), "received": received, **outcomes})
 
 
 def test_every_outcome_has_words() -> None:
     assert set(OUTCOMES) - set(LOSSES) == {"published"}
-    assert losses_in_words({"dropped_newer": 2}) == {"dropped in the node for a newer frame": 2}
+    interval = Interval(
+        ("mask",), counts=counts(2, dropped_newer=2), sent={("camera", i): SentFrame(i, i) for i in (0, 1)}
+    )
+    assert interval.losses_in_words == {"dropped in the node for a newer frame": 2}
 
 
 def test_every_lost_frame_has_a_place() -> None:
-    found = counts(36, published=33, dropped_newer=2, skipped=1)
-    losses = found.losses(sent=40, answered=30)
-    assert losses == {"to_the_node": 4, "dropped_newer": 2, "skipped": 1, "from_the_node": 3}
-    assert sum(losses.values()) == 40 - 30
-    assert found - counts(6, published=5, skipped=1) == counts(30, published=28, dropped_newer=2)
+    sent = {("camera", i): SentFrame(i, i) for i in range(40)}
+    interval = Interval(("mask",), sent=sent, counts=counts(36, published=33, dropped_newer=2, skipped=1))
+    for i in range(30):
+        interval.note_arrival(("camera", i), "mask", time=50)
+    assert interval.losses == {"to_the_node": 4, "dropped_newer": 2, "skipped": 1, "from_the_node": 3}
+    assert sum(interval.losses.values()) == interval.lost == 40 - 30
 
 
 def test_a_node_is_at_rest_when_every_frame_received_has_its_outcome() -> None:
-    assert counts(3, published=2, failed=1).is_at_rest
-    assert not counts(4, published=2, failed=1).is_at_rest
+    assert is_at_rest(counts(3, published=2, failed=1))
+    assert not is_at_rest(counts(4, published=2, failed=1))
 
 
 def test_an_output_that_comes_twice_is_counted_once_and_of_another_interval_not_at_all() -> None:
@@ -184,12 +190,12 @@ def test_rest_is_what_the_second_message_from_now_says() -> None:
         publisher = vehicle.node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         diagnostics = DiagnosticsListener(vehicle)
         vehicle.wait_for(lambda: publisher.get_subscription_count() == 2, "the subscriptions")
-        rest, sent = diagnostics.watch_for_rest(), []
+        sent = []
         for received, published in ((5, 5), (7, 6), (7, 7)):
-            assert rest() is None
+            assert diagnostics.counts_at_rest() is None
             sent.append(status(received, published))
             publisher.publish(sent[-1])
-            vehicle.wait_for(lambda: len(diagnostics.statuses(f"{NODE}: camera camera")) == len(sent), "the message")
-        assert rest() == counts(7, published=7)
+            vehicle.wait_for(lambda: len(diagnostics.messages) == len(sent), "the message")
+        assert diagnostics.counts_at_rest() == counts(7, published=7)
     finally:
         vehicle.close()

@@ -29,21 +29,17 @@ def synthetic_images(size: Size, encoding: str, *, rate: float, seconds: float) 
 
 @lru_cache(maxsize=1)
 def _messages(size: Size, encoding: str) -> List[Any]:
-    frames = make_frames(size)
-    if encoding == "bgr8":
-        return [make_image(frame, "bgr8", Header()) for frame in frames]
-    quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    coded = [cv2.imencode(".jpg", frame, quality)[1].tobytes() for frame in frames]
-    return [CompressedImage(format="bgr8; jpeg compressed bgr8", data=data) for data in coded]
-
-
-def make_frames(size: Size) -> List[np.ndarray]:
-    """H x W x 3 uint8 BGR: blurred patches of color with some noise."""
+    """Blurred patches of color with some noise."""
     height, width = size
     random = np.random.default_rng(0)
     noise = random.integers(0, 16, (height, width, 3), np.uint8)
-    frames = []
+    messages: List[Any] = []
     for _ in range(IMAGE_COUNT):
         patches = random.integers(0, 240, (max(2, height // 64), max(2, width // 64), 3), np.uint8)
-        frames.append(cv2.add(cv2.resize(patches, (width, height), interpolation=cv2.INTER_CUBIC), noise))
-    return frames
+        frame = cv2.add(cv2.resize(patches, (width, height), interpolation=cv2.INTER_CUBIC), noise)
+        if encoding == "bgr8":
+            messages.append(make_image(frame, "bgr8", Header()))
+        else:
+            data = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+            messages.append(CompressedImage(format="bgr8; jpeg compressed bgr8", data=data))
+    return messages

@@ -1,18 +1,30 @@
-"""A ROS node that the segmentation node is compared with, as a process."""
+"""The nodes that the segmentation node is compared with, as a process: the bare echo and the plain pipeline.
+
+The echo publishes every image it receives again, as it is. It shows what the way of an image through two processes and
+one callback takes, whatever is done with the image.
+"""
 
 from __future__ import annotations
 
 import signal
 import sys
-from typing import Any, Callable, Type
+from functools import partial
+from pathlib import Path
+from typing import Any, Callable, Dict
 
+import cv2
+import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 
+from bisenet_ros.node.benchmark.plain_pipeline import PlainPipeline
 from bisenet_ros.node.benchmark.scenario import Scenario
+from bisenet_ros.node.driver.topics import ECHO
 from bisenet_ros.node.fastdds import use_shared_memory
+from bisenet_ros.node.image_messages import make_image
 
 INPUT_DEPTH = 1
 """Messages; waiting images would only add to the latency."""
@@ -20,37 +32,46 @@ OUTPUT_DEPTH = 5
 
 
 class ComparedPipeline(Node):
-    """Subscribes to the cameras and answers their images one after another."""
+    """Subscribes to the cameras and answers their images one after another: "echo" or "plain"."""
 
-    name = ""
-    """Of scenario.PIPELINES."""
+    def __init__(self, name: str, scenario: Scenario) -> None:
+        super().__init__(name)
+        topics = scenario.topics(name)
+        self._is_jpeg = topics.compressed
+        if name == "plain":
+            self._plain = PlainPipeline(Path(scenario.model), frame_size=scenario.size, precision=scenario.precision)
+        profile = QoSProfile(depth=INPUT_DEPTH, reliability=topics.camera_profile.reliability)
+        for camera in topics.cameras:
+            publishers = {
+                output: self.create_publisher(topics.output_type(output), topics.output(camera, output), OUTPUT_DEPTH)
+                for output in topics.outputs
+            }
+            answer: Callable[[Any], None] = partial(self._segment, publishers)
+            if name == "echo":
+                answer = publishers[ECHO].publish
+            self.create_subscription(topics.image_type, topics.image(camera), answer, profile)
 
-    def __init__(self, scenario: Scenario) -> None:
-        super().__init__(self.name)
-        self.scenario = scenario
-        self._topics = scenario.topics(self.name)
-        for camera in self._topics.cameras:
-            profile = QoSProfile(depth=INPUT_DEPTH, reliability=self._topics.camera_profile.reliability)
-            self.create_subscription(
-                self._topics.image_type, self._topics.image(camera), self.make_callback(camera), profile
-            )
-
-    def make_callback(self, camera: str) -> Callable[[Any], None]:
-        """What answers a camera's image."""
-        raise NotImplementedError
-
-    def create_output(self, camera: str, output: str) -> Any:
-        topic, message_type = self._topics.output(camera, output), self._topics.output_type(output)
-        return self.create_publisher(message_type, topic, OUTPUT_DEPTH)
+    def _segment(self, publishers: Dict[str, Publisher], message: Any) -> None:
+        data = np.frombuffer(message.data, np.uint8)
+        if self._is_jpeg:
+            frame: Any = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        else:
+            frame = data.reshape(message.height, message.width, 3)
+        for output, encoding, pixels in self._plain.segment(frame, publishers):
+            publishers[output].publish(make_image(pixels, encoding, message.header))
 
 
-def run_pipeline(pipeline: Type[ComparedPipeline]) -> int:
-    """Runs a pipeline, whose scenario is the command line's JSON, until SIGINT or SIGTERM."""
+def main(name: str, scenario: str) -> int:
+    """Runs a pipeline, whose scenario is given as JSON, until SIGINT or SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until rclpy takes over
     use_shared_memory()
     rclpy.init(args=[])
     try:
-        rclpy.spin(pipeline(Scenario.from_json(sys.argv[1])))
+        rclpy.spin(ComparedPipeline(name, Scenario.from_json(scenario)))
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from typing import Dict, List, Mapping, NamedTuple, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Dict, List, Mapping, Sequence
 
-import numpy as np
+import psutil
 
+from bisenet_ros.benchmark.machine import describe_load, describe_machine
+from bisenet_ros.model.input_size import size_text
+from bisenet_ros.node.benchmark.part import SKIPPED_SECONDS, Numbers, Part, Turn
 from bisenet_ros.node.benchmark.scenario import Scenario
-from bisenet_ros.node.driver.interval import Interval
 from bisenet_ros.node.driver.node_driver import NodeDriver
 from bisenet_ros.node.driver.node_process import SEGMENTATION_NODE
 
-PROGRAMS = {
-    "model": SEGMENTATION_NODE,
-    "stub": ("-m", "bisenet_ros.node.benchmark.stub_engine"),
-    "echo": ("-m", "bisenet_ros.node.benchmark.echo_pipeline"),
-    "plain": ("-m", "bisenet_ros.node.benchmark.plain_pipeline"),
-}
+NODE_PROGRAMS = {"model": SEGMENTATION_NODE, "stub": ("-m", "bisenet_ros.node.benchmark.stub_engine")}
+COMPARED_PIPELINE = ("-m", "bisenet_ros.node.benchmark.compared_pipeline")
 WARM_UP_RATE, WARM_UP_SECONDS = 5.0, 1.0
 TURN_SECONDS = 4.0
 SATURATION = 1.5
@@ -31,45 +31,7 @@ MAX_RATE = 400.0
 """Hz; no camera is faster."""
 
 
-class Turn(NamedTuple):
-    """One interval of one pipeline.
-
-    Attributes:
-        cpu_seconds: CPU time of "cameras", "listener" and the pipeline's process while the cameras sent.
-        times: milliseconds that the node tells of its stages, such as engine_p50_ms; empty for other pipelines.
-    """
-
-    interval: Interval
-    cpu_seconds: Dict[str, float]
-    times: Dict[str, float]
-
-
-@dataclass
-class Part:
-    """A pipeline at one rate.
-
-    Attributes:
-        name: "at rate", "saturated" or "held".
-        rate: that each camera was told to send at, in Hz.
-    """
-
-    name: str
-    pipeline: str
-    rate: float
-    turns: List[Turn] = field(default_factory=list)
-
-
-@dataclass
-class Measurement:
-    """All parts, and what the node says of its engine."""
-
-    scenario: Scenario
-    rate: float
-    parts: List[Part]
-    engine: str
-
-
-def measure(scenario: Scenario, pipelines: Sequence[str], *, rate: float, seconds: float) -> Measurement:
+def measure(scenario: Scenario, pipelines: Sequence[str], *, rate: float, seconds: float) -> Numbers:
     """Measures all pipelines at a rate, then with cameras faster than the engine, then the node at a rate it holds.
 
     Args:
@@ -77,46 +39,48 @@ def measure(scenario: Scenario, pipelines: Sequence[str], *, rate: float, second
         rate: Hz of each camera.
         seconds: of each pipeline at that rate; the parts after the first take half of it.
 
+    Returns:
+        What node_benchmark.json has: setup, parts (see `Part.to_dict`), protocol, machine.
+
     Raises:
         DriverError: a process failed.
     """
+    load = describe_load(os.getloadavg()[0], cores=len(os.sched_getaffinity(0)))
     with ExitStack() as stack:
         drivers = {pipeline: stack.enter_context(drive(scenario, pipeline)) for pipeline in pipelines}
         for driver in drivers.values():
             driver.warm_up(scenario.images(rate=WARM_UP_RATE, seconds=WARM_UP_SECONDS))
         parts = _take_turns("at rate", drivers, scenario, rate=rate, seconds=seconds)
         others = {pipeline: driver for pipeline, driver in drivers.items() if pipeline != "echo"}
-        most = saturating_rate(engine_seconds(parts[0], percentile=50), cameras=scenario.cameras)
+        most = saturating_rate(parts[0].times(), cameras=scenario.cameras)
         saturated = _take_turns("saturated", others, scenario, rate=most, seconds=seconds / 2)
         parts += saturated
         if scenario.engine == "model":
-            held = min(MAX_RATE, HELD_SHARE / (engine_seconds(saturated[0], percentile=99) * scenario.cameras))
+            held = min(MAX_RATE, HELD_SHARE / (saturated[0].times()["engine_p99_ms"] / 1000 * scenario.cameras))
             parts += _take_turns("held", {"node": drivers["node"]}, scenario, rate=held, seconds=seconds / 2)
-        return Measurement(scenario, rate, parts, drivers["node"].diagnostics.engine)
+        engine = drivers["node"].diagnostics.engine
+    setup = {**asdict(scenario), "model": Path(scenario.model).name, "rate": rate, "engine_used": engine}
+    return {
+        "setup": setup,
+        "parts": [part.to_dict() for part in parts],
+        "protocol": {**describe_protocol(scenario, rate=rate), "load average before": load},
+        "machine": describe_machine(),
+    }
 
 
 def drive(scenario: Scenario, pipeline: str) -> NodeDriver:
     """A driver of one pipeline."""
+    topics = scenario.topics(pipeline)
     if pipeline == "node":
-        arguments = scenario.node_arguments()
-        return NodeDriver(arguments, topics=scenario.topics(pipeline), program=PROGRAMS[scenario.engine])
-    return NodeDriver(
-        [scenario.to_json()],
-        topics=scenario.topics(pipeline),
-        program=PROGRAMS[pipeline],
-        has_diagnostics=False,
-    )
+        return NodeDriver(scenario.node_arguments(), topics=topics, program=NODE_PROGRAMS[scenario.engine])
+    arguments = [pipeline, scenario.to_json()]
+    return NodeDriver(arguments, topics=topics, program=COMPARED_PIPELINE, has_diagnostics=False)
 
 
-def saturating_rate(engine_seconds: float, *, cameras: int) -> float:
-    """Hz of each camera that are more than the engine can take."""
+def saturating_rate(times: Mapping[str, float], *, cameras: int) -> float:
+    """Hz of each camera that are more than the engine can take, by the node's times in milliseconds."""
+    engine_seconds = max(1e-9, times["engine_p50_ms"] / 1000)
     return min(MAX_RATE, SATURATION / (engine_seconds * cameras))
-
-
-def engine_seconds(part: Part, *, percentile: int) -> float:
-    """The engine's time per frame by the node's diagnostics: its 50th or 99th percentile, the turns' median."""
-    times = [turn.times[f"engine_p{percentile}_ms"] for turn in part.turns]
-    return max(1e-9, float(np.median(times)) / 1000)
 
 
 def _take_turns(
@@ -133,17 +97,38 @@ def _take_turns(
 
 
 def _take_turn(driver: NodeDriver, scenario: Scenario, pipeline: str, *, rate: float, seconds: float) -> Turn:
-    before = _cpu_times(driver, pipeline)
+    pids = {"cameras": driver.cameras.pid, pipeline: driver.node.pid, "listener": os.getpid()}
+    before, start = _cpu_seconds(pids), time.monotonic()
     driver.start(scenario.images(rate=rate, seconds=seconds))
     driver.wait_for_cameras()
-    used = {name: after - before[name] for name, after in _cpu_times(driver, pipeline).items()}
-    interval = driver.finish()
-    return Turn(interval, used, driver.diagnostics.milliseconds())
+    passed = time.monotonic() - start
+    used = {name: after - before[name] for name, after in _cpu_seconds(pids).items()}
+    return Turn(driver.finish(), passed, used, driver.diagnostics.milliseconds())
 
 
-def _cpu_times(driver: NodeDriver, pipeline: str) -> Dict[str, float]:
-    import psutil
+def _cpu_seconds(pids: Mapping[str, int]) -> Dict[str, float]:
+    return {name: sum(psutil.Process(pid).cpu_times()[:2]) for name, pid in pids.items()}  # user and system
 
-    times = {"cameras": driver.cameras.pid, pipeline: driver.node.pid}
-    used = {name: psutil.Process(pid).cpu_times() for name, pid in times.items()}
-    return {**{name: time.user + time.system for name, time in used.items()}, "listener": time.process_time()}
+
+def describe_protocol(scenario: Scenario, *, rate: float) -> Dict[str, str]:
+    """What every number of this run means."""
+    return {
+        "cameras": f"{scenario.cameras}, {size_text(scenario.size)} {scenario.encoding}, triggered together, "
+        f"{scenario.reliability.replace('_', ' ')}; in a process that does nothing else",
+        "topics": ", ".join(scenario.outputs),
+        "transport": "Fast DDS with this package's shared-memory profile, this machine only; each pipeline has a ROS "
+        "domain, cameras and a listener of its own",
+        "latency": "from the camera's publish call to the listener's callback, one monotonic clock; of the mask, or of "
+        f"the echo's image; the first {SKIPPED_SECONDS:g} s of a turn do not count",
+        "lost": "sent without an answer; to_the_node and from_the_node are DDS, the others the node's own reasons",
+        "order": f"the pipelines take turns of {TURN_SECONDS:g} s; the cameras of the others are silent meanwhile",
+        "at rate": f"{rate:g} Hz",
+        "saturated": f"cameras {SATURATION:g} x as fast as the engine; FPS: the turns' median",
+        "held": f"cameras at {100 * HELD_SHARE:.0f} % of the rate whose period the engine's p99 when saturated just "
+        "fits",
+        "echo": "a bare rclpy node that publishes the received image again",
+        "plain": "a pipeline as commonly written: float conversion of the full frame in NumPy, the logits resized "
+        "to the frame inside the graph, argmax in NumPy, in the callback; same model, network size, runtime, precision",
+        "inside the node": "its diagnostics, over its last 300 frames; the turns' median",
+        "cores": "CPU time of the process by time passed; CPU ms/frame: that of the pipeline's process by answer",
+    }

@@ -1,74 +1,65 @@
-"""The plain pipeline: segmentation as commonly written, in NumPy before and after the network, in the callback."""
+"""The plain pipeline: segmentation as commonly written, in NumPy before and after the network."""
 
 from __future__ import annotations
 
-import sys
-from functools import partial
+import tempfile
 from pathlib import Path
-from typing import Any, Callable, Dict
+from typing import Container, Iterator, Tuple
 
 import cv2
 import numpy as np
-from sensor_msgs.msg import Image
-from std_msgs.msg import Header
+import onnx
+from onnx import TensorProto, helper
 
-from bisenet_ros.model.input_size import Size
+from bisenet_ros.engines.loader import choose_precision, installed_runtimes
+from bisenet_ros.model.input_size import STRIDE, Size
 from bisenet_ros.model.model_card import read_card
-from bisenet_ros.node.benchmark.compared_pipeline import ComparedPipeline, run_pipeline
-from bisenet_ros.node.benchmark.plain_network import PlainNetwork
-from bisenet_ros.node.benchmark.scenario import Scenario
 
 OVERLAY_OPACITY = 0.5
 
 
-class PlainPipeline(ComparedPipeline):
-    """Has the node's model, network size, runtime and precision, and publishes what is listened to, the mask first.
+class PlainPipeline:
+    """Has the node's model, network size, and the runtime and precision that the node takes on a CPU.
 
-    It is not slow on purpose: float32 throughout, no loop over pixels, message data assigned as bytes.
+    It is not slow on purpose: float32 throughout, and no loop over pixels.
+
+    Args:
+        frame_size: (height, width).
+        precision: "fp32", "bf16" or "auto".
     """
 
-    name = "plain"
-
-    def __init__(self, scenario: Scenario) -> None:
-        card, model = read_card(Path(scenario.model)), Path(scenario.model)
-        self._network = PlainNetwork(model, card, frame_size=scenario.size, precision=scenario.precision)
+    def __init__(self, model: Path, *, frame_size: Size, precision: str) -> None:
+        card = read_card(model)
+        precision = choose_precision(model, device="cpu", precision=precision)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "plain.onnx"
+            onnx.save(with_resized_logits(onnx.load(model), classes=len(card.classes), frame_size=frame_size), path)
+            self._engine = installed_runtimes("cpu")[0].create(path, card, precision=precision)
+        self._network_size = self._engine.network_size(*frame_size)
         self._mean, self._std = np.asarray(card.mean, np.float32), np.asarray(card.std, np.float32)
         self._colors = card.classes.color_table()
-        super().__init__(scenario)
 
-    def make_callback(self, camera: str) -> Callable[[Any], None]:
-        return partial(self._segment, {output: self.create_output(camera, output) for output in self.scenario.outputs})
-
-    def _segment(self, publishers: Dict[str, Any], message: Any) -> None:
-        frame = self._read(message)
-        image = to_input(frame, self._network.input_size, mean=self._mean, std=self._std)
-        logits = self._network.logits(image)
+    def segment(self, frame: np.ndarray, outputs: Container[str]) -> Iterator[Tuple[str, str, np.ndarray]]:
+        """H x W x 3 uint8 BGR to images of the same size: (output, encoding, pixels), the mask first."""
+        logits = self.logits(frame)
         mask = logits.argmax(axis=0).astype(np.uint8)
-        publishers["mask"].publish(make_message(mask, "mono8", message.header))
-        if "confidence" in publishers:
-            publishers["confidence"].publish(make_message(softmax_confidence(logits), "mono8", message.header))
-        if "color_mask" in publishers or "overlay" in publishers:
+        yield "mask", "mono8", mask
+        if "confidence" in outputs:
+            yield "confidence", "mono8", softmax_confidence(logits)
+        if "color_mask" in outputs or "overlay" in outputs:
             colors = self._colors[mask]
-        if "color_mask" in publishers:
-            publishers["color_mask"].publish(make_message(colors, "rgb8", message.header))
-        if "overlay" in publishers:
+        if "color_mask" in outputs:
+            yield "color_mask", "rgb8", colors
+        if "overlay" in outputs:
             overlay = cv2.addWeighted(colors[..., ::-1], OVERLAY_OPACITY, frame, 1 - OVERLAY_OPACITY, 0)
-            publishers["overlay"].publish(make_message(overlay, "bgr8", message.header))
+            yield "overlay", "bgr8", overlay
 
-    def _read(self, message: Any) -> np.ndarray:
-        data = np.frombuffer(message.data, np.uint8)
-        if self.scenario.encoding == "bgr8":
-            return data.reshape(message.height, message.width, 3)
-        frame = cv2.imdecode(data, cv2.IMREAD_COLOR)
-        assert frame is not None  # the benchmark's own
-        return frame
-
-
-def to_input(frame: np.ndarray, size: Size, *, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
-    """H x W x 3 uint8 BGR to 1 x 3 x height x width float32: converted at full size, then resized."""
-    rgb = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-    image = cv2.resize((rgb.astype(np.float32) / 255 - mean) / std, size[::-1])
-    return np.ascontiguousarray(image.transpose(2, 0, 1)[None])
+    def logits(self, frame: np.ndarray) -> np.ndarray:
+        """H x W x 3 uint8 BGR to classes x H x W float32; the frame is converted at full size, then resized."""
+        rgb = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+        image = cv2.resize((rgb.astype(np.float32) / 255 - self._mean) / self._std, self._network_size[::-1])
+        batch = np.ascontiguousarray(image.transpose(2, 0, 1)[None])
+        return self._engine._logits(batch)[0]  # type: ignore[attr-defined]  # a CPU engine's
 
 
 def softmax_confidence(logits: np.ndarray) -> np.ndarray:
@@ -77,12 +68,14 @@ def softmax_confidence(logits: np.ndarray) -> np.ndarray:
     return (255 * exponentials.max(axis=0) / exponentials.sum(axis=0)).astype(np.uint8)
 
 
-def make_message(pixels: np.ndarray, encoding: str, header: Header) -> Image:
-    message = Image(header=header, encoding=encoding, height=pixels.shape[0], width=pixels.shape[1])
-    message.step = pixels[0].nbytes
-    message.data = pixels.tobytes()
-    return message
-
-
-if __name__ == "__main__":
-    sys.exit(run_pipeline(PlainPipeline))
+def with_resized_logits(model: onnx.ModelProto, *, classes: int, frame_size: Size) -> onnx.ModelProto:
+    """The model with two Resize nodes behind it: x 8, then to the frame's size, both bilinear."""
+    graph = model.graph
+    logits, upsampled, resized = graph.output[0].name, "plain.upsampled", "plain.logits"
+    scales, size = [1, 1, STRIDE, STRIDE], [1, classes, *frame_size]
+    graph.initializer.append(helper.make_tensor("plain.scales", TensorProto.FLOAT, [4], scales))
+    graph.initializer.append(helper.make_tensor("plain.size", TensorProto.INT64, [4], size))
+    graph.node.append(helper.make_node("Resize", [logits, "", "plain.scales"], [upsampled], mode="linear"))
+    graph.node.append(helper.make_node("Resize", [upsampled, "", "", "plain.size"], [resized], mode="linear"))
+    graph.output[0].CopyFrom(helper.make_tensor_value_info(resized, TensorProto.FLOAT, size))
+    return model

@@ -2,63 +2,56 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, List, Sequence, Tuple
+from typing import List
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
-from bisenet_ros.node.benchmark.summary import Summary
+from bisenet_ros.model.input_size import size_text
+from bisenet_ros.node.benchmark.part import Numbers
 
 COLORS = {"node": "C0", "echo": "C2", "plain": "C3"}
 PERCENTAGES = np.array([0, 50, 75, 90, 99, 99.9])
 
 
-def draw_latencies(summaries: Sequence[Summary], path: Path, *, rate: float, title: str, note: str) -> None:
+def draw_latencies(numbers: Numbers) -> Figure:
     """Left: latency by the percentage of frames that were no slower; right: frame rates of the saturated pipelines.
 
     Args:
-        rate: of the cameras in the part "at rate", in Hz.
-        note: a line below the plots.
+        numbers: what `measure` returns.
     """
-    from matplotlib.figure import Figure
-
+    setup, machine = numbers["setup"], numbers["machine"]
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     curves, bars = figure.subplots(1, 2, width_ratios=(2, 1))
-    _draw_curves(curves, [summary for summary in summaries if summary.part == "at rate" and summary.latencies])
-    curves.set_title(f"latency at {rate:g} Hz")
-    saturated = [summary for summary in summaries if summary.part == "saturated"]
-    names = [summary.pipeline for summary in saturated]
-    drawn = bars.bar(names, [s.frames_per_second for s in saturated], color=[COLORS[name] for name in names])
-    bars.bar_label(drawn, fmt="%.1f", padding=2)
-    bars.set_ylabel("frames per second")
-    bars.set_title("cameras faster than the engine")
+    _draw_curves(curves, [part for part in numbers["parts"] if part["part"] == "at rate" and part["latencies"]])
+    curves.set_title(f"latency at {setup['rate']:g} Hz")
+    saturated = {part["pipeline"]: part for part in numbers["parts"] if part["part"] == "saturated"}
+    rates = [part["frames_per_second"] for part in saturated.values()]
+    bars.bar_label(bars.bar(list(saturated), rates, color=[COLORS[name] for name in saturated]), fmt="%.1f", padding=2)
+    bars.set(title="cameras faster than the engine", ylabel="frames per second")
     bars.margins(y=0.12)
-    figure.suptitle(title, fontsize=11)
-    figure.supxlabel(note, fontsize=8)
-    figure.savefig(path, dpi=100)
+    frames = f"{size_text(setup['size'])} {setup['encoding']}"
+    hardware = f"{machine['CPU']}, {machine['cores']}"
+    figure.suptitle(f"segmentation_node, {frames}, {setup['engine_used']}; {hardware}", fontsize=11)
+    figure.supxlabel(f"load average before: {numbers['protocol']['load average before']}", fontsize=8)
+    return figure
 
 
-def _draw_curves(axes: Any, summaries: List[Summary]) -> None:
-    for summary in summaries:
-        ordered = np.sort(summary.latencies)
+def _draw_curves(axes: Axes, parts: List[Numbers]) -> None:
+    for part in parts:
+        ordered = np.sort(part["latencies"])
         # 100 % lies at infinity: each step to the right has a tenth of the frames above it.
         above = 1 - np.arange(len(ordered)) / len(ordered)
-        label = f"{summary.pipeline}, {summary.lost} of {summary.sent} lost"
-        axes.step(1 / above, ordered, where="post", label=label, color=COLORS[summary.pipeline])
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+        label = f"{part['pipeline']}, {part['lost']} of {part['sent']} lost"
+        axes.step(1 / above, ordered, where="post", label=label, color=COLORS[part["pipeline"]])
+    axes.set(xscale="log", xlabel="percentage of the frames that were no slower")
+    axes.set(yscale="log", ylabel="camera to listener, ms")
     axes.set_xticks(1 / (1 - PERCENTAGES / 100), [f"{percentage:g} %" for percentage in PERCENTAGES])
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.minorticks_off()
-    axes.set_yticks(*_round_ticks(axes.get_ylim()))
-    axes.set_xlabel("percentage of the frames that were no slower")
-    axes.set_ylabel("camera to listener, ms")
     axes.grid(alpha=0.3)
-    if summaries:
+    if parts:
         axes.legend()
-
-
-def _round_ticks(limits: Tuple[float, float]) -> Tuple[List[float], List[str]]:
-    """1, 2, 5, 10, ... within the limits, and their texts."""
-    ticks = [factor * 10.0**power for power in range(-1, 5) for factor in (1, 2, 5)]
-    inside = [tick for tick in ticks if limits[0] <= tick <= limits[1]]
-    return inside, [f"{tick:g}" for tick in inside]

@@ -5,19 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, List, Tuple
+from typing import List, Tuple
 
 from bisenet_ros.model.input_size import Size
+from bisenet_ros.node.benchmark.camera_images import synthetic_images
+from bisenet_ros.node.driver.camera_player import FrameSource
+from bisenet_ros.node.driver.topics import ECHO, Topics
 
-if TYPE_CHECKING:  # the command shows its help without ROS
-    from bisenet_ros.node.driver.camera_player import FrameSource
-    from bisenet_ros.node.driver.topics import Topics
-
-PIPELINES = ("node", "echo", "plain")
-ENGINES = ("model", "stub")
-ENCODINGS = ("bgr8", "jpeg")
-RELIABILITIES = ("best_effort", "reliable")
-OUTPUTS = ("mask", "confidence", "color_mask", "overlay")
 DIAGNOSTICS_RATE = 4.0
 """Hz."""
 
@@ -45,8 +39,6 @@ class Scenario:
     reliability: str = "best_effort"
 
     def topics(self, pipeline: str) -> Topics:
-        from bisenet_ros.node.driver.topics import ECHO, Topics
-
         return Topics(
             cameras=("camera",) if self.cameras == 1 else tuple(f"camera_{i}" for i in range(self.cameras)),
             compressed=self.encoding == "jpeg",
@@ -56,17 +48,12 @@ class Scenario:
 
     def images(self, *, rate: float, seconds: float) -> FrameSource:
         """What each camera publishes."""
-        from bisenet_ros.node.benchmark.camera_images import synthetic_images
-
         return partial(synthetic_images, self.size, self.encoding, rate=rate, seconds=seconds)
 
     def node_arguments(self) -> List[str]:
         """The node's ROS arguments."""
-        from bisenet_ros.node.driver.topics import parameter_arguments
-
         parameters = {"model": self.model, "device": self.device, "precision": self.precision}
-        parameters["diagnostics_rate"] = str(DIAGNOSTICS_RATE)
-        return parameter_arguments({**parameters, **self.topics("node").parameters()})
+        return self.topics("node").node_arguments(**parameters, diagnostics_rate=str(DIAGNOSTICS_RATE))
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

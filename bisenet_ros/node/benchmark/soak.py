@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from statistics import median
-from typing import Dict, List, NamedTuple, Sequence, Set, Tuple
+from typing import List, NamedTuple, Sequence, Set, Tuple
 
 import psutil
 
 from bisenet_ros.benchmark.machine import describe_machine
+from bisenet_ros.files.atomic_write import write_json
 from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
 from bisenet_ros.node.benchmark.measurement import WARM_UP_RATE, drive, saturating_rate
 from bisenet_ros.node.benchmark.scenario import Scenario
-from bisenet_ros.node.driver.interval import Interval
+from bisenet_ros.node.driver.node_driver import NodeDriver
 from bisenet_ros.node.frame_statistics import WINDOW
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -55,14 +55,13 @@ def soak(
     existing = set(SHARED_MEMORY.iterdir())
     with drive(scenario, "node") as driver:
         driver.warm_up(scenario.images(rate=WARM_UP_RATE, seconds=3.0))
-        rate = saturating_rate(driver.diagnostics.milliseconds()["engine_p50_ms"] / 1000, cameras=scenario.cameras)
+        rate = saturating_rate(driver.diagnostics.milliseconds(), cameras=scenario.cameras)
         interval = driver.start(scenario.images(rate=rate, seconds=seconds + EXTRA_SECONDS))
         for second in range(1, round(seconds) + 1):
-            driver.spin_for(1.0)
+            driver.wait_for_cameras(1.0)
             files |= mapped_files(driver.node.pid) | mapped_files(driver.cameras.pid)
             if interval.answers:
-                times = driver.diagnostics.milliseconds()
-                samples.append(take_sample(driver.node.pid, interval, seconds=second, times=times))
+                samples.append(take_sample(driver, seconds=second))
         code = driver.node.interrupt()
         errors = [line for line in driver.node.lines if any(word in line for word in ERROR_WORDS)]
     leftovers = sorted(path.name for path in files - existing if path.exists())
@@ -75,13 +74,13 @@ def soak(
     return rate, samples, checks
 
 
-def take_sample(pid: int, interval: Interval, *, seconds: float, times: Dict[str, float]) -> Sample:
-    last = list(interval.answers.items())[-WINDOW:]
+def take_sample(driver: NodeDriver, *, seconds: float) -> Sample:
+    interval, times = driver.interval, driver.diagnostics.milliseconds()
     return Sample(
         seconds=seconds,
-        resident=psutil.Process(pid).memory_info().rss / 1e6,
+        resident=psutil.Process(driver.node.pid).memory_info().rss / 1e6,
         masks=len(interval.answers),
-        latency_ms=median([(time - interval.sent[key].time) / 1e6 for key, time in last]),
+        latency_ms=median(interval.latencies()[-WINDOW:]),
         engine_ms=times["engine_p50_ms"],
         wait_ms=times["wait_p50_ms"],
     )
@@ -90,8 +89,8 @@ def take_sample(pid: int, interval: Interval, *, seconds: float, times: Dict[str
 def mapped_files(pid: int) -> Set[Path]:
     """Fast DDS's files in /dev/shm that a process has mapped."""
     lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
-    paths = (line.split(maxsplit=5)[5] for line in lines if f"{SHARED_MEMORY}/" in line)
-    return {Path(path) for path in paths if "fast" in Path(path).name and not path.endswith("(deleted)")}
+    paths = (Path(line.split(maxsplit=5)[5]) for line in lines if f"{SHARED_MEMORY}/" in line)
+    return {path for path in paths if "fast" in path.name and path.exists()}
 
 
 def check_samples(samples: Sequence[Sample], *, period_ms: float, memory: float, latency: float) -> List[Check]:
@@ -120,7 +119,7 @@ def write(folder: Path, rate: float, samples: Sequence[Sample], checks: Sequence
     from matplotlib.figure import Figure
 
     values = {"rate": rate, "checks": checks, "fields": Sample._fields, "samples": samples}
-    (folder / "soak.json").write_text(json.dumps({**values, "machine": describe_machine()}, indent=1) + "\n")
+    write_json(folder / "soak.json", {**values, "machine": describe_machine()})
     figure = Figure(figsize=(13, 9), layout="constrained")
     units = {"MB": ["resident"], "masks": ["masks"], "ms": ["latency_ms", "engine_ms", "wait_ms"]}
     for axes, (unit, fields) in zip(figure.subplots(3, 1, sharex=True), units.items()):
@@ -138,11 +137,12 @@ def main() -> int:
     parser.add_argument("-o", "--output", type=Path, default=Path("soak_results"), metavar="FOLDER")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
-    found = soak(Scenario(model=str(package_file(SHIPPED_MODEL))), seconds=60 * arguments.minutes)
-    write(arguments.output, *found)
-    for check in found[2]:
+    scenario = Scenario(model=str(package_file(SHIPPED_MODEL)))
+    rate, samples, checks = soak(scenario, seconds=60 * arguments.minutes)
+    write(arguments.output, rate, samples, checks)
+    for check in checks:
         print(f"{'holds' if check.holds else 'DOES NOT HOLD'}: {check.name}: {check.measured}")
-    return 0 if all(check.holds for check in found[2]) else 1
+    return 0 if all(check.holds for check in checks) else 1
 
 
 if __name__ == "__main__":

@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 import sys
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Dict, Tuple, Union
+from typing import Any, Union
 
 import numpy as np
 
-from bisenet_ros.engines.engine import Confidence, Engine, Mask
+from bisenet_ros.engines.engine import Engine, Mask, Result
 from bisenet_ros.model.input_size import Size
-from bisenet_ros.model.model_card import ModelCard, read_card
+from bisenet_ros.model.model_card import read_card
 from bisenet_ros.node.run_node import run_node
 
 
 class StubEngine(Engine):
-    """Returns a mask that was made at the first frame of a size."""
+    """Returns the same mask for every frame of a size, and the same again as the confidence."""
 
-    def __init__(self, card: ModelCard) -> None:
-        super().__init__(card, description="stub of zero cost")
-        self._made: Dict[Size, Tuple[Mask, Confidence]] = {}
+    def _segment(self, frame: np.ndarray, *, confidence: bool) -> Result:
+        mask = _make_mask(frame.shape[:2], classes=len(self.card.classes))
+        return (mask, mask) if confidence else mask
 
-    def _segment(self, frame: np.ndarray, *, confidence: bool) -> Union[Mask, Tuple[Mask, Confidence]]:
-        size = frame.shape[:2]
-        if size not in self._made:
-            mask = np.arange(size[0] * size[1]).reshape(size) // 64 % len(self.card.classes)
-            self._made[size] = mask.astype(np.uint8), np.full(size, 255, np.uint8)
-        return self._made[size] if confidence else self._made[size][0]
+
+@lru_cache(maxsize=None)
+def _make_mask(size: Size, *, classes: int) -> Mask:
+    return (np.arange(size[0] * size[1]).reshape(size) // 64 % classes).astype(np.uint8)
 
 
 def load_stub(model: Union[str, Path], *_: Any, **__: Any) -> StubEngine:
     """Takes the place of `load_engine`; only the model's card is read."""
-    return StubEngine(read_card(Path(model)))
+    return StubEngine(read_card(Path(model)), description="stub of zero cost")
 
 
 if __name__ == "__main__":

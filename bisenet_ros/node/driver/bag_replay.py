@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import Any, Iterable, Iterator, List, Sequence
+from typing import Any, Dict, Iterable, Iterator, Sequence
 
 import numpy as np
 from rclpy.serialization import deserialize_message
@@ -21,9 +20,7 @@ from bisenet_ros.node.driver.camera_player import TimedImage
 from bisenet_ros.node.driver.driver_node import DriverError
 from bisenet_ros.node.driver.interval import SentFrame
 from bisenet_ros.node.driver.node_driver import NodeDriver
-from bisenet_ros.node.driver.node_process import SEGMENTATION_NODE
-from bisenet_ros.node.driver.outcomes import losses_in_words
-from bisenet_ros.node.driver.topics import Topics, parameter_arguments
+from bisenet_ros.node.driver.topics import Topics
 
 
 def replay_through_node(
@@ -35,7 +32,6 @@ def replay_through_node(
     device: str = "auto",
     precision: str = "auto",
     rate: float = 1.0,
-    program: Sequence[str] = SEGMENTATION_NODE,
 ) -> NodeReplay:
     """Sends the frames of one topic that have an offline mask, at the pace at which they were recorded.
 
@@ -44,7 +40,6 @@ def replay_through_node(
         folder: of its report.
         model, device, precision: of the offline run.
         rate: the pace; 1 is the bag's own.
-        program: what Python runs as the node.
 
     Raises:
         DriverError: the node does not come up or ends; or a rate that is not above 0. BagError: a bag cannot be read.
@@ -52,22 +47,31 @@ def replay_through_node(
     if not rate > 0:
         raise DriverError(f"expected a rate above 0, got {rate}; 1 is the bag's own pace")
     own = [(record.index, record.stamp_ns) for record in records if record.key[:2] == (source.bag, source.topic)]
-    indices, stamps_ns = [index for index, _ in own], [stamp_ns for _, stamp_ns in own]
     if not own:
         raise DriverError(f"{source.bag} {source.topic} has no frame with an offline mask to replay")
-    comparison = _Comparison(mask for _, mask in read_masks(folder / source.masks, source.mask_topic))
+    indices, stamps_ns = zip(*own)
+    masks = enumerate(mask for _, mask in read_masks(folder / source.masks, source.mask_topic))
+    differing_pixels: Dict[int, int] = {}
+
+    def compare(frame: SentFrame, message: Any) -> None:
+        """Compares a mask with the offline one, which is read now; offline masks of lost frames are passed over."""
+        expected = next(mask for number, mask in masks if number == frame.number)
+        mask = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)[:, : message.width]
+        differing = int(np.count_nonzero(mask != expected)) if mask.shape == expected.shape else expected.size
+        if differing:
+            differing_pixels[stamps_ns[frame.number]] = differing
+
     # As offline: an engine may compute masks in another way where nobody asks for the confidence.
     topics = Topics(compressed=source.message_type == COMPRESSED_IMAGE, outputs=("mask", "confidence"))
     parameters = {"model": str(model.absolute()), "device": device, "precision": precision, "diagnostics_rate": "2.0"}
-    arguments = parameter_arguments({**parameters, **topics.parameters()})
     images = partial(bag_images, Path(source.path), source.topic, rate=rate)
-    with NodeDriver(arguments, topics=topics, program=program) as driver:
+    with NodeDriver(topics.node_arguments(**parameters), topics=topics) as driver:
         driver.warm_up(partial(images, indices=indices[:1]))
         with tqdm(desc="through the node", unit="frame", total=len(own), disable=None) as bar:
             found = driver.play(
                 partial(images, indices=indices),
-                on_answer=comparison.add,
-                on_progress=lambda interval: bar.update(len(interval.sent) - bar.n),
+                on_answer=compare,
+                on_progress=lambda sent: bar.update(sent - bar.n),
             )
         engine = driver.diagnostics.engine
     p50, p99 = np.percentile(found.latencies(), [50, 99]) if found.answers else (0.0, 0.0)
@@ -77,51 +81,23 @@ def replay_through_node(
         rate=rate,
         sent=len(found.sent),
         received=len(found.answers),
-        losses=losses_in_words(found.losses),
+        losses=found.losses_in_words,
         latency_p50_ms=round(float(p50), 3),
         latency_p99_ms=round(float(p99), 3),
-        differing_frames=[stamps_ns[number] for number in comparison.differing_frames],
-        differing_pixels=comparison.differing_pixels,
+        differing_frames=list(differing_pixels),
+        differing_pixels=sum(differing_pixels.values()),
         engine=engine,
     )
 
 
 def bag_images(bag: Path, topic: str, *, indices: Sequence[int], rate: float) -> Iterator[TimedImage]:
     """The messages of a topic whose numbers are `indices` (from 0, sorted), `rate` times as fast as recorded."""
-    wanted = iter(indices)
-    index = next(wanted, None)
-    first_log = None
+    wanted, first_log = set(indices), None
     for message in Bag(bag).messages([topic]):
-        if message.index != index:
+        if message.index not in wanted:
             continue
         first_log = message.log_ns if first_log is None else first_log
         message_type = CompressedImage if message.type == COMPRESSED_IMAGE else Image
         yield TimedImage((message.log_ns - first_log) / 1e9 / rate, deserialize_message(message.data, message_type))
-        index = next(wanted, None)
-        if index is None:
+        if message.index == indices[-1]:
             return
-
-
-class _Comparison:
-    """The node's masks against the offline ones, which are read as they are needed.
-
-    Attributes:
-        differing_frames: the numbers of frames whose masks differ.
-        differing_pixels: in all of them together.
-    """
-
-    def __init__(self, masks: Iterator[np.ndarray]) -> None:
-        self._masks = masks
-        self._next = 0
-        self.differing_frames: List[int] = []
-        self.differing_pixels = 0
-
-    def add(self, frame: SentFrame, message: Any) -> None:
-        """Takes the node's masks in the order of the frames; those of lost frames are left out."""
-        expected = next(islice(self._masks, frame.number - self._next, None))
-        self._next = frame.number + 1
-        mask = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)[:, : message.width]
-        differing = int(np.count_nonzero(mask != expected)) if mask.shape == expected.shape else expected.size
-        if differing:
-            self.differing_frames.append(frame.number)
-            self.differing_pixels += differing

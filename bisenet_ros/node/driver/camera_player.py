@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import time
+from contextlib import closing, suppress
 from multiprocessing.connection import Connection
 from typing import Any, Callable, Dict, Iterable, Iterator, NamedTuple, Sequence, Tuple
 
@@ -17,6 +18,8 @@ from bisenet_ros.node.driver.topics import Topics
 
 END_TIMEOUT = 10.0
 """Seconds that the process has to end."""
+CLOSED = (EOFError, BrokenPipeError, ConnectionResetError)
+"""What a connection raises when its other side has closed it."""
 
 
 class TimedImage(NamedTuple):
@@ -94,33 +97,31 @@ def images_at_rate(messages: Sequence[Any], *, rate: float, seconds: float) -> I
 def _serve(connection: Connection, topics: Topics, domain: int) -> None:
     """The process: plays one source of frames after another, until the other side closes the connection."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the other side, and that this one
-    with DriverNode(domain, "cameras") as driver:
+    with suppress(*CLOSED), closing(DriverNode(domain, "cameras")) as driver:
         publishers = {
             camera: driver.node.create_publisher(topics.image_type, topics.image(camera), topics.camera_profile)
             for camera in topics.cameras
         }
-        try:
-            while True:
-                _play(connection.recv(), publishers, connection)
-        except (EOFError, BrokenPipeError, ConnectionResetError):
-            return
+        while True:
+            frames = connection.recv()
+            try:
+                _play(frames(), publishers, connection)
+            except CLOSED:
+                raise
+            except Exception as error:
+                connection.send(error)
+            else:
+                connection.send(None)
 
 
-def _play(frames: FrameSource, publishers: Dict[str, Publisher], connection: Connection) -> None:
+def _play(frames: Iterable[TimedImage], publishers: Dict[str, Publisher], connection: Connection) -> None:
     start, stamp = time.monotonic(), 0
-    try:
-        for number, (due, message) in enumerate(frames()):
-            if connection.poll(max(0.0, start + due - time.monotonic())):  # closed
-                return
-            stamp = max(time.time_ns(), stamp + 1)
-            message.header.stamp = Time(sec=stamp // 10**9, nanosec=stamp % 10**9)
-            for camera, publisher in publishers.items():
-                message.header.frame_id = camera
-                connection.send(((camera, stamp), SentFrame(number, time.monotonic_ns())))
-                publisher.publish(message)
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        raise
-    except Exception as error:
-        connection.send(error)
-        return
-    connection.send(None)
+    for number, (due, message) in enumerate(frames):
+        if connection.poll(max(0.0, start + due - time.monotonic())):  # closed
+            return
+        stamp = max(time.time_ns(), stamp + 1)
+        message.header.stamp = Time(sec=stamp // 10**9, nanosec=stamp % 10**9)
+        for camera, publisher in publishers.items():
+            message.header.frame_id = camera
+            connection.send(((camera, stamp), SentFrame(number, time.monotonic_ns())))
+            publisher.publish(message)

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-from collections import deque
-from typing import Callable, Deque, Dict, List, Optional
+import collections
+from typing import Counter, Deque, Dict, Optional
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
 from bisenet_ros.node.driver.driver_node import DriverNode
-from bisenet_ros.node.driver.outcomes import FrameCounts
+from bisenet_ros.node.frame_statistics import OUTCOMES
 
 KEPT_MESSAGES = 1000
-REST_TIMEOUT = 30.0
-"""Seconds for a node to come to rest, and to say so."""
 
 
 class DiagnosticsListener:
     """Keeps the last messages, until `forget`."""
 
     def __init__(self, driver: DriverNode) -> None:
-        self._messages: Deque[DiagnosticArray] = deque(maxlen=KEPT_MESSAGES)
+        self.messages: Deque[DiagnosticArray] = collections.deque(maxlen=KEPT_MESSAGES)
         self._latest: Dict[str, DiagnosticStatus] = {}
         driver.subscribe("/diagnostics", DiagnosticArray, self._keep)
 
     @property
     def error(self) -> str:
         """Why the node cannot run; empty where it can."""
-        messages = [
-            status.message
-            for name, status in self._latest.items()
-            if name.endswith(": segmentation") and status.level == DiagnosticStatus.ERROR
-        ]
-        return "; ".join(messages)
+        nodes = [status for name, status in self._latest.items() if name.endswith(": segmentation")]
+        return "; ".join(status.message for status in nodes if status.level == DiagnosticStatus.ERROR)
 
     @property
     def engine(self) -> str:
@@ -47,31 +41,22 @@ class DiagnosticsListener:
                     times[key] = max(float(value), times.get(key, 0.0))
         return times
 
-    def statuses(self, name: str) -> List[DiagnosticStatus]:
-        """The statuses of this name that have come so far."""
-        return [status for array in self._messages for status in array.status if status.name == name]
-
     def forget(self) -> None:
         """Only what comes from now on counts."""
-        self._messages.clear()
+        self.messages.clear()
 
-    def watch_for_rest(self, name: Optional[str] = None) -> Callable[[], Optional[FrameCounts]]:
-        """A condition to wait for: what the node counts, from now, once every frame that it received has its outcome.
+    def counts_at_rest(self, name: Optional[str] = None) -> Optional[Counter[str]]:
+        """What the node counts, from `forget` on, once every frame that it received has its outcome; None before.
 
         Args:
             name: of one camera's status; default: all cameras together.
         """
-        self.forget()
-
-        def counts_at_rest() -> Optional[FrameCounts]:
-            found = [counts for counts in (_counts(array, name) for array in self._messages) if counts]
-            # The first message may have been on its way already.
-            return next((counts for counts in found[1:] if counts.is_at_rest), None)
-
-        return counts_at_rest
+        found = [counts for counts in (_count_frames(array, name) for array in self.messages) if counts]
+        # The first message may have been on its way already.
+        return next((counts for counts in found[1:] if is_at_rest(counts)), None)
 
     def _keep(self, message: DiagnosticArray) -> None:
-        self._messages.append(message)
+        self.messages.append(message)
         self._latest.update({status.name: status for status in message.status})
 
 
@@ -79,8 +64,15 @@ def values_of(status: DiagnosticStatus) -> Dict[str, str]:
     return {entry.key: entry.value for entry in status.values}
 
 
-def _counts(array: DiagnosticArray, name: Optional[str]) -> Optional[FrameCounts]:
-    """Of all cameras of a message together, or of one; None where it has none."""
-    statuses = [values_of(status) for status in array.status if name in (None, status.name)]
-    counts = [FrameCounts.of(values) for values in statuses if "received" in values]
-    return sum(counts, FrameCounts()) if counts else None
+def is_at_rest(counts: Counter[str]) -> bool:
+    """Whether every frame received has its outcome: none waits, none is being segmented."""
+    return counts["received"] == sum(counts[outcome] for outcome in OUTCOMES)
+
+
+def _count_frames(array: DiagnosticArray, name: Optional[str]) -> Optional[Counter[str]]:
+    """The frames received and their outcomes, of one camera or of all; None where the message has no camera."""
+    values = [values_of(status) for status in array.status if name in (None, status.name)]
+    cameras = [entries for entries in values if "received" in entries]
+    if not cameras:
+        return None
+    return collections.Counter({key: sum(int(c[key]) for c in cameras) for key in ("received", *OUTCOMES)})

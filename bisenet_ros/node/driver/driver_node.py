@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, List, Optional, Type, TypeVar
+from typing import Any, Callable, Optional, Type, TypeVar
 
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -26,7 +26,7 @@ class DriverError(BisenetError):
 
 
 class DriverNode:
-    """Publishes, subscribes and waits. Use it in a `with` block, or close it."""
+    """Publishes, subscribes and waits."""
 
     def __init__(self, domain: int, name: str = "driver") -> None:
         use_shared_memory()
@@ -37,12 +37,6 @@ class DriverNode:
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
 
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        self.close()
-
     def close(self) -> None:
         self._executor.shutdown()
         self.node.destroy_node()
@@ -52,12 +46,6 @@ class DriverNode:
         """Calls back, while somebody waits, with every message of a topic that is published reliably."""
         profile = QoSProfile(depth=LISTENER_DEPTH, reliability=ReliabilityPolicy.RELIABLE)
         self.node.create_subscription(message_type, topic, callback, profile)
-
-    def listen(self, topic: str, message_type: Type[T]) -> List[T]:
-        """The messages of a topic, as they come in while somebody waits."""
-        messages: List[T] = []
-        self.subscribe(topic, message_type, messages.append)
-        return messages
 
     def spin_until(self, condition: Callable[[], Optional[T]], seconds: float) -> Optional[T]:
         """What the condition returns once it is true; None when that takes longer."""

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Counter, DefaultDict, Dict, List, NamedTuple, Optional, Tuple
 
-from bisenet_ros.node.driver.outcomes import UNANSWERED, FrameCounts
+LOSSES = {
+    "to_the_node": "lost on the way to the node",
+    "dropped_newer": "dropped in the node for a newer frame",
+    "dropped_stale": "dropped in the node as too old",
+    "dropped_rate": "dropped in the node by its publish_rate",
+    "dropped_inactive": "dropped in the node while inactive",
+    "skipped": "unreadable for the node",
+    "failed": "failed in the node's engine",
+    "from_the_node": "lost on the way from the node",
+    "unanswered": "not answered",
+}
+"""Where a frame without an answer was lost: the node's outcomes but `published`, and the ways to and from the node.
 
+`unanswered` is all that is known of a node that publishes no diagnostics.
+"""
 FrameKey = Tuple[str, int]
 """A camera, and a stamp in nanoseconds that no other frame has."""
 
@@ -27,37 +41,34 @@ class Interval:
         sent: the frames published, all cameras together.
         arrived: when which output of a frame arrived.
         repeated: outputs that arrived once more.
-        seconds: how long the cameras sent.
-        counts: what the node counted of these frames; None for a node that does not say.
+        counts: how many of these frames the node has received, and their outcomes; None for a node that does not say.
     """
 
     outputs: Tuple[str, ...]
     sent: Dict[FrameKey, SentFrame] = field(default_factory=dict)
-    arrived: Dict[str, Dict[FrameKey, int]] = field(default_factory=dict)
+    arrived: DefaultDict[str, Dict[FrameKey, int]] = field(default_factory=lambda: defaultdict(dict))
     repeated: int = 0
-    seconds: float = 0.0
-    counts: Optional[FrameCounts] = None
+    counts: Optional[Counter[str]] = None
 
     def note_arrival(self, key: FrameKey, output: str, *, time: int) -> Optional[SentFrame]:
         """The frame that an output is of; None where it is no frame of this interval, or came before."""
         if key not in self.sent:
             return None
-        arrivals = self.arrived.setdefault(output, {})
-        if key in arrivals:
+        if key in self.arrived[output]:
             self.repeated += 1
             return None
-        arrivals[key] = time
+        self.arrived[output][key] = time
         return self.sent[key]
 
     @property
     def answers(self) -> Dict[FrameKey, int]:
         """When which frame was answered."""
-        return self.arrived.get(self.outputs[0], {})
+        return self.arrived[self.outputs[0]]
 
     @property
     def is_complete(self) -> bool:
         """Whether every frame has all its outputs."""
-        return all(len(self.arrived.get(output, {})) == len(self.sent) for output in self.outputs)
+        return all(len(self.arrived[output]) == len(self.sent) for output in self.outputs)
 
     @property
     def lost(self) -> int:
@@ -66,10 +77,18 @@ class Interval:
 
     @property
     def losses(self) -> Dict[str, int]:
-        """Where they were lost, by the names in `outcomes.LOSSES`; they sum to `lost`."""
+        """Where they were lost, by the names in LOSSES; of a node at rest they sum to `lost`."""
         if self.counts is None:
-            return {UNANSWERED: self.lost} if self.lost else {}
-        return self.counts.losses(sent=len(self.sent), answered=len(self.answers))
+            losses = {"unanswered": self.lost}
+        else:
+            losses = {place: self.counts[place] for place in LOSSES}
+            losses["to_the_node"] = len(self.sent) - self.counts["received"]
+            losses["from_the_node"] = self.counts["published"] - len(self.answers)
+        return {place: count for place, count in losses.items() if count}
+
+    @property
+    def losses_in_words(self) -> Dict[str, int]:
+        return {LOSSES[place]: count for place, count in self.losses.items()}
 
     def latencies(self, output: Optional[str] = None, *, skip: float = 0.0) -> List[float]:
         """Milliseconds from publishing a frame to the arrival of its answer.
@@ -78,15 +97,15 @@ class Interval:
             output: another one than the answer.
             skip: seconds at the interval's beginning whose frames do not count.
         """
-        arrivals = self.arrived.get(output or self.outputs[0], {})
-        begin = min((frame.time for frame in self.sent.values()), default=0) + skip * 1e9
+        begin = self._begin(skip)
+        arrivals = self.arrived[output or self.outputs[0]]
         return [(time - self.sent[key].time) / 1e6 for key, time in arrivals.items() if self.sent[key].time >= begin]
 
     def answers_per_second(self, *, skip: float = 0.0) -> float:
         """Answers per second while the cameras sent, without the first `skip` seconds."""
-        times = [frame.time for frame in self.sent.values()]
-        if not times:
-            return 0.0
-        begin, end = min(times) + skip * 1e9, max(times)
+        begin, end = self._begin(skip), max((frame.time for frame in self.sent.values()), default=0)
         inside = [time for time in self.answers.values() if begin <= time <= end]
         return 1e9 * len(inside) / (end - begin) if end > begin else 0.0
+
+    def _begin(self, skip: float) -> float:
+        return min((frame.time for frame in self.sent.values()), default=0) + skip * 1e9

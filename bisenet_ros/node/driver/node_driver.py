@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import collections
 import math
 import os
 import time
 from contextlib import ExitStack, closing
 from functools import partial
-from typing import Any, Callable, Optional, Sequence, TypeVar
+from typing import Any, Callable, Counter, Optional, Sequence, TypeVar
 
 from bisenet_ros.node.driver.camera_player import CameraPlayer, FrameSource
-from bisenet_ros.node.driver.diagnostics_listener import REST_TIMEOUT, DiagnosticsListener
+from bisenet_ros.node.driver.diagnostics_listener import DiagnosticsListener
 from bisenet_ros.node.driver.driver_node import DriverError, DriverNode
 from bisenet_ros.node.driver.interval import Interval, SentFrame
 from bisenet_ros.node.driver.node_process import SEGMENTATION_NODE, NodeProcess
-from bisenet_ros.node.driver.outcomes import FrameCounts
 from bisenet_ros.node.driver.topics import Topics
 from bisenet_ros.node.fastdds import LOCALHOST_ONLY, free_domain
 
@@ -22,8 +22,8 @@ START_TIMEOUT = 1800.0
 """Seconds for a node to answer its first frame; it may build a TensorRT plan first."""
 QUIET = 1.0
 """Seconds without an arrival after which none is waited for."""
-DRAIN_TIMEOUT = 10.0
-"""Seconds after the last frame in which answers still count."""
+REST_TIMEOUT = 30.0
+"""Seconds for a node to come to rest, and to say so."""
 
 T = TypeVar("T")
 
@@ -62,12 +62,12 @@ class NodeDriver:
         self.interval = Interval(self.topics.outputs)
         self._on_answer: Optional[Callable[[SentFrame, Any], None]] = None
         self._last_arrival = 0.0
-        self._counts = FrameCounts()
+        self._counts: Counter[str] = collections.Counter()
 
     def __enter__(self) -> NodeDriver:
         os.environ.update(LOCALHOST_ONLY)
         with ExitStack() as stack:
-            self._ros = stack.enter_context(DriverNode(free_domain()))
+            self._ros = stack.enter_context(closing(DriverNode(free_domain())))
             self.diagnostics = DiagnosticsListener(self._ros)
             for camera in self.topics.cameras:
                 for output in self.topics.outputs:
@@ -89,16 +89,13 @@ class NodeDriver:
         """
         # The node renews its subscriptions to fit what the cameras offer.
         self._wait_for(self._is_subscribed, "the node to subscribe to the cameras", START_TIMEOUT)
-        wanted = {(camera, output) for camera in self.topics.cameras for output in self.topics.outputs}
         deadline = time.monotonic() + START_TIMEOUT
-        answered: set = set()
-        while not wanted <= answered:
+        while not self._is_answered_everywhere():
             if time.monotonic() > deadline:
                 raise DriverError(f"the node answered no frame; it printed:\n{self.node.last_lines()}")
             self.start(frames)
             self.wait_for_cameras()
             self._wait_for_arrivals()
-            answered = {(camera, output) for output, keys in self.interval.arrived.items() for camera, _ in keys}
         if self._has_diagnostics:
             self._counts = self._counts_at_rest()
 
@@ -107,17 +104,17 @@ class NodeDriver:
         frames: FrameSource,
         *,
         on_answer: Optional[Callable[[SentFrame, Any], None]] = None,
-        on_progress: Optional[Callable[[Interval], Any]] = None,
+        on_progress: Optional[Callable[[int], Any]] = None,
     ) -> Interval:
         """Plays frames, waits until the node is at rest, and returns what became of every frame.
 
         Args:
             on_answer: is called with every frame answered and the message of the first output.
-            on_progress: is called many times a second while the cameras send.
+            on_progress: is called with the number of frames sent so far, many times a second.
         """
         self._on_answer = on_answer
         self.start(frames)
-        self.wait_for_cameras(on_progress)
+        self.wait_for_cameras(on_progress=on_progress)
         return self.finish()
 
     def start(self, frames: FrameSource) -> Interval:
@@ -126,18 +123,19 @@ class NodeDriver:
         self.cameras.play(frames)
         return self.interval
 
-    def wait_for_cameras(self, on_progress: Optional[Callable[[Interval], Any]] = None) -> None:
-        """Until all frames are sent."""
-        start = time.monotonic()
+    def wait_for_cameras(
+        self, seconds: float = math.inf, *, on_progress: Optional[Callable[[int], Any]] = None
+    ) -> None:
+        """Listens until all frames are sent, or for some seconds."""
+        end = time.monotonic() + seconds
 
-        def have_ended() -> bool:
+        def is_over() -> bool:
             self._read_cameras()
             if on_progress is not None:
-                on_progress(self.interval)
-            return not self.cameras.is_playing
+                on_progress(len(self.interval.sent))
+            return not self.cameras.is_playing or time.monotonic() >= end
 
-        self._wait_for(have_ended)
-        self.interval.seconds = time.monotonic() - start
+        self._wait_for(is_over)
 
     def finish(self) -> Interval:
         """Waits until the node is at rest and the last answers are here."""
@@ -147,22 +145,6 @@ class NodeDriver:
         self._wait_for_arrivals()
         return self.interval
 
-    def spin_for(self, seconds: float) -> None:
-        """Listens for so long."""
-        end = time.monotonic() + seconds
-
-        def is_over() -> bool:
-            self._read_cameras()
-            return time.monotonic() >= end
-
-        self._wait_for(is_over)
-
-    def check(self) -> None:
-        """Raises DriverError where the node has ended or says that it cannot run."""
-        self.node.check()
-        if self.diagnostics.error:
-            raise DriverError(f"the node cannot run: {self.diagnostics.error}")
-
     def _is_subscribed(self) -> bool:
         """Whether the cameras have subscriptions of their own reliability."""
         wanted = self.topics.camera_profile.reliability
@@ -171,17 +153,20 @@ class NodeDriver:
         ]
         return all(any(info.qos_profile.reliability == wanted for info in found) for found in subscriptions)
 
-    def _counts_at_rest(self) -> FrameCounts:
+    def _is_answered_everywhere(self) -> bool:
+        answered = [{camera for camera, _ in self.interval.arrived[output]} for output in self.topics.outputs]
+        return all(cameras == set(self.topics.cameras) for cameras in answered)
+
+    def _counts_at_rest(self) -> Counter[str]:
         what = "diagnostics of the node in which every frame received has its outcome"
-        return self._wait_for(self.diagnostics.watch_for_rest(), what, REST_TIMEOUT)
+        self.diagnostics.forget()
+        return self._wait_for(self.diagnostics.counts_at_rest, what, REST_TIMEOUT)
 
     def _wait_for_arrivals(self) -> None:
         start = time.monotonic()
 
         def is_over() -> bool:
-            now = time.monotonic()
-            quiet = now > max(start, self._last_arrival) + QUIET
-            return self.interval.is_complete or quiet or now > start + DRAIN_TIMEOUT
+            return self.interval.is_complete or time.monotonic() > max(start, self._last_arrival) + QUIET
 
         self._wait_for(is_over)
 
@@ -189,7 +174,9 @@ class NodeDriver:
         """Listens until the condition is true; raises DriverError where the node fails, or after some seconds."""
 
         def checked() -> Optional[T]:
-            self.check()
+            self.node.check()
+            if self.diagnostics.error:
+                raise DriverError(f"the node cannot run: {self.diagnostics.error}")
             return condition()
 
         return self._ros.wait_for(checked, what, seconds)
@@ -199,10 +186,9 @@ class NodeDriver:
 
     def _receive(self, camera: str, output: str, message: Any) -> None:
         now = time.monotonic_ns()
-        self._last_arrival = time.monotonic()
+        self._last_arrival = now / 1e9
         self._read_cameras()
         stamp = message.header.stamp
-        key = (camera, stamp.sec * 10**9 + stamp.nanosec)
-        frame = self.interval.note_arrival(key, output, time=now)
+        frame = self.interval.note_arrival((camera, stamp.sec * 10**9 + stamp.nanosec), output, time=now)
         if frame is not None and output == self.topics.outputs[0] and self._on_answer is not None:
             self._on_answer(frame, message)

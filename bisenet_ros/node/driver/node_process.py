@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import AbstractContextManager
 from typing import Any, Dict, List, Optional, Sequence
 
 from bisenet_ros.node.driver.driver_node import DriverError
@@ -19,7 +20,7 @@ QUOTED_LINES = 10
 """How many of its last lines an error quotes."""
 
 
-class NodeProcess:
+class NodeProcess(AbstractContextManager):
     """`python -m bisenet_ros.node`, or another program; ended with its `with` block.
 
     Attributes:
@@ -34,11 +35,7 @@ class NodeProcess:
         program: Sequence[str] = SEGMENTATION_NODE,
         environment: Optional[Dict[str, str]] = None,
     ) -> None:
-        """
-        Args:
-            program: what Python runs.
-            environment: of the process; default: this one's with the shared-memory profile.
-        """
+        """Starts `program` in Python, by default with this process's environment and the shared-memory profile."""
         self.lines: List[str] = []
         if environment is None:
             environment = {**os.environ, **shared_memory_environment()}
@@ -51,9 +48,6 @@ class NodeProcess:
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-
-    def __enter__(self) -> Any:
-        return self
 
     def __exit__(self, *exception: Any) -> None:
         self.close()

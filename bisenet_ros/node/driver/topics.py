@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Tuple
+from typing import Any, List, Tuple
 
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
@@ -51,14 +51,9 @@ class Topics:
     def output_type(self, output: str) -> Any:
         return self.image_type if output == ECHO else Image
 
-    def parameters(self) -> Dict[str, str]:
-        """The node's parameters that these topics need."""
-        parameters = {"transport": "compressed" if self.compressed else "raw"}
+    def node_arguments(self, **parameters: str) -> List[str]:
+        """The ROS arguments that give a node these topics and some parameters."""
+        parameters["transport"] = "compressed" if self.compressed else "raw"
         if len(self.cameras) > 1:
             parameters["cameras"] = f"[{', '.join(self.cameras)}]"
-        return parameters
-
-
-def parameter_arguments(parameters: Dict[str, str]) -> List[str]:
-    """The ROS arguments that set a node's parameters."""
-    return ["--ros-args", *(word for name, value in parameters.items() for word in ("-p", f"{name}:={value}"))]
+        return ["--ros-args", *(word for name, value in parameters.items() for word in ("-p", f"{name}:={value}"))]
