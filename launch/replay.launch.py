@@ -1,9 +1,9 @@
 """`ros2 launch bisenet_ros replay.launch.py bag:=FOLDER`: plays a bag through the node, and opens a viewer."""
 
-import math
 import os
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import List, Optional, Tuple
 
@@ -29,6 +29,7 @@ from rclpy.node import Node
 
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.package_share import package_file
+from bisenet_ros.node.camera_subscription import TYPE_NAMES
 from bisenet_ros.node.camera_topics import image_topic, output_prefix
 
 CLOCK_RATE = 200
@@ -37,8 +38,10 @@ PLAYER_DELAY = 1.0
 """Seconds between the player's start and its first message, for its topics to be discovered."""
 POLL_PERIOD = 0.2
 """Seconds between two checks whether the node has subscribed to images."""
-IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+NUMBER = re.compile(r"\d+\.?\d*|\.\d+", re.ASCII)
 REMAPPING = re.compile(r"[\w/]+:=[\w/]+", re.ASCII)
+optional = partial(DeclareLaunchArgument, default_value="")
+flag = partial(DeclareLaunchArgument, default_value="false", choices=["true", "false"])
 
 
 @dataclass(frozen=True)
@@ -72,27 +75,14 @@ def generate_launch_description() -> LaunchDescription:
             choices=[*VIEWERS, "none"],
             description="The viewer for camera image, overlay and color mask; rqt also shows the diagnostics.",
         ),
-        DeclareLaunchArgument(
-            "rate", default_value="1.0", description="Playback rate; 1 is the rate of the recording."
-        ),
-        DeclareLaunchArgument(
-            "loop",
-            default_value="false",
-            choices=["true", "false"],
-            description="Whether to play the bag again at its end.",
-        ),
-        DeclareLaunchArgument(
+        DeclareLaunchArgument("rate", default_value="1.0", description="Playback rate; 1 is that of the recording."),
+        flag("loop", description="Whether to play the bag again at its end."),
+        flag(
             "start_paused",
-            default_value="false",
-            choices=["true", "false"],
             description="Whether to wait for `ros2 service call /rosbag2_player/resume rosbag2_interfaces/srv/Resume`.",
         ),
-        DeclareLaunchArgument(
-            "topics", default_value="", description="Play only these topics, separated by commas; empty: all."
-        ),
-        DeclareLaunchArgument(
-            "remap", default_value="", description="Remappings of the bag's topics, old:=new, separated by commas."
-        ),
+        optional("topics", description="Play only these topics, separated by commas; empty: all."),
+        optional("remap", description="Remappings of the bag's topics, old:=new, separated by commas."),
     ]
     # The included file sets the DDS profile for the player too, which sends the large images.
     node = IncludeLaunchDescription(PythonLaunchDescriptionSource(str(package_file("launch/segment.launch.py"))))
@@ -111,7 +101,7 @@ def _check(context: LaunchContext) -> None:
         )
     if not Path(arguments["bag"]).exists():
         raise FileNotFoundError(f"bag must be a bag's folder or file, got {arguments['bag']!r}, which does not exist")
-    if not _is_above_0(arguments["rate"]):
+    if not NUMBER.fullmatch(arguments["rate"]) or not float(arguments["rate"]):
         raise BisenetError(f"rate must be a number above 0, got {arguments['rate']!r}")
     if not all(map(REMAPPING.fullmatch, _split(arguments["remap"]))):
         raise BisenetError(f"remap must be old:=new, several separated by commas, got {arguments['remap']!r}")
@@ -122,15 +112,11 @@ def _replay(context: LaunchContext) -> List[Action]:
     actions = [RegisterEventHandler(OnProcessExit(on_exit=_end))]
     view = context.launch_configurations["view"]
     if view != "none":
-        actions.append(_viewer(VIEWERS[view], context))
+        viewer = VIEWERS[view]
+        command = [*viewer.command, str(_with_topics(viewer.configuration, context)), *viewer.arguments]
+        actions.append(ExecuteProcess(name="viewer", cmd=command, output="screen"))
     waiting = LogInfo(msg="playback starts when segmentation_node has subscribed to images")
     return [*actions, waiting, OpaqueFunction(function=_play_when_ready, args=[_player(context)])]
-
-
-def _viewer(viewer: Viewer, context: LaunchContext) -> ExecuteProcess:
-    configuration = _with_topics(package_file(viewer.configuration), context)
-    command = [*viewer.command, str(configuration), *viewer.arguments]
-    return ExecuteProcess(name="viewer", cmd=command, output="screen")
 
 
 def _player(context: LaunchContext) -> ExecuteProcess:
@@ -144,13 +130,6 @@ def _player(context: LaunchContext) -> ExecuteProcess:
         names = _split(arguments[option])
         command += [f"--{option}", *names] if names else []
     return ExecuteProcess(name="player", cmd=command, output="screen")
-
-
-def _is_above_0(text: str) -> bool:
-    try:
-        return 0 < float(text) < math.inf
-    except ValueError:
-        return False
 
 
 def _split(text: str) -> List[str]:
@@ -168,7 +147,7 @@ def _require_packages(packages: Tuple[str, ...], purpose: str, *, advice: str = 
     )
 
 
-def _with_topics(configuration: Path, context: LaunchContext) -> Path:
+def _with_topics(configuration: str, context: LaunchContext) -> Path:
     """A copy of a viewer's configuration in launch's log folder, with the topics that the arguments name."""
     arguments = context.launch_configurations
     cameras = _split(arguments["cameras"]) or ["camera"]
@@ -177,9 +156,9 @@ def _with_topics(configuration: Path, context: LaunchContext) -> Path:
     if not image.startswith("/"):
         image = f"{namespace}/{image}"
     outputs = f"{namespace}/{output_prefix(cameras[0], cameras)}"
-    text = configuration.read_text().replace("/segmentation/", outputs).replace("/camera/image_raw", image)
-    copy = Path(launch.logging.launch_config.log_dir) / configuration.name
-    copy.write_text(text)
+    original = package_file(configuration)
+    copy = Path(launch.logging.launch_config.log_dir) / original.name
+    copy.write_text(original.read_text().replace("/segmentation/", outputs).replace("/camera/image_raw", image))
     return copy
 
 
@@ -195,7 +174,7 @@ def _is_subscribed(observer: Node, namespace: str) -> bool:
     if ("segmentation_node", namespace) not in observer.get_node_names_and_namespaces():
         return False
     topics = observer.get_subscriber_names_and_types_by_node("segmentation_node", namespace)
-    return any(name in IMAGE_TYPES for _, types in topics for name in types)
+    return any(name in TYPE_NAMES.values() for _, types in topics for name in types)
 
 
 def _end(event: ProcessExited, context: LaunchContext) -> Optional[Action]:

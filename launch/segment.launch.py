@@ -1,13 +1,13 @@
 """`ros2 launch bisenet_ros segment.launch.py`: starts the segmentation node."""
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
 import yaml
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
-from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
@@ -21,52 +21,29 @@ TOPIC = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
 TRANSPORTS = {"auto": "auto", "true": "compressed", "false": "raw"}
 """The parameter `transport`, by the argument `compressed`."""
 UNSET = "empty: the value in params_file"
+optional = partial(DeclareLaunchArgument, default_value="")
 
 
 def generate_launch_description() -> LaunchDescription:
     arguments = [
-        DeclareLaunchArgument(
-            "model",
-            default_value="",
-            description=f"Model file (.onnx) that `bisenet export` made; {UNSET}, by default the shipped model.",
+        optional(
+            "model", description=f"Model file (.onnx) of `bisenet export`; {UNSET}, by default the shipped model."
         ),
-        DeclareLaunchArgument(
-            "cameras",
-            default_value="",
-            description=f"Names of the cameras, separated by commas; NAME is read from /NAME/image_raw; {UNSET}.",
-        ),
-        DeclareLaunchArgument(
-            "image_topic",
-            default_value="",
-            description="The sensor_msgs/Image topic of the only camera; empty: /NAME/image_raw.",
-        ),
-        DeclareLaunchArgument(
+        optional("cameras", description=f"Names, separated by commas; NAME is read from /NAME/image_raw; {UNSET}."),
+        optional("image_topic", description="The sensor_msgs/Image topic of the only camera; empty: /NAME/image_raw."),
+        optional(
             "compressed",
-            default_value="",
             choices=["", *TRANSPORTS],
             description=f"Whether to read IMAGE_TOPIC/compressed; auto: if no raw images are published; {UNSET}.",
         ),
-        DeclareLaunchArgument(
-            "device",
-            default_value="",
-            description=f"Where the network runs: auto, cpu or cuda; {UNSET}.",
-        ),
-        DeclareLaunchArgument(
-            "precision",
-            default_value="",
-            description=f"Number format of the network: auto, fp32, bf16, fp16 or int8; {UNSET}.",
-        ),
-        DeclareLaunchArgument(
+        optional("device", description=f"Where the network runs: auto, cpu or cuda; {UNSET}."),
+        optional("precision", description=f"Number format of the network: auto, fp32, bf16, fp16 or int8; {UNSET}."),
+        optional(
             "autostart",
-            default_value="",
             choices=["", "true", "false"],
             description=f"Whether the node configures and activates itself at the start; {UNSET}.",
         ),
-        DeclareLaunchArgument(
-            "namespace",
-            default_value="segmentation",
-            description="Namespace of the node and its topics; / for none.",
-        ),
+        DeclareLaunchArgument("namespace", default_value="segmentation", description="Of the node; / for none."),
         DeclareLaunchArgument(
             "params_file",
             default_value=str(package_file("config/segment.yaml")),
@@ -86,14 +63,13 @@ def generate_launch_description() -> LaunchDescription:
 
 def _segmentation_node(context: LaunchContext) -> List[Node]:
     """The action that starts the node, made once launch knows the arguments' values."""
-    names = ("image_topic", "namespace", "params_file", "log_level")
-    topic, namespace, params_file, log_level = (LaunchConfiguration(name).perform(context) for name in names)
+    arguments = context.launch_configurations
+    namespace, params_file = arguments["namespace"], arguments["params_file"]
     if not NAMESPACE.fullmatch(namespace):
         raise BisenetError(
             f"namespace must be names (letters, digits, _) joined by /, or / for none, got {namespace!r}"
         )
-    in_file = _parameters_in(params_file)
-    overrides = _overrides(context)
+    in_file, overrides = _parameters_in(params_file), _overrides(arguments)
     cameras = overrides.get("cameras") or in_file.get("cameras") or ["camera"]
     # Not launch_ros's LifecycleNode: launch sends no transitions here, and Galactic's rclpy has no lifecycle.
     node = Node(
@@ -102,27 +78,25 @@ def _segmentation_node(context: LaunchContext) -> List[Node]:
         name="segmentation_node",
         namespace=namespace,
         parameters=[params_file, {name: _typed(value) for name, value in overrides.items()}],
-        remappings=_remappings(topic, cameras),
-        arguments=["--ros-args", "--log-level", log_level],
+        remappings=_remappings(arguments["image_topic"], cameras),
+        arguments=["--ros-args", "--log-level", arguments["log_level"]],
         output="screen",
         emulate_tty=True,
     )
     return [node]
 
 
-def _overrides(context: LaunchContext) -> Dict[str, Any]:
+def _overrides(arguments: Dict[str, str]) -> Dict[str, Any]:
     """The parameters that arguments set; an empty argument does not override the parameter file."""
-    names = ("model", "cameras", "compressed", "device", "precision", "autostart")
-    given = {name: LaunchConfiguration(name).perform(context) for name in names}
-    overrides: Dict[str, Any] = {name: value for name, value in given.items() if value}
+    overrides: Dict[str, Any] = {name: arguments[name] for name in ("model", "device", "precision") if arguments[name]}
     if "model" in overrides and not Path(overrides["model"]).is_file():
         raise FileNotFoundError(f"model must be a model file (.onnx), got {overrides['model']!r}, which does not exist")
-    if "cameras" in overrides:
-        overrides["cameras"] = _camera_names(overrides["cameras"])
-    if "compressed" in overrides:
-        overrides["transport"] = TRANSPORTS[overrides.pop("compressed")]
-    if "autostart" in overrides:
-        overrides["autostart"] = overrides["autostart"] == "true"
+    if arguments["cameras"]:
+        overrides["cameras"] = _camera_names(arguments["cameras"])
+    if arguments["compressed"]:
+        overrides["transport"] = TRANSPORTS[arguments["compressed"]]
+    if arguments["autostart"]:
+        overrides["autostart"] = arguments["autostart"] == "true"
     return overrides
 
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Callable, Optional
 
 import numpy as np
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
-from sensor_msgs.msg import CameraInfo, CompressedImage
+from sensor_msgs.msg import CameraInfo
 
 from bisenet_ros.node import qos
 from bisenet_ros.node.camera_outputs import CameraOutputs
-from bisenet_ros.node.camera_subscription import AnyImage, CameraSubscription
-from bisenet_ros.node.camera_topics import camera_info_topic, image_topic, resolve_topic
+from bisenet_ros.node.camera_subscription import CameraSubscription
+from bisenet_ros.node.camera_topics import camera_info_topic, image_topic, output_prefix, resolve_topic
 from bisenet_ros.node.frame_statistics import FrameStatistics
-from bisenet_ros.node.image_messages import read_compressed_frame, read_frame
+from bisenet_ros.node.image_messages import AnyImage
 from bisenet_ros.node.parameters import Parameters
 
 MAX_PLAUSIBLE_AGE = 60.0
@@ -30,7 +30,7 @@ class CameraFrame:
 
     Attributes:
         received: when it arrived, by time.perf_counter().
-        activation: of the pipeline, when the frame was put into it.
+        activation: the pipeline's number of the activation in which the frame was put into it.
         pixels: H x W x 3 uint8 BGR, once converted.
         convert: seconds that the conversion took.
     """
@@ -38,18 +38,9 @@ class CameraFrame:
     camera: Camera
     message: AnyImage
     received: float
-    activation: int = 0
-    pixels: Optional[np.ndarray] = None
-    convert: float = 0.0
-
-    def read(self) -> np.ndarray:
-        """The message's pixels, H x W x 3 uint8 BGR.
-
-        Raises:
-            ImageError: they cannot be decoded.
-        """
-        read = read_compressed_frame if isinstance(self.message, CompressedImage) else read_frame
-        return read(self.message)
+    activation: int = field(init=False)
+    pixels: np.ndarray = field(init=False)
+    convert: float = field(init=False)
 
 
 class Camera:
@@ -67,19 +58,17 @@ class Camera:
         parameters: Parameters,
         name: str,
         *,
-        prefix: str,
         colors: np.ndarray,
         receive: Callable[[CameraFrame], None],
     ) -> None:
         """
         Args:
-            prefix: of the output topics' names, such as "front/".
             colors: 256 x 3 uint8 RGB, the color of every class id.
             receive: is given each frame.
         """
         self.name = name
         self.statistics = FrameStatistics()
-        self.outputs = CameraOutputs(node, prefix=prefix, colors=colors)
+        self.outputs = CameraOutputs(node, parameters, prefix=output_prefix(name, parameters["cameras"]), colors=colors)
         self.subscription: Optional[CameraSubscription] = None
         self.camera_info: Optional[CameraInfo] = None
         self.clock_offset = 0.0
@@ -134,18 +123,16 @@ class Camera:
     def _subscribe(self) -> None:
         self.subscription = CameraSubscription(
             self._node,
+            self._parameters,
             self._image_topic,
-            self._take_image,
-            transport=self._parameters["transport"],
-            reliability=self._parameters.reliability,
+            on_image=self._take_image,
             on_lost=lambda number: self.statistics.count("lost_in_transport", number),
         )
         info_topic = camera_info_topic(resolve_topic(self._node, self._image_topic))
         profile = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-        with qos.parameter_errors(self._node, info_topic, "subscription"):
-            self._info_subscription = self._node.create_subscription(
-                CameraInfo, info_topic, self._take_camera_info, profile, **qos.override_options(*qos.ALL_POLICIES)
-            )
+        self._info_subscription = qos.create_subscription(
+            self._node, CameraInfo, info_topic, self._take_camera_info, profile
+        )
 
     def _take_camera_info(self, info: CameraInfo) -> None:
         self.camera_info = info

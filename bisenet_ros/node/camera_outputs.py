@@ -12,6 +12,7 @@ from std_msgs.msg import Header
 from bisenet_ros.images.colors import blend, paint
 from bisenet_ros.node import qos
 from bisenet_ros.node.image_messages import make_image
+from bisenet_ros.node.parameters import Parameters
 
 DEPTH = 5
 """Messages kept for reliable subscribers that fall behind for a moment; the publisher does not wait for them."""
@@ -27,13 +28,14 @@ TOPICS: Dict[str, Any] = {
 class CameraOutputs:
     """The publishers `mask` (mono8 ids), `confidence` (mono8), `color_mask` (rgb8), `overlay` (bgr8), `camera_info`."""
 
-    def __init__(self, node: Node, *, prefix: str, colors: np.ndarray) -> None:
+    def __init__(self, node: Node, parameters: Parameters, *, prefix: str, colors: np.ndarray) -> None:
         """
         Args:
             prefix: of the topics' names, such as "front/".
             colors: 256 x 3 uint8 RGB, the color of every class id.
         """
         self._node = node
+        self._parameters = parameters
         self._colors = colors
         self._publishers = {
             name: qos.create_publisher(node, message_type, prefix + name, DEPTH)
@@ -54,13 +56,11 @@ class CameraOutputs:
         header: Header,
         *,
         camera_info: Optional[CameraInfo],
-        opacity: float,
     ) -> None:
         """Publishes what belongs to a mask, under the same header.
 
         Args:
             confidence: None where it was not computed.
-            opacity: of the colors in the overlay, 0 to 1.
         """
         if camera_info is not None and self.has_subscriber("camera_info"):
             camera_info.header = header
@@ -70,7 +70,7 @@ class CameraOutputs:
         if self.has_subscriber("color_mask"):
             self._publishers["color_mask"].publish(make_image(paint(mask, self._colors), "rgb8", header))
         if self.has_subscriber("overlay"):
-            overlay = blend(frame, mask, self._colors, opacity=opacity)
+            overlay = blend(frame, mask, self._colors, opacity=self._parameters["overlay_opacity"])
             self._publishers["overlay"].publish(make_image(overlay, "bgr8", header))
 
     def close(self) -> None:

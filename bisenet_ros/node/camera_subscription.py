@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any, Callable, List, Optional, Union
+from typing import Any, Callable, List, Optional
 
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
+from bisenet_ros.errors import BisenetError
 from bisenet_ros.node import qos
 from bisenet_ros.node.camera_topics import compressed_topic, resolve_topic
+from bisenet_ros.node.image_messages import AnyImage
+from bisenet_ros.node.parameters import Parameters
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks
 except ImportError:  # Humble and before
     from rclpy.qos_event import SubscriptionEventCallbacks
 
-AnyImage = Union[Image, CompressedImage]
 TYPES = {"raw": Image, "compressed": CompressedImage}
 TYPE_NAMES = {"raw": "sensor_msgs/msg/Image", "compressed": "sensor_msgs/msg/CompressedImage"}
 DEPTH = 4
@@ -39,26 +40,23 @@ class CameraSubscription:
     def __init__(
         self,
         node: Node,
+        parameters: Parameters,
         topic: str,
-        callback: Callable[[AnyImage], None],
         *,
-        transport: str,
-        reliability: Callable[[str], str],
+        on_image: Callable[[AnyImage], None],
         on_lost: Callable[[int], None],
     ) -> None:
         """
         Args:
             topic: of the raw images, before remapping; compressed images come from its resolved name + "/compressed".
-            transport: "auto", "raw" or "compressed".
-            reliability: gives, for a topic's name, "auto", "reliable" or "best_effort".
             on_lost: is told how many images were lost in transport, where DDS notices.
         """
         self._node = node
+        self._parameters = parameters
         self._topics = {"raw": topic, "compressed": compressed_topic(resolve_topic(node, topic))}
-        self._callback = callback
+        self._on_image = on_image
         self._on_lost = on_lost
-        self._transports = tuple(TYPES) if transport == "auto" else (transport,)
-        self._reliability = reliability
+        self._transports = tuple(TYPES) if parameters["transport"] == "auto" else (parameters["transport"],)
         self._subscription: Optional[Subscription] = None
         self.transport = self._transports[0]
         self.update()
@@ -102,7 +100,7 @@ class CameraSubscription:
         return self._node.get_publishers_info_by_topic(self._topics[transport])  # remaps the name itself
 
     def _choose_reliability(self, transport: str) -> ReliabilityPolicy:
-        wanted = self._reliability(resolve_topic(self._node, self._topics[transport]))
+        wanted = self._parameters.reliability(resolve_topic(self._node, self._topics[transport]))
         if wanted != "auto":
             return ReliabilityPolicy[wanted.upper()]
         offered = [info.qos_profile.reliability for info in self._publishers(transport)]
@@ -112,20 +110,12 @@ class CameraSubscription:
         return ReliabilityPolicy.RELIABLE if all_reliable else ReliabilityPolicy.BEST_EFFORT
 
     def _subscribe(self, profile: QoSProfile) -> Subscription:
-        topic = self._topics[self.transport]
-        subscribe = partial(
-            self._node.create_subscription,
-            TYPES[self.transport],
-            topic,
-            self._callback,
-            profile,
-            **qos.override_options(*qos.BASIC_POLICIES),
-        )
-        with qos.parameter_errors(self._node, topic, "subscription"):
-            try:
-                return subscribe(event_callbacks=SubscriptionEventCallbacks(message_lost=self._count_lost))
-            except Exception:  # not every middleware reports lost messages
-                return subscribe()
+        arguments = (self._node, TYPES[self.transport], self._topics[self.transport], self._on_image, profile)
+        events = SubscriptionEventCallbacks(message_lost=self._count_lost)
+        try:
+            return qos.create_subscription(*arguments, reliability=False, event_callbacks=events)
+        except BisenetError:  # not every middleware reports lost messages
+            return qos.create_subscription(*arguments, reliability=False)
 
     def _count_lost(self, event: Any) -> None:
         self._on_lost(event.total_count_change)

@@ -12,13 +12,7 @@ USER_ERRORS = (BisenetError, ParameterException, OSError, ModuleNotFoundError)
 
 def error_text(error: BaseException) -> str:
     """The error's message in one line; errors that a user cannot mend also have their type's name."""
-    text = message_of(error)
-    return text if isinstance(error, USER_ERRORS) else f"{type(error).__name__}: {text}"
-
-
-def message_of(error: BaseException) -> str:
-    """The error's message in one line."""
     text = " ".join(str(error).split())
     if isinstance(error, InvalidParameterTypeException):
         return text.rpartition(": ")[0] or text  # rclpy appends the parameter's name once more
-    return text
+    return text if isinstance(error, USER_ERRORS) else f"{type(error).__name__}: {text}"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-from typing import Callable, Dict, Generic, Hashable, List, TypeVar
+from typing import Callable, Dict, Generic, List, TypeVar
 
-K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 
-class FrameQueue(Generic[K, T]):
+class FrameQueue(Generic[T]):
     """Passes frames between threads: each camera has one place, and a newer frame displaces the waiting one.
 
     The camera whose last turn is longest ago comes first, so that no camera starves another.
@@ -21,12 +20,12 @@ class FrameQueue(Generic[K, T]):
     def __init__(self, on_displaced: Callable[[T], None]) -> None:
         self._on_displaced = on_displaced
         self._condition = threading.Condition()
-        self._waiting: Dict[K, T] = {}
-        self._last_turns: Dict[K, int] = {}  # the number of its last frame among all frames taken
+        self._waiting: Dict[str, T] = {}
+        self._last_turns: Dict[str, int] = {}  # the number of its last frame among all frames taken
         self._taken = 0
         self._closed = False
 
-    def put(self, camera: K, frame: T) -> None:
+    def put(self, camera: str, frame: T) -> None:
         with self._condition:
             if camera in self._waiting:
                 self._on_displaced(self._waiting[camera])
@@ -55,7 +54,7 @@ class FrameQueue(Generic[K, T]):
             self._closed = True
             self._condition.notify_all()
 
-    def _pop(self, camera: K) -> T:
+    def _pop(self, camera: str) -> T:
         self._taken += 1
         self._last_turns[camera] = self._taken
         return self._waiting.pop(camera)

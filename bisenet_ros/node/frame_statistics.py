@@ -52,8 +52,8 @@ class FrameStatistics:
         """`<stage>_p50_ms` and `<stage>_p99_ms` of the last WINDOW frames."""
         with self._lock:
             seconds = {stage: list(values) for stage, values in self._seconds.items() if values}
-        percentiles = {}
-        for stage, times in seconds.items():
-            p50, p99 = 1000 * np.percentile(times, [50, 99])
-            percentiles.update({f"{stage}_p50_ms": f"{p50:.1f}", f"{stage}_p99_ms": f"{p99:.1f}"})
-        return percentiles
+        return {
+            f"{stage}_p{percent}_ms": f"{1000 * np.percentile(times, percent):.1f}"
+            for stage, times in seconds.items()
+            for percent in (50, 99)
+        }

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Union
+
 import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from bisenet_ros.images.encodings import ImageError, decode_compressed, decode_image
+from bisenet_ros.errors import ImageError
+from bisenet_ros.images.encodings import decode_compressed, decode_image
 from bisenet_ros.node import ros_cv_bridge
 
-__all__ = ["ImageError", "make_image", "read_compressed_frame", "read_frame"]
+AnyImage = Union[Image, CompressedImage]
 
 
-def read_frame(message: Image) -> np.ndarray:
+def read_frame(message: AnyImage) -> np.ndarray:
     """The image as H x W x 3 uint8 BGR: for bgr8 a view of the message's data, else converted.
 
     Encodings that `decode_image` does not support are converted by cv_bridge, where it is installed and works.
 
     Raises:
-        ImageError: the message's fields contradict each other, or its encoding is not supported.
+        ImageError: the message's fields contradict each other, or its encoding or format is not supported.
     """
+    if isinstance(message, CompressedImage):
+        return decode_compressed(format=message.format, data=message.data)
     try:
         return decode_image(
             encoding=message.encoding,
@@ -32,23 +37,11 @@ def read_frame(message: Image) -> np.ndarray:
     except ImageError as error:
         if error.reason != "encoding":
             raise
-        return _read_through_cv_bridge(message, error)
-
-
-def _read_through_cv_bridge(message: Image, unknown: ImageError) -> np.ndarray:
+        unsupported = error
     try:
         return ros_cv_bridge.convert(message)
-    except ros_cv_bridge.CvBridgeError as error:
-        raise ImageError(unknown.reason, f"{unknown}; {error}") from error
-
-
-def read_compressed_frame(message: CompressedImage) -> np.ndarray:
-    """The JPEG or PNG as H x W x 3 uint8 BGR.
-
-    Raises:
-        ImageError: see `decode_compressed`.
-    """
-    return decode_compressed(format=message.format, data=message.data)
+    except ImageError as error:
+        raise ImageError("encoding", f"{unsupported}; {error}") from error
 
 
 def make_image(pixels: np.ndarray, encoding: str, header: Header) -> Image:

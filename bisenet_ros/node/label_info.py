@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Optional
 
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -24,11 +24,7 @@ def publish_label_info(node: Node, classes: ClassMap) -> Optional[Publisher]:
     if LabelInfo is None:
         return None
     publisher = qos.create_publisher(node, LabelInfo, "label_info", LATCHED)
-    publisher.publish(_label_info(node, classes))
-    return publisher
-
-
-def _label_info(node: Node, classes: ClassMap) -> Any:
     message = LabelInfo(class_map=[VisionClass(class_id=i, class_name=name) for i, name in enumerate(classes.names)])
     message.header.stamp = node.get_clock().now().to_msg()
-    return message
+    publisher.publish(message)
+    return publisher

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any
+from typing import Any, Callable
 
 from rclpy.node import Node
 
@@ -35,10 +35,13 @@ except ImportError:  # Foxy and Galactic
 
         SUCCESS = "success"
         FAILURE = "failure"
-        ERROR = "error"
 
     class ManagedNode(Node):  # type: ignore[no-redef]
         """The transitions without their services; the caller keeps their order."""
+
+        on_configure: Callable[[Any], TransitionCallbackReturn]
+        on_activate: Callable[[Any], TransitionCallbackReturn]
+        on_deactivate: Callable[[Any], TransitionCallbackReturn]
 
         def trigger_configure(self) -> TransitionCallbackReturn:
             return self.on_configure(None)
@@ -48,14 +51,3 @@ except ImportError:  # Foxy and Galactic
 
         def trigger_deactivate(self) -> TransitionCallbackReturn:
             return self.on_deactivate(None)
-
-        def trigger_cleanup(self) -> TransitionCallbackReturn:
-            return self.on_cleanup(None)
-
-        def on_configure(self, state: Any) -> TransitionCallbackReturn:
-            return TransitionCallbackReturn.SUCCESS
-
-        on_activate = on_deactivate = on_cleanup = on_configure
-
-
-__all__ = ["ManagedNode", "TransitionCallbackReturn"]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor, SetParametersResult
 from rclpy.node import Node
@@ -66,19 +65,22 @@ class Setting:
 
     def problem(self, value: Any) -> str:
         """Why a value is invalid; empty if it is valid."""
-        if isinstance(self.default, float):
-            low, high = self.range or (float("-inf"), float("inf"))
-            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if not is_number or not low <= value <= high:
-                return f"parameter {self.name} must be a number from {low:g} to {high:g}, got {value!r}"
-        if self.choices and value not in self.choices:
-            return f"parameter {self.name} must be one of {', '.join(self.choices)}, got {value!r}"
-        if self.name == "cameras":
-            return _problem_with_cameras(value)
-        expected = type(self.default)
-        if expected in TYPE_WORDS and not isinstance(value, expected):
-            return f"parameter {self.name} must be {TYPE_WORDS[expected]}, got {value!r}"
-        return ""
+        hint = ""
+        if self.range:
+            low, high = self.range
+            expected = f"a number from {low:g} to {high:g}"
+            is_valid = isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
+        elif self.choices:
+            expected = f"one of {', '.join(self.choices)}"
+            is_valid = value in self.choices
+        elif self.name == "cameras":
+            expected = "a list of different names (letters, digits, _)"
+            is_valid = are_camera_names(value)
+            hint = f"; a list has brackets: [{value}]" if isinstance(value, str) else ""
+        else:
+            expected = TYPE_WORDS[type(self.default)]
+            is_valid = isinstance(value, type(self.default))
+        return "" if is_valid else f"parameter {self.name} must be {expected}, got {value!r}{hint}"
 
 
 def _enabled(camera: str) -> str:
@@ -86,27 +88,10 @@ def _enabled(camera: str) -> str:
     return f"{camera}.enabled"
 
 
-def _problem_with_cameras(names: Any) -> str:
-    if are_camera_names(names):
-        return ""
-    brackets = f"; a list has brackets: [{names}]" if isinstance(names, str) else ""
-    return f"parameter cameras must be a list of different names (letters, digits, _), got {names!r}{brackets}"
-
-
 SETTINGS = (
     Setting("model", "", "Model file (.onnx) that `bisenet export` made; empty: the shipped CamVid model."),
-    Setting(
-        "device",
-        "auto",
-        "Where the network runs; auto: a GPU with TensorRT if there is one, else the CPU.",
-        choices=DEVICES,
-    ),
-    Setting(
-        "precision",
-        "auto",
-        "Number format that the network computes in; auto: the fastest that keeps the masks' quality.",
-        choices=PRECISIONS,
-    ),
+    Setting("device", "auto", "Where the network runs; auto: a GPU with TensorRT, else the CPU.", choices=DEVICES),
+    Setting("precision", "auto", "Number format; auto: the fastest that keeps the masks' quality.", choices=PRECISIONS),
     Setting("plan_cache", "", "Folder for TensorRT's plans, its compiled files; empty: ~/.cache/bisenet_ros."),
     Setting("cameras", ["camera"], "Names of the cameras; NAME is read from /NAME/image_raw, which can be remapped."),
     Setting(
@@ -121,13 +106,7 @@ SETTINGS = (
         "Reliability of the image subscriptions; auto: reliable where all publishers of the topic are.",
         choices=RELIABILITIES,
     ),
-    Setting(
-        "max_age",
-        0.0,
-        "Images older than this by their stamp are dropped, in s; 0: no limit.",
-        LIVE,
-        range=(0.0, 3600.0),
-    ),
+    Setting("max_age", 0.0, "Images older by their stamp are dropped, in s; 0: no limit.", LIVE, range=(0.0, 3600.0)),
     Setting("publish_rate", 0.0, "Highest rate of masks per camera, in Hz; 0: no limit.", LIVE, range=(0.0, 1000.0)),
     Setting("overlay_opacity", 0.5, "Opacity of the classes' colors in the overlay, 0 to 1.", LIVE, range=(0.0, 1.0)),
     Setting("autostart", True, "Configure and activate the node at the start.", START),
@@ -149,7 +128,7 @@ class Parameters:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._settings: Dict[str, Setting] = {}
-        self._is_set_by_node = False
+        self._class_names = [""]
         self.configured = False
         node.add_on_set_parameters_callback(self._validate)
         for setting in SETTINGS:
@@ -180,8 +159,8 @@ class Parameters:
         return self["reliability"] if self[name] == DEFAULT else self[name]
 
     def set_class_names(self, names: Sequence[str]) -> None:
-        with self._set_by_node():
-            self._node.set_parameters([Parameter("class_names", Parameter.Type.STRING_ARRAY, list(names))])
+        self._class_names = list(names)
+        self._node.set_parameters([Parameter("class_names", Parameter.Type.STRING_ARRAY, self._class_names)])
 
     def unknown_at_start(self) -> List[str]:
         """A message for each name that was given a value at the start but is no parameter."""
@@ -210,16 +189,9 @@ class Parameters:
         if problem:  # else rclpy would raise it, in many more words
             raise BisenetError(problem)
         self._settings[setting.name] = setting
-        with self._set_by_node():
-            self._node.declare_parameter(setting.name, setting.default, setting.descriptor())
-
-    @contextmanager
-    def _set_by_node(self) -> Iterator[None]:
-        self._is_set_by_node = True
-        try:
-            yield
-        finally:
-            self._is_set_by_node = False
+        # A file that `ros2 param dump` wrote has the class names of its model too.
+        ignore_override = setting.read == SET_BY_NODE
+        self._node.declare_parameter(setting.name, setting.default, setting.descriptor(), ignore_override)
 
     def _validate(self, changes: List[Parameter]) -> SetParametersResult:
         reasons = [self._reason_to_refuse(change) for change in changes]
@@ -229,7 +201,7 @@ class Parameters:
         setting = self._settings.get(change.name)
         if setting is None:  # qos_overrides, use_sim_time
             return ""
-        if setting.read == SET_BY_NODE and not self._is_set_by_node:
+        if setting.read == SET_BY_NODE and change.value != self._class_names:
             return f"parameter {change.name} is read-only: the node sets it from the model file"
         problem = setting.problem(change.value)
         if problem or setting.read != CONFIGURE or not self.configured:

@@ -11,18 +11,16 @@ import rclpy
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from bisenet_ros.engines.engine import Engine
+from bisenet_ros.errors import ImageError
 from bisenet_ros.node.camera import CameraFrame
 from bisenet_ros.node.error_text import error_text
 from bisenet_ros.node.frame_queue import FrameQueue
-from bisenet_ros.node.image_messages import ImageError
+from bisenet_ros.node.image_messages import read_frame
 
 LOG_PERIOD = 5.0
 """Seconds between two log lines with the same reason."""
 MAX_FAILURES = 3
 """Frames in a row that the engine may fail on, each tried twice, until it is given up."""
-
-BatchKey = Tuple[Tuple[int, ...], bool]
-"""The frame's shape, and whether its confidence is needed; frames equal in both make one batch."""
 
 
 class Pipeline:
@@ -35,29 +33,20 @@ class Pipeline:
         active: whether masks are published.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        *,
-        opacity: Callable[[], float],
-        on_fault: Callable[[str], None],
-        logger: RcutilsLogger,
-    ) -> None:
+    def __init__(self, engine: Engine, *, on_fault: Callable[[str], None], logger: RcutilsLogger) -> None:
         """
         Args:
-            opacity: gives the current opacity of the overlay, 0 to 1.
             on_fault: is told why the engine was given up; called on the engine's thread.
         """
         self.active = False
         self._engine = engine
-        self._opacity = opacity
         self._on_fault = on_fault
         self._logger = logger
-        self._throttle = LogThrottle(LOG_PERIOD)
+        self._next_log: Dict[str, float] = {}
         self._failures = 0
         self._activation = 0
-        self._messages: FrameQueue[str, CameraFrame] = FrameQueue(_count_displaced)
-        self._frames: FrameQueue[str, CameraFrame] = FrameQueue(_count_displaced)
+        self._messages: FrameQueue[CameraFrame] = FrameQueue(_count_displaced)
+        self._frames: FrameQueue[CameraFrame] = FrameQueue(_count_displaced)
         self._threads = [
             threading.Thread(target=target, name=target.__name__.strip("_"), daemon=True)
             for target in (self._convert_all, self._segment_all)
@@ -117,11 +106,11 @@ class Pipeline:
         try:
             if self._is_dropped(frame):
                 return False
-            frame.pixels = frame.read()
+            frame.pixels = read_frame(frame.message)
         except ImageError as error:
             frame.camera.statistics.count("skipped")
             frame.camera.statistics.count(f"skipped_{error.reason}")
-            if self._throttle.passes(f"{frame.camera.name} {error.reason}"):
+            if self._may_log(f"{frame.camera.name} {error.reason}"):
                 self._logger.warning(f"skipped an image of {frame.camera.topic}: {error}")
             return False
         except Exception as error:  # such as out of memory: one bad image must not end the node
@@ -135,12 +124,13 @@ class Pipeline:
     def _segment_all(self) -> None:
         while frames := self._frames.take(self._engine.max_batch):
             try:
-                batches: Dict[BatchKey, List[CameraFrame]] = {}
+                batches: Dict[Tuple, List[CameraFrame]] = {}
                 for frame in frames:
                     if not self._is_dropped(frame):
-                        batches.setdefault(_batch_key(frame), []).append(frame)
-                for (_, with_confidence), alike in batches.items():
-                    self._segment(alike, with_confidence)
+                        with_confidence = frame.camera.outputs.has_subscriber("confidence")
+                        batches.setdefault((frame.pixels.shape, with_confidence), []).append(frame)
+                for (_, with_confidence), batch in batches.items():
+                    self._segment(batch, with_confidence)
             except Exception as error:  # the next frame may be fine; at the shutdown, ROS ends before this thread
                 self._log_error("could not segment images", error)
 
@@ -148,21 +138,23 @@ class Pipeline:
         """Segments and publishes frames of one size."""
         start = time.perf_counter()
         try:
-            results = self._run_engine([_pixels(frame) for frame in frames], with_confidence)
+            results = self._run_engine([frame.pixels for frame in frames], with_confidence)
         except Exception as error:
             self._count_engine_failure(frames, error)
             return
         self._failures = 0
         engine = time.perf_counter() - start
         for frame, result in zip(frames, results):
+            wait = start - frame.received - frame.convert
+            frame.camera.statistics.add_seconds(wait=wait, convert=frame.convert, engine=engine)
             mask, confidence = result if with_confidence else (result, None)
-            self._publish(frame, mask, confidence, started=start, engine=engine)
+            self._publish(frame, mask, confidence)
 
     def _run_engine(self, frames: List[np.ndarray], confidence: bool) -> List:
         try:
             return self._engine.segment_batch(frames, confidence=confidence)
         except Exception as error:
-            if self._throttle.passes("retry"):
+            if self._may_log("retry"):
                 self._logger.warning(f"the engine failed, and is tried once more: {error_text(error)}")
             return self._engine.segment_batch(frames, confidence=confidence)
 
@@ -175,15 +167,8 @@ class Pipeline:
             self.active = False  # before the next frame, not only when the executor's thread deactivates the node
             self._on_fault(error_text(error))
 
-    def _publish(
-        self, frame: CameraFrame, mask: np.ndarray, confidence: Optional[np.ndarray], *, started: float, engine: float
-    ) -> None:
-        """Publishes the mask, then what belongs to it.
-
-        Args:
-            started: when the engine began, by time.perf_counter().
-            engine: seconds that it took.
-        """
+    def _publish(self, frame: CameraFrame, mask: np.ndarray, confidence: Optional[np.ndarray]) -> None:
+        """Publishes the mask, then what belongs to it."""
         camera, header = frame.camera, frame.message.header
         if not self._is_wanted(frame):
             camera.statistics.count("dropped_inactive")
@@ -196,17 +181,9 @@ class Pipeline:
             return
         published = time.perf_counter()
         camera.statistics.count("published")
-        camera.statistics.add_seconds(
-            wait=started - frame.received - frame.convert,
-            convert=frame.convert,
-            engine=engine,
-            publish=published - segmented,
-            total=published - frame.received,
-        )
+        camera.statistics.add_seconds(publish=published - segmented, total=published - frame.received)
         try:
-            camera.outputs.publish_derived(
-                _pixels(frame), mask, confidence, header, camera_info=camera.camera_info, opacity=self._opacity()
-            )
+            camera.outputs.publish_derived(frame.pixels, mask, confidence, header, camera_info=camera.camera_info)
         except Exception as error:
             self._log_error("could not publish the topics that belong to a mask", error)
 
@@ -216,37 +193,17 @@ class Pipeline:
         self._log_error(what, error)
 
     def _log_error(self, what: str, error: Exception) -> None:
-        if rclpy.ok() and self._throttle.passes(f"{what} {type(error).__name__}"):
+        if rclpy.ok() and self._may_log(f"{what} {type(error).__name__}"):
             self._logger.error(f"{what}: {error_text(error)}")
 
-
-class LogThrottle:
-    """Passes each reason once per period, so that a stream of bad frames does not flood the log."""
-
-    def __init__(self, period: float) -> None:
-        """
-        Args:
-            period: seconds.
-        """
-        self._period = period
-        self._next: Dict[str, float] = {}
-
-    def passes(self, reason: str) -> bool:
+    def _may_log(self, reason: str) -> bool:
+        """True once per reason and LOG_PERIOD, so that a stream of bad frames does not flood the log."""
         now = time.monotonic()
-        if now < self._next.get(reason, now):
+        if now < self._next_log.get(reason, now):
             return False
-        self._next[reason] = now + self._period
+        self._next_log[reason] = now + LOG_PERIOD
         return True
 
 
 def _count_displaced(frame: CameraFrame) -> None:
     frame.camera.statistics.count("dropped_newer")
-
-
-def _pixels(frame: CameraFrame) -> np.ndarray:
-    assert frame.pixels is not None
-    return frame.pixels
-
-
-def _batch_key(frame: CameraFrame) -> BatchKey:
-    return _pixels(frame).shape, frame.camera.outputs.has_subscriber("confidence")

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from importlib.util import find_spec
-from typing import Any, Dict, Iterator, Optional, Tuple, Union
+from typing import Any, Dict, Iterator, Optional, Union
 
 from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
 
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.node.camera_topics import resolve_topic
 
-HAS_OVERRIDES = find_spec("rclpy.qos_overriding_options") is not None  # not on Foxy
-if HAS_OVERRIDES:
+try:
     from rclpy.qos_overriding_options import QoSOverridingOptions
-
-BASIC_POLICIES: Tuple[QoSPolicyKind, ...] = ()
-if HAS_OVERRIDES:
-    BASIC_POLICIES = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.DURABILITY)
-ALL_POLICIES: Tuple[QoSPolicyKind, ...] = (*BASIC_POLICIES, QoSPolicyKind.RELIABILITY)
+except ImportError:  # Foxy
+    QoSOverridingOptions = None  # type: ignore[assignment, misc]
 
 
 def create_publisher(node: Node, message_type: Any, topic: str, profile: Union[QoSProfile, int]) -> Publisher:
@@ -30,19 +26,38 @@ def create_publisher(node: Node, message_type: Any, topic: str, profile: Union[Q
     Raises:
         BisenetError: the parameters have invalid values.
     """
-    with parameter_errors(node, topic, "publisher"):
-        return node.create_publisher(message_type, topic, profile, **override_options(*ALL_POLICIES))
+    with _naming_parameters(node, topic, "publisher"):
+        return node.create_publisher(message_type, topic, profile, **_override_options())
 
 
-def override_options(*policies: QoSPolicyKind) -> Dict[str, Any]:
+def create_subscription(
+    node: Node, message_type: Any, topic: str, *arguments: Any, reliability: bool = True, **options: Any
+) -> Subscription:
+    """A subscription with the parameters `qos_overrides.<topic>.subscription.<policy>`.
+
+    Args:
+        arguments, options: of rclpy's create_subscription.
+        reliability: whether there is a parameter for the reliability too.
+
+    Raises:
+        BisenetError: the parameters have invalid values.
+    """
+    with _naming_parameters(node, topic, "subscription"):
+        options.update(_override_options(reliability=reliability))
+        return node.create_subscription(message_type, topic, *arguments, **options)
+
+
+def _override_options(*, reliability: bool = True) -> Dict[str, Any]:
     """Arguments for create_publisher and create_subscription that declare `qos_overrides` parameters."""
-    if not HAS_OVERRIDES:
+    if QoSOverridingOptions is None:
         return {}
+    policies = [QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.DURABILITY]
+    policies += [QoSPolicyKind.RELIABILITY] if reliability else []
     return {"qos_overriding_options": QoSOverridingOptions(policies)}
 
 
 @contextmanager
-def parameter_errors(node: Node, topic: str, entity: str) -> Iterator[None]:
+def _naming_parameters(node: Node, topic: str, entity: str) -> Iterator[None]:
     """Names the `qos_overrides` parameters in errors of rclpy, which does not.
 
     Args:

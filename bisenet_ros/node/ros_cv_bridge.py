@@ -15,7 +15,7 @@ from typing import Optional
 import numpy as np
 from sensor_msgs.msg import Image
 
-from bisenet_ros.errors import BisenetError
+from bisenet_ros.errors import ImageError
 
 TRIAL_TIMEOUT = 10.0
 """Seconds; importing ROS and OpenCV takes a few on a slow, busy computer."""
@@ -28,27 +28,23 @@ if picture.tolist() != [[[3, 2, 1]]]:
 """
 
 
-class CvBridgeError(BisenetError):
-    """cv_bridge is missing, does not work, or cannot convert an image; the message says which."""
-
-
 def convert(message: Image) -> np.ndarray:
     """The image as H x W x 3 uint8 BGR. The first call takes about a second, for the trial.
 
     Raises:
-        CvBridgeError: cv_bridge cannot be used, or not for this image.
+        ImageError: cv_bridge is missing, does not work, or cannot convert this image.
     """
     fault = _find_fault()
     if fault is not None:
-        raise CvBridgeError(fault)
+        raise ImageError("encoding", fault)
     try:
         from cv_bridge import CvBridge
 
         frame = CvBridge().imgmsg_to_cv2(message, "bgr8")
     except Exception as error:  # cv_bridge and OpenCV raise many types
-        raise CvBridgeError(f"cv_bridge cannot convert it: {str(error)[:200]}") from error
+        raise ImageError("encoding", f"cv_bridge cannot convert it: {str(error)[:200]}") from error
     if frame.shape != (message.height, message.width, 3) or frame.dtype != np.uint8:
-        raise CvBridgeError(f"cv_bridge returns {frame.shape} {frame.dtype}")
+        raise ImageError("encoding", f"cv_bridge returns {frame.shape} {frame.dtype}")
     return frame
 
 

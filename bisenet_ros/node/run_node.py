@@ -14,13 +14,12 @@ from rclpy.utilities import remove_ros_args
 
 from bisenet_ros.engines import load_engine
 from bisenet_ros.files.package_share import package_file
-from bisenet_ros.node.error_text import USER_ERRORS, message_of
+from bisenet_ros.node.error_text import USER_ERRORS, error_text
 from bisenet_ros.node.fastdds import use_shared_memory
 from bisenet_ros.node.segmentation_node import LoadEngine, SegmentationNode
 
 SHUTDOWN_TIMEOUT = 4.0
 """Seconds that the engine has to finish its frame when the process ends; `ros2 launch` waits 5 before it escalates."""
-PARAMETER_FILE = "config/segment.yaml"
 
 
 def run_node(args: Optional[List[str]] = None, *, load: LoadEngine = load_engine) -> int:
@@ -71,19 +70,12 @@ def _parse_arguments(args: Optional[List[str]]) -> None:
         epilog="Parameters and remappings are ROS arguments:\n"
         "  segmentation_node --ros-args -p model:=/path/model.onnx -r /camera/image_raw:=/front/image_raw\n"
         "This file lists the parameters with their defaults; pass an edited copy with --params-file:\n"
-        f"  {_parameter_file()}",
+        f"  {package_file('config/segment.yaml')}",
         formatter_class=argparse.RawDescriptionHelpFormatter,  # the default would wrap the path
     )
     parser.parse_args(remove_ros_args(args)[1:])
 
 
-def _parameter_file() -> str:
-    try:
-        return str(package_file(PARAMETER_FILE))
-    except FileNotFoundError:  # an installation without its data files
-        return f"{PARAMETER_FILE} in the sources of bisenet_ros"
-
-
 def _report(error: Exception) -> int:
-    rclpy.logging.get_logger("segmentation_node").fatal(message_of(error))
+    rclpy.logging.get_logger("segmentation_node").fatal(error_text(error))
     return 1

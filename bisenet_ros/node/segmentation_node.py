@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from functools import partial
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, List, Optional
 
 import rclpy
-from diagnostic_msgs.msg import DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.parameter import Parameter
-from rclpy.publisher import Publisher
 from std_srvs.srv import SetBool
 
 from bisenet_ros.engines import Engine, load_engine
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
+from bisenet_ros.node import qos
 from bisenet_ros.node.camera import Camera
-from bisenet_ros.node.camera_topics import output_prefix
 from bisenet_ros.node.diagnostics.camera_status import CameraStatus
 from bisenet_ros.node.diagnostics.node_status import ACTIVE, NodeStatus
-from bisenet_ros.node.diagnostics.publisher import DiagnosticsPublisher
 from bisenet_ros.node.error_text import error_text
 from bisenet_ros.node.label_info import publish_label_info
 from bisenet_ros.node.lifecycle_node import ManagedNode, TransitionCallbackReturn
@@ -52,9 +50,8 @@ class SegmentationNode(ManagedNode):
         """
         super().__init__("segmentation_node", namespace="segmentation")
         self._load = load
-        self._engine: Optional[Engine] = None
         self._pipeline: Optional[Pipeline] = None
-        self._label_info: Optional[Publisher] = None
+        self._resources = ExitStack()  # what is freed at cleanup
         self._cameras: List[Camera] = []
         self._camera_statuses: List[CameraStatus] = []
         self._settings = Parameters(self)  # `_parameters` is rclpy's
@@ -62,9 +59,11 @@ class SegmentationNode(ManagedNode):
             self.get_logger().warning(message)
         self.create_service(SetBool, "~/enable", self._enable)
         self._fault_guard = self.create_guard_condition(self._deactivate_after_fault)
-        self.create_timer(UPDATE_PERIOD, self._update_cameras, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._status = NodeStatus(self, state=UNCONFIGURED)
-        self._diagnostics = DiagnosticsPublisher(self, self._statuses, rate=self._settings["diagnostics_rate"])
+        self._diagnostics = qos.create_publisher(self, DiagnosticArray, "/diagnostics", 10)
+        clock = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated one may stand still
+        self.create_timer(UPDATE_PERIOD, self._update_cameras, clock=clock)
+        self.create_timer(1 / self._settings["diagnostics_rate"], self._publish_diagnostics, clock=clock)
 
     def autostart(self) -> None:
         """Configures and activates the node, if the parameter `autostart` is true."""
@@ -123,26 +122,28 @@ class SegmentationNode(ManagedNode):
                 self.get_logger().error(
                     f"{self._status.transition_error}; correct this and try again, for example with ~/enable"
                 )
-                self._diagnostics.publish()
+                self._publish_diagnostics()
             return TransitionCallbackReturn.FAILURE
         self._status.state, self._status.transition_error = to, ""
-        self._diagnostics.publish()
+        self._publish_diagnostics()
         return TransitionCallbackReturn.SUCCESS
 
     def _configure(self) -> None:
         try:
-            self._engine = self._status.engine = self._load_engine()
+            engine = self._status.engine = self._load_engine()
+            self._resources.callback(engine.close)
             self._settings.declare_cameras()
-            self._settings.set_class_names(self._engine.card.classes.names)
-            self._label_info = publish_label_info(self, self._engine.card.classes)
-            self._pipeline = Pipeline(
-                self._engine,
-                opacity=lambda: self._settings["overlay_opacity"],
-                on_fault=self._report_engine_fault,
-                logger=self.get_logger(),
-            )
-            self._cameras = [self._make_camera(name) for name in self._settings["cameras"]]
-            self._camera_statuses = [CameraStatus(self, camera) for camera in self._cameras]
+            self._settings.set_class_names(engine.card.classes.names)
+            label_info = publish_label_info(self, engine.card.classes)
+            if label_info is not None:
+                self._resources.callback(self.destroy_publisher, label_info)
+            self._pipeline = Pipeline(engine, on_fault=self._report_engine_fault, logger=self.get_logger())
+            colors = engine.card.classes.color_table()
+            for name in self._settings["cameras"]:
+                camera = Camera(self, self._settings, name, colors=colors, receive=self._pipeline.put)
+                self._resources.callback(camera.close)
+                self._cameras.append(camera)
+                self._camera_statuses.append(CameraStatus(self, camera))
         except BaseException:
             self._free()
             raise
@@ -160,17 +161,6 @@ class SegmentationNode(ManagedNode):
         )
         self.get_logger().info(f"{model}: {len(engine.card.classes)} classes, {engine.description}")
         return engine
-
-    def _make_camera(self, name: str) -> Camera:
-        assert self._engine is not None and self._pipeline is not None
-        return Camera(
-            self,
-            self._settings,
-            name,
-            prefix=output_prefix(name, self._settings["cameras"]),
-            colors=self._engine.card.classes.color_table(),
-            receive=self._pipeline.put,
-        )
 
     def _activate(self) -> None:
         assert self._pipeline is not None
@@ -190,29 +180,23 @@ class SegmentationNode(ManagedNode):
         self._pipeline.stop()
 
     def _clean_up(self) -> None:
-        if self._engine is not None and self._engine.building:
+        engine = self._status.engine
+        if engine is not None and engine.building:
             # It cannot be interrupted, and waiting for minutes would block the node's services.
-            raise BisenetError(f"the engine is building {self._engine.building}; try again when that is done")
+            raise BisenetError(f"the engine is building {engine.building}; try again when that is done")
         self._free()
 
     def _free(self) -> None:
         """Frees all that `_configure` has made so far; an error in one step does not keep the others from running."""
-        steps: List[Tuple[str, Callable[[], Any]]] = [(f"stop {c.name}", c.stop) for c in self._cameras]
         if self._pipeline is not None:
-            steps.append(("end the pipeline", self._pipeline.close))
-        steps += [(f"free {c.name}", c.close) for c in self._cameras]
-        if self._label_info is not None:
-            steps.append(("free label_info", partial(self.destroy_publisher, self._label_info)))
-        if self._engine is not None:
-            steps.append(("free the engine", self._engine.close))
+            self._pipeline.close()
         self._cameras, self._camera_statuses = [], []
-        self._pipeline = self._label_info = self._engine = self._status.engine = None
+        self._pipeline = self._status.engine = None
         self._settings.configured = False
-        for what, step in steps:
-            try:
-                step()
-            except Exception as error:  # such as of a GPU that has failed; a new engine may work
-                self.get_logger().error(f"could not {what}: {error_text(error)}")
+        try:
+            self._resources.close()
+        except Exception as error:  # such as of a GPU that has failed; a new engine may work
+            self.get_logger().error(f"could not free the engine and the publishers: {error_text(error)}")
 
     # While the node runs
 
@@ -240,7 +224,7 @@ class SegmentationNode(ManagedNode):
         if self._status.state == ACTIVE:
             return
         self._status.transition_error, self._status.is_starting = "", True
-        self._diagnostics.publish()  # loading the engine blocks the timers for seconds
+        self._publish_diagnostics()  # loading the engine blocks the timers for seconds
         try:
             if self._status.state == UNCONFIGURED:
                 self.trigger_configure()
@@ -261,6 +245,9 @@ class SegmentationNode(ManagedNode):
         self.get_logger().error(self._status.fault_and_remedy())
         self.trigger_deactivate()
 
-    def _statuses(self) -> List[DiagnosticStatus]:
+    def _publish_diagnostics(self) -> None:
         is_active = self._status.state == ACTIVE
-        return [self._status.message(), *(status.message(active=is_active) for status in self._camera_statuses)]
+        array = DiagnosticArray(status=[self._status.message()])
+        array.status += [status.message(active=is_active) for status in self._camera_statuses]
+        array.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(array)

@@ -24,7 +24,7 @@ from bisenet_ros.images.encodings import (
 try:
     from sensor_msgs.msg import CompressedImage, Image
 
-    from bisenet_ros.node.image_messages import read_compressed_frame, read_frame
+    from bisenet_ros.node.image_messages import read_frame
 except ModuleNotFoundError:
     Image = None
 
@@ -46,7 +46,7 @@ def read_picture(picture: Picture) -> np.ndarray:
         return decode_compressed(format=picture.format, data=picture.data)
     message = CompressedImage(format=picture.format)
     message.data.frombytes(picture.data)
-    return read_compressed_frame(message)
+    return read_frame(message)
 
 
 def assert_error_is_explained(error: ImageError) -> None:

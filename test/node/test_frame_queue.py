@@ -14,7 +14,7 @@ TIMEOUT = 20.0
 """Seconds."""
 
 
-def make_queue(displaced: Optional[List[Any]] = None) -> FrameQueue[str, Any]:
+def make_queue(displaced: Optional[List[Any]] = None) -> FrameQueue[Any]:
     return FrameQueue((displaced if displaced is not None else []).append)
 
 

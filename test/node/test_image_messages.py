@@ -12,8 +12,9 @@ import pytest
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
+from bisenet_ros.errors import ImageError
 from bisenet_ros.node import ros_cv_bridge
-from bisenet_ros.node.image_messages import ImageError, make_image, read_compressed_frame, read_frame
+from bisenet_ros.node.image_messages import make_image, read_frame
 
 HEIGHT, WIDTH = 5, 7
 BGR = np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
@@ -69,12 +70,12 @@ def test_contradictory_fields_are_an_error(change: dict, reason: str, expected: 
 def test_compressed_message(kind: str) -> None:
     message = CompressedImage(format="jpeg")
     message.data.frombytes(cv2.imencode(kind, np.full((HEIGHT, WIDTH, 3), (40, 90, 200), np.uint8))[1].tobytes())
-    frame = read_compressed_frame(message)
+    frame = read_frame(message)
     assert frame.shape == (HEIGHT, WIDTH, 3)
     np.testing.assert_allclose(frame.astype(int), np.broadcast_to((40, 90, 200), frame.shape), atol=4)
     message.data.pop()
     with pytest.raises(ImageError, match="truncated"):
-        read_compressed_frame(message)
+        read_frame(message)
 
 
 @pytest.fixture

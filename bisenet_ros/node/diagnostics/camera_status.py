@@ -29,11 +29,7 @@ class CameraStatus:
         self._last_status = self._last_image = time.monotonic()
 
     def message(self, *, active: bool) -> DiagnosticStatus:
-        """The status of the time since the last call.
-
-        Args:
-            active: whether the node is active.
-        """
+        """The status of the time since the last call; `active`: whether the node is."""
         now, counts = time.monotonic(), self._camera.statistics.counts()
         new = {event: count - self._counts.get(event, 0) for event, count in counts.items()}
         seconds = max(now - self._last_status, 1e-3)
@@ -41,8 +37,12 @@ class CameraStatus:
         if new["received"] or not active:
             self._last_image = now
         level, text = self._level_and_text(new, without_image=now - self._last_image, active=active)
+        subscription = self._camera.subscription
         values = {
-            **self._subscription_values(),
+            "topic": self._camera.topic,
+            "enabled": str(self._camera.is_enabled).lower(),
+            "transport": subscription.transport if subscription else "",
+            "reliability": subscription.profile.reliability.name.lower() if subscription else "",
             **counts,
             "input_hz": f"{new['received'] / seconds:.1f}",
             "output_hz": f"{new['published'] / seconds:.1f}",
@@ -56,20 +56,8 @@ class CameraStatus:
             values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
         )
 
-    def _subscription_values(self) -> Dict[str, str]:
-        subscription = self._camera.subscription
-        values = {"topic": self._camera.topic, "enabled": str(self._camera.is_enabled).lower()}
-        if subscription is not None:
-            values["transport"] = subscription.transport
-            values["reliability"] = subscription.profile.reliability.name.lower()
-        return values
-
     def _level_and_text(self, new: Dict[str, int], *, without_image: float, active: bool) -> Tuple[bytes, str]:
-        """
-        Args:
-            new: how often each event happened since the last status.
-            without_image: seconds since the last image.
-        """
+        """`new`: how often each event happened since the last status. `without_image`: seconds since the last image."""
         topic, subscription = self._camera.topic, self._camera.subscription
         if not active:
             return OK, "inactive"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List
+from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import ReliabilityPolicy
@@ -45,14 +45,13 @@ def explain_missing_images(node: Node, subscription: CameraSubscription) -> str:
     return f"{names} publishes it, but sends nothing"
 
 
-def _node_name(info: object) -> str:
-    namespace, name = info.node_namespace, info.node_name  # type: ignore[attr-defined]
-    return f"{namespace.rstrip('/')}/{name}"
+def _node_name(info: Any) -> str:
+    return f"{info.node_namespace.rstrip('/')}/{info.node_name}"
 
 
 def _other_image_topics(node: Node, topic: str) -> str:
     """The image topics that other nodes publish, in case the topic's name is misspelled."""
-    topics: List[str] = [
+    topics = [
         name
         for name, types in node.get_topic_names_and_types()
         if name != topic and set(types) & set(TYPE_NAMES.values()) and _has_other_publisher(node, name)

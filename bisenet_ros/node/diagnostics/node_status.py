@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Dict, List, Optional, Tuple
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from bisenet_ros.engines.engine import Engine
 from bisenet_ros.node.camera_topics import resolve_topic
 
 ACTIVE = "active"
-GRAPH_CHECK_PERIOD = 1.0
-"""Seconds."""
 GRAPH_PROBLEM_DELAY = 5.0
 """Seconds until a problem of the graph is reported: a bag player may start after the node, and an earlier node may
 still be shutting down."""
 
 
+@dataclass
 class NodeStatus:
     """What the node knows of itself, and the status message made of it.
 
@@ -32,21 +31,22 @@ class NodeStatus:
         engine: None until the node is configured.
     """
 
-    def __init__(self, node: Node, *, state: str) -> None:
-        self.state = state
-        self.is_starting = False
-        self.transition_error = ""
-        self.fault = ""
-        self.engine_faults = 0
-        self.engine: Optional[Engine] = None
-        self._node = node
-        self._graph = GraphCheck(node)
+    node: Node
+    state: str
+    is_starting: bool = False
+    transition_error: str = ""
+    fault: str = ""
+    engine_faults: int = 0
+    engine: Optional[Engine] = None
+
+    def __post_init__(self) -> None:
+        self._graph = GraphCheck(self.node)
 
     def message(self) -> DiagnosticStatus:
-        level, text = self._level_and_text()
+        level, text = self._level_and_text(self._graph.check())
         return DiagnosticStatus(
             level=level,
-            name=f"{self._node.get_fully_qualified_name()}: segmentation",
+            name=f"{self.node.get_fully_qualified_name()}: segmentation",
             message=text,
             hardware_id=self.engine.description if self.engine else "",
             values=[KeyValue(key=key, value=value) for key, value in self._values().items()],
@@ -54,23 +54,22 @@ class NodeStatus:
 
     def fault_and_remedy(self) -> str:
         """Why the node deactivated itself, and how to activate it again."""
-        name = self._node.get_fully_qualified_name()
+        name = self.node.get_fully_qualified_name()
         return (
             f"{self.fault}; the node is inactive. `ros2 service call {name}/enable std_srvs/srv/SetBool "
             f"'{{data: true}}'` activates it again; if the engine fails again, first run `ros2 lifecycle set {name} "
             "cleanup`, so that the engine is loaded anew"
         )
 
-    def _level_and_text(self) -> Tuple[bytes, str]:
+    def _level_and_text(self, graph_problems: List[str]) -> Tuple[bytes, str]:
         if self.transition_error:
             return DiagnosticStatus.ERROR, self.transition_error
         if self.is_starting:
             return DiagnosticStatus.OK, "starting"
         if self.fault:
             return DiagnosticStatus.ERROR, self.fault_and_remedy()
-        if self._graph.problems:
-            return DiagnosticStatus.WARN, "; ".join([self._activity(), *self._graph.problems])
-        return DiagnosticStatus.OK, self._activity()
+        level = DiagnosticStatus.WARN if graph_problems else DiagnosticStatus.OK
+        return level, "; ".join([self._activity(), *graph_problems])
 
     def _activity(self) -> str:
         if self.state != ACTIVE:
@@ -92,27 +91,24 @@ class NodeStatus:
 
 
 class GraphCheck:
-    """Looks regularly for a second node of the same name and for a simulated clock that nobody publishes.
-
-    Attributes:
-        problems: what is wrong now, each with what to do about it. A new problem is logged once.
-    """
+    """Looks for a second node of the same name and for a simulated clock that nobody publishes."""
 
     def __init__(self, node: Node) -> None:
-        self.problems: List[str] = []
         self._node = node
         self._since: Dict[str, float] = {}
-        node.create_timer(GRAPH_CHECK_PERIOD, self._check, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._problems: List[str] = []
 
-    def _check(self) -> None:
+    def check(self) -> List[str]:
+        """What is wrong now, each with what to do about it; a new problem is logged once."""
         now = time.monotonic()
         found = [*_same_name(self._node), *_missing_clock(self._node)]
         self._since = {problem: self._since.get(problem, now) for problem in found}
         lasting = [problem for problem, since in self._since.items() if now - since >= GRAPH_PROBLEM_DELAY]
         for problem in lasting:
-            if problem not in self.problems:
+            if problem not in self._problems:
                 self._node.get_logger().warning(problem)
-        self.problems = lasting
+        self._problems = lasting
+        return lasting
 
 
 def _same_name(node: Node) -> List[str]:
