@@ -23,6 +23,7 @@ from bisenet_ros.model.model_card import read_card
 
 EXTRA = "ros,benchmark"
 OUTPUTS = ("mask", "confidence", "color_mask", "overlay")
+RELIABILITIES = ("best_effort", "reliable")
 MAX_CAMERAS = 16
 MIN_SECONDS = 1.0
 
@@ -32,35 +33,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, metavar="FILE", help="a model file (.onnx), default: the shipped one")
     parser.add_argument("--device", choices=DEVICES, default="auto", help="the node's parameter, default auto")
     parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="the node's parameter, default auto")
-    parser.add_argument(
-        "--engine", choices=("model", "stub"), default="model", help="stub: an engine that takes no time"
-    )
+    parser.add_argument("--engine", choices=("model", "stub"), default="model", help="stub: one that takes no time")
     parser.add_argument("--size", default="2048x1024", metavar="WIDTHxHEIGHT", help="of the images, default 2048x1024")
     parser.add_argument("--cameras", type=int, default=1, metavar="N", help="default 1")
     parser.add_argument("--encoding", choices=("bgr8", "jpeg"), default="bgr8", help="of the images, default bgr8")
     parser.add_argument(
-        "--reliability",
-        choices=("best_effort", "reliable"),
-        default="best_effort",
-        help="of the cameras, default best_effort",
+        "--reliability", choices=RELIABILITIES, default="best_effort", help="of the cameras, default best_effort"
     )
     parser.add_argument(
         "--topics", default="mask", metavar="NAMES", help=f"to listen to, default mask; of {','.join(OUTPUTS)}"
     )
     parser.add_argument("--rate", type=float, default=15, metavar="HZ", help="of each camera, default 15")
     parser.add_argument(
-        "--seconds",
-        type=float,
-        default=20,
-        metavar="S",
-        help="of each pipeline at that rate, default 20; the whole run takes about 6 times as long",
+        "--seconds", type=float, default=20, metavar="S", help="per pipeline, default 20; the run takes 6 times as long"
     )
     parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="FOLDER",
-        help="write node_benchmark.json, node_benchmark.md and node_benchmark.png into it",
+        "-o", "--output", type=Path, metavar="FOLDER", help="write node_benchmark.json, .md and .png into it"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers, with their protocol, as JSON")
 
@@ -90,14 +78,20 @@ def run(arguments: argparse.Namespace) -> int:
         outputs=read_outputs(arguments.topics),
         reliability=arguments.reliability,
     )
-    _prepare_outputs(arguments)
+    # What cannot be written fails now.
+    if arguments.output:
+        import matplotlib.figure  # noqa: F401
+
+        arguments.output.mkdir(parents=True, exist_ok=True)
+    if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the processes are ended too
     numbers = measure(scenario, choose_pipelines(arguments), rate=arguments.rate, seconds=arguments.seconds)
+    print(to_markdown(numbers), end="")
     if arguments.json:
         write_json(arguments.json, numbers)
     if arguments.output:
         write_report(arguments.output, numbers)
-    print(to_markdown(numbers), end="")
     return 0
 
 
@@ -115,15 +109,3 @@ def choose_pipelines(arguments: argparse.Namespace) -> List[str]:
     on_cpu = choose_device(arguments.device, arguments.precision) == "cpu"
     has_plain = on_cpu and arguments.precision in ("auto", *CPU_PRECISIONS) and arguments.engine == "model"
     return ["node", "echo", *(["plain"] if has_plain else [])]
-
-
-def _prepare_outputs(arguments: argparse.Namespace) -> None:
-    """Makes the folders, so that what cannot be written fails before the measurement."""
-    if arguments.output:
-        import matplotlib.figure  # noqa: F401
-
-        arguments.output.mkdir(parents=True, exist_ok=True)
-    if arguments.json:
-        if arguments.json.is_dir():
-            raise BisenetError(f"--json must be a file, and {arguments.json} is a folder")
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)

@@ -12,8 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict
 
-import cv2
-import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
@@ -24,7 +22,7 @@ from bisenet_ros.node.benchmark.plain_pipeline import PlainPipeline
 from bisenet_ros.node.benchmark.scenario import Scenario
 from bisenet_ros.node.driver.topics import ECHO
 from bisenet_ros.node.fastdds import use_shared_memory
-from bisenet_ros.node.image_messages import make_image
+from bisenet_ros.node.image_messages import make_image, read_frame
 
 INPUT_DEPTH = 1
 """Messages; waiting images would only add to the latency."""
@@ -37,7 +35,6 @@ class ComparedPipeline(Node):
     def __init__(self, name: str, scenario: Scenario) -> None:
         super().__init__(name)
         topics = scenario.topics(name)
-        self._is_jpeg = topics.compressed
         if name == "plain":
             self._plain = PlainPipeline(Path(scenario.model), frame_size=scenario.size, precision=scenario.precision)
         profile = QoSProfile(depth=INPUT_DEPTH, reliability=topics.camera_profile.reliability)
@@ -52,12 +49,7 @@ class ComparedPipeline(Node):
             self.create_subscription(topics.image_type, topics.image(camera), answer, profile)
 
     def _segment(self, publishers: Dict[str, Publisher], message: Any) -> None:
-        data = np.frombuffer(message.data, np.uint8)
-        if self._is_jpeg:
-            frame: Any = cv2.imdecode(data, cv2.IMREAD_COLOR)
-        else:
-            frame = data.reshape(message.height, message.width, 3)
-        for output, encoding, pixels in self._plain.segment(frame, publishers):
+        for output, encoding, pixels in self._plain.segment(read_frame(message), publishers):
             publishers[output].publish(make_image(pixels, encoding, message.header))
 
 

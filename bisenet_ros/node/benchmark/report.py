@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import TYPE_CHECKING, Dict, List, Optional, Sequence
+
+import numpy as np
 
 from bisenet_ros.benchmark.report import markdown_table
 from bisenet_ros.files.atomic_write import write_json, write_text
 from bisenet_ros.model.input_size import size_text
 from bisenet_ros.node.benchmark.part import Numbers
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 COLUMNS = (
     *("pipeline", "part", "Hz sent", "sent", "lost", "where", "p50 ms", "p99", "max", "FPS", "CPU ms/frame"),
     *("cores: cameras", "pipeline ", "listener"),
 )
+COLORS = {"node": "C0", "echo": "C2", "plain": "C3"}
+PERCENTAGES = np.array([0, 50, 75, 90, 99, 99.9])
 
 
 def write_report(folder: Path, numbers: Numbers) -> None:
@@ -22,8 +30,6 @@ def write_report(folder: Path, numbers: Numbers) -> None:
     Args:
         numbers: what `measure` returns.
     """
-    from bisenet_ros.node.benchmark.plot import draw_latencies  # here: the tables need no matplotlib
-
     write_json(folder / "node_benchmark.json", numbers)
     write_text(folder / "node_benchmark.md", to_markdown(numbers))
     draw_latencies(numbers).savefig(folder / "node_benchmark.png", dpi=100)
@@ -72,3 +78,48 @@ def _time_rows(part: Numbers) -> List[Sequence[str]]:
     return [
         (part["part"], stage, f"{times[f'{stage}_p50_ms']:.2f}", f"{times[f'{stage}_p99_ms']:.2f}") for stage in stages
     ]
+
+
+def draw_latencies(numbers: Numbers) -> Figure:
+    """Left: latency by the percentage of frames that were no slower; right: frame rates of the saturated pipelines.
+
+    Args:
+        numbers: what `measure` returns.
+    """
+    from matplotlib.figure import Figure
+
+    setup, machine = numbers["setup"], numbers["machine"]
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    curves, bars = figure.subplots(1, 2, width_ratios=(2, 1))
+    _draw_curves(curves, [part for part in numbers["parts"] if part["part"] == "at rate" and part["latencies"]])
+    curves.set_title(f"latency at {setup['rate']:g} Hz")
+    saturated = {part["pipeline"]: part for part in numbers["parts"] if part["part"] == "saturated"}
+    rates = [part["frames_per_second"] for part in saturated.values()]
+    bars.bar_label(bars.bar(list(saturated), rates, color=[COLORS[name] for name in saturated]), fmt="%.1f", padding=2)
+    bars.set(title="cameras faster than the engine", ylabel="frames per second")
+    bars.margins(y=0.12)
+    frames = f"{size_text(setup['size'])} {setup['encoding']}"
+    hardware = f"{machine['CPU']}, {machine['cores']}"
+    figure.suptitle(f"segmentation_node, {frames}, {setup['engine_used']}; {hardware}", fontsize=11)
+    figure.supxlabel(f"load average before: {numbers['protocol']['load average before']}", fontsize=8)
+    return figure
+
+
+def _draw_curves(axes: Axes, parts: List[Numbers]) -> None:
+    from matplotlib.ticker import LogLocator
+
+    for part in parts:
+        ordered = np.sort(part["latencies"])
+        # 100 % lies at infinity: each step to the right has a tenth of the frames above it.
+        above = 1 - np.arange(len(ordered)) / len(ordered)
+        label = f"{part['pipeline']}, {part['lost']} of {part['sent']} lost"
+        axes.step(1 / above, ordered, where="post", label=label, color=COLORS[part["pipeline"]])
+    axes.set(xscale="log", xlabel="percentage of the frames that were no slower")
+    axes.set(yscale="log", ylabel="camera to listener, ms")
+    axes.set_xticks(1 / (1 - PERCENTAGES / 100), [f"{percentage:g} %" for percentage in PERCENTAGES])
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+    if parts:
+        axes.legend()

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from functools import partial
-from typing import List, Tuple
+from functools import lru_cache, partial
+from typing import Any, Iterator, List, Tuple
+
+import cv2
+import numpy as np
+from sensor_msgs.msg import CompressedImage
+from std_msgs.msg import Header
 
 from bisenet_ros.model.input_size import Size
-from bisenet_ros.node.benchmark.camera_images import synthetic_images
-from bisenet_ros.node.driver.camera_player import FrameSource
+from bisenet_ros.node.driver.camera_player import FrameSource, TimedImage, images_at_rate
 from bisenet_ros.node.driver.topics import ECHO, Topics
+from bisenet_ros.node.image_messages import make_image
 
-DIAGNOSTICS_RATE = 4.0
-"""Hz."""
+IMAGE_COUNT = 8
+JPEG_QUALITY = 90
 
 
 @dataclass(frozen=True)
@@ -47,13 +52,8 @@ class Scenario:
         )
 
     def images(self, *, rate: float, seconds: float) -> FrameSource:
-        """What each camera publishes."""
-        return partial(synthetic_images, self.size, self.encoding, rate=rate, seconds=seconds)
-
-    def node_arguments(self) -> List[str]:
-        """The node's ROS arguments."""
-        parameters = {"model": self.model, "device": self.device, "precision": self.precision}
-        return self.topics("node").node_arguments(**parameters, diagnostics_rate=str(DIAGNOSTICS_RATE))
+        """What each camera publishes: a few synthetic images over and over."""
+        return partial(_synthetic_images, self.size, self.encoding, rate=rate, seconds=seconds)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -62,3 +62,25 @@ class Scenario:
     def from_json(text: str) -> Scenario:
         values = json.loads(text)
         return Scenario(**{**values, "size": tuple(values["size"]), "outputs": tuple(values["outputs"])})
+
+
+def _synthetic_images(size: Size, encoding: str, *, rate: float, seconds: float) -> Iterator[TimedImage]:
+    return images_at_rate(_make_messages(size, encoding), rate=rate, seconds=seconds)
+
+
+@lru_cache(maxsize=1)
+def _make_messages(size: Size, encoding: str) -> List[Any]:
+    """Blurred patches of color with some noise: no two images alike, and as hard to compress as a street."""
+    height, width = size
+    random = np.random.default_rng(0)
+    noise = random.integers(0, 16, (height, width, 3), np.uint8)
+    messages: List[Any] = []
+    for _ in range(IMAGE_COUNT):
+        patches = random.integers(0, 240, (max(2, height // 64), max(2, width // 64), 3), np.uint8)
+        frame = cv2.add(cv2.resize(patches, (width, height), interpolation=cv2.INTER_CUBIC), noise)
+        if encoding == "bgr8":
+            messages.append(make_image(frame, "bgr8", Header()))
+        else:
+            data = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+            messages.append(CompressedImage(format="bgr8; jpeg compressed bgr8", data=data))
+    return messages

@@ -59,7 +59,7 @@ def replay_through_node(
         mask = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)[:, : message.width]
         differing = int(np.count_nonzero(mask != expected)) if mask.shape == expected.shape else expected.size
         if differing:
-            differing_pixels[stamps_ns[frame.number]] = differing
+            differing_pixels[frame.number] = differing
 
     # As offline: an engine may compute masks in another way where nobody asks for the confidence.
     topics = Topics(compressed=source.message_type == COMPRESSED_IMAGE, outputs=("mask", "confidence"))
@@ -84,7 +84,7 @@ def replay_through_node(
         losses=found.losses_in_words,
         latency_p50_ms=round(float(p50), 3),
         latency_p99_ms=round(float(p99), 3),
-        differing_frames=list(differing_pixels),
+        differing_frames=[stamps_ns[number] for number in differing_pixels],
         differing_pixels=sum(differing_pixels.values()),
         engine=engine,
     )

@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager
 from typing import Any, Dict, List, Optional, Sequence
 
 from bisenet_ros.node.driver.driver_node import DriverError
-from bisenet_ros.node.fastdds import shared_memory_environment
 
 SEGMENTATION_NODE = ("-m", "bisenet_ros.node")
 END_TIMEOUT = 30.0
@@ -35,13 +34,11 @@ class NodeProcess(AbstractContextManager):
         program: Sequence[str] = SEGMENTATION_NODE,
         environment: Optional[Dict[str, str]] = None,
     ) -> None:
-        """Starts `program` in Python, by default with this process's environment and the shared-memory profile."""
+        """Starts `program` in Python, by default with this process's environment."""
         self.lines: List[str] = []
-        if environment is None:
-            environment = {**os.environ, **shared_memory_environment()}
         self._process = subprocess.Popen(
             [sys.executable, *program, *arguments],
-            env={**environment, "ROS_DOMAIN_ID": str(domain)},
+            env={**(environment or os.environ), "ROS_DOMAIN_ID": str(domain)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
