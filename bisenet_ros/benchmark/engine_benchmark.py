@@ -14,7 +14,7 @@ import onnx
 
 from bisenet_ros.benchmark.interleaved_timing import WARM_UP, time_engines
 from bisenet_ros.benchmark.machine import describe_load, describe_machine
-from bisenet_ros.benchmark.report import Benchmark, Measurement, Numbers
+from bisenet_ros.benchmark.report import Numbers, describe_timings
 from bisenet_ros.engines.engine import Engine, EngineError
 from bisenet_ros.engines.loader import Runtime
 from bisenet_ros.errors import BisenetError
@@ -67,29 +67,27 @@ class EngineBenchmark:
             on_progress: called with what is timed now, and with an engine that cannot run.
 
         Returns:
-            What `Benchmark.to_dict` returns.
+            The numbers, and all that they depend on, as the JSON file has them.
 
         Raises:
             ModelError: no engine can run the model.
         """
         load = describe_load(os.getloadavg()[0], cores=len(os.sched_getaffinity(0)))
         card = read_card(self.model)
-        measurements: List[Measurement] = []
+        measurements: List[Numbers] = []
         left_out: Dict[str, str] = {}
         for size in self.frame_sizes:
             on_progress(f"timing {size_text(size)}, up to {self.seconds:g} s")
             measurements += self._measure(size, card, left_out, on_progress)
-        return Benchmark(
-            model=_describe_model(self.model, card),
-            protocol={**self._describe_protocol(), "load average before": load},
-            machine=describe_machine(),
-            measurements=measurements,
-            left_out=left_out,
-        ).to_dict()
+        return {
+            "model": _describe_model(self.model, card),
+            "protocol": {**self._describe_protocol(), "load average before": load},
+            "machine": describe_machine(),
+            "measurements": measurements,
+            "left_out": left_out,
+        }
 
-    def _measure(
-        self, size: Size, card: ModelCard, left_out: Dict[str, str], on_progress: Progress
-    ) -> List[Measurement]:
+    def _measure(self, size: Size, card: ModelCard, left_out: Dict[str, str], on_progress: Progress) -> List[Numbers]:
         """Times the engines on frames of one size; `left_out` is given those that cannot run, and why."""
         frame = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
         network_size = choose_network_size(self.network_size, size)
@@ -117,15 +115,14 @@ class EngineBenchmark:
             engines = [engine for _, engine in opened]
             timings = time_engines(engines, frame, iterations=self.iterations, seconds=self.seconds)
         return [
-            Measurement(
-                frame_size=size,
-                network_size=engine.network_size(*size),
-                runtime=choice.runtime.name,
-                precision=choice.precision,
-                description=engine.description,
-                timings=timing,
-                reference=timings[0],
-            )
+            {
+                "frame_size": size_text(size),
+                "network_size": size_text(engine.network_size(*size)),
+                "runtime": choice.runtime.name,
+                "precision": choice.precision,
+                "engine": engine.description,
+                **describe_timings(timing, reference=timings[0]),
+            }
             for (choice, engine), timing in zip(opened, timings)
         ]
 

@@ -17,34 +17,6 @@ COPY = "copy"
 
 
 @dataclass(frozen=True)
-class Statistics:
-    """Of times in milliseconds; percentiles are interpolated linearly."""
-
-    median: float
-    p90: float
-    p99: float
-    mean: float
-
-    @staticmethod
-    def of(milliseconds: Sequence[float]) -> Statistics:
-        median, p90, p99 = (float(value) for value in np.percentile(milliseconds, (50, 90, 99)))
-        return Statistics(median=median, p90=p90, p99=p99, mean=float(np.mean(milliseconds)))
-
-    @property
-    def fps(self) -> float:
-        """Frames per second at the median."""
-        return 1000 / self.median
-
-    def to_dict(self) -> Dict[str, float]:
-        values = {"median_ms": self.median, "p90_ms": self.p90, "p99_ms": self.p99, "mean_ms": self.mean}
-        return {name: round(value, 4) for name, value in values.items()}
-
-    def to_dict_with_fps(self) -> Dict[str, float]:
-        """Of a whole frame; a stage may take no time at all."""
-        return {**self.to_dict(), "fps": round(self.fps, 4)}
-
-
-@dataclass(frozen=True)
 class Timings:
     """Milliseconds of one engine, frame by frame.
 

@@ -16,7 +16,7 @@ def draw_speed(numbers: Mapping[str, Any]) -> Figure:
     """FPS by frame size: a panel per precision, as in Fig. 10, and a bar per engine.
 
     Args:
-        numbers: what `Benchmark.to_dict` returns.
+        numbers: what `EngineBenchmark.run` returns.
     """
     from matplotlib.figure import Figure
 

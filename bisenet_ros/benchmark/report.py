@@ -5,93 +5,80 @@ Table and plot are made of what the JSON file has, so that another machine can m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, Optional, Sequence
 
-from bisenet_ros.benchmark.interleaved_timing import Statistics, Timings
+import numpy as np
+
+from bisenet_ros.benchmark.interleaved_timing import Timings
 from bisenet_ros.benchmark.plot import draw_speed
+from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.atomic_write import write_json, write_text
-from bisenet_ros.model.input_size import Size, size_text
 
-COLUMNS = (
-    "frame",
-    "network",
-    "engine",
-    "frames",
-    "median ms",
-    "p90",
-    "p99",
-    "FPS",
-    "paper's FPS",
-    "network ms",
-    "where the time goes",
-    "CPU ms",
-    "time ratio",
-)
 Numbers = Dict[str, Any]
-"""What `Benchmark.to_dict` returns, or a part of it."""
+"""What `EngineBenchmark.run` returns, or a part of it."""
+
+COLUMNS: Dict[str, Callable[[Numbers], str]] = {
+    "frame": lambda found: found["frame_size"],
+    "network": lambda found: found["network_size"],
+    "engine": lambda found: found["engine"],
+    "frames": lambda found: str(found["frames"]),
+    "median ms": lambda found: _cell(found["whole"], "median_ms"),
+    "p90": lambda found: _cell(found["whole"], "p90_ms"),
+    "p99": lambda found: _cell(found["whole"], "p99_ms"),
+    "FPS": lambda found: _cell(found["whole"], "fps", digits=1),
+    "paper's FPS": lambda found: _cell(found["without_copies"], "fps", digits=1),
+    "network ms": lambda found: _cell(found["stages"].get("network"), "median_ms"),
+    "where the time goes": lambda found: ", ".join(f"{k} {v:.0f} %" for k, v in found["shares_percent"].items()) or "-",
+    "CPU ms": lambda found: _cell(found["processor"], "median_ms", digits=1),
+    "time ratio": lambda found: _cell(found, "ratio"),
+}
+"""The cells of a measurement, by the heads of their columns."""
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """One engine on frames of one size.
+def describe_timings(timings: Timings, *, reference: Timings) -> Numbers:
+    """The part of a measurement's numbers that was timed; `ratio` is to the reference, below 1 being faster."""
+    whole, without_copies = timings.whole, timings.without_copies
+    return {
+        "frames": len(whole),
+        "whole": statistics(whole, fps=True),
+        "without_copies": statistics(without_copies, fps=True) if without_copies else None,
+        "stages": {stage: statistics(times) for stage, times in timings.stages.items()},
+        "shares_percent": {stage: round(share, 1) for stage, share in timings.shares.items()},
+        "processor": statistics(timings.processor),
+        "ratio": round(float(np.median(whole) / np.median(reference.whole)), 3),
+    }
 
-    Attributes:
-        frame_size, network_size: (height, width).
-        runtime, precision: for the plot.
-        description: the engine's own.
-        reference: of the engine that this one took turns with and is compared to.
+
+def statistics(milliseconds: Sequence[float], *, fps: bool = False) -> Dict[str, float]:
+    """Percentiles, interpolated linearly, and the mean.
+
+    Args:
+        fps: add frames per second at the median: for a whole frame, as a stage may take no time at all.
     """
-
-    frame_size: Size
-    network_size: Size
-    runtime: str
-    precision: str
-    description: str
-    timings: Timings
-    reference: Timings
-
-    @property
-    def whole(self) -> Statistics:
-        return Statistics.of(self.timings.whole)
-
-    @property
-    def ratio(self) -> float:
-        """Of the medians; below 1 is faster than the reference."""
-        return self.whole.median / Statistics.of(self.reference.whole).median
-
-    def to_dict(self) -> Numbers:
-        without_copies = self.timings.without_copies
-        return {
-            "frame_size": size_text(self.frame_size),
-            "network_size": size_text(self.network_size),
-            "runtime": self.runtime,
-            "precision": self.precision,
-            "engine": self.description,
-            "frames": len(self.timings.whole),
-            "whole": self.whole.to_dict_with_fps(),
-            "without_copies": Statistics.of(without_copies).to_dict_with_fps() if without_copies else None,
-            "stages": {stage: Statistics.of(times).to_dict() for stage, times in self.timings.stages.items()},
-            "shares_percent": {stage: round(share, 1) for stage, share in self.timings.shares.items()},
-            "processor": Statistics.of(self.timings.processor).to_dict(),
-            "ratio": round(self.ratio, 3),
-        }
+    median, p90, p99 = np.percentile(milliseconds, (50, 90, 99))
+    values = {"median_ms": median, "p90_ms": p90, "p99_ms": p99, "mean_ms": np.mean(milliseconds)}
+    if fps:
+        values["fps"] = 1000 / median
+    return {name: round(float(value), 4) for name, value in values.items()}
 
 
-@dataclass(frozen=True)
-class Benchmark:
-    """Numbers, and all that they depend on."""
+def prepare_outputs(folder: Optional[Path], json: Optional[Path]) -> None:
+    """Makes the folders for a report and for a JSON file, before minutes are spent on what cannot be written.
 
-    model: Dict[str, str]
-    protocol: Dict[str, str]
-    machine: Dict[str, str]
-    measurements: List[Measurement]
-    left_out: Dict[str, str]
+    Raises:
+        BisenetError: the JSON file is a folder.
+        ModuleNotFoundError: a report is asked for, and matplotlib is not installed.
+        OSError: a folder cannot be made.
+    """
+    if folder:
+        import matplotlib.figure  # noqa: F401
 
-    def to_dict(self) -> Numbers:
-        """As the JSON file has it."""
-        return {**vars(self), "measurements": [measurement.to_dict() for measurement in self.measurements]}
+        folder.mkdir(parents=True, exist_ok=True)
+    if json and json.is_dir():
+        raise BisenetError(f"--json must be a file, and {json} is a folder")
+    if json:
+        json.parent.mkdir(parents=True, exist_ok=True)
 
 
 def write_report(folder: Path, numbers: Numbers) -> None:
@@ -112,27 +99,11 @@ def to_markdown(numbers: Numbers) -> str:
 
 def to_table(measurements: Sequence[Numbers]) -> str:
     """A Markdown table with a row per measurement."""
-    return markdown_table([COLUMNS, *map(_row, measurements)])
+    return markdown_table([[*COLUMNS], *([cell(found) for cell in COLUMNS.values()] for found in measurements)])
 
 
-def _row(measurement: Numbers) -> Tuple[str, ...]:
-    whole, without_copies = measurement["whole"], measurement["without_copies"]
-    network = measurement["stages"].get("network")
-    return (
-        measurement["frame_size"],
-        measurement["network_size"],
-        measurement["engine"],
-        str(measurement["frames"]),
-        f"{whole['median_ms']:.2f}",
-        f"{whole['p90_ms']:.2f}",
-        f"{whole['p99_ms']:.2f}",
-        f"{whole['fps']:.1f}",
-        f"{without_copies['fps']:.1f}" if without_copies else "-",
-        f"{network['median_ms']:.2f}" if network else "-",
-        ", ".join(f"{stage} {share:.0f} %" for stage, share in measurement["shares_percent"].items()) or "-",
-        f"{measurement['processor']['median_ms']:.1f}",
-        f"{measurement['ratio']:.2f}",
-    )
+def _cell(values: Optional[Numbers], name: str, *, digits: int = 2) -> str:
+    return f"{values[name]:.{digits}f}" if values else "-"
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> str:

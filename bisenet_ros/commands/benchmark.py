@@ -25,21 +25,11 @@ SWEEP_SIZES = ("2048x1024", "1536x768", "1280x720", "1024x512", "640x360", "512x
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = __doc__
     parser.add_argument("model", type=Path, help="a model file (.onnx)")
-    parser.add_argument(
-        "--device",
-        choices=DEVICES,
-        default="auto",
-        help="default auto: the CPU's engines, and TensorRT where it is installed",
-    )
-    parser.add_argument(
-        "--precision", choices=PRECISIONS, default="auto", help="default auto: each engine's own; --sweep: all of them"
-    )
-    parser.add_argument(
-        "--size",
-        nargs="+",
-        metavar="WIDTHxHEIGHT",
-        help=f"frame sizes, default {PAPER_SIZE}; --sweep: {' '.join(SWEEP_SIZES)}",
-    )
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="default auto: every installed engine")
+    precisions = "default auto: each engine's own; --sweep: all of them"
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help=precisions)
+    sizes = f"frame sizes, default {PAPER_SIZE}; --sweep: {' '.join(SWEEP_SIZES)}"
+    parser.add_argument("--size", nargs="+", metavar="WIDTHxHEIGHT", help=sizes)
     parser.add_argument(
         "--network-size",
         default="card",
@@ -47,16 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what frames are resized to, instead of the size on the model's card: `half` of the frame's sides (the "
         "paper's Cityscapes), `full`, or WIDTHxHEIGHT",
     )
-    parser.add_argument(
-        "--iterations",
-        type=int,
-        default=PAPER_FRAMES,
-        metavar="N",
-        help=f"frames per engine and size, default {PAPER_FRAMES}",
-    )
-    parser.add_argument(
-        "--seconds", type=float, default=60, metavar="S", help="end a size after this time in any case, default 60"
-    )
+    frames = f"frames per engine and size, default {PAPER_FRAMES}"
+    parser.add_argument("--iterations", type=int, default=PAPER_FRAMES, metavar="N", help=frames)
+    parser.add_argument("--seconds", type=float, default=60, metavar="S", help="end a size after this, default 60")
     parser.add_argument("--sweep", action="store_true", help="several frame sizes and all precisions (Fig. 10)")
     parser.add_argument(
         "-o",
@@ -71,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from bisenet_ros.benchmark.engine_benchmark import EngineBenchmark, choose_engines
-    from bisenet_ros.benchmark.report import to_table, write_report
+    from bisenet_ros.benchmark.report import prepare_outputs, to_table, write_report
     from bisenet_ros.files.atomic_write import write_json
     from bisenet_ros.model.model_file import is_quantized
 
@@ -90,14 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
         seconds=arguments.seconds,
     )
     output = arguments.output or (Path("benchmark_sweep") if arguments.sweep and not arguments.json else None)
-    if output:  # before minutes are spent on numbers that cannot be written
-        import matplotlib.figure  # noqa: F401
-
-        output.mkdir(parents=True, exist_ok=True)
-    if arguments.json and arguments.json.is_dir():
-        raise BisenetError(f"--json must be a file, and {arguments.json} is a folder")
-    if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    prepare_outputs(output, arguments.json)
     found = benchmark.run(on_progress=lambda text: print(text, file=sys.stderr))
     if arguments.json:
         write_json(arguments.json, found)

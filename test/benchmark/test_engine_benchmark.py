@@ -13,9 +13,9 @@ from tiny_model import save_tiny_model
 
 from bisenet_ros.benchmark import machine
 from bisenet_ros.benchmark.engine_benchmark import Choice, EngineBenchmark, choose_engines, choose_network_size
-from bisenet_ros.benchmark.interleaved_timing import Statistics, Timings, rounds, time_engines
+from bisenet_ros.benchmark.interleaved_timing import Timings, rounds, time_engines
 from bisenet_ros.benchmark.machine import describe_load
-from bisenet_ros.benchmark.report import to_table
+from bisenet_ros.benchmark.report import statistics, to_table
 from bisenet_ros.cli import main
 from bisenet_ros.commands.benchmark import SWEEP_SIZES
 from bisenet_ros.engines import Engine
@@ -69,12 +69,10 @@ def test_a_stage_that_takes_no_time_is_written_like_the_others(model, card):
 
 
 def test_statistics_of_known_times():
-    found = Statistics.of([*range(1, 100), 1000])
-    assert found.median == pytest.approx(50.5)
-    assert found.p90 == pytest.approx(90.1)
-    assert found.p99 == pytest.approx(99 + 0.01 * 901)
-    assert found.mean == pytest.approx(59.5)
-    assert found.fps == pytest.approx(1000 / 50.5)
+    found = statistics([*range(1, 100), 1000], fps=True)
+    expected = {"median_ms": 50.5, "p90_ms": 90.1, "p99_ms": 99 + 0.01 * 901, "mean_ms": 59.5, "fps": 1000 / 50.5}
+    assert found == pytest.approx(expected, abs=1e-4)
+    assert statistics([0.0]) == {"median_ms": 0, "p90_ms": 0, "p99_ms": 0, "mean_ms": 0}, "no division by zero"
 
 
 def test_engines_take_turns_frame_by_frame(card):
