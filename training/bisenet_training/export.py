@@ -4,8 +4,7 @@ The model file holds the network alone: normalized float RGB in, logits at 1/8 o
 argmax are the engines' part. Its card is in the ONNX metadata.
 """
 
-import os
-import tempfile
+import io
 import warnings
 from pathlib import Path
 from typing import Any, Callable
@@ -15,6 +14,7 @@ import onnx
 import onnxruntime
 import torch
 
+from bisenet_ros.files.atomic_write import write_bytes
 from bisenet_ros.model.model_card import ModelCard, ModelError, write_card
 from bisenet_ros.network import BiSeNetV2
 
@@ -43,10 +43,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise ModelError(f"expected a checkpoint at {path}, found none") from None
     except Exception:  # torch raises whatever it stumbles over, and its advice is to run the file
         raise ModelError(f"{path} is damaged, or no checkpoint of `bisenet train`") from None
-    parts = {"state_dict": dict, "network": dict, "card": dict}
-    if not isinstance(checkpoint, dict) or not all(
-        isinstance(checkpoint.get(part), kind) for part, kind in parts.items()
-    ):
+    parts = ("state_dict", "network", "card")
+    if not isinstance(checkpoint, dict) or not all(isinstance(checkpoint.get(part), dict) for part in parts):
         raise ModelError(f"{path} is no checkpoint of `bisenet train`, which holds {', '.join(parts)}")
     return checkpoint
 
@@ -66,14 +64,9 @@ def load_checkpoint(path: Path) -> tuple[BiSeNetV2, ModelCard]:
     card = ModelCard.from_dict(card)
     if options["classes"] != len(card.classes):
         raise ModelError(f"{path}: the network has {options['classes']} classes, its card {len(card.classes)}")
-    prefix, boosters = "network.", "network.boosters."
-    weights = {
-        key[len(prefix) :]: tensor
-        for key, tensor in state.items()
-        if key.startswith(prefix) and not key.startswith(boosters)
-    }
+    weights = {key.removeprefix("network."): tensor for key, tensor in state.items() if key.startswith("network.")}
     try:
-        network.load_state_dict(weights)
+        network.load_state_dict({key: weights[key] for key in weights if not key.startswith("boosters.")})
     except RuntimeError as error:
         raise ModelError(f"{path}: the weights do not fit the network it describes: {error}") from None
     return network.eval(), card
@@ -92,26 +85,21 @@ def export(network: BiSeNetV2, card: ModelCard, output: Path, *, weights: str = 
         raise ModelError(f"expected a name that ends in .onnx for the model file, got {output}")
     if not output.parent.is_dir():
         raise ModelError(f"expected a folder at {output.parent} to write {output.name} to, found none")
-    with tempfile.TemporaryDirectory(dir=output.parent) as folder:
-        draft = Path(folder) / output.name
-        _write_onnx(network, draft)
-        model = onnx.load(draft)
-        write_card(model, card)
-        onnx.checker.check_model(model, full_check=True)
-        onnx.save(model, draft)
-        error = _compare(_onnx_logits(draft.read_bytes()), _torch_logits(network), tolerance=ARITHMETIC)
-        if weights == "fp16":
-            rounded = _rounded_to_fp16(model)
-            _store_as_fp16(model)
-            onnx.save(model, draft)
-            stored = _onnx_logits(draft.read_bytes())
-            _compare(stored, _onnx_logits(rounded.SerializeToString()), tolerance=ARITHMETIC)
-            error = _compare(stored, _torch_logits(network), tolerance=FP16_WEIGHTS)
-        os.replace(draft, output)
+    model = _onnx_model(network)
+    write_card(model, card)
+    onnx.checker.check_model(model, full_check=True)
+    error = _compare(_onnx_logits(model), _torch_logits(network), tolerance=ARITHMETIC)
+    if weights == "fp16":
+        rounded = _rounded_to_fp16(model)
+        _store_as_fp16(model)
+        _compare(_onnx_logits(model), _onnx_logits(rounded), tolerance=ARITHMETIC)
+        error = _compare(_onnx_logits(model), _torch_logits(network), tolerance=FP16_WEIGHTS)
+    write_bytes(output, model.SerializeToString())
     return error
 
 
-def _write_onnx(network: BiSeNetV2, path: Path) -> None:
+def _onnx_model(network: BiSeNetV2) -> onnx.ModelProto:
+    file = io.BytesIO()
     axes = {"image": {0: "batch", 2: "height", 3: "width"}, "logits": {0: "batch", 2: "height/8", 3: "width/8"}}
     with warnings.catch_warnings():
         # The newer exporter starts at opset 18, which TensorRT 8.2 does not parse.
@@ -119,13 +107,14 @@ def _write_onnx(network: BiSeNetV2, path: Path) -> None:
         torch.onnx.export(
             network.eval(),
             (torch.zeros(1, 3, 64, 64),),
-            str(path),
+            file,  # type: ignore[arg-type]  # a path when `dynamo` is True
             dynamo=False,
             opset_version=OPSET,
             input_names=["image"],
             output_names=["logits"],
             dynamic_axes=axes,
         )
+    return onnx.load_from_string(file.getvalue())
 
 
 def _float_weights(model: onnx.ModelProto) -> list[onnx.TensorProto]:
@@ -155,8 +144,8 @@ def _store_as_fp16(model: onnx.ModelProto) -> None:
     model.graph.node.extend(nodes)
 
 
-def _onnx_logits(model: bytes) -> Logits:
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+def _onnx_logits(model: onnx.ModelProto) -> Logits:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     return lambda image: session.run(None, {"image": image})[0]
 
 
@@ -172,14 +161,11 @@ def _compare(exported: Logits, expected: Logits, *, tolerance: float) -> float:
     """The largest difference on seeded noise of two sizes, as a share of the largest logit."""
     rng = np.random.default_rng(0)
     images = [rng.standard_normal((1, 3, *size), dtype=np.float32) for size in CHECKED_SIZES]
-    error = max(_difference(exported(image), expected(image)) for image in images)
+    logits = [(exported(image), expected(image)) for image in images]
+    error = max(float(np.abs(ours - theirs).max() / np.abs(theirs).max()) for ours, theirs in logits)
     if not error <= tolerance:
         raise ModelError(
             f"the exported model disagrees with torch: its logits differ by {error:.1e} of the largest, "
             f"at most {tolerance:.0e} is rounding; no file was written"
         )
     return error
-
-
-def _difference(exported: np.ndarray, expected: np.ndarray) -> float:
-    return float(np.abs(exported - expected).max() / np.abs(expected).max())

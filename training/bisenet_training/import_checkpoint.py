@@ -86,17 +86,9 @@ def import_checkpoint(
     outputs = imported.network.head.classifier.out_channels
     if outputs != len(classes):
         raise ModelError(f"{path} has {outputs} classes, the data set {dataset} {len(classes)}")
-    card = ModelCard.from_dict(
-        {
-            "name": "BiSeNetV2",
-            "classes": classes.to_list(),
-            "mean": list(mean),
-            "std": list(std),
-            "network_size": list(network_size),
-            "training": {"imported_from": path.name, "sha256": sha256_of(path)},
-        }
-    )
-    return imported, card
+    card = {"name": "BiSeNetV2", "classes": classes.to_list(), "mean": mean, "std": std, "network_size": network_size}
+    training = {"imported_from": path.name, "sha256": sha256_of(path)}
+    return imported, ModelCard.from_dict({**card, "training": training})
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:

@@ -24,7 +24,7 @@ DEFAULTS = {
 
 
 def network_options(recipe: Path | None, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of BiSeNetV2 without boosters: its defaults, the recipe's over them, the given ones over those."""
+    """The arguments of BiSeNetV2 without boosters: those given, else the recipe's, else the defaults."""
     stated = asdict(load_recipe(recipe, ["data.root=."]).network) if recipe else {}
     return {**DEFAULTS, **stated, **given, "boosters": ()}
 

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from bisenet_ros.engines.cpu.preprocess import normalize_frame
-from bisenet_ros.model.class_map import ClassMap
 from bisenet_ros.model.model_card import ModelError
 from bisenet_training.analysis.grad_cam import grad_cam
 from bisenet_training.analysis.torch_engine import TorchEngine
@@ -32,19 +31,24 @@ def choose_classes(engine: TorchEngine, frames: Sequence[np.ndarray], *, class_n
     Raises:
         OptionError: no such class, or the network finds none of it in a frame.
     """
-    classes = engine.card.classes
-    class_id = None if class_name is None else _class_id(classes, class_name)
-    logits = (engine.frame_logits(frame, engine.network_size(*frame.shape[:2])) for frame in frames)
-    return [_choose_class(planes.argmax(axis=0), classes, class_id) for planes in logits]
+    names, chosen = engine.card.classes.names, []
+    if class_name is not None and class_name not in names:
+        raise OptionError(f"--class must be one of {', '.join(names)}, got {class_name!r}")
+    for frame in frames:
+        mask = engine.frame_logits(frame, engine.network_size(*frame.shape[:2])).argmax(axis=0)
+        pixels = np.bincount(mask.ravel(), minlength=len(names))
+        class_id = int(pixels.argmax()) if class_name is None else names.index(class_name)
+        if not pixels[class_id]:
+            found = ", ".join(name for name, count in zip(names, pixels) if count)
+            raise OptionError(f"the network finds no {class_name} in one of the images, only {found}")
+        chosen.append(class_id)
+    return chosen
 
 
 def draw_grad_cam(engine: TorchEngine, frames: Sequence[np.ndarray], class_ids: Sequence[int]) -> Figure:
-    """Fig. 8: a row for each frame (H x W x 3 uint8 BGR): the frame, then the heat maps of S1, S2 and S3 over it.
+    """Fig. 8: a row for each frame (H x W x 3 uint8 BGR) and its class: the frame, then the heat maps of S1 to S3.
 
     Each map is drawn from 0 (blue) to its own maximum (red).
-
-    Args:
-        class_ids: the class to explain in each frame.
     """
     figure, axes = _grid(frames, ["image", *(f"{stage.upper()} of the detail branch" for stage in STAGES)])
     figure.supxlabel("Each map goes from 0 (blue) to its own maximum (red).", fontsize="medium")
@@ -75,18 +79,15 @@ def draw_masks(engines: dict[str, TorchEngine], frames: Sequence[np.ndarray]) ->
                 f"{other.card.classes.names} ({name}); train them on one data set"
             )
     figure, axes = _grid(frames, ["image", *engines])
-    seen = np.zeros(256, bool)
+    seen: set[int] = set()
     for row, frame in zip(axes, frames):
         row[0].imshow(frame[..., ::-1])
         for axis, engine in zip(row[1:], engines.values()):
             mask = engine.segment(frame)
-            seen[np.unique(mask)] = True
+            seen.update(np.unique(mask).tolist())
             axis.imshow(classes.color_table()[mask])
-    legend = [
-        Patch(facecolor="#{:02x}{:02x}{:02x}".format(*entry.color), edgecolor="gray", label=entry.name)
-        for entry, occurs in zip(classes, seen)
-        if occurs
-    ]
+    colors = classes.color_table() / 255
+    legend = [Patch(facecolor=colors[i], edgecolor="gray", label=classes[i].name) for i in sorted(seen)]
     figure.legend(handles=legend, loc="outside lower center", ncols=8, frameon=False)
     return figure
 
@@ -98,8 +99,7 @@ def _grid(frames: Sequence[np.ndarray], titles: list[str]) -> tuple[Figure, np.n
     figure = Figure(figsize=size, layout="compressed")
     axes = figure.subplots(len(frames), len(titles), squeeze=False)
     for axis in axes.flat:
-        axis.set_xticks([])
-        axis.set_yticks([])
+        axis.set(xticks=[], yticks=[])
     for axis, title in zip(axes[0], titles):
         axis.set_title(title)
     return figure, axes
@@ -122,20 +122,3 @@ def load_network(path: Path, *, branches: Sequence[str]) -> TorchEngine:
             f"and {path} was trained with {network.branches}"
         )
     return TorchEngine(network, card, device="cpu")
-
-
-def _class_id(classes: ClassMap, name: str) -> int:
-    if name not in classes.names:
-        raise OptionError(f"--class must be one of {', '.join(classes.names)}, got {name!r}")
-    return classes.names.index(name)
-
-
-def _choose_class(mask: np.ndarray, classes: ClassMap, class_id: int | None) -> int:
-    """The class to explain in a mask, which has to have it."""
-    pixels = np.bincount(mask.ravel(), minlength=len(classes))
-    if class_id is None:
-        return int(pixels.argmax())
-    if not pixels[class_id]:
-        found = ", ".join(name for name, count in zip(classes.names, pixels) if count)
-        raise OptionError(f"the network finds no {classes.names[class_id]} in one of the images, only {found}")
-    return class_id

@@ -19,11 +19,8 @@ class TorchEngine(CpuEngine):
     """fp32, on the GPU where there is one; frames are resized and logits upsampled on the CPU.
 
     Args:
-        network: returns logits at 1/8 of its input.
+        network: returns logits at 1/8 of its input; it is moved to the device.
         device: "cpu", "cuda", or "auto": cuda where torch finds it.
-
-    Attributes:
-        network: on its device, in eval mode.
 
     Raises:
         OptionError: an unknown device, or cuda where torch finds none.

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from bisenet_ros.model.input_size import parse_size
+from bisenet_training.commands.export import add_output_arguments, write_model
 
 EXTRA = "training"
 
@@ -11,9 +12,7 @@ EXTRA = "training"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = "Make a model file of a BiSeNet V2 checkpoint of github.com/CoinCheung/BiSeNet."
     parser.add_argument("checkpoint", type=Path, help="a flat state_dict, such as model_final_v2_city.pth")
-    parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="MODEL.onnx", help="the model file to write"
-    )
+    add_output_arguments(parser)
     parser.add_argument(
         "--labels", required=True, metavar="NAME", help="data set whose classes it has, or the YAML of your own"
     )
@@ -24,11 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", default="1024x512", metavar="WIDTHxHEIGHT", help="what frames are resized to; default 1024x512"
     )
-    parser.add_argument("--weights", choices=("fp32", "fp16"), default="fp32", help="how weights are stored")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from bisenet_training.export import export
     from bisenet_training.import_checkpoint import CITYSCAPES_MEAN, CITYSCAPES_STD, import_checkpoint
 
     imported, card = import_checkpoint(
@@ -38,10 +35,9 @@ def run(arguments: argparse.Namespace) -> int:
         std=arguments.std or CITYSCAPES_STD,
         network_size=parse_size(arguments.size),
     )
-    difference = export(imported.network, card, arguments.output, weights=arguments.weights)
+    write_model(imported.network, card, arguments)
     print(
-        f"{arguments.output}: {imported.tensors} tensors, {len(card.classes)} classes; left out {imported.boosters} of "
-        f"booster heads, which serve training only, and {imported.counters} batch counters"
+        f"{imported.tensors} tensors, {len(card.classes)} classes; left out {imported.boosters} of booster heads, "
+        f"which serve training only, and {imported.counters} batch counters"
     )
-    print(f"ONNX Runtime and torch differ by {difference:.1e} of the largest logit")
     return 0

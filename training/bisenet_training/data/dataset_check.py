@@ -19,14 +19,8 @@ MOST_NAMED = 10
 
 def inspect(dataset: SegmentationDataset, *, progress: bool = True) -> list[Inspection]:
     """Reads every frame and returns what was found in each, in order."""
-    bar = tqdm(
-        dataset.inspections(),
-        total=len(dataset),
-        desc=f"reading {dataset.split}",
-        unit="frame",
-        disable=None if progress else True,
-    )
-    return list(bar)
+    options = {"desc": f"reading {dataset.split}", "unit": "frame", "disable": None if progress else True}
+    return list(tqdm(dataset.inspections(), total=len(dataset), **options))
 
 
 def problems_in(inspections: Iterable[Inspection]) -> list[str]:

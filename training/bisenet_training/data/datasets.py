@@ -9,7 +9,7 @@ from bisenet_training.data.camvid import CamVid
 from bisenet_training.data.camvid_original import CamVidOriginal
 from bisenet_training.data.cityscapes import Cityscapes
 from bisenet_training.data.coco_stuff import CocoStuff10K
-from bisenet_training.data.described_dataset import DescribedDataset, Description
+from bisenet_training.data.described_dataset import DescribedDataset, read_description
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
 from bisenet_training.errors import DataError
 
@@ -20,14 +20,11 @@ DATASETS: dict[str, type[SegmentationDataset]] = {
     "coco_stuff_10k": CocoStuff10K,
     "ade20k": Ade20K,
 }
-"""The data sets that are known by name."""
+"""By name."""
 
 
 def open_dataset(dataset: str, *, root: Path, split: str = "", cache_bytes: int = 0) -> SegmentationDataset:
-    """Opens a data set of DATASETS, or the one that a YAML file describes.
-
-    Args:
-        split: "" for the one to validate with.
+    """Opens a data set of DATASETS, or the one that a YAML file describes; by default the split to validate with.
 
     Raises:
         DataError: there is no such data set, or its files are not where they should be.
@@ -39,21 +36,13 @@ def open_dataset(dataset: str, *, root: Path, split: str = "", cache_bytes: int 
 
 
 def class_map(dataset: str) -> ClassMap:
-    """The classes of a data set, without its data.
-
-    Raises:
-        DataError: there is no such data set.
-    """
-    return DATASETS[dataset].classes if dataset in DATASETS else Description.read(_yaml(dataset)).classes
+    """The classes of a data set, without its data; raises DataError if there is no such data set."""
+    return DATASETS[dataset].classes if dataset in DATASETS else read_description(_yaml(dataset)).classes
 
 
 def default_splits(dataset: str) -> Sequence[str]:
-    """The split to train on, and the one to validate with.
-
-    Raises:
-        DataError: there is no such data set.
-    """
-    return DATASETS[dataset].splits if dataset in DATASETS else Description.read(_yaml(dataset)).splits
+    """The split to train on, and the one to validate with; raises DataError if there is no such data set."""
+    return DATASETS[dataset].splits if dataset in DATASETS else read_description(_yaml(dataset)).splits
 
 
 def _yaml(dataset: str) -> Path:

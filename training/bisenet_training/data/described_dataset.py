@@ -14,8 +14,6 @@
 with `encoding: ids` or `palette`, its color with `colors`, where they are written as `[[0, 128, 0], [0, 64, 0]]`.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Collection, Mapping, Sequence
@@ -42,31 +40,31 @@ class Description:
     encoding: LabelEncoding
     splits: tuple[str, str]
 
-    @staticmethod
-    def read(path: Path) -> Description:
-        """Reads a YAML.
-
-        Raises:
-            YamlError: the file cannot be read.
-            DataError: an entry is unknown, missing, or contradicts another.
-        """
-        entries = read_yaml(path)
-        try:
-            return _description(entries)
-        except (DataError, ClassMapError) as error:
-            raise DataError(f"{path}: {error}") from None
-
 
 class DescribedDataset(SegmentationDataset):
     """The data set that a YAML describes."""
 
     def __init__(self, path: Path, root: Path, split: str, *, cache_bytes: int = 0) -> None:
-        description = Description.read(path)
+        description = read_description(path)
         self.classes = description.classes
         self.layout = description.layout
         self.encoding = description.encoding
         self.splits = description.splits
         super().__init__(root, split, cache_bytes=cache_bytes)
+
+
+def read_description(path: Path) -> Description:
+    """Reads a YAML.
+
+    Raises:
+        YamlError: the file cannot be read.
+        DataError: an entry is unknown, missing, or contradicts another.
+    """
+    entries = read_yaml(path)
+    try:
+        return _description(entries)
+    except (DataError, ClassMapError) as error:
+        raise DataError(f"{path}: {error}") from None
 
 
 def _description(entries: Any) -> Description:

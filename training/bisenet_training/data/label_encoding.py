@@ -31,11 +31,7 @@ class IdEncoding:
         self._table[list(train_ids)] = list(train_ids.values())
 
     def decode(self, pixels: np.ndarray) -> np.ndarray:
-        """H x W uint8 or uint16 to H x W uint8 train ids.
-
-        Raises:
-            DataError: the pixels are of another kind, or a number has no class; the caller adds the file's name.
-        """
+        """H x W uint8 or uint16 to H x W uint8 train ids; raises DataError for other pixels or unknown numbers."""
         if pixels.ndim != 2 or pixels.dtype not in (np.uint8, np.uint16):
             raise DataError(
                 f"must hold one number of 8 or 16 bits for each pixel, got {pixels.dtype} of shape {pixels.shape}"
@@ -48,11 +44,7 @@ class IdEncoding:
 
 
 class ColorEncoding:
-    """One RGB color a pixel.
-
-    Args:
-        train_ids: the train id of each color, 255 where it is to be ignored.
-    """
+    """One RGB color a pixel; `train_ids` has the train id of each color, 255 where it is ignored."""
 
     read_file = staticmethod(read_image)
 
@@ -62,20 +54,14 @@ class ColorEncoding:
         self._train_ids = np.array([packed[color] for color in sorted(packed)], np.uint8)
 
     def decode(self, pixels: np.ndarray) -> np.ndarray:
-        """H x W x 3 uint8 BGR to H x W uint8 train ids.
-
-        Raises:
-            DataError: a color has no class; the caller adds the file's name.
-        """
+        """H x W x 3 uint8 BGR to H x W uint8 train ids; raises DataError for a color of no class."""
         blue, green, red = (pixels[..., channel].astype(np.int32) for channel in range(3))
         packed = red << 16 | green << 8 | blue
         places = np.searchsorted(self._colors, packed).clip(max=len(self._colors) - 1)
         unknown = self._colors[places] != packed
         if unknown.any():
-            raise DataError(
-                f"holds RGB colors other than the {len(self._colors)} known ones: "
-                f"{_counted(packed[unknown], _unpacked)}"
-            )
+            colors = _counted(packed[unknown], lambda color: f"({color >> 16}, {color >> 8 & 255}, {color & 255})")
+            raise DataError(f"holds RGB colors other than the {len(self._colors)} known ones: {colors}")
         return self._train_ids[places]
 
 
@@ -88,10 +74,6 @@ def _counted(values: np.ndarray, describe: Callable[[int], str]) -> str:
     order = np.argsort(-counts, kind="stable")[:MOST_NAMED]
     shown = ", ".join(f"{describe(int(different[i]))} ({counts[i]} pixels)" for i in order)
     return shown + (f" and {len(different) - MOST_NAMED} more" if len(different) > MOST_NAMED else "")
-
-
-def _unpacked(color: int) -> str:
-    return f"({color >> 16}, {color >> 8 & 255}, {color & 255})"
 
 
 def _ranges(values: Sequence[int]) -> str:

@@ -44,11 +44,8 @@ class Layout:
     def frames(self, root: Path, split: str, names: Sequence[str] | None = None) -> list[Frame]:
         """The frames of a split: those that are named, else listed, else found as an image or a label file.
 
-        A frame that is named again has this as its problem.
-
-        Raises:
-            DataError: the list of frames is missing or empty, not one image or not one label file of the frames is
-                there, or two files share a name.
+        A frame that is named again has this as its problem. Raises DataError if the list of frames is missing or empty,
+        if not one image or not one label file is there, or if two files share a name.
         """
         if names is None and self.listing:
             names = self.listed(root, split)
@@ -69,11 +66,7 @@ class Layout:
         ]
 
     def listed(self, root: Path, split: str) -> list[str]:
-        """The names in the list of frames.
-
-        Raises:
-            DataError: the list is missing or empty.
-        """
+        """The names in the list of frames; raises DataError if it is missing or empty."""
         assert self.listing is not None
         path = root / _fill(self.listing, split)
         if not path.is_file():

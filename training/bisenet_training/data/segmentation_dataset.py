@@ -51,7 +51,6 @@ class SegmentationDataset(Dataset):
         cache_bytes: memory for decoded frames.
 
     Attributes:
-        classes: the classes.
         layout: where the files lie.
         encoding: how the label files are decoded.
         splits: the split to train on, and the one to validate with.

@@ -52,9 +52,8 @@ class ConsoleLogger(lightning.Callback):
     def _report(self, trainer: lightning.Trainer, score: str = "") -> None:
         loss = float(trainer.callback_metrics["loss"])
         line = f"iteration {trainer.global_step} of {trainer.max_steps}: {score}loss {loss:.2f}"
-        rates = self.throughput.rates
-        for name, words in (("images_per_second", "images/s"), ("images_per_second_computing", "without loading")):
-            line += f", {rates[name]:.1f} {words}" if name in rates else ""
+        for rate, words in zip(self.throughput.rates.values(), ("images/s", "without loading")):
+            line += f", {rate:.1f} {words}"
         self._say(trainer, line)
 
     @staticmethod

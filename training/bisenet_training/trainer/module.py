@@ -31,7 +31,6 @@ class SegmentationModule(lightning.LightningModule):
     Its checkpoints hold what export needs: `network`, the arguments of BiSeNetV2, and `card`.
 
     Args:
-        recipe: what to train, and how.
         card: of the checkpoints; its training and scores are filled in here.
         class_weights: classes float; the weight of a pixel of each class in the loss. None: equal weights.
     """

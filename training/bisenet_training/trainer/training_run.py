@@ -54,7 +54,6 @@ def train(
     Uses every GPU of the machine, or the CPU; under torchrun, every process of every machine.
 
     Args:
-        recipe: what to train, and how.
         output: folder of the checkpoints and logs.
         resume: go on from `output/last.ckpt`.
         resume_from: go on from this checkpoint, which may be a portable one.
@@ -114,11 +113,11 @@ def _check_resumable(last: Path, recipe: Recipe) -> None:
     """The run's recipe must be this one, but for the schedule and the data's place."""
     checkpoint = read_checkpoint(last)
     before = checkpoint["card"]["training"]
-    now = without_places(recipe)
     differences = [
         f"{section}.{key} was {before[section].get(key)}, is now {value}"
-        for section in ("data", "network", "augmentation", "loss", "optimizer")
-        for key, value in now[section].items()
+        for section, entries in without_places(recipe).items()
+        if section not in ("name", "run")
+        for key, value in entries.items()
         if before[section].get(key) != value
     ]
     if differences:
@@ -126,16 +125,14 @@ def _check_resumable(last: Path, recipe: Recipe) -> None:
             f"{last} was trained by another recipe: {'; '.join(differences)}; go on with the same, or start anew with "
             "another --output"
         )
-    iterations = before["run"]["iterations"]
-    if checkpoint["global_step"] >= recipe.run.iterations:
+    done, planned, iterations = checkpoint["global_step"], before["run"]["iterations"], recipe.run.iterations
+    if done >= iterations:
         raise RecipeError(
-            f"{last} is of iteration {checkpoint['global_step']}, and run.iterations is {recipe.run.iterations}: "
-            "the run is finished; give it more iterations to go on"
+            f"{last} is of iteration {done}, and run.iterations is {iterations}: the run is finished; give it more "
+            "iterations to go on"
         )
-    if iterations != recipe.run.iterations:
-        print(
-            f"run.iterations was {iterations} and is now {recipe.run.iterations}: the learning rate follows the new one"
-        )
+    if planned != iterations:
+        print(f"run.iterations was {planned} and is now {iterations}: the learning rate follows the new one")
 
 
 def _open(recipe: Recipe, split: str) -> tuple[SegmentationDataset, list[Inspection]]:
