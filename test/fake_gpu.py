@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections import deque
+from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple, Union
@@ -19,7 +20,8 @@ from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple, 
 import numpy as np
 import onnxruntime
 
-from bisenet_ros.engines.cuda.device import CudaDevice, Graph, Kernel
+from bisenet_ros.engines.cuda.device import CudaDevice, Dim3
+from bisenet_ros.engines.cuda.driver import GpuError
 from bisenet_ros.engines.tensorrt.api import BuiltPlan
 from bisenet_ros.engines.tensorrt.plan import PlanTensor, TensorRtError
 
@@ -67,59 +69,30 @@ def compile_for_host(name: str) -> ctypes.CDLL:
     return ctypes.CDLL(str(folder / "kernel.so"))
 
 
-class FakeKernel(Kernel):
-    def __init__(self, device: FakeDevice, library: ctypes.CDLL) -> None:
-        self._device = device
-        self._library = library
-
-    def launch(
-        self, grid: Tuple[int, int, int], block: Tuple[int, int, int], arguments: Sequence[np.generic], stream: int
-    ) -> None:
-        values = [np.array(argument) for argument in arguments]
-        for value in values:
-            assert value.dtype != np.uint64 or value == 0 or int(value) in self._device.memory_in_use
-
-        def run() -> None:
-            places = (ctypes.c_void_p * len(values))(*(value.ctypes.data for value in values))
-            sizes = [(ctypes.c_uint * 3)(*size) for size in (grid, block)]
-            self._library.launch(*sizes, places)
-
-        self._device.put(stream, run)
-
-
-class FakeGraph(Graph):
-    def __init__(self, device: FakeDevice, works: List[Work]) -> None:
-        self._device = device
-        self._works = works
-        device.graphs_in_use.append(self)
-
-    def launch(self, stream: int) -> None:
-        for work in self._works:
-            self._device.put(stream, work)
-
-    def close(self) -> None:
-        self._device.graphs_in_use.remove(self)
-
-
 class FakeDevice(CudaDevice):
     """See above.
+
+    Args:
+        captures: it has graphs.
+        compiles: it has a compiler of kernels.
 
     Attributes:
         copied: how many bytes went up and down.
         memory_in_use, pinned_in_use, graphs_in_use, streams, events: what was not freed yet.
     """
 
-    def __init__(self, *, captures: bool = True) -> None:
+    def __init__(self, *, captures: bool = True, compiles: bool = True) -> None:
+        super().__init__()
         self.name, self.compute_capability = "host", (9, 0)
         self.thread = threading.get_ident()
         self.memory_in_use: Dict[int, np.ndarray] = {}
-        self.pinned_in_use: List[np.ndarray] = []
-        self.graphs_in_use: List[FakeGraph] = []
+        self.pinned_in_use: Dict[int, np.ndarray] = {}
+        self.graphs_in_use: List[List[Work]] = []
         self.streams: Dict[int, Deque[Work]] = {}
         self.events: Dict[int, float] = {}
         self.copied = {"up": 0, "down": 0}
         self.closed = False
-        self._captures = captures
+        self._captures, self._compiles = captures, compiles
         self._captured: Optional[List[Work]] = None
         self._handles = iter(range(1, 10**9))
 
@@ -144,28 +117,32 @@ class FakeDevice(CudaDevice):
     def memory(self) -> Tuple[int, int]:
         return 3 << 30, 4 << 30
 
-    def allocate(self, size: int) -> int:
+    def freed(self, owner: ExitStack, free: Callable[..., Any], *arguments: Any) -> None:
+        """Has something freed, on the thread that owns the device, when its owner is closed."""
+
+        def run() -> None:
+            assert threading.get_ident() == self.thread, "freed on a thread that does not own the device"
+            free(*arguments)
+
+        owner.callback(run)
+
+    def allocate(self, size: int, owner: ExitStack) -> int:
         memory = np.full(size, 0xAB, np.uint8)
         self.memory_in_use[memory.ctypes.data] = memory
+        self.freed(owner, self.memory_in_use.pop, memory.ctypes.data)
         return memory.ctypes.data
 
-    def free(self, address: int) -> None:
-        del self.memory_in_use[address]
+    def allocate_pinned(self, shape: Tuple[int, ...], owner: ExitStack) -> np.ndarray:
+        array = np.full(shape, 0xCD, np.uint8)
+        self.pinned_in_use[array.ctypes.data] = array
+        self.freed(owner, self.pinned_in_use.pop, array.ctypes.data)
+        return array
 
-    def allocate_pinned(self, shape: Tuple[int, ...]) -> np.ndarray:
-        self.pinned_in_use.append(np.full(shape, 0xCD, np.uint8))
-        return self.pinned_in_use[-1]
-
-    def free_pinned(self, array: np.ndarray) -> None:
-        self.pinned_in_use = [other for other in self.pinned_in_use if other is not array]
-
-    def create_stream(self) -> int:
+    def create_stream(self, owner: ExitStack) -> int:
         stream = next(self._handles)
         self.streams[stream] = deque()
+        self.freed(owner, self.streams.pop, stream)
         return stream
-
-    def destroy_stream(self, stream: int) -> None:
-        del self.streams[stream]
 
     def synchronize(self, stream: int) -> None:
         while self.streams[stream]:
@@ -189,13 +166,11 @@ class FakeDevice(CudaDevice):
 
         self.put(stream, run)
 
-    def create_event(self) -> int:
+    def create_event(self, owner: ExitStack) -> int:
         event = next(self._handles)
         self.events[event] = 0.0
+        self.freed(owner, self.events.pop, event)
         return event
-
-    def destroy_event(self, event: int) -> None:
-        del self.events[event]
 
     def record(self, event: int, stream: int) -> None:
         self.put(stream, lambda: self.events.__setitem__(event, time.perf_counter()))
@@ -203,18 +178,37 @@ class FakeDevice(CudaDevice):
     def elapsed(self, begin: int, end: int) -> float:
         return 1000 * (self.events[end] - self.events[begin])
 
-    def capture(self, stream: int, enqueue: Work) -> Graph:
+    def capture(self, stream: int, enqueue: Work, owner: ExitStack) -> Work:
         if not self._captures:
             raise NotImplementedError("the host captures no graphs")
         self._captured = []
         try:
             enqueue()
-            return FakeGraph(self, self._captured)
+            graph = self._captured
         finally:
             self._captured = None
+        self.graphs_in_use.append(graph)
+        self.freed(owner, self.graphs_in_use.remove, graph)
+        return lambda: self.streams[stream].extend(graph)
 
-    def load_kernel(self, code: bytes, name: str) -> Kernel:
-        return FakeKernel(self, compile_for_host(name))
+    def load_kernel(self, name: str) -> ctypes.CDLL:
+        if not self._compiles:
+            raise GpuError("no compiler here")
+        return compile_for_host(name)
+
+    def launch(
+        self, kernel: ctypes.CDLL, grid: Dim3, block: Dim3, arguments: Sequence[np.generic], stream: int
+    ) -> None:
+        values = [np.array(argument) for argument in arguments]
+        for value in values:
+            assert value.dtype != np.uint64 or value == 0 or int(value) in self.memory_in_use
+
+        def run() -> None:
+            places = (ctypes.c_void_p * len(values))(*(value.ctypes.data for value in values))
+            sizes = [(ctypes.c_uint * 3)(*size) for size in (grid, block)]
+            kernel.launch(*sizes, places)
+
+        self.put(stream, run)
 
     def close(self) -> None:
         self.closed = True
@@ -230,7 +224,7 @@ class FakeTensorRt:
     """
 
     flavor, version, name = "tensorrt", "0.host", "TensorRT on the host"
-    has_fp16_flag = True
+    has_fp16_flag, bindings = True, False
 
     def __init__(self, *, has_uint8: bool = True) -> None:
         self.has_uint8 = has_uint8
@@ -244,7 +238,7 @@ class FakeTensorRt:
         self.built += 1
         return BuiltPlan(f"{max_batch}\n".encode() + model, b"")
 
-    def load(self, plan: bytes, *, bindings: bool = False) -> FakePlan:
+    def load(self, plan: bytes) -> FakePlan:
         self.plans.append(FakePlan(self, plan))
         return self.plans[-1]
 

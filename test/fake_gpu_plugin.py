@@ -10,7 +10,6 @@ import gpu.make_references as references
 import pytest
 
 from bisenet_ros.engines.cuda import driver as cuda_driver
-from bisenet_ros.engines.cuda import kernels as cuda_kernels
 from bisenet_ros.engines.tensorrt import api as tensorrt_api
 from bisenet_ros.engines.tensorrt import engine as tensorrt_engine
 
@@ -48,6 +47,5 @@ def pytest_load_initial_conftests() -> None:
         (tensorrt_api, {"require_gpu": lambda: None, "load_tensorrt": load_tensorrt}),
         (tensorrt_engine, {"load_tensorrt": load_tensorrt, "open_device": open_device}),
         (tensorrt_engine, {"MEASURED_FRAMES": 2, "WARM_UP_FRAMES": 1}),
-        (cuda_kernels, {"compile_kernel": lambda name, compute_capability: b""}),
     ):
         vars(module).update(replacements)

@@ -10,19 +10,20 @@ import argparse
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional, Sequence
+from typing import Optional, Sequence
 
+from bisenet_ros.engines.cuda.driver import GpuError, open_device
 from bisenet_ros.engines.engine import LARGEST_BATCH
+from bisenet_ros.engines.heartbeat import heartbeat
 from bisenet_ros.engines.loader import choose_precision
+from bisenet_ros.engines.tensorrt.api import TensorRt, load_tensorrt
+from bisenet_ros.engines.tensorrt.builder import PlanRequest, PlanStore, build_plan, tails
 from bisenet_ros.engines.tensorrt.plan import PRECISIONS
+from bisenet_ros.engines.tensorrt.plan_cache import PlanCache
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.model.input_size import Size, parse_size
-
-if TYPE_CHECKING:
-    from bisenet_ros.engines.cuda.device import CudaDevice
-    from bisenet_ros.engines.tensorrt.api import TensorRt
-    from bisenet_ros.engines.tensorrt.builder import PlanRequest
-    from bisenet_ros.engines.tensorrt.plan_cache import PlanCache
+from bisenet_ros.model.model_card import read_card
+from bisenet_ros.model.model_file import is_quantized
 
 EXTRA = "tensorrt-rtx"
 
@@ -59,11 +60,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from bisenet_ros.engines.cuda.driver import GpuError, open_device
-    from bisenet_ros.engines.tensorrt.api import load_tensorrt
-    from bisenet_ros.engines.tensorrt.builder import PlanRequest, tails
-    from bisenet_ros.engines.tensorrt.plan_cache import PlanCache
-
     _check(arguments)
     model, precision = arguments.model, arguments.precision
     if not arguments.calibration:
@@ -78,19 +74,16 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.dry_run:
             _try_to_build(requests, tensorrt)
         raise BisenetError(f"no plan is kept, as the GPU's name is part of its key: {error}") from None
-    cache = PlanCache(arguments.cache)
+    plans = PlanStore(tensorrt, device, PlanCache(arguments.cache), on_progress=_print_progress)
     try:
         for request in requests:
-            (_print_key if arguments.dry_run else _build)(request, tensorrt, device, cache)
+            (_print_key if arguments.dry_run else _build)(request, plans)
     finally:
         device.close()
     return 0
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    from bisenet_ros.model.model_card import read_card
-    from bisenet_ros.model.model_file import is_quantized
-
     read_card(arguments.model)
     if arguments.calibration and arguments.precision != "int8":
         raise BisenetError(f"--calibration is for --precision int8, got --precision {arguments.precision}")
@@ -102,22 +95,18 @@ def _check(arguments: argparse.Namespace) -> None:
         raise BisenetError(f"{arguments.model} is quantized already; leave out --calibration")
 
 
-def _print_key(request: PlanRequest, tensorrt: TensorRt, device: CudaDevice, cache: PlanCache) -> None:
-    from bisenet_ros.engines.tensorrt.builder import plan_key
-
-    key = plan_key(request, tensorrt, device)
-    found = cache.lookup(key)
-    print(json.dumps(key.to_dict(), indent=2))
-    print(f"in the cache: {found}" if found else f"not in the cache; would be built and kept as {cache.path(key)}")
+def _print_key(request: PlanRequest, plans: PlanStore) -> None:
+    key = plans.key(request)
+    found, path = plans.cache.lookup(key), plans.cache.path(key)
+    print(json.dumps(key, indent=2))
+    print(f"in the cache: {found}" if found else f"not in the cache; would be built and kept as {path}")
 
 
-def _build(request: PlanRequest, tensorrt: TensorRt, device: CudaDevice, cache: PlanCache) -> None:
-    from bisenet_ros.engines.tensorrt.builder import cached_plan, plan_key
-
-    key = plan_key(request, tensorrt, device)
+def _build(request: PlanRequest, plans: PlanStore) -> None:
+    key, cache = plans.key(request), plans.cache
     found = cache.lookup(key)
     start = time.monotonic()
-    plan = cached_plan(request, tensorrt, device, cache, on_progress=_print_progress)
+    plan = plans.get(request)
     if not cache.lookup(key):
         raise BisenetError(f"the plan was built but cannot be kept in {cache.folder}; name another folder with --cache")
     made = "already there" if found else f"built in {time.monotonic() - start:.1f} s"
@@ -126,8 +115,6 @@ def _build(request: PlanRequest, tensorrt: TensorRt, device: CudaDevice, cache: 
 
 def _try_to_build(requests: Sequence[PlanRequest], tensorrt: TensorRt) -> None:
     """Without a GPU: shows at least that TensorRT takes the model. Only TensorRT for RTX builds without one."""
-    from bisenet_ros.engines.tensorrt.builder import build_plan
-
     for request in requests:
         start = time.monotonic()
         plan = build_plan(request, tensorrt, on_progress=_print_progress).plan
@@ -142,10 +129,8 @@ def _print_progress(seconds: float) -> None:
 def _quantize(model: Path, folder: Path, *, ground_truth: Optional[Path]) -> Path:
     """Writes MODEL.int8.onnx beside MODEL.onnx and prints what it costs on the images; returns its path."""
     from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
-    from bisenet_ros.engines.heartbeat import heartbeat
     from bisenet_ros.engines.quantization import quantize_file
     from bisenet_ros.evaluation.quantization_cost import LabeledImages, quantization_cost
-    from bisenet_ros.model.model_card import read_card
 
     card, output = read_card(model), model.with_suffix(".int8.onnx")
     images = LabeledImages(folder, ground_truth, classes=len(card.classes))

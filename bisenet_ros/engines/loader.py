@@ -105,24 +105,17 @@ def choose_precision(model: Path, *, device: str, precision: str) -> str:
     Raises:
         EngineError: the device or the file does not go with the precision.
     """
-    if device == "cuda":
-        return _choose_cuda_precision(model, precision)
-    if precision not in ("auto", *CPU_PRECISIONS):
-        raise EngineError(f"precision {precision} needs a GPU with TensorRT; choose fp32 or bf16 for the CPU")
-    has_openvino = _is_installed("openvino")
-    if precision == "bf16" and not has_openvino:
-        raise EngineError("precision bf16 needs OpenVINO; install it with `pip install openvino`, or choose fp32")
-    if precision != "auto":
-        return precision
-    return "bf16" if has_openvino and computes_in_bf16() else "fp32"
-
-
-def _choose_cuda_precision(model: Path, precision: str) -> str:
+    if device == "cpu":
+        if precision not in ("auto", *CPU_PRECISIONS):
+            raise EngineError(f"precision {precision} needs a GPU with TensorRT; choose fp32 or bf16 for the CPU")
+        if precision == "bf16" and not _is_installed("openvino"):
+            raise EngineError("precision bf16 needs OpenVINO; install it with `pip install openvino`, or choose fp32")
+        return installed_runtimes("cpu")[0].automatic if precision == "auto" else precision
     if precision not in ("auto", *CUDA_PRECISIONS):
         raise EngineError(f"precision {precision} is the CPU's; choose {', '.join(CUDA_PRECISIONS)} for device cuda")
     quantized = is_quantized(model)
     if precision == "auto":
-        return "int8" if quantized else "fp16"
+        return _tensorrt(quantized=quantized).automatic
     if quantized and precision != "int8":
         raise EngineError(
             f"{model} is quantized, which is precision int8, not {precision}; give the model file that it was made from"
@@ -145,19 +138,23 @@ def installed_runtimes(device: str, *, quantized: bool = False) -> List[Runtime]
         EngineError: there is none; the message says what to install.
     """
     runtimes: List[Runtime] = []
-    precisions: Sequence[str]
     if device != "cuda" and _is_installed("openvino"):
         precisions = CPU_PRECISIONS if computes_in_bf16() else ("fp32",)
         runtimes.append(Runtime("OpenVINO", precisions, precisions[-1], _open_openvino))
     if device != "cuda" and _is_installed("onnxruntime"):
         runtimes.append(Runtime("ONNX Runtime", ("fp32",), "fp32", _open_onnxruntime))
     if device != "cpu" and _has_tensorrt():
-        precisions, automatic = (("int8",), "int8") if quantized else (CUDA_PRECISIONS, "fp16")
-        runtimes.append(Runtime("TensorRT", precisions, automatic, _open_tensorrt))
+        runtimes.append(_tensorrt(quantized=quantized))
     if not runtimes:
         packages = "tensorrt" if device == "cuda" else "openvino` or `pip install onnxruntime"
         raise EngineError(f"no engine is installed for device {device}; install one with `pip install {packages}`")
     return runtimes
+
+
+def _tensorrt(*, quantized: bool) -> Runtime:
+    if quantized:
+        return Runtime("TensorRT", ("int8",), "int8", _open_tensorrt)
+    return Runtime("TensorRT", CUDA_PRECISIONS, "fp16", _open_tensorrt)
 
 
 def has_usable_gpu() -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from itertools import chain
 from pathlib import Path
 from typing import Dict, Iterable, Iterator, Optional
 
@@ -51,7 +50,7 @@ def quantize(model: onnx.ModelProto, card: ModelCard, frames: Iterable[np.ndarra
     source.CopyFrom(model)
     unpack_weights(source.graph)
     add_pre_process_metadata(source)  # an exported network is folded already
-    calibration = _Calibration(source.graph.input[0].name, card, frames)
+    calibration = _Calibration(_inputs(source.graph.input[0].name, card, frames))
     with tempfile.TemporaryDirectory() as folder:
         given, made = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
         onnx.save(source, given)
@@ -78,21 +77,20 @@ def quantize_file(model: Path, frames: Iterable[np.ndarray], output: Path) -> No
     onnx.save(quantize(read_model(model), read_card(model), frames), output)
 
 
-class _Calibration(CalibrationDataReader):
+def _inputs(name: str, card: ModelCard, frames: Iterable[np.ndarray]) -> Iterator[Dict[str, np.ndarray]]:
     """Frames as the network takes them, one at a time."""
+    frame = None
+    for frame in frames:
+        require_frame(frame)
+        size = network_size(*frame.shape[:2], trained=card.network_size)
+        yield {name: normalize_frame(frame, size, mean=card.mean, std=card.std)}
+    if frame is None:
+        raise EngineError("expected frames to calibrate int8 with, got none; name images of the camera's own")
 
-    def __init__(self, name: str, card: ModelCard, frames: Iterable[np.ndarray]) -> None:
-        remaining = iter(frames)
-        first = next(remaining, None)
-        if first is None:
-            raise EngineError("expected frames to calibrate int8 with, got none; name images of the camera's own")
-        self._name, self._card = name, card
-        self._frames: Iterator[np.ndarray] = chain([first], remaining)
+
+class _Calibration(CalibrationDataReader):
+    def __init__(self, inputs: Iterator[Dict[str, np.ndarray]]) -> None:
+        self._inputs = inputs
 
     def get_next(self) -> Optional[Dict[str, np.ndarray]]:
-        frame = next(self._frames, None)
-        if frame is None:
-            return None
-        require_frame(frame)
-        size = network_size(*frame.shape[:2], trained=self._card.network_size)
-        return {self._name: normalize_frame(frame, size, mean=self._card.mean, std=self._card.std)}
+        return next(self._inputs, None)

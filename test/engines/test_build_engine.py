@@ -20,21 +20,14 @@ from onnx import TensorProto
 from tiny_model import save_tiny_model
 
 from bisenet_ros.cli import main
+from bisenet_ros.commands import build_engine
 from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
-from bisenet_ros.engines.cuda import driver
 from bisenet_ros.engines.cuda.driver import GpuError
 from bisenet_ros.engines.heartbeat import INTERVAL, heartbeat
 from bisenet_ros.engines.tensorrt import api as tensorrt_api
 from bisenet_ros.engines.tensorrt import builder
 from bisenet_ros.engines.tensorrt.api import TensorRt, load_tensorrt
-from bisenet_ros.engines.tensorrt.builder import (
-    PlanRequest,
-    build_plan,
-    cached_plan,
-    load_plan,
-    plan_key,
-    wrapped_model,
-)
+from bisenet_ros.engines.tensorrt.builder import PlanRequest, PlanStore, build_plan, wrapped_model
 from bisenet_ros.engines.tensorrt.plan import TensorRtError
 from bisenet_ros.engines.tensorrt.plan_cache import PlanCache
 from bisenet_ros.model.class_map import CAMVID
@@ -75,31 +68,27 @@ def test_tensorrt_builds_the_shipped_model(rtx, shipped_model):
 def test_a_plan_is_kept_and_found_again(rtx, model, cache, caplog):
     request = PlanRequest(model, SIZE, "fp16")
     with caplog.at_level(logging.INFO):
-        plan = cached_plan(request, rtx, GPU, cache)
+        plan = PlanStore(rtx, GPU, cache).get(request)
     assert "building the TensorRT plan" in caplog.text
     caplog.clear()
     with caplog.at_level(logging.INFO):
-        assert cached_plan(request, rtx, GPU, cache) == plan
+        assert PlanStore(rtx, GPU, cache).get(request) == plan
     assert not caplog.records
 
 
-def test_the_key_follows_the_model_and_our_code(rtx, model, tmp_path, monkeypatch):
-    request = PlanRequest(model, SIZE)
-    key = plan_key(request, rtx, GPU)
-    assert (key.gpu, key.compute_capability, key.flavor, key.version) == (
-        "NVIDIA GeForce RTX 4090",
-        (8, 9),
-        "tensorrt_rtx",
-        rtx.version,
-    )
+def test_the_key_follows_the_model_and_our_code(rtx, model, cache, tmp_path, monkeypatch):
+    request, plans = PlanRequest(model, SIZE), PlanStore(rtx, GPU, cache)
+    key = plans.key(request)
+    expected = ("NVIDIA GeForce RTX 4090", [8, 9], "tensorrt_rtx", rtx.version)
+    assert (key["gpu"], key["compute_capability"], key["flavor"], key["version"]) == expected
     other = tmp_path / "other.onnx"
     content = onnx.load(model)
     content.doc_string = "changed"
     onnx.save(content, other)
-    assert plan_key(request._replace(model=other), rtx, GPU) != key
+    assert plans.key(request._replace(model=other)) != key
     monkeypatch.setattr(builder, "CODE", (("bisenet_ros.engines.tensorrt", "onnx_graph.py"),))
     builder._code_sha256.cache_clear()
-    assert plan_key(request, rtx, GPU) != key
+    assert plans.key(request) != key
     builder._code_sha256.cache_clear()
 
 
@@ -112,19 +101,19 @@ def older_tensorrt(monkeypatch) -> TensorRt:
 def test_the_timing_cache_goes_from_build_to_build(older_tensorrt, model, cache):
     calls = older_tensorrt._module.calls
     for size in (SIZE, (144, 192)):
-        cached_plan(PlanRequest(model, size), older_tensorrt, GPU, cache)
+        PlanStore(older_tensorrt, GPU, cache).get(PlanRequest(model, size))
     assert [call[1:] for call in calls if call[0] == "create_timing_cache"] == [(b"",), (b"timings",)]
     assert len(list(cache.folder.glob("*.timing"))) == 1
 
 
 def test_a_kept_plan_that_tensorrt_refuses_is_built_anew_once(older_tensorrt, model, cache, caplog):
-    request = PlanRequest(model, SIZE)
+    request, plans = PlanRequest(model, SIZE), PlanStore(older_tensorrt, GPU, cache)
     module = older_tensorrt._module
-    load_plan(request, older_tensorrt, GPU, cache).close()
+    plans.load(request).close()
     module.answers["deserialize_cuda_engine"] = None
     module.calls.clear()
     with pytest.raises(TensorRtError, match="does not take the plan"):
-        load_plan(request, older_tensorrt, GPU, cache)
+        plans.load(request)
     assert [name for name in module.called() if name.startswith(("build", "deserialize"))] == [
         "deserialize_cuda_engine",
         "build_serialized_network",
@@ -156,7 +145,7 @@ def run(*arguments) -> int:
 
 @pytest.fixture
 def gpu(monkeypatch, rtx):
-    monkeypatch.setattr(driver, "open_device", lambda: GPU)
+    monkeypatch.setattr(build_engine, "open_device", lambda: GPU)
 
 
 @pytest.fixture
@@ -164,7 +153,7 @@ def no_gpu(monkeypatch, rtx):
     def refuse():
         raise GpuError("expected an NVIDIA driver, but there is none")
 
-    monkeypatch.setattr(driver, "open_device", refuse)
+    monkeypatch.setattr(build_engine, "open_device", refuse)
 
 
 def test_the_command_builds_then_finds(gpu, model, tmp_path, capsys):

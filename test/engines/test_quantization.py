@@ -11,7 +11,7 @@ from onnx import TensorProto
 
 from bisenet_ros.engines.cpu.postprocess import upsample_mask
 from bisenet_ros.engines.cpu.preprocess import normalize_frame
-from bisenet_ros.engines.quantization import _Calibration, quantize
+from bisenet_ros.engines.quantization import _Calibration, _inputs, quantize
 from bisenet_ros.engines.tensorrt.onnx_graph import wrap_network
 from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou
 from bisenet_ros.model.model_card import ModelError, read_card
@@ -49,7 +49,7 @@ def score(model, card) -> float:
 def test_calibration_sees_frames_at_the_network_s_size(card):
     """Enlarged, and as an engine normalizes them."""
     frame = read_image(CALIBRATION[0])[:120, :160]
-    calibration = _Calibration("image", card, [frame])
+    calibration = _Calibration(_inputs("image", card, [frame]))
     (image,) = calibration.get_next().values()
     assert image.shape == (1, 3, 360, 480)
     assert np.array_equal(image, normalize_frame(frame, (360, 480), mean=card.mean, std=card.std))

@@ -176,7 +176,9 @@ def test_a_run_makes_the_calls_of_its_generation_in_order(module):
 def test_bindings_can_be_had_where_there_are_both(generation, monkeypatch):
     monkeypatch.setattr(tensorrt_api, "require_gpu", lambda: None)
     module = FakeTensorRtModule(generation)
-    plan = TensorRt(module).load(b"plan", bindings=True)
+    tensorrt = TensorRt(module)
+    tensorrt.bindings = True
+    plan = tensorrt.load(b"plan")
     plan.enqueue(ADDRESSES, 77)
     assert "execute_async_v2" in module.called() and "execute_async_v3" not in module.called()
     assert not any("tensor" in name for name in module.called())

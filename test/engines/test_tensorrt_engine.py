@@ -21,14 +21,11 @@ from bisenet_training.export import export
 from fake_gpu import CUDA, FakeDevice, FakeTensorRt
 
 from bisenet_ros.cli import main
+from bisenet_ros.commands import build_engine
 from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
-from bisenet_ros.engines.cuda import driver as cuda_driver
-from bisenet_ros.engines.cuda import kernels as cuda_kernels
 from bisenet_ros.engines.cuda.driver import GpuError
 from bisenet_ros.engines.engine import EngineError
-from bisenet_ros.engines.tensorrt import api as tensorrt_api
 from bisenet_ros.engines.tensorrt import engine as tensorrt_engine
-from bisenet_ros.engines.tensorrt.builder import plan_key
 from bisenet_ros.engines.tensorrt.engine import MOST_PIPELINES, TensorRtEngine
 from bisenet_ros.engines.tensorrt.network_timer import NetworkTimer
 from bisenet_ros.engines.tensorrt.worker_thread import WorkerThread
@@ -84,17 +81,11 @@ class Gpu:
     def engine(
         self, *, has_uint8: bool = True, compiles: bool = True, captures: bool = True, max_batch: int = 1
     ) -> TensorRtEngine:
-        def compile_kernel(name, compute_capability):
-            if not compiles:
-                raise GpuError("no compiler here")
-            return b""
-
         def open_device():
-            self.device = self.tensorrt.device = FakeDevice(captures=captures)
+            self.device = self.tensorrt.device = FakeDevice(captures=captures, compiles=compiles)
             return self.device
 
         self.tensorrt = FakeTensorRt(has_uint8=has_uint8)
-        self._monkeypatch.setattr(cuda_kernels, "compile_kernel", compile_kernel)
         self._monkeypatch.setattr(tensorrt_engine, "open_device", open_device)
         self._monkeypatch.setattr(tensorrt_engine, "load_tensorrt", lambda: self.tensorrt)
         card, options = read_card(self._model), {"precision": "fp32", "cache": self.cache, "max_batch": max_batch}
@@ -213,8 +204,8 @@ def test_a_cache_that_cannot_be_written_is_a_warning(gpu, frame, caplog):
 def test_a_plan_that_tensorrt_refuses_is_built_anew(gpu, frame, caplog):
     engine = gpu.engine(compiles=False)
     expected, runner = engine.segment(frame((64, 64))), engine._gpu
-    key = plan_key(runner._request((64, 64), "mask"), gpu.tensorrt, gpu.device)
-    runner._cache.replace(key, lambda: b"no plan at all")
+    key = runner.plans.key(runner.request((64, 64), "mask"))
+    runner.plans.cache.get(key, lambda: b"no plan at all", anew=True)
     assert np.array_equal(gpu.engine(compiles=False).segment(frame((64, 64))), expected)
     assert "is built anew" in caplog.text and gpu.tensorrt.built == 1
 
@@ -250,7 +241,7 @@ def test_a_failure_comes_to_the_caller_and_the_next_frame_is_well(gpu, frame):
 
 def test_a_plan_that_cannot_be_built_leaves_nothing_behind(gpu, frame, monkeypatch):
     engine = gpu.engine()
-    monkeypatch.setattr(gpu.tensorrt, "load", lambda plan, bindings: 1 / 0)
+    monkeypatch.setattr(gpu.tensorrt, "load", lambda plan: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         engine.segment(frame(SIZES[0]))
     assert gpu.device.in_use == 0 and engine.building == ""
@@ -261,10 +252,10 @@ def test_full_memory_leaves_nothing_behind(gpu, frame, monkeypatch):
     engine, allocate = gpu.engine(), FakeDevice.allocate
     calls = iter(range(100))
 
-    def allocate_until_full(device, size):
+    def allocate_until_full(device, size, owner):
         if next(calls) == 2:  # the third of a pipeline's
             raise RuntimeError("CUDA answers CUDA_ERROR_OUT_OF_MEMORY")
-        return allocate(device, size)
+        return allocate(device, size, owner)
 
     monkeypatch.setattr(FakeDevice, "allocate", allocate_until_full)
     with pytest.raises(RuntimeError, match="CUDA_ERROR_OUT_OF_MEMORY"):
@@ -367,8 +358,8 @@ def test_plans_for_batches_are_kept_apart(gpu, frame):
 
 def test_a_plan_built_ahead_for_batches_is_the_one_that_is_looked_up(gpu, model, frame, monkeypatch, capsys):
     gpu.engine()  # sets the fakes up
-    monkeypatch.setattr(tensorrt_api, "load_tensorrt", lambda: gpu.tensorrt)
-    monkeypatch.setattr(cuda_driver, "open_device", FakeDevice)
+    monkeypatch.setattr(build_engine, "load_tensorrt", lambda: gpu.tensorrt)
+    monkeypatch.setattr(build_engine, "open_device", FakeDevice)
     command = ["build-engine", model, "--size", "96x64", "--precision", "fp32", "--max-batch", 2, "--cache", gpu.cache]
     assert main([*map(str, command)]) == 0
     assert capsys.readouterr().out.count("built in") == 2

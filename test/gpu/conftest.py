@@ -116,9 +116,10 @@ def create(references: Path, plans: Path) -> Iterator[Callable[..., TensorRtEngi
     """Makes engines by precision, and closes them after the test."""
     engines = []
 
-    def create_engine(precision: str = "fp16", *, cache: Path = plans, **options: Any) -> TensorRtEngine:
+    def create_engine(precision: str = "fp16", *, cache: Path = plans, api: str = "", **options: Any) -> TensorRtEngine:
         model = references / ("int8.onnx" if precision == "int8" else "model.onnx")
         engines.append(TensorRtEngine(model, read_card(model), precision=precision, cache=cache, **options))
+        engines[-1]._gpu.tensorrt.bindings = api == "bindings"
         return engines[-1]
 
     yield create_engine
@@ -133,5 +134,5 @@ def on_gpu(engine: TensorRtEngine, function: Callable[..., Any], *arguments: Any
 
 def device_memory(engine: TensorRtEngine) -> int:
     """Bytes of the GPU's memory in use, by everybody."""
-    free, total = on_gpu(engine, lambda: engine._gpu._device.memory())
+    free, total = on_gpu(engine, lambda: engine._gpu.device.memory())
     return total - free

@@ -11,8 +11,6 @@ import sys
 import numpy as np
 import pytest
 
-from bisenet_ros.engines.tensorrt.builder import plan_key
-
 SIZE = (128, 256)
 BUILDING = re.compile(r"building the TensorRT plan \S+; this may take minutes")
 PREPARE = """
@@ -49,7 +47,7 @@ def cache(create, plans, tmp_path, frame):
 def test_a_second_engine_builds_and_measures_nothing(create, tmp_path, frame, caplog, results):
     first = create(cache=tmp_path)
     expected = first.segment(frame)
-    built, tails = len(BUILDING.findall(caplog.text)), first._gpu._tails
+    built, tails = len(BUILDING.findall(caplog.text)), first._gpu.tails
     assert built == len(tails) == len(list(tmp_path.glob("*.plan")))
     results["builds"] = [
         record.getMessage() for record in caplog.records if "by where their plan" in record.getMessage()
@@ -76,8 +74,8 @@ def test_a_damaged_plan_is_built_anew(create, cache, frame, caplog, damage):
 def test_a_plan_that_tensorrt_refuses_is_built_anew(create, cache, frame, caplog):
     engine = create(cache=cache)
     expected, gpu = engine.segment(frame), engine._gpu
-    for tail in gpu._tails:
-        gpu._cache.replace(plan_key(gpu._request(SIZE, tail), gpu._tensorrt, gpu._device), lambda: b"no plan at all")
+    for tail in gpu.tails:
+        gpu.plans.cache.get(gpu.plans.key(gpu.request(SIZE, tail)), lambda: b"no plan at all", anew=True)
     caplog.clear()
     assert np.mean(create(cache=cache).segment(frame) == expected) >= 0.99
     assert "is built anew" in caplog.text

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
 
 from bisenet_ros.engines.cuda.driver import open_device
-from bisenet_ros.engines.cuda.kernels import Kernels, MaskUpsampling
+from bisenet_ros.engines.cuda.kernels import MaskUpsampling
 from bisenet_ros.engines.tensorrt.api import load_tensorrt
 from bisenet_ros.engines.tensorrt.plan import TensorRtError
 from gpu.conftest import on_gpu
@@ -31,15 +32,15 @@ def test_masks_are_those_of_the_cpu(create, arrays, results, size, precision, ap
     name = f"{size[1]}x{size[0]}"
     frame, reference = arrays[f"{name}/frame"], "int8" if precision == "int8" else "fp32"
     expected = arrays[f"{name}/{reference}/mask"]
-    engine = create(precision, bindings=api == "bindings")
+    engine = create(precision, api=api)
     try:
         engine.prepare(size)
     except TensorRtError as error:
         if precision == "int8" and "no int8 arithmetic" in str(error):
             pytest.skip(str(error))
         raise
-    for tail in engine._gpu._tails:
-        first, *others = (on_gpu(engine, engine._gpu._run, size, tail, [frame])[0] for _ in range(3))
+    for tail in engine._gpu.tails:
+        first, *others = (on_gpu(engine, engine._gpu.run, size, tail, [frame])[0] for _ in range(3))
         assert first.shape == size and first.dtype == np.uint8
         assert all(np.array_equal(first, other) for other in others), "a graph's masks are those of the first run"
         equal = float(np.mean(first == expected))
@@ -58,12 +59,12 @@ def test_a_batch_has_the_masks_of_its_frames(create, arrays, results, api):
     frame, expected = arrays["1280x720/frame"], arrays["1280x720/fp32/mask"]
     mirrored = np.ascontiguousarray(frame[:, ::-1])
     alone = [create().segment(image) for image in (frame, mirrored)]
-    engine = create(max_batch=3, bindings=api == "bindings")
+    engine = create(max_batch=3, api=api)
     equal = []
-    for tail in engine._gpu._tails:
+    for tail in engine._gpu.tails:
         for count in (3, 3, 3, 2, 2, 2, 1, 1, 3):
             images = [(frame, mirrored)[i % 2] for i in range(count)]
-            found = on_gpu(engine, engine._gpu._run, frame.shape[:2], tail, images)
+            found = on_gpu(engine, engine._gpu.run, frame.shape[:2], tail, images)
             assert np.mean(found[0] == expected) >= LEAST_EQUAL["fp16"]
             equal += [float(np.mean(mask == alone[i % 2])) for i, mask in enumerate(found)]
     results[f"batches of 1280x720 fp16 {api}, equal to single frames at least"] = min(equal)
@@ -95,22 +96,20 @@ def test_confidence_is_that_of_the_cpu(create, arrays, results, size):
 
 def test_our_kernel_gives_the_masks_of_the_cpu(arrays, results):
     logits, (height, width) = arrays["kernel/logits"], SIZES[-1]
+    outputs = [np.empty((height, width), np.uint8) for _ in range(2)]
     device = open_device()
-    stream, outputs = device.create_stream(), [np.empty((height, width), np.uint8) for _ in range(2)]
-    upsampling = MaskUpsampling(
-        Kernels(device), classes=len(logits), logits_size=logits.shape[1:], frame_size=(height, width)
-    )
-    addresses = [device.allocate(array.nbytes) for array in (logits, *outputs)]
-    device.upload(addresses[0], logits, stream)
-    upsampling.enqueue(*addresses, stream)
-    for output, address in zip(outputs, addresses[1:]):
-        device.download(output, address, stream)
-    device.synchronize(stream)
-    upsampling.close()
-    for address in addresses:
-        device.free(address)
-    device.destroy_stream(stream)
-    device.close()
+    with ExitStack() as owner:
+        owner.callback(device.close)
+        stream = device.create_stream(owner)
+        upsampling = MaskUpsampling(
+            device, owner, classes=len(logits), logits_size=logits.shape[1:], frame_size=(height, width)
+        )
+        addresses = [device.allocate(array.nbytes, owner) for array in (logits, *outputs)]
+        device.upload(addresses[0], logits, stream)
+        upsampling.enqueue(*addresses, stream)
+        for output, address in zip(outputs, addresses[1:]):
+            device.download(output, address, stream)
+        device.synchronize(stream)
     different = int(np.sum(outputs[0] != arrays["kernel/mask"]))
     results["kernel, random logits"] = {"different pixels": different, "of": height * width}
     assert different <= 2
@@ -136,7 +135,7 @@ def test_a_graph_replays_the_frame_where_cuda_python_is_installed(create, arrays
         engine.segment(arrays["1280x720/frame"])
     captured = [pipeline._graphs[False] is not None for pipeline in engine._gpu._pipelines.values()]
     results["CUDA graph"] = {"captured": captured}
-    if type(engine._gpu._device).__name__ == "CudaPythonDevice":
+    if type(engine._gpu.device).__name__ == "CudaPythonDevice":
         assert all(captured)
 
 

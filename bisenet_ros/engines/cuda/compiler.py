@@ -1,69 +1,68 @@
-"""Compiles our kernels for a GPU: by NVRTC, or by nvcc where pycuda is used."""
+"""Compiles our kernels for a GPU: by NVRTC where cuda-python is used, by nvcc where pycuda is."""
 
 from __future__ import annotations
 
-import importlib.util
 import pkgutil
+from functools import partial
 from typing import Any, List, Tuple
 
-from bisenet_ros.engines.cuda.driver import GpuError, has_cuda_python
+from bisenet_ros.engines.cuda.driver import GpuError
 
 SEPARATE_PRODUCTS = "--fmad=false"
 """No fused multiply-add, so that every GPU, and the C++ compiler of the tests, computes the same bits."""
 
 
-def compile_kernel(name: str, compute_capability: Tuple[int, int]) -> bytes:
+def check(result: Tuple[Any, ...], library: str = "CUDA") -> Any:
+    """The value of a call's (status, value) in cuda-python.
+
+    Raises:
+        RuntimeError: the call failed; the library's name of the error.
+    """
+    status, *values = result
+    if status != 0:
+        raise RuntimeError(f"{library} answers {status.name}")
+    return values[0] if values else None
+
+
+def compile_with_nvrtc(name: str, compute_capability: Tuple[int, int]) -> bytes:
     """The file `name`.cu as machine code for a GPU, or as PTX if the compiler does not know the GPU yet.
 
     Raises:
         RuntimeError: the compiler refuses.
-        GpuError: there is no compiler: NVRTC for cuda-python, nvcc for pycuda.
+        GpuError: there is no NVRTC.
     """
-    source = pkgutil.get_data(__package__, f"{name}.cu")
-    assert source is not None, f"{name}.cu is installed with this file"
-    architecture = 10 * compute_capability[0] + compute_capability[1]
-    if has_cuda_python():
-        return _compile_with_nvrtc(source, name, architecture)
-    if importlib.util.find_spec("pycuda"):
-        return _compile_with_nvcc(source, architecture)
-    raise GpuError("kernels are compiled with cuda-python or pycuda; install one of them")
-
-
-def _compile_with_nvrtc(source: bytes, name: str, architecture: int) -> bytes:
     try:
         from cuda.bindings import nvrtc
     except ImportError:  # before 12.6
         from cuda import nvrtc
 
-    def check(result: Tuple[Any, ...]) -> Any:
-        status, *values = result
-        if status != nvrtc.nvrtcResult.NVRTC_SUCCESS:
-            raise RuntimeError(f"NVRTC answers {status.name}")
-        return values[0] if values else None
-
+    check_nvrtc = partial(check, library="NVRTC")
     try:
-        known = check(nvrtc.nvrtcGetSupportedArchs())
+        known = check_nvrtc(nvrtc.nvrtcGetSupportedArchs())
     except RuntimeError as error:  # cuda-python's own, if it does not find the library
         raise GpuError(
             f"kernels are compiled by NVRTC, which is not found ({error}); install the CUDA toolkit, or "
             "`pip install nvidia-cuda-nvrtc-cu12` (in the major version of your cuda-python)"
         ) from error
-    program = check(nvrtc.nvrtcCreateProgram(source, f"{name}.cu".encode(), 0, [], []))
-    target = _target(architecture, known)
+    program = check_nvrtc(nvrtc.nvrtcCreateProgram(_source(name), f"{name}.cu".encode(), 0, [], []))
+    target = _target(10 * compute_capability[0] + compute_capability[1], known)
     options = [f"--gpu-architecture={target}".encode(), SEPARATE_PRODUCTS.encode()]
     (status,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
     if status != nvrtc.nvrtcResult.NVRTC_SUCCESS:
-        log = b" " * check(nvrtc.nvrtcGetProgramLogSize(program))
-        check(nvrtc.nvrtcGetProgramLog(program, log))
+        log = b" " * check_nvrtc(nvrtc.nvrtcGetProgramLogSize(program))
+        check_nvrtc(nvrtc.nvrtcGetProgramLog(program, log))
         raise RuntimeError(f"NVRTC does not compile {name}.cu for {target}: {log.decode().strip()}")
-    is_ptx = target.startswith("compute")
-    size, read = (
-        (nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX) if is_ptx else (nvrtc.nvrtcGetCUBINSize, nvrtc.nvrtcGetCUBIN)
-    )
-    code = b" " * check(size(program))
-    check(read(program, code))
-    check(nvrtc.nvrtcDestroyProgram(program))
+    kind = "PTX" if target.startswith("compute") else "CUBIN"
+    code = b" " * check_nvrtc(getattr(nvrtc, f"nvrtcGet{kind}Size")(program))
+    check_nvrtc(getattr(nvrtc, f"nvrtcGet{kind}")(program, code))
+    check_nvrtc(nvrtc.nvrtcDestroyProgram(program))
     return code
+
+
+def _source(name: str) -> bytes:
+    source = pkgutil.get_data(__package__, f"{name}.cu")
+    assert source is not None, f"{name}.cu is installed with this file"
+    return source
 
 
 def _target(architecture: int, known: List[int]) -> str:
@@ -79,14 +78,14 @@ def _target(architecture: int, known: List[int]) -> str:
     return f"compute_{max(older)}"
 
 
-def _compile_with_nvcc(source: bytes, architecture: int) -> bytes:
-    from pycuda.compiler import compile as compile_with_nvcc
+def compile_with_nvcc(name: str, compute_capability: Tuple[int, int]) -> bytes:
+    """The same by nvcc, which must know the GPU."""
+    from pycuda.compiler import compile
     from pycuda.driver import CompileError
 
+    architecture = f"sm_{compute_capability[0]}{compute_capability[1]}"
     try:
-        return compile_with_nvcc(
-            source.decode(), options=[SEPARATE_PRODUCTS], arch=f"sm_{architecture}", no_extern_c=True
-        )
+        return compile(_source(name).decode(), options=[SEPARATE_PRODUCTS], arch=architecture, no_extern_c=True)
     except CompileError as error:
         raise RuntimeError(f"nvcc does not compile a kernel: {error}") from error
     except OSError as error:

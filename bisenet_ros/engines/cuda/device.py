@@ -6,37 +6,20 @@ CUDA contexts belong to threads: whoever opens a device uses and closes it on th
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Callable, Sequence, Tuple
+from contextlib import ExitStack
+from typing import Any, Callable, Dict, Sequence, Tuple
 
 import numpy as np
 
-
-class Graph(ABC):
-    """Work that was recorded once and is launched as a whole."""
-
-    @abstractmethod
-    def launch(self, stream: int) -> None:
-        """Starts the work; it is done when the stream is synchronized."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Frees it."""
-
-
-class Kernel(ABC):
-    """A compiled function on the GPU."""
-
-    @abstractmethod
-    def launch(
-        self, grid: Tuple[int, int, int], block: Tuple[int, int, int], arguments: Sequence[np.generic], stream: int
-    ) -> None:
-        """Starts it. Pointers are np.uint64, other arguments have the widths of the kernel's own."""
+Dim3 = Tuple[int, int, int]
+"""CUDA's dim3: x, y, z."""
 
 
 class CudaDevice(ABC):
     """The first GPU. Addresses and handles are plain integers, as TensorRT takes them.
 
-    All methods may raise RuntimeError, which names CUDA's error.
+    What a method returns is freed when its `owner` is closed. All methods may raise RuntimeError, which names CUDA's
+    error.
 
     Attributes:
         name: the GPU's, such as "Orin".
@@ -46,33 +29,35 @@ class CudaDevice(ABC):
     name: str
     compute_capability: Tuple[int, int]
 
+    def __init__(self) -> None:
+        self._kernels: Dict[str, Any] = {}
+
+    def kernel(self, name: str) -> Any:
+        """The kernel `name` of the file `name`.cu for `launch`, compiled when it is first asked for.
+
+        Raises:
+            RuntimeError: it does not compile.
+            GpuError: there is nothing to compile it with.
+        """
+        if name not in self._kernels:
+            self._kernels[name] = self.load_kernel(name)
+        return self._kernels[name]
+
     @abstractmethod
     def memory(self) -> Tuple[int, int]:
         """Free and total device memory in bytes."""
 
     @abstractmethod
-    def allocate(self, size: int) -> int:
+    def allocate(self, size: int, owner: ExitStack) -> int:
         """The address of `size` bytes of device memory."""
 
     @abstractmethod
-    def free(self, address: int) -> None:
-        """Gives back what `allocate` gave."""
-
-    @abstractmethod
-    def allocate_pinned(self, shape: Tuple[int, ...]) -> np.ndarray:
+    def allocate_pinned(self, shape: Tuple[int, ...], owner: ExitStack) -> np.ndarray:
         """A uint8 array in page-locked host memory, which the GPU copies to and from by itself."""
 
     @abstractmethod
-    def free_pinned(self, array: np.ndarray) -> None:
-        """Gives back what `allocate_pinned` gave; the array must not be touched any more."""
-
-    @abstractmethod
-    def create_stream(self) -> int:
+    def create_stream(self, owner: ExitStack) -> int:
         """A queue of work."""
-
-    @abstractmethod
-    def destroy_stream(self, stream: int) -> None:
-        """Frees a stream."""
 
     @abstractmethod
     def synchronize(self, stream: int) -> None:
@@ -87,12 +72,8 @@ class CudaDevice(ABC):
         """Fills a contiguous array from the device; with a pinned one this returns at once."""
 
     @abstractmethod
-    def create_event(self) -> int:
+    def create_event(self, owner: ExitStack) -> int:
         """A mark in time."""
-
-    @abstractmethod
-    def destroy_event(self, event: int) -> None:
-        """Frees an event."""
 
     @abstractmethod
     def record(self, event: int, stream: int) -> None:
@@ -102,18 +83,22 @@ class CudaDevice(ABC):
     def elapsed(self, begin: int, end: int) -> float:
         """Milliseconds between two marks, after the second was reached."""
 
-    @abstractmethod
-    def capture(self, stream: int, enqueue: Callable[[], None]) -> Graph:
-        """The graph of what `enqueue` puts on the stream, without running it.
+    def capture(self, stream: int, enqueue: Callable[[], None], owner: ExitStack) -> Callable[[], None]:
+        """Records what `enqueue` puts on the stream, without running it, as a CUDA graph; returns what launches it.
 
         Raises:
             NotImplementedError: the library cannot.
             RuntimeError: the work cannot be captured.
         """
+        raise NotImplementedError("graphs are captured with cuda-python only")
 
     @abstractmethod
-    def load_kernel(self, code: bytes, name: str) -> Kernel:
-        """A function of a compiled module (cubin or PTX), which stays loaded until the device is closed."""
+    def load_kernel(self, name: str) -> Any:
+        """Compiles and loads `name`.cu, which stays loaded until the device is closed; see `kernel`."""
+
+    @abstractmethod
+    def launch(self, kernel: Any, grid: Dim3, block: Dim3, arguments: Sequence[np.generic], stream: int) -> None:
+        """Starts a kernel. Pointers are np.uint64, other arguments have the widths of the kernel's own."""
 
     @abstractmethod
     def close(self) -> None:

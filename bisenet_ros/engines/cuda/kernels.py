@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Dict, List
+from typing import List
 
 import numpy as np
 
 from bisenet_ros.engines.bilinear import two_step_taps
-from bisenet_ros.engines.cuda.compiler import compile_kernel
-from bisenet_ros.engines.cuda.device import CudaDevice, Kernel
+from bisenet_ros.engines.cuda.device import CudaDevice
 from bisenet_ros.model.input_size import STRIDE, Size
 
 ROWS = 8
@@ -18,49 +17,34 @@ THREADS = 128
 """Threads of a block."""
 
 
-class Kernels:
-    """The kernels of one device, each compiled when it is first asked for."""
-
-    def __init__(self, device: CudaDevice) -> None:
-        self.device = device
-        self._loaded: Dict[str, Kernel] = {}
-
-    def __getitem__(self, name: str) -> Kernel:
-        """The kernel `name` of the file `name`.cu.
-
-        Raises:
-            RuntimeError: it does not compile.
-            GpuError: there is nothing to compile it with.
-        """
-        if name not in self._loaded:
-            code = compile_kernel(name, self.device.compute_capability)
-            self._loaded[name] = self.device.load_kernel(code, name)
-        return self._loaded[name]
-
-
 class MaskUpsampling:
     """From logits of one size to masks of one size, in one pass on the GPU; the same arithmetic as `upsample_mask`."""
 
-    def __init__(self, kernels: Kernels, *, classes: int, logits_size: Size, frame_size: Size) -> None:
+    def __init__(
+        self, device: CudaDevice, owner: ExitStack, *, classes: int, logits_size: Size, frame_size: Size
+    ) -> None:
         """
         Args:
+            owner: frees the device's memory when it is closed.
             logits_size, frame_size: (height, width).
 
         Raises:
             RuntimeError: the kernel does not compile, or the GPU has no memory left.
             GpuError: there is nothing to compile it with.
         """
-        self._kernel = kernels["mask_upsampling"]
+        self._device = device
+        self._kernel = device.kernel("mask_upsampling")
         self._sizes = [np.int32(size) for size in (classes, *logits_size, *frame_size)]
         self._grid = (-(-frame_size[1] // THREADS), -(-frame_size[0] // ROWS))
         self._taps: List[np.uint64] = []
-        with ExitStack() as buffers:
-            for size_in, size_out in zip(logits_size, frame_size):
-                for array in two_step_taps(size_in, STRIDE * size_in, size_out):
-                    address = _to_device(kernels.device, array)
-                    buffers.callback(kernels.device.free, address)
-                    self._taps.append(np.uint64(address))
-            self._buffers = buffers.pop_all()
+        for size_in, size_out in zip(logits_size, frame_size):
+            for array in two_step_taps(size_in, STRIDE * size_in, size_out):
+                address = device.allocate(array.nbytes, owner)
+                with ExitStack() as until_uploaded:
+                    stream = device.create_stream(until_uploaded)
+                    device.upload(address, array, stream)
+                    device.synchronize(stream)
+                self._taps.append(np.uint64(address))
 
     def enqueue(self, logits: int, mask: int, confidence: int, stream: int, *, frames: int = 1) -> None:
         """Puts the pass on a stream.
@@ -72,22 +56,10 @@ class MaskUpsampling:
         """
         ends = [np.uint64(address) for address in (mask, confidence)]
         arguments: List[np.generic] = [np.uint64(logits), *self._taps, *ends, *self._sizes]
-        self._kernel.launch((*self._grid, frames), (THREADS, 1, 1), arguments, stream)
-
-    def close(self) -> None:
-        """Frees the device's memory."""
-        self._buffers.close()
+        self._device.launch(self._kernel, (*self._grid, frames), (THREADS, 1, 1), arguments, stream)
 
 
-def bytes_to_floats(kernels: Kernels, source: int, target: int, count: int, stream: int) -> None:
+def bytes_to_floats(device: CudaDevice, source: int, target: int, count: int, stream: int) -> None:
     """Puts the conversion of `count` uint8 at `source` to float32 at `target` on a stream."""
     arguments: List[np.generic] = [np.uint64(source), np.uint64(target), np.int32(count)]
-    kernels["bytes_to_floats"].launch((-(-count // THREADS), 1, 1), (THREADS, 1, 1), arguments, stream)
-
-
-def _to_device(device: CudaDevice, array: np.ndarray) -> int:
-    address, stream = device.allocate(array.nbytes), device.create_stream()
-    device.upload(address, array, stream)
-    device.synchronize(stream)
-    device.destroy_stream(stream)
-    return address
+    device.launch(device.kernel("bytes_to_floats"), (-(-count // THREADS), 1, 1), (THREADS, 1, 1), arguments, stream)

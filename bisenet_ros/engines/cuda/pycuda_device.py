@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Sequence, Tuple
+from contextlib import ExitStack
+from typing import Any, Dict, List, Sequence, Tuple
 
 import numpy as np
 import pycuda.driver as driver
 
-from bisenet_ros.engines.cuda.device import CudaDevice, Graph, Kernel
+from bisenet_ros.engines.cuda.compiler import compile_with_nvcc
+from bisenet_ros.engines.cuda.device import CudaDevice, Dim3
 
 
 class PycudaDevice(CudaDevice):
     """The first GPU's primary context, the one that TensorRT and others share.
 
-    pycuda frees what is no longer referred to, so that everything is kept under its address or handle.
+    pycuda frees what is no longer referred to, so that streams and events are kept under their handles.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         driver.init()
         device = driver.Device(0)
         self.name = device.name()
         self.compute_capability = device.compute_capability()
         self._context = device.retain_primary_context()
         self._context.push()
-        self._memory: Dict[int, Any] = {}
         self._streams: Dict[int, Any] = {}
         self._events: Dict[int, Any] = {}
         self._modules: List[Any] = []
@@ -31,28 +33,21 @@ class PycudaDevice(CudaDevice):
     def memory(self) -> Tuple[int, int]:
         return driver.mem_get_info()
 
-    def allocate(self, size: int) -> int:
+    def allocate(self, size: int, owner: ExitStack) -> int:
         memory = driver.mem_alloc(size)
-        self._memory[int(memory)] = memory
+        owner.callback(memory.free)
         return int(memory)
 
-    def free(self, address: int) -> None:
-        self._memory.pop(address).free()
+    def allocate_pinned(self, shape: Tuple[int, ...], owner: ExitStack) -> np.ndarray:
+        array = driver.pagelocked_empty(shape, np.uint8)
+        owner.callback(array.base.free)
+        return array
 
-    def allocate_pinned(self, shape: Tuple[int, ...]) -> np.ndarray:
-        return driver.pagelocked_empty(shape, np.uint8)
-
-    def free_pinned(self, array: np.ndarray) -> None:
-        memory: Any = array.base
-        memory.free()
-
-    def create_stream(self) -> int:
+    def create_stream(self, owner: ExitStack) -> int:
         stream = driver.Stream()
         self._streams[stream.handle] = stream
+        owner.callback(self._streams.pop, stream.handle)
         return stream.handle
-
-    def destroy_stream(self, stream: int) -> None:
-        del self._streams[stream]
 
     def synchronize(self, stream: int) -> None:
         self._streams[stream].synchronize()
@@ -63,13 +58,11 @@ class PycudaDevice(CudaDevice):
     def download(self, array: np.ndarray, address: int, stream: int) -> None:
         driver.memcpy_dtoh_async(array, address, self._streams[stream])
 
-    def create_event(self) -> int:
+    def create_event(self, owner: ExitStack) -> int:
         event = driver.Event()
         self._events[id(event)] = event
+        owner.callback(self._events.pop, id(event))
         return id(event)
-
-    def destroy_event(self, event: int) -> None:
-        del self._events[event]
 
     def record(self, event: int, stream: int) -> None:
         self._events[event].record(self._streams[stream])
@@ -77,26 +70,15 @@ class PycudaDevice(CudaDevice):
     def elapsed(self, begin: int, end: int) -> float:
         return self._events[begin].time_till(self._events[end])
 
-    def capture(self, stream: int, enqueue: Callable[[], None]) -> Graph:
-        raise NotImplementedError("graphs are captured with cuda-python only")
-
-    def load_kernel(self, code: bytes, name: str) -> Kernel:
-        module = driver.module_from_buffer(code)
+    def load_kernel(self, name: str) -> Any:
+        module = driver.module_from_buffer(compile_with_nvcc(name, self.compute_capability))
         self._modules.append(module)
-        return _PycudaKernel(module.get_function(name), self._streams)
+        return module.get_function(name)
+
+    def launch(self, kernel: Any, grid: Dim3, block: Dim3, arguments: Sequence[np.generic], stream: int) -> None:
+        kernel(*arguments, grid=grid, block=block, stream=self._streams[stream])
 
     def close(self) -> None:
         self._modules.clear()
         self._context.pop()
         self._context.detach()
-
-
-class _PycudaKernel(Kernel):
-    def __init__(self, function: Any, streams: Dict[int, Any]) -> None:
-        self._function = function
-        self._streams = streams
-
-    def launch(
-        self, grid: Tuple[int, int, int], block: Tuple[int, int, int], arguments: Sequence[np.generic], stream: int
-    ) -> None:
-        self._function(*arguments, grid=grid, block=block, stream=self._streams[stream])

@@ -69,6 +69,7 @@ class TensorRt:
         version: the module's own.
         has_fp16_flag: whether the builder has fp16; if not, the model's weights must be fp16.
         has_uint8: whether frames and masks may be uint8: from 8.5 on.
+        bindings: set it to run plans by the calls of TensorRT before 8.5 even where there are newer ones.
     """
 
     def __init__(self, module: Any) -> None:
@@ -77,6 +78,7 @@ class TensorRt:
         self.version: str = module.__version__
         self.has_fp16_flag = hasattr(module.BuilderFlag, "FP16")
         self.has_uint8 = hasattr(module.DataType, "UINT8")
+        self.bindings = False
 
     def build(self, model: bytes, *, precision: str, max_batch: int, timing_cache: bytes = b"") -> BuiltPlan:
         """Builds a plan for this machine's GPU, which may take minutes. Other Python threads go on meanwhile.
@@ -97,7 +99,8 @@ class TensorRt:
         trt, log = self._module, _log(self._module)
         log.errors.clear()
         builder = trt.Builder(log)
-        network = builder.create_network(self._network_flags())
+        explicit_batch = getattr(trt.NetworkDefinitionCreationFlag, "EXPLICIT_BATCH", None)
+        network = builder.create_network(0 if explicit_batch is None else 1 << int(explicit_batch))
         parser = trt.OnnxParser(network, log)  # the network uses its memory until the plan is built
         if not parser.parse(model):
             errors = [parser.get_error(i) for i in range(parser.num_errors)]
@@ -116,12 +119,11 @@ class TensorRt:
         timings = bytes(config.get_timing_cache().serialize()) if self._has_timing_cache else b""
         return BuiltPlan(bytes(plan), timings)
 
-    def load(self, plan: bytes, *, bindings: bool = False) -> Plan:
+    def load(self, plan: bytes) -> Plan:
         """A plan that is ready to run. Loading one runs what it contains: only ever load what was built here.
 
         Args:
             plan: as `build` returned it, of the same version and GPU.
-            bindings: use the calls of TensorRT before 8.5 even where there are newer ones.
 
         Raises:
             TensorRtError: the plan is not for this GPU or version.
@@ -134,7 +136,7 @@ class TensorRt:
         engine = self._module.Runtime(log).deserialize_cuda_engine(plan)
         if engine is None:
             raise TensorRtError(f"{self.name} does not take the plan: {log.reason()}")
-        older = bindings or not hasattr(engine, "num_io_tensors")
+        older = self.bindings or not hasattr(engine, "num_io_tensors")
         return BindingPlan(engine) if older else TensorPlan(engine, self._module.TensorIOMode.INPUT)
 
     @property
@@ -145,10 +147,6 @@ class TensorRt:
     @property
     def _has_timing_cache(self) -> bool:
         return self.flavor == "tensorrt"  # the other has the calls, but they are empty and warn
-
-    def _network_flags(self) -> int:
-        explicit_batch = getattr(self._module.NetworkDefinitionCreationFlag, "EXPLICIT_BATCH", None)
-        return 0 if explicit_batch is None else 1 << int(explicit_batch)
 
     def _set_workspace(self, config: Any) -> None:
         if hasattr(config, "set_memory_pool_limit"):
@@ -179,20 +177,17 @@ class TensorRt:
         if unknown:
             raise TensorRtError(f"{TACTIC_SOURCES} must name sources that {self.name} has, got {', '.join(unknown)}")
         if not config.set_tactic_sources(sum(1 << int(getattr(sources, name)) for name in names)):
-            raise TensorRtError(
-                f"{self.name} refuses the tactic sources {', '.join(names)}: {_log(self._module).reason()}"
-            )
+            reason = _log(self._module).reason()
+            raise TensorRtError(f"{self.name} refuses the tactic sources {', '.join(names)}: {reason}")
 
     def _set_batches(self, builder: Any, config: Any, network: Any, max_batch: int) -> None:
         """Lets dynamic batches be 1 to `max_batch`; the plan is fastest at the largest."""
         tensors = [network.get_input(i) for i in range(network.num_inputs)]
         shapes = {tensor.name: tuple(tensor.shape) for tensor in tensors}
+        expected = "a fixed size and a dynamic batch" if max_batch > 1 else "a fixed size"
         for name, shape in shapes.items():
             if -1 in shape[1:] or (max_batch > 1 and shape[0] != -1):
-                raise TensorRtError(
-                    f"expected the model's input {name} to have a fixed size"
-                    f"{' and a dynamic batch' if max_batch > 1 else ''}, got the shape {shape}"
-                )
+                raise TensorRtError(f"expected the model's input {name} to have {expected}, got the shape {shape}")
         dynamic = {name: shape[1:] for name, shape in shapes.items() if shape[0] == -1}
         if not dynamic:
             return

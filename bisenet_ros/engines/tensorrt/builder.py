@@ -13,7 +13,7 @@ from bisenet_ros.engines.cuda.device import CudaDevice
 from bisenet_ros.engines.heartbeat import heartbeat
 from bisenet_ros.engines.tensorrt.api import BuiltPlan, TensorRt
 from bisenet_ros.engines.tensorrt.plan import LOGITS, MASK, Plan, TensorRtError
-from bisenet_ros.engines.tensorrt.plan_cache import PlanCache, PlanKey
+from bisenet_ros.engines.tensorrt.plan_cache import Key, PlanCache
 from bisenet_ros.model.input_size import Size
 from bisenet_ros.model.model_card import read_card
 from bisenet_ros.model.model_file import model_sha256, read_model
@@ -27,6 +27,7 @@ CODE = (
 """The packages and files that decide what a plan computes."""
 
 Progress = Callable[[float], None]
+"""Called with the seconds so far."""
 logger = logging.getLogger(__name__)
 
 
@@ -58,96 +59,86 @@ def log_progress(seconds: float) -> None:
     logger.info("building the TensorRT plan, %.0f s so far", seconds)
 
 
-def plan_key(request: PlanRequest, tensorrt: TensorRt, device: CudaDevice) -> PlanKey:
-    """What the request's plan is cached under.
+class PlanStore:
+    """Plans for one GPU: from the cache where they are there, else built and kept.
 
-    Raises:
-        ModelError: the model file cannot be read.
+    Its methods raise ModelError where the model file is not one of `bisenet export`.
     """
-    return PlanKey(
-        model_sha256=model_sha256(request.model),
-        gpu=device.name,
-        compute_capability=device.compute_capability,
-        flavor=tensorrt.flavor,
-        version=tensorrt.version,
-        precision=request.precision,
-        frame_size=request.frame_size,
-        max_batch=request.max_batch,
-        tail=request.tail,
-        code_sha256=_code_sha256(),
-    )
 
+    def __init__(
+        self, tensorrt: TensorRt, device: CudaDevice, cache: PlanCache, *, on_progress: Progress = log_progress
+    ) -> None:
+        """
+        Args:
+            device: the GPU that plans are for, and that TensorRT builds on.
+            on_progress: called every 5 s while a plan is built, from another thread.
+        """
+        self.cache = cache
+        self._tensorrt = tensorrt
+        self._device = device
+        self._on_progress = on_progress
 
-def cached_plan(
-    request: PlanRequest,
-    tensorrt: TensorRt,
-    device: CudaDevice,
-    cache: PlanCache,
-    *,
-    anew: bool = False,
-    on_progress: Progress = log_progress,
-) -> bytes:
-    """The request's plan, from the cache where it is there, else built and kept.
+    def key(self, request: PlanRequest) -> Key:
+        """What the request's plan is cached under."""
+        return {
+            "model_sha256": model_sha256(request.model),
+            "gpu": self._device.name,
+            "compute_capability": list(self._device.compute_capability),
+            "flavor": self._tensorrt.flavor,
+            "version": self._tensorrt.version,
+            "precision": request.precision,
+            "frame_size": list(request.frame_size),
+            "max_batch": request.max_batch,
+            "tail": request.tail,
+            "code_sha256": _code_sha256(),  # so that an update does not run yesterday's plans
+        }
 
-    Args:
-        device: the GPU that the plan is for, and that TensorRT builds on.
-        anew: build it in any case, and replace a kept one.
-        on_progress: called every 5 s while the plan is built, with the seconds so far, from another thread.
+    def get(self, request: PlanRequest, *, anew: bool = False) -> bytes:
+        """The request's plan.
 
-    Raises:
-        ModelError: the model file is not one of `bisenet export`.
-        TensorRtError: the model or the precision is not to be had here.
-    """
-    key = plan_key(request, tensorrt, device)
+        Args:
+            anew: build it in any case, and replace a kept one.
 
-    def build() -> bytes:
-        logger.info("building the TensorRT plan %s; this may take minutes, once", cache.path(key))
-        built = build_plan(request, tensorrt, timing_cache=cache.timing_cache(key), on_progress=on_progress)
-        if built.timing_cache:
-            cache.keep_timing_cache(key, built.timing_cache)
-        return built.plan
+        Raises:
+            TensorRtError: the model or the precision is not to be had here.
+        """
+        key = self.key(request)
 
-    return cache.replace(key, build) if anew else cache.get(key, build)
+        def build() -> bytes:
+            logger.info("building the TensorRT plan %s; this may take minutes, once", self.cache.path(key))
+            timings = self.cache.timing_cache(key)
+            built = build_plan(request, self._tensorrt, timing_cache=timings, on_progress=self._on_progress)
+            if built.timing_cache:
+                self.cache.keep_timing_cache(key, built.timing_cache)
+            return built.plan
 
+        return self.cache.get(key, build, anew=anew)
 
-def load_plan(
-    request: PlanRequest,
-    tensorrt: TensorRt,
-    device: CudaDevice,
-    cache: PlanCache,
-    *,
-    bindings: bool = False,
-    on_progress: Progress = log_progress,
-) -> Plan:
-    """The request's plan, ready to run; one from the cache that TensorRT refuses is built anew, once.
+    def load(self, request: PlanRequest) -> Plan:
+        """The request's plan, ready to run; one from the cache that TensorRT refuses is built anew, once.
 
-    Args and errors are those of `cached_plan` and `TensorRt.load`.
-    """
-    found = cache.lookup(plan_key(request, tensorrt, device))
-    content = cached_plan(request, tensorrt, device, cache, on_progress=on_progress)
-    try:
-        return tensorrt.load(content, bindings=bindings)
-    except TensorRtError as error:
-        if not found:
-            raise
-        logger.warning("the plan %s is built anew: %s", found, error)
-    content = cached_plan(request, tensorrt, device, cache, anew=True, on_progress=on_progress)
-    return tensorrt.load(content, bindings=bindings)
+        Raises:
+            TensorRtError: the model or the precision is not to be had here.
+            RuntimeError: there is no room on the GPU.
+        """
+        found = self.cache.lookup(self.key(request))
+        content = self.get(request)
+        try:
+            return self._tensorrt.load(content)
+        except TensorRtError as error:
+            if not found:
+                raise
+            logger.warning("the plan %s is built anew: %s", found, error)
+        return self._tensorrt.load(self.get(request, anew=True))
 
 
 def build_plan(
-    request: PlanRequest,
-    tensorrt: TensorRt,
-    *,
-    timing_cache: bytes = b"",
-    on_progress: Progress = log_progress,
+    request: PlanRequest, tensorrt: TensorRt, *, timing_cache: bytes = b"", on_progress: Progress = log_progress
 ) -> BuiltPlan:
-    """Builds the request's plan; see `cached_plan`."""
+    """Builds the request's plan, which takes no GPU with TensorRT for RTX; see `PlanStore`."""
     with heartbeat(on_progress):
-        model = wrapped_model(request, tensorrt)
-        return tensorrt.build(
-            model, precision=request.precision, max_batch=request.max_batch, timing_cache=timing_cache
-        )
+        model, precision = wrapped_model(request, tensorrt), request.precision
+        return tensorrt.build(model, precision=precision, max_batch=request.max_batch, timing_cache=timing_cache)
 
 
 def wrapped_model(request: PlanRequest, tensorrt: TensorRt) -> bytes:

@@ -9,17 +9,15 @@ import time
 import weakref
 from collections import OrderedDict
 from contextlib import ExitStack, suppress
-from functools import partial
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from bisenet_ros.engines.cuda.driver import GpuError, open_device
-from bisenet_ros.engines.cuda.kernels import Kernels
 from bisenet_ros.engines.engine import Engine, EngineError, Result
 from bisenet_ros.engines.tensorrt.api import load_tensorrt
-from bisenet_ros.engines.tensorrt.builder import PlanRequest, load_plan, plan_key, tails
+from bisenet_ros.engines.tensorrt.builder import PlanRequest, PlanStore, tails
 from bisenet_ros.engines.tensorrt.frame_pipeline import FramePipeline
 from bisenet_ros.engines.tensorrt.network_timer import NetworkTimer
 from bisenet_ros.engines.tensorrt.plan import LOGITS, MASK, NETWORK, Plan
@@ -50,21 +48,12 @@ class TensorRtEngine(Engine):
     """
 
     def __init__(
-        self,
-        model: Path,
-        card: ModelCard,
-        *,
-        precision: str = "fp16",
-        cache: Optional[Path] = None,
-        max_batch: int = 1,
-        bindings: bool = False,
+        self, model: Path, card: ModelCard, *, precision: str, cache: Optional[Path] = None, max_batch: int = 1
     ) -> None:
         """
         Args:
-            model: the model file.
             cache: a folder for plans, by default ~/.cache/bisenet_ros.
             max_batch: the most frames that run at once; plans are fastest with as many.
-            bindings: use TensorRT's calls from before 8.5 where there are both.
 
         Raises:
             GpuError: there is no driver, no GPU, or no Python package to use it.
@@ -72,9 +61,8 @@ class TensorRtEngine(Engine):
             RuntimeError: TensorRT cannot be used with the GPU.
         """
         self._thread = WorkerThread("tensorrt")
-        open_gpu = partial(_Gpu, model, card, precision=precision, cache=PlanCache(cache), max_batch=max_batch)
         try:
-            self._gpu = self._thread.call(partial(open_gpu, bindings=bindings))
+            self._gpu = self._thread.call(_Gpu, model, card, precision, PlanCache(cache), max_batch)
         except BaseException:
             self._thread.close()
             raise
@@ -100,7 +88,7 @@ class TensorRtEngine(Engine):
         if self.building:
             return None
         try:
-            found = self._thread.call_within(MEMORY_TIMEOUT, self._gpu.memory)
+            found = self._thread.call_within(MEMORY_TIMEOUT, lambda: self._gpu.device.memory())
         except RuntimeError:  # the engine is closed, or the GPU has failed
             return None
         return found and ((found[1] - found[0]) / MEBIBYTE, found[1] / MEBIBYTE)
@@ -124,39 +112,31 @@ def _close(thread: WorkerThread, gpu: _Gpu) -> None:
 class _Gpu:
     """What the engine has on the GPU; used on the engine's own thread only."""
 
-    def __init__(
-        self, model: Path, card: ModelCard, *, precision: str, cache: PlanCache, max_batch: int, bindings: bool
-    ) -> None:
+    def __init__(self, model: Path, card: ModelCard, precision: str, cache: PlanCache, max_batch: int) -> None:
         self.building = ""
         self._model = model
         self._card = card
         self._precision = precision
-        self._cache = cache
         self._max_batch = max_batch
-        self._bindings = bindings
         self._pipelines: OrderedDict[Tuple[Size, str], FramePipeline] = OrderedDict()  # least recently used first
         self._network_timer: Optional[Tuple[Size, NetworkTimer]] = None
         self._faster: Dict[Size, str] = {}
-        self._tensorrt = load_tensorrt()
-        self._device = open_device()
+        self.tensorrt = load_tensorrt()
+        self.device = open_device()
         with ExitStack() as undo:
-            undo.callback(self._device.close)
-            self._kernels = Kernels(self._device)
-            self._tails = self._possible_tails()
+            undo.callback(self.device.close)
+            self.plans = PlanStore(self.tensorrt, self.device, cache)
+            self.tails = self._possible_tails()
             undo.pop_all()
-        self.description = f"{self._tensorrt.name}, {self._device.name}"
-
-    def memory(self) -> Tuple[int, int]:
-        """Free and total bytes."""
-        return self._device.memory()
+        self.description = f"{self.tensorrt.name}, {self.device.name}"
 
     def segment(self, frames: Sequence[np.ndarray], confidence: bool) -> List[Result]:
         """For 1 to `max_batch` frames of one size."""
         size = (frames[0].shape[0], frames[0].shape[1])
-        if confidence and LOGITS not in self._tails:
+        if confidence and LOGITS not in self.tails:
             raise EngineError("confidence needs our own kernel, which does not compile here; see the log of the start")
         tail = LOGITS if confidence else self._faster_tail(size)
-        return self._run(size, tail, frames, confidence=confidence)
+        return self.run(size, tail, frames, confidence=confidence)
 
     def stage_milliseconds(self, frame: np.ndarray) -> Dict[str, float]:
         size = (frame.shape[0], frame.shape[1])
@@ -167,12 +147,12 @@ class _Gpu:
         self._close_network_timer()
         while self._pipelines:
             self._drop(next(iter(self._pipelines)))
-        self._device.close()
+        self.device.close()
 
     def _possible_tails(self) -> Tuple[str, ...]:
-        possible = tails(self._tensorrt)
+        possible = tails(self.tensorrt)
         try:
-            self._kernels["mask_upsampling"]
+            self.device.kernel("mask_upsampling")
         except (GpuError, RuntimeError) as error:
             if MASK not in possible:
                 raise
@@ -180,7 +160,8 @@ class _Gpu:
             return (MASK,)
         return possible
 
-    def _run(self, size: Size, tail: str, frames: Sequence[np.ndarray], *, confidence: bool = False) -> List[Result]:
+    def run(self, size: Size, tail: str, frames: Sequence[np.ndarray], *, confidence: bool = False) -> List[Result]:
+        """`segment` with a plan that ends with `tail`."""
         pipeline = self._pipeline(size, tail)
         try:
             return pipeline.run(frames, confidence=confidence)
@@ -192,19 +173,17 @@ class _Gpu:
         if (size, tail) not in self._pipelines:
             while len(self._pipelines) >= MOST_PIPELINES:
                 self._drop(next(iter(self._pipelines)))
-            self._pipelines[size, tail] = self._open(size, tail)
+            plan, classes = self._load(self.request(size, tail)), len(self._card.classes)
+            self._pipelines[size, tail] = FramePipeline(
+                self.device, plan, frame_size=size, classes=classes, max_batch=self._max_batch
+            )
         self._pipelines.move_to_end((size, tail))
         return self._pipelines[size, tail]
-
-    def _open(self, size: Size, tail: str) -> FramePipeline:
-        plan = self._load(self._request(size, tail))
-        classes = len(self._card.classes)
-        return FramePipeline(self._kernels, plan, frame_size=size, classes=classes, max_batch=self._max_batch)
 
     def _load(self, request: PlanRequest) -> Plan:
         self.building = f"a plan for {size_text(request.frame_size)}"
         try:
-            return load_plan(request, self._tensorrt, self._device, self._cache, bindings=self._bindings)
+            return self.plans.load(request)
         finally:
             self.building = ""
 
@@ -212,8 +191,8 @@ class _Gpu:
         """Milliseconds of the network alone, measured with a plan of its own."""
         if self._network_timer is None or self._network_timer[0] != size:
             self._close_network_timer()
-            plan = self._load(self._request(size, NETWORK)._replace(max_batch=1))
-            self._network_timer = size, NetworkTimer(self._device, plan)
+            plan = self._load(self.request(size, NETWORK)._replace(max_batch=1))
+            self._network_timer = size, NetworkTimer(self.device, plan)
         return self._network_timer[1].milliseconds()
 
     def _close_network_timer(self) -> None:
@@ -224,30 +203,29 @@ class _Gpu:
     def _drop(self, key: Tuple[Size, str]) -> None:
         self._pipelines.pop(key).close()
 
-    def _request(self, size: Size, tail: str) -> PlanRequest:
+    def request(self, size: Size, tail: str) -> PlanRequest:
         return PlanRequest(self._model, size, precision=self._precision, max_batch=self._max_batch, tail=tail)
 
     def _faster_tail(self, size: Size) -> str:
-        if len(self._tails) == 1:
-            return self._tails[0]
+        if len(self.tails) == 1:
+            return self.tails[0]
         if size not in self._faster:
-            key = plan_key(self._request(size, MASK), self._tensorrt, self._device)
-            kept_at = self._cache.path(key).with_suffix(".tail")
+            kept_at = self.plans.cache.path(self.plans.key(self.request(size, MASK))).with_suffix(".tail")
             self._faster[size] = _read_tail(kept_at) or self._measure(size, kept_at)
         return self._faster[size]
 
     def _measure(self, size: Size, kept_at: Path) -> str:
         """Runs both ends in turn on the largest batch, and keeps the faster one."""
         frames = [np.zeros((*size, 3), np.uint8)] * self._max_batch
-        times: Dict[str, List[float]] = {tail: [] for tail in self._tails}
+        times: Dict[str, List[float]] = {tail: [] for tail in self.tails}
         for _ in range(WARM_UP_FRAMES + MEASURED_FRAMES):
-            for tail in self._tails:
+            for tail in self.tails:
                 self._pipeline(size, tail)  # building is no part of the time
                 start = time.perf_counter()
-                self._run(size, tail, frames)
+                self.run(size, tail, frames)
                 times[tail].append(1000 * (time.perf_counter() - start))
-        medians = {tail: statistics.median(times[tail][WARM_UP_FRAMES:]) for tail in self._tails}
-        faster, slower = sorted(self._tails, key=medians.__getitem__)
+        medians = {tail: statistics.median(times[tail][WARM_UP_FRAMES:]) for tail in self.tails}
+        faster, slower = sorted(self.tails, key=medians.__getitem__)
         measured = ", ".join(f"{milliseconds:.3f} ms to {tail}" for tail, milliseconds in medians.items())
         logger.info("frames of %s by where their plan ends: %s", size_text(size), measured)
         self._drop((size, slower))

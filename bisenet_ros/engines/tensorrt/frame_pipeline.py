@@ -9,8 +9,8 @@ from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from bisenet_ros.engines.cuda.device import Graph
-from bisenet_ros.engines.cuda.kernels import Kernels, MaskUpsampling, bytes_to_floats
+from bisenet_ros.engines.cuda.device import CudaDevice
+from bisenet_ros.engines.cuda.kernels import MaskUpsampling, bytes_to_floats
 from bisenet_ros.engines.engine import Result
 from bisenet_ros.engines.tensorrt.plan import Plan
 from bisenet_ros.model.input_size import Size
@@ -30,56 +30,51 @@ class FramePipeline:
     the other: the newest frame wins, so there is no next one to copy meanwhile.
     """
 
-    def __init__(self, kernels: Kernels, plan: Plan, *, frame_size: Size, classes: int, max_batch: int = 1) -> None:
+    def __init__(self, device: CudaDevice, plan: Plan, *, frame_size: Size, classes: int, max_batch: int = 1) -> None:
         """
         Args:
             plan: from frames to MASK or LOGITS; closed with the pipeline.
-            frame_size: (height, width).
-            classes: as many as the model's card has.
             max_batch: as the plan was built for.
 
         Raises:
             ModelError: the plan returns something else.
             RuntimeError: the GPU has no memory left, or a kernel does not compile.
         """
-        self._device = kernels.device
-        self._kernels = kernels
+        self._device = device
         self._plan = plan
         self._batch = 0
         self._has_run = False
-        self._graphs: Dict[bool, Optional[Graph]] = {}
-        with ExitStack() as resources:
-            self._resources = resources
-            resources.callback(plan.close)
-            self._allocate(frame_size, classes, max_batch)
-            self._resources = resources.pop_all()
+        self._graphs: Dict[bool, Optional[Callable[[], None]]] = {}  # what launches each
+        self._graph_owner = ExitStack()
+        with ExitStack() as owner:
+            owner.callback(plan.close)
+            self._allocate(owner, frame_size, classes, max_batch)
+            self._owner = owner.pop_all()
 
-    def _allocate(self, frame_size: Size, classes: int, max_batch: int) -> None:
-        (frames,), (output,) = self._plan.inputs, self._plan.outputs
-        self._stream = self._device.create_stream()
-        self._resources.callback(self._device.destroy_stream, self._stream)
-        self._frames = self._pinned((max_batch, *frame_size, 3))
-        self._masks = self._pinned((max_batch, *frame_size))
-        self._frames_address = self._on_device(self._frames.nbytes)
-        self._masks_address = self._on_device(self._masks.nbytes)
+    def _allocate(self, owner: ExitStack, frame_size: Size, classes: int, max_batch: int) -> None:
+        device, (frames,), (output,) = self._device, self._plan.inputs, self._plan.outputs
+        self._stream = device.create_stream(owner)
+        self._frames = device.allocate_pinned((max_batch, *frame_size, 3), owner)
+        self._masks = device.allocate_pinned((max_batch, *frame_size), owner)
+        self._frames_address = device.allocate(self._frames.nbytes, owner)
+        self._masks_address = device.allocate(self._masks.nbytes, owner)
         self._addresses = {frames.name: self._frames_address, output.name: self._masks_address}
         self._takes_floats = frames.dtype == np.float32
         if self._takes_floats:
-            self._addresses[frames.name] = self._on_device(4 * self._frames.size)
+            self._addresses[frames.name] = device.allocate(4 * self._frames.size, owner)
         self._upsampling: Optional[MaskUpsampling] = None
-        if output.dtype == np.float32:
-            self._confidence = self._pinned((max_batch, *frame_size))
-            self._confidence_address = self._on_device(self._confidence.nbytes)
-            self._logits_address = self._on_device(4 * max_batch * int(np.prod(output.shape[1:])))
-            self._addresses[output.name] = self._logits_address
-            _require(output.shape[1:-2] == (classes,), f"logits of N x {classes} x h x w", output.shape)
-            logits_size = (output.shape[-2], output.shape[-1])
-            self._upsampling = MaskUpsampling(
-                self._kernels, classes=classes, logits_size=logits_size, frame_size=frame_size
-            )
-            self._resources.callback(self._upsampling.close)
-        else:
+        if output.dtype != np.float32:
             _require(output.shape[1:] == frame_size, f"masks of N x {frame_size}", output.shape)
+            return
+        self._confidence = device.allocate_pinned((max_batch, *frame_size), owner)
+        self._confidence_address = device.allocate(self._confidence.nbytes, owner)
+        self._logits_address = device.allocate(4 * max_batch * int(np.prod(output.shape[1:])), owner)
+        self._addresses[output.name] = self._logits_address
+        _require(output.shape[1:-2] == (classes,), f"logits of N x {classes} x h x w", output.shape)
+        logits_size = (output.shape[-2], output.shape[-1])
+        self._upsampling = MaskUpsampling(
+            device, owner, classes=classes, logits_size=logits_size, frame_size=frame_size
+        )
 
     def run(self, frames: Sequence[np.ndarray], *, confidence: bool = False) -> List[Result]:
         """The mask of each of 1 to `max_batch` H x W x 3 uint8 frames, and the confidence if the plan returns logits.
@@ -95,7 +90,7 @@ class FramePipeline:
             self._graphs[confidence] = self._capture(confidence)
         graph = self._graphs.get(confidence)
         if graph:
-            graph.launch(self._stream)
+            graph()
         else:
             self._enqueue(confidence)
         self._device.synchronize(self._stream)
@@ -113,34 +108,34 @@ class FramePipeline:
         """
         self._prepare(1)
         steps = self._steps(confidence=False)
-        events = [self._device.create_event() for _ in range(len(steps) + 1)]
-        start = time.perf_counter()
-        np.copyto(self._frames[0], frame)
-        copied = time.perf_counter()
-        self._device.record(events[0], self._stream)
-        for (_, step), event in zip(steps, events[1:]):
-            step()
-            self._device.record(event, self._stream)
-        self._device.synchronize(self._stream)
-        done = time.perf_counter()
-        self._masks[0].copy()
-        end = time.perf_counter()
+        with ExitStack() as owner:
+            events = [self._device.create_event(owner) for _ in range(len(steps) + 1)]
+            start = time.perf_counter()
+            np.copyto(self._frames[0], frame)
+            copied = time.perf_counter()
+            self._device.record(events[0], self._stream)
+            for (_, step), event in zip(steps, events[1:]):
+                step()
+                self._device.record(event, self._stream)
+            self._device.synchronize(self._stream)
+            done = time.perf_counter()
+            self._masks[0].copy()
+            end = time.perf_counter()
+            times = [self._device.elapsed(*pair) for pair in zip(events, events[1:])]
         stages = {"copy into pinned memory": 1000 * (copied - start)}
-        for (name, _), begin, finish in zip(steps, events, events[1:]):
-            stages[name] = self._device.elapsed(begin, finish)
+        for (name, _), milliseconds in zip(steps, times):
             if name == PLAN:
-                plan = stages.pop(PLAN)
-                stages["resize" if self._upsampling else "resize and upsampling"] = max(0.0, plan - network)
-                stages["network"] = min(network, plan)
+                stages["resize" if self._upsampling else "resize and upsampling"] = max(0.0, milliseconds - network)
+                stages["network"] = min(network, milliseconds)
+            else:
+                stages[name] = milliseconds
         stages["copy out of pinned memory"] = 1000 * (end - done)
-        for event in events:
-            self._device.destroy_event(event)
         return stages
 
     def close(self) -> None:
         """Frees everything on the GPU, the plan too; a second call does nothing."""
         self._close_graphs()
-        self._resources.close()
+        self._owner.close()
 
     def _prepare(self, batch: int) -> None:
         if batch == self._batch:
@@ -150,9 +145,7 @@ class FramePipeline:
         self._batch, self._has_run = batch, False
 
     def _close_graphs(self) -> None:
-        for graph in self._graphs.values():
-            if graph:
-                graph.close()
+        self._graph_owner.close()
         self._graphs.clear()
 
     def _steps(self, confidence: bool) -> Steps:
@@ -162,20 +155,13 @@ class FramePipeline:
         steps: Steps = [("copy to device", lambda: device.upload(self._frames_address, frames, stream))]
         if self._takes_floats:
             floats, count = self._addresses[self._plan.inputs[0].name], frames.size
-            steps.append(
-                ("to float", lambda: bytes_to_floats(self._kernels, self._frames_address, floats, count, stream))
-            )
+            steps.append(("to float", lambda: bytes_to_floats(device, self._frames_address, floats, count, stream)))
         steps.append((PLAN, lambda: self._plan.enqueue(self._addresses, stream)))
         if self._upsampling:
-            upsampling, certain = self._upsampling, self._confidence_address if confidence else 0
-            steps.append(
-                (
-                    "upsampling",
-                    lambda: upsampling.enqueue(
-                        self._logits_address, self._masks_address, certain, stream, frames=batch
-                    ),
-                )
-            )
+            certain = self._confidence_address if confidence else 0
+            addresses = (self._logits_address, self._masks_address, certain)
+            enqueue = self._upsampling.enqueue
+            steps.append(("upsampling", lambda: enqueue(*addresses, stream, frames=batch)))
         steps.append(("copy to host", lambda: device.download(masks, self._masks_address, stream)))
         if confidence:
             confidences = self._confidence[:batch]
@@ -186,22 +172,12 @@ class FramePipeline:
         for _, step in self._steps(confidence):
             step()
 
-    def _capture(self, confidence: bool) -> Optional[Graph]:
+    def _capture(self, confidence: bool) -> Optional[Callable[[], None]]:
         try:
-            return self._device.capture(self._stream, lambda: self._enqueue(confidence))
+            return self._device.capture(self._stream, lambda: self._enqueue(confidence), self._graph_owner)
         except (RuntimeError, NotImplementedError) as error:
             logger.debug("frames run without a CUDA graph: %s", error)
             return None
-
-    def _pinned(self, shape: Tuple[int, ...]) -> np.ndarray:
-        array = self._device.allocate_pinned(shape)
-        self._resources.callback(self._device.free_pinned, array)
-        return array
-
-    def _on_device(self, size: int) -> int:
-        address = self._device.allocate(size)
-        self._resources.callback(self._device.free, address)
-        return address
 
 
 def _require(condition: bool, expected: str, found: Tuple[int, ...]) -> None:

@@ -28,25 +28,19 @@ class NetworkTimer:
         self._device = device
         self._plan = plan
         (image,), (logits,) = plan.inputs, plan.outputs
-        with ExitStack() as resources:
-            resources.callback(plan.close)
-            self._stream = device.create_stream()
-            resources.callback(device.destroy_stream, self._stream)
-            self._addresses = {}
-            for tensor in (image, logits):
-                address = device.allocate(4 * int(np.prod(tensor.shape)))
-                resources.callback(device.free, address)
-                self._addresses[tensor.name] = address
+        with ExitStack() as owner:
+            owner.callback(plan.close)
+            self._stream = device.create_stream(owner)
+            self._addresses = {
+                tensor.name: device.allocate(4 * int(np.prod(tensor.shape)), owner) for tensor in (image, logits)
+            }
             self._image_address = self._addresses[image.name]
             noise = np.random.default_rng(0).standard_normal(image.shape, dtype=np.float32)
-            self._image = device.allocate_pinned((noise.nbytes,))
-            resources.callback(device.free_pinned, self._image)
+            self._image = device.allocate_pinned((noise.nbytes,), owner)
             self._image[:] = noise.reshape(-1).view(np.uint8)
-            self._events = device.create_event(), device.create_event()
-            for event in self._events:
-                resources.callback(device.destroy_event, event)
+            self._events = device.create_event(owner), device.create_event(owner)
             plan.prepare(1)
-            self._resources = resources.pop_all()
+            self._owner = owner.pop_all()
 
     def milliseconds(self) -> float:
         """How long one run takes on the GPU.
@@ -64,4 +58,4 @@ class NetworkTimer:
 
     def close(self) -> None:
         """Frees everything on the GPU, the plan too; a second call does nothing."""
-        self._resources.close()
+        self._owner.close()

@@ -181,14 +181,8 @@ class _Graph:
         if have == want:
             return image
         scales = np.array([1, 1, *map(_scale, have, want)], np.float32)
-        return self.add(
-            "Resize",
-            image,
-            "",
-            self.constant(scales),
-            mode="linear",
-            coordinate_transformation_mode="half_pixel",
-        )
+        options = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+        return self.add("Resize", image, "", self.constant(scales), **options)
 
 
 def _scale(have: int, want: int) -> np.float32:

@@ -87,9 +87,6 @@ class Plan(ABC):
     @abstractmethod
     def _set_shape(self, name: str, shape: Tuple[int, ...]) -> bool: ...
 
-    def _add(self, tensor: PlanTensor, *, is_input: bool) -> None:
-        (self.inputs if is_input else self.outputs).append(tensor)
-
 
 class TensorPlan(Plan):
     """TensorRT from 8.5 on: tensors by name."""
@@ -98,7 +95,7 @@ class TensorPlan(Plan):
         super().__init__(engine)
         for name in map(engine.get_tensor_name, range(engine.num_io_tensors)):
             tensor = PlanTensor(name, tuple(engine.get_tensor_shape(name)), _dtype(engine.get_tensor_dtype(name)))
-            self._add(tensor, is_input=engine.get_tensor_mode(name) == input_mode)
+            (self.inputs if engine.get_tensor_mode(name) == input_mode else self.outputs).append(tensor)
 
     def enqueue(self, addresses: Dict[str, int], stream: int) -> None:
         for name, address in addresses.items():
@@ -119,7 +116,7 @@ class BindingPlan(Plan):
         self._names = [engine.get_binding_name(i) for i in range(engine.num_bindings)]
         for i, name in enumerate(self._names):
             tensor = PlanTensor(name, tuple(engine.get_binding_shape(i)), _dtype(engine.get_binding_dtype(i)))
-            self._add(tensor, is_input=engine.binding_is_input(i))
+            (self.inputs if engine.binding_is_input(i) else self.outputs).append(tensor)
 
     def enqueue(self, addresses: Dict[str, int], stream: int) -> None:
         if not self._context.execute_async_v2([addresses[name] for name in self._names], stream):

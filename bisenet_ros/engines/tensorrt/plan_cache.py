@@ -12,10 +12,9 @@ import hashlib
 import json
 import logging
 import os
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, Callable, Dict, Iterator, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, Optional, Tuple
 
 from bisenet_ros.engines.heartbeat import heartbeat
 from bisenet_ros.files.atomic_write import write_bytes
@@ -24,39 +23,11 @@ FORMAT = "bisenet_ros.plan.1"
 LONGEST_HEADER = 1 << 16
 """Bytes."""
 TIMING_CACHE_KEY = ("gpu", "compute_capability", "flavor", "version")
+"""The parts of a plan's key that TensorRT's measurements depend on."""
+Key = Dict[str, Any]
+"""Everything that a plan depends on, as JSON has it; see `PlanStore.key`."""
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class PlanKey:
-    """Everything that a plan depends on.
-
-    Attributes:
-        model_sha256: by `model_sha256`.
-        gpu, compute_capability: the GPU's name, and such as (8, 7).
-        flavor, version: TensorRT's.
-        precision: "fp32", "fp16" or "int8".
-        frame_size: (height, width).
-        max_batch: the most frames in a batch.
-        tail: where the plan ends: MASK, LOGITS or NETWORK.
-        code_sha256: of our own code that makes plans, so that an update does not run yesterday's.
-    """
-
-    model_sha256: str
-    gpu: str
-    compute_capability: Tuple[int, int]
-    flavor: str
-    version: str
-    precision: str
-    frame_size: Tuple[int, int]
-    max_batch: int
-    tail: str
-    code_sha256: str = ""
-
-    def to_dict(self) -> Dict[str, Any]:
-        """As JSON has it: lists for tuples."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
 
 class _Unusable(Exception):
@@ -75,75 +46,56 @@ class PlanCache:
     def __init__(self, folder: Optional[Path] = None) -> None:
         self.folder = default_folder() if folder is None else folder
 
-    def path(self, key: PlanKey) -> Path:
+    def path(self, key: Key) -> Path:
         """Where the plan of a key is kept, whether or not it is there."""
-        return self.folder / f"{_digest(key.to_dict())}.plan"
+        return self.folder / f"{_digest(key)}.plan"
 
-    def lookup(self, key: PlanKey) -> Optional[Path]:
+    def lookup(self, key: Key) -> Optional[Path]:
         """Where the plan of a key is, if it is there and sound."""
         path = self.path(key)
         try:
-            _read(path, key.to_dict())
+            _read(path, key)
         except (_Unusable, OSError):
             return None
         return path
 
-    def get(self, key: PlanKey, build: Callable[[], bytes]) -> bytes:
-        """The plan of a key; where there is none that is sound, `build` is called and its plan is kept.
+    def get(self, key: Key, build: Callable[[], bytes], *, anew: bool = False) -> bytes:
+        """The plan of a key; where there is none that is sound, or with `anew`, `build` is called and its plan kept.
 
         If several processes ask at once, one builds and the others wait for it.
         """
-        path, header = self.path(key), key.to_dict()
-        try:
-            return _read(path, header)
-        except (_Unusable, OSError):
-            pass  # the reason is said below, by the one who builds
-        with self._lock(path) as writable:
-            try:
-                return _read(path, header)
-            except (FileNotFoundError, NotADirectoryError):
-                pass
-            except (_Unusable, OSError) as error:
-                logger.warning("the plan %s is built anew: %s", path, error)
-            plan = build()
-            if writable:
-                self._write(path, header, plan)
-        return plan
-
-    def replace(self, key: PlanKey, build: Callable[[], bytes]) -> bytes:
-        """A newly built plan, which is kept instead of any before."""
         path = self.path(key)
+        with suppress(_Unusable, OSError):  # the reason is said below, by the one who builds
+            if not anew:
+                return _read(path, key)
         with self._lock(path) as writable:
-            plan = build()
-            if writable:
-                self._write(path, key.to_dict(), plan)
+            plan = None if anew else _find(path, key)
+            if plan is None:
+                plan = build()
+                if writable:
+                    self._write(path, key, plan)
         return plan
 
-    def timing_cache(self, key: PlanKey) -> bytes:
+    def timing_cache(self, key: Key) -> bytes:
         """TensorRT's timing cache of earlier builds for the key's GPU; empty if there is none."""
-        path, header = self._timing_cache(key)
-        try:
-            return _read(path, header)
-        except (FileNotFoundError, NotADirectoryError):
-            return b""
-        except (_Unusable, OSError) as error:
-            logger.warning("the timing cache %s is not used: %s", path, error)
-            return b""
+        return _find(*self._timing_cache(key)) or b""
 
-    def keep_timing_cache(self, key: PlanKey, content: bytes) -> None:
+    def keep_timing_cache(self, key: Key, content: bytes) -> None:
         """Keeps the timing cache of a build, next to the plans."""
         self._write(*self._timing_cache(key), content)
 
-    def _timing_cache(self, key: PlanKey) -> Tuple[Path, Dict[str, Any]]:
-        values = key.to_dict()
-        header = {name: values[name] for name in TIMING_CACHE_KEY}
-        return self.folder / f"{_digest(header)}.timing", header
+    def _timing_cache(self, key: Key) -> Tuple[Path, Key]:
+        part = {name: key[name] for name in TIMING_CACHE_KEY}
+        return self.folder / f"{_digest(part)}.timing", part
 
     @contextmanager
     def _lock(self, path: Path) -> Iterator[bool]:
-        """Lets one process at a time at a plan; whether it can be kept."""
+        """Lets one process at a time at a plan, if need be until its end; whether the plan can be kept."""
         try:
-            file = self._locked_file(path.with_suffix(".lock"))
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = open(path.with_suffix(".lock"), "w")
+            with heartbeat(lambda s: logger.info("waiting %.0f s for another process to build the plan", s)):
+                fcntl.flock(file, fcntl.LOCK_EX)
         except OSError as error:
             logger.warning(
                 "plans cannot be kept in %s, so this one is built again at the next start: %s", self.folder, error
@@ -153,15 +105,7 @@ class PlanCache:
         with file:
             yield True
 
-    def _locked_file(self, path: Path) -> IO[str]:
-        """An open file that is locked until it is closed, if need be by the end of this process."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = open(path, "w")
-        with heartbeat(lambda seconds: logger.info("waiting %.0f s for another process to build the plan", seconds)):
-            fcntl.flock(file, fcntl.LOCK_EX)
-        return file
-
-    def _write(self, path: Path, key: Dict[str, Any], content: bytes) -> None:
+    def _write(self, path: Path, key: Key, content: bytes) -> None:
         header = {"format": FORMAT, "key": key, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         try:
             write_bytes(path, json.dumps(header).encode() + b"\n" + content, private=True, durable=True)
@@ -169,7 +113,18 @@ class PlanCache:
             logger.warning("%s cannot be kept: %s", path, error)
 
 
-def _read(path: Path, key: Dict[str, Any]) -> bytes:
+def _find(path: Path, key: Key) -> Optional[bytes]:
+    """The content of a file of the cache; None, with a warning, if it cannot be used."""
+    try:
+        return _read(path, key)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (_Unusable, OSError) as error:
+        logger.warning("%s is built anew: %s", path, error)
+        return None
+
+
+def _read(path: Path, key: Key) -> bytes:
     """The content of a file of the cache.
 
     Raises:
@@ -197,5 +152,5 @@ def _read(path: Path, key: Dict[str, Any]) -> bytes:
     return content
 
 
-def _digest(values: Dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
+def _digest(key: Key) -> str:
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
