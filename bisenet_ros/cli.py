@@ -62,13 +62,12 @@ def find_commands() -> Dict[str, metadata.EntryPoint]:
     points = metadata.entry_points()
     # Python before 3.10 has a dict of groups.
     group: Any = points.select(group=GROUP) if hasattr(points, "select") else points.get(GROUP, [])
-    found = {point.name: point for point in sorted(group, key=lambda point: point.name)}
 
     def words(name: str) -> str:
         first, dash, second = name.partition("-")
         return f"{first} {second}" if dash and first in FIRST_WORDS else name
 
-    return {words(name): point for name, point in found.items()}
+    return {words(point.name): point for point in sorted(group, key=lambda point: point.name)}
 
 
 def _run(name: str, command: ModuleType, words: List[str]) -> int:

@@ -31,14 +31,8 @@ def sha256_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def describe_file(path: Path) -> str:
-    """Such as "a PNG image", "an empty file" or "a file that begins with 00112233"; raises OSError."""
-    with path.open("rb") as file:
-        return describe_bytes(file.read(32))
-
-
 def describe_bytes(start: bytes) -> str:
-    """The same, of a file's first 32 bytes or more."""
+    """Such as "a PNG image", "an empty file" or "a file that begins with 00112233", by a file's first 32 bytes."""
     if not start:
         return "an empty file"
     found = next((kind for magic, kind in _MAGIC if start.startswith(magic)), None)

@@ -38,6 +38,17 @@ class ImageHeader(NamedTuple):
     gray: bool
 
 
+def read_header(data: bytes) -> Optional[ImageHeader]:
+    """The header of a whole JPEG or PNG; None for other data.
+
+    Raises:
+        ImageError: "data" when the picture is truncated or damaged.
+    """
+    if data.startswith(JPEG_MAGIC):
+        return read_jpeg_header(data)
+    return read_png_header(data) if data.startswith(PNG_MAGIC) else None
+
+
 def read_jpeg_header(data: bytes) -> ImageHeader:
     """The header of a JPEG that goes on to its end marker; some cameras add bytes behind it, which are ignored.
 

@@ -9,9 +9,7 @@ import cv2
 import numpy as np
 
 from bisenet_ros.errors import ImageError
-from bisenet_ros.images.compressed_headers import JPEG_MAGIC, PNG_MAGIC, read_jpeg_header, read_png_header
-
-__all__ = ["ENCODINGS", "MAX_COMPRESSED_PIXELS", "ImageError", "decode_compressed", "decode_image"]
+from bisenet_ros.images.compressed_headers import read_header
 
 MAX_COMPRESSED_PIXELS = 2**25
 """An 8K picture fits (7680 x 4320). A few bytes of JPEG or PNG can claim any size, which is memory once decoded: here
@@ -145,19 +143,16 @@ def decode_compressed(*, format: str, data: Any) -> np.ndarray:
     if "compresseddepth" in format.lower():
         raise ImageError("format", f"expected a camera's picture as JPEG or PNG, got depth ({reprlib.repr(format)})")
     data = bytes(data)
-    if data.startswith(JPEG_MAGIC):
-        header = read_jpeg_header(data)
-    elif data.startswith(PNG_MAGIC):
-        header = read_png_header(data)
-    else:
+    header = read_header(data)
+    if header is None:
         start = f"data that begin with {data[:8].hex(' ')}" if data else "no data"
         raise ImageError("format", f"expected a JPEG or PNG, got {start} as format {reprlib.repr(format)}")
-    height, width = header.height, header.width
+    height, width, _ = header
     if not 0 < height * width <= MAX_COMPRESSED_PIXELS:
         raise ImageError("size", f"expected 1 to {MAX_COMPRESSED_PIXELS} pixels, got a header of {width} x {height}")
     mosaic = _mosaic_encoding(format) if header.gray else None
     colors = cv2.IMREAD_GRAYSCALE if mosaic else cv2.IMREAD_COLOR
-    picture = _decode_picture(data, colors | cv2.IMREAD_IGNORE_ORIENTATION)
+    picture = decode_picture(data, colors)
     if picture is None or picture.shape[:2] != (height, width):
         raise ImageError("data", f"expected a picture of {width} x {height}, got data that OpenCV cannot decode")
     if mosaic is None:
@@ -173,8 +168,13 @@ def _mosaic_encoding(format: str) -> Optional[str]:
     return f"{pattern}8" if pattern in _BAYER else None
 
 
-def _decode_picture(data: bytes, flags: int) -> Optional[np.ndarray]:
+def decode_picture(data: bytes, colors: int) -> Optional[np.ndarray]:
+    """Compressed data of any format, not turned by an EXIF orientation; None where OpenCV cannot decode them.
+
+    Args:
+        colors: cv2.IMREAD_COLOR or cv2.IMREAD_GRAYSCALE.
+    """
     try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        return cv2.imdecode(np.frombuffer(data, np.uint8), colors | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:
         return None

@@ -18,7 +18,8 @@ from PIL import Image
 
 from bisenet_ros.errors import ImageError
 from bisenet_ros.files.file_content import describe_bytes
-from bisenet_ros.images.compressed_headers import JPEG_MAGIC, PNG_MAGIC, read_jpeg_header, read_png_header
+from bisenet_ros.images.compressed_headers import read_header
+from bisenet_ros.images.encodings import decode_picture
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 UPRIGHT = 1
@@ -49,10 +50,7 @@ def read_image(path: Path) -> np.ndarray:
     """
     _silence_opencv()
     data = read_image_bytes(path)
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error:
-        image = None
+    image = decode_picture(data, cv2.IMREAD_COLOR)
     if image is None:
         raise ImageError("data", f"{path} cannot be decoded as an image ({describe_bytes(data)}); copy it again")
     return image
@@ -67,10 +65,7 @@ def read_image_bytes(path: Path) -> bytes:
     """
     data = path.read_bytes()
     try:
-        if data.startswith(JPEG_MAGIC):
-            read_jpeg_header(data)
-        elif data.startswith(PNG_MAGIC):
-            read_png_header(data)
+        read_header(data)
     except ImageError as error:
         raise ImageError(error.reason, f"{path}: {error}; copy it again") from None
     return data

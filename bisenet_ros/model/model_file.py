@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Iterator, List
 
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.files.file_content import describe_file
+from bisenet_ros.files.file_content import describe_bytes
 
 if TYPE_CHECKING:
     import onnx
@@ -41,9 +41,8 @@ def read_model(path: Path, *, weights: bool = True) -> onnx.ModelProto:
     except DecodeError:
         model = onnx.ModelProto()
     if not model.graph.node:
-        raise ModelError(
-            f"{path} is not an ONNX model, or an empty one, but {describe_file(path)}; make one with `bisenet export`"
-        )
+        found = describe_bytes(path.read_bytes())
+        raise ModelError(f"{path} is not an ONNX model, or an empty one, but {found}; make one with `bisenet export`")
     for file in _weight_files(model, path.parent):
         if not file.is_file():
             raise ModelError(f"{path} has its weights in {file}, which is missing; copy that file too")
