@@ -20,8 +20,7 @@ from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple, 
 import numpy as np
 import onnxruntime
 
-from bisenet_ros.engines.cuda.device import CudaDevice, Dim3
-from bisenet_ros.engines.cuda.driver import GpuError
+from bisenet_ros.engines.cuda.device import CudaDevice, Dim3, GpuError
 from bisenet_ros.engines.tensorrt.api import BuiltPlan
 from bisenet_ros.engines.tensorrt.plan import PlanTensor, TensorRtError
 

@@ -22,7 +22,7 @@ from tiny_model import save_tiny_model
 from bisenet_ros.cli import main
 from bisenet_ros.commands import build_engine
 from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
-from bisenet_ros.engines.cuda.driver import GpuError
+from bisenet_ros.engines.cuda.device import GpuError
 from bisenet_ros.engines.heartbeat import INTERVAL, heartbeat
 from bisenet_ros.engines.tensorrt import api as tensorrt_api
 from bisenet_ros.engines.tensorrt import builder

@@ -18,7 +18,7 @@ from tiny_model import save_tiny_model
 from bisenet_ros.engines import load_engine
 from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
 from bisenet_ros.engines.cuda import driver as cuda_driver
-from bisenet_ros.engines.cuda.driver import GpuError
+from bisenet_ros.engines.cuda.device import GpuError
 from bisenet_ros.engines.engine import EngineError
 from bisenet_ros.engines.loader import choose_device, choose_precision, has_usable_gpu, installed_runtimes
 from bisenet_ros.engines.tensorrt import engine as tensorrt_engine

@@ -12,7 +12,7 @@ import pytest
 from fake_tensorrt import GENERATIONS, FakeTensorRtModule
 from onnx import TensorProto, helper
 
-from bisenet_ros.engines.cuda.driver import GpuError
+from bisenet_ros.engines.cuda.device import GpuError
 from bisenet_ros.engines.tensorrt import api as tensorrt_api
 from bisenet_ros.engines.tensorrt.api import TACTIC_SOURCES, WORKSPACE, TensorRt, load_tensorrt
 from bisenet_ros.engines.tensorrt.plan import TensorPlan, TensorRtError

@@ -23,7 +23,7 @@ from fake_gpu import CUDA, FakeDevice, FakeTensorRt
 from bisenet_ros.cli import main
 from bisenet_ros.commands import build_engine
 from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
-from bisenet_ros.engines.cuda.driver import GpuError
+from bisenet_ros.engines.cuda.device import GpuError
 from bisenet_ros.engines.engine import EngineError
 from bisenet_ros.engines.tensorrt import engine as tensorrt_engine
 from bisenet_ros.engines.tensorrt.engine import MOST_PIPELINES, TensorRtEngine

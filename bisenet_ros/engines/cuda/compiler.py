@@ -6,7 +6,7 @@ import pkgutil
 from functools import partial
 from typing import Any, List, Tuple
 
-from bisenet_ros.engines.cuda.driver import GpuError
+from bisenet_ros.engines.cuda.device import GpuError
 
 SEPARATE_PRODUCTS = "--fmad=false"
 """No fused multiply-add, so that every GPU, and the C++ compiler of the tests, computes the same bits."""

@@ -11,8 +11,14 @@ from typing import Any, Callable, Dict, Sequence, Tuple
 
 import numpy as np
 
+from bisenet_ros.engines.engine import EngineError
+
 Dim3 = Tuple[int, int, int]
 """CUDA's dim3: x, y, z."""
+
+
+class GpuError(EngineError):
+    """There is no GPU that can be used: the driver, the GPU, a compiler or a Python package is missing."""
 
 
 class CudaDevice(ABC):

@@ -5,14 +5,9 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 
-from bisenet_ros.engines.cuda.device import CudaDevice
-from bisenet_ros.engines.engine import EngineError
+from bisenet_ros.engines.cuda.device import CudaDevice, GpuError
 
 CUDA_SUCCESS = 0
-
-
-class GpuError(EngineError):
-    """There is no GPU that can be used: the driver, the GPU or a Python package is missing."""
 
 
 def open_device() -> CudaDevice:
