@@ -6,8 +6,8 @@ one callback takes, whatever is done with the image.
 
 from __future__ import annotations
 
-import signal
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict
@@ -47,23 +47,20 @@ class ComparedPipeline(Node):
             if name == "echo":
                 answer = publishers[ECHO].publish
             self.create_subscription(topics.image_type, topics.image(camera), answer, profile)
+        self.create_timer(1.0, lambda: None)  # wakes rclpy.spin, which can miss a signal while it waits for images
 
     def _segment(self, publishers: Dict[str, Publisher], message: Any) -> None:
         for output, encoding, pixels in self._plain.segment(read_frame(message), publishers):
             publishers[output].publish(make_image(pixels, encoding, message.header))
 
 
-def main(name: str, scenario: str) -> int:
+def main(name: str, scenario: str) -> None:
     """Runs a pipeline, whose scenario is given as JSON, until SIGINT or SIGTERM."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until rclpy takes over
     use_shared_memory()
     rclpy.init(args=[])
-    try:
+    with suppress(KeyboardInterrupt, ExternalShutdownException):
         rclpy.spin(ComparedPipeline(name, Scenario.from_json(scenario)))
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    main(*sys.argv[1:])
