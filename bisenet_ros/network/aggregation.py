@@ -25,10 +25,7 @@ class BilateralGuidedAggregation(nn.Module):
     def __init__(self, channels: int, *, coincheung: bool = False) -> None:
         super().__init__()
         self.detail_keep = separable(channels, bias=not coincheung)
-        self.detail_down = nn.Sequential(
-            conv_bn(channels, channels, stride=2),
-            nn.AvgPool2d(kernel_size=3, stride=2, padding=1),
-        )
+        self.detail_down = nn.Sequential(conv_bn(channels, channels, stride=2), nn.AvgPool2d(3, stride=2, padding=1))
         self.semantics_up = conv_bn(channels, channels)
         self.semantics_keep = separable(channels, bias=not coincheung)
         self.output = conv_bn_relu(channels, channels) if coincheung else conv_bn(channels, channels)
@@ -43,30 +40,17 @@ class BilateralGuidedAggregation(nn.Module):
         return self.output(fine + self.upsample_to(coarse, size))
 
 
-class SumAggregation(nn.Module):
-    """Table 2's first baseline: a separable layer on each branch, the sum, and Fig. 6's last convolution."""
+class PlainAggregation(nn.Module):
+    """Table 2's baselines: a separable layer on each branch, their sum or concatenation, Fig. 6's last convolution."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, concatenate: bool) -> None:
         super().__init__()
         self.detail = separable(channels)
         self.semantics = separable(channels)
-        self.output = conv_bn(channels, channels)
+        self.output = conv_bn(2 * channels if concatenate else channels, channels)
+        self.concatenate = concatenate
 
     def forward(self, detail: Tensor, semantics: Tensor) -> Tensor:
         """B x C x H/8 x W/8 and B x C x H/32 x W/32 to B x C x H/8 x W/8."""
-        return self.output(self.detail(detail) + upsample_to(self.semantics(semantics), detail.shape[-2:]))
-
-
-class ConcatAggregation(nn.Module):
-    """Table 2's second baseline: the same with a concatenation, which the last convolution reduces to C channels."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.detail = separable(channels)
-        self.semantics = separable(channels)
-        self.output = conv_bn(2 * channels, channels)
-
-    def forward(self, detail: Tensor, semantics: Tensor) -> Tensor:
-        """B x C x H/8 x W/8 and B x C x H/32 x W/32 to B x C x H/8 x W/8."""
-        semantics = upsample_to(self.semantics(semantics), detail.shape[-2:])
-        return self.output(torch.cat([self.detail(detail), semantics], dim=1))
+        fine, coarse = self.detail(detail), upsample_to(self.semantics(semantics), detail.shape[-2:])
+        return self.output(torch.cat([fine, coarse], dim=1) if self.concatenate else fine + coarse)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import List, Optional, Sequence, Tuple, Union
 
 from torch import Tensor, nn
 
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.network.aggregation import BilateralGuidedAggregation, ConcatAggregation, SumAggregation
+from bisenet_ros.network.aggregation import BilateralGuidedAggregation, PlainAggregation
 from bisenet_ros.network.backbones import BACKBONES, BackboneBranch
 from bisenet_ros.network.detail_branch import CHANNELS, DetailBranch
 from bisenet_ros.network.layers import upsample_to
@@ -78,12 +79,7 @@ class BiSeNetV2(nn.Module):
         s1, s2, s3 = (round(channels * width) for channels in CHANNELS)
         semantics = [round(s1 * lambda_ratio), round(s3 * lambda_ratio), s3 // 2, s3]
         smallest = {"width": s1, "lambda_ratio": min(semantics), "expansion": expansion, "depth": depth}
-        smallest.update(head_width=head_width, classes=classes)
-        for name, value in smallest.items():
-            if value < 1:
-                raise BisenetError(
-                    f"{name} leaves a part of the network with {value} channels or layers; choose a larger one"
-                )
+        _check_smallest(**smallest, head_width=head_width, classes=classes)
         coincheung = variant == "coincheung"
         self.branches = branches
         if branches != "semantics":
@@ -104,13 +100,9 @@ class BiSeNetV2(nn.Module):
             )
         if branches == "both":
             self.aggregation = _aggregation(aggregation, s3, coincheung=coincheung)
-        self.head = SegmentationHead(s3, width=head_width, classes=classes)
-        self.boosters = nn.ModuleDict(
-            {
-                stage: SegmentationHead(self.semantics.widths[stage], width=head_width, classes=classes)
-                for stage in boosters
-            }
-        )
+        head = partial(SegmentationHead, width=head_width, classes=classes)
+        self.head = head(s3)
+        self.boosters = nn.ModuleDict({stage: head(self.semantics.widths[stage]) for stage in boosters})
         self.apply(_initialize)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -146,6 +138,14 @@ def _check_names(**names: str) -> None:
             raise BisenetError(f"{name} must be one of {list(CHOICES[name])}, got {value!r}")
 
 
+def _check_smallest(**counts: int) -> None:
+    for name, count in counts.items():
+        if count < 1:
+            raise BisenetError(
+                f"{name} leaves a part of the network with {count} channels or layers; choose a larger one"
+            )
+
+
 def _check_boosters(boosters: Sequence[str], branches: str) -> None:
     stages = SemanticFeatures._fields if branches != "detail" else ()
     for stage in boosters:
@@ -156,7 +156,7 @@ def _check_boosters(boosters: Sequence[str], branches: str) -> None:
 def _aggregation(name: str, channels: int, *, coincheung: bool) -> nn.Module:
     if name == "bga":
         return BilateralGuidedAggregation(channels, coincheung=coincheung)
-    return {"sum": SumAggregation, "concat": ConcatAggregation}[name](channels)
+    return PlainAggregation(channels, concatenate=name == "concat")
 
 
 def _initialize(module: nn.Module) -> None:

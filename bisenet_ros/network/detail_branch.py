@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, Sequence
+from typing import Sequence
 
 from torch import Tensor, nn
 
@@ -21,18 +21,12 @@ class DetailBranch(nn.Module):
 
     def __init__(self, channels: Sequence[int] = CHANNELS) -> None:
         super().__init__()
-        widths = [3, *channels]
-        stages = [
-            self._stage(channels_in, channels_out, convolutions)
-            for channels_in, channels_out, convolutions in zip(widths, channels, CONVOLUTIONS)
-        ]
-        self.s1, self.s2, self.s3 = stages
 
-    @staticmethod
-    def _stage(channels_in: int, channels_out: int, convolutions: int) -> nn.Sequential:
-        layers: List[nn.Module] = [conv_bn_relu(channels_in, channels_out, stride=2)]
-        layers += [conv_bn_relu(channels_out, channels_out) for _ in range(convolutions - 1)]
-        return nn.Sequential(*layers)
+        def stage(channels_in: int, channels_out: int, convolutions: int) -> nn.Sequential:
+            first = conv_bn_relu(channels_in, channels_out, stride=2)
+            return nn.Sequential(first, *(conv_bn_relu(channels_out, channels_out) for _ in range(convolutions - 1)))
+
+        self.s1, self.s2, self.s3 = map(stage, [3, *channels], channels, CONVOLUTIONS)
 
     def forward(self, image: Tensor) -> Tensor:
         """B x 3 x H x W float to B x C3 x H/8 x W/8, sizes rounded up."""

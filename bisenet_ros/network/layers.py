@@ -11,26 +11,15 @@ from torch.nn import functional as F
 
 def conv_bn(channels_in: int, channels_out: int, *, kernel: int = 3, stride: int = 1, groups: int = 1) -> nn.Sequential:
     """Convolution and batch normalization; the padding keeps the size at stride 1."""
-    return nn.Sequential(
-        nn.Conv2d(
-            channels_in,
-            channels_out,
-            kernel_size=kernel,
-            stride=stride,
-            padding=kernel // 2,
-            groups=groups,
-            bias=False,
-        ),
-        nn.BatchNorm2d(channels_out),
+    convolution = nn.Conv2d(
+        channels_in, channels_out, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=False
     )
+    return nn.Sequential(convolution, nn.BatchNorm2d(channels_out))
 
 
 def conv_bn_relu(channels_in: int, channels_out: int, *, kernel: int = 3, stride: int = 1) -> nn.Sequential:
     """Table 1's "Conv2d": convolution, batch normalization, ReLU."""
-    return nn.Sequential(
-        *conv_bn(channels_in, channels_out, kernel=kernel, stride=stride),
-        nn.ReLU(inplace=True),
-    )
+    return nn.Sequential(*conv_bn(channels_in, channels_out, kernel=kernel, stride=stride), nn.ReLU(inplace=True))
 
 
 def depthwise_bn(channels: int, *, stride: int = 1) -> nn.Sequential:
@@ -61,8 +50,7 @@ class Stem(nn.Module):
         narrow = max(1, channels // 2)
         self.first = conv_bn_relu(3, channels, stride=2)
         self.convolution = nn.Sequential(
-            conv_bn_relu(channels, narrow, kernel=1),
-            conv_bn_relu(narrow, channels, stride=2),
+            conv_bn_relu(channels, narrow, kernel=1), conv_bn_relu(narrow, channels, stride=2)
         )
         self.pooling = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
         self.fuse = conv_bn_relu(2 * channels, channels, kernel=3 if coincheung else 1)

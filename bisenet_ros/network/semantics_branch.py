@@ -41,12 +41,12 @@ class SemanticsBranch(nn.Module):
         self,
         *,
         channels: Sequence[int],
-        expansion: int = 6,
-        depth: int = 1,
-        context_embedding: bool = True,
-        gather: bool = True,
-        double_depthwise: bool = True,
-        coincheung: bool = False,
+        expansion: int,
+        depth: int,
+        context_embedding: bool,
+        gather: bool,
+        double_depthwise: bool,
+        coincheung: bool,
     ) -> None:
         super().__init__()
         stem, s3, s4, s5 = channels

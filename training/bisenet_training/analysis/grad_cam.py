@@ -1,5 +1,6 @@
 """Grad-CAM (Selvaraju et al. 2017), as in Fig. 8."""
 
+from contextlib import ExitStack
 from typing import Sequence
 
 import torch
@@ -22,21 +23,12 @@ def grad_cam(network: nn.Module, stages: Sequence[nn.Module], image: Tensor, cla
         For each stage h' x w' float32, 0 or more. All zeros where no pixel is given to the class.
     """
     features: dict[nn.Module, Tensor] = {}
-    hooks = [
-        stage.register_forward_hook(lambda module, _, output: features.update({module: output})) for stage in stages
-    ]
-    try:
-        with torch.enable_grad():
-            logits = network(image.detach().requires_grad_())
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with ExitStack() as hooks, torch.enable_grad():
+        for stage in stages:
+            keep = stage.register_forward_hook(lambda module, _, output: features.update({module: output}))
+            hooks.enter_context(keep)
+        logits = network(image.detach().requires_grad_())
     score = logits[:, class_id][logits.argmax(dim=1) == class_id].sum()
     outputs = [features[stage] for stage in stages]
-    gradients = torch.autograd.grad(score, outputs)
-    return [_map(output.detach(), gradient) for output, gradient in zip(outputs, gradients)]
-
-
-def _map(features: Tensor, gradient: Tensor) -> Tensor:
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return F.relu((weights * features).sum(dim=1))[0]
+    weights = [gradient.mean(dim=(2, 3), keepdim=True) for gradient in torch.autograd.grad(score, outputs)]
+    return [F.relu((weight * output.detach()).sum(dim=1))[0] for weight, output in zip(weights, outputs)]

@@ -6,18 +6,14 @@ from pathlib import Path
 from bisenet_training.errors import DataError
 
 EXTRA = "training"
+DATASET_HELP = "camvid, camvid_original, cityscapes, coco_stuff_10k, ade20k, or the YAML that describes your own"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "dataset",
-        help="camvid, camvid_original, cityscapes, coco_stuff_10k, ade20k, or the YAML that describes your own",
-    )
+    parser.add_argument("dataset", help=DATASET_HELP)
     parser.add_argument("--root", type=Path, required=True, help="the data set's folder")
     parser.add_argument(
-        "--split",
-        action="append",
-        help="a split to read, may be given several times; left out: those to train on and to validate with",
+        "--split", action="append", help="may be repeated; default: those to train on and validate with"
     )
 
 

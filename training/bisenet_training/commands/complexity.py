@@ -28,36 +28,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--aggregation", metavar="NAME", help="bga (default), sum or concat")
     add("--variant", metavar="NAME", help="paper (default) or coincheung")
     add("--without-gather", dest="gather", action="store_false", help="expand by 1x1 convolutions")
-    add(
-        "--without-double-depthwise",
-        dest="double_depthwise",
-        action="store_false",
-        help="one 5x5 depthwise convolution for two of 3x3",
-    )
+    add("--without-double-depthwise", dest="double_depthwise", action="store_false", help="one 5x5 layer for two 3x3")
     add("--without-ce", dest="context_embedding", action="store_false", help="leave the context embedding out")
 
 
 def run(arguments: argparse.Namespace) -> int:
     from bisenet_ros.model.input_size import size_text
-    from bisenet_training.analysis.complexity import (
-        PAPER_SIZE,
-        compare_with_paper,
-        measure,
-        network_options,
-        table_text,
-    )
+    from bisenet_training.analysis import complexity
 
     given = {key: value for key, value in vars(arguments).items() if key not in ("table", "recipe", "json")}
-    options = network_options(arguments.recipe, given)
+    options = complexity.network_options(arguments.recipe, given)
     if arguments.table:
-        lines = compare_with_paper(options)
-        print(json.dumps([line._asdict() for line in lines]) if arguments.json else table_text(lines))
+        lines = complexity.compare_with_paper(options)
+        print(json.dumps([line._asdict() for line in lines]) if arguments.json else complexity.table_text(lines))
         return 0
-    params, gflops = measure(options)
+    params, gflops = complexity.measure(options)
     if arguments.json:
         print(json.dumps({"params": params, "gflops": round(gflops, 4), **options}))
     else:
-        print(f"{params / 1e6:.2f} M parameters, {gflops:.2f} GFLOPs at {size_text(PAPER_SIZE)}")
+        print(f"{params / 1e6:.2f} M parameters, {gflops:.2f} GFLOPs at {size_text(complexity.PAPER_SIZE)}")
     return 0
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bisenet_ros.model.input_size import parse_size, size_text
+from bisenet_training.commands.check_dataset import DATASET_HELP
 from bisenet_training.errors import OptionError
 
 if TYPE_CHECKING:
@@ -26,11 +27,7 @@ paper."""
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     parser.add_argument("model", type=Path, help="a model file (.onnx) or a checkpoint of `bisenet train` (.ckpt)")
-    parser.add_argument(
-        "--data",
-        required=True,
-        help="camvid, camvid_original, cityscapes, coco_stuff_10k, ade20k, or the YAML of your own data set",
-    )
+    parser.add_argument("--data", required=True, help=DATASET_HELP)
     parser.add_argument("--root", type=Path, required=True, help="the data set's folder")
     parser.add_argument("--split", help="default: the one that the data set validates with, such as val")
     parser.add_argument("--flip", action="store_true", help="trick: average with the logits of the mirror image")
@@ -38,24 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scales", type=float, nargs="+", default=[1.0], metavar="X", help="trick: average logits of several scales"
     )
     parser.add_argument(
-        "--size",
-        metavar="WIDTHxHEIGHT",
-        help="resize frames to as many pixels as this has, in place of the size on the model's card",
+        "--size", metavar="WIDTHxHEIGHT", help="as many pixels as frames are resized to; default: the card's"
     )
     parser.add_argument(
-        "--pad",
-        metavar="WIDTHxHEIGHT",
-        help=f"pad smaller frames at the right and the bottom; {NO_PADDING} for no padding; default: the paper's",
+        "--pad", metavar="WIDTHxHEIGHT", help=f"pad smaller frames; {NO_PADDING} for no padding; default: the paper's"
     )
-    parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="default auto: the GPU where there is one"
-    )
-    parser.add_argument(
-        "--precision", choices=("fp32", "bf16", "auto"), default="fp32", help="of a model file; default fp32"
-    )
-    parser.add_argument(
-        "-o", "--output", type=Path, metavar="FOLDER", help="write report.html and scores.json into this folder"
-    )
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default auto: a GPU, if any")
+    parser.add_argument("--precision", choices=("fp32", "bf16", "auto"), default="fp32", help="of a model file")
+    parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="for report.html and scores.json")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores as JSON")
 
 

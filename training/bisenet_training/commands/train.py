@@ -13,25 +13,20 @@ DIVERGED = 4
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", type=Path, help="a recipe, such as training/recipes/camvid.yaml")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="entries to set: data.root=/data/camvid")
     parser.add_argument(
-        "overrides", nargs="*", metavar="key=value", help="entries to set, such as data.root=/data/camvid"
-    )
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path("runs"), help="checkpoints and logs go to OUTPUT/<recipe's name>"
+        "-o", "--output", type=Path, default=Path("runs"), help="default runs; gets a folder of the recipe's name"
     )
     resume = parser.add_mutually_exclusive_group()
     resume.add_argument("--resume", action="store_true", help="go on from the last checkpoint of the same output")
     resume.add_argument(
-        "--resume-from",
-        type=Path,
-        metavar="FILE",
-        help="go on from another run's checkpoint, or from a file of its --save-weights",
+        "--resume-from", type=Path, metavar="FILE", help="go on from another run's checkpoint, also a small one"
     )
     parser.add_argument(
         "--save-weights",
         type=Path,
         metavar="FILE",
-        help="with each checkpoint also write a small one for --resume-from: half precision, without momentum",
+        help="with each checkpoint also write a small one, for --resume-from",
     )
 
 
@@ -40,14 +35,9 @@ def run(arguments: argparse.Namespace) -> int:
     from bisenet_training.trainer.training_run import train
 
     recipe = load_recipe(arguments.recipe, arguments.overrides)
+    checkpoints = {"resume_from": arguments.resume_from, "save_weights": arguments.save_weights}
     try:
-        train(
-            recipe,
-            arguments.output / recipe.name,
-            resume=arguments.resume,
-            resume_from=arguments.resume_from,
-            save_weights=arguments.save_weights,
-        )
+        train(recipe, arguments.output / recipe.name, resume=arguments.resume, **checkpoints)
     except TrainingDiverged as error:
         print(f"bisenet: error: {error}", file=sys.stderr)
         return DIVERGED

@@ -86,12 +86,8 @@ class TrainingFrames(Dataset):
 class ValidationFrames(Dataset):
     """Frames as the engines see them.
 
-    3 x h x w float32 normalized RGB of the network's size, and H x W int64 targets of the frame's own.
-
-    Args:
-        frames: the data set.
-        trained: (height, width), the card's `network_size`.
-        mean, std: of RGB in 0 to 1.
+    3 x h x w float32 normalized RGB of the network's size, and H x W int64 targets of the frame's own. The size,
+    mean and std are those of the model's card.
     """
 
     def __init__(

@@ -55,11 +55,7 @@ class OhemCrossEntropy(nn.Module):
 
 
 def balanced_weights(pixels: Sequence[int], *, power: float) -> Tensor:
-    """classes float32: (median share / share) ** power of every class.
-
-    Args:
-        pixels: number of pixels of each class in the training split; a class without any has the weight 1.
-    """
+    """classes float32: (median share of `pixels` / its own) ** power of every class, 1 for a class without pixels."""
     counts = torch.tensor(pixels, dtype=torch.float32)
     present = counts > 0
     weights = torch.ones_like(counts)
