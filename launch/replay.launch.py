@@ -2,10 +2,9 @@
 
 import os
 import re
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import List, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 import launch.logging
 from ament_index_python.packages import get_packages_with_prefixes
@@ -29,8 +28,7 @@ from rclpy.node import Node
 
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.package_share import package_file
-from bisenet_ros.node.camera_subscription import TYPE_NAMES
-from bisenet_ros.node.camera_topics import image_topic, output_prefix
+from bisenet_ros.node.camera_topics import TYPE_NAMES, image_topic, output_prefix
 
 CLOCK_RATE = 200
 """Hz of /clock; frame ages by simulated time are accurate to 5 ms."""
@@ -44,8 +42,7 @@ optional = partial(DeclareLaunchArgument, default_value="")
 flag = partial(DeclareLaunchArgument, default_value="false", choices=["true", "false"])
 
 
-@dataclass(frozen=True)
-class Viewer:
+class Viewer(NamedTuple):
     """A program that shows topics: its command, its configuration, the ROS packages that it needs."""
 
     command: Tuple[str, ...]

@@ -16,7 +16,6 @@ from bisenet_ros.files.package_share import package_file
 from bisenet_ros.node.camera_topics import are_camera_names, image_topic
 from bisenet_ros.node.fastdds import shared_memory_environment
 
-NAMESPACE = re.compile(r"/|/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
 TOPIC = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
 TRANSPORTS = {"auto": "auto", "true": "compressed", "false": "raw"}
 """The parameter `transport`, by the argument `compressed`."""
@@ -26,9 +25,7 @@ optional = partial(DeclareLaunchArgument, default_value="")
 
 def generate_launch_description() -> LaunchDescription:
     arguments = [
-        optional(
-            "model", description=f"Model file (.onnx) of `bisenet export`; {UNSET}, by default the shipped model."
-        ),
+        optional("model", description=f"Model file (.onnx); {UNSET}, by default the shipped model."),
         optional("cameras", description=f"Names, separated by commas; NAME is read from /NAME/image_raw; {UNSET}."),
         optional("image_topic", description="The sensor_msgs/Image topic of the only camera; empty: /NAME/image_raw."),
         optional(
@@ -38,11 +35,7 @@ def generate_launch_description() -> LaunchDescription:
         ),
         optional("device", description=f"Where the network runs: auto, cpu or cuda; {UNSET}."),
         optional("precision", description=f"Number format of the network: auto, fp32, bf16, fp16 or int8; {UNSET}."),
-        optional(
-            "autostart",
-            choices=["", "true", "false"],
-            description=f"Whether the node configures and activates itself at the start; {UNSET}.",
-        ),
+        optional("autostart", choices=["", "true", "false"], description=f"Whether to activate the node; {UNSET}."),
         DeclareLaunchArgument("namespace", default_value="segmentation", description="Of the node; / for none."),
         DeclareLaunchArgument(
             "params_file",
@@ -65,7 +58,7 @@ def _segmentation_node(context: LaunchContext) -> List[Node]:
     """The action that starts the node, made once launch knows the arguments' values."""
     arguments = context.launch_configurations
     namespace, params_file = arguments["namespace"], arguments["params_file"]
-    if not NAMESPACE.fullmatch(namespace):
+    if namespace != "/" and not TOPIC.fullmatch(namespace):
         raise BisenetError(
             f"namespace must be names (letters, digits, _) joined by /, or / for none, got {namespace!r}"
         )

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Callable, Optional
+from typing import Callable
 
 import numpy as np
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo
 
-from bisenet_ros.node import qos
+from bisenet_ros.model.class_map import ClassMap
 from bisenet_ros.node.camera_outputs import CameraOutputs
 from bisenet_ros.node.camera_subscription import CameraSubscription
-from bisenet_ros.node.camera_topics import camera_info_topic, image_topic, output_prefix, resolve_topic
 from bisenet_ros.node.frame_statistics import FrameStatistics
 from bisenet_ros.node.image_messages import AnyImage
 from bisenet_ros.node.parameters import Parameters
@@ -47,42 +44,32 @@ class Camera:
     """Subscribes to the camera's images while it is enabled, and passes each on as a `CameraFrame`.
 
     Attributes:
-        camera_info: the last one received.
         clock_offset: seconds by which the last image's stamp is behind the node's clock, where that is too much to be
             the image's age; else 0.
+
+    Args:
+        put: takes each frame.
     """
 
     def __init__(
-        self,
-        node: Node,
-        parameters: Parameters,
-        name: str,
-        *,
-        colors: np.ndarray,
-        receive: Callable[[CameraFrame], None],
+        self, node: Node, parameters: Parameters, name: str, *, classes: ClassMap, put: Callable[[CameraFrame], None]
     ) -> None:
-        """
-        Args:
-            colors: 256 x 3 uint8 RGB, the color of every class id.
-            receive: is given each frame.
-        """
         self.name = name
         self.statistics = FrameStatistics()
-        self.outputs = CameraOutputs(node, parameters, prefix=output_prefix(name, parameters["cameras"]), colors=colors)
-        self.subscription: Optional[CameraSubscription] = None
-        self.camera_info: Optional[CameraInfo] = None
+        self.outputs = CameraOutputs(node, parameters, name, classes=classes)
+        self.subscription = CameraSubscription(
+            node,
+            parameters,
+            name,
+            on_image=self._take_image,
+            on_camera_info=self._take_camera_info,
+            on_lost=lambda number: self.statistics.count("lost_in_transport", number),
+        )
         self.clock_offset = 0.0
         self._node = node
         self._parameters = parameters
-        self._receive = receive
-        self._image_topic = image_topic(name)
-        self._info_subscription: Optional[Subscription] = None
+        self._put = put
         self._last_due = 0.0
-
-    @property
-    def topic(self) -> str:
-        """The images' topic after remapping."""
-        return self.subscription.topic if self.subscription else resolve_topic(self._node, self._image_topic)
 
     @property
     def is_enabled(self) -> bool:
@@ -90,21 +77,15 @@ class Camera:
 
     def update_subscription(self) -> None:
         """Subscribes if the camera is enabled, unsubscribes if not; adapts to what the topic's publishers offer."""
-        if not self.is_enabled:
-            self.stop()
-        elif self.subscription is None:
-            self._subscribe()
-        else:
+        if self.is_enabled:
             self.subscription.update()
+        else:
+            self.stop()
 
     def stop(self) -> None:
         """Unsubscribes."""
-        if self.subscription is None:
-            return
         self.subscription.close()
-        if self._info_subscription is not None:
-            self._node.destroy_subscription(self._info_subscription)
-        self.subscription = self._info_subscription = self.camera_info = None
+        self.outputs.camera_info = None
 
     def close(self) -> None:
         self.stop()
@@ -120,22 +101,8 @@ class Camera:
         max_age = self._parameters["max_age"]
         return max_age > 0 and self.age(frame) > max_age
 
-    def _subscribe(self) -> None:
-        self.subscription = CameraSubscription(
-            self._node,
-            self._parameters,
-            self._image_topic,
-            on_image=self._take_image,
-            on_lost=lambda number: self.statistics.count("lost_in_transport", number),
-        )
-        info_topic = camera_info_topic(resolve_topic(self._node, self._image_topic))
-        profile = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-        self._info_subscription = qos.create_subscription(
-            self._node, CameraInfo, info_topic, self._take_camera_info, profile
-        )
-
     def _take_camera_info(self, info: CameraInfo) -> None:
-        self.camera_info = info
+        self.outputs.camera_info = info
         self.statistics.count("camera_infos")
 
     def _take_image(self, message: AnyImage) -> None:
@@ -148,7 +115,7 @@ class Camera:
         if not self._is_within_rate(frame.received):
             self.statistics.count("dropped_rate")
             return
-        self._receive(frame)
+        self._put(frame)
 
     def _is_within_rate(self, now: float) -> bool:
         """Whether a frame received now keeps to the parameter `publish_rate`."""

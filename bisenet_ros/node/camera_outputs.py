@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional
+from typing import Optional
 
 import numpy as np
 from rclpy.node import Node
@@ -10,37 +10,32 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from bisenet_ros.images.colors import blend, paint
+from bisenet_ros.model.class_map import ClassMap
 from bisenet_ros.node import qos
+from bisenet_ros.node.camera_topics import output_prefix
 from bisenet_ros.node.image_messages import make_image
 from bisenet_ros.node.parameters import Parameters
 
 DEPTH = 5
 """Messages kept for reliable subscribers that fall behind for a moment; the publisher does not wait for them."""
-TOPICS: Dict[str, Any] = {
-    "mask": Image,
-    "confidence": Image,
-    "color_mask": Image,
-    "overlay": Image,
-    "camera_info": CameraInfo,
-}
+IMAGE_TOPICS = ("mask", "confidence", "color_mask", "overlay")
 
 
 class CameraOutputs:
-    """The publishers `mask` (mono8 ids), `confidence` (mono8), `color_mask` (rgb8), `overlay` (bgr8), `camera_info`."""
+    """The publishers `mask` (mono8 ids), `confidence` (mono8), `color_mask` (rgb8), `overlay` (bgr8), `camera_info`.
 
-    def __init__(self, node: Node, parameters: Parameters, *, prefix: str, colors: np.ndarray) -> None:
-        """
-        Args:
-            prefix: of the topics' names, such as "front/".
-            colors: 256 x 3 uint8 RGB, the color of every class id.
-        """
+    Attributes:
+        camera_info: that of the camera, published again with every mask; None if there is none.
+    """
+
+    def __init__(self, node: Node, parameters: Parameters, camera: str, *, classes: ClassMap) -> None:
+        prefix = output_prefix(camera, parameters["cameras"])
+        self.camera_info: Optional[CameraInfo] = None
         self._node = node
         self._parameters = parameters
-        self._colors = colors
-        self._publishers = {
-            name: qos.create_publisher(node, message_type, prefix + name, DEPTH)
-            for name, message_type in TOPICS.items()
-        }
+        self._colors = classes.color_table()
+        self._publishers = {name: qos.create_publisher(node, Image, prefix + name, DEPTH) for name in IMAGE_TOPICS}
+        self._publishers["camera_info"] = qos.create_publisher(node, CameraInfo, f"{prefix}camera_info", DEPTH)
 
     def has_subscriber(self, name: str) -> bool:
         return self._publishers[name].get_subscription_count() > 0
@@ -49,19 +44,10 @@ class CameraOutputs:
         self._publishers["mask"].publish(make_image(mask, "mono8", header))
 
     def publish_derived(
-        self,
-        frame: np.ndarray,
-        mask: np.ndarray,
-        confidence: Optional[np.ndarray],
-        header: Header,
-        *,
-        camera_info: Optional[CameraInfo],
+        self, frame: np.ndarray, mask: np.ndarray, confidence: Optional[np.ndarray], header: Header
     ) -> None:
-        """Publishes what belongs to a mask, under the same header.
-
-        Args:
-            confidence: None where it was not computed.
-        """
+        """Publishes what belongs to a mask, under the same header; `confidence` is None where it was not computed."""
+        camera_info = self.camera_info
         if camera_info is not None and self.has_subscriber("camera_info"):
             camera_info.header = header
             self._publishers["camera_info"].publish(camera_info)

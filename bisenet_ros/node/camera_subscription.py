@@ -1,4 +1,4 @@
-"""The subscription to a camera's images: raw or compressed, with the reliability that the camera's driver offers."""
+"""The subscriptions to a camera's images, raw or compressed and as reliable as its driver, and to its camera_info."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any, Callable, List, Optional
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.node import qos
-from bisenet_ros.node.camera_topics import compressed_topic, resolve_topic
+from bisenet_ros.node.camera_topics import TYPE_NAMES, camera_info_topic, compressed_topic, image_topic, resolve_topic
 from bisenet_ros.node.image_messages import AnyImage
 from bisenet_ros.node.parameters import Parameters
 
@@ -21,13 +21,12 @@ except ImportError:  # Humble and before
     from rclpy.qos_event import SubscriptionEventCallbacks
 
 TYPES = {"raw": Image, "compressed": CompressedImage}
-TYPE_NAMES = {"raw": "sensor_msgs/msg/Image", "compressed": "sensor_msgs/msg/CompressedImage"}
 DEPTH = 4
 """Images that DDS keeps until the executor takes them; it takes them at once unless every core is busy."""
 
 
 class CameraSubscription:
-    """An image subscription that `update` adapts to the topic's publishers.
+    """The subscriptions to a camera's images and its camera_info, which `update` adapts to the images' publishers.
 
     With best effort, nearly every large image of a driver without a shared-memory profile is lost; a reliable
     subscription gets nothing from a best-effort driver. So "auto" is reliable where all publishers of the topic are,
@@ -35,81 +34,83 @@ class CameraSubscription:
 
     Attributes:
         transport: "raw" or "compressed".
+
+    Args:
+        on_lost: is told how many images were lost in transport, as far as DDS reports it.
     """
 
     def __init__(
         self,
         node: Node,
         parameters: Parameters,
-        topic: str,
+        camera: str,
         *,
         on_image: Callable[[AnyImage], None],
+        on_camera_info: Callable[[CameraInfo], None],
         on_lost: Callable[[int], None],
     ) -> None:
-        """
-        Args:
-            topic: of the raw images, before remapping; compressed images come from its resolved name + "/compressed".
-            on_lost: is told how many images were lost in transport, where DDS notices.
-        """
         self._node = node
         self._parameters = parameters
-        self._topics = {"raw": topic, "compressed": compressed_topic(resolve_topic(node, topic))}
         self._on_image = on_image
+        self._on_camera_info = on_camera_info
         self._on_lost = on_lost
+        images = resolve_topic(node, image_topic(camera))
+        self._topics = {"raw": image_topic(camera), "compressed": compressed_topic(images)}  # before remapping
+        self._info_topic = camera_info_topic(images)
         self._transports = tuple(TYPES) if parameters["transport"] == "auto" else (parameters["transport"],)
-        self._subscription: Optional[Subscription] = None
         self.transport = self._transports[0]
-        self.update()
+        self._images: Optional[Subscription] = None
+        self._infos: Optional[Subscription] = None
 
     @property
     def topic(self) -> str:
-        """The topic subscribed to, after remapping."""
+        """The images' topic, after remapping."""
         return resolve_topic(self._node, self._topics[self.transport])
 
     @property
-    def profile(self) -> QoSProfile:
-        """The QoS of the subscription."""
-        assert self._subscription is not None
-        return self._subscription.qos_profile
+    def profile(self) -> Optional[QoSProfile]:
+        """The QoS of the subscription to the images; None if there is none."""
+        return self._images.qos_profile if self._images is not None else None
 
-    def publishers(self) -> List[Any]:
-        """The topic's publishers, as rclpy's TopicEndpointInfo."""
-        return self._publishers(self.transport)
+    def publishers(self, transport: str) -> List[Any]:
+        """The publishers of the images, raw or compressed, as rclpy's TopicEndpointInfo."""
+        return self._node.get_publishers_info_by_topic(self._topics[transport])  # remaps the name itself
 
     def update(self) -> None:
-        """Subscribes anew if the publishers' transport or reliability calls for it."""
+        """Subscribes, or subscribes anew if the publishers' transport or reliability calls for it."""
         transport = next(filter(self._is_published, self._transports), self.transport)
         reliability = self._choose_reliability(transport)
-        if self._subscription is not None:
-            if (transport, reliability) == (self.transport, self.profile.reliability):
-                return
-            self.close()
+        if self.profile is not None and (transport, reliability) == (self.transport, self.profile.reliability):
+            return
+        self.close()
         self.transport = transport
-        self._subscription = self._subscribe(QoSProfile(depth=DEPTH, reliability=reliability))
-        self._node.get_logger().info(f"subscribed to {self.topic}, {qos.describe(self.profile)}")
+        self._images = self._subscribe_to_images(QoSProfile(depth=DEPTH, reliability=reliability))
+        best_effort = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+        self._infos = qos.create_subscription(
+            self._node, CameraInfo, self._info_topic, self._on_camera_info, best_effort
+        )
+        self._node.get_logger().info(f"subscribed to {self.topic}, {qos.describe(self._images.qos_profile)}")
 
     def close(self) -> None:
-        if self._subscription is not None:
-            self._node.destroy_subscription(self._subscription)
-        self._subscription = None
+        for subscription in filter(None, (self._images, self._infos)):
+            self._node.destroy_subscription(subscription)
+        self._images = self._infos = None
+        self.transport = self._transports[0]
 
     def _is_published(self, transport: str) -> bool:
-        return any(info.topic_type == TYPE_NAMES[transport] for info in self._publishers(transport))
-
-    def _publishers(self, transport: str) -> List[Any]:
-        return self._node.get_publishers_info_by_topic(self._topics[transport])  # remaps the name itself
+        return any(info.topic_type == TYPE_NAMES[transport] for info in self.publishers(transport))
 
     def _choose_reliability(self, transport: str) -> ReliabilityPolicy:
         wanted = self._parameters.reliability(resolve_topic(self._node, self._topics[transport]))
         if wanted != "auto":
             return ReliabilityPolicy[wanted.upper()]
-        offered = [info.qos_profile.reliability for info in self._publishers(transport)]
-        if not offered and self._subscription is not None and transport == self.transport:
+        offered = [info.qos_profile.reliability for info in self.publishers(transport)]
+        if not offered and self.profile is not None and transport == self.transport:
             return self.profile.reliability
         all_reliable = offered and all(policy == ReliabilityPolicy.RELIABLE for policy in offered)
         return ReliabilityPolicy.RELIABLE if all_reliable else ReliabilityPolicy.BEST_EFFORT
 
-    def _subscribe(self, profile: QoSProfile) -> Subscription:
+    def _subscribe_to_images(self, profile: QoSProfile) -> Subscription:
         arguments = (self._node, TYPES[self.transport], self._topics[self.transport], self._on_image, profile)
         events = SubscriptionEventCallbacks(message_lost=self._count_lost)
         try:

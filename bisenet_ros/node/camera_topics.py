@@ -9,6 +9,8 @@ from rclpy.expand_topic_name import expand_topic_name
 from rclpy.node import Node
 
 CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+TYPE_NAMES = {"raw": "sensor_msgs/msg/Image", "compressed": "sensor_msgs/msg/CompressedImage"}
+"""The type of the images' topic, by transport."""
 
 
 def are_camera_names(names: Any) -> bool:

@@ -45,16 +45,11 @@ class Setting:
     range: Optional[Tuple[float, float]] = None
 
     def descriptor(self) -> ParameterDescriptor:
-        constraints = []
+        descriptor = ParameterDescriptor(description=self.description, read_only=self.read == START)
         if self.choices:
-            constraints.append(f"One of {', '.join(self.choices)}.")
+            descriptor.additional_constraints = f"One of {', '.join(self.choices)}. "
         if self.read == CONFIGURE:
-            constraints.append("Can be changed while the node is unconfigured.")
-        descriptor = ParameterDescriptor(
-            description=self.description,
-            additional_constraints=" ".join(constraints),
-            read_only=self.read == START,
-        )
+            descriptor.additional_constraints += "Can be changed while the node is unconfigured."
         if hasattr(descriptor, "dynamic_typing"):  # from Galactic on
             # `problem` checks the types: rclpy does not accept 1 for 1.0 and does not say what is valid.
             descriptor.dynamic_typing = True
@@ -95,17 +90,9 @@ SETTINGS = (
     Setting("plan_cache", "", "Folder for TensorRT's plans, its compiled files; empty: ~/.cache/bisenet_ros."),
     Setting("cameras", ["camera"], "Names of the cameras; NAME is read from /NAME/image_raw, which can be remapped."),
     Setting(
-        "transport",
-        "auto",
-        "Raw images, or JPEG and PNG from image_raw/compressed; auto: raw where it is published, else compressed.",
-        choices=TRANSPORTS,
+        "transport", "auto", "Raw images, or compressed ones; auto: raw if they are published.", choices=TRANSPORTS
     ),
-    Setting(
-        "reliability",
-        "auto",
-        "Reliability of the image subscriptions; auto: reliable where all publishers of the topic are.",
-        choices=RELIABILITIES,
-    ),
+    Setting("reliability", "auto", "Of the image subscriptions; auto: as all publishers offer.", choices=RELIABILITIES),
     Setting("max_age", 0.0, "Images older by their stamp are dropped, in s; 0: no limit.", LIVE, range=(0.0, 3600.0)),
     Setting("publish_rate", 0.0, "Highest rate of masks per camera, in Hz; 0: no limit.", LIVE, range=(0.0, 1000.0)),
     Setting("overlay_opacity", 0.5, "Opacity of the classes' colors in the overlay, 0 to 1.", LIVE, range=(0.0, 1.0)),
@@ -128,6 +115,8 @@ class Parameters:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._settings: Dict[str, Setting] = {}
+        # The values given at the start; rclpy has no public attribute.
+        self._overrides: Dict[str, Parameter] = getattr(node, "_parameter_overrides", {})
         self._class_names = [""]
         self.configured = False
         node.add_on_set_parameters_callback(self._validate)
@@ -165,7 +154,7 @@ class Parameters:
     def unknown_at_start(self) -> List[str]:
         """A message for each name that was given a value at the start but is no parameter."""
         # QoS overrides are declared later, when their topic is first used.
-        return self.unknown([name for name in self._overrides() if name.split(".")[0] != "qos_overrides"])
+        return self.unknown([name for name in self._overrides if name.split(".")[0] != "qos_overrides"])
 
     def unknown(self, names: Iterable[str]) -> List[str]:
         """A message for each of the names that is no parameter, with the parameter that may be meant."""
@@ -177,14 +166,10 @@ class Parameters:
         similar = difflib.get_close_matches(name, self._node.get_parameters_by_prefix(""), n=1)
         return f"there is no parameter {name!r}" + (f"; did you mean {similar[0]!r}?" if similar else "")
 
-    def _overrides(self) -> Dict[str, Parameter]:
-        """The values given at the start, for which rclpy has no public method."""
-        return getattr(self._node, "_parameter_overrides", {})
-
     def _declare(self, setting: Setting) -> None:
         if self._node.has_parameter(setting.name):
             return
-        override = self._overrides().get(setting.name)
+        override = self._overrides.get(setting.name)
         problem = setting.problem(override.value) if override else ""
         if problem:  # else rclpy would raise it, in many more words
             raise BisenetError(problem)

@@ -31,13 +31,12 @@ class Pipeline:
 
     Attributes:
         active: whether masks are published.
+
+    Args:
+        on_fault: is told why the engine was given up; called on the engine's thread.
     """
 
     def __init__(self, engine: Engine, *, on_fault: Callable[[str], None], logger: RcutilsLogger) -> None:
-        """
-        Args:
-            on_fault: is told why the engine was given up; called on the engine's thread.
-        """
         self.active = False
         self._engine = engine
         self._on_fault = on_fault
@@ -111,7 +110,7 @@ class Pipeline:
             frame.camera.statistics.count("skipped")
             frame.camera.statistics.count(f"skipped_{error.reason}")
             if self._may_log(f"{frame.camera.name} {error.reason}"):
-                self._logger.warning(f"skipped an image of {frame.camera.topic}: {error}")
+                self._logger.warning(f"skipped an image of {frame.camera.subscription.topic}: {error}")
             return False
         except Exception as error:  # such as out of memory: one bad image must not end the node
             self._count_failed([frame], error, "could not read an image")
@@ -183,7 +182,7 @@ class Pipeline:
         camera.statistics.count("published")
         camera.statistics.add_seconds(publish=published - segmented, total=published - frame.received)
         try:
-            camera.outputs.publish_derived(frame.pixels, mask, confidence, header, camera_info=camera.camera_info)
+            camera.outputs.publish_derived(frame.pixels, mask, confidence, header)
         except Exception as error:
             self._log_error("could not publish the topics that belong to a mask", error)
 

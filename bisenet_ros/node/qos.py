@@ -58,14 +58,7 @@ def _override_options(*, reliability: bool = True) -> Dict[str, Any]:
 
 @contextmanager
 def _naming_parameters(node: Node, topic: str, entity: str) -> Iterator[None]:
-    """Names the `qos_overrides` parameters in errors of rclpy, which does not.
-
-    Args:
-        entity: "publisher" or "subscription".
-
-    Raises:
-        BisenetError: in place of any other error.
-    """
+    """Makes errors of rclpy name the `qos_overrides` parameters; `entity` is "publisher" or "subscription"."""
     try:
         yield
     except ParameterException:  # names the parameter

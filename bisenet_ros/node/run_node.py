@@ -23,14 +23,10 @@ SHUTDOWN_TIMEOUT = 4.0
 
 
 def run_node(args: Optional[List[str]] = None, *, load: LoadEngine = load_engine) -> int:
-    """Runs the node until SIGINT or SIGTERM.
+    """Runs the node until SIGINT or SIGTERM; returns the exit code: 1 if it could not start, else 0.
 
     Args:
         args: the command line, by default that of the process.
-        load: makes the engine, like `load_engine`.
-
-    Returns:
-        The exit code: 1 when the node could not start, else 0.
     """
     use_shared_memory()
     try:

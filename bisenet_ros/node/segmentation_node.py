@@ -44,10 +44,6 @@ class SegmentationNode(ManagedNode):
     """
 
     def __init__(self, *, load: LoadEngine = load_engine) -> None:
-        """
-        Args:
-            load: makes the engine, like `load_engine`.
-        """
         super().__init__("segmentation_node", namespace="segmentation")
         self._load = load
         self._pipeline: Optional[Pipeline] = None
@@ -73,14 +69,7 @@ class SegmentationNode(ManagedNode):
             self.get_logger().info("unconfigured, waiting for a lifecycle transition or the service ~/enable")
 
     def close(self, *, timeout: Optional[float] = None) -> bool:
-        """Frees the cameras and the engine, in any state.
-
-        Args:
-            timeout: seconds that the engine has to finish its frame; None: no limit.
-
-        Returns:
-            Whether it finished; else nothing is freed.
-        """
+        """Frees all, in any state; False, with nothing freed, if the engine still works after `timeout` seconds."""
         if self._pipeline is not None and not self._pipeline.close(timeout=timeout):
             return False
         self._free()
@@ -133,14 +122,14 @@ class SegmentationNode(ManagedNode):
             engine = self._status.engine = self._load_engine()
             self._resources.callback(engine.close)
             self._settings.declare_cameras()
-            self._settings.set_class_names(engine.card.classes.names)
-            label_info = publish_label_info(self, engine.card.classes)
+            classes = engine.card.classes
+            self._settings.set_class_names(classes.names)
+            label_info = publish_label_info(self, classes)
             if label_info is not None:
                 self._resources.callback(self.destroy_publisher, label_info)
             self._pipeline = Pipeline(engine, on_fault=self._report_engine_fault, logger=self.get_logger())
-            colors = engine.card.classes.color_table()
             for name in self._settings["cameras"]:
-                camera = Camera(self, self._settings, name, colors=colors, receive=self._pipeline.put)
+                camera = Camera(self, self._settings, name, classes=classes, put=self._pipeline.put)
                 self._resources.callback(camera.close)
                 self._cameras.append(camera)
                 self._camera_statuses.append(CameraStatus(self, camera))

@@ -69,6 +69,7 @@ def test_invalid_value_in_a_file_ends_the_node_and_names_the_parameter(
 
 def test_unknown_parameter_in_a_file_is_a_warning(tmp_path: Path, vehicle: Vehicle) -> None:
     lines = "autostart: false\nmax_age: 2\noverlay_opacty: 0.1\ncameras: [front]\nfront:\n  enabled: false\n"
+    lines += "class_names: [road, other]\n"  # as `ros2 param dump` writes it
     path = parameter_file(tmp_path, lines + "rear:\n  enabled: false\nqos_overrides:\n  /file/mask:\n    depth: 2")
     with NodeProcess(DOMAIN, "--ros-args", "-r", "__ns:=/file", "--params-file", str(path)) as process:
         node = "/file/segmentation_node"

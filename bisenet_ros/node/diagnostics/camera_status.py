@@ -39,10 +39,10 @@ class CameraStatus:
         level, text = self._level_and_text(new, without_image=now - self._last_image, active=active)
         subscription = self._camera.subscription
         values = {
-            "topic": self._camera.topic,
+            "topic": subscription.topic,
             "enabled": str(self._camera.is_enabled).lower(),
-            "transport": subscription.transport if subscription else "",
-            "reliability": subscription.profile.reliability.name.lower() if subscription else "",
+            "transport": subscription.transport,
+            "reliability": subscription.profile.reliability.name.lower() if subscription.profile else "",
             **counts,
             "input_hz": f"{new['received'] / seconds:.1f}",
             "output_hz": f"{new['published'] / seconds:.1f}",
@@ -58,16 +58,16 @@ class CameraStatus:
 
     def _level_and_text(self, new: Dict[str, int], *, without_image: float, active: bool) -> Tuple[bytes, str]:
         """`new`: how often each event happened since the last status. `without_image`: seconds since the last image."""
-        topic, subscription = self._camera.topic, self._camera.subscription
+        subscription = self._camera.subscription
         if not active:
             return OK, "inactive"
-        if subscription is None:
+        if subscription.profile is None:
             return OK, "disabled"
         if _is_losing_images(new):
-            return WARN, f"images on {topic} are lost in transport; {LOSS_REMEDY}"
+            return WARN, f"images on {subscription.topic} are lost in transport; {LOSS_REMEDY}"
         if without_image > NO_IMAGE_TIMEOUT:
             reason = explain_missing_images(self._node, subscription)
-            return WARN, f"no image on {topic} for {without_image:.0f} s: {reason}"
+            return WARN, f"no image on {subscription.topic} for {without_image:.0f} s: {reason}"
         if not new["received"] or new["published"]:
             return OK, self._segmenting() if self._counts["received"] else "waiting for the first image"
         if new["dropped_stale"]:

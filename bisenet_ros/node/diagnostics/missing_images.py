@@ -8,7 +8,8 @@ from rclpy.node import Node
 from rclpy.qos import ReliabilityPolicy
 
 from bisenet_ros.node import qos
-from bisenet_ros.node.camera_subscription import TYPE_NAMES, CameraSubscription
+from bisenet_ros.node.camera_subscription import CameraSubscription
+from bisenet_ros.node.camera_topics import TYPE_NAMES
 from bisenet_ros.node.fastdds import PROFILE_VARIABLES
 
 LOSS_REMEDY = (
@@ -20,8 +21,9 @@ LOSS_REMEDY = (
 
 def explain_missing_images(node: Node, subscription: CameraSubscription) -> str:
     """Whether nobody publishes the topic, or why the images of its publishers do not arrive."""
+    assert subscription.profile is not None
     topic, expected = subscription.topic, TYPE_NAMES[subscription.transport]
-    publishers = subscription.publishers()
+    publishers = subscription.publishers(subscription.transport)
     if not publishers:
         return f"nobody publishes it{_other_image_topics(node, topic)}"
     others = sorted({info.topic_type for info in publishers} - {expected})
