@@ -34,24 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", type=_frame_size, required=True, metavar="WIDTHxHEIGHT", help="the camera's frames, such as 1920x1080"
     )
-    parser.add_argument(
-        "--precision",
-        choices=("auto", *PRECISIONS),
-        default="auto",
-        help="default auto, as for the node: int8 for a quantized model, else fp16",
-    )
-    parser.add_argument(
-        "--calibration",
-        type=Path,
-        metavar="FOLDER",
-        help="with --precision int8: images of your camera; writes MODEL.int8.onnx, prints its accuracy, and builds it",
-    )
-    parser.add_argument(
-        "--truth",
-        type=Path,
-        metavar="FOLDER",
-        help="with --calibration: a PNG of class ids of the same name for each image; prints mIoU before and after",
-    )
+    precisions = "default auto, as for the node: int8 for a quantized model, else fp16"
+    parser.add_argument("--precision", choices=("auto", *PRECISIONS), default="auto", help=precisions)
+    images = "with --precision int8: images of your camera; writes MODEL.int8.onnx, prints its accuracy, and builds it"
+    parser.add_argument("--calibration", type=Path, metavar="FOLDER", help=images)
+    labels = "with --calibration: a PNG of class ids of the same name for each image; prints mIoU before and after"
+    parser.add_argument("--truth", type=Path, metavar="FOLDER", help=labels)
     parser.add_argument(
         "--max-batch", type=_batch, default=1, metavar="N", help="the most frames at once, as for the node; default 1"
     )

@@ -119,16 +119,11 @@ def read_card(path: Path) -> ModelCard:
             "make the model with `bisenet export`"
         )
     try:
-        return _parse_card(texts[0])
+        values = json.loads(texts[0])
+        if not isinstance(values, dict):
+            raise ModelError(f"the model's card must be a JSON object, got a {type(values).__name__}")
+        return ModelCard.from_dict(values)
+    except json.JSONDecodeError as error:
+        raise ModelError(f"{path}: the model's card is not JSON ({error}); export the model again") from None
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from None
-
-
-def _parse_card(text: str) -> ModelCard:
-    try:
-        values = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ModelError(f"the model's card is not JSON ({error}); export the model again") from None
-    if not isinstance(values, dict):
-        raise ModelError(f"the model's card must be a JSON object, got a {type(values).__name__}")
-    return ModelCard.from_dict(values)
