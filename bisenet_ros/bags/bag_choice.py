@@ -1,11 +1,12 @@
-"""Which bags lie in a folder, and which of a bag's topics are of images."""
+"""Which bags a run reads, how each is called in it, and which of their topics are of images."""
 
 from __future__ import annotations
 
 import re
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Collection, Dict, List, Sequence
+from typing import Collection, Dict, List, Sequence, Tuple
 
 from bisenet_ros.bags.bag_images import IMAGE_TYPES
 from bisenet_ros.bags.bag_reader import METADATA, Bag, BagError, natural_order
@@ -13,14 +14,53 @@ from bisenet_ros.bags.storage import Topic
 from bisenet_ros.bags.storage_file import is_storage
 
 
+@dataclass(frozen=True)
+class ChosenBag:
+    """A bag by a short name, its own in the run, and its topics of images that are segmented."""
+
+    name: str
+    bag: Bag
+    topics: List[Topic]
+
+
+def choose_bags(
+    given: Sequence[Path], topics: Sequence[str] = (), *, but: Collection[Path] = (), but_topics: Collection[str] = ()
+) -> Tuple[List[ChosenBag], List[str]]:
+    """The bags, and which of several were left out and why, in words.
+
+    Args:
+        given: bags, or folders of bags.
+        topics: of images; none for the only one that each bag has.
+        but: resolved folders, such as earlier results in a folder of bags, that are none of them.
+        but_topics: topics that are not chosen by themselves.
+
+    Raises:
+        BagError: not one can be used, or one is given twice. FileNotFoundError: there is nothing.
+    """
+    chosen: List[ChosenBag] = []
+    left_out: List[str] = []
+    paths = [found for path in given for found in find_bags(path, but=but)]
+    for path in paths:
+        try:
+            bag = Bag(path)
+            found = choose_topics(bag, topics, but=but_topics)
+        except BagError as error:  # the others are still worth a night
+            if len(paths) == 1:
+                raise
+            left_out.append(f"left out: {error}")
+            continue
+        _require_new(bag, chosen)
+        chosen.append(ChosenBag(_free_name(path, [other.name for other in chosen]), bag, found))
+    if not chosen:
+        raise BagError(f"none of the bags can be used: {'; '.join(left_out)}")
+    return chosen, left_out
+
+
 def find_bags(path: Path, *, but: Collection[Path] = ()) -> List[Path]:
-    """The bag at a path, or those in a folder and the folders below it, in natural order.
+    """The bag at a path, or those in a folder and the folders below it but for some, in natural order.
 
     A folder of files without metadata.yaml is one bag where they are NAME_0, NAME_1 and so on, else a bag each. A link
     to a bag that is found too, such as `latest`, is passed over.
-
-    Args:
-        but: resolved folders below the path that are passed over.
 
     Raises:
         BagError: there is none. FileNotFoundError: there is nothing.
@@ -44,29 +84,23 @@ def choose_topics(bag: Bag, asked: Sequence[str] = (), *, but: Collection[str] =
     Raises:
         BagError: a topic is missing, holds something else or is empty; or there are several, which are listed.
     """
-    images = [topic for topic in bag.topics.values() if _is_image(topic) and topic.name not in but]
-    if asked:
-        chosen = [_asked_topic(bag, name) for name in dict.fromkeys(asked)]
-    elif len(images) == 1:
-        chosen = images
-    elif images:
-        raise BagError(f"{bag.path} has {len(images)} image topics; choose with --topic: {_listed(images)}")
-    else:
-        others = _listed(bag.topics.values()) or "nothing"
-        raise BagError(f"{bag.path} has no image topic ({' or '.join(IMAGE_TYPES)}); it holds {others}")
+    chosen = [_asked_topic(bag, name) for name in dict.fromkeys(asked)]
+    if not asked:
+        topics = [topic for topic in bag.topics.values() if topic.name not in but]
+        chosen = [topic for topic in topics if topic.type in IMAGE_TYPES and topic.encoding == "cdr"]
+    if not chosen:
+        raise BagError(f"{bag.path} has no image topic ({' or '.join(IMAGE_TYPES)}); it holds {_contents(bag)}")
+    if not asked and len(chosen) > 1:
+        raise BagError(f"{bag.path} has {len(chosen)} image topics; choose with --topic: {_listed(chosen)}")
     if all(topic.messages == 0 for topic in chosen) and _is_empty(bag, chosen):
         raise BagError(f"{bag.path} has no message on {', '.join(topic.name for topic in chosen)}")
     return chosen
 
 
-def _is_image(topic: Topic) -> bool:
-    return topic.type in IMAGE_TYPES and topic.encoding == "cdr"
-
-
 def _asked_topic(bag: Bag, name: str) -> Topic:
     topic = bag.topics.get(name)
     if topic is None:
-        raise BagError(f"{bag.path} has no topic {name}; it holds {_listed(bag.topics.values()) or 'nothing'}")
+        raise BagError(f"{bag.path} has no topic {name}; it holds {_contents(bag)}")
     if topic.type not in IMAGE_TYPES:
         raise BagError(f"expected {' or '.join(IMAGE_TYPES)} on {name}, got {topic.type} in {bag.path}")
     if topic.encoding != "cdr":
@@ -78,6 +112,10 @@ def _is_empty(bag: Bag, topics: Sequence[Topic]) -> bool:
     """By looking: a recorder that was killed leaves counts of 0."""
     with closing(bag.messages([topic.name for topic in topics])) as messages:
         return next(messages, None) is None
+
+
+def _contents(bag: Bag) -> str:
+    return _listed(bag.topics.values()) or "nothing"
 
 
 def _listed(topics: Collection[Topic]) -> str:
@@ -96,3 +134,21 @@ def _bags_at(path: Path, but: Collection[Path]) -> List[Path]:
     below = [bag for child in children if child.is_dir() for bag in _bags_at(child, but)]
     names = {re.sub(r"_\d+$", "", file.name.split(".")[0]) for file in files}
     return [path] if len(names) == 1 and not below else files + below
+
+
+def _require_new(bag: Bag, chosen: Sequence[ChosenBag]) -> None:
+    files = {file.resolve() for file in bag.files}
+    for other in chosen:
+        if files.intersection(file.resolve() for file in other.bag.files):
+            raise BagError(
+                f"expected every bag once, but {bag.path} is the same bag as {other.bag.path}; leave one out"
+            )
+
+
+def _free_name(path: Path, taken: Collection[str]) -> str:
+    short = path.resolve().name if path.is_dir() else path.name.partition(".")[0]
+    short = re.sub(r"[?#%\ud800-\udfff]", "_", short)  # a folder has this name; SQLite takes it as part of a URI
+    name, number = short, 2
+    while name in taken:
+        name, number = f"{short}_{number}", number + 1
+    return name

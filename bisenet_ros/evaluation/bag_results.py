@@ -1,4 +1,4 @@
-"""What came of a bag, and of all bags of a run together."""
+"""What is to be made of a bag, and what came of all bags of a run together."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Dict, List, Optional, Sequence, Tuple
 from bisenet_ros.bags.bag_images import IMAGE
 from bisenet_ros.bags.bag_reader import BagError
 from bisenet_ros.evaluation.frame_record import RECORDS, RecordFile
-from bisenet_ros.evaluation.ground_truth import GroundTruthError, GroundTruthFolder
+from bisenet_ros.evaluation.ground_truth import GroundTruthError
 from bisenet_ros.evaluation.run_summary import Source
 
 MASKS = "masks"
-RESULT = "bag.json"
+SOURCES = "bag.json"
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class BagTask:
     Attributes:
         bag: its short name.
         topics: the namespace of the masks of each image topic.
-        folder: of the results: the bag MASKS, and the files RECORDS and RESULT.
+        folder: of the results: the bag MASKS, and the files RECORDS and SOURCES.
         masks: where the bag of masks lies in the end, relative to the report.
         outputs, storage: topics of the masks, and their format.
         ground_truth: a folder for `GroundTruthFolder`.
@@ -42,50 +42,23 @@ class BagTask:
     ground_truth: Optional[Path] = None
     jobs: str = "1"
 
+    @property
     def mask_topics(self) -> Dict[str, str]:
         """The type of each topic of the masks."""
         return {f"{namespace}/{output}": IMAGE for namespace in self.topics.values() for output in self.outputs}
 
-
-@dataclass(frozen=True)
-class BagResult:
-    """What came of a bag; `used` names the files of ground truth that belong to a frame."""
-
-    sources: List[Source]
-    used: List[str]
-
-    @staticmethod
-    def read(folder: Path) -> BagResult:
-        values = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-        return BagResult([Source(**source) for source in values["sources"]], values["used"])
+    def read_sources(self) -> List[Source]:
+        """What became of each topic, when the bag is done."""
+        return [Source(**source) for source in json.loads((self.folder / SOURCES).read_text(encoding="utf-8"))]
 
 
-@dataclass(frozen=True)
-class RunResults:
-    """What came of all bags.
-
-    Attributes:
-        ground_truth: of each bag that has any, by its short name.
-        unused: names of the files of ground truth that belong to no frame.
-    """
-
-    records: RecordFile
-    sources: List[Source]
-    ground_truth: Dict[str, GroundTruthFolder]
-    unused: List[str]
-
-
-def join_results(tasks: Sequence[BagTask], folder: Path, *, classes: int) -> RunResults:
-    """Moves and joins what the tasks made; harmless when it is done again after an interruption.
-
-    Args:
-        folder: of the report.
+def join_results(tasks: Sequence[BagTask], folder: Path) -> Tuple[List[Source], RecordFile]:
+    """Moves what the tasks made into the report's folder; harmless when done again after an interruption.
 
     Raises:
-        BagError: there is not one frame. GroundTruthError: there is not one frame with ground truth.
+        BagError: there is not one frame.
     """
-    results = [BagResult.read(task.folder) for task in tasks]
-    sources = [source for result in results for source in result.sources]
+    sources = [source for task in tasks for source in task.read_sources()]
     records = RecordFile(folder / RECORDS)
     with records.path.open("wb") as whole:
         for task in tasks:
@@ -97,13 +70,24 @@ def join_results(tasks: Sequence[BagTask], folder: Path, *, classes: int) -> Run
     if not any(source.frames for source in sources):
         reasons = "; ".join(notice for source in sources for notice in source.notices)
         raise BagError(f"not one frame could be read: {reasons}")
-    truths = {task.bag: GroundTruthFolder(task.ground_truth, classes=classes) for task in tasks if task.ground_truth}
-    used = {task.ground_truth / name for task, it in zip(tasks, results) if task.ground_truth for name in it.used}
-    files = {file for truth in truths.values() for found in truth.files.values() for file in found}
-    unused = [file.name for file in sorted(files - used)]  # several bags may share a folder
-    if truths and not used:
+    return sources, records
+
+
+def find_unused(ground_truth: Dict[str, Path], records: RecordFile) -> List[Path]:
+    """The files of ground truth that belong to no frame of any bag.
+
+    Args:
+        ground_truth: the folder of each bag that has one; several bags may share one.
+
+    Raises:
+        GroundTruthError: that is all of them.
+    """
+    used = {ground_truth[record.bag] / record.ground_truth for record in records if record.ground_truth}
+    files = {file for folder in set(ground_truth.values()) for file in folder.glob("*.png")}
+    unused = sorted(files - used)
+    if unused and not used:
         raise GroundTruthError(
-            f"none of the {len(unused)} stamps of the ground truth, such as {Path(unused[0]).stem}, is that of a "
-            f"frame, such as {next(iter(records)).stamp_ns}"
+            f"none of the {len(unused)} stamps of the ground truth, such as {unused[0].stem}, is that of a frame, such "
+            f"as {next(iter(records)).stamp_ns}"
         )
-    return RunResults(records, sources, truths, unused)
+    return unused

@@ -10,9 +10,9 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Set, Tuple
+from typing import Any, Callable, Dict, Set, Tuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from bisenet_ros.bags.bag_reader import Bag, BagMessage
 from bisenet_ros.bags.bag_writer import BagWriter
 from bisenet_ros.engines import Engine
 from bisenet_ros.errors import BisenetError, ImageError
-from bisenet_ros.evaluation.bag_results import MASKS, RESULT, BagResult, BagTask
+from bisenet_ros.evaluation.bag_results import MASKS, SOURCES, BagTask
 from bisenet_ros.evaluation.frame_record import RECORDS, FrameMeasurer, RecordFile
 from bisenet_ros.evaluation.ground_truth import GroundTruthFolder
 from bisenet_ros.evaluation.mask_topics import OUTPUTS
@@ -49,33 +49,31 @@ def segment_bag(task: BagTask, engine: Engine, *, progress: Callable[[], Any] = 
     task.folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f"{task.bag}.", suffix=".partial", dir=task.folder.parent))
     bag = Bag(task.path)
-    masks = BagWriter(unfinished / MASKS, storage=task.storage, topics=task.mask_topics())
-    segmenter = _Segmenter(task, engine, RecordFile(unfinished / RECORDS), masks)
-    try:
-        with masks:
-            for message in bag.messages(task.topics):
-                segmenter.take(message)
-                progress()
-    except BaseException:
-        masks.abort()
-        raise
-    write_json(unfinished / RESULT, asdict(segmenter.result(bag)))
+    records = RecordFile(unfinished / RECORDS)
+    records.path.touch()
+    with BagWriter(unfinished / MASKS, storage=task.storage, topics=task.mask_topics) as masks:
+        segmenter = _Segmenter(task, engine, records, masks)
+        for message in bag.messages(task.topics):
+            segmenter.take(message)
+            progress()
+    write_json(unfinished / SOURCES, [asdict(segmenter.describe(bag, topic)) for topic in task.topics])
     if task.folder.exists():  # another process was faster; its results are the same
         shutil.rmtree(unfinished)
     else:
         unfinished.rename(task.folder)
 
 
-class _TopicCounts:
-    """What is counted of one topic."""
+class _TopicState:
+    """What is counted of one topic, and what its next frame is compared with."""
 
-    def __init__(self) -> None:
+    def __init__(self, classes: int) -> None:
         self.read = 0
         self.skipped: Counter = Counter()
         self.first_skipped: Dict[str, str] = {}
         self.stamps: Counter = Counter()
         self.last_stamp_ns = -(2**63)
         self.backwards = 0
+        self.measurer = FrameMeasurer(classes)
 
     def skip(self, message: BagMessage, error: ImageError) -> None:
         self.skipped[error.reason] += 1
@@ -98,25 +96,21 @@ class _Segmenter:
         self._colors = engine.card.classes.color_table()
         self._ground_truth = GroundTruthFolder(task.ground_truth, classes=self._classes) if task.ground_truth else None
         self._warm: Set[Tuple[int, ...]] = set()
-        self._counts = {topic: _TopicCounts() for topic in task.topics}
-        self._measurers = {topic: FrameMeasurer(self._classes) for topic in task.topics}
-        self._used: List[str] = []
-        records.path.touch()
+        self._topics = {topic: _TopicState(self._classes) for topic in task.topics}
 
     def take(self, message: BagMessage) -> None:
-        counts = self._counts[message.topic]
-        counts.read += 1
+        topic = self._topics[message.topic]
+        topic.read += 1
         try:
             frame = decode_frame(message)
         except ImageError as error:
-            counts.skip(message, error)
-            self._measurers[message.topic] = FrameMeasurer(self._classes)  # the next frame has no frame before it
+            topic.skip(message, error)
+            topic.measurer = FrameMeasurer(self._classes)  # the next frame has no frame before it
             return
         mask, confidence, engine_ms = self._segment(frame)
-        repeated = counts.add(frame.stamp_ns)
+        repeated = topic.add(frame.stamp_ns)
         file = self._ground_truth.find(frame.stamp_ns, repeated=repeated) if self._ground_truth else None
-        self._used += [file.name] if file else []
-        record = self._measurers[message.topic].measure(
+        record = topic.measurer.measure(
             frame.pixels,
             mask,
             confidence,
@@ -127,14 +121,12 @@ class _Segmenter:
             engine_ms=engine_ms,
             ground_truth=self._ground_truth.read(file, mask.shape) if self._ground_truth and file else None,
         )
-        self._records.append(record)
+        self._records.append(replace(record, ground_truth=file.name if file else None))
         self._write_masks(frame, mask)
 
-    def result(self, bag: Bag) -> BagResult:
-        return BagResult([self._source(bag, topic) for topic in self._counts], self._used)
-
-    def _source(self, bag: Bag, name: str) -> Source:
-        counts, topic = self._counts[name], bag.topics[name]
+    def describe(self, bag: Bag, name: str) -> Source:
+        """What became of a topic's messages."""
+        counts, topic = self._topics[name], bag.topics[name]
         repeated = {stamp: count for stamp, count in counts.stamps.items() if count > 1}
         files = self._ground_truth.files if self._ground_truth else {}
         return Source(
@@ -173,12 +165,18 @@ class _Segmenter:
         return mask, confidence, 1000 * (time.perf_counter() - start)
 
     def _write_masks(self, frame: BagFrame, mask: np.ndarray) -> None:
-        makers: Dict[str, Callable[[], Tuple[np.ndarray, str]]] = {
-            "mask": lambda: (mask, "mono8"),
-            "color_mask": lambda: (paint(mask, self._colors), "rgb8"),
-            "overlay": lambda: (blend(frame.pixels, mask, self._colors, opacity=OPACITY), "bgr8"),
-        }
-        header: Dict[str, Any] = {"stamp_ns": frame.stamp_ns, "frame_id": frame.frame_id, "log_ns": frame.log_ns}
         for output in self._task.outputs:
-            pixels, encoding = makers[output]()
-            self._masks.write_image(f"{self._task.topics[frame.topic]}/{output}", pixels, encoding=encoding, **header)
+            if output == "mask":
+                pixels, encoding = mask, "mono8"
+            elif output == "color_mask":
+                pixels, encoding = paint(mask, self._colors), "rgb8"
+            else:
+                pixels, encoding = blend(frame.pixels, mask, self._colors, opacity=OPACITY), "bgr8"
+            self._masks.write_image(
+                f"{self._task.topics[frame.topic]}/{output}",
+                pixels,
+                encoding=encoding,
+                stamp_ns=frame.stamp_ns,
+                frame_id=frame.frame_id,
+                log_ns=frame.log_ns,
+            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Iterator, List, Optional, Tuple
 
@@ -21,7 +21,7 @@ FrameKey = Tuple[str, str, int]
 
 
 class RecordError(BisenetError):
-    """A line that is not a frame's record; the message says where."""
+    """A line that is not a frame's record."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,9 @@ class FrameRecord:
         change: against the frame before, see `temporal_consistency.Change`; None where there was nothing to compare.
         confidence: mean over the pixels, 0 to 1.
         engine_ms: milliseconds in `Engine.segment`.
-        confusion: the cells above 0 of the confusion matrix, as (true class, predicted class,
-            pixels); None without ground truth.
+        confusion: the cells above 0 of the confusion matrix, as (true class, predicted class, pixels); None without
+            ground truth.
+        ground_truth: the name of its file of ground truth.
     """
 
     bag: str
@@ -52,15 +53,16 @@ class FrameRecord:
     confidence: float
     engine_ms: float
     confusion: Optional[List[List[int]]] = None
+    ground_truth: Optional[str] = None
 
     @property
     def key(self) -> FrameKey:
         return self.bag, self.topic, self.index
 
     @property
-    def number(self) -> int:
-        """As people count, from 1."""
-        return self.index + 1
+    def title(self) -> str:
+        """For people, who count from 1."""
+        return f"frame {self.index + 1} of {self.bag} {self.topic}, stamp {self.stamp_ns} ns"
 
     @property
     def changed(self) -> Optional[float]:
@@ -75,22 +77,6 @@ class FrameRecord:
             matrix[true_class, predicted] = pixels
         return matrix
 
-    def to_json(self) -> str:
-        """One line, without its end."""
-        return json.dumps(asdict(self), separators=(",", ":"), allow_nan=False)
-
-    @staticmethod
-    def from_json(line: str) -> FrameRecord:
-        """Raises RecordError where the line is not such a record."""
-        try:
-            values = json.loads(line)
-            return FrameRecord(**{name: values[name] for name in FIELDS})
-        except (ValueError, TypeError, KeyError) as error:
-            raise RecordError(f"expected a frame's record as one line of JSON, got {line[:80]!r}") from error
-
-
-FIELDS = tuple(field.name for field in fields(FrameRecord))
-
 
 class RecordFile:
     """Frame records in a file, read as a stream, as often as needed."""
@@ -101,16 +87,18 @@ class RecordFile:
     def append(self, record: FrameRecord) -> None:
         """Raises OSError where the file cannot be written."""
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(record.to_json() + "\n")
+            file.write(json.dumps(asdict(record), separators=(",", ":"), allow_nan=False) + "\n")
 
     def __iter__(self) -> Iterator[FrameRecord]:
         """Raises RecordError, with the line's number; OSError where the file cannot be read."""
         with self.path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
                 try:
-                    yield FrameRecord.from_json(line)
-                except RecordError as error:
-                    raise RecordError(f"{self.path}, line {number}: {error}") from error
+                    record = FrameRecord(**json.loads(line))
+                except (ValueError, TypeError) as error:
+                    place = f"{self.path}, line {number}"
+                    raise RecordError(f"{place}: expected a frame's record in JSON, got {line[:80]!r}") from error
+                yield record
 
 
 class FrameMeasurer:

@@ -25,7 +25,7 @@ NAME = re.compile(r"(-?\d+)(?:_(\d+))?")
 
 
 class GroundTruthError(BisenetError):
-    """Ground truth that cannot be used; the message names the file or the message, what was expected and what came."""
+    """Ground truth that cannot be used; the message names the file, or the message of the bag."""
 
 
 class GroundTruthFolder:

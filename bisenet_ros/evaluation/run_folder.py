@@ -6,7 +6,6 @@ import fcntl
 import json
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Dict, Optional, TextIO
 
@@ -16,23 +15,13 @@ from bisenet_ros.files.atomic_write import write_json
 RUN = "run.json"
 LOCK = "lock"
 REMOVED = ".removed"
+Inputs = Dict[str, Any]
+"""All that the results of a run depend on, by name: what was asked for as text, and lists, as JSON has them, that tell
+whether a file is still the same."""
 
 
 class RunFolderError(BisenetError):
     """A folder that cannot be this run's; the message says why and what to do."""
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """All that the results of a run depend on.
-
-    Attributes:
-        options: what was asked for, in words, by name.
-        files: what tells whether a file or folder is still the same, as JSON has it, by what it is.
-    """
-
-    options: Dict[str, str]
-    files: Dict[str, Any]
 
 
 class RunFolder:
@@ -82,7 +71,7 @@ class RunFolder:
             self.discard()
             self.partial.mkdir()
             self._take_lock()
-        write_json(self.partial / RUN, {"asked": asdict(inputs)})
+        write_json(self.partial / RUN, {"asked": inputs})
         self.result.mkdir(exist_ok=True)
         for left_over in [*self.result.glob("*.partial"), *self.bags.glob("*.partial")]:
             shutil.rmtree(left_over, ignore_errors=True) if left_over.is_dir() else left_over.unlink()
@@ -90,7 +79,7 @@ class RunFolder:
 
     def finish(self, inputs: Inputs, *, exit_code: int) -> None:
         """The results are there."""
-        write_json(self.result / RUN, {"asked": asdict(inputs), "exit_code": exit_code})
+        write_json(self.result / RUN, {"asked": inputs, "exit_code": exit_code})
         if self.output.exists():
             _remove(self.output)
         self.result.rename(self.output)
@@ -121,16 +110,13 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(aside)
 
 
-def _require_same(before: Dict[str, Any], now: Inputs, *, folder: Path) -> None:
-    options, files = before.get("options", {}), before.get("files", {})
-    changed = [
-        f"{name}: {options.get(name, 'none')}, now {now.options.get(name, 'none')}"
-        for name in {**options, **now.options}
-        if options.get(name) != now.options.get(name)
-    ]
-    changed += [
-        f"{name} is not the same as before" for name in now.files if name in files and files[name] != now.files[name]
-    ]
+def _require_same(before: Inputs, now: Inputs, *, folder: Path) -> None:
+    changed = []
+    for name in {**before, **now}:
+        old, new = before.get(name, "none"), now.get(name, "none")
+        if old != new:
+            told = isinstance(old, str) and isinstance(new, str)
+            changed.append(f"{name}: {old}, now {new}" if told else f"{name} is not the same as before")
     if changed:
         raise RunFolderError(
             f"{folder} is of a run with other inputs ({'; '.join(changed)}); name another folder with -o, or add "

@@ -1,12 +1,14 @@
-"""The facts of a run that its report shows: bags, model, engine, machine, protocol."""
+"""The facts of a run that its report shows: sources, model, engine, machine, protocol, replays through the node."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Tuple
 
-from bisenet_ros.evaluation.node_replay import NodeReplay
 from bisenet_ros.model.class_map import ClassMap
+
+TopicKey = Tuple[str, str]
+"""Bag and topic."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,7 @@ class Source:
     unmatched: int = 0
 
     @property
-    def key(self) -> Tuple[str, str]:
-        """As in the keys of the records."""
+    def key(self) -> TopicKey:
         return self.bag, self.topic
 
     @property
@@ -76,15 +77,53 @@ class Source:
 
 
 @dataclass(frozen=True)
+class NodeReplay:
+    """A bag's replay through the running node: frames sent to it and masks that came back.
+
+    Attributes:
+        rate: the replay's pace; 1 is the bag's own.
+        received: masks that came back, each for one of the frames sent.
+        losses: frames without a mask, by where they were lost; they sum to sent - received.
+        latency_p50_ms, latency_p99_ms: from sending a frame to receiving its mask; 0 without a mask.
+        differing_frames: stamps in ns, as in the bag, of the masks that are not the offline result.
+        differing_pixels: in all of them together.
+        engine: what the node says of its engine.
+    """
+
+    bag: str
+    topic: str
+    rate: float
+    sent: int
+    received: int
+    losses: Dict[str, int]
+    latency_p50_ms: float
+    latency_p99_ms: float
+    differing_frames: List[int]
+    differing_pixels: int
+    engine: str
+
+    def facts(self) -> Dict[str, str]:
+        """For people, by name."""
+        lost = ", ".join(f"{count} {where}" for where, count in self.losses.items() if count)
+        differing = f"{self.differing_pixels} in {len(self.differing_frames)} frames"
+        return {
+            "frames sent": f"{self.sent} at {self.rate:g} times the bag's pace",
+            "masks received": str(self.received),
+            "frames lost": f"{self.sent - self.received}" + (f": {lost}" if lost else ""),
+            "latency, p50 / p99": f"{self.latency_p50_ms:.1f} / {self.latency_p99_ms:.1f} ms",
+            "pixels that differ from the offline result": differing,
+            "engine of the node": self.engine,
+        }
+
+
+@dataclass(frozen=True)
 class RunSummary:
     """One run of `bisenet evaluate-bag`.
 
     Attributes:
-        model: facts for people by name, among them "file" and "sha256".
+        model, protocol: facts for people by name; the model's "file" and "sha256" among them.
         engine: the engine's description.
         machine: from `describe_machine`.
-        protocol: facts for people by name, with units.
-        through_node: the replays through the running node, where there were any.
         notices: what went wrong beside the sources' own, in words.
     """
 

@@ -16,12 +16,11 @@ import pytest
 from PIL import Image
 
 from bisenet_ros.evaluation.frame_record import FrameRecord
-from bisenet_ros.evaluation.node_replay import NodeReplay
 from bisenet_ros.evaluation.report.bag_report import write_bag_report
 from bisenet_ros.evaluation.report.mask_agreement import MaskAgreement
 from bisenet_ros.evaluation.report.picture_loader import Picture
 from bisenet_ros.evaluation.report.record_summary import BINS, Series, lowest_frames, summarize
-from bisenet_ros.evaluation.run_summary import RunSummary, Source
+from bisenet_ros.evaluation.run_summary import NodeReplay, RunSummary, Source
 from bisenet_ros.model.class_map import ClassMap, SegmentationClass
 
 CLASSES = ClassMap(

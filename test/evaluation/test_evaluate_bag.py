@@ -46,7 +46,7 @@ from bisenet_ros.commands import evaluate_bag
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.evaluation import bag_evaluation, bag_results, run_folder
 from bisenet_ros.evaluation.bag_evaluation import IMPERFECT, Request, evaluate_bags
-from bisenet_ros.evaluation.frame_record import FrameRecord, RecordFile
+from bisenet_ros.evaluation.frame_record import RecordFile
 from bisenet_ros.evaluation.ground_truth import GroundTruthError, GroundTruthFolder
 from bisenet_ros.evaluation.mask_topics import mask_namespaces
 from bisenet_ros.evaluation.report import bag_report
@@ -301,7 +301,7 @@ def test_a_full_disk_is_told_in_one_line_with_its_place(
 def test_after_a_full_disk_the_same_command_goes_on(tmp_path, request_for):
     request = request_for(write_bag(tmp_path / "bag", count=40))
     with pytest.MonkeyPatch.context() as patch, pytest.raises(OSError, match="No space left on device writing"):
-        patch.setattr(FrameRecord, "to_json", fail_on_full_disk)
+        patch.setattr(RecordFile, "append", fail_on_full_disk)
         evaluate_bags(request, load=BlueEngine)
     assert evaluate_segmented(request) == 40 + 1, "the bag that was half done is segmented again"
     with pytest.MonkeyPatch.context() as patch, pytest.raises(OSError, match=f"writing {tmp_path / 'OUT.partial'};"):

@@ -12,8 +12,7 @@ from bisenet_ros.bags.bag_images import IMAGE
 from bisenet_ros.bags.bag_writer import BagWriter
 from bisenet_ros.engines import load_engine
 from bisenet_ros.evaluation.frame_record import FrameMeasurer, FrameRecord
-from bisenet_ros.evaluation.node_replay import NodeReplay
-from bisenet_ros.evaluation.run_summary import Source
+from bisenet_ros.evaluation.run_summary import NodeReplay, Source
 from bisenet_ros.node.driver.bag_replay import replay_through_node
 from bisenet_ros.node.driver.driver_node import DriverError
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Optional, Sequence
+from typing import Any, Dict, Iterable, List, Sequence
 
 import numpy as np
 
@@ -16,15 +17,14 @@ from bisenet_ros.evaluation.report.page import number, ratio
 from bisenet_ros.evaluation.report.picture_loader import LoadPictures
 from bisenet_ros.evaluation.report.record_summary import (
     TopicSummary,
-    all_milliseconds,
+    engine_percentiles,
     find_records,
     lowest_frames,
     mean_confidence,
-    percentiles,
-    sum_changes,
     summarize,
+    total_consistency,
 )
-from bisenet_ros.evaluation.run_summary import RunSummary, Source
+from bisenet_ros.evaluation.run_summary import RunSummary
 from bisenet_ros.files.atomic_write import partial_of, write_json
 
 REPORT = "report.json"
@@ -46,10 +46,9 @@ UNITS = {
 def write_bag_report(
     folder: Path, records: Iterable[FrameRecord], run: RunSummary, *, load_pictures: LoadPictures
 ) -> Dict[str, Any]:
-    """Writes report.html, report.json and report.csv; what is in the JSON.
+    """Writes report.html, report.json and report.csv into a folder; what is in the JSON.
 
     Args:
-        folder: exists.
         records: of all frames, at least one; read several times.
     """
     topics = list(summarize(records, classes=len(run.classes)).values())
@@ -71,30 +70,34 @@ def describe_findings(
     topics: Sequence[TopicSummary], run: RunSummary, extremes: Dict[str, List[FrameRecord]]
 ) -> Dict[str, Any]:
     """The content of report.json."""
-    summaries = {(topic.bag, topic.topic): topic for topic in topics}
     names = run.classes.names
-    changes = sum_changes(topics)
-    frames = sum(topic.frames for topic in topics)
+    frames, scored = (sum(counts) for counts in zip(*((topic.frames, topic.scored_frames) for topic in topics)))
     shares = np.sum([topic.frames * topic.mean_shares for topic in topics], axis=0) / frames
     confusion = np.sum([topic.confusion for topic in topics], axis=0)
-    changed = ratio(changes[:, 1].sum(), changes[:, 0].sum())
+    changes = np.sum([topic.change for topic in topics], axis=0)
+    consistency = total_consistency(topics)
+    protocol = {"frames with ground truth": f"{scored} of {frames}"} if scored else {}
     return {
         "frames": frames,
-        **_scores(confusion, topics, names),
+        "truth_frames": scored,
+        "miou": number(mean_iou(confusion)),
+        "pixel_accuracy": number(pixel_accuracy(confusion)),
+        "iou": dict(zip(names, map(number, class_iou(confusion)))) if scored else None,
+        "confusion": confusion.tolist() if scored else None,
         "share": dict(zip(names, map(number, shares))),
-        "changed": changed,
-        "temporal_consistency": None if changed is None else number(1 - changed),
-        "changed_by_class": {name: ratio(lost, all_) for name, (all_, lost) in zip(names, changes)},
+        "changed": number(1 - consistency),
+        "temporal_consistency": number(consistency),
+        "changed_by_class": {name: ratio(changed, compared) for name, (compared, changed) in zip(names, changes)},
         "confidence": number(mean_confidence(topics)),
-        "engine_ms": percentiles(all_milliseconds(topics)),
+        "engine_ms": engine_percentiles(topics),
         "model": run.model,
         "engine": run.engine,
         "machine": run.machine,
-        "protocol": {**_scored(topics), **run.protocol, "temporal consistency": temporal_consistency.METHOD},
+        "protocol": {**protocol, **run.protocol, "temporal consistency": temporal_consistency.METHOD},
         "classes": run.classes.to_list(),
-        "sources": [_describe_source(source, summaries.get(source.key)) for source in run.sources],
+        "sources": _describe_sources(topics, run),
         "notices": list(run.notices),
-        "through_node": [replay.to_dict() for replay in run.through_node],
+        "through_node": [asdict(replay) for replay in run.through_node],
         "extreme_frames": {kind: [_describe_frame(record) for record in found] for kind, found in extremes.items()},
         "units": UNITS,
     }
@@ -119,25 +122,26 @@ def write_csv(path: Path, records: Iterable[FrameRecord], *, names: Sequence[str
     partial.replace(path)
 
 
-def _scored(topics: Sequence[TopicSummary]) -> Dict[str, str]:
-    scored = sum(topic.scored_frames for topic in topics)
-    return {"frames with ground truth": f"{scored} of {sum(topic.frames for topic in topics)}"} if scored else {}
-
-
-def _describe_source(source: Source, topic: Optional[TopicSummary]) -> Dict[str, Any]:
-    found = {name: value for name, value in vars(source).items() if name != "jobs"}
-    if topic is None:
-        return found
-    return {
-        **found,
-        "frames": topic.frames,
-        "sizes_px": {f"{width}x{height}": count for (width, height), count in topic.sizes.items()},
-        "first_stamp_ns": topic.stamps_ns[0],
-        "last_stamp_ns": topic.stamps_ns[-1],
-        "span_s": (topic.stamps_ns[-1] - topic.stamps_ns[0]) / 1e9,
-        "truth_frames": topic.scored_frames,
-        "miou": number(mean_iou(topic.confusion)),
-    }
+def _describe_sources(topics: Sequence[TopicSummary], run: RunSummary) -> List[Dict[str, Any]]:
+    summaries = {topic.key: topic for topic in topics}
+    found = []
+    for source in run.sources:
+        described = asdict(source)
+        del described["jobs"]  # the protocol has it
+        topic = summaries.get(source.key)
+        if topic:
+            first, last = topic.stamps_ns[0], topic.stamps_ns[-1]
+            described.update(
+                frames=topic.frames,
+                sizes_px={f"{width}x{height}": count for (width, height), count in topic.sizes.items()},
+                first_stamp_ns=first,
+                last_stamp_ns=last,
+                span_s=(last - first) / 1e9,
+                truth_frames=topic.scored_frames,
+                miou=number(mean_iou(topic.confusion)),
+            )
+        found.append(described)
+    return found
 
 
 def _describe_frame(record: FrameRecord) -> Dict[str, Any]:
@@ -149,15 +153,4 @@ def _describe_frame(record: FrameRecord) -> Dict[str, Any]:
         "confidence": number(record.confidence),
         "changed": None if record.changed is None else number(record.changed),
         "miou": number(mean_iou(record.dense_confusion())),
-    }
-
-
-def _scores(confusion: np.ndarray, topics: Sequence[TopicSummary], names: Sequence[str]) -> Dict[str, Any]:
-    scored = sum(topic.scored_frames for topic in topics)
-    return {
-        "truth_frames": scored,
-        "miou": number(mean_iou(confusion)),
-        "pixel_accuracy": number(pixel_accuracy(confusion)),
-        "iou": dict(zip(names, map(number, class_iou(confusion)))) if scored else None,
-        "confusion": confusion.tolist() if scored else None,
     }

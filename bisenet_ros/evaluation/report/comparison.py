@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -13,15 +13,15 @@ from bisenet_ros.evaluation.metrics import class_iou, mean_iou, pixel_accuracy
 from bisenet_ros.evaluation.report.finished_report import FinishedReport, ReportError
 from bisenet_ros.evaluation.report.mask_agreement import MaskAgreement, compare_masks
 from bisenet_ros.evaluation.report.record_summary import (
-    TopicKey,
     TopicSummary,
-    all_milliseconds,
+    engine_percentiles,
     find_records,
     lowest_frames,
     mean_confidence,
-    sum_changes,
     summarize,
+    total_consistency,
 )
+from bisenet_ros.evaluation.run_summary import TopicKey
 
 MOST_PAIRS = 10
 """Pairs of classes that are listed."""
@@ -29,7 +29,7 @@ GALLERY = 4
 """Frames whose pictures are shown."""
 SMALLEST_VERDICT = 0.1
 """Percentage points; a smaller difference is called neither better nor worse."""
-PERCENTILES = (50, 90, 99)
+PERCENTILES = ("p50", "p90", "p99")
 """Of the engine's times."""
 Topics = Dict[TopicKey, TopicSummary]
 
@@ -38,16 +38,15 @@ class Row(NamedTuple):
     """A number of both reports.
 
     Attributes:
-        factor, unit: from the number to what people read.
-        better: 1 where higher is better, -1 where lower is, 0 for neither.
+        unit: "%" of fractions, of which higher is better, or "ms".
+        judged: whether a higher fraction is called better.
     """
 
     name: str
     a: Optional[float]
     b: Optional[float]
-    factor: float = 100
     unit: str = "%"
-    better: int = 1
+    judged: bool = True
 
     @property
     def difference(self) -> Optional[float]:
@@ -58,17 +57,17 @@ class Row(NamedTuple):
         """Whether B is better or worse; of times the ratio, since they differ a little every time."""
         if self.unit == "ms":
             return f"{self.b / self.a:.2f} times" if self.a and self.b else ""
-        gain = self.better * self._shown
-        return "" if abs(gain) < SMALLEST_VERDICT else "better" if gain > 0 else "worse"
-
-    @property
-    def _shown(self) -> float:
-        return round(self.factor * (self.difference or 0.0), 2) + 0.0  # without a sign for zero
+        gain = self._shown(self.difference or 0.0)
+        return "" if not self.judged or abs(gain) < SMALLEST_VERDICT else "better" if gain > 0 else "worse"
 
     def cells(self) -> List[str]:
-        numbers = ["-" if value is None else f"{self.factor * value:.2f}" for value in (self.a, self.b)]
-        difference = "-" if self.difference is None else f"{self._shown:+.2f}"
+        numbers = ["-" if value is None else f"{self._shown(value):.2f}" for value in (self.a, self.b)]
+        difference = "-" if self.difference is None else f"{self._shown(self.difference):+.2f}"
         return [self.name, self.unit, *numbers, difference, self.note]
+
+    def _shown(self, value: float) -> float:
+        """In the unit, rounded; without a sign for zero."""
+        return round(100 * value if self.unit == "%" else value, 2) + 0.0
 
 
 @dataclass(frozen=True)
@@ -107,10 +106,12 @@ def compare_reports(a: FinishedReport, b: FinishedReport) -> Comparison:
     Raises:
         ReportError: they are of different bags, topics, frames or classes.
     """
-    _require_same_subject(a, b)
     names = a.classes.names
+    _require_same("classes", a.classes.names, b.classes.names, folders=(a.folder, b.folder))
+    topics = [sorted({" ".join(source.key) for source in report.sources}) for report in (a, b)]
+    _require_same("bags and topics", *topics, folders=(a.folder, b.folder))
     summaries = summarize(a.records, classes=len(names)), summarize(b.records, classes=len(names))
-    agreements = {source.key: compare_masks((a, b), source) for source in a.sources if source.key in summaries[0]}
+    agreements = {source.key: compare_masks((a, b), source.key) for source in a.sources if source.key in summaries[0]}
     confusions = np.sum([agreement.confusions for agreement in agreements.values()], axis=0)
     pairs = np.sum([agreement.pairs for agreement in agreements.values()], axis=0)
     scored = sum(agreement.scored for agreement in agreements.values())
@@ -118,7 +119,7 @@ def compare_reports(a: FinishedReport, b: FinishedReport) -> Comparison:
         reports=(a, b),
         summaries=summaries,
         agreements=agreements,
-        scores=_scores(summaries, confusions if scored else None),
+        scores=[*(_scores(confusions) if scored else []), *_label_free_scores(summaries)],
         times=_times(summaries) if a.jobs == b.jobs else [],
         iou=_iou(confusions, names) if scored else [],
         frames=sum(len(agreement.agreeing) for agreement in agreements.values()),
@@ -130,6 +131,45 @@ def compare_reports(a: FinishedReport, b: FinishedReport) -> Comparison:
     )
 
 
+def _require_same(what: str, a: Sequence[str], b: Sequence[str], *, folders: Sequence[Any]) -> None:
+    if a != b:
+        raise ReportError(
+            f"expected two reports on the same {what}, got {_listed(a)} in {folders[0]} and {_listed(b)} in "
+            f"{folders[1]}"
+        )
+
+
+def _listed(names: Sequence[str], *, most: int = 12) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _scores(confusions: np.ndarray) -> List[Row]:
+    return [_row("mIoU", map(mean_iou, confusions)), _row("pixel accuracy", map(pixel_accuracy, confusions))]
+
+
+def _label_free_scores(summaries: Sequence[Topics]) -> List[Row]:
+    topics = [list(summary.values()) for summary in summaries]
+    return [
+        _row("temporal consistency", map(total_consistency, topics)),
+        _row("mean confidence", map(mean_confidence, topics))._replace(judged=False),
+    ]
+
+
+def _times(summaries: Sequence[Topics]) -> List[Row]:
+    a, b = (engine_percentiles(topics.values()) for topics in summaries)
+    return [Row(f"engine, {which}", a[which], b[which], unit="ms") for which in PERCENTILES]
+
+
+def _iou(confusions: np.ndarray, names: Sequence[str]) -> List[Row]:
+    rows = [_row(name, both) for name, *both in zip(names, *map(class_iou, confusions))]
+    return sorted(rows, key=lambda row: -math.inf if row.difference is None else row.difference, reverse=True)
+
+
+def _row(name: str, scores: Iterable[float]) -> Row:
+    a, b = (float(score) if math.isfinite(score) else None for score in scores)
+    return Row(name, a, b)
+
+
 def _largest_pairs(pairs: np.ndarray, names: Sequence[str]) -> List[Dict[str, Any]]:
     places = [int(place) for place in np.argsort(-pairs, axis=None, kind="stable")[:MOST_PAIRS]]
     found = [(*divmod(place, len(names)), pairs.flat[place] / max(1, pairs.sum())) for place in places]
@@ -139,63 +179,10 @@ def _largest_pairs(pairs: np.ndarray, names: Sequence[str]) -> List[Dict[str, An
 def _extremes(
     report: FinishedReport, topics: Topics, agreements: Dict[TopicKey, MaskAgreement]
 ) -> List[Tuple[float, FrameRecord]]:
-    agreeing = {topics[key]: agreement.agreeing for key, agreement in agreements.items()}
-    lowest = [(share, key) for share, key in lowest_frames(agreeing, agreeing.__getitem__, GALLERY) if share < 1]
-    records = find_records(report.records, [key for _, key in lowest])
-    return [(1 - share, records[key]) for share, key in lowest]
-
-
-def _require_same_subject(a: FinishedReport, b: FinishedReport) -> None:
-    if a.classes.names != b.classes.names:
-        raise ReportError(
-            f"expected two reports with the same classes, got {_listed(a.classes.names)} in {a.folder} and "
-            f"{_listed(b.classes.names)} in {b.folder}"
-        )
-    topics = [{f"{source.bag} {source.topic}" for source in report.sources} for report in (a, b)]
-    if topics[0] != topics[1]:
-        raise ReportError(
-            f"expected two reports on the same bags and topics, got {_listed(sorted(topics[0]))} in {a.folder} and "
-            f"{_listed(sorted(topics[1]))} in {b.folder}"
-        )
-
-
-def _listed(names: Sequence[str], *, most: int = 12) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _scores(summaries: Sequence[Topics], confusions: Optional[np.ndarray]) -> List[Row]:
-    rows = []
-    if confusions is not None:
-        rows.append(_row("mIoU", mean_iou, confusions))
-        rows.append(_row("pixel accuracy", pixel_accuracy, confusions))
-    rows.append(_row("temporal consistency", _consistency, summaries))
-    confidence = _row("mean confidence", lambda topics: mean_confidence(topics.values()), summaries)
-    return [*rows, confidence._replace(better=0)]
-
-
-def _row(name: str, score: Callable[[Any], float], subjects: Iterable[Any]) -> Row:
-    a, b = (_finite(score(subject)) for subject in subjects)
-    return Row(name, a, b)
-
-
-def _consistency(topics: Topics) -> float:
-    compared, changed = sum_changes(topics.values()).sum(axis=0)
-    return 1 - changed / compared if compared else math.nan
-
-
-def _times(summaries: Sequence[Topics]) -> List[Row]:
-    """Percentiles of the engine's milliseconds."""
-    a, b = (np.percentile(all_milliseconds(topics.values()), PERCENTILES) for topics in summaries)
-    return [
-        Row(f"engine, p{which}", float(a[place]), float(b[place]), factor=1, unit="ms", better=0)
-        for place, which in enumerate(PERCENTILES)
-    ]
-
-
-def _iou(confusions: np.ndarray, names: Sequence[str]) -> List[Row]:
-    both = [[_finite(iou) for iou in class_iou(confusion)] for confusion in confusions]
-    rows = [Row(name, a, b) for name, a, b in zip(names, *both)]
-    return sorted(rows, key=lambda row: -math.inf if row.difference is None else row.difference, reverse=True)
+    lowest = lowest_frames([topics[key] for key in agreements], lambda topic: agreements[topic.key].agreeing, GALLERY)
+    differing = [(1 - share, key) for share, key in lowest if share < 1]
+    records = find_records(report.records, [key for _, key in differing])
+    return [(share, records[key]) for share, key in differing]
 
 
 def _notices(a: FinishedReport, b: FinishedReport, summaries: Sequence[Topics], scored: int) -> List[str]:
@@ -212,7 +199,3 @@ def _notices(a: FinishedReport, b: FinishedReport, summaries: Sequence[Topics], 
             + (f"both are scored on the {scored} that they share" if scored else "they share none: no scores")
         )
     return found
-
-
-def _finite(value: float) -> Optional[float]:
-    return float(value) if math.isfinite(value) else None

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any, Dict, List, Sequence, Tuple
 
 from bisenet_ros.bags.bag_reader import BagError
-from bisenet_ros.evaluation.frame_record import FrameKey, FrameRecord
+from bisenet_ros.evaluation.frame_record import FrameRecord
 from bisenet_ros.evaluation.report.comparison import Comparison, Row
 from bisenet_ros.evaluation.report.figures import AGREEMENT, CONFIDENCE, CONSISTENCY, CURVES, ENGINE_TIME, series_chart
 from bisenet_ros.evaluation.report.page import number, percent, write_page
-from bisenet_ros.evaluation.report.picture_loader import PictureLoader
+from bisenet_ros.evaluation.report.picture_loader import load_pictures
 from bisenet_ros.evaluation.report.pictures import disagreement_row
-from bisenet_ros.evaluation.report.record_summary import TopicKey
+from bisenet_ros.evaluation.run_summary import Source
 from bisenet_ros.files.atomic_write import write_json, write_text
 
 UNITS = {
@@ -35,27 +35,17 @@ def write_comparison(folder: Path, found: Comparison) -> None:
 
 def to_dict(found: Comparison) -> Dict[str, Any]:
     """The content of compare.json."""
-
-    def rounded(value: Any) -> Any:
-        return None if value is None else number(value)
-
-    def values(rows: Sequence[Row]) -> Dict[str, Any]:
-        return {
-            row.name: {"a": rounded(row.a), "b": rounded(row.b), "difference": rounded(row.difference)} for row in rows
-        }
-
+    reports = {
+        name: {"folder": str(report.folder), "model": report.model, "engine": report.engine, "jobs": report.jobs}
+        for name, report in zip("ab", found.reports)
+    }
     return {
-        **{
-            name: {"folder": str(report.folder), "model": report.model, "engine": report.engine, "jobs": report.jobs}
-            for name, report in zip("ab", found.reports)
-        },
+        **reports,
         "frames": found.frames,
         "scored_frames": found.scored,
-        "scores": values([*found.scores, *found.times]),
-        "iou": values(found.iou),
-        "engine_ratio": {
-            row.name.rpartition(" ")[2]: number(row.b / row.a) for row in found.times if row.a and row.b is not None
-        },
+        "scores": _values([*found.scores, *found.times]),
+        "iou": _values(found.iou),
+        "engine_ratio": {row.name.split()[-1]: number(row.b / row.a) for row in found.times if row.a and row.b},
         "differing": number(found.differing),
         "differing_classes": found.pairs,
         "most_differing_frames": [
@@ -73,13 +63,23 @@ def to_dict(found: Comparison) -> Dict[str, Any]:
     }
 
 
+def _values(rows: Sequence[Row]) -> Dict[str, Dict[str, Any]]:
+    return {
+        row.name: {
+            name: None if value is None else number(value)
+            for name, value in (("a", row.a), ("b", row.b), ("difference", row.difference))
+        }
+        for row in rows
+    }
+
+
 def to_text(found: Comparison) -> str:
     """A table for the terminal."""
     lines = [f"{name}: {report.title}" for name, report in zip("AB", found.reports)]
     lines += [f"note: {notice}" for notice in found.notices]
-    lines += _table([*found.scores, *found.times])
+    lines += ["", *_table([*found.scores, *found.times])]
     if found.iou:
-        lines += ["", "IoU, from the largest gain to the largest loss", *_table(found.iou)[1:]]
+        lines += ["", "IoU, from the largest gain to the largest loss", *_table(found.iou)]
     lines += ["", f"masks differ in {percent(found.differing)} % of the pixels of {found.frames} frames, most in:"]
     lines += [f"  {_frame_title(share, record)}" for share, record in found.extremes] or ["  no frame"]
     return "\n".join(lines) + "\n"
@@ -87,11 +87,11 @@ def to_text(found: Comparison) -> str:
 
 def _table(rows: Sequence[Row]) -> List[str]:
     table = [["", "", "A", "B", "B - A", ""], *(row.cells() for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*table)]
-    lines = [""]
+    name, unit, *numbers, _ = (max(map(len, column)) for column in zip(*table))
+    lines = []
     for cells in table:
-        left = [cell.ljust(width) for cell, width in zip(cells[:2], widths)]
-        right = [cell.rjust(width) for cell, width in zip(cells[2:5], widths[2:5])]
+        left = [cells[0].ljust(name), cells[1].ljust(unit)]
+        right = [cell.rjust(width) for cell, width in zip(cells[2:5], numbers)]
         lines.append("  ".join([*left, *right, cells[5]]).rstrip())
     return lines
 
@@ -112,7 +112,7 @@ def _write_page(path: Path, found: Comparison) -> None:
         scores=[row.cells() for row in [*found.scores, *found.times]],
         iou=[row.cells() for row in found.iou],
         pairs=[{**pair, "share": percent(pair["share"], 1)} for pair in found.pairs],
-        sections=[_section(found, topic) for topic in found.agreements],
+        sections=[_section(found, source) for source in a.sources if source.key in found.agreements],
         gallery={
             "title": "Where they disagree most",
             "caption": "Differing pixels are red. Frames of one moment are left out but for the first of them.",
@@ -121,34 +121,31 @@ def _write_page(path: Path, found: Comparison) -> None:
     )
 
 
-def _section(found: Comparison, topic: TopicKey) -> Dict[str, Any]:
-    a, b = (summaries[topic] for summaries in found.summaries)
-    source = next(source for source in found.reports[0].sources if source.key == topic)
+def _section(found: Comparison, source: Source) -> Dict[str, Any]:
+    a, b = (summaries[source.key] for summaries in found.summaries)
     charts = [
-        series_chart(a, source, AGREEMENT, [found.agreements[topic].agreeing]),
+        series_chart(a, source, AGREEMENT, [found.agreements[source.key].agreeing]),
         series_chart(a, source, CONSISTENCY, [a.consistency, b.consistency]),
         series_chart(a, source, CONFIDENCE, [a.confidence, b.confidence]),
         series_chart(a, source, ENGINE_TIME, [a.engine_ms, b.engine_ms]) if found.times else None,
     ]
-    return {"title": f"{topic[0]}: {topic[1]}", "charts": list(filter(None, charts))}
+    return {"title": f"{source.bag}: {source.topic}", "charts": list(filter(None, charts))}
 
 
 def load_gallery(found: Comparison) -> Tuple[List[Dict[str, Any]], List[str]]:
     """The frames that differ most; none, and why, where a bag is gone or has been changed."""
-    extremes = found.extremes
-    keys = [record.key for _, record in extremes]
+    keys = [record.key for _, record in found.extremes]
     colors = found.reports[0].classes.color_table()
-    rows: Dict[FrameKey, List[Dict[str, str]]] = {}
     try:
-        first, second = (PictureLoader(report.folder, report.sources, report.records)(keys) for report in found.reports)
+        first, second = (load_pictures(it.folder, it.sources, it.records, keys) for it in found.reports)
         masks = {picture.key: picture.mask for picture in second}  # the reports may have their bags in another order
-        for picture in first:
-            rows[picture.key] = disagreement_row(picture.frame, (picture.mask, masks[picture.key]), colors)
+        pictures = {it.key: disagreement_row(it.frame, (it.mask, masks[it.key]), colors) for it in first}
     except (BagError, OSError) as error:
         return [], [f"the pictures are left out: {error}"]
-    return [{"title": _frame_title(share, record), "pictures": rows[record.key]} for share, record in extremes], []
+    return [
+        {"title": _frame_title(share, record), "pictures": pictures[record.key]} for share, record in found.extremes
+    ], []
 
 
 def _frame_title(share: float, record: FrameRecord) -> str:
-    place = f"frame {record.number} of {record.bag} {record.topic}, stamp {record.stamp_ns} ns"
-    return f"{place}: {percent(share)} % of the pixels differ"
+    return f"{record.title}: {percent(share)} % of the pixels differ"

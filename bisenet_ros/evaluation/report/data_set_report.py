@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Dict, List, Mapping, NamedTuple, Sequence
+from typing import Mapping, NamedTuple, Sequence
 
 import numpy as np
 
 from bisenet_ros.evaluation.metrics import class_iou
-from bisenet_ros.evaluation.report.page import confusion_tables, number, percent, write_page
+from bisenet_ros.evaluation.report.page import class_rows, confusion_tables, number, ratio, write_page
 from bisenet_ros.evaluation.report.pictures import picture_row
 from bisenet_ros.model.class_map import ClassMap
 
@@ -40,13 +40,18 @@ def write_data_set_report(
         galleries: frames by the title that they are shown under.
     """
     colors = classes.color_table()
+    iou, pixels = class_iou(confusion), confusion.sum(axis=1)
+    columns = {
+        "IoU": {name: number(value) for name, value in zip(classes.names, iou)},
+        "share": {name: ratio(count, pixels.sum()) for name, count in zip(classes.names, pixels)},
+    }
     write_page(
         path,
         "data_set_report.html.jinja",
         title=f"{protocol.get('model', 'a model')}: {headline}",
         notices=[],
         protocol=dict(protocol),
-        classes=_class_rows(classes, confusion),
+        classes=class_rows(classes, columns),
         confusion=confusion_tables(confusion, classes.names),
         galleries=[
             {
@@ -60,16 +65,3 @@ def write_data_set_report(
             for title, examples in galleries.items()
         ],
     )
-
-
-def _class_rows(classes: ClassMap, confusion: np.ndarray) -> List[Dict[str, str]]:
-    pixels = confusion.sum(axis=1)
-    return [
-        {
-            "name": entry.name,
-            "color": f"rgb{entry.color}",
-            "IoU": percent(number(iou)),
-            "share": percent(count / max(1, pixels.sum())),
-        }
-        for entry, iou, count in zip(classes, class_iou(confusion), pixels)
-    ]

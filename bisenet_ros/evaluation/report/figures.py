@@ -84,7 +84,7 @@ def shares_chart(topic: TopicSummary, source: Source, classes: ClassMap) -> Char
     return {
         "title": "Classes over time",
         "key": key,
-        "svg": _draw_both(f"{topic.bag}{topic.topic}", draw, axis, unit="share of pixels (%)"),
+        "svg": _draw_both("".join(topic.key), draw, axis, unit="share of pixels (%)"),
         "alt": "stacked areas: the share of every class over time",
         "caption": f"Share of the pixels that every class has.{_bins_in_words(topic)}",
     }
@@ -111,7 +111,7 @@ def series_chart(topic: TopicSummary, source: Source, curve: Curve, values: Sequ
     return {
         "title": curve.title,
         "key": [{"name": name, "color": color} for name, color in zip("AB", CURVES)] if len(series) > 1 else [],
-        "svg": _draw_both(f"{topic.bag}{topic.topic} {curve.title}", draw, axis, unit=curve.unit),
+        "svg": _draw_both(" ".join((*topic.key, curve.title)), draw, axis, unit=curve.unit),
         "alt": f"curve: {curve.unit} over time, on average {', '.join(f'{one.total_mean:.2f}' for one in series)}",
         "caption": f"{curve.caption}.{_bins_in_words(topic)}",
     }

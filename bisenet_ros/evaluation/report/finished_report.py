@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, Iterator, List, Tuple
 
+import numpy as np
+
+from bisenet_ros.bags.bag_images import read_masks
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.evaluation.frame_record import RECORDS, RecordFile
+from bisenet_ros.evaluation.frame_record import RECORDS, FrameRecord, RecordFile
 from bisenet_ros.evaluation.report.bag_report import REPORT
-from bisenet_ros.evaluation.run_summary import Source
+from bisenet_ros.evaluation.run_summary import Source, TopicKey
 from bisenet_ros.model.class_map import ClassMap
 
 
@@ -33,6 +36,25 @@ class FinishedReport:
     @property
     def title(self) -> str:
         return f"{self.model.get('file', 'a model')}, {self.engine} ({self.folder})"
+
+    def read_masks(self, topic: TopicKey) -> Iterator[Tuple[FrameRecord, np.ndarray]]:
+        """The records of a topic, each with its H x W uint8 mask.
+
+        Raises:
+            ReportError: a mask is not there or not of the record. BagError: the bag of masks cannot be read.
+        """
+        source = next(entry for entry in self.sources if entry.key == topic)
+        bag = self.folder / source.masks
+        masks = read_masks(bag, source.mask_topic)
+        for record in (record for record in self.records if record.key[:2] == topic):
+            stamp_ns, mask = next(masks, (None, None))
+            if mask is None or stamp_ns != record.stamp_ns or mask.shape != (record.height, record.width):
+                raise ReportError(f"{bag} does not have the mask of {record.title}; make the report again")
+            if mask.max() >= len(self.classes):
+                raise ReportError(
+                    f"{bag} has class {mask.max()} where there are {len(self.classes)}; make the report again"
+                )
+            yield record, mask
 
 
 def read_report(folder: Path) -> FinishedReport:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bisenet_ros.files.atomic_write import write_text
+from bisenet_ros.model.class_map import ClassMap
 
 MOST_CONFUSION_CLASSES = 30
 """Classes up to which the whole confusion matrix is shown."""
@@ -43,6 +44,18 @@ def ratio(part: float, whole: float) -> Optional[float]:
 def percent(fraction: Optional[float], digits: int = 2) -> str:
     """For people, without the sign; a dash for None."""
     return "-" if fraction is None else f"{100 * fraction:.{digits}f}"
+
+
+def class_rows(classes: ClassMap, columns: Mapping[str, Mapping[str, Optional[float]]]) -> List[Dict[str, str]]:
+    """The table of the classes; a column has fractions by the classes' names."""
+    return [
+        {
+            "name": entry.name,
+            "color": f"rgb{entry.color}",
+            **{column: percent(values.get(entry.name)) for column, values in columns.items()},
+        }
+        for entry in classes
+    ]
 
 
 def confusion_tables(confusion: np.ndarray, names: Sequence[str]) -> Dict[str, Any]:

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from typing import Callable, Collection, Dict, Iterable, List, Sequence, Tuple, TypeVar
+from typing import Callable, Collection, Dict, Iterable, List, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from bisenet_ros.evaluation.frame_record import FrameKey, FrameRecord
 from bisenet_ros.evaluation.metrics import mean_iou
+from bisenet_ros.evaluation.run_summary import TopicKey
 
 BINS = 240
 """Points of a curve; each has several frames of a longer topic."""
 APART = 24
 """Extreme frames of a topic are at least 1/24 of its frames apart, so that they are not of one moment."""
-
-TopicKey = Tuple[str, str]
-"""Bag and topic."""
-T = TypeVar("T")
 
 
 class Series:
@@ -31,17 +28,13 @@ class Series:
     """
 
     def __init__(self, values: ArrayLike) -> None:
-        """
-        Args:
-            values: one for each frame; NaN where it has none.
-        """
+        """Takes one value for each frame; NaN where it has none."""
         numbers = np.asarray(values, np.float64)
         starts, known = bin_starts(len(numbers)), np.isfinite(numbers)
+        sums = np.where(known, numbers, 0)
         with np.errstate(invalid="ignore"):
-            self.mean = np.add.reduceat(np.where(known, numbers, 0), starts) / np.add.reduceat(
-                known, starts, dtype=float
-            )
-            self.total_mean = float(np.where(known, numbers, 0).sum() / np.float64(known.sum()))
+            self.mean = np.add.reduceat(sums, starts) / np.add.reduceat(known, starts, dtype=float)
+            self.total_mean = float(sums.sum() / np.float64(known.sum()))
         self.lowest, self.highest = np.fmin.reduceat(numbers, starts), np.fmax.reduceat(numbers, starts)
 
     def __bool__(self) -> bool:
@@ -57,14 +50,13 @@ class TopicSummary:
         sizes: frames by (width, height).
         stamps_ns, indices, confidence, consistency, engine_ms, miou: of every frame, see FrameRecord; NaN where there
             is none.
-        shares: bins x classes, means.
         change: classes x 2 int64: compared and changed pixels by the class before.
         confusion: classes x classes int64, of all frames with ground truth.
         scored_frames: frames with ground truth.
     """
 
-    def __init__(self, *, bag: str, topic: str, frames: int, classes: int) -> None:
-        self.bag, self.topic, self.frames = bag, topic, frames
+    def __init__(self, *, key: TopicKey, frames: int, classes: int) -> None:
+        self.key, self.frames = key, frames
         self.sizes: Counter = Counter()
         self.stamps_ns, self.indices = array("q"), array("q")
         self.confidence, self.consistency, self.engine_ms, self.miou = (array("d") for _ in range(4))
@@ -76,6 +68,7 @@ class TopicSummary:
 
     @property
     def shares(self) -> np.ndarray:
+        """bins x classes float64: mean shares of the pixels."""
         return self._shares / np.diff(self._starts, append=self.frames)[:, None]
 
     @property
@@ -98,8 +91,8 @@ class TopicSummary:
         self.confusion += confusion
         self.scored_frames += record.confusion is not None
 
-    def key(self, place: int) -> FrameKey:
-        return self.bag, self.topic, self.indices[place]
+    def frame_key(self, place: int) -> FrameKey:
+        return (*self.key, self.indices[place])
 
 
 def bin_starts(frames: int) -> np.ndarray:
@@ -109,13 +102,10 @@ def bin_starts(frames: int) -> np.ndarray:
 
 def summarize(records: Iterable[FrameRecord], *, classes: int) -> Dict[TopicKey, TopicSummary]:
     """Reads the records twice, once to count them; topics are in the order of their first frame."""
-    frames = Counter((record.bag, record.topic) for record in records)
-    topics = {
-        (bag, topic): TopicSummary(bag=bag, topic=topic, frames=count, classes=classes)
-        for (bag, topic), count in frames.items()
-    }
+    frames = Counter(record.key[:2] for record in records)
+    topics = {key: TopicSummary(key=key, frames=count, classes=classes) for key, count in frames.items()}
     for record in records:
-        topics[record.bag, record.topic].add(record)
+        topics[record.key[:2]].add(record)
     return topics
 
 
@@ -132,7 +122,7 @@ def lowest_frames(
                 break
             if all(abs(place - other) >= topic.frames / APART for other in chosen):
                 chosen.append(int(place))
-        found += [(float(numbers[place]), topic.key(place)) for place in chosen]
+        found += [(float(numbers[place]), topic.frame_key(place)) for place in chosen]
     return sorted(found, key=lambda entry: entry[0])[:count]
 
 
@@ -140,9 +130,10 @@ def find_records(records: Iterable[FrameRecord], keys: Collection[FrameKey]) -> 
     return {record.key: record for record in records if record.key in keys}
 
 
-def sum_changes(topics: Iterable[TopicSummary]) -> np.ndarray:
-    """classes x 2 int64: compared and changed pixels by the class before."""
-    return np.sum([topic.change for topic in topics], axis=0)
+def total_consistency(topics: Collection[TopicSummary]) -> float:
+    """Over all compared pixels, 0 to 1; NaN where there are none."""
+    compared, changed = np.sum([topic.change for topic in topics], axis=(0, 1))
+    return 1 - changed / compared if compared else np.nan
 
 
 def mean_confidence(topics: Iterable[TopicSummary]) -> float:
@@ -150,14 +141,9 @@ def mean_confidence(topics: Iterable[TopicSummary]) -> float:
     return float(np.mean(np.concatenate([topic.confidence for topic in topics])))
 
 
-def percentiles(values: ArrayLike) -> Dict[str, float]:
-    """Mean, p50, p90, p99 and the highest, rounded to 3 digits."""
-    numbers = np.asarray(values, np.float64)
+def engine_percentiles(topics: Iterable[TopicSummary]) -> Dict[str, float]:
+    """Of the engine's milliseconds per frame: mean, p50, p90, p99 and the highest, rounded to 3 digits."""
+    numbers = np.concatenate([topic.engine_ms for topic in topics])
     p50, p90, p99 = np.percentile(numbers, [50, 90, 99])
     found = {"mean": numbers.mean(), "p50": p50, "p90": p90, "p99": p99, "highest": numbers.max()}
     return {name: round(float(value), 3) for name, value in found.items()}
-
-
-def all_milliseconds(topics: Iterable[TopicSummary]) -> np.ndarray:
-    """The engine's, of every frame."""
-    return np.concatenate([topic.engine_ms for topic in topics])

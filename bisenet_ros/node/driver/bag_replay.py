@@ -14,8 +14,7 @@ from tqdm import tqdm
 from bisenet_ros.bags.bag_images import COMPRESSED_IMAGE, read_masks
 from bisenet_ros.bags.bag_reader import Bag
 from bisenet_ros.evaluation.frame_record import FrameRecord
-from bisenet_ros.evaluation.node_replay import NodeReplay
-from bisenet_ros.evaluation.run_summary import Source
+from bisenet_ros.evaluation.run_summary import NodeReplay, Source
 from bisenet_ros.node.driver.camera_player import TimedImage
 from bisenet_ros.node.driver.driver_node import DriverError
 from bisenet_ros.node.driver.interval import SentFrame
