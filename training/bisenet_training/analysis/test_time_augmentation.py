@@ -51,11 +51,7 @@ class AugmentedEngine(CpuEngine):
 
 
 def augmented(engine: Engine, *, flip: bool, scales: Sequence[float]) -> Engine:
-    """The engine with these tricks; itself when there are none.
-
-    Raises:
-        OptionError: the scales cannot be used, or the engine does not give its logits out.
-    """
+    """The engine with these tricks, itself without any; raises OptionError where it does not give its logits out."""
     if not describe_tricks(flip=flip, scales=scales):
         return engine
     if not isinstance(engine, CpuEngine):

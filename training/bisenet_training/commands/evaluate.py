@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scales", type=float, nargs="+", default=[1.0], metavar="X", help="trick: average logits of several scales"
     )
     parser.add_argument(
-        "--size", metavar="WIDTHxHEIGHT", help="as many pixels as frames are resized to; default: the card's"
+        "--size", metavar="WIDTHxHEIGHT", help="resize frames to as many pixels; default: as the card says"
     )
     parser.add_argument(
         "--pad", metavar="WIDTHxHEIGHT", help=f"pad smaller frames; {NO_PADDING} for no padding; default: the paper's"

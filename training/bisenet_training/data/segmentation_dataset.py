@@ -98,7 +98,6 @@ class SegmentationDataset(Dataset):
             yield from pool.map(self._inspect, range(len(self)))
 
     def find_frames(self, split: str) -> list[Frame]:
-        """The frames of one split."""
         return self.layout.frames(self.root, split)
 
     def read_label_file(self, path: Path) -> np.ndarray:

@@ -45,10 +45,9 @@ class SegmentationModule(lightning.LightningModule):
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if not torch.cuda.is_available():
             keep_strided_depthwise_in_fp32(self.network)
+        loss = recipe.loss
         self.criterion = OhemCrossEntropy(
-            threshold=recipe.loss.ohem_threshold,
-            min_fraction=recipe.loss.ohem_min_fraction,
-            class_weights=class_weights,
+            threshold=loss.ohem_threshold, min_fraction=loss.ohem_min_fraction, class_weights=class_weights
         )
         self.confusion = MulticlassConfusionMatrix(num_classes=len(card.classes), ignore_index=IGNORE)
         self.scores: dict[str, Any] = {}
@@ -79,13 +78,8 @@ class SegmentationModule(lightning.LightningModule):
     def training_step(self, batch: Batch, _: int) -> Tensor:
         images, target = batch
         logits = self.network.forward_boosted(images.contiguous(memory_format=torch.channels_last))
-        loss = boosted_loss(
-            logits,
-            target,
-            criterion=self.criterion,
-            booster_weight=self.recipe.loss.booster_weight,
-            booster_stride=self.recipe.loss.booster_stride,
-        )
+        weight, stride = self.recipe.loss.booster_weight, self.recipe.loss.booster_stride
+        loss = boosted_loss(logits, target, criterion=self.criterion, booster_weight=weight, booster_stride=stride)
         self._expect_finite(loss, "the loss")
         self.log("loss", loss, prog_bar=True)
         return loss
@@ -149,7 +143,7 @@ class SegmentationModule(lightning.LightningModule):
             "iterations_done": self.global_step,
             "earlier_runs": self.earlier_runs,
             "started_from": self.started_from,
-            "device": _device_name(self.device),
+            "device": torch.cuda.get_device_name(self.device) if self.on_gpu else self.device.type,
             "processes": self.trainer.world_size,
             "seconds": round(self.seconds_before + time.monotonic() - self.began),
         }
@@ -165,7 +159,3 @@ class SegmentationModule(lightning.LightningModule):
         self.earlier_runs = before["earlier_runs"]
         if before["run"] != without_places(self.recipe)["run"]:
             self.earlier_runs = [*self.earlier_runs, {"until": before["iterations_done"], "run": before["run"]}]
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

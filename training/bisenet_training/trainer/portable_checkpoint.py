@@ -46,11 +46,9 @@ def portable(checkpoint: dict[str, Any]) -> dict[str, Any]:
         name: tensor.half() if tensor.is_floating_point() else tensor
         for name, tensor in checkpoint.get("current_model_state", checkpoint["state_dict"]).items()
     }
-    small = {**checkpoint, "state_dict": weights}
-    if "current_model_state" in checkpoint:
-        small["current_model_state"] = weights
-    small["optimizer_states"] = [{**state, "state": {}} for state in checkpoint["optimizer_states"]]
-    return small
+    optimizers = [{**state, "state": {}} for state in checkpoint["optimizer_states"]]
+    average = {"current_model_state": weights} if "current_model_state" in checkpoint else {}
+    return {**checkpoint, "state_dict": weights, **average, "optimizer_states": optimizers}
 
 
 def deflated(checkpoint: dict[str, Any]) -> bytes:
