@@ -218,8 +218,11 @@ def test_help_and_unknown_arguments(arguments: Any, code: int, expected: str) ->
 
 @pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM), ids=lambda number: number.name)
 def test_signal_while_modules_are_imported(number: signal.Signals, tmp_path: Path) -> None:
-    # A fake rclpy whose import prints a line and then takes a minute.
-    (tmp_path / "rclpy.py").write_text("import time; print('importing', flush=True); time.sleep(60)")
+    # A fake rclpy whose import prints a line and then takes a minute, in short sleeps: Python does not notice a signal
+    # that comes just before a sleep until that ends.
+    (tmp_path / "rclpy.py").write_text(
+        "import time; print('importing', flush=True); [time.sleep(0.1) for _ in range(600)]"
+    )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
     command = [sys.executable, "-m", "bisenet_ros.node"]
     with subprocess.Popen(
