@@ -13,9 +13,9 @@ DIVERGED = 4
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", type=Path, help="a recipe, such as training/recipes/camvid.yaml")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="entries to set: data.root=/data/camvid")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="entries, such as data.root=/data/camvid")
     parser.add_argument(
-        "-o", "--output", type=Path, default=Path("runs"), help="default runs; gets a folder of the recipe's name"
+        "-o", "--output", type=Path, default=Path("runs"), help="checkpoints go to OUTPUT/NAME; default runs"
     )
     resume = parser.add_mutually_exclusive_group()
     resume.add_argument("--resume", action="store_true", help="go on from the last checkpoint of the same output")
