@@ -81,8 +81,7 @@ def find_bags(path: Path, *, but: Collection[Path] = ()) -> List[Path]:
 def choose_topics(bag: Bag, asked: Sequence[str] = (), *, but: Collection[str] = ()) -> List[Topic]:
     """The image topics that are asked for, else the only one that there is, those of `but` aside.
 
-    Raises:
-        BagError: a topic is missing, holds something else or is empty; or there are several, which are listed.
+    Raises BagError where a topic is missing, holds something else or is empty; or there are several, which are listed.
     """
     chosen = [_asked_topic(bag, name) for name in dict.fromkeys(asked)]
     if not asked:

@@ -47,8 +47,7 @@ class BagFrame:
 def decode_frame(message: BagMessage) -> BagFrame:
     """The image in a message.
 
-    Raises:
-        ImageError: it cannot be read; its reason "message" says that the bytes are no such message at all.
+    Raises ImageError where it cannot be read; its reason "message" says that the bytes are no such message at all.
     """
     image = _deserialize(message)
     if message.type == COMPRESSED_IMAGE:
@@ -69,8 +68,7 @@ def decode_frame(message: BagMessage) -> BagFrame:
 def decode_mask(message: BagMessage) -> Tuple[int, np.ndarray]:
     """The stamp in ns and the H x W uint8 ids of a mask.
 
-    Raises:
-        ImageError: it is no image of one byte a pixel, or has too little data.
+    Raises ImageError where it is no image of one byte a pixel, or has too little data.
     """
     if message.type != IMAGE:
         raise ImageError("message", f"expected a mask as {IMAGE}, got {message.type}")
@@ -88,8 +86,7 @@ def decode_mask(message: BagMessage) -> Tuple[int, np.ndarray]:
 def read_masks(path: Path, topic: str) -> Iterator[Tuple[int, np.ndarray]]:
     """The stamp in ns and the H x W uint8 ids of each mask of one topic, in order.
 
-    Raises:
-        ImageError: one cannot be read.
+    Raises ImageError where one cannot be read.
     """
     return map(decode_mask, Bag(path).messages([topic]))
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from itertools import combinations, product
 from pathlib import Path
-from typing import Any, Dict, Iterator, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -13,8 +14,8 @@ from tqdm import tqdm
 
 from bisenet_ros.bags.bag_images import COMPRESSED_IMAGE, IMAGE
 from bisenet_ros.bags.bag_reader import METADATA
-from bisenet_ros.bags.bag_writer import CAMERA_INFO, BagWriter
-from bisenet_ros.bags.camera_info import guess_calibration
+from bisenet_ros.bags.bag_writer import CAMERA_INFO, BagWriter, make_header
+from bisenet_ros.bags.camera_info import guess_camera_info
 from bisenet_ros.bags.image_source import ImageSource, SourceImage
 from bisenet_ros.bags.recording import RATE, STAMP_LIMIT, URI_CHARACTERS, Recording, RecordingError, check_path
 from bisenet_ros.bags.storage_file import STORAGE_SUFFIXES
@@ -24,11 +25,6 @@ from bisenet_ros.model.input_size import size_text
 JPEG_QUALITY = 95
 SUFFIXES = {"jpeg": (".jpg", ".jpeg"), "png": (".png",)}
 """Of files that go into the bag byte by byte, by the compression that is asked for."""
-
-
-class _Stamped(NamedTuple):
-    stamp_ns: int
-    image: SourceImage
 
 
 def make_bag(
@@ -48,19 +44,22 @@ def make_bag(
         raise RecordingError("--export-labels needs labels: name them with --labels, or a data set that has them")
     check_path(folder, forbidden=URI_CHARACTERS)
     folder, labels = folder.resolve(), labels.resolve() if labels else None
-    _require_apart([folder, *([labels] if labels else [])], source.places)
+    unfinished = folder.with_name(f"{folder.name}.partial")
+    # The bag's file is called as its folder, so that the folder has its last name from the beginning.
+    made = {folder: unfinished / folder.name, **({labels: unfinished / "labels"} if labels else {})}
+    _require_apart(list(made), source.places)
     _require_free(folder, force=force, replaceable=_is_bag(folder), kind="a bag")
     if labels:
         _require_free(labels, force=force, replaceable=_is_labels(labels), kind="a folder of <stamp in ns>.png")
-    unfinished = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     try:
-        # The bag's file is called as its folder, so that the folder has its last name from the beginning.
-        count = _record(source, unfinished / folder.name, recording, labels=unfinished / "labels" if labels else None)
-        _replace(folder, unfinished / folder.name)
-        if labels:
-            _replace(labels, unfinished / "labels")
+        count = _record(source, made[folder], recording, labels=made[labels] if labels else None)
+        for target, whole in made.items():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.is_dir():
+                shutil.rmtree(target)
+            whole.rename(target)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return count
@@ -88,7 +87,8 @@ def _record(source: ImageSource, folder: Path, recording: Recording, *, labels: 
     return count
 
 
-def _stamped(source: ImageSource, recording: Recording) -> Iterator[_Stamped]:
+def _stamped(source: ImageSource, recording: Recording) -> Iterator[Tuple[int, SourceImage]]:
+    """Each image with its stamp in ns."""
     rate = recording.rate or source.rate or RATE
     last_ns = -1
     for number, image in enumerate(source.images()):
@@ -97,7 +97,7 @@ def _stamped(source: ImageSource, recording: Recording) -> Iterator[_Stamped]:
         last_ns = max(stamp_ns, last_ns + 1)
         if last_ns >= STAMP_LIMIT * 10**9:
             raise RecordingError(f"the stamp of {image.name} is beyond 2038; choose an earlier --start")
-        yield _Stamped(last_ns, image)
+        yield last_ns, image
 
 
 def _write(bag: BagWriter, stamp_ns: int, image: SourceImage, recording: Recording) -> None:
@@ -106,19 +106,20 @@ def _write(bag: BagWriter, stamp_ns: int, image: SourceImage, recording: Recordi
         raise RecordingError(
             f"{image.name} has {size_text(size)} pixels and its labels {size_text(image.ground_truth.shape)}"
         )
-    calibration = recording.calibration or guess_calibration(size, field_of_view=recording.field_of_view)
-    if calibration.size != size:
+    camera_info = recording.camera_info or guess_camera_info(size, field_of_view=recording.field_of_view)
+    calibrated = camera_info.height, camera_info.width
+    if calibrated != size:
         raise RecordingError(
-            f"{image.name} has {size_text(size)} pixels, the calibration is for {size_text(calibration.size)}"
+            f"{image.name} has {size_text(size)} pixels, the calibration is for {size_text(calibrated)}"
         )
-    frame_id = recording.frame_id
-    header: Dict[str, Any] = {"stamp_ns": stamp_ns, "log_ns": stamp_ns, "frame_id": frame_id}
+    header: Dict[str, Any] = {"stamp_ns": stamp_ns, "log_ns": stamp_ns, "frame_id": recording.frame_id}
     if recording.compressed:
         data, form = _encode(image, recording.compressed), f"bgr8; {recording.compressed} compressed bgr8"
         bag.write_compressed(recording.image_topic, data, format=form, **header)
     else:
         bag.write_image(recording.image_topic, image.pixels, encoding="bgr8", **header)
-    bag.write(recording.camera_info_topic, calibration.message(stamp_ns=stamp_ns, frame_id=frame_id), log_ns=stamp_ns)
+    stamped = replace(camera_info, header=make_header(stamp_ns, recording.frame_id))
+    bag.write(recording.camera_info_topic, stamped, log_ns=stamp_ns)
     if image.ground_truth is not None:
         bag.write_image(recording.labels_topic, image.ground_truth, encoding="mono8", **header)
 
@@ -168,10 +169,3 @@ def _is_bag(folder: Path) -> bool:
 
 def _is_labels(folder: Path) -> bool:
     return folder.is_dir() and all(path.stem.isdecimal() and path.suffix == ".png" for path in folder.iterdir())
-
-
-def _replace(target: Path, source: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.is_dir():
-        shutil.rmtree(target)
-    source.rename(target)

@@ -6,14 +6,13 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Collection, Dict, Generator, List, Mapping, Optional, Tuple
+from typing import Any, Collection, Dict, Generator, Iterable, List, Mapping, Optional
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from bisenet_ros.bags.storage import DamagedFileError, Topic, merge_topics, problem_of
-from bisenet_ros.bags.storage_file import is_storage, open_storage, repacked
-from bisenet_ros.bags.zstd_compression import decompress_message
+from bisenet_ros.bags.storage_file import decompress_message, is_storage, open_storage, repacked
 from bisenet_ros.errors import BisenetError
 
 METADATA = "metadata.yaml"
@@ -25,13 +24,7 @@ class BagError(BisenetError):
 
 @dataclass(frozen=True)
 class BagMessage:
-    """A message as it was recorded.
-
-    Attributes:
-        index: its number in the topic, from 0.
-        log_ns: when it was recorded.
-        data: the message in CDR.
-    """
+    """A message as it was recorded at `log_ns`, in CDR; `index` is its number in the topic, from 0."""
 
     topic: str
     type: str
@@ -61,10 +54,11 @@ class Bag:
             raise FileNotFoundError(f"expected a bag at {path}, there is nothing")
         self.path = path
         self.problems: List[str] = []
-        self.files = [path] if path.is_file() else []
+        self.files = [path]
         listed: Optional[List[Topic]] = None
         if path.is_dir():
-            self.files, listed = self._read_folder()
+            self.files = natural_order(file for file in path.iterdir() if is_storage(file))
+            listed = self._read_metadata() if (path / METADATA).exists() else None
         unknown = [file for file in self.files if not is_storage(file)]
         if unknown or not self.files:
             raise BagError(f"expected a ROS 2 bag (a folder, .db3 or .mcap), got {(unknown or [path])[0]}")
@@ -97,30 +91,28 @@ class Bag:
             problems += _differences(topics, promised, read - before, source=str(file))
         self.problems = problems + _differences(topics, self._promised, read, source=METADATA)
 
-    def _read_folder(self) -> Tuple[List[Path], Optional[List[Topic]]]:
-        """The files and, where metadata.yaml tells them, the topics."""
-        files = natural_order(file for file in self.path.iterdir() if is_storage(file))
+    def _read_metadata(self) -> Optional[List[Topic]]:
+        """The topics, and the files in the order of metadata.yaml; None, and the files as found, where it is broken."""
         metadata = self.path / METADATA
-        if not metadata.exists():
-            return files, None
         try:
             information = YAML(typ="safe").load(metadata.read_text(encoding="utf-8"))["rosbag2_bagfile_information"]
             _check_compression(self.path, information)
             listed = [_present(self.path / PurePosixPath(name).name) for name in information["relative_file_paths"]]
-            topics = merge_topics([_listed_topic(entry) for entry in information["topics_with_message_count"]])
+            topics = merge_topics(map(_listed_topic, information["topics_with_message_count"]))
         except BagError:
             raise
         except (YAMLError, ValueError, TypeError, KeyError, AttributeError) as error:
             problem = f"{metadata} cannot be read ({problem_of(error)})"
-            if not files:
+            if not self.files:
                 raise BagError(problem) from error
             self.problems.append(f"{problem}; the files are read as found")
-            return files, None
+            return None
         missing = [file for file in listed if not file.exists()]
         if len(missing) == len(listed):
             raise BagError(f"{metadata} lists {', '.join(map(str, missing)) or 'no file'}, none of which is there")
         self.problems += [f"{file} is missing, which {METADATA} lists" for file in missing]
-        return [file for file in listed if file not in missing], topics
+        self.files = [file for file in listed if file not in missing]
+        return topics
 
     def _list_topics(self) -> List[Topic]:
         found: List[Topic] = []
@@ -137,9 +129,11 @@ class Bag:
         return merge_topics(found)
 
 
-def natural_order(paths: Any) -> List[Path]:
+def natural_order(paths: Iterable[Path]) -> List[Path]:
     """Sorted by name, with numbers by value: 2 before 10."""
-    return sorted(paths, key=lambda path: [int(part) if part.isdigit() else part for part in _digits(path)])
+    return sorted(
+        paths, key=lambda path: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
+    )
 
 
 def _differences(
@@ -165,9 +159,9 @@ def _present(file: Path) -> Path:
 
 
 def _listed_topic(entry: Dict[str, Any]) -> Topic:
-    metadata = entry["topic_metadata"]
+    topic = entry["topic_metadata"]
     return Topic(
-        str(metadata["name"]), str(metadata["type"]), int(entry["message_count"]), str(metadata["serialization_format"])
+        str(topic["name"]), str(topic["type"]), int(entry["message_count"]), str(topic["serialization_format"])
     )
 
 
@@ -178,7 +172,3 @@ def _check_compression(path: Path, information: Dict[str, Any]) -> None:
             f"expected a bag without compression or with zstd by file or message, got {path} with {kind!r} by "
             f"{mode!r}; convert it with `ros2 bag convert` where it was recorded"
         )
-
-
-def _digits(path: Path) -> List[str]:
-    return re.split(r"(\d+)", path.name)

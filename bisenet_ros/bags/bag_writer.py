@@ -42,12 +42,7 @@ class BagWriter:
     """
 
     def __init__(self, folder: Path, *, storage: str, topics: Dict[str, str]) -> None:
-        """
-        Args:
-            folder: of the bag, which must not exist; the file has its name.
-            storage: one of STORAGES.
-            topics: the type of each topic's messages, by its name.
-        """
+        """Makes a folder, whose name the file has; `topics` has the type of each topic's messages by its name."""
         self._folder = folder
         self._writer = Writer(folder, version=VERSION, storage_plugin=StoragePlugin[storage.upper()])
         if storage == "mcap":
@@ -69,10 +64,6 @@ class BagWriter:
     ) -> None:
         with full_disk_told(self._folder):
             self._writer.__exit__(kind, error, trace)
-
-    def abort(self) -> None:
-        """Leaves the bag unreadable as it is; harmless when called again, and after the end."""
-        self._writer.abort()
 
     def write_image(
         self, topic: str, pixels: np.ndarray, *, encoding: str, stamp_ns: int, frame_id: str, log_ns: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
@@ -20,12 +21,10 @@ VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpe
 
 @dataclass(frozen=True)
 class SourceImage:
-    """An image on its way into a bag.
+    """An image on its way into a bag: H x W x 3 uint8 BGR, and H x W uint8 ids (255: no label) where it has labels.
 
     Attributes:
         name: for messages.
-        pixels: H x W x 3 uint8 BGR.
-        ground_truth: H x W uint8 ids, 255 where there is no label; None without labels.
         file: the file that holds these pixels, if one does.
         seconds: since the first image; None where the source does not know.
     """
@@ -110,9 +109,9 @@ def _find_labels(files: List[Path], folder: Path) -> Dict[str, Path]:
     if not folder.is_dir():
         raise FileNotFoundError(f"expected a folder of labels at {folder}, there is none")
     stems = [file.stem for file in files]
-    twice = next((stem for stem in stems if stems.count(stem) > 1), None) if len(set(stems)) < len(stems) else None
-    if twice is not None:
-        raise RecordingError(f"two images are called {twice!r}, so that their labels cannot be told apart")
+    twice = [stem for stem, count in Counter(stems).items() if count > 1]
+    if twice:
+        raise RecordingError(f"two images are called {twice[0]!r}, so that their labels cannot be told apart")
     found = {path.stem: path for path in folder.glob("*.png")}
     others = sorted(found.keys() - set(stems))
     if others or not found:

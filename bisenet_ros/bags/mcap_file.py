@@ -20,7 +20,8 @@ from bisenet_ros.bags.storage import DamagedFileError, StoredMessage, Topic, mer
 
 MOST_BYTES = 2**30
 """Of a record; a larger one is damage that would fill the memory."""
-NO_END = "it has no end, as after a recording that was cut off"
+DAMAGE = (McapError, CRCValidationError, struct.error, UnicodeError, OverflowError, zstandard.ZstdError, RuntimeError)
+"""What wrong bytes make the reader raise; a RuntimeError is lz4's."""
 
 
 class McapFile:
@@ -39,13 +40,13 @@ class McapFile:
             with _damage_told():
                 self._indexed = SeekingReader(self._file, validate_crcs=True, record_size_limit=MOST_BYTES)
         except DamagedFileError:
-            self._file.close()
+            self.close()
             raise
         try:
             with _damage_told():
                 self._summary = self._indexed.get_summary()
         except DamagedFileError:
-            self.problem = NO_END
+            self.problem = "it has no end, as after a recording that was cut off"
 
     def close(self) -> None:
         self._file.close()
@@ -55,9 +56,8 @@ class McapFile:
         summary = self._summary
         if summary and _lists_all_channels(summary):
             counts = self._channel_counts()
-            return merge_topics(
-                [_topic(summary.schemas.get(it.schema_id), it, counts.get(it.id)) for it in summary.channels.values()]
-            )
+            channels = summary.channels.values()
+            return merge_topics(_topic(summary.schemas.get(it.schema_id), it, counts.get(it.id)) for it in channels)
         found: List[Topic] = []
         try:
             with _damage_told():
@@ -78,8 +78,7 @@ class McapFile:
     def messages(self, topics: Collection[str]) -> Iterator[StoredMessage]:
         """In the order of recording by a complete index, else in the file's order.
 
-        Raises:
-            DamagedFileError: the file breaks off.
+        Raises DamagedFileError where the file breaks off.
         """
         with _damage_told():
             for schema, channel, message in self._find(topics):
@@ -98,7 +97,7 @@ class McapFile:
             return {}
         counted = self._summary.statistics.channel_message_counts
         if sum(counted.values()) != self._summary.statistics.message_count:
-            return dict(counted)
+            return counted
         return {number: counted.get(number, 0) for number in self._summary.channels}
 
 
@@ -114,11 +113,8 @@ def _lists_all_channels(summary: Summary) -> bool:
 def _index_is_complete(summary: Summary) -> bool:
     chunks = summary.chunk_indexes
     counted = summary.statistics.chunk_count if summary.statistics else 0
-    return (
-        _lists_all_channels(summary)
-        and len(chunks) == counted > 0
-        and all(chunk.message_index_offsets for chunk in chunks)
-    )
+    indexed = len(chunks) == counted > 0 and all(chunk.message_index_offsets for chunk in chunks)
+    return indexed and _lists_all_channels(summary)
 
 
 @contextmanager
@@ -126,12 +122,8 @@ def _damage_told() -> Iterator[None]:
     """Raises DamagedFileError for the errors that wrong bytes make the reader raise."""
     try:
         yield
-    except EndOfFile as error:
-        raise DamagedFileError("it breaks off") from error
-    except (McapError, CRCValidationError, struct.error, UnicodeError, OverflowError, zstandard.ZstdError) as error:
-        raise DamagedFileError(problem_of(error)) from error
-    except RuntimeError as error:  # lz4's
-        raise DamagedFileError(problem_of(error)) from error
+    except DAMAGE as error:
+        raise DamagedFileError("it breaks off" if isinstance(error, EndOfFile) else problem_of(error)) from error
     except OSError as error:
         if error.errno != errno.EINVAL:  # a wrong offset makes an invalid seek
             raise

@@ -5,13 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional
+from typing import Any, Optional
 
 from bisenet_ros.bags import STORAGES
 from bisenet_ros.errors import BisenetError
-
-if TYPE_CHECKING:
-    from bisenet_ros.bags.camera_info import Calibration
 
 RATE = 10.0
 """Images a second, where nothing says otherwise."""
@@ -40,7 +37,7 @@ class Recording:
         rate: images a second; None for a video's own stamps, or RATE.
         start_ns: stamp of the first image.
         compressed: one of COMPRESSIONS, "" for raw images.
-        calibration: of the camera; guessed from `field_of_view` (degrees, horizontal) where there is none.
+        camera_info: a message; guessed from `field_of_view` (degrees, horizontal) where there is none.
     """
 
     topic: str = "/camera/image_raw"
@@ -49,7 +46,7 @@ class Recording:
     start_ns: int = 10**9
     compressed: str = ""
     storage: str = STORAGES[0]
-    calibration: Optional[Calibration] = None
+    camera_info: Optional[Any] = None
     field_of_view: float = FIELD_OF_VIEW
 
     @property

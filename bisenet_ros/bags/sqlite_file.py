@@ -24,12 +24,16 @@ class SqliteFile:
         self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True, check_same_thread=False)
         self._connection.execute("PRAGMA trusted_schema = OFF")
         try:
-            with _damage_told():
-                self._topics = self._read_topics()
+            self._topics = self._read_topics()
         except DamagedFileError as error:
             self.problem = str(error)
             self._order = "id"  # the index of the times is broken too
-            self._read_shortened()
+            self._connection.execute("PRAGMA writable_schema = ON")  # reads a file shorter than its first page says
+            try:
+                self._topics = self._read_topics()
+            except DamagedFileError:
+                self.close()
+                raise
 
     def close(self) -> None:
         self._connection.close()
@@ -52,8 +56,7 @@ class SqliteFile:
     def messages(self, topics: Collection[str]) -> Iterator[StoredMessage]:
         """In the order of recording; of a file that was cut off, in the order of its rows.
 
-        Raises:
-            DamagedFileError: the file breaks off.
+        Raises DamagedFileError where the file breaks off.
         """
         wanted = [number for number, topic in self._topics.items() if topic.name in topics]
         query = (
@@ -66,18 +69,9 @@ class SqliteFile:
                 yield StoredMessage(topic.name, topic.type, log_ns or 0, data or b"")
 
     def _read_topics(self) -> Dict[int, Topic]:
-        rows = self._connection.execute("SELECT id, name, type, serialization_format FROM topics").fetchall()
+        with _damage_told():
+            rows = self._connection.execute("SELECT id, name, type, serialization_format FROM topics").fetchall()
         return {number: Topic(name, kind, None, encoding) for number, name, kind, encoding in rows}
-
-    def _read_shortened(self) -> None:
-        """Reads a file that is shorter than its first page says, which SQLite refuses otherwise."""
-        try:
-            with _damage_told():
-                self._connection.execute("PRAGMA writable_schema = ON")
-                self._topics = self._read_topics()
-        except DamagedFileError:
-            self._connection.close()
-            raise
 
 
 @contextmanager

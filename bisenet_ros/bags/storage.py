@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Collection, Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 
 class DamagedFileError(Exception):
@@ -10,12 +10,7 @@ class DamagedFileError(Exception):
 
 
 class Topic(NamedTuple):
-    """A topic that was recorded.
-
-    Attributes:
-        messages: how many there are, None where that is not known.
-        encoding: of the messages; ROS 2's is "cdr".
-    """
+    """A topic that was recorded; `messages` is None where their number is not known. ROS 2's encoding is "cdr"."""
 
     name: str
     type: str
@@ -37,14 +32,11 @@ def problem_of(error: BaseException) -> str:
     return (" ".join(str(error).split()) or type(error).__name__).rstrip(".")
 
 
-def merge_topics(topics: Collection[Topic]) -> List[Topic]:
+def merge_topics(topics: Iterable[Topic]) -> List[Topic]:
     """One entry for each name and type; several publishers, or files, have an entry each."""
     merged: Dict[Tuple[str, str, str], Topic] = {}
     for topic in topics:
         key = topic.name, topic.type, topic.encoding
-        before = merged.get(key)
-        if before is not None:
-            known = before.messages is not None and topic.messages is not None
-            topic = topic._replace(messages=(before.messages or 0) + (topic.messages or 0) if known else None)
-        merged[key] = topic
+        counts = [merged[key].messages if key in merged else 0, topic.messages]
+        merged[key] = topic._replace(messages=None if None in counts else sum(filter(None, counts)))
     return list(merged.values())

@@ -1,7 +1,10 @@
-"""One file of a bag, opened by what its name says: SQLite or MCAP, packed with zstd or not."""
+"""One file of a bag, opened by what its name says: SQLite or MCAP, compressed with zstd or not."""
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 import tempfile
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -9,12 +12,22 @@ from typing import Iterator, Union
 
 from bisenet_ros.bags.mcap_file import McapFile
 from bisenet_ros.bags.sqlite_file import SqliteFile
-from bisenet_ros.bags.storage import problem_of
-from bisenet_ros.bags.zstd_compression import decompress_file, zstd
+from bisenet_ros.bags.storage import DamagedFileError, problem_of
+
+try:
+    from compression import zstd
+except ImportError:  # before Python 3.14
+    from backports import zstd
 
 Storage = Union[McapFile, SqliteFile]
 STORAGE_SUFFIXES = (".db3", ".mcap")
 COMPRESSED_SUFFIX = ".zstd"
+LONGEST_ZSTD_HEADER = 18
+"""Bytes of a zstd frame's header."""
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+"""The first bytes of zstd data; a message in CDR begins with a zero."""
+MOST_BYTES = 2**30
+"""Bytes of a message; more is no image, and would fill the memory."""
 
 
 def is_storage(file: Path) -> bool:
@@ -32,8 +45,7 @@ def repacked(file: Path) -> Path:
 def open_storage(file: Path) -> Iterator[Storage]:
     """A file's reader.
 
-    Raises:
-        DamagedFileError: nothing in the file can be read. OSError: the system fails, not the file.
+    Raises DamagedFileError where nothing in the file can be read; OSError where the system fails, not the file.
     """
     if file.suffix != COMPRESSED_SUFFIX:
         with closing(_open_plain(file)) as storage:
@@ -43,12 +55,27 @@ def open_storage(file: Path) -> Iterator[Storage]:
         plain = Path(folder) / file.stem
         problem = ""
         try:
-            decompress_file(file, plain)
+            _decompress_file(file, plain)
         except (EOFError, zstd.ZstdError) as error:
-            problem = problem_of(error)
+            problem = problem_of(error)  # what could be decompressed is read
         with closing(_open_plain(plain)) as storage:
             storage.problem = problem or storage.problem
             yield storage
+
+
+def decompress_message(data: bytes) -> bytes:
+    """A message as it was before rosbag2 compressed it, if it did; raises DamagedFileError."""
+    if data[:4] != ZSTD_MAGIC:
+        return data
+    decompressor = zstd.ZstdDecompressor()
+    try:
+        plain = decompressor.decompress(data, max_length=MOST_BYTES)
+    except zstd.ZstdError as error:
+        raise DamagedFileError(problem_of(error)) from error
+    if not decompressor.eof:
+        what = "ends too early" if decompressor.needs_input else f"has more than {MOST_BYTES} bytes"
+        raise DamagedFileError(f"a compressed message {what}")
+    return plain
 
 
 def _open_plain(file: Path) -> Storage:
@@ -60,3 +87,24 @@ def _open_plain(file: Path) -> Storage:
     if log.exists() and log.stat().st_size:
         storage.problem = storage.problem or f"{log.name} holds messages that were never moved into the file"
     return storage
+
+
+def _decompress_file(source: Path, target: Path) -> None:
+    """Raises EOFError or ZstdError where the source is damaged; an OSError of a full disk says what to do."""
+    try:
+        with zstd.open(source, "rb") as compressed, target.open("wb") as plain:
+            with source.open("rb") as file:
+                size = zstd.get_frame_info(file.read(LONGEST_ZSTD_HEADER)).decompressed_size
+            if size is not None and size > shutil.disk_usage(target.parent).free:
+                raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)} for {size / 2**20:,.0f} MiB")
+            shutil.copyfileobj(compressed, plain)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        folder = target.parent.parent
+        free = shutil.disk_usage(folder).free / 2**20
+        raise OSError(
+            errno.ENOSPC,
+            f"{error.strerror}: {source} is unpacked in {folder}, where {free:,.0f} MiB are free; free some, or set "
+            "TMPDIR to a folder on a larger disk",
+        ) from error

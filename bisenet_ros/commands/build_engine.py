@@ -128,7 +128,7 @@ def _quantize(model: Path, folder: Path, *, ground_truth: Optional[Path]) -> Pat
     print(f"{output}: quantized on the {len(images)} images of {folder}; give the node this file")
     with heartbeat(lambda seconds: print(f"comparing with fp32, {seconds:.0f} s so far", flush=True)):
         cost = quantization_cost(OnnxRuntimeEngine(model, card), OnnxRuntimeEngine(output, card), images)
-    print(f"on these images, by ONNX Runtime on the CPU: {cost.to_text()}")
+    print(f"on these images, by ONNX Runtime on the CPU: {cost}")
     if ground_truth is None:
         print("mIoU before and after needs label images of them: --truth FOLDER")
     return output

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Tuple
 
 from bisenet_ros.bags import STORAGES
 from bisenet_ros.engines.loader import DEVICES, PRECISIONS
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.evaluation.mask_topics import OUTPUTS
+from bisenet_ros.evaluation import OUTPUTS
 
 if TYPE_CHECKING:
     from bisenet_ros.evaluation.bag_evaluation import Outcome, Replay, Request
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="the folder of the results")
     parser.add_argument(
         "--topic",
+        dest="topics",
         nargs="+",
         action="extend",
         default=[],
@@ -43,10 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     truth = parser.add_mutually_exclusive_group()
     truth.add_argument("--truth-topic", metavar="T", help="ground truth in the bag: masks of ids (mono8), by stamp")
     truth.add_argument(
-        "--truth-dir", type=Path, metavar="DIR", help="ground truth as <stamp in ns>.png, one channel, 255 is ignored"
+        "--truth-dir",
+        dest="truth_folder",
+        type=Path,
+        metavar="DIR",
+        help="ground truth as <stamp in ns>.png, one channel, 255 is ignored",
     )
     parser.add_argument(
         "--topics",
+        dest="outputs",
         type=_outputs,
         default=OUTPUTS[:1],
         metavar="LIST",
@@ -76,22 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if not arguments.bags:
         raise BisenetError("no bag given; write the bags before --topic, which takes all names that follow it")
-    request = Request(
-        bags=arguments.bags,
-        model=arguments.model,
-        output=arguments.output,
-        device=arguments.device,
-        precision=arguments.precision,
-        topics=arguments.topic,
-        truth_topic=arguments.truth_topic,
-        truth_folder=arguments.truth_dir,
-        outputs=arguments.topics,
-        storage=arguments.storage,
-        jobs=arguments.jobs,
-        dask=arguments.dask,
-        rate=arguments.rate,
-        restart=arguments.restart,
-    )
+    request = Request(**{field.name: getattr(arguments, field.name) for field in fields(Request)})
     replay = _find_replay() if arguments.through_node else None  # a missing package is told before an hour of work
     try:
         outcome = evaluate_bags(request, replay=replay)

@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from bisenet_ros.bags.bag_maker import make_bag
-    from bisenet_ros.bags.camera_info import read_calibration
+    from bisenet_ros.bags.camera_info import read_camera_info
     from bisenet_ros.bags.image_source import open_source
 
     source = open_source(arguments.images, labels=arguments.labels, open_data_set=_open_data_set)
@@ -81,14 +81,14 @@ def run(arguments: argparse.Namespace) -> int:
         start_ns=arguments.start,
         compressed=arguments.compressed,
         storage=arguments.storage,
-        calibration=read_calibration(arguments.camera_info) if arguments.camera_info else None,
+        camera_info=read_camera_info(arguments.camera_info) if arguments.camera_info else None,
         field_of_view=arguments.fov,
     )
     images = make_bag(source, arguments.output, recording, labels=arguments.export_labels, force=arguments.force)
     topics = [recording.image_topic, recording.camera_info_topic]
     topics += [recording.labels_topic] if source.has_ground_truth else []
     print(f"{arguments.output}: {images} images; topics {', '.join(topics)}")
-    if recording.calibration is None:
+    if recording.camera_info is None:
         print(f"camera_info is a guess: pinhole, {recording.field_of_view:g} degrees, no distortion", file=sys.stderr)
     if images < source.count - source.count_is_estimate:
         print(f"bisenet: warning: {source.count} images promised by {arguments.images}, {images} read", file=sys.stderr)

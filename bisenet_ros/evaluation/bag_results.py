@@ -52,11 +52,28 @@ class BagTask:
         return [Source(**source) for source in json.loads((self.folder / SOURCES).read_text(encoding="utf-8"))]
 
 
+def mask_namespaces(topics: Sequence[str]) -> Dict[str, str]:
+    """Where the masks of each image topic go: /segmentation, or /segmentation/CAMERA for several."""
+    if len(topics) == 1:
+        return {topics[0]: "/segmentation"}
+    cameras = {topic: _camera(topic) for topic in topics}
+    if len(set(cameras.values())) < len(topics):
+        cameras = {topic: topic.strip("/") for topic in topics}
+    return {topic: f"/segmentation/{camera}" for topic, camera in cameras.items()}
+
+
+def _camera(topic: str) -> str:
+    """The "front" of /front/image_raw and of /front/image_raw/compressed."""
+    parts = topic.strip("/").split("/")
+    if parts[-1] == "compressed":
+        parts = parts[:-1]
+    return "/".join(parts[:-1] if parts[:-1] and parts[-1].startswith("image") else parts)
+
+
 def join_results(tasks: Sequence[BagTask], folder: Path) -> Tuple[List[Source], RecordFile]:
     """Moves what the tasks made into the report's folder; harmless when done again after an interruption.
 
-    Raises:
-        BagError: there is not one frame.
+    Raises BagError where there is not one frame.
     """
     sources = [source for task in tasks for source in task.read_sources()]
     records = RecordFile(folder / RECORDS)

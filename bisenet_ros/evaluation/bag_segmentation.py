@@ -21,10 +21,10 @@ from bisenet_ros.bags.bag_reader import Bag, BagMessage
 from bisenet_ros.bags.bag_writer import BagWriter
 from bisenet_ros.engines import Engine
 from bisenet_ros.errors import BisenetError, ImageError
+from bisenet_ros.evaluation import OUTPUTS
 from bisenet_ros.evaluation.bag_results import MASKS, SOURCES, BagTask
 from bisenet_ros.evaluation.frame_record import RECORDS, FrameMeasurer, RecordFile
-from bisenet_ros.evaluation.ground_truth import GroundTruthFolder
-from bisenet_ros.evaluation.mask_topics import OUTPUTS
+from bisenet_ros.evaluation.ground_truth import GroundTruthFolder, read_ground_truth
 from bisenet_ros.evaluation.run_summary import Source
 from bisenet_ros.files.atomic_write import write_json
 from bisenet_ros.images.colors import blend, paint
@@ -119,7 +119,7 @@ class _Segmenter:
             index=frame.index,
             stamp_ns=frame.stamp_ns,
             engine_ms=engine_ms,
-            ground_truth=self._ground_truth.read(file, mask.shape) if self._ground_truth and file else None,
+            ground_truth=read_ground_truth(file, classes=self._classes, size=mask.shape) if file else None,
         )
         self._records.append(replace(record, ground_truth=file.name if file else None))
         self._write_masks(frame, mask)

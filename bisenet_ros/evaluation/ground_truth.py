@@ -6,7 +6,7 @@ import re
 import shutil
 from collections import Counter
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional
 
 import numpy as np
 from tqdm import tqdm
@@ -17,7 +17,7 @@ from bisenet_ros.errors import BisenetError, ImageError
 from bisenet_ros.files.atomic_write import write_png
 from bisenet_ros.images.label_file import read_label_file
 from bisenet_ros.model.class_map import IGNORE
-from bisenet_ros.model.input_size import size_text
+from bisenet_ros.model.input_size import Size, size_text
 
 SUFFIX = ".png"
 NAME = re.compile(r"(-?\d+)(?:_(\d+))?")
@@ -57,7 +57,7 @@ class GroundTruthFolder:
         """Raises GroundTruthError where a file cannot be read or holds ids that are no class; needs no frames."""
         files = [file for files in self.files.values() for file in files]
         for path in tqdm(files, desc="checking ground truth", unit="file", leave=False, disable=None):
-            self._read_file(path)
+            read_ground_truth(path, classes=self._classes)
 
     def find(self, stamp_ns: int, *, repeated: int = 0) -> Optional[Path]:
         """The file of a frame; None without ground truth.
@@ -68,27 +68,27 @@ class GroundTruthFolder:
         files = self.files.get(stamp_ns, [])
         return files[repeated] if repeated < len(files) else None
 
-    def read(self, path: Path, size: Tuple[int, int]) -> np.ndarray:
-        """H x W uint8 ids of a frame of (height, width).
 
-        Raises:
-            GroundTruthError: the file cannot be read, has another size, or holds ids that are no class.
-        """
-        ground_truth = self._read_file(path)
-        if ground_truth.shape != size:
-            raise GroundTruthError(
-                f"expected ground truth of the frame's {size_text(size)} pixels in {path}, got "
-                f"{size_text(ground_truth.shape)}"
-            )
-        return ground_truth
+def read_ground_truth(path: Path, *, classes: int, size: Optional[Size] = None) -> np.ndarray:
+    """H x W uint8 ids of a file, 255 where there is no label.
 
-    def _read_file(self, path: Path) -> np.ndarray:
-        try:
-            ground_truth = read_label_file(path)
-        except ImageError as error:
-            raise GroundTruthError(str(error)) from error
-        check_ids(ground_truth, self._classes, what=str(path))
-        return ground_truth.astype(np.uint8)
+    Args:
+        size: the (height, width) that it must have.
+
+    Raises:
+        GroundTruthError: the file cannot be read, has another size, or holds ids that are no class.
+    """
+    try:
+        ground_truth = read_label_file(path)
+    except ImageError as error:
+        raise GroundTruthError(str(error)) from error
+    if size and ground_truth.shape != size:
+        raise GroundTruthError(
+            f"expected ground truth of the frame's {size_text(size)} pixels in {path}, got "
+            f"{size_text(ground_truth.shape)}"
+        )
+    check_ids(ground_truth, classes, what=str(path))
+    return ground_truth.astype(np.uint8)
 
 
 def check_ids(ground_truth: np.ndarray, classes: int, *, what: str) -> None:
@@ -106,8 +106,7 @@ def check_ids(ground_truth: np.ndarray, classes: int, *, what: str) -> None:
 def export_ground_truth(bag: Bag, topic: str, folder: Path, *, classes: int) -> None:
     """Writes the masks of a topic as a `GroundTruthFolder`, so that each is found whenever its frame comes.
 
-    Raises:
-        GroundTruthError: the topic is missing or empty, or a message is no mask of the classes.
+    Raises GroundTruthError where the topic is missing or empty, or a message is no mask of the classes.
     """
     if topic not in bag.topics:
         raise GroundTruthError(f"{bag.path} has no topic {topic} of ground truth; it holds {', '.join(bag.topics)}")

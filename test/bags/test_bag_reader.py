@@ -1,4 +1,4 @@
-"""Bags are read whole and in order, and problemsd ones as far as they go."""
+"""Bags are read whole and in order, and damaged ones as far as they go."""
 
 from __future__ import annotations
 
@@ -16,14 +16,12 @@ import pytest
 from bag_workshop import CAMERA, camera_messages, compressed, image, picture, read_frames, stamp, write_bag
 from rosbags.rosbag2 import CompressionMode, Reader
 
-from bisenet_ros.bags import (
-    STORAGES,
-    zstd_compression,
-)
+from bisenet_ros.bags import STORAGES
+from bisenet_ros.bags import storage_file as storage_module
 from bisenet_ros.bags.bag_choice import choose_topics, find_bags
 from bisenet_ros.bags.bag_images import COMPRESSED_IMAGE, IMAGE, decode_frame, decode_mask
 from bisenet_ros.bags.bag_reader import Bag, BagError
-from bisenet_ros.bags.zstd_compression import ZSTD_MAGIC, zstd
+from bisenet_ros.bags.storage_file import ZSTD_MAGIC, zstd
 from bisenet_ros.errors import ImageError
 
 WAYS = [
@@ -127,14 +125,14 @@ def test_wrong_bytes_in_the_middle_end_the_reading(tmp_path):
 
 
 @pytest.mark.parametrize("number", (errno.ENOSPC, errno.EIO, errno.EACCES, errno.ESTALE))
-def test_a_failure_of_the_system_is_no_problems_of_the_bag(tmp_path, monkeypatch, number):
+def test_a_failure_of_the_system_is_no_problem_of_the_bag(tmp_path, monkeypatch, number):
     folder = write_bag(tmp_path / "bag", storage="mcap", compression=CompressionMode.FILE)
     bag = Bag(folder)
 
     def fail(*_):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(zstd_compression.shutil, "copyfileobj", fail)
+    monkeypatch.setattr(storage_module.shutil, "copyfileobj", fail)
     with pytest.raises(OSError, match=os.strerror(number)) as raised:
         list(bag.messages([CAMERA]))
     assert ("set TMPDIR" in str(raised.value)) == (number == errno.ENOSPC)
@@ -156,14 +154,14 @@ def test_a_file_that_the_disk_has_no_room_for_is_not_unpacked(tmp_path, monkeypa
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     bag = Bag(packed)
     assert len(list(bag.messages([CAMERA]))) == 12
-    monkeypatch.setattr(zstd_compression.shutil, "disk_usage", lambda _: SimpleNamespace(free=size - 1))
+    monkeypatch.setattr(storage_module.shutil, "disk_usage", lambda _: SimpleNamespace(free=size - 1))
     with pytest.raises(OSError, match=rf"for 0 MiB: {packed} is unpacked in {scratch}, .*set TMPDIR") as raised:
         list(bag.messages([CAMERA]))
     assert raised.value.errno == errno.ENOSPC and not list(scratch.iterdir())
 
 
 @pytest.mark.parametrize("storage", STORAGES)
-def test_a_file_that_is_gone_is_no_problems_of_the_bag(tmp_path, storage):
+def test_a_file_that_is_gone_is_no_problem_of_the_bag(tmp_path, storage):
     folder = write_bag(tmp_path / "bag", storage=storage)
     bag = Bag(folder)
     storage_file(folder).unlink()
@@ -173,7 +171,7 @@ def test_a_file_that_is_gone_is_no_problems_of_the_bag(tmp_path, storage):
 
 def test_a_message_that_would_fill_the_memory_is_not_decompressed(tmp_path, monkeypatch):
     folder = write_bag(tmp_path / "bag", compression=CompressionMode.MESSAGE)
-    monkeypatch.setattr(zstd_compression, "MOST_BYTES", 1000)
+    monkeypatch.setattr(storage_module, "MOST_BYTES", 1000)
     frames, problems = frames_of(folder)
     assert not frames and "a compressed message has more than 1000 bytes" in problems[0]
 

@@ -14,7 +14,7 @@ from rosbags.rosbag2 import Reader
 
 from bisenet_ros.bags.bag_images import read_masks
 from bisenet_ros.bags.bag_reader import Bag
-from bisenet_ros.bags.camera_info import guess_calibration
+from bisenet_ros.bags.camera_info import guess_camera_info
 from bisenet_ros.cli import main
 from bisenet_ros.files.atomic_write import write_png
 from demo.clip import FOLDER, frame_ids, read_ground_truth, read_image
@@ -76,7 +76,7 @@ def test_the_guessed_camera_has_the_field_of_view_that_is_asked_for(tmp_path, im
     assert (info.width, info.height, info.header.frame_id) == (32, 24, "camera") and log_ns == 10**9
     assert info.k.reshape(3, 3) == pytest.approx(np.array([[16, 0, 16], [0, 16, 12], [0, 0, 1]]))
     assert info.p.reshape(3, 4)[:, :3] == pytest.approx(info.k.reshape(3, 3)) and not info.d.any()
-    assert guess_calibration((24, 32), field_of_view=60).camera[0, 0] == pytest.approx(16 * 3**0.5)
+    assert guess_camera_info((24, 32), field_of_view=60).k[0] == pytest.approx(16 * 3**0.5)
 
 
 def test_a_calibration_file_goes_into_camera_info(tmp_path, images, capsys):

@@ -277,8 +277,8 @@ def test_int8_prints_miou_before_and_after(gpu, labeled, tmp_path, capsys):
             lambda path: cv2.imwrite(str(path), np.zeros((*SIZE, 3), np.uint8)),
             "b.png to have one channel of.* got RGB",
         ),
-        (lambda path: cv2.imwrite(str(path), np.zeros((8, 9), np.uint8)), "b.png to have .* size, 96x72, got 9x8"),
-        (lambda path: cv2.imwrite(str(path), np.full(SIZE, 11, np.uint8)), r"b.png to hold ids 0 to 10.*got \[11\]"),
+        (lambda path: cv2.imwrite(str(path), np.zeros((8, 9), np.uint8)), "frame's 96x72 pixels in .*b.png, got 9x8"),
+        (lambda path: cv2.imwrite(str(path), np.full(SIZE, 11, np.uint8)), r"ids 0 to 10.*b.png, got 11 on"),
     ],
 )
 def test_truth_that_does_not_fit_is_named_before_anything_is_quantized(gpu, labeled, capsys, make, reason):

@@ -17,7 +17,7 @@ from PIL import Image
 
 from bisenet_ros.evaluation.frame_record import FrameRecord
 from bisenet_ros.evaluation.report.bag_report import write_bag_report
-from bisenet_ros.evaluation.report.mask_agreement import MaskAgreement
+from bisenet_ros.evaluation.report.comparison import MaskAgreement
 from bisenet_ros.evaluation.report.picture_loader import Picture
 from bisenet_ros.evaluation.report.record_summary import BINS, Series, lowest_frames, summarize
 from bisenet_ros.evaluation.run_summary import NodeReplay, RunSummary, Source

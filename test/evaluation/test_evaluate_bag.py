@@ -46,9 +46,9 @@ from bisenet_ros.commands import evaluate_bag
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.evaluation import bag_evaluation, bag_results, run_folder
 from bisenet_ros.evaluation.bag_evaluation import IMPERFECT, Request, evaluate_bags
+from bisenet_ros.evaluation.bag_results import mask_namespaces
 from bisenet_ros.evaluation.frame_record import RecordFile
 from bisenet_ros.evaluation.ground_truth import GroundTruthError, GroundTruthFolder
-from bisenet_ros.evaluation.mask_topics import mask_namespaces
 from bisenet_ros.evaluation.report import bag_report
 from bisenet_ros.images.colors import blend, paint
 from bisenet_ros.model.class_map import CAMVID

@@ -50,20 +50,13 @@ ENGINE_TIME = Curve("Engine time", "engine (ms per frame)", "From a frame's pixe
 AGREEMENT = Curve("Agreement", "agreeing pixels (%)", "Pixels that have the same class in A and B")
 
 
-class TimeAxis(NamedTuple):
-    """Where the bins lie, and what that is."""
-
-    places: np.ndarray
-    label: str
-
-
-def time_axis(topic: TopicSummary, source: Source) -> TimeAxis:
-    """Seconds since the first frame; the frames' numbers where the stamps go backwards or stand still."""
+def time_axis(topic: TopicSummary, source: Source) -> Tuple[np.ndarray, str]:
+    """Where the bins lie: in seconds, or by the frames' numbers where the stamps go backwards or stand still."""
     starts = bin_starts(topic.frames)
     stamps_ns = np.asarray(topic.stamps_ns)[starts]
     if not source.backwards and (len(starts) == 1 or stamps_ns[-1] > stamps_ns[0]):
-        return TimeAxis((stamps_ns - stamps_ns[0]) / 1e9, "time since the first frame (s)")
-    return TimeAxis(starts, f"frame (stamps {'go backwards' if source.backwards else 'stand still'})")
+        return (stamps_ns - stamps_ns[0]) / 1e9, "time since the first frame (s)"
+    return starts, f"frame (stamps {'go backwards' if source.backwards else 'stand still'})"
 
 
 def shares_chart(topic: TopicSummary, source: Source, classes: ClassMap) -> Chart:
@@ -75,16 +68,16 @@ def shares_chart(topic: TopicSummary, source: Source, classes: ClassMap) -> Char
     if len(order) < len(classes):
         areas.append(100 - np.sum(areas, axis=0))
         key.append({"name": "all others", "color": REST})
-    axis = time_axis(topic, source)
+    places, label = time_axis(topic, source)
 
     def draw(axes: Axes) -> None:
-        axes.stackplot(axis.places, areas, colors=[entry["color"] for entry in key], edgecolor=INK, linewidth=0.2)
+        axes.stackplot(places, areas, colors=[entry["color"] for entry in key], edgecolor=INK, linewidth=0.2)
         axes.set_ylim(0, 100)
 
     return {
         "title": "Classes over time",
         "key": key,
-        "svg": _draw_both("".join(topic.key), draw, axis, unit="share of pixels (%)"),
+        "svg": _draw_both("".join(topic.key), draw, places, labels=(label, "share of pixels (%)")),
         "alt": "stacked areas: the share of every class over time",
         "caption": f"Share of the pixels that every class has.{_bins_in_words(topic)}",
     }
@@ -99,19 +92,19 @@ def series_chart(topic: TopicSummary, source: Source, curve: Curve, values: Sequ
     series = [Series(curve.scale * np.asarray(numbers)) for numbers in values]
     if not all(series):
         return None
-    axis = time_axis(topic, source)
+    places, label = time_axis(topic, source)
 
     def draw(axes: Axes) -> None:
         for one, color in zip(series, CURVES):
-            axes.fill_between(axis.places, one.lowest, one.highest, color=color, alpha=0.3, linewidth=0)
-            axes.plot(axis.places, one.mean, color=color, linewidth=1.2, marker=_marker(one))
+            axes.fill_between(places, one.lowest, one.highest, color=color, alpha=0.3, linewidth=0)
+            axes.plot(places, one.mean, color=color, linewidth=1.2, marker=_marker(one))
         if curve.from_zero:
             axes.set_ylim(bottom=0)
 
     return {
         "title": curve.title,
         "key": [{"name": name, "color": color} for name, color in zip("AB", CURVES)] if len(series) > 1 else [],
-        "svg": _draw_both(" ".join((*topic.key, curve.title)), draw, axis, unit=curve.unit),
+        "svg": _draw_both(" ".join((*topic.key, curve.title)), draw, places, labels=(label, curve.unit)),
         "alt": f"curve: {curve.unit} over time, on average {', '.join(f'{one.total_mean:.2f}' for one in series)}",
         "caption": f"{curve.caption}.{_bins_in_words(topic)}",
     }
@@ -128,37 +121,34 @@ def _marker(curve: Series) -> Optional[str]:
     return "." if not (known[1:] & known[:-1]).any() else None
 
 
-def _draw_both(name: str, draw: Draw, axis: TimeAxis, *, unit: str) -> Dict[str, str]:
-    return {size: _draw(f"{name}-{size}", draw, axis, inches=SIZES[size], unit=unit) for size in SIZES}
+def _draw_both(name: str, draw: Draw, places: np.ndarray, *, labels: Tuple[str, str]) -> Dict[str, str]:
+    """The SVG of each of SIZES; text stays text."""
+    found = {}
+    for size, inches in SIZES.items():
+        # The salt keeps the ids of one page's figures apart and the same every time.
+        with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": f"{name}-{size}", "font.size": 9}):
+            file = io.StringIO()
+            figure = _figure(draw, places, inches=inches, labels=labels)
+            figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        svg = file.getvalue()
+        found[size] = svg[svg.index("<svg") :].replace(INK, "currentColor")
+    return found
 
 
-def _draw(name: str, draw: Draw, axis: TimeAxis, *, inches: Tuple[float, float], unit: str) -> str:
-    # Text stays text; the salt keeps the ids of one page's figures apart and the same every time.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 9}):
-        return _to_svg(_figure(draw, axis, inches=inches, unit=unit))
-
-
-def _figure(draw: Draw, axis: TimeAxis, *, inches: Tuple[float, float], unit: str) -> Figure:
+def _figure(draw: Draw, places: np.ndarray, *, inches: Tuple[float, float], labels: Tuple[str, str]) -> Figure:
     figure = Figure(figsize=inches, layout="constrained")
     axes = figure.add_subplot()
     draw(axes)
-    axes.set_xlabel(axis.label, color=INK)
-    axes.set_ylabel(unit, color=INK)
-    if len(axis.places) > 1:
-        axes.set_xlim(axis.places[0], axis.places[-1])
+    axes.set_xlabel(labels[0], color=INK)
+    axes.set_ylabel(labels[1], color=INK)
+    if len(places) > 1:
+        axes.set_xlim(places[0], places[-1])
     axes.tick_params(colors=INK)
     axes.grid(color=INK, alpha=0.15, linewidth=0.5)
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(INK)
     return figure
-
-
-def _to_svg(figure: Figure) -> str:
-    file = io.StringIO()
-    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    svg = file.getvalue()
-    return svg[svg.index("<svg") :].replace(INK, "currentColor")
 
 
 def _hex(color: Sequence[int]) -> str:

@@ -40,8 +40,7 @@ class FinishedReport:
     def read_masks(self, topic: TopicKey) -> Iterator[Tuple[FrameRecord, np.ndarray]]:
         """The records of a topic, each with its H x W uint8 mask.
 
-        Raises:
-            ReportError: a mask is not there or not of the record. BagError: the bag of masks cannot be read.
+        Raises ReportError where a mask is not there or not of its record; BagError where the bag cannot be read.
         """
         source = next(entry for entry in self.sources if entry.key == topic)
         bag = self.folder / source.masks
