@@ -27,13 +27,9 @@ CDR_ERRORS = (SerdeError, struct.error, ValueError, TypeError, KeyError, IndexEr
 
 @dataclass(frozen=True)
 class BagFrame:
-    """An image of a bag.
+    """An image of a bag: H x W x 3 uint8 BGR, read-only where it is the message's own memory.
 
-    Attributes:
-        index: the message's number in the topic, from 0.
-        stamp_ns, frame_id: of its header.
-        log_ns: when it was recorded.
-        pixels: H x W x 3 uint8 BGR, read-only where it is the message's own memory.
+    `index` is the message's number in the topic, from 0; `log_ns` is when it was recorded.
     """
 
     topic: str

@@ -17,8 +17,9 @@ from bisenet_ros.bags.bag_reader import METADATA
 from bisenet_ros.bags.bag_writer import CAMERA_INFO, BagWriter, make_header
 from bisenet_ros.bags.camera_info import guess_camera_info
 from bisenet_ros.bags.image_source import ImageSource, SourceImage
-from bisenet_ros.bags.recording import RATE, STAMP_LIMIT, URI_CHARACTERS, Recording, RecordingError, check_path
+from bisenet_ros.bags.recording import RATE, STAMP_LIMIT, URI_CHARACTERS, Recording, check_path
 from bisenet_ros.bags.storage_file import STORAGE_SUFFIXES
+from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.atomic_write import write_png
 from bisenet_ros.model.input_size import size_text
 
@@ -41,13 +42,13 @@ def make_bag(
         OSError: a file cannot be read or written.
     """
     if labels and not source.has_ground_truth:
-        raise RecordingError("--export-labels needs labels: name them with --labels, or a data set that has them")
+        raise BisenetError("--export-labels needs labels: name them with --labels, or a data set that has them")
     check_path(folder, forbidden=URI_CHARACTERS)
     folder, labels = folder.resolve(), labels.resolve() if labels else None
     unfinished = folder.with_name(f"{folder.name}.partial")
+    _require_apart([folder, *([labels] if labels else [])], source.places)
     # The bag's file is called as its folder, so that the folder has its last name from the beginning.
     made = {folder: unfinished / folder.name, **({labels: unfinished / "labels"} if labels else {})}
-    _require_apart(list(made), source.places)
     _require_free(folder, force=force, replaceable=_is_bag(folder), kind="a bag")
     if labels:
         _require_free(labels, force=force, replaceable=_is_labels(labels), kind="a folder of <stamp in ns>.png")
@@ -83,7 +84,7 @@ def _record(source: ImageSource, folder: Path, recording: Recording, *, labels: 
                 write_png(labels / f"{stamp_ns}.png", image.ground_truth)
             count += 1
         if not count:
-            raise RecordingError("there is no image to make a bag of")
+            raise BisenetError("there is no image to make a bag of")
     return count
 
 
@@ -96,22 +97,20 @@ def _stamped(source: ImageSource, recording: Recording) -> Iterator[Tuple[int, S
         stamp_ns = recording.start_ns + round(10**9 * (number / rate if own is None else own))
         last_ns = max(stamp_ns, last_ns + 1)
         if last_ns >= STAMP_LIMIT * 10**9:
-            raise RecordingError(f"the stamp of {image.name} is beyond 2038; choose an earlier --start")
+            raise BisenetError(f"the stamp of {image.name} is beyond 2038; choose an earlier --start")
         yield last_ns, image
 
 
 def _write(bag: BagWriter, stamp_ns: int, image: SourceImage, recording: Recording) -> None:
     size = image.pixels.shape[:2]
     if image.ground_truth is not None and image.ground_truth.shape != size:
-        raise RecordingError(
+        raise BisenetError(
             f"{image.name} has {size_text(size)} pixels and its labels {size_text(image.ground_truth.shape)}"
         )
     camera_info = recording.camera_info or guess_camera_info(size, field_of_view=recording.field_of_view)
     calibrated = camera_info.height, camera_info.width
     if calibrated != size:
-        raise RecordingError(
-            f"{image.name} has {size_text(size)} pixels, the calibration is for {size_text(calibrated)}"
-        )
+        raise BisenetError(f"{image.name} has {size_text(size)} pixels, the calibration is for {size_text(calibrated)}")
     header: Dict[str, Any] = {"stamp_ns": stamp_ns, "log_ns": stamp_ns, "frame_id": recording.frame_id}
     if recording.compressed:
         data, form = _encode(image, recording.compressed), f"bgr8; {recording.compressed} compressed bgr8"
@@ -143,21 +142,19 @@ def _is_plain(data: bytes, pixels: np.ndarray) -> bool:
 
 
 def _require_apart(targets: Sequence[Path], sources: Sequence[Path]) -> None:
-    """Raises RecordingError where a folder that is written is, holds, or lies in another one or a source."""
+    """Raises BisenetError where a folder that is written is, holds, or lies in another one or a source."""
     for target, other in [*combinations(targets, 2), *product(targets, (source.resolve() for source in sources))]:
         if target == other or target in other.parents or other in target.parents:
-            raise RecordingError(
-                f"{target} and {other} must lie apart, since the first is replaced; name another folder"
-            )
+            raise BisenetError(f"{target} and {other} must lie apart, since the first is replaced; name another folder")
 
 
 def _require_free(target: Path, *, force: bool, replaceable: bool, kind: str) -> None:
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return
     if not replaceable:
-        raise RecordingError(f"{target} exists and is not {kind}, so that it is not replaced; name another folder")
+        raise BisenetError(f"{target} exists and is not {kind}, so that it is not replaced; name another folder")
     if not force:
-        raise RecordingError(f"{target} exists; add --force to replace it, or name another folder")
+        raise BisenetError(f"{target} exists; add --force to replace it, or name another folder")
 
 
 def _is_bag(folder: Path) -> bool:

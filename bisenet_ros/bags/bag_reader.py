@@ -87,7 +87,12 @@ class Bag:
             except DamagedFileError as error:
                 problem = str(error)
             if problem:
-                problems.append(f"{file} is damaged ({problem}); {_where(last)}")
+                where = "no message could be read"
+                if last:
+                    where = (
+                        f"the last message read is number {last.number} of {last.topic}, recorded at {last.log_ns} ns"
+                    )
+                problems.append(f"{file} is damaged ({problem}); {where}")
             problems += _differences(topics, promised, read - before, source=str(file))
         self.problems = problems + _differences(topics, self._promised, read, source=METADATA)
 
@@ -145,12 +150,6 @@ def _differences(
         for topic, count in promised.items()
         if topic in topics and count is not None and count != read[topic]
     ]
-
-
-def _where(last: Optional[BagMessage]) -> str:
-    if last is None:
-        return "no message could be read"
-    return f"the last message read is number {last.number} of {last.topic}, recorded at {last.log_ns} ns"
 
 
 def _present(file: Path) -> Path:

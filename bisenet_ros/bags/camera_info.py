@@ -18,10 +18,6 @@ from bisenet_ros.model.input_size import Size
 MATRICES = {"camera_matrix": (3, 3), "rectification_matrix": (3, 3), "projection_matrix": (3, 4)}
 
 
-class CalibrationError(BisenetError):
-    """A file that is no calibration; the message names what is wrong."""
-
-
 def guess_camera_info(size: Size, *, field_of_view: float) -> Any:
     """The CameraInfo of a pinhole camera that looks straight ahead and distorts nothing.
 
@@ -36,7 +32,7 @@ def guess_camera_info(size: Size, *, field_of_view: float) -> Any:
 
 
 def read_camera_info(path: Path) -> Any:
-    """The CameraInfo in a YAML that ROS's camera_calibration writes; raises CalibrationError, OSError."""
+    """The CameraInfo in a YAML that ROS's camera_calibration writes; raises BisenetError, OSError."""
     try:
         values = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
         size = int(values["image_height"]), int(values["image_width"])
@@ -45,26 +41,20 @@ def read_camera_info(path: Path) -> Any:
         return _camera_info(size, str(values["distortion_model"]), distortion, *matrices)
     except (YAMLError, TypeError, ValueError, KeyError) as error:
         problem = f"it lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
-        raise CalibrationError(f"expected a calibration of camera_calibration in {path}: {problem}") from error
+        raise BisenetError(f"expected a calibration of camera_calibration in {path}: {problem}") from error
 
 
-def _camera_info(
-    size: Size,
-    distortion_model: str,
-    distortion: np.ndarray,
-    camera: np.ndarray,
-    rectification: np.ndarray,
-    projection: np.ndarray,
-) -> Any:
+def _camera_info(size: Size, model: str, d: np.ndarray, k: np.ndarray, r: np.ndarray, p: np.ndarray) -> Any:
+    """A sensor_msgs/CameraInfo: distortion model and coefficients, camera, rectification and projection matrix."""
     return TYPES.types[CAMERA_INFO](
         header=make_header(0, ""),
         height=size[0],
         width=size[1],
-        distortion_model=distortion_model,
-        d=distortion,
-        k=camera.reshape(-1),
-        r=rectification.reshape(-1),
-        p=projection.reshape(-1),
+        distortion_model=model,
+        d=d,
+        k=k.reshape(-1),
+        r=r.reshape(-1),
+        p=p.reshape(-1),
         binning_x=0,
         binning_y=0,
         roi=TYPES.types["sensor_msgs/msg/RegionOfInterest"](

@@ -7,7 +7,7 @@ import os
 import sqlite3
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, Union
+from typing import Iterator
 
 FULL = os.strerror(errno.ENOSPC)
 
@@ -18,15 +18,10 @@ def full_disk_told(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.OperationalError) as error:
-        if not _is_full_disk(error):
+        # An OSError with other words names its place already. SQLite's error has a code since Python 3.11 only.
+        if getattr(error, "strerror", None) != FULL and "disk is full" not in str(error):
             raise
         place = getattr(error, "filename", None) or folder
         raise OSError(
             errno.ENOSPC, f"{FULL} writing {place}; free some space, and give the same command again"
         ) from error
-
-
-def _is_full_disk(error: Union[OSError, sqlite3.OperationalError]) -> bool:
-    if isinstance(error, OSError):
-        return error.errno == errno.ENOSPC and error.strerror == FULL  # with other words, it names its place already
-    return "disk is full" in str(error)  # its code is known since Python 3.11 only

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 from bisenet_ros.bags.bag_reader import natural_order
-from bisenet_ros.bags.recording import RecordingError, check_path
+from bisenet_ros.bags.recording import check_path
+from bisenet_ros.errors import BisenetError
 from bisenet_ros.images.image_file import read_image
 from bisenet_ros.images.label_file import read_label_file
 
@@ -23,10 +24,7 @@ VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpe
 class SourceImage:
     """An image on its way into a bag: H x W x 3 uint8 BGR, and H x W uint8 ids (255: no label) where it has labels.
 
-    Attributes:
-        name: for messages.
-        file: the file that holds these pixels, if one does.
-        seconds: since the first image; None where the source does not know.
+    `file` holds these pixels, if one does; `seconds` since the first image are None where the source does not know.
     """
 
     name: str
@@ -38,12 +36,10 @@ class SourceImage:
 
 @dataclass(frozen=True)
 class ImageSource:
-    """Images in order.
+    """Images in order, made anew by `images`, one at a time.
 
     Attributes:
-        images: makes them anew, one at a time.
-        count: how many there are; 0 where that is not known.
-        count_is_estimate: as a video's, which may be one off.
+        count: how many there are; 0 where that is not known; a video's is an estimate, which may be one off.
         places: the files and folders that they are read from.
         rate: images a second, where the source knows it.
         has_ground_truth: whether some of the images have ground truth.
@@ -75,7 +71,7 @@ def open_source(text: str, *, labels: Optional[Path] = None, open_data_set: Open
     if path.is_dir():
         return _open_folder(path, labels)
     if labels:
-        raise RecordingError(f"--labels goes with a folder of images, got {text}")
+        raise BisenetError(f"--labels goes with a folder of images, got {text}")
     if path.is_file():
         return _open_video(path)
     if ":" not in text:
@@ -92,7 +88,7 @@ def open_source(text: str, *, labels: Optional[Path] = None, open_data_set: Open
 def _open_folder(folder: Path, labels: Optional[Path]) -> ImageSource:
     files = natural_order(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
     if not files:
-        raise RecordingError(f"expected images ({', '.join(IMAGE_SUFFIXES)}) in {folder}, found none")
+        raise BisenetError(f"expected images ({', '.join(IMAGE_SUFFIXES)}) in {folder}, found none")
     label_files = _find_labels(files, labels) if labels else {}
 
     def images() -> Iterator[SourceImage]:
@@ -111,19 +107,19 @@ def _find_labels(files: List[Path], folder: Path) -> Dict[str, Path]:
     stems = [file.stem for file in files]
     twice = [stem for stem, count in Counter(stems).items() if count > 1]
     if twice:
-        raise RecordingError(f"two images are called {twice[0]!r}, so that their labels cannot be told apart")
+        raise BisenetError(f"two images are called {twice[0]!r}, so that their labels cannot be told apart")
     found = {path.stem: path for path in folder.glob("*.png")}
     others = sorted(found.keys() - set(stems))
     if others or not found:
         what = f"{others[0]}.png, and {len(others) - 1} others, fit none" if others else "it holds no PNG"
-        raise RecordingError(f"expected labels in {folder} that are called as the images; {what}")
+        raise BisenetError(f"expected labels in {folder} that are called as the images; {what}")
     return found
 
 
 def _read_labels(path: Path) -> np.ndarray:
     ids = read_label_file(path)
     if ids.dtype != np.uint8:
-        raise RecordingError(f"expected labels of at most 8 bits in {path}, got {ids.dtype}; a mask has ids below 256")
+        raise BisenetError(f"expected labels of at most 8 bits in {path}, got {ids.dtype}; a mask has ids below 256")
     return ids
 
 
@@ -133,7 +129,7 @@ def _open_video(path: Path) -> ImageSource:
     opened, count, rate = video.isOpened(), int(video.get(cv2.CAP_PROP_FRAME_COUNT)), video.get(cv2.CAP_PROP_FPS)
     video.release()
     if not opened:
-        raise RecordingError(f"expected a video that OpenCV can read, such as {', '.join(VIDEO_SUFFIXES)}, got {path}")
+        raise BisenetError(f"expected a video that OpenCV can read, such as {', '.join(VIDEO_SUFFIXES)}, got {path}")
 
     def images() -> Iterator[SourceImage]:
         video = cv2.VideoCapture(str(path))

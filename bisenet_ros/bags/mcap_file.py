@@ -25,11 +25,7 @@ DAMAGE = (McapError, CRCValidationError, struct.error, UnicodeError, OverflowErr
 
 
 class McapFile:
-    """An MCAP file that is open.
-
-    Attributes:
-        problem: what is wrong with the file as a whole; "" for nothing.
-    """
+    """An MCAP file that is open; `problem` is what is wrong with it as a whole, "" for nothing."""
 
     def __init__(self, path: Path) -> None:
         """Raises DamagedFileError where it is no MCAP file; OSError."""

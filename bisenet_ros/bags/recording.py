@@ -24,19 +24,13 @@ CAMERA_INFO_TOPIC, LABELS_TOPIC = BESIDE = ("/camera_info", "/labels")
 """What is added to the images' namespace."""
 
 
-class RecordingError(BisenetError):
-    """A bag that cannot be made; the message says why and what to do."""
-
-
 @dataclass(frozen=True)
 class Recording:
     """How images become a bag.
 
     Attributes:
-        topic: of the raw images; compressed ones go to topic/compressed.
+        topic: of the raw images; compressed ones, of one of COMPRESSIONS, go to topic/compressed.
         rate: images a second; None for a video's own stamps, or RATE.
-        start_ns: stamp of the first image.
-        compressed: one of COMPRESSIONS, "" for raw images.
         camera_info: a message; guessed from `field_of_view` (degrees, horizontal) where there is none.
     """
 
@@ -67,24 +61,24 @@ class Recording:
 
 
 def check_topic(text: str) -> str:
-    """The name of a raw image topic, with its leading slash; raises RecordingError where it cannot be one."""
+    """The name of a raw image topic, with its leading slash; raises BisenetError where it cannot be one."""
     topic = text if text.startswith("/") else f"/{text}"
     if not TOPIC_NAME.fullmatch(topic):
-        raise RecordingError(
+        raise BisenetError(
             f"expected --topic as ROS names topics, such as {Recording.topic} (letters, digits and underscores between "
             f"single slashes, no digit after a slash, no slash at the end), got {text!r}"
         )
     if topic.endswith(BESIDE):
-        raise RecordingError(f"--topic names the images, and {' and '.join(BESIDE)} go beside them, got {text!r}")
+        raise BisenetError(f"--topic names the images, and {' and '.join(BESIDE)} go beside them, got {text!r}")
     if topic.endswith("/compressed"):
-        raise RecordingError(f"--topic names the raw topic, without /compressed, got {text!r}")
+        raise BisenetError(f"--topic names the raw topic, without /compressed, got {text!r}")
     return topic
 
 
 def check_path(path: Path, *, forbidden: str = "") -> None:
-    """Raises RecordingError where a path is not UTF-8, which libraries need, or has one of some characters."""
+    """Raises BisenetError where a path is not UTF-8, which libraries need, or has one of some characters."""
     text = str(path.absolute())
     wrong = [character for character in text if character in forbidden or "\ud800" <= character <= "\udfff"]
     if wrong:
         kind = f"without any of {' '.join(forbidden)}" if wrong[0] in forbidden else "in UTF-8"
-        raise RecordingError(f"expected a path {kind}, got {text!r}; choose another name")
+        raise BisenetError(f"expected a path {kind}, got {text!r}; choose another name")

@@ -11,11 +11,7 @@ from bisenet_ros.bags.storage import DamagedFileError, StoredMessage, Topic, pro
 
 
 class SqliteFile:
-    """An SQLite file that is open.
-
-    Attributes:
-        problem: what is wrong with the file as a whole; "" for nothing.
-    """
+    """An SQLite file that is open; `problem` is what is wrong with it as a whole, "" for nothing."""
 
     def __init__(self, path: Path) -> None:
         """Raises DamagedFileError where not even the list of topics is left."""

@@ -16,9 +16,9 @@ from bisenet_ros.bags.recording import (
     RATE,
     STAMP_LIMIT,
     Recording,
-    RecordingError,
     check_topic,
 )
+from bisenet_ros.errors import BisenetError
 
 EXTRA = "evaluation"
 INCOMPLETE = 3
@@ -103,7 +103,7 @@ def _open_data_set(name: str, root: Path, split: str) -> Any:
     try:
         open_dataset = entry_point.load()
     except ModuleNotFoundError as error:
-        raise RecordingError(
+        raise BisenetError(
             f"data sets need the Python package {error.name!r}; install it with `pip install '.[training]'`"
         ) from error
     return open_dataset(name, root=root, split=split)

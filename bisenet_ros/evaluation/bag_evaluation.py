@@ -63,14 +63,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended.
-
-    Attributes:
-        exit_code: 0, or IMPERFECT.
-        scores: in a line; "" where the run was finished before.
-        warnings: what went wrong, in words.
-        replays: through the running node.
-    """
+    """How a run ended: exit code 0 or IMPERFECT, and scores in a line, which are "" where it was finished before."""
 
     exit_code: int
     scores: str = ""

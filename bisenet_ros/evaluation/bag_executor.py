@@ -25,10 +25,6 @@ from bisenet_ros.model.model_file import model_sha256
 LoadEngine = Callable[[], Engine]
 
 
-class ExecutorError(BisenetError):
-    """A process that died, or a cluster that cannot be used; the message says what to do."""
-
-
 @dataclass(frozen=True)
 class EngineLoader:
     """Loads the engine wherever a bag is segmented; the same everywhere, as the model's SHA-256 makes sure."""
@@ -39,9 +35,9 @@ class EngineLoader:
     precision: str = "auto"
 
     def __call__(self) -> Engine:
-        """Raises ModelError and the like; ExecutorError where another file lies at the model's path."""
+        """Raises ModelError and the like; BisenetError where another file lies at the model's path."""
         if model_sha256(self.model) != self.sha256:
-            raise ExecutorError(f"{self.model} is another file now, or on this machine; evaluate with one model")
+            raise BisenetError(f"{self.model} is another file now, or on this machine; evaluate with one model")
         return load_engine(self.model, self.device, self.precision)
 
 
@@ -55,7 +51,7 @@ def segment_bags(
         progress: called after each bag.
 
     Raises:
-        BisenetError, OSError: as the first bag raised it that failed. ExecutorError: a process died.
+        BisenetError, OSError: as the first bag raised it that failed; or a process died.
     """
     futures = [executor.submit(_segment_here, task, load) for task in tasks]
     try:
@@ -63,7 +59,7 @@ def segment_bags(
             future.result()
             progress()
     except BrokenExecutor as error:
-        raise ExecutorError(
+        raise BisenetError(
             "a process that segments bags ended by itself, perhaps since memory ran out; give the same command with "
             "fewer --jobs, and it goes on with the bags that are not done"
         ) from error

@@ -23,11 +23,9 @@ class BagTask:
     """What is to be made of one bag.
 
     Attributes:
-        bag: its short name.
         topics: the namespace of the masks of each image topic.
         folder: of the results: the bag MASKS, and the files RECORDS and SOURCES.
         masks: where the bag of masks lies in the end, relative to the report.
-        outputs, storage: topics of the masks, and their format.
         ground_truth: a folder for `GroundTruthFolder`.
         jobs: how many bags are segmented side by side, in words.
     """

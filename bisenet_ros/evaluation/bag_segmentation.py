@@ -33,10 +33,6 @@ OPACITY = 0.5
 """Of the overlay, 0 to 1; the node's default."""
 
 
-class EngineFailure(BisenetError):
-    """An engine that failed on a frame, which the message names."""
-
-
 def segment_bag(task: BagTask, engine: Engine, *, progress: Callable[[], Any] = lambda: None) -> None:
     """Makes the task's folder, which appears when all of it is there.
 
@@ -111,13 +107,10 @@ class _Segmenter:
         repeated = topic.add(frame.stamp_ns)
         file = self._ground_truth.find(frame.stamp_ns, repeated=repeated) if self._ground_truth else None
         record = topic.measurer.measure(
-            frame.pixels,
+            frame,
             mask,
             confidence,
             bag=self._task.bag,
-            topic=frame.topic,
-            index=frame.index,
-            stamp_ns=frame.stamp_ns,
             engine_ms=engine_ms,
             ground_truth=read_ground_truth(file, classes=self._classes, size=mask.shape) if file else None,
         )
@@ -161,7 +154,7 @@ class _Segmenter:
             mask, confidence = self._engine.segment(pixels, confidence=True)
         except RuntimeError as error:
             place = f"message {frame.index + 1} of {frame.topic} in {self._task.path}"
-            raise EngineFailure(f"{self._engine.description} failed on {place}: {error}") from error
+            raise BisenetError(f"{self._engine.description} failed on {place}: {error}") from error
         return mask, confidence, 1000 * (time.perf_counter() - start)
 
     def _write_masks(self, frame: BagFrame, mask: np.ndarray) -> None:

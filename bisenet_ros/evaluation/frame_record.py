@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import cv2
 import numpy as np
 
+from bisenet_ros.bags.bag_images import BagFrame
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.evaluation.metrics import confusion_matrix
 from bisenet_ros.evaluation.temporal_consistency import TemporalConsistency
@@ -20,19 +21,12 @@ FrameKey = Tuple[str, str, int]
 """Bag, topic, and the frame's number in the topic."""
 
 
-class RecordError(BisenetError):
-    """A line that is not a frame's record."""
-
-
 @dataclass(frozen=True)
 class FrameRecord:
     """The measurements of one frame; all of them are exact after a round trip through the file.
 
     Attributes:
-        bag, topic: where the frame is from.
         index: its number among the topic's image messages, from 0; skipped messages count too.
-        stamp_ns: the stamp of its header.
-        width, height: pixels.
         shares: of each class among the pixels; they sum to 1.
         change: against the frame before, see `temporal_consistency.Change`; None where there was nothing to compare.
         confidence: mean over the pixels, 0 to 1.
@@ -58,6 +52,11 @@ class FrameRecord:
     @property
     def key(self) -> FrameKey:
         return self.bag, self.topic, self.index
+
+    @property
+    def place(self) -> Dict[str, Any]:
+        """For JSON."""
+        return {"bag": self.bag, "topic": self.topic, "index": self.index, "stamp_ns": self.stamp_ns}
 
     @property
     def title(self) -> str:
@@ -90,14 +89,14 @@ class RecordFile:
             file.write(json.dumps(asdict(record), separators=(",", ":"), allow_nan=False) + "\n")
 
     def __iter__(self) -> Iterator[FrameRecord]:
-        """Raises RecordError, with the line's number; OSError where the file cannot be read."""
+        """Raises BisenetError, with the line's number; OSError where the file cannot be read."""
         with self.path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
                 try:
                     record = FrameRecord(**json.loads(line))
                 except (ValueError, TypeError) as error:
                     place = f"{self.path}, line {number}"
-                    raise RecordError(f"{place}: expected a frame's record in JSON, got {line[:80]!r}") from error
+                    raise BisenetError(f"{place}: expected a frame's record in JSON, got {line[:80]!r}") from error
                 yield record
 
 
@@ -110,47 +109,43 @@ class FrameMeasurer:
 
     def measure(
         self,
-        frame: np.ndarray,
+        frame: BagFrame,
         mask: np.ndarray,
         confidence: np.ndarray,
         *,
         bag: str,
-        topic: str,
-        index: int,
-        stamp_ns: int,
         engine_ms: float,
         ground_truth: Optional[np.ndarray] = None,
     ) -> FrameRecord:
-        """The record of the next frame.
+        """The record of the next frame, of its mask and confidence as the engine returns them.
 
         Args:
-            frame: H x W x 3 uint8 BGR.
-            mask, confidence: H x W uint8, as the engine returns them.
             ground_truth: H x W uint8 ids, 255 where there is none.
 
         Raises:
             ValueError: the mask has another size than the frame or the ground truth, or ids that are no class.
         """
-        if mask.shape != frame.shape[:2]:
-            raise ValueError(f"expected a mask of the frame's size {frame.shape[:2]}, got {mask.shape}")
+        if mask.shape != frame.pixels.shape[:2]:
+            raise ValueError(f"expected a mask of the frame's size {frame.pixels.shape[:2]}, got {mask.shape}")
         counts = cv2.calcHist([mask], [0], None, [256], [0, 256]).ravel()
         if counts[self._classes :].any():
             raise ValueError(f"a mask must hold ids 0 to {self._classes - 1}, got {np.flatnonzero(counts)[-1]}")
+        confusion = None
+        if ground_truth is not None:
+            confusion = _sparse(confusion_matrix(ground_truth, mask, classes=self._classes))
         height, width = mask.shape
         return FrameRecord(
             bag=bag,
-            topic=topic,
-            index=index,
-            stamp_ns=stamp_ns,
+            topic=frame.topic,
+            index=frame.index,
+            stamp_ns=frame.stamp_ns,
             width=width,
             height=height,
             shares=[float(count) / mask.size for count in counts[: self._classes]],
-            change=self._consistency.compare(frame, mask, stamp_ns=stamp_ns),
+            change=self._consistency.compare(frame.pixels, mask, stamp_ns=frame.stamp_ns),
             confidence=cv2.mean(confidence)[0] / 255,
             engine_ms=engine_ms,
-            confusion=None
-            if ground_truth is None
-            else _sparse(confusion_matrix(ground_truth, mask, classes=self._classes)),
+            confusion=confusion,
         )
 
 

@@ -31,10 +31,8 @@ class GroundTruthError(BisenetError):
 class GroundTruthFolder:
     """A folder of `<stamp in ns>.png`: one channel, ids of the classes, 255 where there is no label.
 
-    Where several frames have one stamp, the first has `<stamp>.png`, the second `<stamp>_2.png` and so on.
-
-    Attributes:
-        files: each stamp's files in the order of its frames.
+    Where several frames have one stamp, the first has `<stamp>.png`, the second `<stamp>_2.png` and so on: `files` has
+    each stamp's files in the order of its frames.
     """
 
     def __init__(self, folder: Path, *, classes: int) -> None:
@@ -60,11 +58,7 @@ class GroundTruthFolder:
             read_ground_truth(path, classes=self._classes)
 
     def find(self, stamp_ns: int, *, repeated: int = 0) -> Optional[Path]:
-        """The file of a frame; None without ground truth.
-
-        Args:
-            repeated: how many frames before it had the same stamp.
-        """
+        """The file of a frame before which some had the same stamp; None without ground truth."""
         files = self.files.get(stamp_ns, [])
         return files[repeated] if repeated < len(files) else None
 

@@ -10,11 +10,7 @@ from bisenet_ros.model.class_map import IGNORE
 def confusion_matrix(ground_truth: np.ndarray, mask: np.ndarray, *, classes: int) -> np.ndarray:
     """classes x classes int64 counts, rows the ground truth, columns the prediction; ground truth 255 is left out.
 
-    Args:
-        ground_truth, mask: H x W uint8.
-
-    Raises:
-        ValueError: the two differ in size, or an id is no class.
+    Both are H x W uint8. Raises ValueError where they differ in size, or an id is no class.
     """
     if ground_truth.shape != mask.shape:
         raise ValueError(f"ground truth and mask must be of one size, got {ground_truth.shape} and {mask.shape}")

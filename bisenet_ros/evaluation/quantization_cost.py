@@ -44,16 +44,10 @@ def quantization_cost(fp32: Engine, int8: Engine, images: Iterable[Tuple[np.ndar
 
 
 class LabeledImages:
-    """The images of a folder, with or without the label file of each; iterated as often as needed.
+    """The images of a folder, H x W x 3 uint8 BGR, each with the ids of its label file or None, as often as needed.
 
-    Each is H x W x 3 uint8 BGR with its H x W uint8 ids (255: unlabeled), or with None.
-
-    Args:
-        ground_truth: has a PNG of ids for each image, NAME.png for NAME.jpg.
-        classes: how many classes the ids may be of.
-
-    Raises:
-        BisenetError: there are no images; while iterating: an image or its label file cannot be used.
+    `ground_truth` has a PNG of ids for each image, NAME.png for NAME.jpg. Raises BisenetError where there is no image,
+    and while iterating where an image or its label file cannot be used.
     """
 
     def __init__(self, folder: Path, ground_truth: Optional[Path], *, classes: int) -> None:

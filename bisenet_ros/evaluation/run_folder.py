@@ -20,10 +20,6 @@ Inputs = Dict[str, Any]
 whether a file is still the same."""
 
 
-class RunFolderError(BisenetError):
-    """A folder that cannot be this run's; the message says why and what to do."""
-
-
 class RunFolder:
     """A run's output folder, which appears when the run is done; until then all lies beside it in OUTPUT.partial.
 
@@ -47,13 +43,13 @@ class RunFolder:
             restart: throw away what an earlier run left.
 
         Raises:
-            RunFolderError: the folder holds something else, or another run's results; or that run is still at work.
+            BisenetError: the folder holds something else, or another run's results; or that run is still at work.
         """
         for left_over in self.output.parent.glob(f"{self.output.name}.*{REMOVED}"):  # of a process that was killed
             shutil.rmtree(left_over, ignore_errors=True)
         finished = _read(self.output / RUN)
         if finished is None and self.output.exists() and (not self.output.is_dir() or any(self.output.iterdir())):
-            raise RunFolderError(f"{self.output} exists and holds something else; name a new folder with -o")
+            raise BisenetError(f"{self.output} exists and holds something else; name a new folder with -o")
         if finished and not restart:
             _require_same(finished["asked"], inputs, folder=self.output)
             if _read(self.partial / RUN) and not self.result.exists():  # its process was killed while it tidied up
@@ -66,7 +62,7 @@ class RunFolder:
         if begun and not restart:
             _require_same(begun["asked"], inputs, folder=self.partial)
         elif not begun and any(not path.name.startswith((LOCK, RUN)) for path in self.partial.iterdir()):
-            raise RunFolderError(f"{self.partial} exists and holds something else; name another folder with -o")
+            raise BisenetError(f"{self.partial} exists and holds something else; name another folder with -o")
         elif begun:
             self.discard()
             self.partial.mkdir()
@@ -100,7 +96,7 @@ class RunFolder:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise RunFolderError(f"another process is at work in {self.partial}; wait for it or stop it") from error
+            raise BisenetError(f"another process is at work in {self.partial}; wait for it or stop it") from error
 
 
 def _remove(folder: Path) -> None:
@@ -118,7 +114,7 @@ def _require_same(before: Inputs, now: Inputs, *, folder: Path) -> None:
             told = isinstance(old, str) and isinstance(new, str)
             changed.append(f"{name}: {old}, now {new}" if told else f"{name} is not the same as before")
     if changed:
-        raise RunFolderError(
+        raise BisenetError(
             f"{folder} is of a run with other inputs ({'; '.join(changed)}); name another folder with -o, or add "
             "--restart to throw it away"
         )

@@ -120,11 +120,7 @@ class NodeReplay:
 class RunSummary:
     """One run of `bisenet evaluate-bag`.
 
-    Attributes:
-        model, protocol: facts for people by name; the model's "file" and "sha256" among them.
-        engine: the engine's description.
-        machine: from `describe_machine`.
-        notices: what went wrong beside the sources' own, in words.
+    `model`, `machine` and `protocol` are facts for people by name; `notices` what went wrong beside the sources' own.
     """
 
     classes: ClassMap

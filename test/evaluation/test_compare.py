@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from bag_workshop import CAMERA, BlueEngine, image, picture, write_bag, write_model
 
-from bisenet_ros.bags.bag_images import IMAGE
+from bisenet_ros.bags.bag_images import IMAGE, BagFrame
 from bisenet_ros.bags.bag_writer import BagWriter
 from bisenet_ros.cli import main
 from bisenet_ros.evaluation.bag_evaluation import Request, evaluate_bags
@@ -79,19 +79,16 @@ def make_report(
         for index in range(frames):
             mask, rows = truth_of(index), wrong_rows if index == 4 else wrong_rows // 2
             mask[SIZE[0] - rows :] = 1
+            at, pixels = stamp(index) + later, np.full((*SIZE, 3), 90, np.uint8)
             record = measurer.measure(
-                np.full((*SIZE, 3), 90, np.uint8),
+                BagFrame(TOPIC, index, stamp_ns=at, frame_id="", log_ns=at, pixels=pixels),
                 mask,
                 np.full(SIZE, 200, np.uint8),
                 bag=bag.name,
-                topic=TOPIC,
-                index=index,
-                stamp_ns=stamp(index) + later,
                 engine_ms=engine_ms,
                 ground_truth=truth_of(index) if truth_every and index % truth_every == 0 else None,
             )
             records.append(record)
-            at = record.stamp_ns
             writer.write_image(MASKS, mask, encoding="mono8", stamp_ns=at, frame_id="", log_ns=at)
     source = Source(bag.name, str(bag), TOPIC, "sensor_msgs/msg/Image", "masks", MASKS, {})
     model = {"file": f"{folder.name}.onnx", "sha256": "0" * 64}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bisenet_ros.evaluation.frame_record import RECORDS, FrameMeasurer, FrameRecord, RecordError, RecordFile
+from bisenet_ros.bags.bag_images import BagFrame
+from bisenet_ros.errors import BisenetError
+from bisenet_ros.evaluation.frame_record import RECORDS, FrameMeasurer, FrameRecord, RecordFile
 from bisenet_ros.model.class_map import CAMVID
 
 SIZE = (60, 80)
@@ -19,8 +21,9 @@ def scene(index: int):
 
 
 def measure(measurer: FrameMeasurer, index: int, **others) -> FrameRecord:
-    place = {"bag": "drive", "topic": "/camera", "index": index, "stamp_ns": index * 10**8, "engine_ms": 0.1 + index}
-    return measurer.measure(*scene(index), **place, **others)
+    pixels, mask, confidence = scene(index)
+    frame = BagFrame("/camera", index, stamp_ns=index * 10**8, frame_id="", log_ns=0, pixels=pixels)
+    return measurer.measure(frame, mask, confidence, bag="drive", engine_ms=0.1 + index, **others)
 
 
 def test_a_frame_is_measured():
@@ -52,13 +55,14 @@ def test_a_line_that_is_no_record_is_named(tmp_path):
     file.append(measure(FrameMeasurer(len(CAMVID)), 0))
     for broken in ('{"bag": "drive"}', "[]", "null", "{"):
         file.path.write_text(file.path.read_text().splitlines()[0] + f"\n{broken}\n")
-        with pytest.raises(RecordError, match="line 2: expected a frame's record"):
+        with pytest.raises(BisenetError, match="line 2: expected a frame's record"):
             list(file)
 
 
 def test_masks_that_cannot_be_are_refused():
-    frame, labels, confidence = scene(0)
-    place = {"bag": "drive", "topic": "/camera", "index": 0, "stamp_ns": 0, "engine_ms": 1.0}
+    pixels, labels, confidence = scene(0)
+    frame = BagFrame("/camera", 0, stamp_ns=0, frame_id="", log_ns=0, pixels=pixels)
+    place = {"bag": "drive", "engine_ms": 1.0}
     with pytest.raises(ValueError, match="frame's size"):
         FrameMeasurer(len(CAMVID)).measure(frame, labels[:9], confidence, **place)
     with pytest.raises(ValueError, match="ids 0 to 10, got 17"):

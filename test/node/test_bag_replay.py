@@ -8,7 +8,7 @@ from typing import List, NamedTuple
 import numpy as np
 import pytest
 
-from bisenet_ros.bags.bag_images import IMAGE
+from bisenet_ros.bags.bag_images import IMAGE, BagFrame
 from bisenet_ros.bags.bag_writer import BagWriter
 from bisenet_ros.engines import load_engine
 from bisenet_ros.evaluation.frame_record import FrameMeasurer, FrameRecord
@@ -52,8 +52,9 @@ def run(tmp_path_factory) -> Run:
             if index == 1:  # as if it had been unreadable
                 continue
             mask, confidence = engine.segment(frame, confidence=True)
-            place = {"bag": "drive", "topic": TOPIC, "index": index, "stamp_ns": stamp(index), "engine_ms": 1.0}
-            records.append(measurer.measure(frame, mask, confidence, **place))
+            at = stamp(index)
+            read = BagFrame(TOPIC, index, stamp_ns=at, frame_id="front", log_ns=at, pixels=frame)
+            records.append(measurer.measure(read, mask, confidence, bag="drive", engine_ms=1.0))
             if index == 3:
                 mask = mask.copy()
                 mask[0, :7] += 1

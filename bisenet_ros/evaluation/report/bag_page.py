@@ -44,12 +44,7 @@ def write_bag_page(
     findings: Dict[str, Any],
     load_pictures: LoadPictures,
 ) -> None:
-    """Writes report.html.
-
-    Args:
-        extremes: the frames of the galleries.
-        findings: the content of report.json.
-    """
+    """Writes report.html of the findings, as report.json has them, and the extreme frames of the galleries."""
     sources = {source.key: source for source in run.sources}
     scored = findings["truth_frames"]
     headline = f"mIoU {percent(findings['miou'])} %" if scored else f"{findings['frames']} frames"

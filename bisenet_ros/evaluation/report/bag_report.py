@@ -46,11 +46,7 @@ UNITS = {
 def write_bag_report(
     folder: Path, records: Iterable[FrameRecord], run: RunSummary, *, load_pictures: LoadPictures
 ) -> Dict[str, Any]:
-    """Writes report.html, report.json and report.csv into a folder; what is in the JSON.
-
-    Args:
-        records: of all frames, at least one; read several times.
-    """
+    """Writes report.html, report.json and report.csv of at least one record into a folder; what is in the JSON."""
     topics = list(summarize(records, classes=len(run.classes)).values())
     lowest = {
         "uncertain": lowest_frames(topics, lambda topic: topic.confidence, GALLERY),
@@ -146,11 +142,8 @@ def _describe_sources(topics: Sequence[TopicSummary], run: RunSummary) -> List[D
 
 def _describe_frame(record: FrameRecord) -> Dict[str, Any]:
     return {
-        "bag": record.bag,
-        "topic": record.topic,
-        "index": record.index,
-        "stamp_ns": record.stamp_ns,
+        **record.place,
         "confidence": number(record.confidence),
-        "changed": None if record.changed is None else number(record.changed),
+        "changed": number(record.changed),
         "miou": number(mean_iou(record.dense_confusion())),
     }

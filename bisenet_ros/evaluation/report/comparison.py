@@ -10,9 +10,10 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tu
 
 import numpy as np
 
+from bisenet_ros.errors import BisenetError
 from bisenet_ros.evaluation.frame_record import FrameRecord
 from bisenet_ros.evaluation.metrics import class_iou, mean_iou, pixel_accuracy
-from bisenet_ros.evaluation.report.finished_report import FinishedReport, ReportError
+from bisenet_ros.evaluation.report.finished_report import FinishedReport
 from bisenet_ros.evaluation.report.record_summary import (
     TopicSummary,
     engine_percentiles,
@@ -36,12 +37,7 @@ Topics = Dict[TopicKey, TopicSummary]
 
 
 class Row(NamedTuple):
-    """A number of both reports.
-
-    Attributes:
-        unit: "%" of fractions, of which higher is better, or "ms".
-        judged: whether a higher fraction is called better.
-    """
+    """A number of both reports: a fraction, shown in %, or "ms"; of a `judged` fraction higher is called better."""
 
     name: str
     a: Optional[float]
@@ -54,10 +50,15 @@ class Row(NamedTuple):
         return None if self.a is None or self.b is None else self.b - self.a
 
     @property
+    def ratio(self) -> Optional[float]:
+        """Of times."""
+        return self.b / self.a if self.unit == "ms" and self.a and self.b else None
+
+    @property
     def note(self) -> str:
         """Whether B is better or worse; of times the ratio, since they differ a little every time."""
         if self.unit == "ms":
-            return f"{self.b / self.a:.2f} times" if self.a and self.b else ""
+            return f"{self.ratio:.2f} times" if self.ratio else ""
         gain = self._shown(self.difference or 0.0)
         return "" if not self.judged or abs(gain) < SMALLEST_VERDICT else "better" if gain > 0 else "worse"
 
@@ -109,9 +110,8 @@ class Comparison:
     Attributes:
         summaries: of each report, by topic.
         agreements: of the masks, by topic.
-        scores: mIoU and the like; `iou`: a row per class, the largest gain first; both over `scored` frames, for which
-            both reports have ground truth.
-        times: of the engine; empty where they cannot be compared.
+        scores: mIoU and the like, and the engine's times where they can be compared.
+        iou: a row per class, the largest gain first; over `scored` frames, for which both reports have ground truth.
         differing: share of all pixels with another class.
         pairs: the largest pairs of classes of A and B, with their share of the differing pixels.
         extremes: the frames whose masks differ most, with the share of the differing pixels.
@@ -122,7 +122,6 @@ class Comparison:
     summaries: Tuple[Topics, Topics]
     agreements: Dict[TopicKey, MaskAgreement]
     scores: List[Row]
-    times: List[Row]
     iou: List[Row]
     frames: int
     scored: int
@@ -135,7 +134,7 @@ class Comparison:
 def compare_reports(a: FinishedReport, b: FinishedReport) -> Comparison:
     """Reads both reports and the bags of their masks, as streams.
 
-    Raises ReportError where they are of different bags, topics, frames or classes.
+    Raises BisenetError where they are of different bags, topics, frames or classes.
     """
     names = a.classes.names
     _require_same("classes", a.classes.names, b.classes.names, folders=(a.folder, b.folder))
@@ -150,8 +149,11 @@ def compare_reports(a: FinishedReport, b: FinishedReport) -> Comparison:
         reports=(a, b),
         summaries=summaries,
         agreements=agreements,
-        scores=[*(_scores(confusions) if scored else []), *_label_free_scores(summaries)],
-        times=_times(summaries) if a.jobs == b.jobs else [],
+        scores=[
+            *(_scores(confusions) if scored else []),
+            *_scores_without_ground_truth(summaries),
+            *(_times(summaries) if a.jobs == b.jobs else []),
+        ],
         iou=_iou(confusions, names) if scored else [],
         frames=sum(len(agreement.agreeing) for agreement in agreements.values()),
         scored=scored,
@@ -165,20 +167,20 @@ def compare_reports(a: FinishedReport, b: FinishedReport) -> Comparison:
 def compare_masks(reports: Tuple[FinishedReport, FinishedReport], topic: TopicKey) -> MaskAgreement:
     """Reads the masks of one topic from both reports, one frame at a time.
 
-    Raises ReportError where the frames are not the same; BagError where a bag of masks cannot be read.
+    Raises BisenetError where the frames are not the same; BagError where a bag of masks cannot be read.
     """
     agreement = MaskAgreement(classes=len(reports[0].classes))
     name = " ".join(topic)
     for first, second in zip_longest(*(report.read_masks(topic) for report in reports)):
         if first is None or second is None:
             missing = reports[0 if first is None else 1].folder
-            raise ReportError(
+            raise BisenetError(
                 f"{missing} has fewer frames of {name} than the other report; evaluate both models on the same bag"
             )
         records, masks = zip(first, second)
         one, other = records
         if one.key != other.key or one.stamp_ns != other.stamp_ns or masks[0].shape != masks[1].shape:
-            raise ReportError(
+            raise BisenetError(
                 f"the frames of {name} are not the same: {one.title} of {one.width}x{one.height} pixels in "
                 f"{reports[0].folder}, {other.title} of {other.width}x{other.height} pixels in {reports[1].folder}; "
                 "evaluate both models on the same bag"
@@ -189,7 +191,7 @@ def compare_masks(reports: Tuple[FinishedReport, FinishedReport], topic: TopicKe
 
 def _require_same(what: str, a: Sequence[str], b: Sequence[str], *, folders: Sequence[Any]) -> None:
     if a != b:
-        raise ReportError(
+        raise BisenetError(
             f"expected two reports on the same {what}, got {_listed(a)} in {folders[0]} and {_listed(b)} in "
             f"{folders[1]}"
         )
@@ -203,7 +205,7 @@ def _scores(confusions: np.ndarray) -> List[Row]:
     return [_row("mIoU", map(mean_iou, confusions)), _row("pixel accuracy", map(pixel_accuracy, confusions))]
 
 
-def _label_free_scores(summaries: Sequence[Topics]) -> List[Row]:
+def _scores_without_ground_truth(summaries: Sequence[Topics]) -> List[Row]:
     topics = [list(summary.values()) for summary in summaries]
     return [
         _row("temporal consistency", map(total_consistency, topics)),

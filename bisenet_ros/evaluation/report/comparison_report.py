@@ -43,41 +43,28 @@ def to_dict(found: Comparison) -> Dict[str, Any]:
         **reports,
         "frames": found.frames,
         "scored_frames": found.scored,
-        "scores": _values([*found.scores, *found.times]),
+        "scores": _values(found.scores),
         "iou": _values(found.iou),
-        "engine_ratio": {row.name.split()[-1]: number(row.b / row.a) for row in found.times if row.a and row.b},
+        "engine_ratio": {
+            row.name.split()[-1]: number(row.b / row.a) for row in found.scores if row.unit == "ms" and row.a and row.b
+        },
         "differing": number(found.differing),
         "differing_classes": found.pairs,
-        "most_differing_frames": [
-            {
-                "bag": record.bag,
-                "topic": record.topic,
-                "index": record.index,
-                "stamp_ns": record.stamp_ns,
-                "differing": number(share),
-            }
-            for share, record in found.extremes
-        ],
+        "most_differing_frames": [{**record.place, "differing": number(share)} for share, record in found.extremes],
         "notices": found.notices,
         "units": UNITS,
     }
 
 
 def _values(rows: Sequence[Row]) -> Dict[str, Dict[str, Any]]:
-    return {
-        row.name: {
-            name: None if value is None else number(value)
-            for name, value in (("a", row.a), ("b", row.b), ("difference", row.difference))
-        }
-        for row in rows
-    }
+    return {row.name: {"a": number(row.a), "b": number(row.b), "difference": number(row.difference)} for row in rows}
 
 
 def to_text(found: Comparison) -> str:
     """A table for the terminal."""
     lines = [f"{name}: {report.title}" for name, report in zip("AB", found.reports)]
     lines += [f"note: {notice}" for notice in found.notices]
-    lines += ["", *_table([*found.scores, *found.times])]
+    lines += ["", *_table(found.scores)]
     if found.iou:
         lines += ["", "IoU, from the largest gain to the largest loss", *_table(found.iou)]
     lines += ["", f"masks differ in {percent(found.differing)} % of the pixels of {found.frames} frames, most in:"]
@@ -109,7 +96,7 @@ def _write_page(path: Path, found: Comparison) -> None:
         frames=f"{found.frames:,}",
         scored=f"{found.scored:,}",
         differing=percent(found.differing),
-        scores=[row.cells() for row in [*found.scores, *found.times]],
+        scores=[row.cells() for row in found.scores],
         iou=[row.cells() for row in found.iou],
         pairs=[{**pair, "share": percent(pair["share"], 1)} for pair in found.pairs],
         sections=[_section(found, source) for source in a.sources if source.key in found.agreements],
@@ -123,11 +110,12 @@ def _write_page(path: Path, found: Comparison) -> None:
 
 def _section(found: Comparison, source: Source) -> Dict[str, Any]:
     a, b = (summaries[source.key] for summaries in found.summaries)
+    same_jobs = found.reports[0].jobs == found.reports[1].jobs
     charts = [
         series_chart(a, source, AGREEMENT, [found.agreements[source.key].agreeing]),
         series_chart(a, source, CONSISTENCY, [a.consistency, b.consistency]),
         series_chart(a, source, CONFIDENCE, [a.confidence, b.confidence]),
-        series_chart(a, source, ENGINE_TIME, [a.engine_ms, b.engine_ms]) if found.times else None,
+        series_chart(a, source, ENGINE_TIME, [a.engine_ms, b.engine_ms]) if same_jobs else None,
     ]
     return {"title": f"{source.bag}: {source.topic}", "charts": list(filter(None, charts))}
 

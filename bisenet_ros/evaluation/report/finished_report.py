@@ -17,10 +17,6 @@ from bisenet_ros.evaluation.run_summary import Source, TopicKey
 from bisenet_ros.model.class_map import ClassMap
 
 
-class ReportError(BisenetError):
-    """Reports that cannot be read or compared; the message says why and what to do."""
-
-
 @dataclass(frozen=True)
 class FinishedReport:
     """A report: the folder of it and of the bags of its masks, what it says of the run, and all frames' records."""
@@ -40,7 +36,7 @@ class FinishedReport:
     def read_masks(self, topic: TopicKey) -> Iterator[Tuple[FrameRecord, np.ndarray]]:
         """The records of a topic, each with its H x W uint8 mask.
 
-        Raises ReportError where a mask is not there or not of its record; BagError where the bag cannot be read.
+        Raises BisenetError where a mask is not there or not of its record; BagError where the bag cannot be read.
         """
         source = next(entry for entry in self.sources if entry.key == topic)
         bag = self.folder / source.masks
@@ -48,16 +44,16 @@ class FinishedReport:
         for record in (record for record in self.records if record.key[:2] == topic):
             stamp_ns, mask = next(masks, (None, None))
             if mask is None or stamp_ns != record.stamp_ns or mask.shape != (record.height, record.width):
-                raise ReportError(f"{bag} does not have the mask of {record.title}; make the report again")
+                raise BisenetError(f"{bag} does not have the mask of {record.title}; make the report again")
             if mask.max() >= len(self.classes):
-                raise ReportError(
+                raise BisenetError(
                     f"{bag} has class {mask.max()} where there are {len(self.classes)}; make the report again"
                 )
             yield record, mask
 
 
 def read_report(folder: Path) -> FinishedReport:
-    """Raises ReportError where the report has been changed or is of another version; FileNotFoundError."""
+    """Raises BisenetError where the report has been changed or is of another version; FileNotFoundError."""
     for name in (REPORT, RECORDS):
         if not (folder / name).is_file():
             raise FileNotFoundError(
@@ -76,6 +72,6 @@ def read_report(folder: Path) -> FinishedReport:
             records=RecordFile(folder / RECORDS),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ReportError(
+        raise BisenetError(
             f"{folder / REPORT} is not a report as `bisenet evaluate-bag` writes it ({error!r}); make it again"
         ) from error

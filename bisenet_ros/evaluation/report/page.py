@@ -31,9 +31,9 @@ def write_page(path: Path, template: str, **values: Any) -> None:
     write_text(path, page.encode("utf-8", "backslashreplace").decode())
 
 
-def number(value: float) -> Optional[float]:
-    """For JSON: rounded, None where it is not finite."""
-    return round(float(value), 6) if math.isfinite(value) else None
+def number(value: Optional[float]) -> Optional[float]:
+    """For JSON: rounded, None where there is none or it is not finite."""
+    return None if value is None or not math.isfinite(value) else round(float(value), 6)
 
 
 def ratio(part: float, whole: float) -> Optional[float]:

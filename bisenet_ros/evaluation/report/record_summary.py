@@ -20,12 +20,7 @@ APART = 24
 
 
 class Series:
-    """A value over time, of every bin; NaN where a bin has none.
-
-    Attributes:
-        mean, lowest, highest: float64, one for each bin.
-        total_mean: of all values; NaN where there is none.
-    """
+    """A value over time: `mean`, `lowest` and `highest` of every bin, and `total_mean`; float64, NaN without values."""
 
     def __init__(self, values: ArrayLike) -> None:
         """Takes one value for each frame; NaN where it has none."""
