@@ -87,12 +87,10 @@ class Bag:
             except DamagedFileError as error:
                 problem = str(error)
             if problem:
-                where = "no message could be read"
+                end = "no message could be read"
                 if last:
-                    where = (
-                        f"the last message read is number {last.number} of {last.topic}, recorded at {last.log_ns} ns"
-                    )
-                problems.append(f"{file} is damaged ({problem}); {where}")
+                    end = f"the last message read is number {last.number} of {last.topic}, recorded at {last.log_ns} ns"
+                problems.append(f"{file} is damaged ({problem}); {end}")
             problems += _differences(topics, promised, read - before, source=str(file))
         self.problems = problems + _differences(topics, self._promised, read, source=METADATA)
 

@@ -49,15 +49,11 @@ class Recording:
 
     @property
     def camera_info_topic(self) -> str:
-        return f"{self._camera}{CAMERA_INFO_TOPIC}"
+        return self.topic.rpartition("/")[0] + CAMERA_INFO_TOPIC
 
     @property
     def labels_topic(self) -> str:
-        return f"{self._camera}{LABELS_TOPIC}"
-
-    @property
-    def _camera(self) -> str:
-        return self.topic.rpartition("/")[0]
+        return self.topic.rpartition("/")[0] + LABELS_TOPIC
 
 
 def check_topic(text: str) -> str:

@@ -158,6 +158,7 @@ class _Segmenter:
         return mask, confidence, 1000 * (time.perf_counter() - start)
 
     def _write_masks(self, frame: BagFrame, mask: np.ndarray) -> None:
+        header: Dict[str, Any] = {"stamp_ns": frame.stamp_ns, "frame_id": frame.frame_id, "log_ns": frame.log_ns}
         for output in self._task.outputs:
             if output == "mask":
                 pixels, encoding = mask, "mono8"
@@ -165,11 +166,4 @@ class _Segmenter:
                 pixels, encoding = paint(mask, self._colors), "rgb8"
             else:
                 pixels, encoding = blend(frame.pixels, mask, self._colors, opacity=OPACITY), "bgr8"
-            self._masks.write_image(
-                f"{self._task.topics[frame.topic]}/{output}",
-                pixels,
-                encoding=encoding,
-                stamp_ns=frame.stamp_ns,
-                frame_id=frame.frame_id,
-                log_ns=frame.log_ns,
-            )
+            self._masks.write_image(f"{self._task.topics[frame.topic]}/{output}", pixels, encoding=encoding, **header)

@@ -118,7 +118,7 @@ def _load_pictures(
     shown = {record.key for records in extremes.values() for record in records}
     strips = {topic.key: _evenly(topic) for topic in topics[:MOST_STRIPS]}
     in_strips = set().union(*strips.values())
-    rows: Dict[FrameKey, List[Dict[str, str]]] = {}
+    rows: Dict[FrameKey, Dict[str, str]] = {}
     overlays: Dict[FrameKey, np.ndarray] = {}
     for picture in load(shown | in_strips):
         if picture.key in shown:
@@ -152,7 +152,7 @@ def _strip(topic: TopicKey, overlays: Sequence[np.ndarray]) -> Dict[str, str]:
     }
 
 
-def _describe(record: FrameRecord, pictures: List[Dict[str, str]]) -> Dict[str, Any]:
+def _describe(record: FrameRecord, pictures: Dict[str, str]) -> Dict[str, Any]:
     facts = [record.title, f"confidence {percent(record.confidence, 1)} %"]
     if record.changed is not None:
         facts.append(f"changed {percent(record.changed)} %")

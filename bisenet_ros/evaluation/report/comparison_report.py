@@ -45,9 +45,7 @@ def to_dict(found: Comparison) -> Dict[str, Any]:
         "scored_frames": found.scored,
         "scores": _values(found.scores),
         "iou": _values(found.iou),
-        "engine_ratio": {
-            row.name.split()[-1]: number(row.b / row.a) for row in found.scores if row.unit == "ms" and row.a and row.b
-        },
+        "engine_ratio": {row.name.split()[-1]: number(row.ratio) for row in found.scores if row.ratio},
         "differing": number(found.differing),
         "differing_classes": found.pairs,
         "most_differing_frames": [{**record.place, "differing": number(share)} for share, record in found.extremes],

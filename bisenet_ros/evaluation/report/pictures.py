@@ -43,30 +43,28 @@ def draw_overlay(frame: np.ndarray, mask: np.ndarray, color_table: np.ndarray, *
 
 def picture_row(
     frame: np.ndarray, mask: np.ndarray, ground_truth: Optional[np.ndarray], color_table: np.ndarray
-) -> List[Dict[str, str]]:
-    """What galleries show of a frame: itself, its mask, both, and with ground truth also that and the errors."""
+) -> Dict[str, str]:
+    """What galleries show of a frame, by title: itself, its mask, both; with ground truth also that and the errors."""
     small, small_mask = shrink(frame), shrink(mask, mix=False)
-    row = [
-        _titled("frame", embed_picture(small)),
-        _titled("mask", _embed_painted(small_mask, color_table)),
-        _titled("overlay", embed_picture(draw_overlay(frame, mask, color_table, side=LONGEST_SIDE))),
-    ]
+    row = {
+        "frame": embed_picture(small),
+        "mask": _embed_painted(small_mask, color_table),
+        "overlay": embed_picture(draw_overlay(frame, mask, color_table, side=LONGEST_SIDE)),
+    }
     if ground_truth is not None:
         small_truth = shrink(ground_truth, mix=False)
-        row.append(_titled("ground truth", _embed_painted(small_truth, color_table)))
-        row.append(_titled("errors", embed_picture(draw_errors(small, small_truth, small_mask))))
+        row["ground truth"] = _embed_painted(small_truth, color_table)
+        row["errors"] = embed_picture(draw_errors(small, small_truth, small_mask))
     return row
 
 
-def disagreement_row(frame: np.ndarray, masks: Sequence[np.ndarray], color_table: np.ndarray) -> List[Dict[str, str]]:
+def disagreement_row(frame: np.ndarray, masks: Sequence[np.ndarray], color_table: np.ndarray) -> Dict[str, str]:
     """A frame, the masks A and B over it, and where they differ."""
+    row = {"frame": embed_picture(shrink(frame))}
+    for name, mask in zip("AB", masks):
+        row[name] = embed_picture(draw_overlay(frame, mask, color_table, side=LONGEST_SIDE))
     small = [shrink(mask, mix=False) for mask in masks]
-    overlays = [embed_picture(draw_overlay(frame, mask, color_table, side=LONGEST_SIDE)) for mask in masks]
-    return [
-        _titled("frame", embed_picture(shrink(frame))),
-        *(_titled(name, overlay) for name, overlay in zip("AB", overlays)),
-        _titled("differing", embed_picture(draw_errors(shrink(frame), *small))),
-    ]
+    return {**row, "differing": embed_picture(draw_errors(shrink(frame), *small))}
 
 
 def shrink(pixels: np.ndarray, *, side: int = LONGEST_SIDE, mix: bool = True) -> np.ndarray:
@@ -95,10 +93,6 @@ def animate(pictures: Sequence[np.ndarray]) -> bytes:
         file, "WEBP", save_all=True, append_images=frames[1:], duration=round(1000 * STRIP_SECONDS), loop=0, quality=55
     )
     return file.getvalue()
-
-
-def _titled(title: str, data: str) -> Dict[str, str]:
-    return {"title": title, "data": data}
 
 
 def _embed_painted(mask: np.ndarray, color_table: np.ndarray) -> str:
