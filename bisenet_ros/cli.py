@@ -6,8 +6,6 @@ first line of its docstring is its line in the help. The entry point "benchmark-
 "evaluate-bag" is one word.
 """
 
-from __future__ import annotations
-
 import argparse
 import io
 import os

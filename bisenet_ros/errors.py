@@ -1,7 +1,5 @@
 """The errors that a user can mend."""
 
-from __future__ import annotations
-
 
 class BisenetError(ValueError):
     """Bad input: the message says what was expected, what came and what to do.

@@ -1,7 +1,5 @@
 """The driving clip that the demo and the tests replay; its origin is in clip/README.md."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import List
 

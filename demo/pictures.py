@@ -1,7 +1,5 @@
 """The demo's pictures: camera, mask and overlay side by side, and a contact sheet."""
 
-from __future__ import annotations
-
 from typing import Sequence, Tuple
 
 import cv2

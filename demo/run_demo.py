@@ -1,7 +1,5 @@
 """`make demo`: replays the clip through segmentation_node, scores its masks and draws them."""
 
-from __future__ import annotations
-
 import sys
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """How fast a model is here: every installed engine on the same frames, side by side."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from contextlib import ExitStack

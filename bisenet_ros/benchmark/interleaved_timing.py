@@ -1,7 +1,5 @@
 """Times engines side by side: they take turns, frame by frame, so that a busy machine slows all of them alike."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass, field
 from typing import Dict, Iterator, List, Optional, Sequence

@@ -3,8 +3,6 @@
 Table and plot are made of what the JSON file has, so that another machine can make them: `bisenet benchmark report`.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional, Sequence
 

@@ -5,8 +5,6 @@ the paper's protocol: 2048x1024 in, resizing included, batch 1, 5000 frames, war
 are the same. Prints median, 90th and 99th percentile, frames per second, the network alone, and each stage's share.
 """
 
-from __future__ import annotations
-
 import argparse
 import math
 import sys

@@ -6,8 +6,6 @@ a plain pipeline as commonly written. Then with cameras that are faster than the
 holds. Runs in ROS domains of its own, on this machine only.
 """
 
-from __future__ import annotations
-
 import argparse
 import math
 import signal

@@ -1,7 +1,5 @@
 """Write the table and the plot of a benchmark's numbers."""
 
-from __future__ import annotations
-
 import argparse
 import json
 from pathlib import Path

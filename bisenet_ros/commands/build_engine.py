@@ -4,8 +4,6 @@ The node builds the same plans at its first frame, should they not be in the cac
 that ends with the logits. It uses the faster one.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import time

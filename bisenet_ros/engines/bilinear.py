@@ -1,7 +1,5 @@
 """Bilinear interpolation along one axis, with half-pixel centers: torch's align_corners=False."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What every engine offers: a frame in, a mask out."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from typing import Dict, List, Literal, Optional, Sequence, Tuple, Union, overload
 

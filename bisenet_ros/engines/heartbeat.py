@@ -1,7 +1,5 @@
 """Progress messages during calls that take minutes and give no messages themselves."""
 
-from __future__ import annotations
-
 import threading
 import time
 from contextlib import contextmanager

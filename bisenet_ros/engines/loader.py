@@ -1,7 +1,5 @@
 """Chooses the engine for a model file: the device, the runtime that is installed for it, and the precision."""
 
-from __future__ import annotations
-
 import importlib.util
 from pathlib import Path
 from typing import Callable, List, NamedTuple, Optional, Sequence, Union

@@ -1,7 +1,5 @@
 """int8 for TensorRT: the network with QuantizeLinear and DequantizeLinear around its convolutions (explicit QDQ)."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 from typing import Dict, Iterable, Iterator, Optional

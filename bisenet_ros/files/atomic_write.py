@@ -1,7 +1,5 @@
 """Files that are there whole or not at all: written under another name, then renamed."""
 
-from __future__ import annotations
-
 import json
 import os
 from contextlib import suppress

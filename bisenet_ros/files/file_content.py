@@ -1,7 +1,5 @@
 """What is in a file: its SHA-256, and its kind by the first bytes."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 from typing import Tuple

@@ -1,7 +1,5 @@
 """Where the installed files are: the package's share folder, with models and configuration."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Iterator

@@ -1,7 +1,5 @@
 """Masks drawn in colors."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 

@@ -3,8 +3,6 @@
 Read before decoding: OpenCV decodes half a JPEG to a half-gray picture, and decodes any size that a header gives.
 """
 
-from __future__ import annotations
-
 import re
 import struct
 import zlib

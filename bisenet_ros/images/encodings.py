@@ -1,7 +1,5 @@
 """Camera images, raw or compressed, as the frames that an engine takes."""
 
-from __future__ import annotations
-
 import reprlib
 from typing import Any, Dict, NamedTuple, Optional
 

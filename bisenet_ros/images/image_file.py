@@ -5,8 +5,6 @@ EXIF orientation tag does not turn them, as it does not turn a camera's Compress
 geometry. Label files must have the same geometry; `read_orientation` finds images with such a tag.
 """
 
-from __future__ import annotations
-
 import io
 import warnings
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Label files: images whose pixels are class ids. Where colors stand for classes, `read_image` reads them."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The size at which a frame enters the network, and sizes as people write them."""
 
-from __future__ import annotations
-
 import math
 import re
 from typing import Sequence, Tuple

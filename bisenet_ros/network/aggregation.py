@@ -1,7 +1,5 @@
 """Aggregation of the two branches: Fig. 6's bilateral guided aggregation, Table 2's plain sum and concatenation."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """Table 6: other light networks as the semantics branch, torchvision's, from scratch."""
 
-from __future__ import annotations
-
 from typing import Any, Callable, Dict, NamedTuple, Sequence
 
 from torch import Tensor, nn

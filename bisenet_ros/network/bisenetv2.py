@@ -1,7 +1,5 @@
 """Fig. 3: BiSeNet V2, the whole network."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import List, Optional, Sequence, Tuple, Union
 

@@ -1,7 +1,5 @@
 """Table 1, left: the detail branch, wide and shallow."""
 
-from __future__ import annotations
-
 from typing import Sequence
 
 from torch import Tensor, nn

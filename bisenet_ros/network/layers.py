@@ -1,7 +1,5 @@
 """The blocks that both branches are made of: convolutions, stem, gather-and-expansion, context embedding."""
 
-from __future__ import annotations
-
 from typing import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """Fig. 7: the segmentation head, used by the network and by the boosters."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from bisenet_ros.network.layers import conv_bn_relu

@@ -1,7 +1,5 @@
 """Table 1, right: the semantics branch, narrow and deep."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Dict, NamedTuple, Sequence
 

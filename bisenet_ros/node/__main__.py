@@ -1,7 +1,5 @@
 """The command `segmentation_node`; without ROS 2 it says what to install."""
 
-from __future__ import annotations
-
 import signal
 import sys
 

@@ -1,7 +1,5 @@
 """What is published for one camera: the mask always, the other topics while somebody subscribes."""
 
-from __future__ import annotations
-
 from typing import Optional
 
 import numpy as np

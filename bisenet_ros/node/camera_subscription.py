@@ -1,7 +1,5 @@
 """The subscriptions to a camera's images, raw or compressed and as reliable as its driver, and to its camera_info."""
 
-from __future__ import annotations
-
 from typing import Any, Callable, List, Optional
 
 from rclpy.node import Node

@@ -1,7 +1,5 @@
 """A camera's name, and the names of the topics that follow from it."""
 
-from __future__ import annotations
-
 import re
 from typing import Any, Sequence
 

@@ -1,7 +1,5 @@
 """An exception as one line of text, for the log and for /diagnostics."""
 
-from __future__ import annotations
-
 from rclpy.exceptions import InvalidParameterTypeException, ParameterException
 
 from bisenet_ros.errors import BisenetError

@@ -1,7 +1,5 @@
 """Settings of Fast DDS: the shared-memory profile, without which most large images are lost, and free domains."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import random

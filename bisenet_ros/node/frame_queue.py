@@ -1,7 +1,5 @@
 """A queue with one place per camera, in which the newest frame wins."""
 
-from __future__ import annotations
-
 import threading
 from typing import Callable, Dict, Generic, List, TypeVar
 

@@ -1,7 +1,5 @@
 """Counts and times of one camera's frames."""
 
-from __future__ import annotations
-
 import threading
 from collections import Counter, deque
 from typing import Deque, Dict

@@ -1,7 +1,5 @@
 """Image messages to frames, and masks to image messages."""
 
-from __future__ import annotations
-
 from typing import Union
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Publishes the classes' names as vision_msgs/LabelInfo, which Nav2's semantic segmentation layer reads."""
 
-from __future__ import annotations
-
 from typing import Optional
 
 from rclpy.node import Node

@@ -1,7 +1,5 @@
 """The base class of a lifecycle node; where rclpy has no lifecycle, its transitions as plain methods."""
 
-from __future__ import annotations
-
 from enum import Enum
 from typing import Any, Callable
 

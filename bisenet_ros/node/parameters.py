@@ -1,7 +1,5 @@
 """The node's parameters: names, defaults, descriptions and valid values."""
 
-from __future__ import annotations
-
 import difflib
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple

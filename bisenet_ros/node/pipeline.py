@@ -1,7 +1,5 @@
 """Takes frames through the node: wait, convert, segment, publish."""
 
-from __future__ import annotations
-
 import threading
 import time
 from typing import Callable, Dict, List, Optional, Tuple

@@ -1,7 +1,5 @@
 """Quality of service: overrides by parameters, and why a publisher and a subscription do not match."""
 
-from __future__ import annotations
-
 from contextlib import contextmanager
 from typing import Any, Dict, Iterator, Optional, Union
 

@@ -4,8 +4,6 @@ A cv_bridge built for another NumPy or OpenCV than the installed one raises or c
 tried in a process of its own.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import subprocess
 import sys

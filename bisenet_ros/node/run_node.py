@@ -1,7 +1,5 @@
 """Runs the node as a process: command line, signals, exit code."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import signal

@@ -1,7 +1,5 @@
 """The lifecycle node: camera images in, segmentation masks out."""
 
-from __future__ import annotations
-
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Callable, List, Optional

@@ -1,7 +1,5 @@
 """What the CPU's engines share: one pass over the frame before the network, and one after it."""
 
-from __future__ import annotations
-
 import time
 from abc import abstractmethod
 from typing import Dict, Tuple

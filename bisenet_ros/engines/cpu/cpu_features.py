@@ -1,7 +1,5 @@
 """What this machine's CPU can do."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Set
 

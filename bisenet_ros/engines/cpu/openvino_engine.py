@@ -1,7 +1,5 @@
 """The network in OpenVINO."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

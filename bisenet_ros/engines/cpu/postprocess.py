@@ -5,8 +5,6 @@ mix at most three logits along each axis. So a row of the mask needs three rows 
 class's logits are ever held at the frame's size. Threads take bands of rows; numba releases the GIL.
 """
 
-from __future__ import annotations
-
 import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache

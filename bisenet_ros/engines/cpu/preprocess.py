@@ -1,7 +1,5 @@
 """Before the network: resize and normalize a frame in one pass, without a float copy of its full size."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from typing import Sequence, Tuple
 

@@ -1,7 +1,5 @@
 """Compiles our kernels for a GPU: by NVRTC where cuda-python is used, by nvcc where pycuda is."""
 
-from __future__ import annotations
-
 import pkgutil
 from functools import partial
 from typing import Any, List, Tuple

@@ -1,7 +1,5 @@
 """The GPU through cuda-python, NVIDIA's own bindings of the driver's API."""
 
-from __future__ import annotations
-
 import ctypes
 from contextlib import ExitStack
 from typing import Any, Callable, List, Sequence, Tuple

@@ -3,8 +3,6 @@
 CUDA contexts belong to threads: whoever opens a device uses and closes it on the same thread.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from contextlib import ExitStack
 from typing import Any, Callable, Dict, Sequence, Tuple

@@ -1,7 +1,5 @@
 """Finds the GPU: whether its driver is there, and by which Python package it is spoken to."""
 
-from __future__ import annotations
-
 import ctypes
 import importlib.util
 

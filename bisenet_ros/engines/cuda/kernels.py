@@ -1,7 +1,5 @@
 """Our own kernels on the GPU: mask_upsampling.cu after the network, bytes_to_floats.cu before an older TensorRT."""
 
-from __future__ import annotations
-
 from contextlib import ExitStack
 from typing import List
 

@@ -1,7 +1,5 @@
 """The GPU through pycuda: the only choice with CUDA 10, as on a Jetson TX2."""
 
-from __future__ import annotations
-
 from contextlib import ExitStack
 from typing import Any, Dict, List, Sequence, Tuple
 

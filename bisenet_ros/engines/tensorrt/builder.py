@@ -1,7 +1,5 @@
 """From a model file to a TensorRT plan for one camera: wrapped, built and cached."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import pkgutil

@@ -1,7 +1,5 @@
 """Frames on the GPU: bytes are copied to it, a plan runs, a kernel after it, and masks are copied back."""
 
-from __future__ import annotations
-
 import logging
 import time
 from contextlib import ExitStack

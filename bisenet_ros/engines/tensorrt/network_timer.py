@@ -1,7 +1,5 @@
 """Times the network alone on the GPU, so that the resizing around it can be told apart."""
 
-from __future__ import annotations
-
 from contextlib import ExitStack
 
 import numpy as np

@@ -5,8 +5,6 @@ calls a loaded plan an engine too. Nothing here touches CUDA memory: addresses a
 whose thread everything happens.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from typing import Any, Dict, List, NamedTuple, Tuple
 

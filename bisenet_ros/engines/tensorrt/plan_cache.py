@@ -5,8 +5,6 @@ damage and mistakes. They are no protection: TensorRT runs what a plan contains,
 like a folder of programs. Ours can be read by its user only, and a file of another user is not loaded.
 """
 
-from __future__ import annotations
-
 import fcntl
 import hashlib
 import json

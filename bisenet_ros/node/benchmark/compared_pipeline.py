@@ -4,8 +4,6 @@ The echo publishes every image it receives again, as it is. It shows what the wa
 one callback takes, whatever is done with the image.
 """
 
-from __future__ import annotations
-
 import sys
 from contextlib import suppress
 from functools import partial

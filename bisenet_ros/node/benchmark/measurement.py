@@ -1,7 +1,5 @@
 """Measures a scenario. The pipelines take turns, so that a busy machine slows all of them alike."""
 
-from __future__ import annotations
-
 import os
 import sys
 import time

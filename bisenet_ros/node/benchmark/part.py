@@ -1,7 +1,5 @@
 """A pipeline measured at one rate, and its numbers."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass, field
 from statistics import median

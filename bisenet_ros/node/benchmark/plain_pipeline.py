@@ -1,7 +1,5 @@
 """The plain pipeline: segmentation as commonly written, in NumPy before and after the network."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 from typing import Container, Iterator, Tuple

@@ -1,7 +1,5 @@
 """`make soak`: the node at full rate for long. Memory and latency must not grow, and SIGINT must end it cleanly."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

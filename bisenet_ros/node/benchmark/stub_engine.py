@@ -1,7 +1,5 @@
 """The node with an engine that takes no time, so that nothing but the node itself is measured."""
 
-from __future__ import annotations
-
 import sys
 from functools import lru_cache
 from pathlib import Path

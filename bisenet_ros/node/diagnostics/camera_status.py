@@ -1,7 +1,5 @@
 """A camera's status in /diagnostics, from what happened since the status before."""
 
-from __future__ import annotations
-
 import time
 from typing import Dict, Tuple
 

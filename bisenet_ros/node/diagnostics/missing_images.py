@@ -1,7 +1,5 @@
 """Why no image arrives from a camera: what ROS knows of the topic's publishers, and what to do."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from rclpy.node import Node

@@ -1,7 +1,5 @@
 """The node's status in /diagnostics: its state, its engine, and problems of the ROS graph around it."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Tuple

@@ -1,7 +1,5 @@
 """A bag in real time through the running node: what is lost, how long it takes, and whether the masks are the same."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, Sequence

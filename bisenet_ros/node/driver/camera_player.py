@@ -1,7 +1,5 @@
 """Cameras in a process of their own, so that publishing an image does not keep the listener from an answer."""
 
-from __future__ import annotations
-
 import multiprocessing
 import signal
 import time

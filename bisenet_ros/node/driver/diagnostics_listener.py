@@ -1,7 +1,5 @@
 """What a node says of itself on /diagnostics."""
 
-from __future__ import annotations
-
 import collections
 from typing import Counter, Deque, Dict, Optional
 

@@ -1,7 +1,5 @@
 """The driver's own ROS node, in a context of its own, spun only while somebody waits."""
 
-from __future__ import annotations
-
 import time
 from typing import Any, Callable, Optional, Type, TypeVar
 

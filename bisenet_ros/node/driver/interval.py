@@ -1,7 +1,5 @@
 """The frames that cameras sent in one interval, their answers, and where the others were lost."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Counter, DefaultDict, Dict, List, NamedTuple, Optional, Tuple

@@ -1,7 +1,5 @@
 """A node as a process of its own, with what it prints."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

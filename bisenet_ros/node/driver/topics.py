@@ -1,7 +1,5 @@
 """The topics between cameras, a node and whoever listens to its masks."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, List, Tuple
 

@@ -3,8 +3,6 @@
 Pydantic makes of an entry's text what its type says, so that `name=0512` stays text, and checks the type's rule.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Callable, Dict, List, Optional, TypeVar
