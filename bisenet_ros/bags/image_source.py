@@ -13,10 +13,9 @@ import numpy as np
 from bisenet_ros.bags.bag_reader import natural_order
 from bisenet_ros.bags.recording import check_path
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.images.image_file import read_image
+from bisenet_ros.images.image_file import list_images, read_image
 from bisenet_ros.images.label_file import read_label_file
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg")
 
 
@@ -86,9 +85,7 @@ def open_source(text: str, *, labels: Optional[Path] = None, open_data_set: Open
 
 
 def _open_folder(folder: Path, labels: Optional[Path]) -> ImageSource:
-    files = natural_order(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-    if not files:
-        raise BisenetError(f"expected images ({', '.join(IMAGE_SUFFIXES)}) in {folder}, found none")
+    files = natural_order(list_images(folder))
     label_files = _find_labels(files, labels) if labels else {}
 
     def images() -> Iterator[SourceImage]:

@@ -21,7 +21,7 @@ from bisenet_ros.evaluation.bag_executor import EngineLoader, LoadEngine, open_e
 from bisenet_ros.evaluation.bag_results import BagTask, find_unused, join_results, mask_namespaces
 from bisenet_ros.evaluation.bag_segmentation import segment_bag
 from bisenet_ros.evaluation.frame_record import RecordFile
-from bisenet_ros.evaluation.ground_truth import GroundTruthError, GroundTruthFolder, export_ground_truth
+from bisenet_ros.evaluation.ground_truth import GroundTruthError, check_ground_truth, export_ground_truth
 from bisenet_ros.evaluation.report.bag_report import write_bag_report
 from bisenet_ros.evaluation.report.page import percent
 from bisenet_ros.evaluation.report.picture_loader import load_pictures
@@ -146,7 +146,7 @@ class _Run:
     def evaluate(self) -> Outcome:
         request, folder = self._request, self.folder.result
         if request.truth_folder:  # a wrong file is told before the work begins
-            GroundTruthFolder(request.truth_folder, classes=len(self._classes)).check()
+            check_ground_truth(request.truth_folder, classes=len(self._classes))
         tasks = [self._make_task(chosen) for chosen in self._bags]
         pace = self._segment(tasks)
         sources, records = join_results(tasks, folder)

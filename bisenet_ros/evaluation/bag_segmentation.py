@@ -24,7 +24,7 @@ from bisenet_ros.errors import BisenetError, ImageError
 from bisenet_ros.evaluation import OUTPUTS
 from bisenet_ros.evaluation.bag_results import MASKS, SOURCES, BagTask
 from bisenet_ros.evaluation.frame_record import RECORDS, FrameMeasurer, RecordFile
-from bisenet_ros.evaluation.ground_truth import GroundTruthFolder, read_ground_truth
+from bisenet_ros.evaluation.ground_truth import list_ground_truth, read_ground_truth
 from bisenet_ros.evaluation.run_summary import Source
 from bisenet_ros.files.atomic_write import write_json
 from bisenet_ros.images.colors import blend, paint
@@ -90,7 +90,7 @@ class _Segmenter:
         self._task, self._engine, self._records, self._masks = task, engine, records, masks
         self._classes = len(engine.card.classes)
         self._colors = engine.card.classes.color_table()
-        self._ground_truth = GroundTruthFolder(task.ground_truth, classes=self._classes) if task.ground_truth else None
+        self._ground_truth = list_ground_truth(task.ground_truth) if task.ground_truth else {}
         self._warm: Set[Tuple[int, ...]] = set()
         self._topics = {topic: _TopicState(self._classes) for topic in task.topics}
 
@@ -104,8 +104,8 @@ class _Segmenter:
             topic.measurer = FrameMeasurer(self._classes)  # the next frame has no frame before it
             return
         mask, confidence, engine_ms = self._segment(frame)
-        repeated = topic.add(frame.stamp_ns)
-        file = self._ground_truth.find(frame.stamp_ns, repeated=repeated) if self._ground_truth else None
+        repeated, files = topic.add(frame.stamp_ns), self._ground_truth.get(frame.stamp_ns, [])
+        file = files[repeated] if repeated < len(files) else None
         record = topic.measurer.measure(
             frame,
             mask,
@@ -121,7 +121,7 @@ class _Segmenter:
         """What became of a topic's messages."""
         counts, topic = self._topics[name], bag.topics[name]
         repeated = {stamp: count for stamp, count in counts.stamps.items() if count > 1}
-        files = self._ground_truth.files if self._ground_truth else {}
+        files = self._ground_truth
         return Source(
             bag=self._task.bag,
             path=str(self._task.path),

@@ -28,39 +28,28 @@ class GroundTruthError(BisenetError):
     """Ground truth that cannot be used; the message names the file, or the message of the bag."""
 
 
-class GroundTruthFolder:
-    """A folder of `<stamp in ns>.png`: one channel, ids of the classes, 255 where there is no label.
+def list_ground_truth(folder: Path) -> Dict[int, List[Path]]:
+    """The files of each stamp in the order of its frames: `<stamp in ns>.png`, `<stamp in ns>_2.png` and so on.
 
-    Where several frames have one stamp, the first has `<stamp>.png`, the second `<stamp>_2.png` and so on: `files` has
-    each stamp's files in the order of its frames.
+    Raises GroundTruthError where there is no such file, or a PNG of another name; OSError.
     """
+    paths = sorted(folder.glob(f"*{SUFFIX}"))
+    if not paths:
+        raise GroundTruthError(f"expected ground truth as <stamp in ns>{SUFFIX} in {folder}, found none")
+    numbered: Dict[int, Dict[int, Path]] = {}
+    for path in paths:
+        match = NAME.fullmatch(path.stem)
+        if not match:
+            raise GroundTruthError(f"expected ground truth as <stamp in ns>{SUFFIX}, got {path.name} in {folder}")
+        numbered.setdefault(int(match[1]), {})[int(match[2] or 1)] = path
+    return {stamp: [files[number] for number in sorted(files)] for stamp, files in numbered.items()}
 
-    def __init__(self, folder: Path, *, classes: int) -> None:
-        """Raises GroundTruthError where there is no such file, or a PNG of another name; OSError."""
-        paths = sorted(folder.glob(f"*{SUFFIX}"))
-        if not paths:
-            raise GroundTruthError(f"expected ground truth as <stamp in ns>{SUFFIX} in {folder}, found none")
-        numbered: Dict[int, Dict[int, Path]] = {}
-        for path in paths:
-            match = NAME.fullmatch(path.stem)
-            if not match:
-                raise GroundTruthError(f"expected ground truth as <stamp in ns>{SUFFIX}, got {path.name} in {folder}")
-            numbered.setdefault(int(match[1]), {})[int(match[2] or 1)] = path
-        self.files: Dict[int, List[Path]] = {
-            stamp: [files[number] for number in sorted(files)] for stamp, files in numbered.items()
-        }
-        self._classes = classes
 
-    def check(self) -> None:
-        """Raises GroundTruthError where a file cannot be read or holds ids that are no class; needs no frames."""
-        files = [file for files in self.files.values() for file in files]
-        for path in tqdm(files, desc="checking ground truth", unit="file", leave=False, disable=None):
-            read_ground_truth(path, classes=self._classes)
-
-    def find(self, stamp_ns: int, *, repeated: int = 0) -> Optional[Path]:
-        """The file of a frame before which some had the same stamp; None without ground truth."""
-        files = self.files.get(stamp_ns, [])
-        return files[repeated] if repeated < len(files) else None
+def check_ground_truth(folder: Path, *, classes: int) -> None:
+    """Raises GroundTruthError where a file cannot be read or holds ids that are no class; needs no frames."""
+    files = [file for files in list_ground_truth(folder).values() for file in files]
+    for path in tqdm(files, desc="checking ground truth", unit="file", leave=False, disable=None):
+        read_ground_truth(path, classes=classes)
 
 
 def read_ground_truth(path: Path, *, classes: int, size: Optional[Size] = None) -> np.ndarray:
@@ -98,7 +87,7 @@ def check_ids(ground_truth: np.ndarray, classes: int, *, what: str) -> None:
 
 
 def export_ground_truth(bag: Bag, topic: str, folder: Path, *, classes: int) -> None:
-    """Writes the masks of a topic as a `GroundTruthFolder`, so that each is found whenever its frame comes.
+    """Writes the masks of a topic as such a folder, so that each is found whenever its frame comes.
 
     Raises GroundTruthError where the topic is missing or empty, or a message is no mask of the classes.
     """

@@ -48,7 +48,7 @@ from bisenet_ros.evaluation import bag_evaluation, bag_results, run_folder
 from bisenet_ros.evaluation.bag_evaluation import IMPERFECT, Request, evaluate_bags
 from bisenet_ros.evaluation.bag_results import mask_namespaces
 from bisenet_ros.evaluation.frame_record import RecordFile
-from bisenet_ros.evaluation.ground_truth import GroundTruthError, GroundTruthFolder
+from bisenet_ros.evaluation.ground_truth import GroundTruthError
 from bisenet_ros.evaluation.report import bag_report
 from bisenet_ros.images.colors import blend, paint
 from bisenet_ros.model.class_map import CAMVID
@@ -222,8 +222,8 @@ def test_truth_that_cannot_be_used_is_named(tmp_path, request_for, capsys):
 def test_a_folder_of_truth_is_checked_once_for_all_bags(tmp_path, request_for, monkeypatch):
     bags = [write_bag(tmp_path / name, count=2) for name in "abc"]
     checked = []
-    check = GroundTruthFolder.check
-    monkeypatch.setattr(GroundTruthFolder, "check", lambda self: checked.append(self) or check(self))
+    check = bag_evaluation.check_ground_truth
+    monkeypatch.setattr(bag_evaluation, "check_ground_truth", lambda *a, **k: checked.append(a) or check(*a, **k))
     request = request_for(*bags, truth_folder=write_truth(tmp_path / "truth", (0, 1)))
     assert evaluate(request) == 0 and len(checked) == 1
 
