@@ -1,7 +1,5 @@
 """Which bags a run reads, how each is called in it, and which of their topics are of images."""
 
-from __future__ import annotations
-
 import re
 from contextlib import closing
 from dataclasses import dataclass

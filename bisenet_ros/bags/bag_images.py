@@ -1,7 +1,5 @@
 """Frames and masks in the messages of a bag."""
 
-from __future__ import annotations
-
 import struct
 from dataclasses import dataclass
 from pathlib import Path

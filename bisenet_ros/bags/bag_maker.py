@@ -1,7 +1,5 @@
 """Makes a bag of images: the bag appears when it is whole, or not at all."""
 
-from __future__ import annotations
-
 import shutil
 from dataclasses import replace
 from itertools import combinations, product

@@ -1,7 +1,5 @@
 """ROS 2 bags, read in order and without ROS: sqlite3 and MCAP, compressed or not, whole or cut off."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """sensor_msgs/CameraInfo from a calibration file, or guessed."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Any, Tuple

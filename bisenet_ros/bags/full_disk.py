@@ -1,7 +1,5 @@
 """One message for a full disk, whichever library meets it."""
 
-from __future__ import annotations
-
 import errno
 import os
 import sqlite3

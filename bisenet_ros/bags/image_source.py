@@ -1,7 +1,5 @@
 """What a bag can be made of: a folder of images, a video or a data set."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """MCAP files, by the index where it is complete, else by scanning all records."""
 
-from __future__ import annotations
-
 import errno
 import struct
 from collections import Counter

@@ -1,7 +1,5 @@
 """How images become a bag: its topics, stamps, encoding and camera."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """SQLite files of bags, whole or cut off."""
 
-from __future__ import annotations
-
 import sqlite3
 from contextlib import closing, contextmanager
 from pathlib import Path

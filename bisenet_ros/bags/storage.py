@@ -1,7 +1,5 @@
 """What the readers of a bag's files, `McapFile` and `SqliteFile`, have in common."""
 
-from __future__ import annotations
-
 from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 

@@ -1,7 +1,5 @@
 """One file of a bag, opened by what its name says: SQLite or MCAP, compressed with zstd or not."""
 
-from __future__ import annotations
-
 import errno
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Compare two evaluation reports of the same bag."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

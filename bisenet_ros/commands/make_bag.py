@@ -1,7 +1,5 @@
 """Make a ROS 2 bag of images, a video or a data set."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from decimal import Decimal, InvalidOperation

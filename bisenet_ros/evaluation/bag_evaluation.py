@@ -1,7 +1,5 @@
 """One run of `bisenet evaluate-bag`: from bags and a model to a folder with masks and a report."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass, replace
 from functools import partial

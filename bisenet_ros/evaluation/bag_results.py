@@ -1,7 +1,5 @@
 """What is to be made of a bag, and what came of all bags of a run together."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ The results lie in a folder that is there whole or not at all, so that a run tha
 are not done.
 """
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 import time

@@ -1,7 +1,5 @@
 """The measurements of a segmented frame, and their file: one line of JSON per frame."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Ground truth of a bag's frames, found by the stamp in their header."""
 
-from __future__ import annotations
-
 import re
 import shutil
 from collections import Counter

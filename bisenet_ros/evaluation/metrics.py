@@ -1,7 +1,5 @@
 """The confusion matrix of masks, and the scores read from it."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from bisenet_ros.model.class_map import IGNORE

@@ -1,7 +1,5 @@
 """What int8 costs: the masks of a network before and after quantization, on the same images."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Iterable, Iterator, Optional, Tuple
 

@@ -1,7 +1,5 @@
 """The folder of a run: results appear when all is done, and a run that was stopped goes on with what is left."""
 
-from __future__ import annotations
-
 import fcntl
 import json
 import shutil

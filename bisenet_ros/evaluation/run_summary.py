@@ -1,7 +1,5 @@
 """The facts of a run that its report shows: sources, model, engine, machine, protocol, replays through the node."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Tuple
 

@@ -7,8 +7,6 @@ mask before, moved by the flow, does not have its class within one grid cell; th
 the edges of objects. Temporal consistency is 1 - changed / compared.
 """
 
-from __future__ import annotations
-
 from typing import Any, List, NamedTuple, Optional, Tuple
 
 import cv2

@@ -1,7 +1,5 @@
 """The page of `bisenet evaluate-bag`: numbers, classes, charts over time, and the frames worth a look."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, Dict, List, Sequence
 

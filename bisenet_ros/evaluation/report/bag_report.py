@@ -1,7 +1,5 @@
 """The report of `bisenet evaluate-bag`: a page, the same as JSON, and a CSV of frames."""
 
-from __future__ import annotations
-
 import csv
 from dataclasses import asdict
 from pathlib import Path

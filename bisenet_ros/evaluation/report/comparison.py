@@ -1,7 +1,5 @@
 """Compares two reports of `bisenet evaluate-bag` on the same bag: two models, or two precisions of one."""
 
-from __future__ import annotations
-
 import math
 from array import array
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The comparison of two reports as text, JSON and a page."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, Dict, List, Sequence, Tuple
 

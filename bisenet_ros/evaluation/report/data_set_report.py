@@ -1,7 +1,5 @@
 """The report of `bisenet evaluate`: the scores of a model on a data set, and its best and worst frames."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Mapping, NamedTuple, Sequence
 

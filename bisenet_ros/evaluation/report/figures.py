@@ -1,7 +1,5 @@
 """The reports' charts: SVG whose ink is the page's, so that it suits light and dark screens."""
 
-from __future__ import annotations
-
 import io
 import math
 from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Tuple

@@ -1,7 +1,5 @@
 """Reads back a report of `bisenet evaluate-bag`."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path

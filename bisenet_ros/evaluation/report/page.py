@@ -1,7 +1,5 @@
 """The reports' pages: HTML that needs no other file, and what tables on them share."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence

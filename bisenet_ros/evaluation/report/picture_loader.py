@@ -1,7 +1,5 @@
 """Loads the frames that a report shows from the bag and the bag of its masks."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from contextlib import closing
 from itertools import zip_longest

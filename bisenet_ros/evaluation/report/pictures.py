@@ -1,7 +1,5 @@
 """The reports' pictures: drawn, shrunk, coded, and written into the page itself."""
 
-from __future__ import annotations
-
 import base64
 import io
 from typing import Dict, List, Optional, Sequence

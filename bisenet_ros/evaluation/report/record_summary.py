@@ -1,7 +1,5 @@
 """Summarizes a stream of frame records; of each frame only a few numbers stay in memory."""
 
-from __future__ import annotations
-
 from array import array
 from collections import Counter
 from typing import Callable, Collection, Dict, Iterable, List, Sequence, Tuple
