@@ -11,7 +11,8 @@ from rosbags.typesys import Stores, get_typestore
 
 from bisenet_ros.bags.bag_reader import Bag, BagMessage
 from bisenet_ros.bags.storage import problem_of
-from bisenet_ros.images.encodings import ImageError, decode_compressed, decode_image
+from bisenet_ros.errors import ImageError
+from bisenet_ros.images.encodings import decode_compressed, decode_image
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"

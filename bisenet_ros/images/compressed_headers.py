@@ -43,16 +43,12 @@ def read_header(data: bytes) -> Optional[ImageHeader]:
         ImageError: "data" when the picture is truncated or damaged.
     """
     if data.startswith(JPEG_MAGIC):
-        return read_jpeg_header(data)
-    return read_png_header(data) if data.startswith(PNG_MAGIC) else None
+        return _read_jpeg_header(data)
+    return _read_png_header(data) if data.startswith(PNG_MAGIC) else None
 
 
-def read_jpeg_header(data: bytes) -> ImageHeader:
-    """The header of a JPEG that goes on to its end marker; some cameras add bytes behind it, which are ignored.
-
-    Raises:
-        ImageError: "data" when the picture is truncated or its segments are not those of a JPEG.
-    """
+def _read_jpeg_header(data: bytes) -> ImageHeader:
+    """The header of a JPEG that goes on to its end marker; some cameras add bytes behind it, which are ignored."""
     header: Optional[ImageHeader] = None
     position = 2
     for _ in range(MAX_SEGMENTS):
@@ -93,12 +89,8 @@ def _broken_jpeg(data: bytes, position: int) -> ImageError:
     return ImageError("data", f"expected a JPEG segment at byte {position}, got {data[position : position + 2].hex()}")
 
 
-def read_png_header(data: bytes) -> ImageHeader:
-    """The header of a PNG that goes on to its end chunk and whose checksums are right.
-
-    Raises:
-        ImageError: "data" when the picture is truncated or a checksum is wrong.
-    """
+def _read_png_header(data: bytes) -> ImageHeader:
+    """The header of a PNG that goes on to its end chunk and whose checksums are right."""
     header: Optional[ImageHeader] = None
     position = len(PNG_MAGIC)
     while position + _CHUNK_HEADER.size <= len(data):

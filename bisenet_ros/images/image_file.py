@@ -2,17 +2,14 @@
 
 The bytes are read by Python, so that names need not be UTF-8, and decoded in memory. Pixels stay as they are stored: an
 EXIF orientation tag does not turn them, as it does not turn a camera's CompressedImage, so that a mask has the camera's
-geometry. Label files must have the same geometry; `read_orientation` finds images with such a tag.
+geometry. Label files must have the same geometry.
 """
 
-import io
-import warnings
 from pathlib import Path
 from typing import List
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from bisenet_ros.errors import ImageError
 from bisenet_ros.files.file_content import describe_bytes
@@ -20,11 +17,6 @@ from bisenet_ros.images.compressed_headers import read_header
 from bisenet_ros.images.encodings import decode_picture
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
-UPRIGHT = 1
-"""The EXIF orientation of an image whose pixels are stored as they are to be seen."""
-_ORIENTATION_TAG = 0x0112
-
-warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of damaged EXIF data, file by file
 
 
 def list_images(folder: Path) -> List[Path]:
@@ -67,21 +59,6 @@ def read_image_bytes(path: Path) -> bytes:
     except ImageError as error:
         raise ImageError(error.reason, f"{path}: {error}; copy it again") from None
     return data
-
-
-def read_orientation(path: Path) -> int:
-    """The EXIF orientation of an image file, 1 to 8: UPRIGHT also where there is no tag, or none that can be meant.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
-    data = path.read_bytes()
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            orientation = image.getexif().get(_ORIENTATION_TAG, UPRIGHT)
-    except Exception:  # Pillow raises many kinds for damaged EXIF data
-        return UPRIGHT
-    return orientation if orientation in range(1, 9) else UPRIGHT
 
 
 def _silence_opencv() -> None:

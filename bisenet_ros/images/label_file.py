@@ -1,6 +1,7 @@
 """Label files: images whose pixels are class ids. Where colors stand for classes, `read_image` reads them."""
 
 import io
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ _PNG_DEPTH = 24
 """The byte of a PNG that holds the bits of a sample."""
 _PNG_GRAY = b"\0"
 """The color type, in the byte behind it."""
+
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of damaged metadata, file by file
 
 
 def read_label_file(path: Path, *, palette: bool = True) -> np.ndarray:

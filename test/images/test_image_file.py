@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 from PIL import Image
 
 from bisenet_ros.errors import ImageError
-from bisenet_ros.images.image_file import list_images, read_image, read_image_bytes, read_orientation
+from bisenet_ros.images.image_file import list_images, read_image, read_image_bytes
 from demo.clip import FOLDER, frame_ids
 
 JPEG = FOLDER / "images" / f"{frame_ids()[0]}.jpg"
@@ -95,25 +94,11 @@ def save_with_orientation(path: Path, orientation: int) -> None:
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
-def test_orientation_turns_nothing_and_is_told(tmp_path, suffix, orientation):
+def test_orientation_turns_nothing(tmp_path, suffix, orientation):
     path, upright = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"
     save_with_orientation(path, orientation)
     save_with_orientation(upright, 1)
-    assert read_orientation(path) == orientation
     assert np.array_equal(read_image(path), read_image(upright))
-
-
-@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
-def test_no_orientation_or_a_broken_one_is_upright(tmp_path):
-    assert read_orientation(JPEG) == 1
-    save_with_orientation(tmp_path / "a.jpg", 77)
-    assert read_orientation(tmp_path / "a.jpg") == 1
-    buffer = io.BytesIO()
-    Image.open(JPEG).save(buffer, "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\xff\x01")
-    (tmp_path / "b.jpg").write_bytes(buffer.getvalue())
-    assert read_orientation(tmp_path / "b.jpg") == 1
-    (tmp_path / "c.jpg").write_text("no image")
-    assert read_orientation(tmp_path / "c.jpg") == 1
 
 
 def test_a_folder_s_images_are_listed_by_name(tmp_path):
