@@ -9,6 +9,8 @@ from bisenet_ros.node.driver.driver_node import DriverNode
 from bisenet_ros.node.frame_statistics import OUTCOMES
 
 KEPT_MESSAGES = 1000
+DRAIN_SECONDS = 0.1
+"""To receive the messages that are queued."""
 
 
 class DiagnosticsListener:
@@ -17,6 +19,7 @@ class DiagnosticsListener:
     def __init__(self, driver: DriverNode) -> None:
         self.messages: Deque[DiagnosticArray] = collections.deque(maxlen=KEPT_MESSAGES)
         self._latest: Dict[str, DiagnosticStatus] = {}
+        self._driver = driver
         driver.subscribe("/diagnostics", DiagnosticArray, self._keep)
 
     @property
@@ -40,7 +43,8 @@ class DiagnosticsListener:
         return times
 
     def forget(self) -> None:
-        """Only what comes from now on counts."""
+        """Only what comes from now on counts; what is queued is received first."""
+        self._driver.spin_until(lambda: False, DRAIN_SECONDS)
         self.messages.clear()
 
     def counts_at_rest(self, name: Optional[str] = None) -> Optional[Counter[str]]:
@@ -50,7 +54,7 @@ class DiagnosticsListener:
             name: of one camera's status; default: all cameras together.
         """
         found = [counts for counts in (_count_frames(array, name) for array in self.messages) if counts]
-        # The first message may have been on its way already.
+        # The node may have made the first message before, and sent it after.
         return next((counts for counts in found[1:] if is_at_rest(counts)), None)
 
     def _keep(self, message: DiagnosticArray) -> None:
