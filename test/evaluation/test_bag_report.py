@@ -269,7 +269,7 @@ def test_long_topics_are_drawn_as_bands_and_lose_no_extreme():
 
     topic = summarize(Stream(), classes=3)["drive", "/camera"]
     engine_ms, confidence = Series(topic.engine_ms), Series(topic.confidence)
-    assert topic.frames == 3000 and len(engine_ms.mean) == BINS == len(topic.shares)
+    assert topic.frames == 3000 and len(engine_ms.mean) == BINS == len(Series(topic.shares).mean)
     assert np.nanmax(engine_ms.highest) == 500 and np.nanmin(confidence.lowest) == 0.2
     assert engine_ms.total_mean == pytest.approx((2999 * 10 + 500) / 3000)
     lowest = lowest_frames([topic], lambda topic: topic.confidence, 4)

@@ -66,7 +66,7 @@ def describe_findings(
     """The content of report.json."""
     names = run.classes.names
     frames, scored = (sum(counts) for counts in zip(*((topic.frames, topic.scored_frames) for topic in topics)))
-    shares = np.sum([topic.frames * topic.mean_shares for topic in topics], axis=0) / frames
+    shares = np.mean(np.concatenate([topic.shares for topic in topics]), axis=0, dtype=float)
     confusion = np.sum([topic.confusion for topic in topics], axis=0)
     changes = np.sum([topic.change for topic in topics], axis=0)
     consistency = total_consistency(topics)

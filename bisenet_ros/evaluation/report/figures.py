@@ -59,7 +59,7 @@ def time_axis(topic: TopicSummary, source: Source) -> Tuple[np.ndarray, str]:
 
 def shares_chart(topic: TopicSummary, source: Source, classes: ClassMap) -> Chart:
     """Stacked areas of each class's share of the pixels, the first class at the bottom."""
-    shares = topic.shares
+    shares = Series(topic.shares).mean
     order = np.sort(np.argsort(-shares.mean(axis=0), kind="stable")[:MOST_AREAS])
     areas = [100 * shares[:, place] for place in order]
     key = [{"name": classes[place].name, "color": _hex(classes[place].color)} for place in order]

@@ -18,10 +18,10 @@ APART = 24
 
 
 class Series:
-    """A value over time: `mean`, `lowest` and `highest` of every bin, and `total_mean`; float64, NaN without values."""
+    """Values over time: `mean`, `lowest` and `highest` of every bin, and `total_mean`; float64, NaN without values."""
 
     def __init__(self, values: ArrayLike) -> None:
-        """Takes one value for each frame; NaN where it has none."""
+        """Takes one value, or one row of values, for each frame; NaN where it has none."""
         numbers = np.asarray(values, np.float64)
         starts, known = bin_starts(len(numbers)), np.isfinite(numbers)
         sums = np.where(known, numbers, 0)
@@ -39,8 +39,8 @@ class TopicSummary:
     """One topic of one bag.
 
     Attributes:
-        frames: how many records.
         sizes: frames by (width, height).
+        shares: frames x classes float32, see FrameRecord.
         stamps_ns, indices, confidence, consistency, engine_ms, miou: of every frame, see FrameRecord; NaN where there
             is none.
         change: classes x 2 int64: compared and changed pixels by the class before.
@@ -48,29 +48,27 @@ class TopicSummary:
         scored_frames: frames with ground truth.
     """
 
-    def __init__(self, *, key: TopicKey, frames: int, classes: int) -> None:
-        self.key, self.frames = key, frames
+    def __init__(self, key: TopicKey, *, classes: int) -> None:
+        self.key = key
         self.sizes: Counter = Counter()
         self.stamps_ns, self.indices = array("q"), array("q")
         self.confidence, self.consistency, self.engine_ms, self.miou = (array("d") for _ in range(4))
         self.change = np.zeros((classes, 2), np.int64)
         self.confusion = np.zeros((classes, classes), np.int64)
         self.scored_frames = 0
-        self._starts = bin_starts(frames)
-        self._shares = np.zeros((len(self._starts), classes))
+        self._shares = array("f")
+
+    @property
+    def frames(self) -> int:
+        return len(self.indices)
 
     @property
     def shares(self) -> np.ndarray:
-        """bins x classes float64: mean shares of the pixels."""
-        return self._shares / np.diff(self._starts, append=self.frames)[:, None]
-
-    @property
-    def mean_shares(self) -> np.ndarray:
-        return self._shares.sum(axis=0) / self.frames
+        return np.reshape(self._shares, (self.frames, -1))
 
     def add(self, record: FrameRecord) -> None:
         """Takes the topic's next record."""
-        self._shares[np.searchsorted(self._starts, len(self.indices), side="right") - 1] += record.shares
+        self._shares.extend(record.shares)
         self.stamps_ns.append(record.stamp_ns)
         self.indices.append(record.index)
         self.sizes[record.width, record.height] += 1
@@ -94,11 +92,13 @@ def bin_starts(frames: int) -> np.ndarray:
 
 
 def summarize(records: Iterable[FrameRecord], *, classes: int) -> Dict[TopicKey, TopicSummary]:
-    """Reads the records twice, once to count them; topics are in the order of their first frame."""
-    frames = Counter(record.key[:2] for record in records)
-    topics = {key: TopicSummary(key=key, frames=count, classes=classes) for key, count in frames.items()}
+    """Reads the records once; topics are in the order of their first frame."""
+    topics: Dict[TopicKey, TopicSummary] = {}
     for record in records:
-        topics[record.key[:2]].add(record)
+        key = record.key[:2]
+        if key not in topics:
+            topics[key] = TopicSummary(key, classes=classes)
+        topics[key].add(record)
     return topics
 
 
