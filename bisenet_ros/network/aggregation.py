@@ -1,9 +1,11 @@
 """Aggregation of the two branches: Fig. 6's bilateral guided aggregation, Table 2's plain sum and concatenation."""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
-from bisenet_ros.network.layers import conv_bn, conv_bn_relu, depthwise_bn, upsample_to, upsample_to_nearest
+from bisenet_ros.network.layers import conv_bn, conv_bn_relu, depthwise_bn, upsample_to
 
 
 def separable(channels: int, *, bias: bool = True) -> nn.Sequential:
@@ -27,7 +29,7 @@ class BilateralGuidedAggregation(nn.Module):
         self.semantics_up = conv_bn(channels, channels)
         self.semantics_keep = separable(channels, bias=not coincheung)
         self.output = conv_bn_relu(channels, channels) if coincheung else conv_bn(channels, channels)
-        self.upsample_to = upsample_to_nearest if coincheung else upsample_to
+        self.upsample_to = partial(upsample_to, mode="nearest" if coincheung else "bilinear")
 
     def forward(self, detail: Tensor, semantics: Tensor) -> Tensor:
         """B x C x H/8 x W/8 and B x C x H/32 x W/32 to B x C x H/8 x W/8."""

@@ -25,14 +25,9 @@ def depthwise_bn(channels: int, *, stride: int = 1) -> nn.Sequential:
     return conv_bn(channels, channels, stride=stride, groups=channels)
 
 
-def upsample_to(x: Tensor, size: Sequence[int]) -> Tensor:
-    """Bilinear upsampling to the partner's (height, width): sizes such as 720 and 360 are not divisible by 32."""
-    return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
-
-
-def upsample_to_nearest(x: Tensor, size: Sequence[int]) -> Tensor:
-    """The same by the nearest neighbor."""
-    return F.interpolate(x, size=tuple(size), mode="nearest")
+def upsample_to(x: Tensor, size: Sequence[int], *, mode: str = "bilinear") -> Tensor:
+    """Upsampling to the partner's (height, width): sizes such as 720 and 360 are not divisible by 32."""
+    return F.interpolate(x, size=tuple(size), mode=mode)
 
 
 class Stem(nn.Module):

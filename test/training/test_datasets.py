@@ -13,7 +13,7 @@ import pytest
 import scipy.io
 from bisenet_training.data.camvid_original import COLORS
 from bisenet_training.data.dataset_check import inspect, problems_in
-from bisenet_training.data.datasets import DATASETS, class_map, default_splits, open_dataset
+from bisenet_training.data.datasets import DATASETS, find_dataset, open_dataset
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
 from bisenet_training.errors import DataError
 from bisenet_training.yaml_file import YamlError
@@ -68,7 +68,7 @@ def test_camvid_is_read_as_it_lies(small_camvid):
     assert names(dataset) == ["0001TP_006690", "0016E5_00390", "0016E5_00420"]
     assert np.array_equal(image, cv2.imread(str(small_camvid / "images" / "0016E5_00390.jpg")))
     assert np.array_equal(target, filled(0, 10, 255)) and target.dtype == np.uint8
-    assert dataset.classes is CAMVID is class_map("camvid")
+    assert dataset.classes is CAMVID is find_dataset("camvid").classes
     counts = sum(found.pixels for found in dataset.inspections())
     assert counts[:11].tolist() == [48, *[0] * 9, 48] and counts.sum() == 3 * 48
 
@@ -291,14 +291,14 @@ def test_ade20k_ignores_what_is_outside_its_classes(tmp_path):
     "dataset, classes", [("camvid_original", 11), ("cityscapes", 19), ("coco_stuff_10k", 182), ("ade20k", 150)]
 )
 def test_every_class_has_a_name_and_a_color_of_its_own(dataset, classes):
-    found = class_map(dataset)
+    found = find_dataset(dataset).classes
     assert len(found) == classes == len({entry.color for entry in found})
     assert ClassMap.from_list(found.to_list()) == found
-    assert len(default_splits(dataset)) == 2
+    assert len(find_dataset(dataset).splits) == 2
 
 
 def test_unknown_data_sets_are_refused_with_the_known_ones(tmp_path):
-    for call in (class_map, default_splits, lambda name: open_dataset(name, root=tmp_path, split="train")):
+    for call in (find_dataset, lambda name: open_dataset(name, root=tmp_path, split="train")):
         with pytest.raises(DataError, match=f"{', '.join(DATASETS)}, or the path of a YAML .*, got 'citiscapes'"):
             call("citiscapes")
 
@@ -337,7 +337,7 @@ def test_a_data_set_of_your_own_with_ids(tmp_path):
     yard = described(tmp_path, IDS)
     dataset = open_dataset(yard, root=tmp_path, split="train")
     assert np.array_equal(dataset[0][1], filled(255, 0, 0, 1, 255))
-    assert class_map(yard).names == ["lawn", "path"] and list(default_splits(yard)) == ["train", "holdout"]
+    assert dataset.classes.names == ["lawn", "path"] and dataset.splits == ("train", "holdout")
     assert np.array_equal(pickle.loads(pickle.dumps(dataset))[0][1], dataset[0][1]), "loader processes may need that"
 
 
@@ -385,7 +385,7 @@ def test_a_description_of_version_0_1_0_is_read(tmp_path):
     (tmp_path / "lists" / "train.list").write_text("a\n")
     older = described(tmp_path, COLOR.replace("color", "colour"))
     dataset = open_dataset(older, root=tmp_path, split="train")
-    assert dataset.classes == class_map(described(tmp_path, COLOR)) and (dataset[0][1] == 1).all()
+    assert dataset.classes == find_dataset(described(tmp_path, COLOR)).classes and (dataset[0][1] == 1).all()
 
 
 def test_frames_of_joined_splits_keep_names_of_their_own(tmp_path):
@@ -432,17 +432,17 @@ def test_files_of_one_name_are_not_mixed_up(tmp_path):
 def test_bad_descriptions_are_refused(tmp_path, old, new, message):
     assert old in IDS
     with pytest.raises(BisenetError, match=message) as error:
-        class_map(described(tmp_path, IDS.replace(old, new, 1)))
+        find_dataset(described(tmp_path, IDS.replace(old, new, 1)))
     assert "yard.yaml" in str(error.value)
 
 
 def test_colors_that_are_none_and_files_that_are_not_there(tmp_path):
     with pytest.raises(DataError, match="values of ignore must be a list of RGB colors, got"):
-        class_map(described(tmp_path, COLOR.replace("[[0, 0, 0]]", "[0]")))
+        find_dataset(described(tmp_path, COLOR.replace("[[0, 0, 0]]", "[0]")))
     with pytest.raises(YamlError, match="expected a YAML file at .*nowhere.yaml: No such file"):
-        class_map(str(tmp_path / "nowhere.yaml"))
+        find_dataset(str(tmp_path / "nowhere.yaml"))
     with pytest.raises(DataError, match="a data set is written as entries"):
-        class_map(described(tmp_path, "- 1"))
+        find_dataset(described(tmp_path, "- 1"))
 
 
 def test_check_dataset_tells_what_it_saw(small_camvid, capsys):

@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from bisenet_training.analysis.explanation import choose_classes, draw_grad_cam, draw_masks
-from bisenet_training.analysis.grad_cam import grad_cam
+from bisenet_training.analysis.explanation import choose_classes, draw_grad_cam, draw_masks, grad_cam
 from bisenet_training.analysis.torch_engine import TorchEngine
 from torch import nn
 

@@ -13,7 +13,7 @@ from typing import Dict
 import pytest
 import torch
 from bisenet_training.analysis.paper_tables import ROWS
-from bisenet_training.data.datasets import DATASETS, default_splits
+from bisenet_training.data.datasets import DATASETS, find_dataset
 from bisenet_training.trainer.recipe import NetworkRecipe, Recipe
 from bisenet_training.trainer.recipe_file import load_recipe
 
@@ -35,7 +35,7 @@ def test_every_recipe_makes_a_network(path):
     recipe = load(path)
     assert recipe.name == path.stem
     assert recipe.data.dataset in DATASETS
-    train, val = default_splits(recipe.data.dataset)
+    train, val = find_dataset(recipe.data.dataset).splits
     assert (recipe.data.train_split, recipe.data.val_split) in ((train, val), (f"{train}+{val}", None))
     if not path.stem.startswith("camvid_cpu"):  # whose crops are smaller, for speed
         assert (recipe.augmentation.resize or recipe.augmentation.crop) == recipe.data.network_size
@@ -50,9 +50,8 @@ def test_a_recipe_states_everything():
     sections = [field.type for field in fields(Recipe) if field.name != "name"]
     assert len(sections) == 6
     for section in sections:
-        recipe_section = getattr(inspect.getmodule(Recipe), str(section))
-        for field in fields(recipe_section):
-            assert field.default is NO_DEFAULT, f"{section}.{field.name} has a default"
+        for field in fields(section):
+            assert field.default is NO_DEFAULT, f"{section.__name__}.{field.name} has a default"
             assert field.default_factory is NO_DEFAULT
 
 

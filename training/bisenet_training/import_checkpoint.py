@@ -14,7 +14,7 @@ from torch import Tensor
 from bisenet_ros.files.file_content import sha256_of
 from bisenet_ros.model.model_card import ModelCard, ModelError
 from bisenet_ros.network import BiSeNetV2
-from bisenet_training.data.datasets import class_map
+from bisenet_training.data.datasets import find_dataset
 
 CITYSCAPES_MEAN = (0.3257, 0.3690, 0.3223)
 CITYSCAPES_STD = (0.2112, 0.2148, 0.2115)
@@ -82,7 +82,7 @@ def import_checkpoint(
         imported = import_network(state)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from None
-    classes = class_map(dataset)
+    classes = find_dataset(dataset).classes
     outputs = imported.network.head.classifier.out_channels
     if outputs != len(classes):
         raise ModelError(f"{path} has {outputs} classes, the data set {dataset} {len(classes)}")

@@ -1,5 +1,6 @@
 """The paper's Figs. 8 and 9: Grad-CAM of the detail branch, and masks of networks with one branch and with both."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Sequence
 
@@ -8,10 +9,11 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from bisenet_ros.engines.cpu.preprocess import normalize_frame
 from bisenet_ros.model.model_card import ModelError
-from bisenet_training.analysis.grad_cam import grad_cam
 from bisenet_training.analysis.torch_engine import TorchEngine
 from bisenet_training.errors import OptionError
 from bisenet_training.export import load_checkpoint
@@ -43,6 +45,32 @@ def choose_classes(engine: TorchEngine, frames: Sequence[np.ndarray], *, class_n
             raise OptionError(f"the network finds no {class_name} in one of the images, only {found}")
         chosen.append(class_id)
     return chosen
+
+
+def grad_cam(network: nn.Module, stages: Sequence[nn.Module], image: Tensor, class_id: int) -> list[Tensor]:
+    """Grad-CAM (Selvaraju et al. 2017): where each stage's features speak for a class.
+
+    The score is the sum of the class's logits over the pixels that the network gives to it. Each channel of a stage
+    weighs its mean gradient of the score; the map is the positive part of the weighted sum of the channels.
+
+    Args:
+        network: in eval mode; image to B x classes x h x w logits.
+        stages: modules of it, each called once and returning B x C x h' x w' features.
+        image: 1 x 3 x H x W float, normalized.
+
+    Returns:
+        For each stage h' x w' float32, 0 or more. All zeros where no pixel is given to the class.
+    """
+    features: dict[nn.Module, Tensor] = {}
+    with ExitStack() as hooks, torch.enable_grad():
+        for stage in stages:
+            keep = stage.register_forward_hook(lambda module, _, output: features.update({module: output}))
+            hooks.enter_context(keep)
+        logits = network(image.detach().requires_grad_())
+    score = logits[:, class_id][logits.argmax(dim=1) == class_id].sum()
+    outputs = [features[stage] for stage in stages]
+    weights = [gradient.mean(dim=(2, 3), keepdim=True) for gradient in torch.autograd.grad(score, outputs)]
+    return [F.relu((weight * output.detach()).sum(dim=1))[0] for weight, output in zip(weights, outputs)]
 
 
 def draw_grad_cam(engine: TorchEngine, frames: Sequence[np.ndarray], class_ids: Sequence[int]) -> Figure:

@@ -19,10 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from bisenet_training.data.dataset_check import inspect, problems_in, summarize
-    from bisenet_training.data.datasets import default_splits, open_dataset
+    from bisenet_training.data.datasets import find_dataset, open_dataset
 
     datasets, problems = [], []
-    for split in arguments.split or default_splits(arguments.dataset):
+    for split in arguments.split or find_dataset(arguments.dataset).splits:
         try:
             datasets.append(open_dataset(arguments.dataset, root=arguments.root, split=split))
         except DataError as error:

@@ -51,10 +51,10 @@ def run(arguments: argparse.Namespace) -> int:
     from bisenet_training.analysis.evaluation import evaluate, find_examples
     from bisenet_training.analysis.test_time_augmentation import augmented, describe_tricks
     from bisenet_training.analysis.torch_engine import open_engine
-    from bisenet_training.data.datasets import default_splits, open_dataset
+    from bisenet_training.data.datasets import find_dataset, open_dataset
 
     engine = open_engine(arguments.model, device=arguments.device, precision=arguments.precision)
-    split = arguments.split or default_splits(arguments.data)[1]
+    split = arguments.split or find_dataset(arguments.data).splits[1]
     source = {"model": arguments.model.name, "data set": f"{Path(arguments.data).name}, split {split}"}
     if arguments.size:
         size = parse_size(arguments.size)

@@ -14,9 +14,8 @@
 with `encoding: ids` or `palette`, its color with `colors`, where they are written as `[[0, 128, 0], [0, 64, 0]]`.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Collection, Mapping, Sequence
+from typing import Any, Collection, Mapping, NamedTuple, Sequence
 
 from bisenet_ros.model.class_map import IGNORE, ClassMap, ClassMapError
 from bisenet_training.data.label_encoding import ColorEncoding, IdEncoding, LabelEncoding
@@ -31,9 +30,8 @@ CLASS_OPTIONAL = ("values",)
 LARGEST_ID = 2**16 - 1
 
 
-@dataclass(frozen=True)
-class Description:
-    """The content of such a YAML file; the attributes are those of SegmentationDataset."""
+class Description(NamedTuple):
+    """What such a YAML file holds: attributes of SegmentationDataset."""
 
     classes: ClassMap
     layout: Layout
@@ -44,12 +42,8 @@ class Description:
 class DescribedDataset(SegmentationDataset):
     """The data set that a YAML describes."""
 
-    def __init__(self, path: Path, root: Path, split: str, *, cache_bytes: int = 0) -> None:
-        description = read_description(path)
-        self.classes = description.classes
-        self.layout = description.layout
-        self.encoding = description.encoding
-        self.splits = description.splits
+    def __init__(self, description: Description, root: Path, split: str, *, cache_bytes: int = 0) -> None:
+        self.classes, self.layout, self.encoding, self.splits = description
         super().__init__(root, split, cache_bytes=cache_bytes)
 
 
@@ -76,12 +70,8 @@ def _description(entries: Any) -> Description:
         color = "colour" if isinstance(entry, dict) and "colour" in entry else "color"  # "colour" in version 0.1.0
         _check_keys("a class", entry, ("name", color), CLASS_OPTIONAL)
     class_map = ClassMap.from_list([{"id": i, **entry} for i, entry in enumerate(classes)])
-    return Description(
-        classes=class_map,
-        layout=_layout(entries),
-        encoding=_encoding(entries["encoding"], classes, class_map, entries.get("ignore", [])),
-        splits=_splits(entries.get("splits", ["train", "val"])),
-    )
+    encoding = _encoding(entries["encoding"], classes, class_map, entries.get("ignore", []))
+    return Description(class_map, _layout(entries), encoding, _splits(entries.get("splits", ["train", "val"])))
 
 
 def _check_keys(what: str, entries: Any, required: Collection[str], optional: Collection[str]) -> None:
@@ -90,12 +80,10 @@ def _check_keys(what: str, entries: Any, required: Collection[str], optional: Co
     missing = [key for key in required if key not in entries]
     unknown = [str(key) for key in entries if key not in {*required, *optional}]
     if missing or unknown:
-        raise DataError(
-            f"{what} has the entries {', '.join(required)} and may have {', '.join(optional)}; "
-            + " and ".join(
-                f"{', '.join(keys)} {verdict}" for keys, verdict in ((missing, "missing"), (unknown, "unknown")) if keys
-            )
-        )
+        problems = [f"{', '.join(missing)} missing"] if missing else []
+        problems += [f"{', '.join(unknown)} unknown"] if unknown else []
+        known = f"{', '.join(required)} and may have {', '.join(optional)}"
+        raise DataError(f"{what} has the entries {known}; {' and '.join(problems)}")
 
 
 def _layout(entries: Mapping[str, Any]) -> Layout:
