@@ -35,23 +35,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", default="2048x1024", metavar="WIDTHxHEIGHT", help="of the images, default 2048x1024")
     parser.add_argument("--cameras", type=int, default=1, metavar="N", help="default 1")
     parser.add_argument("--encoding", choices=("bgr8", "jpeg"), default="bgr8", help="of the images, default bgr8")
-    parser.add_argument(
-        "--reliability", choices=RELIABILITIES, default="best_effort", help="of the cameras, default best_effort"
-    )
-    parser.add_argument(
-        "--topics", default="mask", metavar="NAMES", help=f"to listen to, default mask; of {','.join(OUTPUTS)}"
-    )
+    parser.add_argument("--reliability", choices=RELIABILITIES, default="best_effort", help="default best_effort")
+    parser.add_argument("--topics", default="mask", metavar="NAMES", help=f"of {','.join(OUTPUTS)}; default mask")
     parser.add_argument("--rate", type=float, default=15, metavar="HZ", help="of each camera, default 15")
     parser.add_argument(
-        "--seconds", type=float, default=20, metavar="S", help="per pipeline, default 20; the run takes 6 times as long"
+        "--seconds", type=float, default=20, metavar="S", help="per pipeline, default 20; in all six-fold"
     )
-    parser.add_argument(
-        "-o", "--output", type=Path, metavar="FOLDER", help="write node_benchmark.json, .md and .png into it"
-    )
+    parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="write node_benchmark.json, .md and .png")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers, with their protocol, as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from bisenet_ros.benchmark.report import prepare_outputs
     from bisenet_ros.files.atomic_write import write_json
     from bisenet_ros.node.benchmark.measurement import MAX_RATE, measure
     from bisenet_ros.node.benchmark.report import to_markdown, write_report
@@ -76,13 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         outputs=read_outputs(arguments.topics),
         reliability=arguments.reliability,
     )
-    # What cannot be written fails now.
-    if arguments.output:
-        import matplotlib.figure  # noqa: F401
-
-        arguments.output.mkdir(parents=True, exist_ok=True)
-    if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    prepare_outputs(arguments.output, arguments.json)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the processes are ended too
     numbers = measure(scenario, choose_pipelines(arguments), rate=arguments.rate, seconds=arguments.seconds)
     print(to_markdown(numbers), end="")

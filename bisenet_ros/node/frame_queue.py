@@ -19,8 +19,7 @@ class FrameQueue(Generic[T]):
         self._on_displaced = on_displaced
         self._condition = threading.Condition()
         self._waiting: Dict[str, T] = {}
-        self._last_turns: Dict[str, int] = {}  # the number of its last frame among all frames taken
-        self._taken = 0
+        self._last_turns: Dict[str, int] = {}  # numbered by time
         self._closed = False
 
     def put(self, camera: str, frame: T) -> None:
@@ -53,6 +52,5 @@ class FrameQueue(Generic[T]):
             self._condition.notify_all()
 
     def _pop(self, camera: str) -> T:
-        self._taken += 1
-        self._last_turns[camera] = self._taken
+        self._last_turns[camera] = max(self._last_turns.values(), default=0) + 1
         return self._waiting.pop(camera)

@@ -1,10 +1,11 @@
-"""The node's parameters: names, defaults, descriptions and valid values."""
+"""The node's parameters: names, defaults, descriptions, valid values and errors."""
 
 import difflib
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor, SetParametersResult
+from rclpy.exceptions import InvalidParameterTypeException, ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -12,6 +13,8 @@ from bisenet_ros.engines.loader import DEVICES, PRECISIONS
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.node.camera_topics import are_camera_names
 
+USER_ERRORS = (BisenetError, ParameterException, OSError, ModuleNotFoundError)
+"""Errors that a user can mend, in the parameters, the model or the installation."""
 RELIABILITIES = ("auto", "reliable", "best_effort")
 DEFAULT = "default"
 """The reliability override of a topic that means: as the parameter `reliability` says."""
@@ -193,3 +196,11 @@ class Parameters:
             f"parameter {change.name} is read when the node is configured; deactivate and clean it up first "
             f"(`ros2 lifecycle set {self._node.get_fully_qualified_name()} deactivate`, then `cleanup`)"
         )
+
+
+def error_text(error: BaseException) -> str:
+    """The error's message in one line; errors that a user cannot mend also have their type's name."""
+    text = " ".join(str(error).split())
+    if isinstance(error, InvalidParameterTypeException):
+        return text.rpartition(": ")[0] or text  # rclpy appends the parameter's name once more
+    return text if isinstance(error, USER_ERRORS) else f"{type(error).__name__}: {text}"

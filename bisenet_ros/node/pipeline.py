@@ -11,9 +11,9 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 from bisenet_ros.engines.engine import Engine
 from bisenet_ros.errors import ImageError
 from bisenet_ros.node.camera import CameraFrame
-from bisenet_ros.node.error_text import error_text
 from bisenet_ros.node.frame_queue import FrameQueue
 from bisenet_ros.node.image_messages import read_frame
+from bisenet_ros.node.parameters import error_text
 
 LOG_PERIOD = 5.0
 """Seconds between two log lines with the same reason."""

@@ -12,8 +12,8 @@ from rclpy.utilities import remove_ros_args
 
 from bisenet_ros.engines import load_engine
 from bisenet_ros.files.package_share import package_file
-from bisenet_ros.node.error_text import USER_ERRORS, error_text
 from bisenet_ros.node.fastdds import use_shared_memory
+from bisenet_ros.node.parameters import USER_ERRORS, error_text
 from bisenet_ros.node.segmentation_node import LoadEngine, SegmentationNode
 
 SHUTDOWN_TIMEOUT = 4.0

@@ -18,10 +18,9 @@ from bisenet_ros.node import qos
 from bisenet_ros.node.camera import Camera
 from bisenet_ros.node.diagnostics.camera_status import CameraStatus
 from bisenet_ros.node.diagnostics.node_status import ACTIVE, NodeStatus
-from bisenet_ros.node.error_text import error_text
 from bisenet_ros.node.label_info import publish_label_info
 from bisenet_ros.node.lifecycle_node import ManagedNode, TransitionCallbackReturn
-from bisenet_ros.node.parameters import Parameters
+from bisenet_ros.node.parameters import Parameters, error_text
 from bisenet_ros.node.pipeline import Pipeline
 
 UPDATE_PERIOD = 0.25

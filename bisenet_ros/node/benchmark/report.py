@@ -21,15 +21,10 @@ COLUMNS = (
     *("cores: cameras", "pipeline ", "listener"),
 )
 COLORS = {"node": "C0", "echo": "C2", "plain": "C3"}
-PERCENTAGES = np.array([0, 50, 75, 90, 99, 99.9])
 
 
 def write_report(folder: Path, numbers: Numbers) -> None:
-    """Writes node_benchmark.json, node_benchmark.md and node_benchmark.png.
-
-    Args:
-        numbers: what `measure` returns.
-    """
+    """Writes node_benchmark.json, node_benchmark.md and node_benchmark.png from what `measure` returns."""
     write_json(folder / "node_benchmark.json", numbers)
     write_text(folder / "node_benchmark.md", to_markdown(numbers))
     draw_latencies(numbers).savefig(folder / "node_benchmark.png", dpi=100)
@@ -81,11 +76,7 @@ def _time_rows(part: Numbers) -> List[Sequence[str]]:
 
 
 def draw_latencies(numbers: Numbers) -> Figure:
-    """Left: latency by the percentage of frames that were no slower; right: frame rates of the saturated pipelines.
-
-    Args:
-        numbers: what `measure` returns.
-    """
+    """Left: how many frames took longer than a latency; right: frame rates of the saturated pipelines."""
     from matplotlib.figure import Figure
 
     setup, machine = numbers["setup"], numbers["machine"]
@@ -106,20 +97,15 @@ def draw_latencies(numbers: Numbers) -> Figure:
 
 
 def _draw_curves(axes: Axes, parts: List[Numbers]) -> None:
-    from matplotlib.ticker import LogLocator
-
+    """The complementary cumulative distributions."""
     for part in parts:
-        ordered = np.sort(part["latencies"])
-        # 100 % lies at infinity: each step to the right has a tenth of the frames above it.
-        above = 1 - np.arange(len(ordered)) / len(ordered)
+        latencies = np.sort(part["latencies"])
+        slower = 100 * (1 - np.arange(len(latencies)) / len(latencies))
         label = f"{part['pipeline']}, {part['lost']} of {part['sent']} lost"
-        axes.step(1 / above, ordered, where="post", label=label, color=COLORS[part["pipeline"]])
-    axes.set(xscale="log", xlabel="percentage of the frames that were no slower")
-    axes.set(yscale="log", ylabel="camera to listener, ms")
-    axes.set_xticks(1 / (1 - PERCENTAGES / 100), [f"{percentage:g} %" for percentage in PERCENTAGES])
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.minorticks_off()
+        axes.step(latencies, slower, where="pre", label=label, color=COLORS[part["pipeline"]])
+    axes.set(xscale="log", xlabel="camera to listener, ms", yscale="log", ylabel="% of the frames took longer")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
     axes.grid(alpha=0.3)
     if parts:
         axes.legend()

@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, Iterator, List, Optional, Tuple
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from rclpy.node import Node
@@ -99,8 +99,7 @@ class GraphCheck:
     def check(self) -> List[str]:
         """What is wrong now, each with what to do about it; a new problem is logged once."""
         now = time.monotonic()
-        found = [*_same_name(self._node), *_missing_clock(self._node)]
-        self._since = {problem: self._since.get(problem, now) for problem in found}
+        self._since = {problem: self._since.get(problem, now) for problem in _graph_problems(self._node)}
         lasting = [problem for problem, since in self._since.items() if now - since >= GRAPH_PROBLEM_DELAY]
         for problem in lasting:
             if problem not in self._problems:
@@ -109,21 +108,16 @@ class GraphCheck:
         return lasting
 
 
-def _same_name(node: Node) -> List[str]:
-    if node.get_node_names_and_namespaces().count((node.get_name(), node.get_namespace())) < 2:
-        return []
-    return [
-        f"another node is also called {node.get_fully_qualified_name()}: both publish on the same topics and answer "
-        "the same services; start one of them in another namespace (`-r __ns:=/another`, `ros2 launch ... "
-        "namespace:=another`), or under another name (`-r __node:=another`) if its topics are remapped"
-    ]
-
-
-def _missing_clock(node: Node) -> List[str]:
+def _graph_problems(node: Node) -> Iterator[str]:
+    if node.get_node_names_and_namespaces().count((node.get_name(), node.get_namespace())) > 1:
+        yield (
+            f"another node is also called {node.get_fully_qualified_name()}: both publish on the same topics and "
+            "answer the same services; start one of them in another namespace (`-r __ns:=/another`, `ros2 launch ... "
+            "namespace:=another`), or under another name (`-r __node:=another`) if its topics are remapped"
+        )
     clock = resolve_topic(node, "/clock")
-    if not node.get_parameter("use_sim_time").value or node.get_publishers_info_by_topic(clock):
-        return []
-    return [
-        f"use_sim_time is set, but nobody publishes {clock}: the node's time stands still; play the bag with --clock, "
-        "start the simulator, or set use_sim_time to false"
-    ]
+    if node.get_parameter("use_sim_time").value and not node.get_publishers_info_by_topic(clock):
+        yield (
+            f"use_sim_time is set, but nobody publishes {clock}: the node's time stands still; play the bag with "
+            "--clock, start the simulator, or set use_sim_time to false"
+        )
