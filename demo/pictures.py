@@ -5,7 +5,7 @@ from typing import Sequence, Tuple
 import cv2
 import numpy as np
 
-from bisenet_ros.images.colors import paint
+from bisenet_ros.images.colors import blend, paint
 from bisenet_ros.model.class_map import ClassMap
 
 OVERLAY_OPACITY = 0.5
@@ -17,10 +17,9 @@ LEGEND_COLUMNS = 6
 
 def side_by_side(image: np.ndarray, mask: np.ndarray, classes: ClassMap) -> np.ndarray:
     """H x W x 3 uint8 BGR and H x W uint8 ids to H x (3 W and two gaps) x 3: camera, mask, overlay."""
-    colors = np.ascontiguousarray(paint(mask, classes.color_table())[..., ::-1])
-    overlay = cv2.addWeighted(image, 1 - OVERLAY_OPACITY, colors, OVERLAY_OPACITY, 0)
-    gap = _strip(MARGIN // 2, image.shape[0])
-    return np.hstack([image, gap, colors, gap, overlay])
+    gap, table = _strip(MARGIN // 2, image.shape[0]), classes.color_table()
+    overlay = blend(image, mask, table, opacity=OVERLAY_OPACITY)
+    return np.hstack([image, gap, paint(mask, table[:, ::-1]), gap, overlay])
 
 
 def contact_sheet(rows: Sequence[Tuple[str, np.ndarray]], *, classes: ClassMap, title: str, line: str) -> np.ndarray:

@@ -59,7 +59,7 @@ def replay_clip(classes: ClassMap) -> Tuple[Dict[int, np.ndarray], Dict[str, str
     with NodeDriver() as driver:
         driver.warm_up(partial(clip_images, WARM_UP_FRAMES))
         with tqdm(total=len(ids), unit="frame", desc=f"replaying at {RATE:.0f} Hz", mininterval=0.5) as bar:
-            found = driver.play(clip_images, on_answer=keep, on_progress=lambda sent: bar.update(sent - bar.n))
+            found = driver.play(clip_images, on_answer=keep, bar=bar)
         times, engine = driver.diagnostics.milliseconds(), driver.diagnostics.engine
     if not masks:
         raise BisenetError("the node published no mask")

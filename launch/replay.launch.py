@@ -67,10 +67,7 @@ def generate_launch_description() -> LaunchDescription:
     arguments = [
         DeclareLaunchArgument("bag", description="The bag to replay: its folder, or its .mcap or .db3 file."),
         DeclareLaunchArgument(
-            "view",
-            default_value="rviz",
-            choices=[*VIEWERS, "none"],
-            description="The viewer for camera image, overlay and color mask; rqt also shows the diagnostics.",
+            "view", default_value="rviz", choices=[*VIEWERS, "none"], description="Viewer; rqt also shows diagnostics."
         ),
         DeclareLaunchArgument("rate", default_value="1.0", description="Playback rate; 1 is that of the recording."),
         flag("loop", description="Whether to play the bag again at its end."),

@@ -19,11 +19,13 @@ from bisenet_ros.node.fastdds import shared_memory_environment
 TOPIC = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
 TRANSPORTS = {"auto": "auto", "true": "compressed", "false": "raw"}
 """The parameter `transport`, by the argument `compressed`."""
+SEVERITIES = ("debug", "info", "warn", "error", "fatal")
 UNSET = "empty: the value in params_file"
 optional = partial(DeclareLaunchArgument, default_value="")
 
 
 def generate_launch_description() -> LaunchDescription:
+    parameters = str(package_file("config/segment.yaml"))
     arguments = [
         optional("model", description=f"Model file (.onnx); {UNSET}, by default the shipped model."),
         optional("cameras", description=f"Names, separated by commas; NAME is read from /NAME/image_raw; {UNSET}."),
@@ -37,17 +39,8 @@ def generate_launch_description() -> LaunchDescription:
         optional("precision", description=f"Number format of the network: auto, fp32, bf16, fp16 or int8; {UNSET}."),
         optional("autostart", choices=["", "true", "false"], description=f"Whether to activate the node; {UNSET}."),
         DeclareLaunchArgument("namespace", default_value="segmentation", description="Of the node; / for none."),
-        DeclareLaunchArgument(
-            "params_file",
-            default_value=str(package_file("config/segment.yaml")),
-            description="YAML file with the node's parameters.",
-        ),
-        DeclareLaunchArgument(
-            "log_level",
-            default_value="info",
-            choices=["debug", "info", "warn", "error", "fatal"],
-            description="The lowest severity of messages that are logged.",
-        ),
+        DeclareLaunchArgument("params_file", default_value=parameters, description="YAML file with the parameters."),
+        DeclareLaunchArgument("log_level", default_value="info", choices=SEVERITIES, description="Lowest severity logged."),
     ]
     # Without the shared-memory profile most large images are lost. A profile that the user has set is kept.
     environment = [SetEnvironmentVariable(name, value) for name, value in shared_memory_environment().items()]

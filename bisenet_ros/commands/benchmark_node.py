@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--topics", default="mask", metavar="NAMES", help=f"of {','.join(OUTPUTS)}; default mask")
     parser.add_argument("--rate", type=float, default=15, metavar="HZ", help="of each camera, default 15")
     parser.add_argument(
-        "--seconds", type=float, default=20, metavar="S", help="per pipeline, default 20; in all six-fold"
+        "--seconds", type=float, default=20, metavar="S", help="per pipeline, default 20; the run takes 6 times as long"
     )
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="write node_benchmark.json, .md and .png")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers, with their protocol, as JSON")

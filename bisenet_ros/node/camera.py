@@ -46,9 +46,6 @@ class Camera:
     Attributes:
         clock_offset: seconds by which the last image's stamp is behind the node's clock, where that is too much to be
             the image's age; else 0.
-
-    Args:
-        put: takes each frame.
     """
 
     def __init__(

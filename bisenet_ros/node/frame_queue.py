@@ -10,9 +10,7 @@ class FrameQueue(Generic[T]):
     """Passes frames between threads: each camera has one place, and a newer frame displaces the waiting one.
 
     The camera whose last turn is longest ago comes first, so that no camera starves another.
-
-    Args:
-        on_displaced: is given every displaced frame.
+    `on_displaced` is given every displaced frame.
     """
 
     def __init__(self, on_displaced: Callable[[T], None]) -> None:

@@ -108,12 +108,10 @@ class Parameters:
 
     Attributes:
         configured: the node is configured; parameters that are read at configuration must not change now.
-
-    Raises:
-        BisenetError: a parameter has an invalid value at the start.
     """
 
     def __init__(self, node: Node) -> None:
+        """Raises BisenetError for an invalid value given at the start."""
         self._node = node
         self._settings: Dict[str, Setting] = {}
         # The values given at the start; rclpy has no public attribute.
@@ -137,11 +135,7 @@ class Parameters:
         return self[_enabled(camera)]
 
     def reliability(self, topic: str) -> str:
-        """The reliability of the subscription to an image topic, one of RELIABILITIES.
-
-        Raises:
-            BisenetError: the topic's override has an invalid value.
-        """
+        """That of the subscription to an image topic; raises BisenetError for an invalid override of the topic."""
         # Not with rclpy's own override, which would keep the reliability of the first subscription.
         name = f"qos_overrides.{topic}.subscription.reliability"
         description = f"Reliability of the subscription to {topic}; default: that of the parameter reliability."

@@ -29,12 +29,10 @@ class Pipeline:
 
     Attributes:
         active: whether masks are published.
-
-    Args:
-        on_fault: is told why the engine was given up; called on the engine's thread.
     """
 
     def __init__(self, engine: Engine, *, on_fault: Callable[[str], None], logger: RcutilsLogger) -> None:
+        """Calls `on_fault`, on the engine's thread, with the reason why the engine was given up."""
         self.active = False
         self._engine = engine
         self._on_fault = on_fault

@@ -19,11 +19,7 @@ except ImportError:  # Foxy
 
 
 def create_publisher(node: Node, message_type: Any, topic: str, profile: Union[QoSProfile, int]) -> Publisher:
-    """A publisher with the parameters `qos_overrides.<topic>.publisher.<policy>`.
-
-    Raises:
-        BisenetError: the parameters have invalid values.
-    """
+    """A publisher with the parameters `qos_overrides.<topic>.publisher.<policy>`; BisenetError if they are invalid."""
     with _naming_parameters(node, topic, "publisher"):
         return node.create_publisher(message_type, topic, profile, **_override_options())
 
@@ -31,14 +27,11 @@ def create_publisher(node: Node, message_type: Any, topic: str, profile: Union[Q
 def create_subscription(
     node: Node, message_type: Any, topic: str, *arguments: Any, reliability: bool = True, **options: Any
 ) -> Subscription:
-    """A subscription with the parameters `qos_overrides.<topic>.subscription.<policy>`.
+    """A subscription with the parameters `qos_overrides.<topic>.subscription.<policy>`; BisenetError as above.
 
     Args:
         arguments, options: of rclpy's create_subscription.
         reliability: whether there is a parameter for the reliability too.
-
-    Raises:
-        BisenetError: the parameters have invalid values.
     """
     with _naming_parameters(node, topic, "subscription"):
         options.update(_override_options(reliability=reliability))

@@ -27,11 +27,7 @@ if picture.tolist() != [[[3, 2, 1]]]:
 
 
 def convert(message: Image) -> np.ndarray:
-    """The image as H x W x 3 uint8 BGR. The first call takes about a second, for the trial.
-
-    Raises:
-        ImageError: cv_bridge is missing, does not work, or cannot convert this image.
-    """
+    """The image as H x W x 3 uint8 BGR; ImageError if cv_bridge cannot. The first call takes about a second."""
     fault = _find_fault()
     if fault is not None:
         raise ImageError("encoding", fault)

@@ -21,11 +21,7 @@ SHUTDOWN_TIMEOUT = 4.0
 
 
 def run_node(args: Optional[List[str]] = None, *, load: LoadEngine = load_engine) -> int:
-    """Runs the node until SIGINT or SIGTERM; returns the exit code: 1 if it could not start, else 0.
-
-    Args:
-        args: the command line, by default that of the process.
-    """
+    """Runs the node until SIGINT or SIGTERM; returns the exit code: 1 if it could not start, else 0."""
     use_shared_memory()
     try:
         _parse_arguments(args)

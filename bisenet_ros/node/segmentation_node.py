@@ -2,7 +2,7 @@
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -35,18 +35,15 @@ class SegmentationNode(ManagedNode):
 
     A transition that fails is logged with its cause and leaves the state as it was; it can be tried again in the same
     process. When the engine is given up, the node deactivates itself and reports why.
-
-    Raises:
-        BisenetError: a parameter has an invalid value.
     """
 
     def __init__(self, *, load: LoadEngine = load_engine) -> None:
+        """Raises BisenetError for an invalid parameter."""
         super().__init__("segmentation_node", namespace="segmentation")
         self._load = load
         self._pipeline: Optional[Pipeline] = None
         self._resources = ExitStack()  # what is freed at cleanup
-        self._cameras: List[Camera] = []
-        self._camera_statuses: List[CameraStatus] = []
+        self._cameras: Dict[Camera, CameraStatus] = {}
         self._settings = Parameters(self)  # `_parameters` is rclpy's
         for message in self._settings.unknown_at_start():
             self.get_logger().warning(message)
@@ -128,8 +125,7 @@ class SegmentationNode(ManagedNode):
             for name in self._settings["cameras"]:
                 camera = Camera(self, self._settings, name, classes=classes, put=self._pipeline.put)
                 self._resources.callback(camera.close)
-                self._cameras.append(camera)
-                self._camera_statuses.append(CameraStatus(self, camera))
+                self._cameras[camera] = CameraStatus(self, camera)
         except BaseException:
             self._free()
             raise
@@ -176,7 +172,7 @@ class SegmentationNode(ManagedNode):
         """Frees all that `_configure` has made so far; an error in one step does not keep the others from running."""
         if self._pipeline is not None:
             self._pipeline.close()
-        self._cameras, self._camera_statuses = [], []
+        self._cameras = {}
         self._pipeline = self._status.engine = None
         self._settings.configured = False
         try:
@@ -234,6 +230,6 @@ class SegmentationNode(ManagedNode):
     def _publish_diagnostics(self) -> None:
         is_active = self._status.state == ACTIVE
         array = DiagnosticArray(status=[self._status.message()])
-        array.status += [status.message(active=is_active) for status in self._camera_statuses]
+        array.status += [status.message(active=is_active) for status in self._cameras.values()]
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)

@@ -32,6 +32,8 @@ MAX_RATE = 400.0
 def measure(scenario: Scenario, pipelines: Sequence[str], *, rate: float, seconds: float) -> Numbers:
     """Measures all pipelines at a rate, then with cameras faster than the engine, then the node at a rate it holds.
 
+    Raises DriverError if a process fails.
+
     Args:
         pipelines: "node", and those to compare it with.
         rate: Hz of each camera.
@@ -39,9 +41,6 @@ def measure(scenario: Scenario, pipelines: Sequence[str], *, rate: float, second
 
     Returns:
         What node_benchmark.json has: setup, parts (see `Part.to_dict`), protocol, machine.
-
-    Raises:
-        DriverError: a process failed.
     """
     load = describe_load(os.getloadavg()[0], cores=len(os.sched_getaffinity(0)))
     with ExitStack() as stack:
@@ -61,7 +60,7 @@ def measure(scenario: Scenario, pipelines: Sequence[str], *, rate: float, second
     return {
         "setup": setup,
         "parts": [part.to_dict() for part in parts],
-        "protocol": {**describe_protocol(scenario, rate=rate), "load average before": load},
+        "protocol": {**describe_protocol(scenario), "load average before": load},
         "machine": describe_machine(),
     }
 
@@ -110,7 +109,7 @@ def _cpu_seconds(pids: Mapping[str, int]) -> Dict[str, float]:
     return {name: sum(psutil.Process(pid).cpu_times()[:2]) for name, pid in pids.items()}  # user and system
 
 
-def describe_protocol(scenario: Scenario, *, rate: float) -> Dict[str, str]:
+def describe_protocol(scenario: Scenario) -> Dict[str, str]:
     """What every number of this run means."""
     return {
         "cameras": f"{scenario.cameras}, {size_text(scenario.size)} {scenario.encoding}, triggered together, "
@@ -122,7 +121,6 @@ def describe_protocol(scenario: Scenario, *, rate: float) -> Dict[str, str]:
         f"the echo's image; the first {SKIPPED_SECONDS:g} s of a turn do not count",
         "lost": "sent without an answer; to_the_node and from_the_node are DDS, the others the node's own reasons",
         "order": f"the pipelines take turns of {TURN_SECONDS:g} s; the cameras of the others are silent meanwhile",
-        "at rate": f"{rate:g} Hz",
         "saturated": f"cameras {SATURATION:g} x as fast as the engine; FPS: the turns' median",
         "held": f"cameras at {100 * HELD_SHARE:.0f} % of the rate whose period the engine's p99 when saturated just "
         "fits",

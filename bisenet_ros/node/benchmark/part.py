@@ -31,12 +31,7 @@ class Turn(NamedTuple):
 
 @dataclass
 class Part:
-    """A pipeline at one rate.
-
-    Attributes:
-        name: "at rate", "saturated" or "held".
-        rate: that each camera was told to send at, in Hz.
-    """
+    """A pipeline at a rate of each camera, in Hz; `name` is "at rate", "saturated" or "held"."""
 
     name: str
     pipeline: str

@@ -20,10 +20,6 @@ class PlainPipeline:
     """Has the node's model, network size, and the runtime and precision that the node takes on a CPU.
 
     It is not slow on purpose: float32 throughout, and no loop over pixels.
-
-    Args:
-        frame_size: (height, width).
-        precision: "fp32", "bf16" or "auto".
     """
 
     def __init__(self, model: Path, *, frame_size: Size, precision: str) -> None:

@@ -65,11 +65,7 @@ def replay_through_node(
     with NodeDriver(topics.node_arguments(**parameters), topics=topics) as driver:
         driver.warm_up(partial(images, indices=indices[:1]))
         with tqdm(desc="through the node", unit="frame", total=len(own), disable=None) as bar:
-            found = driver.play(
-                partial(images, indices=indices),
-                on_answer=compare,
-                on_progress=lambda sent: bar.update(sent - bar.n),
-            )
+            found = driver.play(partial(images, indices=indices), on_answer=compare, bar=bar)
         engine = driver.diagnostics.engine
     p50, p99 = np.percentile(found.latencies(), [50, 99]) if found.answers else (0.0, 0.0)
     return NodeReplay(

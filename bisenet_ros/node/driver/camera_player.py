@@ -32,11 +32,7 @@ FrameSource = Callable[[], Iterable[TimedImage]]
 
 
 class CameraPlayer:
-    """Publishes images under stamps of their own; the cameras are triggered together, as on a vehicle.
-
-    Attributes:
-        is_playing: whether images of the last `play` are still to come.
-    """
+    """Publishes images under stamps of their own; the cameras are triggered together, as on a vehicle."""
 
     def __init__(self, topics: Topics, *, domain: int) -> None:
         spawn = multiprocessing.get_context("spawn")
@@ -44,7 +40,7 @@ class CameraPlayer:
         self._process = spawn.Process(target=_serve, args=(theirs, topics, domain), name="cameras", daemon=True)
         self._process.start()
         theirs.close()
-        self.is_playing = False
+        self.is_playing = False  # whether images of the last `play` are still to come
 
     @property
     def pid(self) -> int:

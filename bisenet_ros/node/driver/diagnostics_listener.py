@@ -50,8 +50,7 @@ class DiagnosticsListener:
     def counts_at_rest(self, name: Optional[str] = None) -> Optional[Counter[str]]:
         """What the node counts, from `forget` on, once every frame that it received has its outcome; None before.
 
-        Args:
-            name: of one camera's status; default: all cameras together.
+        `name` is that of one camera's status; by default all cameras count together.
         """
         found = [counts for counts in (_count_frames(array, name) for array in self.messages) if counts]
         # The node may have made the first message before, and sent it after.

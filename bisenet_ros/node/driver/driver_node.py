@@ -1,5 +1,8 @@
 """The driver's own ROS node, in a context of its own, spun only while somebody waits."""
 
+import os
+import random
+import socket
 import time
 from typing import Any, Callable, Optional, Type, TypeVar
 
@@ -15,6 +18,14 @@ LISTENER_DEPTH = 100
 """Messages; so many that the driver itself loses none."""
 SPIN_PERIOD = 0.02
 """Seconds until a condition is looked at again where no message comes."""
+LOCALHOST_ONLY = (
+    {"ROS_LOCALHOST_ONLY": "1"}
+    if os.environ.get("ROS_DISTRO") in ("foxy", "galactic", "humble")
+    else {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+)
+"""Environment variable that keeps ROS on this machine; releases after Humble warn of the old name."""
+FREE_DOMAINS = range(52, 102)
+"""Domains for `free_domain`: lower ones are left to users, the ports of higher ones overlap with ephemeral ports."""
 
 T = TypeVar("T")
 
@@ -62,3 +73,15 @@ class DriverNode:
         if not value:
             raise DriverError(f"waited {seconds:.0f} s for {what}")
         return value
+
+
+def free_domain() -> int:
+    """A ROS domain that no process on this machine uses; DriverError if all of FREE_DOMAINS are in use."""
+    for domain in random.SystemRandom().sample(FREE_DOMAINS, len(FREE_DOMAINS)):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind(("", 7410 + 250 * domain))  # the port of a domain's first participant, by the DDS standard
+            except OSError:
+                continue
+        return domain
+    raise DriverError(f"ROS domains {FREE_DOMAINS[0]} to {FREE_DOMAINS[-1]} are all in use; end some ROS processes")

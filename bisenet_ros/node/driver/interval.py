@@ -89,12 +89,7 @@ class Interval:
         return {LOSSES[place]: count for place, count in self.losses.items()}
 
     def latencies(self, output: Optional[str] = None, *, skip: float = 0.0) -> List[float]:
-        """Milliseconds from publishing a frame to the arrival of its answer.
-
-        Args:
-            output: another one than the answer.
-            skip: seconds at the interval's beginning whose frames do not count.
-        """
+        """Milliseconds from publishing a frame to its answer, or another output, without the first `skip` seconds."""
         begin = self._begin(skip)
         arrivals = self.arrived[output or self.outputs[0]]
         return [(time - self.sent[key].time) / 1e6 for key, time in arrivals.items() if self.sent[key].time >= begin]

@@ -1,4 +1,7 @@
-"""Drives one node: its process, its cameras' process and the listener here, in a ROS domain of their own."""
+"""Drives one node: its process, its cameras' process and the listener here, in a ROS domain of their own.
+
+All of it stays on this machine.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,10 @@ from typing import Any, Callable, Counter, Optional, Sequence, TypeVar
 
 from bisenet_ros.node.driver.camera_player import CameraPlayer, FrameSource
 from bisenet_ros.node.driver.diagnostics_listener import DiagnosticsListener
-from bisenet_ros.node.driver.driver_node import DriverError, DriverNode
+from bisenet_ros.node.driver.driver_node import LOCALHOST_ONLY, DriverError, DriverNode, free_domain
 from bisenet_ros.node.driver.interval import Interval, SentFrame
 from bisenet_ros.node.driver.node_process import SEGMENTATION_NODE, NodeProcess
 from bisenet_ros.node.driver.topics import Topics
-from bisenet_ros.node.fastdds import LOCALHOST_ONLY, free_domain
 
 START_TIMEOUT = 1800.0
 """Seconds for a node to answer its first frame; it may build a TensorRT plan first."""
@@ -31,15 +33,12 @@ T = TypeVar("T")
 class NodeDriver:
     """Starts a node, plays cameras and listens to its topics; the `with` block ends all of it.
 
-    Nothing leaves this machine.
+    Any method raises DriverError where the node ends, says that it cannot run, or does not answer.
 
     Attributes:
         node, cameras: the processes.
         diagnostics: what the node says of itself.
         interval: the present one, or the last.
-
-    Raises:
-        DriverError: from any method, where the node ends, says that it cannot run, or does not answer.
     """
 
     def __init__(
@@ -50,12 +49,7 @@ class NodeDriver:
         program: Sequence[str] = SEGMENTATION_NODE,
         has_diagnostics: bool = True,
     ) -> None:
-        """
-        Args:
-            arguments: of the node's process.
-            program: what Python runs as the node.
-            has_diagnostics: whether it counts its frames; else only what is unanswered is known.
-        """
+        """Runs `python PROGRAM ARGUMENTS`; of one without diagnostics, only what is unanswered is known."""
         self._arguments, self._program = arguments, program
         self._has_diagnostics = has_diagnostics
         self.topics = topics or Topics()
@@ -104,17 +98,17 @@ class NodeDriver:
         frames: FrameSource,
         *,
         on_answer: Optional[Callable[[SentFrame, Any], None]] = None,
-        on_progress: Optional[Callable[[int], Any]] = None,
+        bar: Any = None,
     ) -> Interval:
         """Plays frames, waits until the node is at rest, and returns what became of every frame.
 
         Args:
             on_answer: is called with every frame answered and the message of the first output.
-            on_progress: is called with the number of frames sent so far, many times a second.
+            bar: a tqdm bar that shows the frames sent so far.
         """
         self._on_answer = on_answer
         self.start(frames)
-        self.wait_for_cameras(on_progress=on_progress)
+        self.wait_for_cameras(bar=bar)
         return self.finish()
 
     def start(self, frames: FrameSource) -> Interval:
@@ -123,16 +117,14 @@ class NodeDriver:
         self.cameras.play(frames)
         return self.interval
 
-    def wait_for_cameras(
-        self, seconds: float = math.inf, *, on_progress: Optional[Callable[[int], Any]] = None
-    ) -> None:
+    def wait_for_cameras(self, seconds: float = math.inf, *, bar: Any = None) -> None:
         """Listens until all frames are sent, or for some seconds."""
         end = time.monotonic() + seconds
 
         def is_over() -> bool:
             self._read_cameras()
-            if on_progress is not None:
-                on_progress(len(self.interval.sent))
+            if bar is not None:
+                bar.update(len(self.interval.sent) - bar.n)
             return not self.cameras.is_playing or time.monotonic() >= end
 
         self._wait_for(is_over)

@@ -18,11 +18,7 @@ QUOTED_LINES = 10
 
 
 class NodeProcess(AbstractContextManager):
-    """`python -m bisenet_ros.node`, or another program; ended with its `with` block.
-
-    Attributes:
-        lines: what it printed so far, stdout and stderr.
-    """
+    """`python -m bisenet_ros.node`, or another program; `lines` is what it printed so far, stdout and stderr."""
 
     def __init__(
         self,
@@ -67,11 +63,7 @@ class NodeProcess(AbstractContextManager):
         self._process.send_signal(number)
 
     def wait(self) -> int:
-        """The exit code, once all it printed is in `lines`.
-
-        Raises:
-            DriverError: it does not end; it was killed.
-        """
+        """The exit code, once all it printed is in `lines`; DriverError if it does not end and must be killed."""
         try:
             code = self._process.wait(END_TIMEOUT)
         except subprocess.TimeoutExpired:
