@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Optional, Sequence
 
 from bisenet_ros.engines.cuda.driver import GpuError, open_device
-from bisenet_ros.engines.engine import LARGEST_BATCH
+from bisenet_ros.engines.engine import check_max_batch
 from bisenet_ros.engines.heartbeat import heartbeat
 from bisenet_ros.engines.loader import choose_precision
 from bisenet_ros.engines.tensorrt.api import TensorRt, load_tensorrt
@@ -19,7 +19,7 @@ from bisenet_ros.engines.tensorrt.builder import PlanRequest, PlanStore, build_p
 from bisenet_ros.engines.tensorrt.plan import PRECISIONS
 from bisenet_ros.engines.tensorrt.plan_cache import PlanCache
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.model.input_size import Size, parse_size
+from bisenet_ros.model.input_size import parse_size
 from bisenet_ros.model.model_card import read_card
 from bisenet_ros.model.model_file import is_quantized
 
@@ -29,31 +29,29 @@ EXTRA = "tensorrt-rtx"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = __doc__
     parser.add_argument("model", type=Path, metavar="MODEL.onnx", help="a model file of `bisenet export`")
-    parser.add_argument(
-        "--size", type=_frame_size, required=True, metavar="WIDTHxHEIGHT", help="the camera's frames, such as 1920x1080"
-    )
+    size = "of the camera's frames, such as 1920x1080"
+    parser.add_argument("--size", required=True, metavar="WIDTHxHEIGHT", help=size)
     precisions = "default auto, as for the node: int8 for a quantized model, else fp16"
     parser.add_argument("--precision", choices=("auto", *PRECISIONS), default="auto", help=precisions)
     images = "with --precision int8: images of your camera; writes MODEL.int8.onnx, prints its accuracy, and builds it"
     parser.add_argument("--calibration", type=Path, metavar="FOLDER", help=images)
     labels = "with --calibration: a PNG of class ids of the same name for each image; prints mIoU before and after"
     parser.add_argument("--truth", type=Path, metavar="FOLDER", help=labels)
-    parser.add_argument(
-        "--max-batch", type=_batch, default=1, metavar="N", help="the most frames at once, as for the node; default 1"
-    )
+    batch = "the most frames at once, as for the node; default 1"
+    parser.add_argument("--max-batch", type=int, default=1, metavar="N", help=batch)
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where plans are kept, default ~/.cache/bisenet_ros")
     parser.add_argument("--dry-run", action="store_true", help="print the plans' keys, and whether the cache has them")
 
 
 def run(arguments: argparse.Namespace) -> int:
     _check(arguments)
-    model, precision = arguments.model, arguments.precision
+    model, size, precision = arguments.model, parse_size(arguments.size), arguments.precision
     if not arguments.calibration:
         precision = choose_precision(model, device="cuda", precision=precision)
     tensorrt = load_tensorrt()
     if arguments.calibration:
         model = _quantize(model, arguments.calibration, ground_truth=arguments.truth)
-    requests = [PlanRequest(model, arguments.size, precision, arguments.max_batch, tail) for tail in tails(tensorrt)]
+    requests = [PlanRequest(model, size, precision, arguments.max_batch, tail) for tail in tails(tensorrt)]
     try:
         device = open_device()
     except GpuError as error:
@@ -70,6 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> None:
+    check_max_batch(arguments.max_batch)
     read_card(arguments.model)
     if arguments.calibration and arguments.precision != "int8":
         raise BisenetError(f"--calibration is for --precision int8, got --precision {arguments.precision}")
@@ -130,16 +129,3 @@ def _quantize(model: Path, folder: Path, *, ground_truth: Optional[Path]) -> Pat
     if ground_truth is None:
         print("mIoU before and after needs label images of them: --truth FOLDER")
     return output
-
-
-def _frame_size(text: str) -> Size:
-    try:
-        return parse_size(text)
-    except BisenetError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _batch(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= LARGEST_BATCH:
-        raise argparse.ArgumentTypeError(f"expected 1 to {LARGEST_BATCH} frames, got {text!r}")
-    return int(text)

@@ -42,10 +42,7 @@ class Engine(ABC):
         return network_size(height, width, trained=self.card.network_size)
 
     @overload
-    def segment(self, frame: np.ndarray) -> Mask: ...
-
-    @overload
-    def segment(self, frame: np.ndarray, *, confidence: Literal[False]) -> Mask: ...
+    def segment(self, frame: np.ndarray, *, confidence: Literal[False] = False) -> Mask: ...
 
     @overload
     def segment(self, frame: np.ndarray, *, confidence: Literal[True]) -> Tuple[Mask, Confidence]: ...
@@ -118,3 +115,9 @@ def require_frame(frame: np.ndarray) -> None:
         raise EngineError(f"expected a frame as a NumPy array of H x W x 3 uint8 (BGR), got {type(frame).__name__}")
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
         raise EngineError(f"expected a frame of H x W x 3 uint8 (BGR), got {frame.shape} {frame.dtype}")
+
+
+def check_max_batch(max_batch: int) -> None:
+    """Raises EngineError for a `max_batch` that is not 1 to LARGEST_BATCH."""
+    if not 1 <= max_batch <= LARGEST_BATCH:
+        raise EngineError(f"max_batch must be 1 to {LARGEST_BATCH} frames, got {max_batch}")

@@ -2,13 +2,12 @@
 
 import importlib.util
 from pathlib import Path
-from typing import Callable, List, NamedTuple, Optional, Sequence, Union
+from typing import Callable, List, NamedTuple, Optional, Sequence, Set, Union
 
 import numpy as np
 
-from bisenet_ros.engines.cpu.cpu_features import computes_in_bf16
 from bisenet_ros.engines.cuda.driver import GpuError, has_cuda_python, require_gpu
-from bisenet_ros.engines.engine import LARGEST_BATCH, Engine, EngineError
+from bisenet_ros.engines.engine import Engine, EngineError, check_max_batch
 from bisenet_ros.engines.tensorrt.plan import PRECISIONS as CUDA_PRECISIONS
 from bisenet_ros.model.model_card import ModelCard, read_card
 from bisenet_ros.model.model_file import ModelError, is_quantized
@@ -60,8 +59,7 @@ def load_engine(
             runtime is installed; a `max_batch` that is not 1 to 64.
     """
     device = choose_device(device, precision)
-    if not 1 <= max_batch <= LARGEST_BATCH:
-        raise EngineError(f"max_batch must be 1 to {LARGEST_BATCH} frames, got {max_batch}")
+    check_max_batch(max_batch)
     model = Path(model)
     card = read_card(model)
     precision = choose_precision(model, device=device, precision=precision)
@@ -153,6 +151,20 @@ def _tensorrt(*, quantized: bool) -> Runtime:
     if quantized:
         return Runtime("TensorRT", ("int8",), "int8", _open_tensorrt)
     return Runtime("TensorRT", CUDA_PRECISIONS, "fp16", _open_tensorrt)
+
+
+def computes_in_bf16() -> bool:
+    """Whether the CPU has bf16 instructions; libraries emulate it, slowly, where it has not."""
+    return not _cpu_flags().isdisjoint({"amx_bf16", "avx512_bf16"})
+
+
+def _cpu_flags() -> Set[str]:
+    """The CPU's instruction set extensions by the kernel's names; empty where it does not tell."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return set()
+    return set(next((line for line in lines if line.startswith("flags")), "").split())
 
 
 def has_usable_gpu() -> bool:

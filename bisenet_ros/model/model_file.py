@@ -52,11 +52,7 @@ def read_model(path: Path, *, weights: bool = True) -> onnx.ModelProto:
 
 
 def model_sha256(path: Path) -> str:
-    """The SHA-256 of a model file and of the files with its weights, as 64 hexadecimal digits.
-
-    Raises:
-        ModelError: as `read_model` does.
-    """
+    """The SHA-256 of a model file and of the files with its weights, as 64 hexadecimal digits; raises ModelError."""
     digest = hashlib.sha256(path.read_bytes() if path.is_file() else b"")
     for file in _weight_files(read_model(path, weights=False), path.parent):
         digest.update(file.read_bytes())
@@ -64,11 +60,7 @@ def model_sha256(path: Path) -> str:
 
 
 def is_quantized(path: Path) -> bool:
-    """Whether a model file computes in int8, with its scales inside, as `bisenet build-engine --calibration` makes it.
-
-    Raises:
-        ModelError: as `read_model` does.
-    """
+    """Whether a model file computes in int8, as `bisenet build-engine --calibration` makes it; raises ModelError."""
     return any(node.op_type == "QuantizeLinear" for node in read_model(path, weights=False).graph.node)
 
 

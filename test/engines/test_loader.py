@@ -36,7 +36,7 @@ def cpu_in_bf16(monkeypatch):
 
     def choose(has_bf16: bool) -> None:
         flags = {"avx2", "amx_bf16"} if has_bf16 else {"avx2"}
-        monkeypatch.setattr("bisenet_ros.engines.cpu.cpu_features.cpu_flags", lambda: flags)
+        monkeypatch.setattr("bisenet_ros.engines.loader._cpu_flags", lambda: flags)
 
     return choose
 

@@ -27,7 +27,7 @@ from bisenet_ros.engines.cuda.device import GpuError
 from bisenet_ros.engines.engine import EngineError
 from bisenet_ros.engines.tensorrt import engine as tensorrt_engine
 from bisenet_ros.engines.tensorrt.engine import MOST_PIPELINES, TensorRtEngine
-from bisenet_ros.engines.tensorrt.network_timer import NetworkTimer
+from bisenet_ros.engines.tensorrt.frame_pipeline import NetworkTimer
 from bisenet_ros.engines.tensorrt.worker_thread import WorkerThread
 from bisenet_ros.model.model_card import read_card
 from bisenet_ros.network import BiSeNetV2

@@ -23,12 +23,7 @@ def check(result: Tuple[Any, ...], library: str = "CUDA") -> Any:
 
 
 def compile_with_nvrtc(name: str, compute_capability: Tuple[int, int]) -> bytes:
-    """The file `name`.cu as machine code for a GPU, or as PTX if the compiler does not know the GPU yet.
-
-    Raises:
-        RuntimeError: the compiler refuses.
-        GpuError: there is no NVRTC.
-    """
+    """The file `name`.cu as machine code for a GPU, or PTX if NVRTC does not know it yet; see `CudaDevice.kernel`."""
     try:
         from cuda.bindings import nvrtc
     except ImportError:  # before 12.6

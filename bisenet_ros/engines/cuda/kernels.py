@@ -25,10 +25,6 @@ class MaskUpsampling:
         Args:
             owner: frees the device's memory when it is closed.
             logits_size, frame_size: (height, width).
-
-        Raises:
-            RuntimeError: the kernel does not compile, or the GPU has no memory left.
-            GpuError: there is nothing to compile it with.
         """
         self._device = device
         self._kernel = device.kernel("mask_upsampling")

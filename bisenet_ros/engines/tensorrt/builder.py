@@ -60,7 +60,8 @@ def log_progress(seconds: float) -> None:
 class PlanStore:
     """Plans for one GPU: from the cache where they are there, else built and kept.
 
-    Its methods raise ModelError where the model file is not one of `bisenet export`.
+    Its methods raise ModelError where the model file is not one of `bisenet export`, and TensorRtError where the model
+    or the precision is not to be had here.
     """
 
     def __init__(
@@ -96,9 +97,6 @@ class PlanStore:
 
         Args:
             anew: build it in any case, and replace a kept one.
-
-        Raises:
-            TensorRtError: the model or the precision is not to be had here.
         """
         key = self.key(request)
 
@@ -116,7 +114,6 @@ class PlanStore:
         """The request's plan, ready to run; one from the cache that TensorRT refuses is built anew, once.
 
         Raises:
-            TensorRtError: the model or the precision is not to be had here.
             RuntimeError: there is no room on the GPU.
         """
         found = self.cache.lookup(self.key(request))

@@ -8,6 +8,7 @@ import statistics
 import time
 import weakref
 from collections import OrderedDict
+from concurrent.futures import TimeoutError as NotInTime
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
@@ -18,8 +19,7 @@ from bisenet_ros.engines.cuda.driver import GpuError, open_device
 from bisenet_ros.engines.engine import Engine, EngineError, Result
 from bisenet_ros.engines.tensorrt.api import load_tensorrt
 from bisenet_ros.engines.tensorrt.builder import PlanRequest, PlanStore, tails
-from bisenet_ros.engines.tensorrt.frame_pipeline import FramePipeline
-from bisenet_ros.engines.tensorrt.network_timer import NetworkTimer
+from bisenet_ros.engines.tensorrt.frame_pipeline import FramePipeline, NetworkTimer
 from bisenet_ros.engines.tensorrt.plan import LOGITS, MASK, NETWORK, Plan
 from bisenet_ros.engines.tensorrt.plan_cache import PlanCache
 from bisenet_ros.engines.tensorrt.worker_thread import WorkerThread
@@ -88,10 +88,15 @@ class TensorRtEngine(Engine):
         if self.building:
             return None
         try:
-            found = self._thread.call_within(MEMORY_TIMEOUT, lambda: self._gpu.device.memory())
-        except RuntimeError:  # the engine is closed, or the GPU has failed
+            memory = self._thread.submit(lambda: self._gpu.device.memory())
+        except RuntimeError:  # the engine is closed
             return None
-        return found and ((found[1] - found[0]) / MEBIBYTE, found[1] / MEBIBYTE)
+        try:
+            free, total = memory.result(timeout=MEMORY_TIMEOUT)
+        except (NotInTime, RuntimeError):  # or the GPU has failed
+            memory.cancel()
+            return None
+        return (total - free) / MEBIBYTE, total / MEBIBYTE
 
     def close(self) -> None:
         self._close()

@@ -20,11 +20,8 @@ MASK, LOGITS, NETWORK = "mask", "logits", "network"
 DTYPES: Dict[str, np.dtype] = {
     "FLOAT": np.dtype(np.float32),
     "HALF": np.dtype(np.float16),
-    "INT8": np.dtype(np.int8),
     "INT32": np.dtype(np.int32),
-    "INT64": np.dtype(np.int64),
     "UINT8": np.dtype(np.uint8),
-    "BOOL": np.dtype(np.bool_),
 }
 
 
@@ -41,7 +38,7 @@ class PlanTensor(NamedTuple):
 
 
 class Plan(ABC):
-    """A plan loaded on the GPU. Created, used and closed on one thread.
+    """A plan loaded on the GPU. Created, used and closed on one thread; raises RuntimeError where TensorRT refuses.
 
     Attributes:
         inputs, outputs: what it takes and gives.
@@ -56,11 +53,7 @@ class Plan(ABC):
         self.outputs: List[PlanTensor] = []
 
     def prepare(self, batch: int) -> None:
-        """Sets how many frames the next `enqueue` takes; without a dynamic batch there is nothing to set.
-
-        Raises:
-            TensorRtError: the plan was not built for as many.
-        """
+        """Sets how many frames the next `enqueue` takes; without a dynamic batch there is nothing to set."""
         for tensor in self.inputs:
             if tensor.shape[0] == -1 and not self._set_shape(tensor.name, (batch, *tensor.shape[1:])):
                 raise TensorRtError(f"the plan takes no batch of {batch}; build it with a larger max_batch")
@@ -72,9 +65,6 @@ class Plan(ABC):
         Args:
             addresses: of every input and output, by name, in device memory.
             stream: the stream's handle.
-
-        Raises:
-            RuntimeError: TensorRT refuses.
         """
 
     def close(self) -> None:

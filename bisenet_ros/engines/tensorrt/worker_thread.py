@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotInTime
 from queue import SimpleQueue
 from typing import Any, Callable, Optional, Tuple, TypeVar
 
@@ -26,27 +25,23 @@ class WorkerThread:
         self._thread.start()
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
-        """What the function returns or raises, on this thread; callers wait for their turn.
-
-        Raises:
-            RuntimeError: the thread was closed.
-        """
+        """What the function returns or raises, on this thread; callers wait for their turn."""
         if threading.current_thread() is self._thread:  # a finalizer may run anywhere
             return function(*arguments)
-        return self._submit(function, *arguments).result()
+        return self.submit(function, *arguments).result()
 
-    def call_within(self, seconds: float, function: Callable[..., T], *arguments: Any) -> Optional[T]:
-        """The same, or None if it is not done in time; if it was not even begun, it never will be.
+    def submit(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
+        """The same for a caller that does not wait, or not long: a call can be canceled until it begins.
 
         Raises:
             RuntimeError: the thread was closed.
         """
-        future = self._submit(function, *arguments)
-        try:
-            return future.result(timeout=seconds)
-        except NotInTime:
-            future.cancel()
-            return None
+        future: Future[T] = Future()
+        with self._lock:
+            if self._closed:
+                raise RuntimeError(f"the {self._thread.name} thread is closed")
+            self._tasks.put((future, function, arguments))
+        return future
 
     def close(self) -> None:
         """Ends the thread after the calls that wait; a second call does nothing."""
@@ -55,14 +50,6 @@ class WorkerThread:
         self._tasks.put(None)
         if threading.current_thread() is not self._thread:
             self._thread.join()
-
-    def _submit(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
-        future: Future[T] = Future()
-        with self._lock:
-            if self._closed:
-                raise RuntimeError(f"the {self._thread.name} thread is closed")
-            self._tasks.put((future, function, arguments))
-        return future
 
     def _work(self) -> None:
         for task in iter(self._tasks.get, None):

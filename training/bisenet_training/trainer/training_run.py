@@ -15,21 +15,19 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateMonitor,
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from bisenet_ros.engines.cpu.cpu_features import computes_in_bf16
+from bisenet_ros.engines.loader import computes_in_bf16
+from bisenet_ros.model.class_map import IGNORE
 from bisenet_ros.model.model_card import ModelCard
-from bisenet_training.data.dataset_check import inspect, problems_in, require_labeled_pixels
+from bisenet_training.data.dataset_check import inspect
 from bisenet_training.data.datasets import open_dataset
 from bisenet_training.data.segmentation_dataset import Inspection, SegmentationDataset
 from bisenet_training.errors import DataError, RecipeError
 from bisenet_training.export import read_checkpoint
-from bisenet_training.trainer.console_logger import ConsoleLogger
+from bisenet_training.trainer.callbacks import PortableCheckpoint, ProgressReport, TimeLimit
 from bisenet_training.trainer.data_module import DataModule
 from bisenet_training.trainer.losses import balanced_weights
 from bisenet_training.trainer.module import SegmentationModule
-from bisenet_training.trainer.portable_checkpoint import PortableCheckpoint
 from bisenet_training.trainer.recipe import Recipe, without_places
-from bisenet_training.trainer.throughput import Throughput
-from bisenet_training.trainer.time_limit import TimeLimit
 
 IRRELEVANT_WARNINGS = (
     ".*your dataloader is not resumable.*",  # it need not be: its batches begin at the trainer's iteration
@@ -82,7 +80,7 @@ def train(
 
 
 def _fit(recipe: Recipe, output: Path, *, checkpoint: Path | None, save_weights: Path | None) -> None:
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # `ConsoleLogger` has what a user needs
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # `ProgressReport` has what a user needs
     lightning.seed_everything(recipe.run.seed, workers=True, verbose=False)
     training, inspections = _open(recipe, recipe.data.train_split)
     validation = _open(recipe, recipe.data.val_split)[0] if recipe.data.val_split else None
@@ -149,14 +147,14 @@ def _open(recipe: Recipe, split: str) -> tuple[SegmentationDataset, list[Inspect
         split=split,
         cache_bytes=int(recipe.run.cache_gigabytes * 1e9) // _processes()["devices"],
     )
-    inspections = inspect(frames, progress=rank_zero_only.rank == 0)  # type: ignore[attr-defined]
-    problems = problems_in(inspections)
+    inspections, problems = inspect(frames, progress=rank_zero_only.rank == 0)  # type: ignore[attr-defined]
     if problems:
         raise DataError(
             f"{len(problems)} of {len(frames)} frames of split {split!r} cannot be used, first: {problems[0]}\n"
             f"see all with `bisenet check-dataset {recipe.data.dataset} --root {recipe.data.root} --split {split}`"
         )
-    require_labeled_pixels(frames, inspections)
+    if not any(found.pixels[:IGNORE].any() for found in inspections):
+        raise DataError(f"none of the {len(frames)} frames of split {split!r} has a labeled pixel")
     return frames, inspections
 
 
@@ -179,8 +177,7 @@ def _callbacks(recipe: Recipe, output: Path, save_weights: Path | None) -> list[
     if recipe.optimizer.average_decay:
         device = "cuda" if torch.cuda.is_available() else "cpu"  # it is set up before the network is there
         callbacks.append(EMAWeightAveraging(device=device, decay=recipe.optimizer.average_decay))
-    throughput = Throughput()
-    callbacks += [throughput, ConsoleLogger(output, throughput=throughput)]
+    callbacks.append(ProgressReport(output))
     if sys.stderr.isatty():
         callbacks.append(TQDMProgressBar())
     if scored:
@@ -215,7 +212,7 @@ def _class_weights(
 ) -> torch.Tensor | None:
     if recipe.loss.class_balance == 0:
         return None
-    pixels = np.sum([found.pixels for found in inspections if found.pixels is not None], axis=0)[: len(frames.classes)]
+    pixels = np.sum([found.pixels for found in inspections], axis=0)[: len(frames.classes)]
     return balanced_weights(pixels.tolist(), power=recipe.loss.class_balance)
 
 
