@@ -40,7 +40,9 @@ def generate_launch_description() -> LaunchDescription:
         optional("autostart", choices=["", "true", "false"], description=f"Whether to activate the node; {UNSET}."),
         DeclareLaunchArgument("namespace", default_value="segmentation", description="Of the node; / for none."),
         DeclareLaunchArgument("params_file", default_value=parameters, description="YAML file with the parameters."),
-        DeclareLaunchArgument("log_level", default_value="info", choices=SEVERITIES, description="Lowest severity logged."),
+        DeclareLaunchArgument(
+            "log_level", default_value="info", choices=SEVERITIES, description="The lowest severity that is logged."
+        ),
     ]
     # Without the shared-memory profile most large images are lost. A profile that the user has set is kept.
     environment = [SetEnvironmentVariable(name, value) for name, value in shared_memory_environment().items()]

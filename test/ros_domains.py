@@ -6,7 +6,7 @@ import os
 import random
 
 PER_WORKER = 25
-# The package itself takes those from 52 on; see `free_domain`.
+# The package itself takes those from 52 on; see `free_domain` of the driver.
 _worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 2
 _domains = random.SystemRandom().sample(range(1 + PER_WORKER * _worker, 1 + PER_WORKER * (_worker + 1)), PER_WORKER)
 
