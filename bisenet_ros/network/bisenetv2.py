@@ -97,7 +97,11 @@ class BiSeNetV2(nn.Module):
                 else BackboneBranch(backbone, channels=s3, context_embedding=context_embedding)
             )
         if branches == "both":
-            self.aggregation = _aggregation(aggregation, s3, coincheung=coincheung)
+            self.aggregation: Union[BilateralGuidedAggregation, PlainAggregation] = (
+                BilateralGuidedAggregation(s3, coincheung=coincheung)
+                if aggregation == "bga"
+                else PlainAggregation(s3, concatenate=aggregation == "concat")
+            )
         head = partial(SegmentationHead, width=head_width, classes=classes)
         self.head = head(s3)
         self.boosters = nn.ModuleDict({stage: head(self.semantics.widths[stage]) for stage in boosters})
@@ -149,12 +153,6 @@ def _check_boosters(boosters: Sequence[str], branches: str) -> None:
     for stage in boosters:
         if stage not in stages:
             raise BisenetError(f"with branches {branches!r} boosters must be among {list(stages)}, got {stage!r}")
-
-
-def _aggregation(name: str, channels: int, *, coincheung: bool) -> nn.Module:
-    if name == "bga":
-        return BilateralGuidedAggregation(channels, coincheung=coincheung)
-    return PlainAggregation(channels, concatenate=name == "concat")
 
 
 def _initialize(module: nn.Module) -> None:

@@ -225,7 +225,7 @@ def test_a_run_goes_on_elsewhere_from_its_portable_checkpoint(
         path.write_bytes(data)
         written.append(torch.load(path, weights_only=True)["global_step"])
 
-    monkeypatch.setattr("bisenet_training.trainer.portable_checkpoint.write_bytes", write)
+    monkeypatch.setattr("bisenet_training.trainer.callbacks.write_bytes", write)
     overrides = {"data__val_split": val_split, "optimizer__average_decay": average_decay}
     weights = tmp_path / "weights.pt"
     assert main([*small_run(camvid, tmp_path / "here", **overrides), "--save-weights", str(weights)]) == 0
@@ -251,7 +251,7 @@ def test_a_run_goes_on_elsewhere_from_its_portable_checkpoint(
 
 def test_where_a_run_can_go_on_from(camvid, tmp_path, capsys):
     assert main([*small_run(camvid, tmp_path), "--resume-from", str(tmp_path / "none.pt")]) == 1
-    assert "expected a checkpoint at" in capsys.readouterr().err
+    assert "expected a checkpoint of `bisenet train` at" in capsys.readouterr().err
     assert main([*small_run(camvid, tmp_path), "--save-weights", str(tmp_path / "none" / "weights.pt")]) == 1
     assert "expected a folder at" in capsys.readouterr().err
     with pytest.raises(SystemExit):
@@ -290,7 +290,7 @@ def test_a_run_starts_from_the_weights_of_another(camvid, tmp_path, capsys):
     assert main(small_run(camvid, tmp_path / "c", run__start_from=first, network__width=0.5)) == 1
     assert "must have the recipe's network" in capsys.readouterr().err
     assert main(small_run(camvid, tmp_path / "c", run__start_from=tmp_path / "none.ckpt")) == 1
-    assert "expected a checkpoint at" in capsys.readouterr().err
+    assert "expected a checkpoint of `bisenet train` at" in capsys.readouterr().err
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_names_the_last_good_checkpoint(camvid, tmp_path, capsys):

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from bisenet_training.trainer.fp32_layers import keep_strided_depthwise_in_fp32
-from bisenet_training.trainer.module import SegmentationModule
-from bisenet_training.trainer.portable_checkpoint import deflated, portable
+from bisenet_training.trainer.callbacks import deflated, portable
+from bisenet_training.trainer.module import SegmentationModule, keep_strided_depthwise_in_fp32
 from bisenet_training.trainer.recipe_file import load_recipe
 from bisenet_training.trainer.training_run import choose_precision
 

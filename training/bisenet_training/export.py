@@ -29,6 +29,16 @@ CHECKED_SIZES = ((360, 480), (97, 131))
 Logits = Callable[[np.ndarray], np.ndarray]
 
 
+def read_torch_file(path: Path, *, expected: str) -> Any:
+    """What a file of `torch.save` holds; raises ModelError unless it is tensors and plain values."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ModelError(f"expected a {expected} at {path}, found none") from None
+    except Exception:  # torch raises whatever it stumbles over, and its advice is to run the file
+        raise ModelError(f"{path} is damaged, or no {expected}") from None
+
+
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """What `bisenet train` saved: `state_dict`, `network` (the arguments of BiSeNetV2), `card`, and how to go on.
 
@@ -37,12 +47,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     if path.suffix == ".onnx":
         raise ModelError(f"expected a checkpoint of `bisenet train` (.ckpt), and {path} is a model file already")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise ModelError(f"expected a checkpoint at {path}, found none") from None
-    except Exception:  # torch raises whatever it stumbles over, and its advice is to run the file
-        raise ModelError(f"{path} is damaged, or no checkpoint of `bisenet train`") from None
+    checkpoint = read_torch_file(path, expected="checkpoint of `bisenet train`")
     parts = ("state_dict", "network", "card")
     if not isinstance(checkpoint, dict) or not all(isinstance(checkpoint.get(part), dict) for part in parts):
         raise ModelError(f"{path} is no checkpoint of `bisenet train`, which holds {', '.join(parts)}")

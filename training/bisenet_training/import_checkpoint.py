@@ -3,18 +3,17 @@
 The files are flat state_dicts. Their network is `BiSeNetV2(variant="coincheung")`.
 """
 
-import pickle
 import re
 from pathlib import Path
 from typing import Mapping, NamedTuple, Sequence
 
-import torch
 from torch import Tensor
 
 from bisenet_ros.files.file_content import sha256_of
 from bisenet_ros.model.model_card import ModelCard, ModelError
 from bisenet_ros.network import BiSeNetV2
 from bisenet_training.data.datasets import find_dataset
+from bisenet_training.export import read_torch_file
 
 CITYSCAPES_MEAN = (0.3257, 0.3690, 0.3223)
 CITYSCAPES_STD = (0.2112, 0.2148, 0.2115)
@@ -97,15 +96,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     Raises:
         ModelError: the file is missing or holds no tensors by name.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise ModelError(f"expected a checkpoint at {path}, found none") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError):
-        raise ModelError(
-            f"{path} holds more than tensors, or is no file of torch; expected what "
-            "`torch.save(model.state_dict(), ...)` writes"
-        ) from None
+    content = read_torch_file(path, expected="file of tensors, as `torch.save(model.state_dict(), ...)` writes it")
     state = content.get("state_dict", content) if isinstance(content, dict) else content
     if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise ModelError(f"{path} must hold a state_dict, tensors by name; it holds a {type(state).__name__}")

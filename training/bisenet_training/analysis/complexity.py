@@ -49,9 +49,8 @@ def compare_with_paper(options: dict[str, Any]) -> list[Line]:
 
 
 def _line(row: Row, options: dict[str, Any], default: float) -> Line:
-    line = Line(row.table, row.change, paper_gflops=row.gflops)
-    if row.gflops is not None:
-        line = line._replace(paper_difference=round(row.gflops - PAPER_GFLOPS, 2))
+    paper_difference = None if row.gflops is None else round(row.gflops - PAPER_GFLOPS, 2)
+    line = Line(row.table, row.change, paper_gflops=row.gflops, paper_difference=paper_difference)
     try:
         params, gflops = measure({**options, **row.options})
     except BisenetError as error:  # torchvision, which Table 6's networks need, is not installed

@@ -12,13 +12,11 @@ DATASET_HELP = "camvid, camvid_original, cityscapes, coco_stuff_10k, ade20k, or 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", help=DATASET_HELP)
     parser.add_argument("--root", type=Path, required=True, help="the data set's folder")
-    parser.add_argument(
-        "--split", action="append", help="may be repeated; default: those to train on and validate with"
-    )
+    parser.add_argument("--split", action="append", help="may be repeated; default: those to train and validate with")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from bisenet_training.data.dataset_check import inspect, problems_in, summarize
+    from bisenet_training.data.dataset_check import inspect, summarize
     from bisenet_training.data.datasets import find_dataset, open_dataset
 
     datasets, problems = [], []
@@ -32,8 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     if problems:
         print("\n".join(problems))
     for dataset in datasets:
-        inspections = inspect(dataset)
-        found = problems_in(inspections)
+        inspections, found = inspect(dataset)
         print("\n".join([*found, *summarize(dataset, inspections)]))
         problems += found
     return 1 if problems else 0

@@ -31,12 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", type=Path, required=True, help="the data set's folder")
     parser.add_argument("--split", help="default: the one that the data set validates with, such as val")
     parser.add_argument("--flip", action="store_true", help="trick: average with the logits of the mirror image")
-    parser.add_argument(
-        "--scales", type=float, nargs="+", default=[1.0], metavar="X", help="trick: average logits of several scales"
-    )
-    parser.add_argument(
-        "--size", metavar="WIDTHxHEIGHT", help="resize frames to as many pixels; default: as the card says"
-    )
+    parser.add_argument("--scales", type=float, nargs="+", default=[1.0], metavar="X", help="trick: scales to average")
+    parser.add_argument("--size", metavar="WIDTHxHEIGHT", help="resize frames to as many pixels; default: the card's")
     parser.add_argument(
         "--pad", metavar="WIDTHxHEIGHT", help=f"pad smaller frames; {NO_PADDING} for no padding; default: the paper's"
     )

@@ -19,16 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=Path, help="a checkpoint of `bisenet train` (.ckpt)")
     parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="an image file")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help="pictures go here")
-    parser.add_argument(
-        "--class", dest="class_name", metavar="NAME", help="explain this class; default: the most frequent in the image"
-    )
+    parser.add_argument("--class", dest="class_name", metavar="NAME", help="default: each image's most frequent class")
     for branch in ("detail", "semantics"):
-        parser.add_argument(
-            f"--{branch}-only",
-            type=Path,
-            metavar="CHECKPOINT",
-            help=f"for Fig. 9: a checkpoint trained with the {branch} branch alone",
-        )
+        words = f"for Fig. 9: a checkpoint trained with the {branch} branch alone"
+        parser.add_argument(f"--{branch}-only", type=Path, metavar="CHECKPOINT", help=words)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -14,9 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL.onnx", help="the model to write")
-    parser.add_argument(
-        "--weights", choices=("fp32", "fp16"), default="fp32", help="how weights are stored; fp16 halves the file"
-    )
+    parser.add_argument("--weights", choices=("fp32", "fp16"), default="fp32", help="stored type; fp16 halves the file")
 
 
 def run(arguments: argparse.Namespace) -> int:

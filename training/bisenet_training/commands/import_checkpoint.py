@@ -13,13 +13,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = "Make a model file of a BiSeNet V2 checkpoint of github.com/CoinCheung/BiSeNet."
     parser.add_argument("checkpoint", type=Path, help="a flat state_dict, such as model_final_v2_city.pth")
     add_output_arguments(parser)
-    parser.add_argument(
-        "--labels", required=True, metavar="NAME", help="data set whose classes it has, or the YAML of your own"
-    )
-    for name in ("mean", "std"):
-        parser.add_argument(
-            f"--{name}", type=float, nargs=3, metavar=("R", "G", "B"), help="of RGB in 0 to 1; default: Cityscapes'"
-        )
+    parser.add_argument("--labels", required=True, metavar="DATASET", help="name or YAML of the one it is trained for")
+    for name in ("--mean", "--std"):
+        words = "of RGB in 0 to 1; default: Cityscapes'"
+        parser.add_argument(name, type=float, nargs=3, metavar=("R", "G", "B"), help=words)
     parser.add_argument(
         "--size", default="1024x512", metavar="WIDTHxHEIGHT", help="what frames are resized to; default 1024x512"
     )

@@ -19,15 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     resume = parser.add_mutually_exclusive_group()
     resume.add_argument("--resume", action="store_true", help="go on from the last checkpoint of the same output")
-    resume.add_argument(
-        "--resume-from", type=Path, metavar="FILE", help="go on from another run's checkpoint, also a small one"
-    )
-    parser.add_argument(
-        "--save-weights",
-        type=Path,
-        metavar="FILE",
-        help="with each checkpoint also write a small one, for --resume-from",
-    )
+    resume.add_argument("--resume-from", type=Path, metavar="FILE", help="go on from another run's checkpoint")
+    parser.add_argument("--save-weights", type=Path, metavar="FILE", help="a small checkpoint too, for --resume-from")
 
 
 def run(arguments: argparse.Namespace) -> int:

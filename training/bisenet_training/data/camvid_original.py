@@ -1,7 +1,7 @@
 """CamVid at 960x720 with its 32 colors, as its authors published it."""
 
 from bisenet_ros.model.class_map import CAMVID, IGNORE
-from bisenet_training.data.camvid import DRIVES, OFFICIAL_FRAMES
+from bisenet_training.data.camvid import OFFICIAL_FRAMES
 from bisenet_training.data.label_encoding import Color, ColorEncoding
 from bisenet_training.data.layout import Frame, Layout
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
@@ -56,9 +56,8 @@ class CamVidOriginal(SegmentationDataset):
     official_frames = OFFICIAL_FRAMES
 
     def find_frames(self, split: str) -> list[Frame]:
-        splits = ("train", "val", "test")
-        if split not in (*splits, *DRIVES):
-            raise DataError(f"CamVid has the splits {', '.join((*splits, *DRIVES))}, got {split!r}")
+        if split not in OFFICIAL_FRAMES:
+            raise DataError(f"CamVid has the splits {', '.join(OFFICIAL_FRAMES)}, got {split!r}")
         frames = [
             frame
             for frame in self.layout.frames(self.root, split)

@@ -2,9 +2,9 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Iterator, Mapping
+from typing import Iterator, Mapping, NamedTuple
 
 import cv2
 import numpy as np
@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.images.image_file import read_image
 from bisenet_ros.model.class_map import ClassMap
+from bisenet_ros.model.input_size import size_text
 from bisenet_training.data.label_encoding import LabelEncoding
 from bisenet_training.data.layout import SET_ROOT, Frame, Layout
 from bisenet_training.errors import DataError
@@ -20,21 +21,20 @@ from bisenet_training.errors import DataError
 Pixels = tuple[np.ndarray, np.ndarray]
 
 
-@dataclass(frozen=True)
-class Inspection:
-    """What was found in a frame.
+class Inspection(NamedTuple):
+    """What was found in a frame that can be used.
 
     Attributes:
-        problem: what is wrong with it; all else is None then.
+        name: the frame's.
         size: height and width.
         pixels: 256, int64: how many pixels have each train id.
         moments: 2 x 3, float64: the mean of RGB in 0 to 1, and of its square.
     """
 
-    problem: str | None = None
-    size: tuple[int, int] | None = None
-    pixels: np.ndarray | None = None
-    moments: np.ndarray | None = None
+    name: str
+    size: tuple[int, int]
+    pixels: np.ndarray
+    moments: np.ndarray
 
 
 class SegmentationDataset(Dataset):
@@ -92,8 +92,8 @@ class SegmentationDataset(Dataset):
             self._cache[index] = pixels
         return pixels
 
-    def inspections(self) -> Iterator[Inspection]:
-        """Reads every frame, in several threads, and yields what was found in each, in order."""
+    def inspections(self) -> Iterator[Inspection | str]:
+        """Reads every frame, in several threads, and yields what was found in each or its problem, in order."""
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             yield from pool.map(self._inspect, range(len(self)))
 
@@ -125,26 +125,22 @@ class SegmentationDataset(Dataset):
         pixels = self.read_label_file(frame.label_file)
         if pixels.shape[:2] != image.shape[:2]:
             raise DataError(
-                f"{frame.label_file} is {_size(pixels)} (width x height), expected {_size(image)} as {frame.image}"
+                f"{frame.label_file} is {size_text(pixels.shape)}, expected {size_text(image.shape)} as {frame.image}"
             )
         try:
             return image, self.encoding.decode(pixels)
         except DataError as error:
             raise DataError(f"{frame.label_file} {error}") from None
 
-    def _inspect(self, index: int) -> Inspection:
+    def _inspect(self, index: int) -> Inspection | str:
         try:
             image, target = self[index]
         except (BisenetError, OSError) as error:
-            return Inspection(problem=str(error))
-        height, width = target.shape
+            return str(error)
         mean, deviation = (bgr[::-1, 0] / 255 for bgr in cv2.meanStdDev(image))
         return Inspection(
-            size=(height, width),
+            name=self.name(index),
+            size=target.shape,
             pixels=np.bincount(target.ravel(), minlength=256),
             moments=np.stack([mean, deviation**2 + mean**2]),
         )
-
-
-def _size(image: np.ndarray) -> str:
-    return f"{image.shape[1]} x {image.shape[0]}"
