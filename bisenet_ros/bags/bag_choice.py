@@ -1,7 +1,6 @@
 """Which bags a run reads, how each is called in it, and which of their topics are of images."""
 
 import re
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Collection, Dict, List, Sequence, Tuple
@@ -32,8 +31,7 @@ def choose_bags(
         but: resolved folders, such as earlier results in a folder of bags, that are none of them.
         but_topics: topics that are not chosen by themselves.
 
-    Raises:
-        BagError: not one can be used, or one is given twice. FileNotFoundError: there is nothing.
+    Raises BagError where not one can be used, or one is given twice; FileNotFoundError.
     """
     chosen: List[ChosenBag] = []
     left_out: List[str] = []
@@ -60,8 +58,7 @@ def find_bags(path: Path, *, but: Collection[Path] = ()) -> List[Path]:
     A folder of files without metadata.yaml is one bag where they are NAME_0, NAME_1 and so on, else a bag each. A link
     to a bag that is found too, such as `latest`, is passed over.
 
-    Raises:
-        BagError: there is none. FileNotFoundError: there is nothing.
+    Raises BagError where there is none; FileNotFoundError.
     """
     if not path.exists():
         raise FileNotFoundError(f"expected a bag at {path}, there is nothing")
@@ -86,18 +83,22 @@ def choose_topics(bag: Bag, asked: Sequence[str] = (), *, but: Collection[str] =
         topics = [topic for topic in bag.topics.values() if topic.name not in but]
         chosen = [topic for topic in topics if topic.type in IMAGE_TYPES and topic.encoding == "cdr"]
     if not chosen:
-        raise BagError(f"{bag.path} has no image topic ({' or '.join(IMAGE_TYPES)}); it holds {_contents(bag)}")
+        raise BagError(
+            f"{bag.path} has no image topic ({' or '.join(IMAGE_TYPES)}); it holds {_listed(bag.topics.values())}"
+        )
     if not asked and len(chosen) > 1:
         raise BagError(f"{bag.path} has {len(chosen)} image topics; choose with --topic: {_listed(chosen)}")
-    if all(topic.messages == 0 for topic in chosen) and _is_empty(bag, chosen):
-        raise BagError(f"{bag.path} has no message on {', '.join(topic.name for topic in chosen)}")
+    names = [topic.name for topic in chosen]
+    # By looking: a recorder that was killed leaves counts of 0.
+    if all(topic.messages == 0 for topic in chosen) and not any(True for _ in bag.messages(names)):
+        raise BagError(f"{bag.path} has no message on {', '.join(names)}")
     return chosen
 
 
 def _asked_topic(bag: Bag, name: str) -> Topic:
     topic = bag.topics.get(name)
     if topic is None:
-        raise BagError(f"{bag.path} has no topic {name}; it holds {_contents(bag)}")
+        raise BagError(f"{bag.path} has no topic {name}; it holds {_listed(bag.topics.values())}")
     if topic.type not in IMAGE_TYPES:
         raise BagError(f"expected {' or '.join(IMAGE_TYPES)} on {name}, got {topic.type} in {bag.path}")
     if topic.encoding != "cdr":
@@ -105,20 +106,9 @@ def _asked_topic(bag: Bag, name: str) -> Topic:
     return topic
 
 
-def _is_empty(bag: Bag, topics: Sequence[Topic]) -> bool:
-    """By looking: a recorder that was killed leaves counts of 0."""
-    with closing(bag.messages([topic.name for topic in topics])) as messages:
-        return next(messages, None) is None
-
-
-def _contents(bag: Bag) -> str:
-    return _listed(bag.topics.values()) or "nothing"
-
-
 def _listed(topics: Collection[Topic]) -> str:
-    return ", ".join(
-        f"{topic.name} ({topic.type}, {'?' if topic.messages is None else topic.messages} messages)" for topic in topics
-    )
+    counts = [(topic, "?" if topic.messages is None else topic.messages) for topic in topics]
+    return ", ".join(f"{topic.name} ({topic.type}, {count} messages)" for topic, count in counts) or "nothing"
 
 
 def _bags_at(path: Path, but: Collection[Path]) -> List[Path]:

@@ -9,8 +9,8 @@ import numpy as np
 from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_typestore
 
-from bisenet_ros.bags.bag_reader import Bag, BagMessage
-from bisenet_ros.bags.storage import problem_of
+from bisenet_ros.bags.bag_reader import Bag
+from bisenet_ros.bags.storage import BagMessage, problem_of
 from bisenet_ros.errors import ImageError
 from bisenet_ros.images.encodings import decode_compressed, decode_image
 

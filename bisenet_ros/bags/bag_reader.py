@@ -2,14 +2,14 @@
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Collection, Dict, Generator, Iterable, List, Mapping, Optional
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from bisenet_ros.bags.storage import DamagedFileError, Topic, merge_topics, problem_of
+from bisenet_ros.bags.storage import BagMessage, DamagedFileError, Topic, merge_topics, problem_of
 from bisenet_ros.bags.storage_file import decompress_message, is_storage, open_storage, repacked
 from bisenet_ros.errors import BisenetError
 
@@ -18,22 +18,6 @@ METADATA = "metadata.yaml"
 
 class BagError(BisenetError):
     """A bag that cannot be used; the message says what was expected, what came and what to do."""
-
-
-@dataclass(frozen=True)
-class BagMessage:
-    """A message as it was recorded at `log_ns`, in CDR; `index` is its number in the topic, from 0."""
-
-    topic: str
-    type: str
-    index: int
-    log_ns: int
-    data: bytes
-
-    @property
-    def number(self) -> int:
-        """As people count, from 1."""
-        return self.index + 1
 
 
 class Bag:
@@ -78,8 +62,7 @@ class Bag:
                 with open_storage(file) as storage:
                     promised, problem = storage.promised(), storage.problem
                     for stored in storage.messages(topics):
-                        data = decompress_message(stored.data)
-                        last = BagMessage(stored.topic, stored.type, read[stored.topic], stored.log_ns, data)
+                        last = replace(stored, data=decompress_message(stored.data), index=read[stored.topic])
                         read[stored.topic] += 1
                         yield last
             except DamagedFileError as error:

@@ -61,8 +61,7 @@ def open_source(text: str, *, labels: Optional[Path] = None, open_data_set: Open
     Args:
         labels: a folder of PNGs of ids, named as the images of a folder.
 
-    Raises:
-        BisenetError: there is none, or labels fit no image. OSError: it cannot be read.
+    Raises BisenetError where there is none, or labels fit no image; OSError.
     """
     path = Path(text)
     if path.is_dir():

@@ -14,7 +14,7 @@ from mcap.records import Channel, Message, Schema
 from mcap.stream_reader import CRCValidationError
 from mcap.summary import Summary
 
-from bisenet_ros.bags.storage import DamagedFileError, StoredMessage, Topic, merge_topics, problem_of
+from bisenet_ros.bags.storage import BagMessage, DamagedFileError, Topic, merge_topics, problem_of
 
 MOST_BYTES = 2**30
 """Of a record; a larger one is damage that would fill the memory."""
@@ -69,14 +69,14 @@ class McapFile:
                 found[self._summary.channels[number].topic] += count
         return found
 
-    def messages(self, topics: Collection[str]) -> Iterator[StoredMessage]:
+    def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
         """In the order of recording by a complete index, else in the file's order.
 
         Raises DamagedFileError where the file breaks off.
         """
         with _damage_told():
             for schema, channel, message in self._find(topics):
-                yield StoredMessage(channel.topic, schema.name if schema else "", message.log_time, message.data)
+                yield BagMessage(channel.topic, schema.name if schema else "", message.log_time, message.data)
 
     def _find(self, topics: Optional[Collection[str]]) -> Iterator[Tuple[Optional[Schema], Channel, Message]]:
         if self._summary and _index_is_complete(self._summary):

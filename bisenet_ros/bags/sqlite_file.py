@@ -5,7 +5,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Collection, Dict, Iterator, List
 
-from bisenet_ros.bags.storage import DamagedFileError, StoredMessage, Topic, problem_of
+from bisenet_ros.bags.storage import BagMessage, DamagedFileError, Topic, problem_of
 
 
 class SqliteFile:
@@ -47,7 +47,7 @@ class SqliteFile:
         """None: SQLite counts nothing in advance."""
         return {}
 
-    def messages(self, topics: Collection[str]) -> Iterator[StoredMessage]:
+    def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
         """In the order of recording; of a file that was cut off, in the order of its rows.
 
         Raises DamagedFileError where the file breaks off.
@@ -60,7 +60,7 @@ class SqliteFile:
         with _damage_told(), closing(self._connection.execute(query, wanted)) as rows:
             for number, log_ns, data in rows:
                 topic = self._topics[number]
-                yield StoredMessage(topic.name, topic.type, log_ns or 0, data or b"")
+                yield BagMessage(topic.name, topic.type, log_ns or 0, data or b"")
 
     def _read_topics(self) -> Dict[int, Topic]:
         with _damage_told():

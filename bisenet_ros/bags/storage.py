@@ -1,5 +1,6 @@
 """What the readers of a bag's files, `McapFile` and `SqliteFile`, have in common."""
 
+from dataclasses import dataclass
 from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 
@@ -16,13 +17,20 @@ class Topic(NamedTuple):
     encoding: str = "cdr"
 
 
-class StoredMessage(NamedTuple):
-    """A message as it is stored: when it was recorded, in ns, and its bytes."""
+@dataclass(frozen=True)
+class BagMessage:
+    """A message as it was recorded at `log_ns`, in CDR; a bag gives it its `index` in the topic, from 0."""
 
     topic: str
     type: str
     log_ns: int
     data: bytes
+    index: int = 0
+
+    @property
+    def number(self) -> int:
+        """As people count, from 1."""
+        return self.index + 1
 
 
 def problem_of(error: BaseException) -> str:

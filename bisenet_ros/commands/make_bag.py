@@ -8,14 +8,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from bisenet_ros.bags import STORAGES
-from bisenet_ros.bags.recording import (
-    COMPRESSIONS,
-    FIELD_OF_VIEW,
-    RATE,
-    STAMP_LIMIT,
-    Recording,
-    check_topic,
-)
+from bisenet_ros.bags.recording import COMPRESSIONS, FIELD_OF_VIEW, RATE, STAMP_LIMIT, Recording, check_topic
 from bisenet_ros.errors import BisenetError
 
 EXTRA = "evaluation"

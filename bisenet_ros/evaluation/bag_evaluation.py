@@ -11,7 +11,7 @@ from tqdm import tqdm
 from bisenet_ros.bags import STORAGES
 from bisenet_ros.bags.bag_choice import ChosenBag, choose_bags
 from bisenet_ros.bags.bag_reader import BagError
-from bisenet_ros.bags.full_disk import full_disk_told
+from bisenet_ros.bags.bag_writer import full_disk_told
 from bisenet_ros.bags.recording import URI_CHARACTERS, check_path
 from bisenet_ros.benchmark.machine import describe_machine
 from bisenet_ros.evaluation import OUTPUTS
@@ -112,8 +112,12 @@ class _Run:
             but=(self.folder.output, self.folder.partial),
             but_topics=[request.truth_topic] if request.truth_topic else [],
         )
-        if request.truth_topic or request.truth_folder:
-            self._require_single_topics()
+        several = [chosen for chosen in self._bags if len(chosen.topics) > 1]
+        if several and (request.truth_topic or request.truth_folder):
+            names = [topic.name for topic in several[0].topics]
+            raise GroundTruthError(
+                f"expected one --topic, whose frames the ground truth is for, got {len(names)}: {', '.join(names)}"
+            )
         self._sha256 = model_sha256(request.model)
         self._load = load or EngineLoader(request.model.absolute(), self._sha256, request.device, request.precision)
         try:
@@ -164,14 +168,6 @@ class _Run:
         )
         pictures = partial(load_pictures, folder, sources, records, ground_truth=ground_truth)
         return _outcome(run, write_bag_report(folder, records, run, load_pictures=pictures), unused)
-
-    def _require_single_topics(self) -> None:
-        for chosen in self._bags:
-            if len(chosen.topics) > 1:
-                names = ", ".join(topic.name for topic in chosen.topics)
-                raise GroundTruthError(
-                    f"expected one --topic, whose frames the ground truth is for, got {len(chosen.topics)}: {names}"
-                )
 
     def _make_task(self, chosen: ChosenBag) -> BagTask:
         request = self._request

@@ -13,7 +13,7 @@ from multiprocessing.process import parent_process
 from pathlib import Path
 from typing import Any, Callable, Iterator, Optional, Sequence
 
-from bisenet_ros.bags.full_disk import full_disk_told
+from bisenet_ros.bags.bag_writer import full_disk_told
 from bisenet_ros.engines import Engine, load_engine
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.evaluation.bag_results import BagTask
@@ -48,8 +48,7 @@ def segment_bags(
         load: can be pickled; of loaders that are equal the engines are.
         progress: called after each bag.
 
-    Raises:
-        BisenetError, OSError: as the first bag raised it that failed; or a process died.
+    Raises the error of the first bag that failed; BisenetError where a process died.
     """
     futures = [executor.submit(_segment_here, task, load) for task in tasks]
     try:

@@ -1,6 +1,7 @@
 """What is to be made of a bag, and what came of all bags of a run together."""
 
 import json
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,18 +53,11 @@ def mask_namespaces(topics: Sequence[str]) -> Dict[str, str]:
     """Where the masks of each image topic go: /segmentation, or /segmentation/CAMERA for several."""
     if len(topics) == 1:
         return {topics[0]: "/segmentation"}
-    cameras = {topic: _camera(topic) for topic in topics}
+    # The "front" of /front/image_raw and of /front/image_raw/compressed.
+    cameras = {topic: re.sub(r"(/image[^/]*)?(/compressed)?$", "", topic.strip("/")) for topic in topics}
     if len(set(cameras.values())) < len(topics):
         cameras = {topic: topic.strip("/") for topic in topics}
     return {topic: f"/segmentation/{camera}" for topic, camera in cameras.items()}
-
-
-def _camera(topic: str) -> str:
-    """The "front" of /front/image_raw and of /front/image_raw/compressed."""
-    parts = topic.strip("/").split("/")
-    if parts[-1] == "compressed":
-        parts = parts[:-1]
-    return "/".join(parts[:-1] if parts[:-1] and parts[-1].startswith("image") else parts)
 
 
 def join_results(tasks: Sequence[BagTask], folder: Path) -> Tuple[List[Source], RecordFile]:
@@ -89,11 +83,10 @@ def join_results(tasks: Sequence[BagTask], folder: Path) -> Tuple[List[Source], 
 def find_unused(ground_truth: Dict[str, Path], records: RecordFile) -> List[Path]:
     """The files of ground truth that belong to no frame of any bag.
 
+    Raises GroundTruthError where that is all of them.
+
     Args:
         ground_truth: the folder of each bag that has one; several bags may share one.
-
-    Raises:
-        GroundTruthError: that is all of them.
     """
     used = {ground_truth[record.bag] / record.ground_truth for record in records if record.ground_truth}
     files = {file for folder in set(ground_truth.values()) for file in folder.glob("*.png")}

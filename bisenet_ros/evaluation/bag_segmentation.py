@@ -10,13 +10,14 @@ import time
 from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Callable, Dict, Set, Tuple
+from typing import Any, Callable, Dict, Iterator, Set, Tuple
 
 import numpy as np
 
 from bisenet_ros.bags.bag_images import BagFrame, decode_frame
-from bisenet_ros.bags.bag_reader import Bag, BagMessage
+from bisenet_ros.bags.bag_reader import Bag
 from bisenet_ros.bags.bag_writer import BagWriter
+from bisenet_ros.bags.storage import BagMessage
 from bisenet_ros.engines import Engine
 from bisenet_ros.errors import BisenetError, ImageError
 from bisenet_ros.evaluation import OUTPUTS
@@ -34,11 +35,8 @@ OPACITY = 0.5
 def segment_bag(task: BagTask, engine: Engine, *, progress: Callable[[], Any] = lambda: None) -> None:
     """Makes the task's folder, which appears when all of it is there.
 
-    Args:
-        progress: called after each message.
-
-    Raises:
-        BisenetError: the bag or a frame's ground truth cannot be used, or the engine failed. OSError.
+    Calls `progress` after each message. Raises BisenetError where the bag or a frame's ground truth cannot be used, or
+    the engine failed; OSError.
     """
     task.folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f"{task.bag}.", suffix=".partial", dir=task.folder.parent))
@@ -46,11 +44,11 @@ def segment_bag(task: BagTask, engine: Engine, *, progress: Callable[[], Any] = 
     records = RecordFile(unfinished / RECORDS)
     records.path.touch()
     with BagWriter(unfinished / MASKS, storage=task.storage, topics=task.mask_topics) as masks:
-        segmenter = _Segmenter(task, engine, records, masks)
+        segmenter = _Segmenter(task, engine, bag, records, masks)
         for message in bag.messages(task.topics):
             segmenter.take(message)
             progress()
-    write_json(unfinished / SOURCES, [asdict(segmenter.describe(bag, topic)) for topic in task.topics])
+    write_json(unfinished / SOURCES, [asdict(source) for source in segmenter.sources()])
     if task.folder.exists():  # another process was faster; its results are the same
         shutil.rmtree(unfinished)
     else:
@@ -60,41 +58,43 @@ def segment_bag(task: BagTask, engine: Engine, *, progress: Callable[[], Any] = 
 class _TopicState:
     """What is counted of one topic, and what its next frame is compared with."""
 
-    def __init__(self, classes: int) -> None:
-        self.read = 0
-        self.skipped: Counter = Counter()
-        self.first_skipped: Dict[str, str] = {}
+    def __init__(self, source: Source, classes: int) -> None:
+        self.source = source
+        self.reasons: Dict[str, str] = {}
         self.stamps: Counter = Counter()
         self.last_stamp_ns = -(2**63)
-        self.backwards = 0
         self.measurer = FrameMeasurer(classes)
 
     def skip(self, message: BagMessage, error: ImageError) -> None:
-        self.skipped[error.reason] += 1
-        self.first_skipped.setdefault(error.reason, f"message {message.number}: {error}")
+        first = f"{error.reason}, first in message {message.number}: {error}"
+        reason = self.reasons.setdefault(error.reason, first)
+        self.source.skipped[reason] = self.source.skipped.get(reason, 0) + 1
 
     def add(self, stamp_ns: int) -> int:
         """Takes a frame's stamp; how many frames before it have the same."""
-        self.backwards += stamp_ns < self.last_stamp_ns
+        earlier = self.stamps[stamp_ns]
+        self.source.frames += 1
+        self.source.repeated += earlier > 0
+        self.source.backwards += stamp_ns < self.last_stamp_ns
         self.last_stamp_ns = stamp_ns
         self.stamps[stamp_ns] += 1
-        return self.stamps[stamp_ns] - 1
+        return earlier
 
 
 class _Segmenter:
     """Passes a bag's messages through the engine and writes what comes out."""
 
-    def __init__(self, task: BagTask, engine: Engine, records: RecordFile, masks: BagWriter) -> None:
-        self._task, self._engine, self._records, self._masks = task, engine, records, masks
+    def __init__(self, task: BagTask, engine: Engine, bag: Bag, records: RecordFile, masks: BagWriter) -> None:
+        self._task, self._engine, self._bag, self._records, self._masks = task, engine, bag, records, masks
         self._classes = len(engine.card.classes)
         self._colors = engine.card.classes.color_table()
         self._ground_truth = list_ground_truth(task.ground_truth) if task.ground_truth else {}
         self._warm: Set[Tuple[int, ...]] = set()
-        self._topics = {topic: _TopicState(self._classes) for topic in task.topics}
+        self._topics = {topic: _TopicState(self._source(topic), self._classes) for topic in task.topics}
 
     def take(self, message: BagMessage) -> None:
         topic = self._topics[message.topic]
-        topic.read += 1
+        topic.source.read += 1
         try:
             frame = decode_frame(message)
         except ImageError as error:
@@ -115,27 +115,25 @@ class _Segmenter:
         self._records.append(replace(record, ground_truth=file.name if file else None))
         self._write_masks(frame, mask)
 
-    def describe(self, bag: Bag, name: str) -> Source:
-        """What became of a topic's messages."""
-        counts, topic = self._topics[name], bag.topics[name]
-        repeated = {stamp: count for stamp, count in counts.stamps.items() if count > 1}
-        files = self._ground_truth
+    def sources(self) -> Iterator[Source]:
+        """What became of each topic's messages, after the last one."""
+        for topic in self._topics.values():
+            topic.source.ended_early = "; ".join(self._bag.problems)
+            repeated = [stamp for stamp, count in topic.stamps.items() if count > 1 and stamp in self._ground_truth]
+            topic.source.unmatched = sum(len(self._ground_truth[at]) != topic.stamps[at] for at in repeated)
+            yield topic.source
+
+    def _source(self, topic: str) -> Source:
         return Source(
             bag=self._task.bag,
             path=str(self._task.path),
-            topic=name,
-            message_type=topic.type,
+            topic=topic,
+            message_type=self._bag.topics[topic].type,
             masks=self._task.masks,
-            mask_topic=f"{self._task.topics[name]}/{OUTPUTS[0]}",
-            skipped={f"{why}, first in {counts.first_skipped[why]}": count for why, count in counts.skipped.items()},
-            ended_early="; ".join(bag.problems),
-            backwards=counts.backwards,
-            read=counts.read,
-            frames=sum(counts.stamps.values()),
+            mask_topic=f"{self._task.topics[topic]}/{OUTPUTS[0]}",
+            skipped={},
             jobs=self._task.jobs,
-            promised=topic.messages,
-            repeated=sum(repeated.values()) - len(repeated),
-            unmatched=sum(len(files[stamp]) != count for stamp, count in repeated.items() if stamp in files),
+            promised=self._bag.topics[topic].messages,
         )
 
     def _segment(self, frame: BagFrame) -> Tuple[np.ndarray, np.ndarray, float]:

@@ -117,11 +117,8 @@ class FrameMeasurer:
     ) -> FrameRecord:
         """The record of the next frame, of its mask and confidence as the engine returns them.
 
-        Args:
-            ground_truth: H x W uint8 ids, 255 where there is none.
-
-        Raises:
-            ValueError: the mask has another size than the frame or the ground truth, or ids that are no class.
+        `ground_truth` is H x W uint8 ids, 255 where there is none. Raises ValueError where the mask has another size
+        than the frame or the ground truth, or ids that are no class.
         """
         if mask.shape != frame.pixels.shape[:2]:
             raise ValueError(f"expected a mask of the frame's size {frame.pixels.shape[:2]}, got {mask.shape}")

@@ -53,11 +53,7 @@ def check_ground_truth(folder: Path, *, classes: int) -> None:
 def read_ground_truth(path: Path, *, classes: int, size: Optional[Size] = None) -> np.ndarray:
     """H x W uint8 ids of a file, 255 where there is no label.
 
-    Args:
-        size: the (height, width) that it must have.
-
-    Raises:
-        GroundTruthError: the file cannot be read, has another size, or holds ids that are no class.
+    Raises GroundTruthError where it cannot be read, has another size than (height, width), or holds ids of no class.
     """
     try:
         ground_truth = read_label_file(path)

@@ -16,11 +16,8 @@ from bisenet_ros.model.class_map import IGNORE
 def quantization_cost(fp32: Engine, int8: Engine, images: Iterable[Tuple[np.ndarray, Optional[np.ndarray]]]) -> str:
     """In a line: mIoU before and after, or without ground truth how far the masks of the two engines agree.
 
-    Args:
-        images: H x W x 3 uint8 BGR, each with its H x W uint8 ids (255: no label), or all with None.
-
-    Raises:
-        BisenetError: there is ground truth, and no pixel of it is labeled.
+    The images are H x W x 3 uint8 BGR, each with its H x W uint8 ids (255: no label), or all with None. Raises
+    BisenetError where there is ground truth, and no pixel of it is labeled.
     """
     classes = len(fp32.card.classes)
     agreement, before, after = np.zeros((3, classes, classes), np.int64)

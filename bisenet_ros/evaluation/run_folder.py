@@ -37,11 +37,8 @@ class RunFolder:
     def begin(self, inputs: Inputs, *, restart: bool) -> Optional[int]:
         """Prepares the folders; the exit code of the run where it was finished before.
 
-        Args:
-            restart: throw away what an earlier run left.
-
-        Raises:
-            BisenetError: the folder holds something else, or another run's results; or that run is still at work.
+        With `restart`, what an earlier run left is thrown away. Raises BisenetError where the folder holds something
+        else, or another run's results; or that run is still at work.
         """
         for left_over in self.output.parent.glob(f"{self.output.name}.*{REMOVED}"):  # of a process that was killed
             shutil.rmtree(left_over, ignore_errors=True)

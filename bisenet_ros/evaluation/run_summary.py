@@ -9,7 +9,7 @@ TopicKey = Tuple[str, str]
 """Bag and topic."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Source:
     """One topic of one bag, and what became of its messages.
 

@@ -44,6 +44,7 @@ def write_bag_page(
 ) -> None:
     """Writes report.html of the findings, as report.json has them, and the extreme frames of the galleries."""
     sources = {source.key: source for source in run.sources}
+    described = {source.key: found for source, found in zip(run.sources, findings["sources"])}
     scored = findings["truth_frames"]
     headline = f"mIoU {percent(findings['miou'])} %" if scored else f"{findings['frames']} frames"
     columns = {"share": findings["share"], "changed": findings["changed_by_class"], "IoU": findings["iou"] or {}}
@@ -59,7 +60,7 @@ def write_bag_page(
         classes=class_rows(run.classes, columns),
         confusion=confusion_tables(np.array(findings["confusion"]), run.classes.names) if scored else None,
         scored_frames=scored,
-        sections=[_section(topic, sources[topic.key], run) for topic in topics],
+        sections=[_section(topic, sources[topic.key], run, described[topic.key]) for topic in topics],
         **_load_pictures(topics, run, extremes, load_pictures),
         through_node={f"{replay.bag}: {replay.topic}": replay.facts() for replay in run.through_node},
         protocol=findings["protocol"],
@@ -85,26 +86,24 @@ def _numbers(findings: Dict[str, Any]) -> Dict[str, str]:
     }
 
 
-def _section(topic: TopicSummary, source: Source, run: RunSummary) -> Dict[str, Any]:
+def _section(topic: TopicSummary, source: Source, run: RunSummary, found: Dict[str, Any]) -> Dict[str, Any]:
     charts = [
         shares_chart(topic, source, run.classes),
         series_chart(topic, source, CONSISTENCY, [topic.consistency]),
         series_chart(topic, source, CONFIDENCE, [topic.confidence]),
         series_chart(topic, source, ENGINE_TIME, [topic.engine_ms]),
     ]
-    first, last = topic.stamps_ns[0], topic.stamps_ns[-1]
     facts = {
         "bag": source.path,
         "topic": f"{source.topic} ({source.message_type})",
         "frames": f"{topic.frames:,}",
-        "size": ", ".join(f"{width}x{height} px" for width, height in topic.sizes),
-        "span": f"{(last - first) / 1e9:.2f} s, from stamp {first} ns",
+        "size": ", ".join(f"{size} px" for size in found["sizes_px"]),
+        "span": f"{found['span_s']:.2f} s, from stamp {found['first_stamp_ns']} ns",
         "masks": f"{source.masks}, topic {source.mask_topic}",
         "engine": ", ".join(f"{name} {value:.1f} ms" for name, value in engine_percentiles([topic]).items()),
     }
     if topic.scored_frames:
-        miou = percent(number(mean_iou(topic.confusion)))
-        facts["ground truth"] = f"{topic.scored_frames:,} frames, mIoU {miou} %"
+        facts["ground truth"] = f"{topic.scored_frames:,} frames, mIoU {percent(found['miou'])} %"
     return {"title": f"{source.bag}: {source.topic}", "charts": list(filter(None, charts)), "facts": facts}
 
 

@@ -1,6 +1,7 @@
 """Compares two reports of `bisenet evaluate-bag` on the same bag: two models, or two precisions of one."""
 
 import math
+import textwrap
 from array import array
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -12,6 +13,7 @@ from bisenet_ros.errors import BisenetError
 from bisenet_ros.evaluation.frame_record import FrameRecord
 from bisenet_ros.evaluation.metrics import class_iou, mean_iou, pixel_accuracy
 from bisenet_ros.evaluation.report.finished_report import FinishedReport
+from bisenet_ros.evaluation.report.page import largest_cells, number
 from bisenet_ros.evaluation.report.record_summary import (
     TopicSummary,
     engine_percentiles,
@@ -23,8 +25,6 @@ from bisenet_ros.evaluation.report.record_summary import (
 )
 from bisenet_ros.evaluation.run_summary import TopicKey
 
-MOST_PAIRS = 10
-"""Pairs of classes that are listed."""
 GALLERY = 4
 """Frames whose pictures are shown."""
 SMALLEST_VERDICT = 0.1
@@ -147,16 +147,15 @@ def compare_reports(a: FinishedReport, b: FinishedReport) -> Comparison:
         reports=(a, b),
         summaries=summaries,
         agreements=agreements,
-        scores=[
-            *(_scores(confusions) if scored else []),
-            *_scores_without_ground_truth(summaries),
-            *(_times(summaries) if a.jobs == b.jobs else []),
-        ],
+        scores=_scores(summaries, confusions if scored else None, same_jobs=a.jobs == b.jobs),
         iou=_iou(confusions, names) if scored else [],
         frames=sum(len(agreement.agreeing) for agreement in agreements.values()),
         scored=scored,
         differing=float(pairs.sum()) / sum(agreement.pixels for agreement in agreements.values()),
-        pairs=_largest_pairs(pairs, names),
+        pairs=[
+            {"a": names[row], "b": names[column], "share": number(pairs[row, column] / pairs.sum())}
+            for row, column in largest_cells(pairs)
+        ],
         extremes=_extremes(a, summaries[0], agreements),
         notices=_notices(a, b, summaries, scored),
     )
@@ -189,31 +188,23 @@ def compare_masks(reports: Tuple[FinishedReport, FinishedReport], topic: TopicKe
 
 def _require_same(what: str, a: Sequence[str], b: Sequence[str], *, folders: Sequence[Any]) -> None:
     if a != b:
+        shown = [textwrap.shorten(", ".join(names), width=200, placeholder=" ...") for names in (a, b)]
         raise BisenetError(
-            f"expected two reports on the same {what}, got {_listed(a)} in {folders[0]} and {_listed(b)} in "
-            f"{folders[1]}"
+            f"expected two reports on the same {what}, got {shown[0]} in {folders[0]} and {shown[1]} in {folders[1]}"
         )
 
 
-def _listed(names: Sequence[str], *, most: int = 12) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _scores(confusions: np.ndarray) -> List[Row]:
-    return [_row("mIoU", map(mean_iou, confusions)), _row("pixel accuracy", map(pixel_accuracy, confusions))]
-
-
-def _scores_without_ground_truth(summaries: Sequence[Topics]) -> List[Row]:
+def _scores(summaries: Sequence[Topics], confusions: Optional[np.ndarray], *, same_jobs: bool) -> List[Row]:
     topics = [list(summary.values()) for summary in summaries]
-    return [
-        _row("temporal consistency", map(total_consistency, topics)),
-        _row("mean confidence", map(mean_confidence, topics))._replace(judged=False),
-    ]
-
-
-def _times(summaries: Sequence[Topics]) -> List[Row]:
-    a, b = (engine_percentiles(topics.values()) for topics in summaries)
-    return [Row(f"engine, {which}", a[which], b[which], unit="ms") for which in PERCENTILES]
+    rows = []
+    if confusions is not None:
+        rows = [_row("mIoU", map(mean_iou, confusions)), _row("pixel accuracy", map(pixel_accuracy, confusions))]
+    rows.append(_row("temporal consistency", map(total_consistency, topics)))
+    rows.append(_row("mean confidence", map(mean_confidence, topics))._replace(judged=False))
+    if same_jobs:
+        a, b = map(engine_percentiles, topics)
+        rows += [Row(f"engine, {which}", a[which], b[which], unit="ms") for which in PERCENTILES]
+    return rows
 
 
 def _iou(confusions: np.ndarray, names: Sequence[str]) -> List[Row]:
@@ -224,12 +215,6 @@ def _iou(confusions: np.ndarray, names: Sequence[str]) -> List[Row]:
 def _row(name: str, scores: Iterable[float]) -> Row:
     a, b = (float(score) if math.isfinite(score) else None for score in scores)
     return Row(name, a, b)
-
-
-def _largest_pairs(pairs: np.ndarray, names: Sequence[str]) -> List[Dict[str, Any]]:
-    places = [int(place) for place in np.argsort(-pairs, axis=None, kind="stable")[:MOST_PAIRS]]
-    found = [(*divmod(place, len(names)), pairs.flat[place] / max(1, pairs.sum())) for place in places]
-    return [{"a": names[a], "b": names[b], "share": round(share, 6)} for a, b, share in found if share]
 
 
 def _extremes(

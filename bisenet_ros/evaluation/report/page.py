@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -12,8 +12,8 @@ from bisenet_ros.model.class_map import ClassMap
 
 MOST_CONFUSION_CLASSES = 30
 """Classes up to which the whole confusion matrix is shown."""
-MOST_CONFUSIONS = 10
-"""Pairs of classes in the list of the largest confusions."""
+MOST_PAIRS = 10
+"""Pairs of classes in a list of the largest confusions."""
 
 
 def write_page(path: Path, template: str, **values: Any) -> None:
@@ -56,12 +56,15 @@ def class_rows(classes: ClassMap, columns: Mapping[str, Mapping[str, Optional[fl
     ]
 
 
+def largest_cells(matrix: np.ndarray) -> List[Tuple[int, int]]:
+    """The (row, column) of the largest values above 0, the largest first."""
+    places = np.argsort(-matrix, axis=None, kind="stable")[:MOST_PAIRS]
+    return [divmod(int(place), len(matrix)) for place in places if matrix.flat[place]]
+
+
 def confusion_tables(confusion: np.ndarray, names: Sequence[str]) -> Dict[str, Any]:
     """The confusion matrix, of few classes, and its largest confusions, for the page."""
     rows = 100 * confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    wrong = confusion - np.diag(np.diag(confusion))
-    places = np.argsort(-wrong, axis=None, kind="stable")[:MOST_CONFUSIONS]
-    largest = [divmod(int(place), len(names)) for place in places if wrong.flat[place]]
     few = len(names) <= MOST_CONFUSION_CLASSES
     return {
         "names": names,
@@ -73,6 +76,6 @@ def confusion_tables(confusion: np.ndarray, names: Sequence[str]) -> Dict[str, A
                 "of_class": f"{rows[row, column]:.1f}",
                 "of_all": f"{100 * confusion[row, column] / confusion.sum():.2f}",
             }
-            for row, column in largest
+            for row, column in largest_cells(confusion - np.diag(np.diag(confusion)))
         ],
     }

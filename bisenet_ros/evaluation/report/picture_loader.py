@@ -9,7 +9,8 @@ from typing import Callable, Collection, Dict, Iterable, Iterator, NamedTuple, O
 import numpy as np
 
 from bisenet_ros.bags.bag_images import decode_frame, decode_mask
-from bisenet_ros.bags.bag_reader import Bag, BagError, BagMessage
+from bisenet_ros.bags.bag_reader import Bag, BagError
+from bisenet_ros.bags.storage import BagMessage
 from bisenet_ros.errors import ImageError
 from bisenet_ros.evaluation.frame_record import FrameKey, FrameRecord
 from bisenet_ros.evaluation.run_summary import Source, TopicKey
@@ -44,8 +45,7 @@ def load_pictures(
         records: of all its frames.
         ground_truth: the folder of each bag that has one, by the bag's short name.
 
-    Raises:
-        BagError: a bag cannot be read or is not the one that was evaluated. OSError: a bag is gone.
+    Raises BagError where a bag cannot be read or is not the one that was evaluated; OSError.
     """
     numbers: Counter = Counter()
     wanted: Dict[TopicKey, Dict[int, FrameRecord]] = defaultdict(dict)  # by the number of the mask in its topic
