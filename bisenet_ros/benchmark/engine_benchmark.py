@@ -78,7 +78,13 @@ class EngineBenchmark:
             on_progress(f"timing {size_text(size)}, up to {self.seconds:g} s")
             measurements += self._measure(size, card, left_out, on_progress)
         return {
-            "model": _describe_model(self.model, card),
+            "model": {
+                "file": self.model.name,
+                "SHA-256": model_sha256(self.model),
+                "architecture": card.name,
+                "classes": str(len(card.classes)),
+                "network size on the card": size_text(card.network_size),
+            },
             "protocol": {**self._describe_protocol(), "load average before": load},
             "machine": describe_machine(),
             "measurements": measurements,
@@ -184,13 +190,3 @@ def _with_card(model: Path, card: ModelCard, path: Path) -> Path:
     write_card(copy, card)
     onnx.save(copy, path, format="protobuf")
     return path
-
-
-def _describe_model(path: Path, card: ModelCard) -> Dict[str, str]:
-    return {
-        "file": path.name,
-        "SHA-256": model_sha256(path),
-        "architecture": card.name,
-        "classes": str(len(card.classes)),
-        "network size on the card": size_text(card.network_size),
-    }

@@ -25,11 +25,12 @@ IDLE_LOAD = 0.25
 
 def describe_machine() -> Dict[str, str]:
     """Names and values for people: hardware, its clocks at this moment, versions. What cannot be read is left out."""
+    clock = _cpuinfo("cpu MHz")
     facts = {
         "board": _read(Path("/proc/device-tree/model")),
         "CPU": _cpuinfo("model name") or platform.machine(),
         "cores": f"{len(os.sched_getaffinity(0))} usable of {os.cpu_count()}",
-        "CPU clock": _megahertz(_cpuinfo("cpu MHz")),
+        "CPU clock": clock and f"{float(clock):.0f} MHz",
         "CPU frequency governor": _read(CPU_FOLDER / "scaling_governor") or "not readable",
         **_describe_gpu(),
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
@@ -69,10 +70,6 @@ def _cpuinfo(key: str) -> Optional[str]:
     """The first core's."""
     lines = (line.partition(":") for line in (_read(Path("/proc/cpuinfo")) or "").splitlines())
     return next((value.strip() for name, _, value in lines if name.strip() == key), None)
-
-
-def _megahertz(value: Optional[str]) -> Optional[str]:
-    return f"{float(value):.0f} MHz" if value else None
 
 
 def _version(package: str) -> Optional[str]:

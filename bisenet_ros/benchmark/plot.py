@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence
 
 from bisenet_ros.model.input_size import parse_size
 
@@ -22,7 +22,7 @@ def draw_speed(numbers: Mapping[str, Any]) -> Figure:
 
     measurements = numbers["measurements"]
     precisions, runtimes, sizes = (
-        _unique(measurement[key] for measurement in measurements) for key in ("precision", "runtime", "frame_size")
+        list(dict.fromkeys(entry[key] for entry in measurements)) for key in ("precision", "runtime", "frame_size")
     )
     sizes.sort(key=lambda size: math.prod(parse_size(size)))
     colors = {runtime: f"C{i}" for i, runtime in enumerate(runtimes)}
@@ -55,7 +55,7 @@ def _draw_panel(
     axes: Axes, measurements: Sequence[Mapping[str, Any]], *, sizes: List[str], colors: Mapping[str, str]
 ) -> Dict[str, Any]:
     """Draws the bars of one precision; returns them by runtime."""
-    present = _unique(measurement["runtime"] for measurement in measurements)
+    present = list(dict.fromkeys(measurement["runtime"] for measurement in measurements))
     width = 0.8 / len(present)
     bars = {}
     for place, runtime in enumerate(present):
@@ -69,8 +69,3 @@ def _draw_panel(
     axes.set_ylabel("frames per second (1 / median)")
     axes.margins(y=0.12)
     return bars
-
-
-def _unique(values: Iterable[str]) -> List[str]:
-    """In the order of their first appearance."""
-    return list(dict.fromkeys(values))

@@ -64,10 +64,7 @@ def statistics(milliseconds: Sequence[float], *, fps: bool = False) -> Dict[str,
 def prepare_outputs(folder: Optional[Path], json: Optional[Path]) -> None:
     """Makes the folders for a report and for a JSON file, before minutes are spent on what cannot be written.
 
-    Raises:
-        BisenetError: the JSON file is a folder.
-        ModuleNotFoundError: a report is asked for, and matplotlib is not installed.
-        OSError: a folder cannot be made.
+    Raises BisenetError, OSError, or where a report has no matplotlib to plot with, ModuleNotFoundError.
     """
     if folder:
         import matplotlib.figure  # noqa: F401

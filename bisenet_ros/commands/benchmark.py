@@ -28,25 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", choices=PRECISIONS, default="auto", help=precisions)
     sizes = f"frame sizes, default {PAPER_SIZE}; --sweep: {' '.join(SWEEP_SIZES)}"
     parser.add_argument("--size", nargs="+", metavar="WIDTHxHEIGHT", help=sizes)
-    parser.add_argument(
-        "--network-size",
-        default="card",
-        metavar="SIZE",
-        help="what frames are resized to, instead of the size on the model's card: `half` of the frame's sides (the "
-        "paper's Cityscapes), `full`, or WIDTHxHEIGHT",
-    )
+    resized = "instead of the card's: `half` of the frame's sides (the paper's Cityscapes), `full`, or WIDTHxHEIGHT"
+    parser.add_argument("--network-size", default="card", metavar="SIZE", help=resized)
     frames = f"frames per engine and size, default {PAPER_FRAMES}"
     parser.add_argument("--iterations", type=int, default=PAPER_FRAMES, metavar="N", help=frames)
     parser.add_argument("--seconds", type=float, default=60, metavar="S", help="end a size after this, default 60")
     parser.add_argument("--sweep", action="store_true", help="several frame sizes and all precisions (Fig. 10)")
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="FOLDER",
-        help="write benchmark.json, benchmark.md and benchmark.png into it; default with --sweep and no --json: "
-        "benchmark_sweep",
-    )
+    folder = "for benchmark.json, benchmark.md and benchmark.png; default with --sweep and no --json: benchmark_sweep"
+    parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help=folder)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers, with their protocol, as JSON")
 
 

@@ -11,9 +11,7 @@ EXTRA = "benchmark"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("numbers", type=Path, metavar="NUMBERS.json", help="a file of `bisenet benchmark --json`")
-    parser.add_argument(
-        "folder", type=Path, metavar="FOLDER", help="where benchmark.json, benchmark.md and benchmark.png are written"
-    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="for benchmark.json, benchmark.md, benchmark.png")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -81,8 +81,9 @@ def choose_device(device: str, precision: str = "auto") -> str:
     Raises:
         EngineError: an unknown device or precision.
     """
-    _one_of("device", device, DEVICES)
-    _one_of("precision", precision, PRECISIONS)
+    for what, value, known in (("device", device, DEVICES), ("precision", precision, PRECISIONS)):
+        if value not in known:
+            raise EngineError(f"{what} must be one of {', '.join(known)}, got {value!r}")
     if device != "auto":
         return device
     return "cuda" if precision != "bf16" and has_usable_gpu() else "cpu"
@@ -207,8 +208,3 @@ def _has_tensorrt() -> bool:
 
 def _is_installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
-
-
-def _one_of(what: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise EngineError(f"{what} must be one of {', '.join(known)}, got {value!r}")

@@ -2,7 +2,7 @@
 
 import ctypes
 from contextlib import ExitStack
-from typing import Any, Callable, List, Sequence, Tuple
+from typing import Any, Callable, Sequence, Tuple
 
 import numpy as np
 
@@ -22,7 +22,6 @@ class CudaPythonDevice(CudaDevice):
         super().__init__()
         check(driver.cuInit(0))
         self._device = check(driver.cuDeviceGet(0))
-        self._modules: List[Any] = []
         self.name = check(driver.cuDeviceGetName(256, self._device)).split(b"\0")[0].decode()
         self.compute_capability = self._attribute("MAJOR"), self._attribute("MINOR")
         check(driver.cuCtxSetCurrent(check(driver.cuDevicePrimaryCtxRetain(self._device))))

@@ -5,7 +5,7 @@ CUDA contexts belong to threads: whoever opens a device uses and closes it on th
 
 from abc import ABC, abstractmethod
 from contextlib import ExitStack
-from typing import Any, Callable, Dict, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import numpy as np
 
@@ -35,6 +35,7 @@ class CudaDevice(ABC):
 
     def __init__(self) -> None:
         self._kernels: Dict[str, Any] = {}
+        self._modules: List[Any] = []  # what kernels are loaded in
 
     def kernel(self, name: str) -> Any:
         """The kernel `name` of the file `name`.cu for `launch`, compiled when it is first asked for.

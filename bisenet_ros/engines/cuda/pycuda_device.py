@@ -1,7 +1,7 @@
 """The GPU through pycuda: the only choice with CUDA 10, as on a Jetson TX2."""
 
 from contextlib import ExitStack
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, Sequence, Tuple
 
 import numpy as np
 import pycuda.driver as driver
@@ -26,7 +26,6 @@ class PycudaDevice(CudaDevice):
         self._context.push()
         self._streams: Dict[int, Any] = {}
         self._events: Dict[int, Any] = {}
-        self._modules: List[Any] = []
 
     def memory(self) -> Tuple[int, int]:
         return driver.mem_get_info()
