@@ -208,7 +208,8 @@ def test_qos_overrides_of_mask_and_images(image: Image) -> None:
         assert vehicle.set_parameter("reliability", "best_effort").successful
         assert vehicle.transition("configure") and vehicle.transition("activate")
         vehicle.wait_for(lambda: vehicle.subscriptions("/camera/image_raw") == [BEST_EFFORT], "the new reliability")
-        assert camera is not node._cameras[0] and node._cameras[0].subscription.profile.depth == 7
+        (new,) = node._cameras
+        assert camera is not new and new.subscription.profile.depth == 7
         publisher.close()
 
 
