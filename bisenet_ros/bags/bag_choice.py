@@ -45,7 +45,10 @@ def choose_bags(
                 raise
             left_out.append(f"left out: {error}")
             continue
-        _require_new(bag, chosen)
+        files = {file.resolve() for file in bag.files}
+        same = [other.bag.path for other in chosen if files.intersection(map(Path.resolve, other.bag.files))]
+        if same:
+            raise BagError(f"expected every bag once, but {path} is the same bag as {same[0]}; leave one out")
         chosen.append(ChosenBag(_free_name(path, [other.name for other in chosen]), bag, found))
     if not chosen:
         raise BagError(f"none of the bags can be used: {'; '.join(left_out)}")
@@ -121,15 +124,6 @@ def _bags_at(path: Path, but: Collection[Path]) -> List[Path]:
     below = [bag for child in children if child.is_dir() for bag in _bags_at(child, but)]
     names = {re.sub(r"_\d+$", "", file.name.split(".")[0]) for file in files}
     return [path] if len(names) == 1 and not below else files + below
-
-
-def _require_new(bag: Bag, chosen: Sequence[ChosenBag]) -> None:
-    files = {file.resolve() for file in bag.files}
-    for other in chosen:
-        if files.intersection(file.resolve() for file in other.bag.files):
-            raise BagError(
-                f"expected every bag once, but {bag.path} is the same bag as {other.bag.path}; leave one out"
-            )
 
 
 def _free_name(path: Path, taken: Collection[str]) -> str:

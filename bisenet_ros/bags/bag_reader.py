@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from bisenet_ros.bags.storage import BagMessage, DamagedFileError, Topic, merge_topics, problem_of
-from bisenet_ros.bags.storage_file import decompress_message, is_storage, open_storage, repacked
+from bisenet_ros.bags.storage_file import decompress_message, is_storage, open_storage, stored_file
 from bisenet_ros.errors import BisenetError
 
 METADATA = "metadata.yaml"
@@ -81,7 +81,7 @@ class Bag:
         try:
             information = YAML(typ="safe").load(metadata.read_text(encoding="utf-8"))["rosbag2_bagfile_information"]
             _check_compression(self.path, information)
-            listed = [_present(self.path / PurePosixPath(name).name) for name in information["relative_file_paths"]]
+            listed = [stored_file(self.path / PurePosixPath(name).name) for name in information["relative_file_paths"]]
             topics = merge_topics(map(_listed_topic, information["topics_with_message_count"]))
         except BagError:
             raise
@@ -129,11 +129,6 @@ def _differences(
         for topic, count in promised.items()
         if topic in topics and count is not None and count != read[topic]
     ]
-
-
-def _present(file: Path) -> Path:
-    """The file, or the same one packed or unpacked by hand since metadata.yaml was written."""
-    return repacked(file) if not file.exists() and repacked(file).exists() else file
 
 
 def _listed_topic(entry: Dict[str, Any]) -> Topic:

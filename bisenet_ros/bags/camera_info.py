@@ -17,11 +17,7 @@ MATRICES = {"camera_matrix": (3, 3), "rectification_matrix": (3, 3), "projection
 
 
 def guess_camera_info(size: Size, *, field_of_view: float) -> Any:
-    """The CameraInfo of a pinhole camera that looks straight ahead and distorts nothing.
-
-    Args:
-        field_of_view: horizontal, in degrees.
-    """
+    """The CameraInfo of a pinhole camera without distortion; `field_of_view` is horizontal, in degrees."""
     height, width = size
     focal = width / 2 / math.tan(math.radians(field_of_view) / 2)
     camera = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])

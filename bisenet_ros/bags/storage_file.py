@@ -34,9 +34,11 @@ def is_storage(file: Path) -> bool:
     return plain.suffix in STORAGE_SUFFIXES
 
 
-def repacked(file: Path) -> Path:
-    """The name of a file after `zstd` has packed it, or unpacked it."""
-    return file.with_suffix("") if file.suffix == COMPRESSED_SUFFIX else file.with_name(file.name + COMPRESSED_SUFFIX)
+def stored_file(file: Path) -> Path:
+    """The file, or where it is not there, the same one packed or unpacked by hand."""
+    packed = file.suffix == COMPRESSED_SUFFIX
+    other = file.with_suffix("") if packed else file.with_name(file.name + COMPRESSED_SUFFIX)
+    return other if other.exists() and not file.exists() else file
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
-from bisenet_ros.bags.bag_images import IMAGE
 from bisenet_ros.bags.bag_reader import BagError
 from bisenet_ros.evaluation.frame_record import RECORDS, RecordFile
 from bisenet_ros.evaluation.ground_truth import GroundTruthError
@@ -38,11 +37,6 @@ class BagTask:
     storage: str
     ground_truth: Optional[Path] = None
     jobs: str = "1"
-
-    @property
-    def mask_topics(self) -> Dict[str, str]:
-        """The type of each topic of the masks."""
-        return {f"{namespace}/{output}": IMAGE for namespace in self.topics.values() for output in self.outputs}
 
     def read_sources(self) -> List[Source]:
         """What became of each topic, when the bag is done."""

@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, Iterator, Set, Tuple
 
 import numpy as np
 
-from bisenet_ros.bags.bag_images import BagFrame, decode_frame
+from bisenet_ros.bags.bag_images import IMAGE, BagFrame, decode_frame
 from bisenet_ros.bags.bag_reader import Bag
 from bisenet_ros.bags.bag_writer import BagWriter
 from bisenet_ros.bags.storage import BagMessage
@@ -43,7 +43,8 @@ def segment_bag(task: BagTask, engine: Engine, *, progress: Callable[[], Any] = 
     bag = Bag(task.path)
     records = RecordFile(unfinished / RECORDS)
     records.path.touch()
-    with BagWriter(unfinished / MASKS, storage=task.storage, topics=task.mask_topics) as masks:
+    types = {f"{namespace}/{output}": IMAGE for namespace in task.topics.values() for output in task.outputs}
+    with BagWriter(unfinished / MASKS, storage=task.storage, topics=types) as masks:
         segmenter = _Segmenter(task, engine, bag, records, masks)
         for message in bag.messages(task.topics):
             segmenter.take(message)

@@ -127,7 +127,8 @@ class FrameMeasurer:
             raise ValueError(f"a mask must hold ids 0 to {self._classes - 1}, got {np.flatnonzero(counts)[-1]}")
         confusion = None
         if ground_truth is not None:
-            confusion = _sparse(confusion_matrix(ground_truth, mask, classes=self._classes))
+            matrix = confusion_matrix(ground_truth, mask, classes=self._classes)
+            confusion = [[int(row), int(column), int(matrix[row, column])] for row, column in zip(*np.nonzero(matrix))]
         height, width = mask.shape
         return FrameRecord(
             bag=bag,
@@ -142,7 +143,3 @@ class FrameMeasurer:
             engine_ms=engine_ms,
             confusion=confusion,
         )
-
-
-def _sparse(matrix: np.ndarray) -> List[List[int]]:
-    return [[int(row), int(column), int(matrix[row, column])] for row, column in zip(*np.nonzero(matrix))]

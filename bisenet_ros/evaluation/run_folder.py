@@ -22,9 +22,7 @@ class RunFolder:
     """A run's output folder, which appears when the run is done; until then all lies beside it in OUTPUT.partial.
 
     Attributes:
-        output: the folder of the results.
-        partial: the folder of the run until then.
-        bags: within it, a folder of results for each bag that is done.
+        bags: within OUTPUT.partial, a folder of results for each bag that is done.
         result: within it, what becomes the output.
     """
 

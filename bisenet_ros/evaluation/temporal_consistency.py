@@ -96,10 +96,8 @@ def count_changes(
 
     expected = cv2.remap(before, source_x, source_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
     around = cv2.copyMakeBorder(expected, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-    found = np.zeros(now.shape, bool)
-    for down in range(3):
-        for right in range(3):
-            found |= around[down : down + height, right : right + width] == now
+    shifted = [around[down : down + height, right : right + width] for down in range(3) for right in range(3)]
+    found = np.any(np.equal(shifted, now), axis=0)
     totals = np.bincount(expected[compared], minlength=classes)
     changes = np.bincount(expected[compared & ~found], minlength=classes)
     return [[int(place), int(totals[place]), int(changes[place])] for place in np.flatnonzero(totals)]

@@ -113,7 +113,10 @@ def _load_pictures(
     """The strips and the galleries; of each frame only its shrunk pictures stay in memory."""
     colors = run.classes.color_table()
     shown = {record.key for records in extremes.values() for record in records}
-    strips = {topic.key: _evenly(topic) for topic in topics[:MOST_STRIPS]}
+    strips = {}
+    for topic in topics[:MOST_STRIPS]:
+        places = np.linspace(0, topic.frames - 1, min(STRIP_FRAMES, topic.frames)).astype(int)
+        strips[topic.key] = [topic.frame_key(place) for place in places]
     in_strips = set().union(*strips.values())
     rows: Dict[FrameKey, Dict[str, str]] = {}
     overlays: Dict[FrameKey, np.ndarray] = {}
@@ -122,17 +125,12 @@ def _load_pictures(
             rows[picture.key] = picture_row(picture.frame, picture.mask, picture.ground_truth, colors)
         if picture.key in in_strips:
             overlays[picture.key] = draw_overlay(picture.frame, picture.mask, colors, side=STRIP_SIDE)
-    animated = [_strip(topic, [overlays[key] for key in keys]) for topic, keys in strips.items()]
+    animated = [_strip(key, [overlays[frame] for frame in frames]) for key, frames in strips.items()]
     galleries = [
         {"title": title, "caption": caption, "rows": [_describe(record, rows[record.key]) for record in extremes[kind]]}
         for kind, title, caption in GALLERIES
     ]
     return {"strips": list(filter(None, animated)), "galleries": galleries}
-
-
-def _evenly(topic: TopicSummary) -> List[FrameKey]:
-    places = np.linspace(0, topic.frames - 1, min(STRIP_FRAMES, topic.frames)).astype(int)
-    return [topic.frame_key(place) for place in places]
 
 
 def _strip(topic: TopicKey, overlays: Sequence[np.ndarray]) -> Dict[str, str]:

@@ -106,14 +106,12 @@ class Comparison:
     """The differences of two reports on the same frames.
 
     Attributes:
-        summaries: of each report, by topic.
-        agreements: of the masks, by topic.
+        summaries, agreements: of each report and of their masks, by topic.
         scores: mIoU and the like, and the engine's times where they can be compared.
         iou: a row per class, the largest gain first; over `scored` frames, for which both reports have ground truth.
         differing: share of all pixels with another class.
         pairs: the largest pairs of classes of A and B, with their share of the differing pixels.
         extremes: the frames whose masks differ most, with the share of the differing pixels.
-        notices: for people.
     """
 
     reports: Tuple[FinishedReport, FinishedReport]
@@ -135,9 +133,7 @@ def compare_reports(a: FinishedReport, b: FinishedReport) -> Comparison:
     Raises BisenetError where they are of different bags, topics, frames or classes.
     """
     names = a.classes.names
-    _require_same("classes", a.classes.names, b.classes.names, folders=(a.folder, b.folder))
-    topics = [sorted({" ".join(source.key) for source in report.sources}) for report in (a, b)]
-    _require_same("bags and topics", *topics, folders=(a.folder, b.folder))
+    _require_same(a, b)
     summaries = summarize(a.records, classes=len(names)), summarize(b.records, classes=len(names))
     agreements = {source.key: compare_masks((a, b), source.key) for source in a.sources if source.key in summaries[0]}
     confusions = np.sum([agreement.confusions for agreement in agreements.values()], axis=0)
@@ -186,12 +182,14 @@ def compare_masks(reports: Tuple[FinishedReport, FinishedReport], topic: TopicKe
     return agreement
 
 
-def _require_same(what: str, a: Sequence[str], b: Sequence[str], *, folders: Sequence[Any]) -> None:
-    if a != b:
-        shown = [textwrap.shorten(", ".join(names), width=200, placeholder=" ...") for names in (a, b)]
-        raise BisenetError(
-            f"expected two reports on the same {what}, got {shown[0]} in {folders[0]} and {shown[1]} in {folders[1]}"
-        )
+def _require_same(a: FinishedReport, b: FinishedReport) -> None:
+    topics = [sorted({" ".join(source.key) for source in report.sources}) for report in (a, b)]
+    for what, names in {"classes": [a.classes.names, b.classes.names], "bags and topics": topics}.items():
+        if names[0] != names[1]:
+            one, other = (textwrap.shorten(", ".join(listed), width=200, placeholder=" ...") for listed in names)
+            raise BisenetError(
+                f"expected two reports on the same {what}, got {one} in {a.folder} and {other} in {b.folder}"
+            )
 
 
 def _scores(summaries: Sequence[Topics], confusions: Optional[np.ndarray], *, same_jobs: bool) -> List[Row]:

@@ -88,14 +88,17 @@ def series_chart(topic: TopicSummary, source: Source, curve: Curve, values: Sequ
         values: of every frame; of two curves, which are called A and B.
     """
     series = [Series(curve.scale * np.asarray(numbers)) for numbers in values]
-    if not all(series):
+    if not all(np.isfinite(one.total_mean) for one in series):
         return None
     places, label = time_axis(topic, source)
 
     def draw(axes: Axes) -> None:
         for one, color in zip(series, CURVES):
             axes.fill_between(places, one.lowest, one.highest, color=color, alpha=0.3, linewidth=0)
-            axes.plot(places, one.mean, color=color, linewidth=1.2, marker=_marker(one))
+            # Points without a neighbor, as with sparse ground truth, would not be seen as a line.
+            known = np.isfinite(one.mean)
+            marker = None if (known[1:] & known[:-1]).any() else "."
+            axes.plot(places, one.mean, color=color, linewidth=1.2, marker=marker)
         if curve.from_zero:
             axes.set_ylim(bottom=0)
 
@@ -113,19 +116,13 @@ def _bins_in_words(topic: TopicSummary) -> str:
     return f" Each point is the mean of up to {most} frames; bands go from lowest to highest." if most > 1 else ""
 
 
-def _marker(curve: Series) -> Optional[str]:
-    """Points without a neighbor, as with sparse ground truth, would not be seen as a line."""
-    known = np.isfinite(curve.mean)
-    return "." if not (known[1:] & known[:-1]).any() else None
-
-
 def _draw_both(name: str, draw: Draw, places: np.ndarray, *, labels: Tuple[str, str]) -> Dict[str, str]:
     """The SVG of each of SIZES; text stays text."""
     found = {}
     for size, inches in SIZES.items():
+        file = io.StringIO()
         # The salt keeps the ids of one page's figures apart and the same every time.
         with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": f"{name}-{size}", "font.size": 9}):
-            file = io.StringIO()
             figure = _figure(draw, places, inches=inches, labels=labels)
             figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
         svg = file.getvalue()

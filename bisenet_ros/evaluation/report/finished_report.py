@@ -41,12 +41,9 @@ class FinishedReport:
         masks = read_masks(bag, source.mask_topic)
         for record in (record for record in self.records if record.key[:2] == topic):
             stamp_ns, mask = next(masks, (None, None))
-            if mask is None or stamp_ns != record.stamp_ns or mask.shape != (record.height, record.width):
+            size = record.height, record.width
+            if mask is None or stamp_ns != record.stamp_ns or mask.shape != size or mask.max() >= len(self.classes):
                 raise BisenetError(f"{bag} does not have the mask of {record.title}; make the report again")
-            if mask.max() >= len(self.classes):
-                raise BisenetError(
-                    f"{bag} has class {mask.max()} where there are {len(self.classes)}; make the report again"
-                )
             yield record, mask
 
 

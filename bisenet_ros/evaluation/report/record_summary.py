@@ -30,10 +30,6 @@ class Series:
             self.total_mean = float(sums.sum() / np.float64(known.sum()))
         self.lowest, self.highest = np.fmin.reduceat(numbers, starts), np.fmax.reduceat(numbers, starts)
 
-    def __bool__(self) -> bool:
-        """Whether there is any value."""
-        return bool(np.isfinite(self.total_mean))
-
 
 class TopicSummary:
     """One topic of one bag.
