@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The `bisenet` command: its subcommands are the entry points of the group "bisenet.commands".
 
 A subcommand is a module with `add_arguments(parser)`, `run(arguments) -> exit code` and `EXTRA`, the extra of setup.py

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The driving clip that the demo and the tests replay; its origin is in clip/README.md."""
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The demo's pictures: camera, mask and overlay side by side, and a contact sheet."""
 
 from typing import Sequence, Tuple

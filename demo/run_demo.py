@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """`make demo`: replays the clip through segmentation_node, scores its masks and draws them."""
 
 import sys

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """`ros2 launch bisenet_ros segment.launch.py`: starts the segmentation node."""
 
 import re

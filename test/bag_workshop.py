@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Small bags made by the real library, and a stub engine."""
 
 from __future__ import annotations

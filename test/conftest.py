@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Which tests are collected, and the fixtures that several folders share."""
 
 from __future__ import annotations

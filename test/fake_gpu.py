@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """A fake GPU: memory of the host, kernels compiled by g++, plans run by ONNX Runtime.
 
 It enforces a GPU's rules: one thread uses it, work waits on its stream until that is synchronized, nothing is read or

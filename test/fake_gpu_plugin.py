@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """A pytest plugin that puts the host in a GPU's place, so that the GPU suite itself is tested where there is none."""
 
 from __future__ import annotations

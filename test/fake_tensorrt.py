@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Modules in TensorRT's place that have exactly the names of one generation of its Python API.
 
 tensorrt_names.json holds the names: for TensorRT read from the sources of NVIDIA's bindings (releases 8.2.1, 8.4.3,

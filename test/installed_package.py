@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Installs the package as users do, by pip or colcon, into a folder of the test's own."""
 
 from __future__ import annotations

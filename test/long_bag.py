@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Evaluates a bag of many small frames and tells how much memory that took: `python test/long_bag.py`."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The node as a process of its own, and the vehicle around it: cameras and listeners in the test, over Fast DDS."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Hypothesis strategies for random images: raw ones and compressed ones, valid and damaged."""
 
 from __future__ import annotations

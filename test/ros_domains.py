@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """ROS domains for the tests, so that no other ROS on the network is heard, nor tests in the process beside this one."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """ROS 2's linters, run by `colcon test` where they are installed. `make lint` runs ruff, mypy and import-linter."""
 
 from __future__ import annotations

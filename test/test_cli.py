@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The `bisenet` command itself, run as a user runs it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The GPU tests themselves: on a fake GPU they pass, or fail where masks are wrong, and are recorded."""
 
 from __future__ import annotations

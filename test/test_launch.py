@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """`ros2 launch bisenet_ros segment.launch.py` of an installed package; skipped where launch is not installed."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The package as pip and colcon install it: its files are found, its commands and its node start."""
 
 from __future__ import annotations

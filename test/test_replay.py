@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """`ros2 launch bisenet_ros replay.launch.py` of an installed package, with a fake `ros2 bag play` and fake viewers.
 
 The real player and viewers have no wheels.

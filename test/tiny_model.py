@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """A model file whose network is one convolution with a stride of 8, for tests of everything around the network."""
 
 from __future__ import annotations

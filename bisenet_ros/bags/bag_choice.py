@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Which bags a run reads, how each is called in it, and which of their topics are of images."""
 
 import re

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Makes a bag of images: the bag appears when it is whole, or not at all."""
 
 import shutil

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """ROS 2 bags, read in order and without ROS: sqlite3 and MCAP, compressed or not, whole or cut off."""
 
 import re

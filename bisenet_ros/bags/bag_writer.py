@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Bags of images, written without ROS, that every ROS 2 since Humble plays."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """sensor_msgs/CameraInfo from a calibration file, or guessed."""
 
 import math

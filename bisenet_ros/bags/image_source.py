@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What a bag can be made of: a folder of images, a video or a data set."""
 
 from collections import Counter

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """MCAP files, by the index where it is complete, else by scanning all records."""
 
 import errno

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """How images become a bag: its topics, stamps, encoding and camera."""
 
 import re

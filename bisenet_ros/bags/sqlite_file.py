@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """SQLite files of bags, whole or cut off."""
 
 import sqlite3

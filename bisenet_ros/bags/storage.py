@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What the readers of a bag's files, `McapFile` and `SqliteFile`, have in common."""
 
 from dataclasses import dataclass

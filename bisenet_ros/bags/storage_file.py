@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """One file of a bag, opened by what its name says: SQLite or MCAP, compressed with zstd or not."""
 
 import errno

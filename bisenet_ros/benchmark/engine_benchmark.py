@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """How fast a model is here: every installed engine on the same frames, side by side."""
 
 import os

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Times engines side by side: they take turns, frame by frame, so that a busy machine slows all of them alike."""
 
 import time

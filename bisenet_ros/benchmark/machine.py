@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The machine that a benchmark runs on: hardware, clocks, versions, load."""
 
 import os

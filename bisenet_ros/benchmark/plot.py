@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The plot of a benchmark, in the form of the paper's Fig. 10."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """A benchmark's numbers as JSON, as a table and as a plot.
 
 Table and plot are made of what the JSON file has, so that another machine can make them: `bisenet benchmark report`.

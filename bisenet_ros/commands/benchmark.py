@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Time a model with every installed engine, side by side.
 
 Measures from a frame in host memory to its mask in host memory, and without the copies between host and GPU, which is

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Measure the node from camera to listener: latency, lost frames, CPU time.
 
 Measures segmentation_node from process to process over real DDS: latency from the camera's publish call to the mask's

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Write the table and the plot of a benchmark's numbers."""
 
 import argparse

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Build TensorRT's plans of a model ahead of time, and quantize a model to int8.
 
 The node builds the same plans at its first frame, should they not be in the cache: one that ends with the mask, and one

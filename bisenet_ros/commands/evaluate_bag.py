@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Segment recorded bags, and report on the masks."""
 
 from __future__ import annotations

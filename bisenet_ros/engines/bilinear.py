@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Bilinear interpolation along one axis, with half-pixel centers: torch's align_corners=False."""
 
 from typing import NamedTuple

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What every engine offers: a frame in, a mask out."""
 
 from abc import ABC, abstractmethod

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Progress messages during calls that take minutes and give no messages themselves."""
 
 import threading

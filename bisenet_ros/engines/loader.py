@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Chooses the engine for a model file: the device, the runtime that is installed for it, and the precision."""
 
 import importlib.util

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """int8 for TensorRT: the network with QuantizeLinear and DequantizeLinear around its convolutions (explicit QDQ)."""
 
 import tempfile

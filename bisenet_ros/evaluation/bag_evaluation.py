@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """One run of `bisenet evaluate-bag`: from bags and a model to a folder with masks and a report."""
 
 import time

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Several bags side by side: in processes of this machine, or on a Dask cluster."""
 
 import multiprocessing

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What is to be made of a bag, and what came of all bags of a run together."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Segments one bag: its masks as a bag, a record of every frame, and what became of its messages.
 
 The results lie in a folder that is there whole or not at all, so that a run that was stopped goes on with the bags that

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The measurements of a segmented frame, and their file: one line of JSON per frame."""
 
 import json

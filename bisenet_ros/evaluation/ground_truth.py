@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Ground truth of a bag's frames, found by the stamp in their header."""
 
 import re

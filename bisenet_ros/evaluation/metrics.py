@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The confusion matrix of masks, and the scores read from it."""
 
 import numpy as np

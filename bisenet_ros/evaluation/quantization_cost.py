@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What int8 costs: the masks of a network before and after quantization, on the same images."""
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The folder of a run: results appear when all is done, and a run that was stopped goes on with what is left."""
 
 import fcntl

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The facts of a run that its report shows: sources, model, engine, machine, protocol, replays through the node."""
 
 from dataclasses import dataclass

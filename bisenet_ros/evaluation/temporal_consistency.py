@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Temporal consistency: the share of pixels that keep their class from frame to frame while the picture only moves.
 
 Dense optical flow (DIS; Kroeger et al., ECCV 2016) between two frames, both ways and on a reduced grid, says where each

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Files that are there whole or not at all: written under another name, then renamed."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What is in a file: its SHA-256, and its kind by the first bytes."""
 
 import hashlib

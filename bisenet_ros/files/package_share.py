@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Where the installed files are: the package's share folder, with models and configuration."""
 
 import os

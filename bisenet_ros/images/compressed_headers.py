@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The headers of JPEG and PNG data, and whether all of the data are there.
 
 Read before decoding: OpenCV decodes half a JPEG to a half-gray picture, and decodes any size that a header gives.

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Camera images, raw or compressed, as the frames that an engine takes."""
 
 import reprlib

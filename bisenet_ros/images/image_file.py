@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Image files: read whole or not at all, whatever their names are.
 
 The bytes are read by Python, so that names need not be UTF-8, and decoded in memory. Pixels stay as they are stored: an

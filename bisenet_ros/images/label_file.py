@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Label files: images whose pixels are class ids. Where colors stand for classes, `read_image` reads them."""
 
 import io

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The classes of a model or a data set: ids, names, and the colors they are drawn in."""
 
 from __future__ import annotations

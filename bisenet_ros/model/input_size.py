@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The size at which a frame enters the network, and sizes as people write them."""
 
 import math

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The model card: what a model file says of itself, kept as JSON in the ONNX file's metadata."""
 
 from __future__ import annotations

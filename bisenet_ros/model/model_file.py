@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Model files: ONNX, with the weights inside or in files beside it."""
 
 from __future__ import annotations

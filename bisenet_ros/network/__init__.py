@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The paper's network: one file per figure or table, nothing but torch."""
 
 from bisenet_ros.network.bisenetv2 import BiSeNetV2, BiSeNetV2Large

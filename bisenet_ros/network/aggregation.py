@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Aggregation of the two branches: Fig. 6's bilateral guided aggregation, Table 2's plain sum and concatenation."""
 
 from functools import partial

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Table 6: other light networks as the semantics branch, torchvision's, from scratch."""
 
 from typing import Any, Callable, Dict, NamedTuple, Sequence

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Fig. 3: BiSeNet V2, the whole network."""
 
 from functools import partial

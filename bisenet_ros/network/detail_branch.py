@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Table 1, left: the detail branch, wide and shallow."""
 
 from typing import Sequence

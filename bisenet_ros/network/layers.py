@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The blocks that both branches are made of: convolutions, stem, gather-and-expansion, context embedding."""
 
 from typing import Sequence

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Fig. 7: the segmentation head, used by the network and by the boosters."""
 
 from torch import Tensor, nn

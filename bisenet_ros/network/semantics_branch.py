@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Table 1, right: the semantics branch, narrow and deep."""
 
 from functools import partial

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The command `segmentation_node`; without ROS 2 it says what to install."""
 
 import signal

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """One camera of the node: its subscriptions, its publishers, and its statistics."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What is published for one camera: the mask always, the other topics while somebody subscribes."""
 
 from typing import Optional

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The subscriptions to a camera's images, raw or compressed and as reliable as its driver, and to its camera_info."""
 
 from typing import Any, Callable, List, Optional

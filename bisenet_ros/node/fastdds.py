@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Fast DDS's shared-memory profile, without which most large images are lost."""
 
 import ctypes

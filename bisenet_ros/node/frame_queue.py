@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """A queue with one place per camera, in which the newest frame wins."""
 
 import threading

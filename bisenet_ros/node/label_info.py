@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Publishes the classes' names as vision_msgs/LabelInfo, which Nav2's semantic segmentation layer reads."""
 
 from typing import Optional

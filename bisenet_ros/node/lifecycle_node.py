@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The base class of a lifecycle node; where rclpy has no lifecycle, its transitions as plain methods."""
 
 from enum import Enum

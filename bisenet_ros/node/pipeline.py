@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Takes frames through the node: wait, convert, segment, publish."""
 
 import threading

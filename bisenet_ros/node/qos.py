@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Quality of service: overrides by parameters, and why a publisher and a subscription do not match."""
 
 from contextlib import contextmanager

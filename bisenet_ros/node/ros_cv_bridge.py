@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Converts images with ROS's cv_bridge, for encodings that `bisenet_ros.images.encodings` does not support.
 
 A cv_bridge built for another NumPy or OpenCV than the installed one raises or crashes when it is used. So it is first

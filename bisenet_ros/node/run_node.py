@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Runs the node as a process: command line, signals, exit code."""
 
 import argparse

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Bags are read whole and in order, and damaged ones as far as they go."""
 
 from __future__ import annotations

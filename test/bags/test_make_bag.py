@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """`bisenet make-bag`: folders, videos and data sets become bags."""
 
 from __future__ import annotations

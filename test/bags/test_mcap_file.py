@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """MCAP files that other writers than rosbag2 make: legal ones are read whole, and what they promise is checked."""
 
 from __future__ import annotations

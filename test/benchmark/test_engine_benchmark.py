@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """`bisenet benchmark`: what is timed, in which order, what is written, and what is refused."""
 
 from __future__ import annotations

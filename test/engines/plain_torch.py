@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The definition of a mask in plain torch, which every engine is compared with."""
 
 from __future__ import annotations

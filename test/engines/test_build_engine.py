@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """From a model file to TensorRT plans, and `bisenet build-engine`, on the real TensorRT for RTX.
 
 It needs no GPU to build; of a GPU only the name is needed, which is made up.

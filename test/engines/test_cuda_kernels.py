@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Our CUDA kernels: their source runs on the CPU, and NVRTC compiles it where it is installed."""
 
 from __future__ import annotations

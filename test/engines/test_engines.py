@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The engines with the shipped model, against plain torch arithmetic around the same network."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Which engine a model file gets: by device, precision, what is installed and what the machine can do."""
 
 from __future__ import annotations

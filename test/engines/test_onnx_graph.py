@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The graph that TensorRT gets, run by ONNX Runtime against the CPU engines and built by TensorRT for RTX."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The cache of TensorRT plans: what it finds, what it refuses, and what it survives."""
 
 from __future__ import annotations

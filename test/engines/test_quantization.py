@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """int8: what the QDQ network holds, and how it scores."""
 
 from __future__ import annotations

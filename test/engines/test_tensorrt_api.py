@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """TensorRT's adapter: on the recorded names of each generation, and on the real TensorRT for RTX."""
 
 from __future__ import annotations

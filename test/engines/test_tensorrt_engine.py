@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The TensorRT engine without a GPU: the very same code on a fake CUDA and TensorRT that really computes."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The report of a run over bags: the page, the JSON, the CSV."""
 
 from __future__ import annotations

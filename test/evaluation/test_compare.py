@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Two reports on the same bag, side by side."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """`bisenet evaluate-bag`: masks and a report of bags, the same each time."""
 
 from __future__ import annotations

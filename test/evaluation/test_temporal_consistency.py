@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What changes in a mask beyond what moves, on scenes whose motion is known."""
 
 from __future__ import annotations

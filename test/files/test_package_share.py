@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Installed files are found, or the places that were searched are named."""
 
 from __future__ import annotations

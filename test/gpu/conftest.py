@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What the GPU tests share. They need NumPy, TensorRT, cuda-python or pycuda, onnx and pytest, and import no more.
 
 `make test-gpu` runs them, `make test` does not. Measurements go to gpu_results/ after each test, and plans stay there,

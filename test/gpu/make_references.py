@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What the GPU tests compare with, made by the CPU engines: `PYTHONPATH=test python -m gpu.make_references FOLDER`.
 
 A GPU machine needs neither numba nor OpenCV nor ONNX Runtime then: `pytest test/gpu --references FOLDER`.

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """On the GPU: memory does not grow, frame by frame and engine by engine."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """On the GPU: `bisenet benchmark` over frame sizes and precisions, its report kept with the other results."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """On the GPU: plans are built once, checked, and never in the way."""
 
 from __future__ import annotations

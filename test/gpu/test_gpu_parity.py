@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """On the GPU: the masks of the CPU engines, in every precision, by both ways of calling TensorRT and both tails."""
 
 from __future__ import annotations

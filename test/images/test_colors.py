@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Labels in colors, alone and over the camera's picture."""
 
 from __future__ import annotations

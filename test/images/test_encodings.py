@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Raw and compressed camera images to frames, without ROS: colors, layouts, and what is refused with which words."""
 
 from __future__ import annotations

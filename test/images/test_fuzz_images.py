@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Thousands of random, mostly invalid images: each gives a frame or an ImageError, in bounded time and memory.
 
 Where there is ROS, the fields go through real messages.

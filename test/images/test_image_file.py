@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Image files: pixels as they are stored, whatever the name, and nothing of half a file."""
 
 from __future__ import annotations

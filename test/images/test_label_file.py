@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Label files: ids as they are stored, at every depth that a PNG can have."""
 
 from __future__ import annotations

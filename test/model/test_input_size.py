@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The size that frames have for the network, and sizes as text."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Model cards and class maps: read back as written, and refused with a reason."""
 
 from __future__ import annotations

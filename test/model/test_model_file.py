@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Model files: read with their weights, wherever these are, and refused by what they are."""
 
 from __future__ import annotations

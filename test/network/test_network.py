@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The network against the paper: Table 1's shapes, the complexity of its variants, any input size."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The node in the test's own process, with a fake engine."""
 
 from __future__ import annotations

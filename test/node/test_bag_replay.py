@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """A bag through the real node in real time, over Fast DDS, against masks made offline."""
 
 from __future__ import annotations

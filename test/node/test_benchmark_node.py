@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """`bisenet benchmark node`: small runs over real DDS, and how its numbers are made."""
 
 from __future__ import annotations

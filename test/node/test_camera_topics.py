@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Camera names and the topics that follow from them."""
 
 from __future__ import annotations

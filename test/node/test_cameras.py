@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Several cameras on one engine, raw and compressed, and the topics published for each."""
 
 from __future__ import annotations

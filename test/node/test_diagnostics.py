@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The statuses of the node and its cameras on /diagnostics."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The driver of a node: what it counts, and that all it starts comes to an end. Over Fast DDS."""
 
 from __future__ import annotations

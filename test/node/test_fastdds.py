@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The shared-memory profile is set, unless the user has set something else."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Faults of the engine, cameras, clocks and subscribers, and how the node recovers."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Hundreds of random, mostly invalid images sent to a running node: each is counted, and the node keeps working."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Image messages to frames and masks to messages, without a node; the decoding itself is in test_encodings.py."""
 
 from __future__ import annotations

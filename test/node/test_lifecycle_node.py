@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Lifecycle transitions over the node's services, and the resources of each state."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Parameters from files and while the node runs, including QoS overrides."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The node's process: errors at the start, signals, exit codes."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The node as a process of its own, with real messages over Fast DDS and the shipped model."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The soak's short form, a minute at full rate over real DDS; and that each of its checks can fail."""
 
 from __future__ import annotations

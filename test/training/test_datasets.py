@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The data sets: small trees of each layout, each kind of mistake in them, a YAML of your own, and `check-dataset`."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """`bisenet evaluate`: scores, tricks, report, and what is refused."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Grad-CAM, and the pictures of what the branches look at."""
 
 from __future__ import annotations

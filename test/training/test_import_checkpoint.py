@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """CoinCheung/BiSeNet checkpoints: no tensor lost or transposed, and the outputs of the network that they come from."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The training loss against a plain reference that selects the pixels."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The recipes: the paper's numbers, nothing left unsaid, and a network that can be built for each."""
 
 from __future__ import annotations

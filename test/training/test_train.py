@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Training runs: real short ones on frames of the clip, in this process, in a killed one, and in two at a time."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Parts of the trainer: learning rate, precision, layers in fp32, the portable checkpoint's size."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Augmentation: image and target stay together, draws follow the generator, every option does what it says."""
 
 from __future__ import annotations

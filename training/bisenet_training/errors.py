@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The errors of training that a user can mend."""
 
 from bisenet_ros.errors import BisenetError

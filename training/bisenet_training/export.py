@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Checkpoint to model file (ONNX), and the reading of checkpoints.
 
 The model file holds the network alone: normalized float RGB in, logits at 1/8 out, any height and width; resizing and

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Checkpoints of the PyTorch implementation github.com/CoinCheung/BiSeNet, as networks of ours.
 
 The files are flat state_dicts. Their network is `BiSeNetV2(variant="coincheung")`.

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """YAML files, read strictly: a key that is given twice is an error."""
 
 from pathlib import Path

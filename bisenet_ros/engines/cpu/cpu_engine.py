@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What the CPU's engines share: one pass over the frame before the network, and one after it."""
 
 import time

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """After the network: from logits to the mask in one pass over the frame.
 
 The class of a pixel is the argmax of the logits upsampled bilinearly x8, then to the frame's size. Both steps together

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Before the network: resize and normalize a frame in one pass, without a float copy of its full size."""
 
 from functools import lru_cache

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Compiles our kernels for a GPU: by NVRTC where cuda-python is used, by nvcc where pycuda is."""
 
 import pkgutil

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The GPU through cuda-python, NVIDIA's own bindings of the driver's API."""
 
 import ctypes

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Memory, streams and kernels of the GPU: one small interface, which cuda-python and pycuda each have a file for.
 
 CUDA contexts belong to threads: whoever opens a device uses and closes it on the same thread.

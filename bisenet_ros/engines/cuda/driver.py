@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Finds the GPU: whether its driver is there, and by which Python package it is spoken to."""
 
 import ctypes

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Our own kernels on the GPU: mask_upsampling.cu after the network, bytes_to_floats.cu before an older TensorRT."""
 
 from contextlib import ExitStack

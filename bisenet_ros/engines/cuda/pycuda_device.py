@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The GPU through pycuda: the only choice with CUDA 10, as on a Jetson TX2."""
 
 from contextlib import ExitStack

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Builds plans with every generation of TensorRT's Python API: 8.0 to 8.6, 10, 11, and TensorRT for RTX.
 
 What to call is decided by what the module offers, not by its version.

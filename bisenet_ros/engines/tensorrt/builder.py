@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """From a model file to a TensorRT plan for one camera: wrapped, built and cached."""
 
 import hashlib

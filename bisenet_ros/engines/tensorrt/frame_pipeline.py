@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Frames on the GPU: bytes are copied to it, a plan runs, a kernel after it, and masks are copied back."""
 
 import logging

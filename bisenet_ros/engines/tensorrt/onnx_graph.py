@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The network of a model file, and everything that is done to a frame around it, as one ONNX graph for TensorRT.
 
 The graph is plain ONNX, which ONNX Runtime runs on the CPU. It has only what the parsers of TensorRT 8.2 to 11 take:

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """TensorRT's plans: networks that it has compiled for one GPU, one frame size and one precision.
 
 A plan is a file; an engine (`TensorRtEngine`) is what segments frames, with the plans that it needs. TensorRT itself

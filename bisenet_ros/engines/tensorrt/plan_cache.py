@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """TensorRT plans on disk: built once for a key, checked before use, safe among several processes.
 
 A file is a line of JSON, the header, and then the plan. The header has the key and the plan's SHA-256, which show

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """A thread that runs the calls of other threads, one at a time."""
 
 from __future__ import annotations

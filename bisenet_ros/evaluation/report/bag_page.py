@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The page of `bisenet evaluate-bag`: numbers, classes, charts over time, and the frames worth a look."""
 
 from pathlib import Path

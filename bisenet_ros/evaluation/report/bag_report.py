@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The report of `bisenet evaluate-bag`: a page, the same as JSON, and a CSV of frames."""
 
 import csv

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Compares two reports of `bisenet evaluate-bag` on the same bag: two models, or two precisions of one."""
 
 import math

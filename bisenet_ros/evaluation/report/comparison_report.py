@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The comparison of two reports as text, JSON and a page."""
 
 from pathlib import Path

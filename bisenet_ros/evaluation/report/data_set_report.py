@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The report of `bisenet evaluate`: the scores of a model on a data set, and its best and worst frames."""
 
 from pathlib import Path

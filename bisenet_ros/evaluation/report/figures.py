@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The reports' charts: SVG whose ink is the page's, so that it suits light and dark screens."""
 
 import io

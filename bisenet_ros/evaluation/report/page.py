@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The reports' pages: HTML that needs no other file, and what tables on them share."""
 
 import math

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Loads the frames that a report shows from the bag and the bag of its masks."""
 
 from collections import Counter, defaultdict

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Summarizes a stream of frame records; of each frame only a few numbers stay in memory."""
 
 from array import array

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The nodes that the segmentation node is compared with, as a process: the bare echo and the plain pipeline.
 
 The echo publishes every image it receives again, as it is. It shows what the way of an image through two processes and

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Measures a scenario. The pipelines take turns, so that a busy machine slows all of them alike."""
 
 import os

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """A pipeline measured at one rate, and its numbers."""
 
 from collections import Counter

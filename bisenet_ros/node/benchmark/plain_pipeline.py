@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The plain pipeline: segmentation as commonly written, in NumPy before and after the network."""
 
 import tempfile

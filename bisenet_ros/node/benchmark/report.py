@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """A measurement of the node as JSON, as Markdown and as a plot."""
 
 from __future__ import annotations

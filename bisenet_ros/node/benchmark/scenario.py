@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What is measured: a node's parameters, and the cameras and listeners around it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """`make soak`: the node at full rate for long. Memory and latency must not grow, and SIGINT must end it cleanly."""
 
 import argparse

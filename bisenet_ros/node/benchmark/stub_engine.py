@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The node with an engine that takes no time, so that nothing but the node itself is measured."""
 
 import sys

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """A camera's status in /diagnostics, from what happened since the status before."""
 
 import time

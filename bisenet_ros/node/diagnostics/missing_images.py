@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Why no image arrives from a camera: what ROS knows of the topic's publishers, and what to do."""
 
 from typing import Any

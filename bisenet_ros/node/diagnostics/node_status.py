@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The node's status in /diagnostics: its state, its engine, and problems of the ROS graph around it."""
 
 import time

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Cameras in a process of their own, so that publishing an image does not keep the listener from an answer."""
 
 import multiprocessing

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The driver's own ROS node, in a context of its own, spun only while somebody waits."""
 
 import os

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The frames that cameras sent in one interval, their answers, and where the others were lost."""
 
 from collections import defaultdict

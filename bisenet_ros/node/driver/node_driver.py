@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Drives one node: its process, its cameras' process and the listener here, in a ROS domain of their own.
 
 All of it stays on this machine.

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The topics between cameras, a node and whoever listens to its masks."""
 
 from dataclasses import dataclass

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Parameters and GFLOPs in the paper's convention, of one network or of the paper's tables."""
 
 import copy

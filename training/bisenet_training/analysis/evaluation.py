@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The scores of a model on a data set, by the paper's protocol.
 
 Model files and checkpoints are both scored through an engine, so that what is scored is what a vehicle runs.

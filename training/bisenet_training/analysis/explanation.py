@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The paper's Figs. 8 and 9: Grad-CAM of the detail branch, and masks of networks with one branch and with both."""
 
 from contextlib import ExitStack

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The paper's tables of network variants: what each row changes, and the GFLOPs that the paper gives."""
 
 from typing import Any, NamedTuple

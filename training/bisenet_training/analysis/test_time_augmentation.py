@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Test-time augmentation, flip and several scales, which the paper does without (section 4, "Inference")."""
 
 from typing import Sequence

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """A checkpoint as an engine: frames are processed as with an exported model, with the network in torch."""
 
 from pathlib import Path

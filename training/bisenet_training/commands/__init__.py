@@ -1,1 +1,3 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The training subcommands of `bisenet`: arguments and printing."""

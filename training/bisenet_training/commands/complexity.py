@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Count a network's parameters and GFLOPs as the paper does."""
 
 import argparse

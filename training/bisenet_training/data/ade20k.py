@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """ADE20K with the 150 classes of the scene parsing benchmark."""
 
 from bisenet_ros.model.class_map import IGNORE

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """CamVid at 960x720 with its 32 colors, as its authors published it."""
 
 from bisenet_ros.model.class_map import CAMVID, IGNORE

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Cityscapes with its 19 evaluation classes."""
 
 from bisenet_ros.model.class_map import IGNORE, ClassMap, SegmentationClass

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """COCO-Stuff 10K, version 1.1, with 91 thing and 91 stuff classes."""
 
 from pathlib import Path

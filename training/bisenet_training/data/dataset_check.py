@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Checks a data set: reads every frame, lists the problems, and sums up sizes, colors and classes."""
 
 from collections import Counter

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """A data set of your own, described by a YAML file:
 
     images: images/{split}/{name}.jpg     # below the data set's folder; * stands for any text within a name

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Decodes label files: one number or one color for each pixel."""
 
 from functools import partial

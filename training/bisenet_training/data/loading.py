@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Data loading: which frames are in the batch of an iteration, and how they are augmented, follows from the seed alone.
 
 A run that was killed and resumed therefore has the batches of an unbroken one, with any number of workers.

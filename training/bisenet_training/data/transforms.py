@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The paper's augmentation: random scale, random crop, horizontal flip; photometric jitter; then tensors."""
 
 from dataclasses import dataclass

@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The data loaders of a training run, as its recipe wants them."""
 
 from dataclasses import asdict, fields

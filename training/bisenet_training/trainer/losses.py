@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The training loss: cross entropy with online hard example mining, on the head and on every booster head."""
 
 import math

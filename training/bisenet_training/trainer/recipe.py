@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """A training recipe: every setting that a result depends on. `recipe_file.py` reads it from YAML.
 
 Pydantic makes of an entry's text what its type says, so that `name=0512` stays text, and checks the type's rule.

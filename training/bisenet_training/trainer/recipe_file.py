@@ -1,3 +1,5 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Reads a recipe: a YAML file, the files that it builds on, and overrides such as `data.root=/data/camvid`."""
 
 import re
