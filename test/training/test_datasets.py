@@ -102,6 +102,18 @@ def test_a_list_without_frames(small_camvid):
         open_dataset("camvid", root=small_camvid, split="train")
 
 
+@pytest.mark.parametrize(
+    "line", ["images/{name}.jpg,labels/{name}.png", "images/{name}.jpg labels/{name}.png", "{name}.jpg", "{name}\t1"]
+)
+def test_a_list_of_pairs_or_with_suffixes_is_blamed_itself(small_camvid, line):
+    frames = names(open_dataset("camvid", root=small_camvid, split="train"))
+    (small_camvid / "train.txt").write_text("\n".join(line.replace("{name}", name) for name in frames))
+    with pytest.raises(
+        DataError, match=rf"train\.txt lists '.*', which is not among .* such as '{frames[0]}', one a line"
+    ):
+        open_dataset("camvid", root=small_camvid, split="train")
+
+
 def test_a_frame_that_is_listed_again_cannot_be_used(small_camvid):
     (small_camvid / "train.txt").write_text("0016E5_00390\n\n0016E5_00420\r\n0016E5_00390\n")
     dataset = open_dataset("camvid", root=small_camvid, split="train")

@@ -55,6 +55,12 @@ class Layout:
         names = sorted({*images, *label_files}) if names is None else names
         for what, found, pattern in (("images", images, self.images), ("labels", label_files, self.labels)):
             if found.keys().isdisjoint(names):
+                if what == "images" and found and self.listing:
+                    raise DataError(
+                        f"{root / _fill(self.listing, split)} lists {names[0]!r}, which is not among the {what} of "
+                        f"{root / _fill(pattern, split)}; expected names such as {min(found)!r}, one a line, without "
+                        "folder, suffix or a second column"
+                    )
                 raise self._missing(f"{what} of split {split}", root, pattern, split)
         first = {name: i for i, name in reversed(list(enumerate(names)))}
         return [
