@@ -84,3 +84,13 @@ def vehicle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vehicle]:
         vehicle = Vehicle(DOMAIN)
         yield vehicle
         vehicle.close()
+
+
+@pytest.fixture(scope="module")
+def launch_vehicle(request: pytest.FixtureRequest) -> Iterator[Vehicle]:
+    """A camera and listener in the domain of the test file, which starts its nodes there by a launch file."""
+    from node_harness import Vehicle
+
+    vehicle = Vehicle(request.module.DOMAIN)
+    yield vehicle
+    vehicle.close()

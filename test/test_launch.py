@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, List
 
 import numpy as np
 import pytest
@@ -28,13 +28,6 @@ LAUNCH = (*ROS2_LAUNCH, "segment.launch.py")
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     return pip_install(tmp_path_factory.mktemp("launch"))
-
-
-@pytest.fixture(scope="module")
-def vehicle() -> Iterator[Vehicle]:
-    vehicle = Vehicle(DOMAIN)
-    yield vehicle
-    vehicle.close()
 
 
 @pytest.fixture
@@ -92,9 +85,9 @@ def test_arguments_have_descriptions(installation: Installation) -> None:
     assert not [name for name, text in described.items() if text.startswith(("(default", "no description", "Valid"))]
 
 
-def test_default_arguments(installation: Installation, vehicle: Vehicle) -> None:
+def test_default_arguments(installation: Installation, launch_vehicle: Vehicle) -> None:
     with installation.start(*LAUNCH, ROS_DOMAIN_ID=str(DOMAIN)) as launch:
-        wait_for_mask(vehicle, camera_topic="/camera/image_raw", mask_topic="/segmentation/mask")
+        wait_for_mask(launch_vehicle, camera_topic="/camera/image_raw", mask_topic="/segmentation/mask")
         environment = environment_of_node(launch)
         profile = str(installation.prefix / "share" / "bisenet_ros" / "config" / "fastdds_shared_memory.xml")
         assert {name: environment.get(name) for name in PROFILE_VARIABLES} == dict.fromkeys(PROFILE_VARIABLES, profile)
@@ -102,7 +95,7 @@ def test_default_arguments(installation: Installation, vehicle: Vehicle) -> None
 
 
 def test_own_image_topic_model_and_dds_profile(
-    installation: Installation, vehicle: Vehicle, own_model: str, tmp_path: Path
+    installation: Installation, launch_vehicle: Vehicle, own_model: str, tmp_path: Path
 ) -> None:
     """The argument `model` overrides the file, and the remapped topic is that of the camera in the file."""
     own_profile = shutil.copy(ROOT / "config" / "fastdds_shared_memory.xml", tmp_path / "own.xml")
@@ -110,15 +103,17 @@ def test_own_image_topic_model_and_dds_profile(
     arguments = ["namespace:=front", "image_topic:=/front/image", f"model:={own_model}", f"params_file:={parameters}"]
     domain = {"ROS_DOMAIN_ID": str(DOMAIN), PROFILE_VARIABLES[0]: str(own_profile)}
     with installation.start(*LAUNCH, *arguments, **domain) as launch:
-        wait_for_mask(vehicle, camera_topic="/front/image", mask_topic="/front/mask")
+        wait_for_mask(launch_vehicle, camera_topic="/front/image", mask_topic="/front/mask")
         environment = environment_of_node(launch)
         assert [environment.get(name) for name in PROFILE_VARIABLES] == [str(own_profile), None]
         expected = {"model": own_model, "reliability": "reliable", "cameras": ["windscreen"]}
-        assert parameters_of(vehicle, "/front/segmentation_node", *expected) == expected
+        assert parameters_of(launch_vehicle, "/front/segmentation_node", *expected) == expected
         assert_ends_cleanly(launch)
 
 
-def test_arguments_override_the_parameter_file(installation: Installation, vehicle: Vehicle, tmp_path: Path) -> None:
+def test_arguments_override_the_parameter_file(
+    installation: Installation, launch_vehicle: Vehicle, tmp_path: Path
+) -> None:
     """Strings that YAML reads as numbers or booleans stay strings."""
     parameters = params_file(tmp_path, cameras="[one]", transport="raw", device="cuda", precision="int8")
     arguments = ["namespace:=/many", f"params_file:={parameters}", "cameras:=on, rear", "compressed:=true"]
@@ -131,14 +126,14 @@ def test_arguments_override_the_parameter_file(installation: Installation, vehic
         "autostart": False,
     }
     with installation.start(*LAUNCH, *arguments, ROS_DOMAIN_ID=str(DOMAIN)) as launch:
-        assert parameters_of(vehicle, "/many/segmentation_node", *expected) == expected
-        assert vehicle.state("/many/segmentation_node") == "unconfigured"
-        vehicle.wait_for(lambda: "[DEBUG]" in launch.output, "a debug line")
+        assert parameters_of(launch_vehicle, "/many/segmentation_node", *expected) == expected
+        assert launch_vehicle.state("/many/segmentation_node") == "unconfigured"
+        launch_vehicle.wait_for(lambda: "[DEBUG]" in launch.output, "a debug line")
         assert_ends_cleanly(launch)
 
 
 def test_empty_arguments_keep_the_parameter_file(
-    installation: Installation, vehicle: Vehicle, own_model: str, tmp_path: Path
+    installation: Installation, launch_vehicle: Vehicle, own_model: str, tmp_path: Path
 ) -> None:
     expected = {"model": own_model, "cameras": ["one", "two"], "transport": "compressed", "autostart": False}
     parameters = params_file(
@@ -146,7 +141,7 @@ def test_empty_arguments_keep_the_parameter_file(
     )
     arguments = ["namespace:=file", f"params_file:={parameters}"]
     with installation.start(*LAUNCH, *arguments, ROS_DOMAIN_ID=str(DOMAIN)) as launch:
-        assert parameters_of(vehicle, "/file/segmentation_node", *expected) == expected
+        assert parameters_of(launch_vehicle, "/file/segmentation_node", *expected) == expected
         assert_ends_cleanly(launch)
 
 

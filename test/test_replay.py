@@ -13,7 +13,7 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, List
 
 import pytest
 from installed_package import ROS2_LAUNCH, Installation, pip_install
@@ -78,13 +78,6 @@ def installation(bare_installation: Installation) -> Installation:
     return replace(bare_installation, environment={**environment, "ROS_DOMAIN_ID": str(DOMAIN)})
 
 
-@pytest.fixture(scope="module")
-def vehicle() -> Iterator[Vehicle]:
-    vehicle = Vehicle(DOMAIN)
-    yield vehicle
-    vehicle.close()
-
-
 def start_record(installation: Installation, vehicle: Vehicle, program: str) -> Dict[str, Any]:
     """What a fake program wrote about its start; removed once it is read."""
     path = installation.folder / f"{program}.json"
@@ -95,14 +88,14 @@ def start_record(installation: Installation, vehicle: Vehicle, program: str) -> 
 
 
 def test_bag_is_played_with_simulated_time_and_the_launch_ends_with_it(
-    installation: Installation, vehicle: Vehicle
+    installation: Installation, launch_vehicle: Vehicle
 ) -> None:
-    masks: List[Image] = vehicle.listen("/segmentation/mask", Image)
+    masks: List[Image] = launch_vehicle.listen("/segmentation/mask", Image)
     with installation.start(*LAUNCH, "bag:=bag", "view:=none", PLAYER="40") as launch:
-        player = start_record(installation, vehicle, "player")
-        vehicle.wait_for(lambda: masks, "a mask")
+        player = start_record(installation, launch_vehicle, "player")
+        launch_vehicle.wait_for(lambda: masks, "a mask")
         request = GetParameters.Request(names=["use_sim_time"])
-        answer = vehicle.call(GetParameters, "/segmentation/segmentation_node/get_parameters", request)
+        answer = launch_vehicle.call(GetParameters, "/segmentation/segmentation_node/get_parameters", request)
         assert answer.values[0].bool_value
         assert launch.wait() == 0
     assert 1000 <= masks[0].header.stamp.sec < 1040
@@ -117,13 +110,13 @@ def test_bag_is_played_with_simulated_time_and_the_launch_ends_with_it(
 
 
 @pytest.mark.parametrize("view", ["rviz", "rqt"])
-def test_arguments_and_the_viewers_topics(installation: Installation, vehicle: Vehicle, view: str) -> None:
+def test_arguments_and_the_viewers_topics(installation: Installation, launch_vehicle: Vehicle, view: str) -> None:
     arguments = ["bag:=bag", f"view:={view}", "rate:=0.5", "loop:=true", "start_paused:=true", "topics:=/a, /tf"]
     arguments += ["remap:=/a:=/front/image_raw,/b:=/c", "cameras:=front,rear", "namespace:=seg"]
     with installation.start(*LAUNCH, *arguments, PLAYER="300") as launch:
-        viewer = start_record(installation, vehicle, "viewer")
+        viewer = start_record(installation, launch_vehicle, "viewer")
         assert (
-            start_record(installation, vehicle, "player")["argv"][3:]
+            start_record(installation, launch_vehicle, "player")["argv"][3:]
             == (
                 "--disable-keyboard-controls --clock 200 --delay 1.0 --rate 0.5 --loop --start-paused "
                 "--topics /a /tf --remap /a:=/front/image_raw /b:=/c"
