@@ -5,13 +5,24 @@
 from __future__ import annotations
 
 import json
+import mmap
+import os
 from pathlib import Path
 from typing import Callable, List
 
 import pytest
 
 from bisenet_ros.node.benchmark.scenario import Scenario
-from bisenet_ros.node.benchmark.soak import Check, Sample, check_samples, soak, write
+from bisenet_ros.node.benchmark.soak import (
+    SHARED_MEMORY,
+    Check,
+    Sample,
+    check_samples,
+    mapped_files,
+    shared_memory_files,
+    soak,
+    write,
+)
 
 SECONDS = 75.0
 MEMORY, LATENCY = 0.03, 0.3
@@ -30,6 +41,20 @@ def test_a_minute_at_full_rate_leave_memory_and_latency_as_they_were(shipped_mod
     write(tmp_path, rate, samples, checks)
     assert len(json.loads((tmp_path / "soak.json").read_text())["samples"]) == len(samples)
     assert (tmp_path / "soak.png").stat().st_size > 10_000
+
+
+def test_a_file_that_another_process_makes_anew_is_no_leftover() -> None:
+    path = SHARED_MEMORY / f"fast_test_{os.getpid()}"
+    try:
+        path.write_bytes(bytes(4096))
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ):
+            mapped = mapped_files(os.getpid())
+        assert path in {file for file, _ in mapped & shared_memory_files()}
+        path.unlink()
+        path.write_bytes(bytes(4096))
+        assert path not in {file for file, _ in mapped & shared_memory_files()}
+    finally:
+        path.unlink()
 
 
 def check_made_up(

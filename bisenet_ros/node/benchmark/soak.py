@@ -3,6 +3,7 @@
 """`make soak`: the node at full rate for long. Memory and latency must not grow, and SIGINT must end it cleanly."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from statistics import median
@@ -51,8 +52,8 @@ def soak(
     `memory` and `latency` are the parts by which the last quarter may differ from the first.
     """
     samples: List[Sample] = []
-    files: Set[Path] = set()
-    existing = set(SHARED_MEMORY.iterdir())
+    files: Set[Tuple[Path, int]] = set()
+    existing = shared_memory_files()
     with drive(scenario, "node") as driver:
         driver.warm_up(scenario.images(rate=WARM_UP_RATE, seconds=3.0))
         rate = saturating_rate(driver.diagnostics.milliseconds(), cameras=scenario.cameras)
@@ -64,7 +65,7 @@ def soak(
                 samples.append(take_sample(driver, seconds=second))
         code = driver.node.interrupt()
         errors = [line for line in driver.node.lines if any(word in line for word in ERROR_WORDS)]
-    leftovers = sorted(path.name for path in files - existing if path.exists())
+    leftovers = sorted(path.name for path, _ in (files - existing) & shared_memory_files())
     checks = [
         *check_samples(samples, period_ms=1000 / rate, memory=memory, latency=latency),
         Check("SIGINT at full rate ends the node with exit code 0", f"exit code {code}", code == 0),
@@ -86,11 +87,16 @@ def take_sample(driver: NodeDriver, *, seconds: float) -> Sample:
     )
 
 
-def mapped_files(pid: int) -> Set[Path]:
-    """Fast DDS's files in /dev/shm that a process has mapped."""
-    lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
-    paths = (Path(line.split(maxsplit=5)[5]) for line in lines if f"{SHARED_MEMORY}/" in line)
-    return {path for path in paths if "fast" in path.name and path.exists()}
+def shared_memory_files() -> Set[Tuple[Path, int]]:
+    """The files in /dev/shm with their inodes: another process may make a new file of a name that became free."""
+    return {(SHARED_MEMORY / entry.name, entry.inode()) for entry in os.scandir(SHARED_MEMORY)}
+
+
+def mapped_files(pid: int) -> Set[Tuple[Path, int]]:
+    """Fast DDS's files in /dev/shm that a process has mapped, with their inodes."""
+    lines = (line.split(maxsplit=5) for line in Path(f"/proc/{pid}/maps").read_text().splitlines())
+    files = {(Path(fields[5]), int(fields[4])) for fields in lines if fields[5:]}
+    return {(path, inode) for path, inode in files if path.parent == SHARED_MEMORY and "fast" in path.name}
 
 
 def check_samples(samples: Sequence[Sample], *, period_ms: float, memory: float, latency: float) -> List[Check]:
