@@ -10,7 +10,9 @@ from bisenet_ros.errors import BisenetError
 
 STRIDE = 8
 """The network's logits are 1/8 of its input."""
-SMALLEST_SIDE = 32
+COARSEST_STRIDE = 32
+"""The semantics branch's last features are 1/32 of the network's input."""
+SMALLEST_SIDE = COARSEST_STRIDE
 """Pixels; below it the network's 1/32 features would be smaller than one."""
 LONGEST_SIDE = 8192
 """Pixels; a larger side is a mistake."""
@@ -27,15 +29,17 @@ def network_size(height: int, width: int, *, trained: Size) -> Size:
     """The (height, width) that a frame of height x width is resized to for the network.
 
     The frame keeps its shape and is shrunk or enlarged to as many pixels as `trained`, the card's `network_size`, has.
-    Both sides are rounded to multiples of 8, so that the logits are exactly an eighth, and limited to what the
-    network and memory allow.
+    Both sides are rounded to multiples of 32, so that the features of every stride lie on each other, and limited to
+    what the network and memory allow. A frame of the shape of `trained` needs only multiples of 8, as the network was
+    trained at that size.
     """
+    step = STRIDE if height * trained[1] == width * trained[0] else COARSEST_STRIDE
     pixels = trained[0] * trained[1]
     scale = math.sqrt(pixels / (height * width))
     longest = max(SMALLEST_SIDE, pixels // SMALLEST_SIDE)
 
     def fit(side: int) -> int:
-        return STRIDE * round(min(max(side * scale, SMALLEST_SIDE), longest) / STRIDE)
+        return step * round(min(max(side * scale, SMALLEST_SIDE), longest) / step)
 
     return fit(height), fit(width)
 
