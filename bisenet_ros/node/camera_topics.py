@@ -11,6 +11,8 @@ from rclpy.node import Node
 CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 TYPE_NAMES = {"raw": "sensor_msgs/msg/Image", "compressed": "sensor_msgs/msg/CompressedImage"}
 """The type of the images' topic, by transport."""
+COMPRESSED_SUFFIX = "/compressed"
+"""What image_transport appends to the images' topic for its compressed topic."""
 
 
 def are_camera_names(names: Any) -> bool:
@@ -29,7 +31,7 @@ def image_topic(camera: str) -> str:
 
 def compressed_topic(images: str) -> str:
     """The topic on which image_transport publishes the same images compressed."""
-    return f"{images}/compressed"
+    return f"{images}{COMPRESSED_SUFFIX}"
 
 
 def camera_info_topic(images: str) -> str:

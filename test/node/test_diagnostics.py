@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from types import SimpleNamespace
 from typing import Any, List
 
 import numpy as np
@@ -27,6 +29,8 @@ from rclpy.qos import ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from bisenet_ros.node.diagnostics.camera_status import HEALTH_WINDOW, NO_MASK_TIMEOUT
+from bisenet_ros.node.diagnostics.missing_images import publisher_name
 from bisenet_ros.node.frame_statistics import STAGES
 
 pytestmark = pytest.mark.timeout(120)
@@ -61,7 +65,7 @@ def test_reasons_why_no_image_arrives(image: Image) -> None:
     """From a topic that does not exist to images that arrive, in one run of the node."""
     topic = "/front/image"
     arguments = ("-r", f"/camera/image_raw:={topic}", "-p", "reliability:=reliable")
-    no_image = f"^no image on {topic} for [0-9]+ s: "
+    no_image = f"^no image on {topic}: "
     with fake_node(*arguments) as (_, vehicle, _):
         masks = vehicle.listen("/segmentation/mask", Image)
         others = vehicle.camera("/camera/image_raw"), vehicle.camera("/rear/jpeg", kind=CompressedImage)
@@ -74,6 +78,15 @@ def test_reasons_why_no_image_arrives(image: Image) -> None:
         stranger = vehicle.camera(topic, kind=CameraInfo)
         vehicle.wait_for_status(
             CAMERA, WARN, f"{no_image}it is published as sensor_msgs/msg/CameraInfo, expected sensor_msgs/msg/Image$"
+        )
+        stranger.close()
+
+        stranger = vehicle.camera(topic, kind=CompressedImage)
+        vehicle.wait_for_status(
+            CAMERA,
+            WARN,
+            f"{no_image}it is published as sensor_msgs/msg/CompressedImage, expected sensor_msgs/msg/Image; compressed "
+            rf"images must be published on {topic}/compressed: rename \(remap\) the driver's topic$",
         )
         stranger.close()
 
@@ -138,7 +151,9 @@ def test_images_older_than_max_age_are_an_error(image: Image) -> None:
             return [s for s in vehicle.statuses(CAMERA) if s.level == ERROR]
 
         status = vehicle.wait_for(sending, "an error")[0]
-        assert status.message.startswith("every image is older than max_age by its stamp; set the camera's clock")
+        assert status.message.startswith(
+            "no image could be segmented: they are older than max_age by their stamps; set the"
+        )
         counts = vehicle.counts()
         assert counts["published"] == 0 and counts["dropped_stale"] > 0
         # On a busy machine some are displaced before their age is checked.
@@ -155,8 +170,62 @@ def test_images_that_cannot_be_decoded_are_an_error(image: Image) -> None:
             return [s for s in vehicle.statuses(CAMERA) if s.level == ERROR]
 
         status = vehicle.wait_for(sending, "an error")[0]
-        assert status.message == "no image could be segmented, see the log: skipped encoding"
+        assert status.message == "no image could be segmented: skipped encoding; see the log"
         assert int(values_of(status)["skipped_encoding"]) == int(values_of(status)["skipped"]) > 0
+
+
+def test_images_of_which_most_cannot_be_decoded_are_a_warning(image: Image) -> None:
+    """Nine of ten, as of a camera whose JPEGs lack their end."""
+    with fake_node() as (_, vehicle, _):
+        camera = vehicle.camera("/camera/image_raw")
+        bad = camera_image(np.zeros((48, 64, 3), np.uint8), "32FC1")
+        vehicle.wait_for(lambda: vehicle.subscriptions(camera.topic), "the subscription")
+        vehicle.diagnostics.forget()
+        for number in range(80):
+            camera.send(image if number % 10 == 0 else bad)
+            vehicle.spin_until(lambda: False, 0.05)
+        assert int(vehicle.counts()["published"]) > 2
+        said = [(status.level, status.message) for status in vehicle.statuses(CAMERA)][-5:]
+        assert set(said) == {(WARN, "not every image could be segmented: skipped encoding; see the log")}
+        stream(vehicle, camera, image, rate=20, seconds=HEALTH_WINDOW + 1)
+        assert vehicle.statuses(CAMERA)[-1].level == OK, "the bad images are long past"
+
+
+def test_an_engine_that_does_not_come_back_is_a_warning(image: Image) -> None:
+    with fake_node() as (_, vehicle, engine):
+        camera, masks = vehicle.camera("/camera/image_raw"), vehicle.listen("/segmentation/mask", Image)
+        camera.connect(image, masks)
+        engine.seconds = NO_MASK_TIMEOUT + 3
+        stream(vehicle, camera, image, rate=10, seconds=NO_MASK_TIMEOUT + 2)
+        status = vehicle.statuses(CAMERA)[-1]
+        assert (status.level, status.message) == (
+            WARN,
+            "images arrive on /camera/image_raw, but none is segmented: the engine is still at work",
+        )
+        engine.seconds = 0.0
+        vehicle.wait_for_status(CAMERA, OK, "^segmenting")
+
+
+def test_a_compressed_topic_named_as_the_raw_one_is_logged_with_its_remedy(vehicle: Vehicle) -> None:
+    """Within 10 s of the start, whatever else is going on."""
+    topic = "/jpeg/image/compressed"
+    camera = vehicle.camera(topic, kind=CompressedImage)
+    start = time.monotonic()
+    arguments = ("--ros-args", "-r", "__ns:=/jpeg", "-r", f"/camera/image_raw:={topic}")
+    with NodeProcess(DOMAIN, *arguments) as process:
+        remedy = "name the topic without /compressed, /jpeg/image: the node appends that itself"
+        vehicle.wait_for(lambda: process.matching(f"WARN.*no image on {topic}: .*{remedy}"), "the warning")
+        assert time.monotonic() - start < 10
+        status = vehicle.wait_for_status("/jpeg/segmentation_node: camera camera", WARN, remedy)
+        assert int(values_of(status)["seconds_without_image"]) >= 2
+    camera.close()
+
+
+def test_a_publisher_whose_node_is_not_known_yet_has_no_odd_name() -> None:
+    unknown = SimpleNamespace(node_name="_NODE_NAME_UNKNOWN_", node_namespace="_NODE_NAMESPACE_UNKNOWN_")
+    assert publisher_name(unknown) == "a node that has not told its name yet"
+    assert publisher_name(SimpleNamespace(node_name="driver", node_namespace="/")) == "/driver"
+    assert publisher_name(SimpleNamespace(node_name="driver", node_namespace="/front")) == "/front/driver"
 
 
 def test_two_nodes_of_the_same_name_are_a_warning(vehicle: Vehicle) -> None:
@@ -205,4 +274,5 @@ def test_images_lost_in_transport_are_a_warning(vehicle: Vehicle) -> None:
         assert "start the driver with FASTRTPS_DEFAULT_PROFILES_FILE" in status.message
         values = values_of(status)
         assert int(values["lost_in_transport"]) > int(values["received"])
+        vehicle.wait_for(lambda: process.matching("WARN.*images on /lossy/image are lost in transport"), "the warning")
         assert not process.matching("Traceback"), process.output

@@ -126,7 +126,7 @@ def test_camera_may_stop_and_return(image: Image) -> None:
             camera = vehicle.camera("/camera/image_raw")
             camera.connect(image, masks)
             camera.close()
-            vehicle.wait_for_status(CAMERA, WARN, "^no image on /camera/image_raw for [0-9]+ s: nobody publishes it$")
+            vehicle.wait_for_status(CAMERA, WARN, "^no image on /camera/image_raw: nobody publishes it$")
         assert vehicle.state() == "active"
 
 

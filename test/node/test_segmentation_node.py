@@ -267,7 +267,7 @@ def test_many_invalid_images_give_few_log_lines(
 def test_diagnostics_warn_while_the_camera_sends_nothing(
     vehicle: Vehicle, camera: Camera, masks: List[Image], frame: np.ndarray
 ) -> None:
-    no_image = "no image on /camera/image_raw for .*: /vehicle publishes it, but sends nothing"
+    no_image = "no image on /camera/image_raw: /vehicle publishes it, but sends nothing"
     vehicle.wait_for_status(CAMERA, DiagnosticStatus.WARN, no_image)
     vehicle.answer(masks, camera.send(camera_image(frame, "bgr8")))
     vehicle.wait_for_status(CAMERA, DiagnosticStatus.OK, "segmenting")

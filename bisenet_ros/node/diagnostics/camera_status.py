@@ -3,18 +3,27 @@
 """A camera's status in /diagnostics, from what happened since the status before."""
 
 import time
-from typing import Dict, Tuple
+from collections import deque
+from typing import Deque, Dict, List, Tuple
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
 from bisenet_ros.node.camera import Camera
 from bisenet_ros.node.diagnostics.missing_images import LOSS_REMEDY, explain_missing_images
+from bisenet_ros.node.diagnostics.problem_log import ProblemLog
+from bisenet_ros.node.frame_statistics import OUTCOMES
 
 NO_IMAGE_TIMEOUT = 2.0
 """Seconds without an image after which the status is a warning."""
-MIN_IMAGES_PER_CAMERA_INFO = 0.5
-"""Below this, images count as lost: a driver sends an image and a camera_info together."""
+NO_MASK_TIMEOUT = 5.0
+"""Seconds without an answer to an image that arrived, after which the status is a warning."""
+HEALTH_WINDOW = 5.0
+"""Seconds over which the images are counted that the status is judged by."""
+MAX_UNUSED = 0.1
+"""When a larger part of the images is lost, skipped, failed or stale, the status is a warning."""
+LOG_DELAY = 3.0
+"""Seconds that a problem lasts before it is logged as well."""
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
@@ -25,18 +34,23 @@ class CameraStatus:
     def __init__(self, node: Node, camera: Camera) -> None:
         self._node = node
         self._camera = camera
-        self._counts = camera.statistics.counts()
-        self._last_status = self._last_image = time.monotonic()
+        self._problems = ProblemLog(node, delay=LOG_DELAY)
+        self._last_image = self._last_answer = time.monotonic()
+        self._history: Deque[Tuple[float, Dict[str, int]]] = deque([(self._last_image, camera.statistics.counts())])
 
     def message(self, *, active: bool) -> DiagnosticStatus:
-        """The status of the time since the last call; `active`: whether the node is."""
+        """The status of the last seconds; `active`: whether the node is."""
         now, counts = time.monotonic(), self._camera.statistics.counts()
-        new = {event: count - self._counts.get(event, 0) for event, count in counts.items()}
-        seconds = max(now - self._last_status, 1e-3)
-        self._last_status, self._counts = now, counts
+        last_status, last_counts = self._history[-1]
+        new = _difference(counts, last_counts)
+        seconds = max(now - last_status, 1e-3)
         if new["received"] or not active:
             self._last_image = now
-        level, text = self._level_and_text(new, without_image=now - self._last_image, active=active)
+        if _answered(new) or not _waiting(counts) or not active:
+            self._last_answer = now
+        self._remember(now, counts, active=active)
+        level, text = self._level_and_text(_difference(counts, self._history[0][1]), now=now, active=active)
+        self._problems.update([] if level == OK else [text])
         subscription = self._camera.subscription
         values = {
             "topic": subscription.topic,
@@ -46,6 +60,7 @@ class CameraStatus:
             **counts,
             "input_hz": f"{new['received'] / seconds:.1f}",
             "output_hz": f"{new['published'] / seconds:.1f}",
+            "seconds_without_image": f"{now - self._last_image:.0f}",
             **self._camera.statistics.milliseconds(),
         }
         return DiagnosticStatus(
@@ -56,8 +71,16 @@ class CameraStatus:
             values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
         )
 
-    def _level_and_text(self, new: Dict[str, int], *, without_image: float, active: bool) -> Tuple[bytes, str]:
-        """`new`: how often each event happened since the last status. `without_image`: seconds since the last image."""
+    def _remember(self, now: float, counts: Dict[str, int], *, active: bool) -> None:
+        """Keeps the counts of the last HEALTH_WINDOW seconds in which the node was active."""
+        if not active:
+            self._history.clear()
+        self._history.append((now, counts))
+        while len(self._history) > 2 and self._history[1][0] <= now - HEALTH_WINDOW:
+            self._history.popleft()
+
+    def _level_and_text(self, new: Dict[str, int], *, now: float, active: bool) -> Tuple[bytes, str]:
+        """`new`: how often each event happened in the last HEALTH_WINDOW seconds."""
         subscription = self._camera.subscription
         if not active:
             return OK, "inactive"
@@ -65,20 +88,15 @@ class CameraStatus:
             return OK, "disabled"
         if _is_losing_images(new):
             return WARN, f"images on {subscription.topic} are lost in transport; {LOSS_REMEDY}"
-        if without_image > NO_IMAGE_TIMEOUT:
-            reason = explain_missing_images(self._node, subscription)
-            return WARN, f"no image on {subscription.topic} for {without_image:.0f} s: {reason}"
-        if not new["received"] or new["published"]:
-            return OK, self._segmenting() if self._counts["received"] else "waiting for the first image"
-        if new["dropped_stale"]:
-            return ERROR, (
-                "every image is older than max_age by its stamp; set the camera's clock, set use_sim_time for a bag "
-                "that is played with --clock, or set max_age to 0"
-            )
-        if new["skipped"] or new["failed"]:
-            reasons = [name.replace("_", " ") for name, count in new.items() if count and name.startswith("skipped_")]
-            return ERROR, f"no image could be segmented, see the log: {', '.join(reasons) or 'failed'}"
-        return OK, self._segmenting()
+        if now - self._last_image > NO_IMAGE_TIMEOUT:
+            return WARN, f"no image on {subscription.topic}: {explain_missing_images(self._node, subscription)}"
+        if now - self._last_answer > NO_MASK_TIMEOUT:
+            return WARN, f"images arrive on {subscription.topic}, but none is segmented: the engine is still at work"
+        if new["received"] and not new["published"] and (new["dropped_stale"] or new["skipped"] or new["failed"]):
+            return ERROR, f"no image could be segmented: {_explain_unused(new)}"
+        if _unused(new) > MAX_UNUSED * new["received"]:
+            return WARN, f"not every image could be segmented: {_explain_unused(new)}"
+        return OK, self._segmenting() if self._camera.statistics.counts()["received"] else "waiting for the first image"
 
     def _segmenting(self) -> str:
         offset = self._camera.clock_offset
@@ -88,8 +106,40 @@ class CameraStatus:
         return f"segmenting; the stamps are {abs(offset):.0f} s {order} the node's clock, so `receive` is not measured"
 
 
+def _difference(counts: Dict[str, int], earlier: Dict[str, int]) -> Dict[str, int]:
+    return {event: count - earlier.get(event, 0) for event, count in counts.items()}
+
+
 def _is_losing_images(new: Dict[str, int]) -> bool:
-    """Losses that DDS reports, or far fewer images than messages of camera_info, which are small and not lost."""
-    if new["lost_in_transport"] > new["received"]:
+    """Losses that DDS reports, or fewer images than messages of camera_info, which are small and not lost.
+
+    A driver sends an image and a camera_info together.
+    """
+    if new["lost_in_transport"] > MAX_UNUSED * (new["received"] + new["lost_in_transport"]):
         return True
-    return new["received"] < MIN_IMAGES_PER_CAMERA_INFO * new.get("camera_infos", 0) - 1
+    return new["received"] < (1 - MAX_UNUSED) * new.get("camera_infos", 0) - 1
+
+
+def _unused(new: Dict[str, int]) -> int:
+    """Images of which no mask could be made. Those that gave way to newer ones are none of them."""
+    return new["skipped"] + new["failed"] + new["dropped_stale"]
+
+
+def _answered(new: Dict[str, int]) -> int:
+    """Images whose fate was decided by more than a newer image."""
+    return sum(new[outcome] for outcome in OUTCOMES if outcome != "dropped_newer")
+
+
+def _waiting(counts: Dict[str, int]) -> int:
+    """Images that have no outcome yet."""
+    return counts["received"] - sum(counts[outcome] for outcome in OUTCOMES)
+
+
+def _explain_unused(new: Dict[str, int]) -> str:
+    if new["dropped_stale"] > new["skipped"] + new["failed"]:
+        return (
+            "they are older than max_age by their stamps; set the camera's clock, set use_sim_time for a bag that is "
+            "played with --clock, or set max_age to 0"
+        )
+    reasons: List[str] = [name.replace("_", " ") for name, count in new.items() if count and "skipped_" in name]
+    return f"{', '.join(reasons) or 'failed'}; see the log"

@@ -2,16 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Why no image arrives from a camera: what ROS knows of the topic's publishers, and what to do."""
 
-from typing import Any
+from typing import Any, Sequence
 
 from rclpy.node import Node
 from rclpy.qos import ReliabilityPolicy
 
 from bisenet_ros.node import qos
 from bisenet_ros.node.camera_subscription import CameraSubscription
-from bisenet_ros.node.camera_topics import TYPE_NAMES
+from bisenet_ros.node.camera_topics import COMPRESSED_SUFFIX, TYPE_NAMES, compressed_topic
 from bisenet_ros.node.fastdds import PROFILE_VARIABLES
 
+UNKNOWN_NODE = "_NODE_NAME_UNKNOWN_"
+"""rcl's name for a node of which discovery knows a publisher but not yet the name."""
 LOSS_REMEDY = (
     f"start the driver with {PROFILE_VARIABLES[0]} ({PROFILE_VARIABLES[1]} from Kilted on) set to bisenet_ros's "
     "config/fastdds_shared_memory.xml, or let it publish reliably"
@@ -29,16 +31,16 @@ def explain_missing_images(node: Node, subscription: CameraSubscription) -> str:
     others = sorted({info.topic_type for info in publishers} - {expected})
     publishers = [info for info in publishers if info.topic_type == expected]
     if not publishers:
-        return f"it is published as {', '.join(others)}, expected {expected}"
+        return f"it is published as {', '.join(others)}, expected {expected}{_remedy_for_type(topic, others)}"
     for info in publishers:
         problem = qos.mismatch(info.qos_profile, subscription.profile)
         if problem:
             offer = qos.describe(info.qos_profile)
             return (
-                f"the QoS of {_node_name(info)} does not match: {problem} (it offers {offer}); "
+                f"the QoS of {publisher_name(info)} does not match: {problem} (it offers {offer}); "
                 "set the parameter reliability to auto, or change qos_overrides"
             )
-    names = ", ".join(map(_node_name, publishers))
+    names = ", ".join(map(publisher_name, publishers))
     if any(info.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT for info in publishers):
         return (
             f"{names} publishes it as best effort: either it sends nothing, or its images are lost in transport; in "
@@ -47,7 +49,20 @@ def explain_missing_images(node: Node, subscription: CameraSubscription) -> str:
     return f"{names} publishes it, but sends nothing"
 
 
-def _node_name(info: Any) -> str:
+def _remedy_for_type(topic: str, types: Sequence[str]) -> str:
+    """What to do about a compressed topic that was named as the raw one."""
+    if TYPE_NAMES["compressed"] not in types:
+        return ""
+    images = topic[: -len(COMPRESSED_SUFFIX)] if topic.endswith(COMPRESSED_SUFFIX) else ""
+    if images:
+        return f"; name the topic without {COMPRESSED_SUFFIX}, {images}: the node appends that itself"
+    return f"; compressed images must be published on {compressed_topic(topic)}: rename (remap) the driver's topic"
+
+
+def publisher_name(info: Any) -> str:
+    """The node's full name, or words where discovery has not learned it yet."""
+    if info.node_name.startswith(UNKNOWN_NODE):
+        return "a node that has not told its name yet"
     return f"{info.node_namespace.rstrip('/')}/{info.node_name}"
 
 
@@ -65,4 +80,4 @@ def _has_other_publisher(node: Node, topic: str) -> bool:
     publishers = node.get_publishers_info_by_topic(topic)
     if not publishers:  # the node remaps this name; asked for the DDS name, rclpy does not remap it
         publishers = node.get_publishers_info_by_topic(f"rt{topic}", no_mangle=True)
-    return any(_node_name(info) != node.get_fully_qualified_name() for info in publishers)
+    return any(publisher_name(info) != node.get_fully_qualified_name() for info in publishers)

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node's status in /diagnostics: its state, its engine, and problems of the ROS graph around it."""
 
-import time
 from dataclasses import dataclass
 from typing import Dict, Iterator, List, Optional, Tuple
 
@@ -11,6 +10,7 @@ from rclpy.node import Node
 
 from bisenet_ros.engines.engine import Engine
 from bisenet_ros.node.camera_topics import resolve_topic
+from bisenet_ros.node.diagnostics.problem_log import ProblemLog
 
 ACTIVE = "active"
 GRAPH_PROBLEM_DELAY = 5.0
@@ -40,10 +40,10 @@ class NodeStatus:
     engine: Optional[Engine] = None
 
     def __post_init__(self) -> None:
-        self._graph = GraphCheck(self.node)
+        self._graph_problems = ProblemLog(self.node, delay=GRAPH_PROBLEM_DELAY)
 
     def message(self) -> DiagnosticStatus:
-        level, text = self._level_and_text(self._graph.check())
+        level, text = self._level_and_text(self._graph_problems.update(list(find_graph_problems(self.node))))
         return DiagnosticStatus(
             level=level,
             name=f"{self.node.get_fully_qualified_name()}: segmentation",
@@ -90,27 +90,8 @@ class NodeStatus:
         return values
 
 
-class GraphCheck:
-    """Looks for a second node of the same name and for a simulated clock that nobody publishes."""
-
-    def __init__(self, node: Node) -> None:
-        self._node = node
-        self._since: Dict[str, float] = {}
-        self._problems: List[str] = []
-
-    def check(self) -> List[str]:
-        """What is wrong now, each with what to do about it; a new problem is logged once."""
-        now = time.monotonic()
-        self._since = {problem: self._since.get(problem, now) for problem in _graph_problems(self._node)}
-        lasting = [problem for problem, since in self._since.items() if now - since >= GRAPH_PROBLEM_DELAY]
-        for problem in lasting:
-            if problem not in self._problems:
-                self._node.get_logger().warning(problem)
-        self._problems = lasting
-        return lasting
-
-
-def _graph_problems(node: Node) -> Iterator[str]:
+def find_graph_problems(node: Node) -> Iterator[str]:
+    """A second node of the same name, and a simulated clock that nobody publishes."""
     if node.get_node_names_and_namespaces().count((node.get_name(), node.get_namespace())) > 1:
         yield (
             f"another node is also called {node.get_fully_qualified_name()}: both publish on the same topics and "
