@@ -7,11 +7,13 @@ EXIF orientation tag does not turn them, as it does not turn a camera's Compress
 geometry. Label files must have the same geometry.
 """
 
+import io
 from pathlib import Path
 from typing import List
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from bisenet_ros.errors import ImageError
 from bisenet_ros.files.file_content import describe_bytes
@@ -19,6 +21,9 @@ from bisenet_ros.images.compressed_headers import read_header
 from bisenet_ros.images.encodings import decode_picture
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+
+ORIENTATION_TAG = 0x0112
+"""EXIF's number for the orientation."""
 
 
 def list_images(folder: Path) -> List[Path]:
@@ -61,6 +66,15 @@ def read_image_bytes(path: Path) -> bytes:
     except ImageError as error:
         raise ImageError(error.reason, f"{path}: {error}; copy it again") from None
     return data
+
+
+def read_orientation(path: Path) -> int:
+    """The EXIF orientation tag of an image file, 1 (upright) to 8; 1 where there is none. It turns no pixels."""
+    try:
+        with Image.open(io.BytesIO(path.read_bytes())) as image:
+            return int(image.getexif().get(ORIENTATION_TAG, 1))
+    except (OSError, SyntaxError, ValueError):  # Pillow cannot read the file, or the tag is damaged
+        return 1
 
 
 def _silence_opencv() -> None:

@@ -101,6 +101,7 @@ def test_orientation_turns_nothing(tmp_path, suffix, orientation):
     save_with_orientation(path, orientation)
     save_with_orientation(upright, 1)
     assert np.array_equal(read_image(path), read_image(upright))
+    assert read_orientation(path) == orientation
 
 
 def test_a_folder_s_images_are_listed_by_name(tmp_path):

@@ -177,15 +177,34 @@ def cut(path: Path, count: int) -> None:
     path.write_bytes(path.read_bytes()[:-count])
 
 
-def test_an_exif_orientation_does_not_turn_an_image(small_camvid):
+def add_orientation(path: Path, orientation: int) -> None:
+    """Writes an EXIF tag into a JPEG."""
+    tag = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0" + bytes([orientation]) + bytes(7)
+    data = path.read_bytes()
+    path.write_bytes(data[:2] + b"\xff\xe1" + (len(tag) + 2).to_bytes(2, "big") + tag + data[2:])
+
+
+def test_an_exif_orientation_does_not_turn_an_image_and_is_counted(small_camvid, capsys):
     path = small_camvid / IMAGE_FILE
     upright = cv2.imread(str(path))
-    turned = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
-    data = path.read_bytes()
-    path.write_bytes(data[:2] + b"\xff\xe1" + (len(turned) + 2).to_bytes(2, "big") + turned + data[2:])
+    add_orientation(path, 6)
     assert cv2.imread(str(path)).shape == (WIDTH, HEIGHT, 3), "OpenCV turns it"
     image, _ = open_dataset("camvid", root=small_camvid, split="train")[1]
     assert np.array_equal(image, upright)
+    assert main(["check-dataset", "camvid", "--root", str(small_camvid)]) == 0
+    assert (
+        "  1 images have an EXIF orientation tag, which is ignored: labels must fit the pixels"
+        in capsys.readouterr().out
+    )
+
+
+def test_a_label_file_turned_as_viewers_show_its_image_is_told_of_the_tag(small_camvid):
+    add_orientation(small_camvid / IMAGE_FILE, 8)
+    write(small_camvid / "labels" / Path(IMAGE_FILE).with_suffix(".png").name, filled(0).T)
+    (problem,) = check(open_dataset("camvid", root=small_camvid, split="train"))
+    assert (
+        "is stored; viewers turn it by its EXIF orientation tag (8), which is ignored here: save the image" in problem
+    )
 
 
 def test_a_frame_is_decoded_once_if_all_fit_into_the_cache(small_camvid):

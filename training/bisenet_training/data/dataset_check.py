@@ -37,6 +37,12 @@ def summarize(dataset: SegmentationDataset, inspections: Sequence[Inspection]) -
     void = [found.name for found in inspections if not found.pixels[:IGNORE].any()]
     if void:
         lines.append(f"  {len(void)} frames have no labeled pixel: {_some(void)}")
+    tagged = [found.name for found in inspections if found.orientation != 1]
+    if tagged:
+        lines.append(
+            f"  {len(tagged)} images have an EXIF orientation tag, which is ignored: labels must fit the pixels as "
+            "they are stored, not as viewers show them; check " + _some(tagged)
+        )
     lines.append(f"  for a recipe: {_recipe_entries(inspections)}")
     return [*lines, *_shares(dataset, np.sum([found.pixels for found in inspections], axis=0))]
 

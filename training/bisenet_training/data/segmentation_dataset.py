@@ -13,7 +13,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.images.image_file import read_image
+from bisenet_ros.images.image_file import read_image, read_orientation
 from bisenet_ros.model.class_map import ClassMap
 from bisenet_ros.model.input_size import size_text
 from bisenet_training.data.label_encoding import LabelEncoding
@@ -29,12 +29,14 @@ class Inspection(NamedTuple):
     Attributes:
         name: the frame's.
         size: height and width.
+        orientation: the image's EXIF tag; 1 is upright. The pixels are not turned by it.
         pixels: 256, int64: how many pixels have each train id.
         moments: 2 x 3, float64: the mean of RGB in 0 to 1, and of its square.
     """
 
     name: str
     size: tuple[int, int]
+    orientation: int
     pixels: np.ndarray
     moments: np.ndarray
 
@@ -128,6 +130,7 @@ class SegmentationDataset(Dataset):
         if pixels.shape[:2] != image.shape[:2]:
             raise DataError(
                 f"{frame.label_file} is {size_text(pixels.shape)}, expected {size_text(image.shape)} as {frame.image}"
+                f"{_explain_orientation(frame.image)}"
             )
         try:
             return image, self.encoding.decode(pixels)
@@ -143,6 +146,18 @@ class SegmentationDataset(Dataset):
         return Inspection(
             name=self.name(index),
             size=target.shape,
+            orientation=read_orientation(self._frames[index].image),
             pixels=np.bincount(target.ravel(), minlength=256),
             moments=np.stack([mean, deviation**2 + mean**2]),
         )
+
+
+def _explain_orientation(image: Path) -> str:
+    """What to do about an image that viewers show turned, as its label file may be."""
+    orientation = read_orientation(image)
+    if orientation == 1:
+        return ""
+    return (
+        f" is stored; viewers turn it by its EXIF orientation tag ({orientation}), which is ignored here: save the "
+        "image turned and without the tag"
+    )
