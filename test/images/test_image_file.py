@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from bisenet_ros.errors import ImageError
-from bisenet_ros.images.image_file import list_images, read_image, read_image_bytes
+from bisenet_ros.images.image_file import list_images, read_image, read_image_bytes, read_orientation
 from demo.clip import FOLDER, frame_ids
 
 JPEG = FOLDER / "images" / f"{frame_ids()[0]}.jpg"
