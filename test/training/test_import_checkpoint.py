@@ -20,6 +20,8 @@ from bisenet_ros.model.model_card import ModelError, read_card
 CLASSES, HEAD_WIDTH = 11, 16  # the published files have 1024; the rest is as wide as there
 State = Dict[str, Tensor]
 
+WEIGHT = "detail.S1.0.conv.weight"
+
 
 def coincheung_layout() -> Dict[str, Tuple[int, ...]]:
     """The keys and shapes of such a file, written down from its description."""
@@ -220,7 +222,8 @@ def test_usual_wrappings_are_read(state, wrap, tmp_path):
             {"bga.left1.2.weight": torch.zeros(128, 128, 3, 3)},
             r"bga\.left1\.2\.weight .*\(128, 128, 1, 1\), got .*3, 3",
         ),
-        ({"head.conv_out.1.weight": None}, r"with a convolution head\.conv_out\.1\.weight, found detail\.S1\.0"),
+        ({"head.conv_out.1.weight": None}, r"missing: head\.conv_out\.1\.weight \(1\); unknown: none"),
+        ({"head.conv_out.1.weight": torch.zeros(19)}, r"head\.conv_out\.1\.weight .*4 dimensions, got \(19,\)"),
     ],
 )
 def test_other_keys_and_shapes_are_named(state, change, message):
@@ -247,7 +250,27 @@ class Command:
 @pytest.mark.parametrize("content", [Command(), [1, 2], {"epoch": 3}, {"state_dict": 5}])
 def test_other_files_are_refused_and_never_executed(content, tmp_path):
     torch.save(content, tmp_path / "model.pth")
-    with pytest.raises(ModelError, match=r"model\.pth .*(no file of tensors|must hold a state_dict)"):
+    with pytest.raises(ModelError, match=r"model\.pth .*(no file of tensors|must hold one state_dict)"):
+        read_state_dict(tmp_path / "model.pth")
+
+
+def test_a_state_dict_may_be_an_entry_of_a_dict(state, tmp_path):
+    torch.save({"epoch": 3, "model": state, "optimizer": {"state": {0: 1}}}, tmp_path / "model.pth")
+    assert list(read_state_dict(tmp_path / "model.pth")) == list(state)
+    torch.save({"epoch": 3, "model": state, "ema": state}, tmp_path / "model.pth")
+    found = rf"it holds a dict: epoch \(int\), model \(dict of {len(state)} entries\), ema \(dict of"
+    with pytest.raises(ModelError, match=found):
+        read_state_dict(tmp_path / "model.pth")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_named(value, state, tmp_path):
+    weight = state[WEIGHT].clone()
+    weight.view(-1)[0] = value
+    torch.save({**state, WEIGHT: weight}, tmp_path / "model.pth")
+    with pytest.raises(
+        ModelError, match=rf"model\.pth: {WEIGHT} hold weights that are not finite .* an earlier checkpoint"
+    ):
         read_state_dict(tmp_path / "model.pth")
 
 

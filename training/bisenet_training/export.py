@@ -9,7 +9,7 @@ argmax are the engines' part. Its card is in the ONNX metadata.
 import io
 import warnings
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Mapping
 
 import numpy as np
 import onnx
@@ -53,7 +53,19 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     parts = ("state_dict", "network", "card")
     if not isinstance(checkpoint, dict) or not all(isinstance(checkpoint.get(part), dict) for part in parts):
         raise ModelError(f"{path} is no checkpoint of `bisenet train`, which holds {', '.join(parts)}")
+    require_finite(checkpoint["state_dict"], path=path)
     return checkpoint
+
+
+def require_finite(state: Mapping[str, Any], *, path: Path) -> None:
+    """Raises ModelError where a weight is not a finite number, as after a training that has diverged."""
+    bad = [name for name, tensor in state.items() if torch.is_tensor(tensor) and not tensor.isfinite().all()]
+    if bad:
+        more = f" and {len(bad) - 1} more tensors" if bad[1:] else ""
+        raise ModelError(
+            f"{path}: {bad[0]}{more} hold weights that are not finite (NaN or infinity): the training had diverged; "
+            "use an earlier checkpoint, or train again with a lower learning rate"
+        )
 
 
 def load_checkpoint(path: Path) -> tuple[BiSeNetV2, ModelCard]:

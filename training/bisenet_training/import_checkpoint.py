@@ -7,7 +7,7 @@ The files are flat state_dicts. Their network is `BiSeNetV2(variant="coincheung"
 
 import re
 from pathlib import Path
-from typing import Mapping, NamedTuple, Sequence
+from typing import Any, Mapping, NamedTuple, Sequence
 
 from torch import Tensor
 
@@ -15,7 +15,7 @@ from bisenet_ros.files.file_content import sha256_of
 from bisenet_ros.model.model_card import ModelCard, ModelError
 from bisenet_ros.network import BiSeNetV2
 from bisenet_training.data.datasets import find_dataset
-from bisenet_training.export import read_torch_file
+from bisenet_training.export import read_torch_file, require_finite
 
 CITYSCAPES_MEAN = (0.3257, 0.3690, 0.3223)
 CITYSCAPES_STD = (0.2112, 0.2148, 0.2115)
@@ -93,15 +93,21 @@ def import_checkpoint(
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """The file's tensors, also from under "state_dict" and without DistributedDataParallel's "module.".
+    """The file's tensors, also from under one entry of a dict, and without DistributedDataParallel's "module.".
 
     Raises:
-        ModelError: the file is missing or holds no tensors by name.
+        ModelError: the file is missing, holds no tensors by name, or such that are not finite.
     """
     content = read_torch_file(path, expected="file of tensors, as `torch.save(model.state_dict(), ...)` writes it")
-    state = content.get("state_dict", content) if isinstance(content, dict) else content
-    if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
-        raise ModelError(f"{path} must hold a state_dict, tensors by name; it holds a {type(state).__name__}")
+    candidates = [content, *(content.values() if isinstance(content, dict) else ())]
+    states = [candidate for candidate in candidates if _is_state_dict(candidate)]
+    if len(states) != 1:
+        raise ModelError(
+            f"{path} must hold one state_dict, tensors by name, alone or as an entry of a dict; it holds "
+            f"{_describe_content(content)}"
+        )
+    (state,) = states
+    require_finite(state, path=path)
     return {re.sub(r"^module\.", "", str(key)): tensor for key, tensor in state.items()}
 
 
@@ -114,7 +120,8 @@ def import_network(state: Mapping[str, Tensor]) -> Imported:
     boosters = [key for key in state if key.startswith("aux")]
     counters = [key for key in state if key.endswith(COUNTER) and key not in boosters]
     theirs = {key: state[key] for key in state if key not in {*boosters, *counters}}
-    network = BiSeNetV2(classes=_outputs(theirs, CLASSIFIER), head_width=_outputs(theirs, HEAD), variant="coincheung")
+    classes, head_width = _outputs(theirs, CLASSIFIER, default=19), _outputs(theirs, HEAD, default=1024)
+    network = BiSeNetV2(classes=classes, head_width=head_width, variant="coincheung")
     ours = {name: tensor for name, tensor in network.state_dict().items() if not name.endswith(COUNTER)}
     names = {coincheung_name(name): name for name in ours}
     missing, unknown = [key for key in names if key not in theirs], [key for key in theirs if key not in names]
@@ -142,13 +149,23 @@ def coincheung_name(name: str) -> str:
     raise KeyError(name)
 
 
-def _outputs(state: Mapping[str, Tensor], key: str) -> int:
-    """The output channels of a convolution."""
-    if key not in state or state[key].ndim != 4:
-        raise ModelError(
-            f"expected the keys of a CoinCheung/BiSeNet checkpoint with a convolution {key}, "
-            f"found {_listed(list(state))}"
-        )
+def _is_state_dict(content: Any) -> bool:
+    return isinstance(content, dict) and bool(content) and all(isinstance(value, Tensor) for value in content.values())
+
+
+def _describe_content(content: Any) -> str:
+    if not isinstance(content, dict):
+        return f"a {type(content).__name__}"
+    sizes = {key: f" of {len(value)} entries" if isinstance(value, dict) else "" for key, value in content.items()}
+    return f"a dict: {_listed([f'{key} ({type(content[key]).__name__}{sizes[key]})' for key in content])}"
+
+
+def _outputs(state: Mapping[str, Tensor], key: str, *, default: int) -> int:
+    """The output channels of a convolution; `default` where it is missing, which the comparison of all keys tells."""
+    if key not in state:
+        return default
+    if state[key].ndim != 4:
+        raise ModelError(f"{key} must be a convolution's weights, of 4 dimensions, got {tuple(state[key].shape)}")
     return len(state[key])
 
 
