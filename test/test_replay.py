@@ -22,7 +22,7 @@ from rcl_interfaces.srv import GetParameters
 from ros_domains import new_domain
 from sensor_msgs.msg import Image
 
-from bisenet_ros.node.fastdds import PROFILE_VARIABLES
+from bisenet_ros.node.fastdds import profile_variable
 
 DOMAIN = new_domain()
 LAUNCH = (*ROS2_LAUNCH, "replay.launch.py")
@@ -100,8 +100,7 @@ def test_bag_is_played_with_simulated_time_and_the_launch_ends_with_it(
         assert launch.wait() == 0
     assert 1000 <= masks[0].header.stamp.sec < 1040
     assert player["argv"] == ("bag play bag --disable-keyboard-controls --clock 200 --delay 1.0 --rate 1.0".split())
-    profiles = {name: player["environment"].get(name, "") for name in PROFILE_VARIABLES}
-    assert all(path.endswith("config/fastdds_shared_memory.xml") for path in profiles.values())
+    assert player["environment"].get(profile_variable(), "").endswith("config/fastdds_shared_memory.xml")
     assert (
         launch.output.index("playback starts when")
         < launch.output.index("subscribed to")

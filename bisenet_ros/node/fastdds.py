@@ -4,24 +4,35 @@
 
 import ctypes
 import os
+from importlib.metadata import PackageNotFoundError, version
 from typing import Dict
 
 from bisenet_ros.files.package_share import package_file
 
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
-"""Environment variables that name a profile file: of Humble and Jazzy, and of Kilted."""
+"""Environment variables that name a profile file: of Fast DDS 2 (Humble, Jazzy), and of 3 (Kilted, Lyrical)."""
+FIRST_RCLPY_WITH_FASTDDS_3 = 9
+"""Kilted's major version of rclpy."""
 TRANSPORTS_VARIABLE = "FASTDDS_BUILTIN_TRANSPORTS"
 """Environment variable that chooses transports without a file; Fast DDS ignores it where a profile is set."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Options of glibc's mallopt."""
 
 
+def profile_variable() -> str:
+    """The one of PROFILE_VARIABLES that this ROS distribution's Fast DDS wants; version 3 warns of the older one."""
+    try:
+        major = int(version("rclpy").split(".")[0])
+    except PackageNotFoundError:  # rclpy was installed without its metadata
+        return PROFILE_VARIABLES[0]
+    return PROFILE_VARIABLES[major >= FIRST_RCLPY_WITH_FASTDDS_3]
+
+
 def shared_memory_environment() -> Dict[str, str]:
-    """The environment variables that set the profile; none if the user has already set a profile or transports."""
+    """The environment variable that sets the profile; none if the user has already set a profile or transports."""
     if any(os.environ.get(name) for name in (*PROFILE_VARIABLES, TRANSPORTS_VARIABLE)):
         return {}
-    profile = str(package_file("config/fastdds_shared_memory.xml"))
-    return dict.fromkeys(PROFILE_VARIABLES, profile)
+    return {profile_variable(): str(package_file("config/fastdds_shared_memory.xml"))}
 
 
 def use_shared_memory() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bisenet_ros.node.fastdds import PROFILE_VARIABLES, TRANSPORTS_VARIABLE, shared_memory_environment
+from bisenet_ros.node import fastdds
+from bisenet_ros.node.fastdds import PROFILE_VARIABLES, TRANSPORTS_VARIABLE, profile_variable, shared_memory_environment
 
 PROFILE = str(Path(__file__).parents[2] / "config" / "fastdds_shared_memory.xml")
 
@@ -17,6 +18,21 @@ PROFILE = str(Path(__file__).parents[2] / "config" / "fastdds_shared_memory.xml"
 def test_dds_settings_of_the_user_are_kept(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     for variable in (*PROFILE_VARIABLES, TRANSPORTS_VARIABLE):
         monkeypatch.delenv(variable, raising=False)
-    assert shared_memory_environment() == dict.fromkeys(PROFILE_VARIABLES, PROFILE)
+    assert shared_memory_environment() == {profile_variable(): PROFILE}
     monkeypatch.setenv(name, "set by the user")
     assert shared_memory_environment() == {}
+
+
+@pytest.mark.parametrize(
+    "rclpy, variable",
+    [
+        ("3.3.16", "FASTRTPS_DEFAULT_PROFILES_FILE"),
+        ("7.1.5", "FASTRTPS_DEFAULT_PROFILES_FILE"),
+        ("9.1.2", "FASTDDS_DEFAULT_PROFILES_FILE"),
+        ("10.0.0", "FASTDDS_DEFAULT_PROFILES_FILE"),
+    ],
+)
+def test_the_variable_is_that_of_the_distribution(monkeypatch: pytest.MonkeyPatch, rclpy: str, variable: str) -> None:
+    """Humble, Jazzy, Kilted and newer: Fast DDS 3 warns whenever the older variable is set."""
+    monkeypatch.setattr(fastdds, "version", {"rclpy": rclpy}.__getitem__)
+    assert profile_variable() == variable
