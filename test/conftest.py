@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict, Iterator, List, Tuple
@@ -16,6 +17,7 @@ from bisenet_ros.model.model_card import ModelCard
 
 if TYPE_CHECKING:
     from node_harness import Vehicle
+    from stub_gpu import StubGpu
 
 NEEDED_PACKAGES: Dict[str, Tuple[str, ...]] = {
     "bags": ("rosbags", "mcap"),
@@ -72,6 +74,23 @@ def card() -> ModelCard:
 @pytest.fixture(scope="session")
 def shipped_model() -> Path:
     return Path(__file__).parents[1] / "models" / "bisenetv2_camvid.onnx"
+
+
+@pytest.fixture
+def stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StubGpu]:
+    """A GPU that is there during the test, and runs our kernels."""
+    pytest.importorskip("cuda.bindings")
+    if not (shutil.which("gcc") and shutil.which("g++")):
+        pytest.skip("gcc makes the stub, and g++ its kernels")
+    from stub_gpu import compile_for_host, stub_gpu
+
+    from bisenet_ros.engines.cuda import cuda_python_device
+
+    monkeypatch.setattr(cuda_python_device, "compile_with_nvrtc", lambda name, _: compile_for_host(name))
+    gpu = stub_gpu()
+    gpu.reset()
+    yield gpu
+    gpu.reset(present=False)
 
 
 @pytest.fixture(scope="session")

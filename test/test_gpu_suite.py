@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""The GPU tests themselves: on a fake GPU they pass, or fail where masks are wrong, and are recorded."""
+"""The GPU tests themselves: on the stub GPU they pass, or fail where masks are wrong, and are recorded."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_gpu_plugin import SIZES
 from gpu import make_references
+from stub_gpu_plugin import SIZES
 from tiny_model import save_tiny_model
 
 ROOT = Path(__file__).parents[1]
 CHOSEN = "test_masks_are or batch or told or graph or truncated or refuses or ten_thousand"
-pytestmark = pytest.mark.skipif(not shutil.which("g++"), reason="g++ compiles the kernels for the CPU")
+pytestmark = pytest.mark.skipif(not shutil.which("g++"), reason="g++ compiles the kernels for the stub")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def references(tmp_path_factory, card):
 
 
 def run(references: Path, results: Path, chosen: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "pytest", "-p", "fake_gpu_plugin", "-p", "no:cacheprovider", "test/gpu"]
+    command = [sys.executable, "-m", "pytest", "-p", "stub_gpu_plugin", "-p", "no:cacheprovider", "test/gpu"]
     command += ["--references", references, "--results", results, "--plans", results / "plans", "--frames", 20]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "test")))}
     return subprocess.run(

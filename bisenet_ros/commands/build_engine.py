@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 from typing import Optional, Sequence
 
-from bisenet_ros.engines.cuda.driver import GpuError, open_device
+from bisenet_ros.engines.cuda.device import GpuError
+from bisenet_ros.engines.cuda.driver import open_device
 from bisenet_ros.engines.engine import check_max_batch
 from bisenet_ros.engines.heartbeat import heartbeat
 from bisenet_ros.engines.loader import choose_precision

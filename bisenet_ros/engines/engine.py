@@ -24,6 +24,10 @@ class EngineError(BisenetError):
     """An engine that cannot be had here, or a frame or an option that engines do not take."""
 
 
+class FatalEngineError(RuntimeError):
+    """A fault of the GPU after which this process cannot use it any more; a new process can."""
+
+
 class Engine(ABC):
     """Segments frames with one model, called from one thread at a time, unless an engine's class says more.
 
@@ -31,9 +35,11 @@ class Engine(ABC):
         card: the model card.
         description: the runtime, device and precision, for people.
         max_batch: the most frames that run at once; more are no error, and run one batch after another.
+        has_confidence: whether it gives confidence maps; the log of its start says why not.
     """
 
     max_batch: int = 1
+    has_confidence: bool = True
 
     def __init__(self, card: ModelCard, *, description: str) -> None:
         self.card = card
@@ -61,6 +67,7 @@ class Engine(ABC):
 
         Raises:
             EngineError: the frame is not such an array.
+            FatalEngineError: only a new process can go on.
         """
         require_frame(frame)
         return self._segment(frame, confidence=confidence)

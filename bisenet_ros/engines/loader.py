@@ -3,13 +3,16 @@
 """Chooses the engine for a model file: the device, the runtime that is installed for it, and the precision."""
 
 import importlib.util
+import logging
 from pathlib import Path
 from typing import Callable, List, NamedTuple, Optional, Sequence, Set, Union
 
 import numpy as np
 
-from bisenet_ros.engines.cuda.driver import GpuError, has_cuda_python, require_gpu
-from bisenet_ros.engines.engine import Engine, EngineError, check_max_batch
+from bisenet_ros.engines.cuda.device import GpuError
+from bisenet_ros.engines.cuda.driver import has_cuda_python
+from bisenet_ros.engines.cuda.libcuda import require_gpu
+from bisenet_ros.engines.engine import Engine, EngineError, FatalEngineError, check_max_batch
 from bisenet_ros.engines.tensorrt.plan import PRECISIONS as CUDA_PRECISIONS
 from bisenet_ros.model.model_card import ModelCard, read_card
 from bisenet_ros.model.model_file import ModelError, is_quantized
@@ -17,6 +20,8 @@ from bisenet_ros.model.model_file import ModelError, is_quantized
 DEVICES = ("auto", "cpu", "cuda")
 CPU_PRECISIONS = ("fp32", "bf16")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
+
+logger = logging.getLogger(__name__)
 
 
 class Runtime(NamedTuple):
@@ -46,7 +51,8 @@ def load_engine(
     """The fastest installed engine for a model file.
 
     On the CPU that is OpenVINO where it is installed, else ONNX Runtime; on a GPU it is TensorRT, which builds its plan
-    at the first frame of a size, unless the cache has it.
+    at the first frame of a size, unless the cache has it. Where a GPU is there but TensorRT cannot use it, "auto" takes
+    the CPU after all, and a warning says why.
 
     Args:
         model: an ONNX file with its card inside, as `bisenet export` writes it.
@@ -59,14 +65,21 @@ def load_engine(
         ModelError: the file is missing or broken, has no card, or its network does not do what the card says.
         EngineError: an unknown device or precision, or one that is not to be had here or not with this file; no
             runtime is installed; a `max_batch` that is not 1 to 64.
+        FatalEngineError: the GPU has failed, and only a new process can use it.
     """
-    device = choose_device(device, precision)
     check_max_batch(max_batch)
+    chosen = choose_device(device, precision)
     model = Path(model)
     card = read_card(model)
-    precision = choose_precision(model, device=device, precision=precision)
-    if device == "cuda":
-        return _open_tensorrt(model, card, precision=precision, cache=cache, max_batch=max_batch)
+    if chosen == "cuda":
+        on_gpu = choose_precision(model, device="cuda", precision=precision)
+        try:
+            return _open_tensorrt(model, card, precision=on_gpu, cache=cache, max_batch=max_batch)
+        except EngineError as error:
+            if device != "auto":
+                raise
+            logger.warning("device auto takes the CPU: %s", error)
+    precision = choose_precision(model, device="cpu", precision=precision)
     runtime = installed_runtimes("cpu")[0]
     try:
         engine = runtime.create(model, card, precision=precision)
@@ -200,6 +213,8 @@ def _open_tensorrt(
 
     try:
         return TensorRtEngine(model, card, precision=precision, cache=cache, max_batch=max_batch)
+    except FatalEngineError:
+        raise
     except (GpuError, RuntimeError) as error:
         raise EngineError(f"device cuda cannot be used: {error}") from error
 

@@ -1,21 +1,23 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Our CUDA kernels: their source runs on the CPU, and NVRTC compiles it where it is installed."""
+"""Our CUDA kernels: their source runs on the stub GPU, and NVRTC compiles it where it is installed."""
 
 from __future__ import annotations
 
 import re
-import shutil
 from contextlib import ExitStack
+from typing import Iterator
 
 import numpy as np
 import pytest
-from fake_gpu import CUDA, FakeDevice
+from stub_gpu import CUDA
 
 from bisenet_ros.engines.cpu.postprocess import upsample_mask, upsample_mask_and_confidence
 from bisenet_ros.engines.cuda import compiler
 from bisenet_ros.engines.cuda import kernels as cuda_kernels
 from bisenet_ros.engines.cuda.compiler import compile_with_nvrtc
+from bisenet_ros.engines.cuda.device import CudaDevice
+from bisenet_ros.engines.cuda.driver import open_device
 from bisenet_ros.engines.cuda.kernels import MaskUpsampling, bytes_to_floats
 
 # logits at 1/8 of the network's size, and the frame's size
@@ -28,15 +30,16 @@ SIZES = [
     ((4, 4), (5, 7)),
 ]
 
-needs_a_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="g++ compiles the kernels for the CPU")
-
 
 @pytest.fixture
-def device() -> FakeDevice:
-    return FakeDevice()
+def device(stub) -> Iterator[CudaDevice]:
+    device = open_device()
+    yield device
+    device.close()
+    assert not stub.alive()
 
 
-def run_kernel(device: FakeDevice, logits: np.ndarray, frame_size, *, confidence: bool = False):
+def run_kernel(device: CudaDevice, logits: np.ndarray, frame_size, *, confidence: bool = False):
     """Mask and confidence of N x classes x h x w logits, by the kernel."""
     frames, classes, *logits_size = logits.shape
     outputs = [np.empty((frames, *frame_size), np.uint8) for _ in range(1 + confidence)]
@@ -49,11 +52,9 @@ def run_kernel(device: FakeDevice, logits: np.ndarray, frame_size, *, confidence
         for output, address in zip(outputs, addresses[1:]):
             device.download(output, address, stream)
         device.synchronize(stream)
-    assert device.in_use == 0
     return outputs if confidence else outputs[0]
 
 
-@needs_a_compiler
 @pytest.mark.parametrize("logits_size, frame_size", SIZES)
 @pytest.mark.parametrize("classes", [1, 19])
 def test_the_kernel_gives_the_masks_of_the_cpu_engines(device, logits_size, frame_size, classes):
@@ -62,7 +63,6 @@ def test_the_kernel_gives_the_masks_of_the_cpu_engines(device, logits_size, fram
     assert different <= 1  # none was seen
 
 
-@needs_a_compiler
 @pytest.mark.parametrize("logits_size, frame_size", SIZES)
 def test_the_kernel_gives_the_masks_of_torch(device, logits_size, frame_size):
     torch = pytest.importorskip("torch")
@@ -74,7 +74,6 @@ def test_the_kernel_gives_the_masks_of_torch(device, logits_size, frame_size):
     assert different <= 2  # 1 was seen, of 921 600 pixels
 
 
-@needs_a_compiler
 @pytest.mark.parametrize("logits_size, frame_size", SIZES)
 def test_the_kernels_confidence_is_that_of_the_cpu_engines(device, logits_size, frame_size):
     logits = 4 * np.random.default_rng(1).standard_normal((1, 11, *logits_size), dtype=np.float32)
@@ -84,14 +83,12 @@ def test_the_kernels_confidence_is_that_of_the_cpu_engines(device, logits_size, 
     assert np.abs(confidence[0].astype(int) - expected).max() <= 2
 
 
-@needs_a_compiler
 def test_ties_go_to_the_lower_id(device):
     logits = np.zeros((1, 5, 8, 8), np.float32)
     logits[:, 2] = logits[:, 4] = 1
     assert (run_kernel(device, logits, (64, 64)) == 2).all()
 
 
-@needs_a_compiler
 def test_every_frame_of_a_batch_has_its_own_masks(device):
     logits = np.random.default_rng(2).standard_normal((3, 11, 6, 9), dtype=np.float32)
     mask, confidence = run_kernel(device, logits, (50, 75), confidence=True)
@@ -100,7 +97,6 @@ def test_every_frame_of_a_batch_has_its_own_masks(device):
         assert np.array_equal(mask[i], one[0][0]) and np.array_equal(confidence[i], one[1][0])
 
 
-@needs_a_compiler
 def test_bytes_become_the_same_floats(device):
     frame, floats = np.arange(256, dtype=np.uint8), np.empty(256, np.float32)
     with ExitStack() as owner:

@@ -94,6 +94,7 @@ def test_weights_in_a_missing_file_are_told(tmp_path, card):
 DRIVER = """
 extern "C" int cuInit(unsigned) {{ return {init}; }}
 extern "C" int cuDeviceGetCount(int *count) {{ *count = {count}; return 0; }}
+extern "C" int cuCtxSynchronize() {{ return 0; }}
 extern "C" int cuGetErrorName(int, const char **name) {{ *name = "CUDA_ERROR_OF_THIS_TEST"; return 0; }}
 """
 
@@ -166,7 +167,7 @@ def test_without_tensorrt_device_cuda_says_what_to_install(driver, installed, mo
 def test_without_cudas_python_packages_the_error_says_what_to_install(driver, installed):
     driver()
     installed("tensorrt")
-    with pytest.raises(GpuError, match="pip install cuda-python"):
+    with pytest.raises(GpuError, match="pip install cuda-bindings"):
         cuda_driver.open_device()
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from bisenet_ros.benchmark.machine import describe_machine
-from bisenet_ros.engines.cuda.driver import require_gpu
+from bisenet_ros.engines.cuda.libcuda import require_gpu
 from bisenet_ros.engines.tensorrt.api import load_tensorrt
 from bisenet_ros.engines.tensorrt.engine import TensorRtEngine
 from bisenet_ros.errors import BisenetError

@@ -10,6 +10,7 @@ import numpy as np
 
 from bisenet_ros.engines.cuda.compiler import check, compile_with_nvrtc
 from bisenet_ros.engines.cuda.device import CudaDevice, Dim3
+from bisenet_ros.engines.cuda.libcuda import primary_context, synchronize
 
 try:
     from cuda.bindings import driver
@@ -22,15 +23,21 @@ class CudaPythonDevice(CudaDevice):
 
     def __init__(self) -> None:
         super().__init__()
+        context = primary_context()
         check(driver.cuInit(0))
-        self._device = check(driver.cuDeviceGet(0))
-        self.name = check(driver.cuDeviceGetName(256, self._device)).split(b"\0")[0].decode()
-        self.compute_capability = self._attribute("MAJOR"), self._attribute("MINOR")
-        check(driver.cuCtxSetCurrent(check(driver.cuDevicePrimaryCtxRetain(self._device))))
-
-    def _attribute(self, part: str) -> int:
-        attribute = driver.CUdevice_attribute[f"CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_{part}"]
-        return int(check(driver.cuDeviceGetAttribute(attribute, self._device)))
+        device, attributes = check(driver.cuDeviceGet(0)), driver.CUdevice_attribute
+        major, minor, self.multiprocessors = (
+            int(check(driver.cuDeviceGetAttribute(attribute, device)))
+            for attribute in (
+                attributes.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
+                attributes.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
+                attributes.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT,
+            )
+        )
+        self.name = check(driver.cuDeviceGetName(256, device)).split(b"\0")[0].decode()
+        self.compute_capability = major, minor
+        check(driver.cuCtxSetCurrent(driver.CUcontext(context)))
+        self._owner.callback(lambda: check(driver.cuCtxSetCurrent(driver.CUcontext(0))))
 
     def memory(self) -> Tuple[int, int]:
         status, free, total = driver.cuMemGetInfo()
@@ -54,7 +61,7 @@ class CudaPythonDevice(CudaDevice):
         return stream
 
     def synchronize(self, stream: int) -> None:
-        check(driver.cuStreamSynchronize(stream))
+        synchronize(stream)
 
     def upload(self, address: int, array: np.ndarray, stream: int) -> None:
         check(driver.cuMemcpyHtoDAsync(address, array.ctypes.data, array.nbytes, stream))
@@ -80,7 +87,9 @@ class CudaPythonDevice(CudaDevice):
         try:
             enqueue()
         except Exception:
-            driver.cuStreamEndCapture(stream)  # it has failed by now, and only leaves the capturing state
+            status, graph = driver.cuStreamEndCapture(stream)
+            if status == 0:
+                driver.cuGraphDestroy(graph)
             raise
         graph = check(driver.cuStreamEndCapture(stream))
         # CUDA 11's cuGraphInstantiate takes other arguments; the name with flags has those of CUDA 12's.
@@ -94,17 +103,10 @@ class CudaPythonDevice(CudaDevice):
 
     def load_kernel(self, name: str) -> Any:
         module = check(driver.cuModuleLoadData(compile_with_nvrtc(name, self.compute_capability)))
-        self._modules.append(module)
+        self._owner.callback(lambda: check(driver.cuModuleUnload(module)))
         return check(driver.cuModuleGetFunction(module, name.encode()))
 
     def launch(self, kernel: Any, grid: Dim3, block: Dim3, arguments: Sequence[np.generic], stream: int) -> None:
         values = [np.array(argument) for argument in arguments]
         addresses = np.array([value.ctypes.data for value in values], np.uint64)
         check(driver.cuLaunchKernel(kernel, *grid, *block, 0, stream, addresses.ctypes.data, 0))
-
-    def close(self) -> None:
-        for module in self._modules:
-            check(driver.cuModuleUnload(module))
-        self._modules.clear()
-        check(driver.cuCtxSetCurrent(driver.CUcontext(0)))
-        check(driver.cuDevicePrimaryCtxRelease(self._device))

@@ -7,7 +7,7 @@ CUDA contexts belong to threads: whoever opens a device uses and closes it on th
 
 from abc import ABC, abstractmethod
 from contextlib import ExitStack
-from typing import Any, Callable, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, Sequence, Tuple
 
 import numpy as np
 
@@ -30,14 +30,16 @@ class CudaDevice(ABC):
     Attributes:
         name: the GPU's, such as "Orin".
         compute_capability: such as (8, 7).
+        multiprocessors: how many it has; GPUs of one name may differ.
     """
 
     name: str
     compute_capability: Tuple[int, int]
+    multiprocessors: int
 
     def __init__(self) -> None:
         self._kernels: Dict[str, Any] = {}
-        self._modules: List[Any] = []  # what kernels are loaded in
+        self._owner = ExitStack()  # what is freed when the device is closed
 
     def kernel(self, name: str) -> Any:
         """The kernel `name` of the file `name`.cu for `launch`, compiled when it is first asked for.
@@ -107,6 +109,10 @@ class CudaDevice(ABC):
     def launch(self, kernel: Any, grid: Dim3, block: Dim3, arguments: Sequence[np.generic], stream: int) -> None:
         """Starts a kernel. Pointers are np.uint64, other arguments have the widths of the kernel's own."""
 
-    @abstractmethod
     def close(self) -> None:
-        """Lets go of the context; everything else must have been freed before."""
+        """Unloads the kernels and lets go of the context; everything else must have been freed before.
+
+        A step that fails, as all do on a GPU that has failed, does not keep the others from running.
+        """
+        self._kernels.clear()
+        self._owner.close()

@@ -15,7 +15,7 @@ from collections import deque
 from functools import lru_cache
 from typing import Any, Deque, NamedTuple, Optional
 
-from bisenet_ros.engines.cuda.driver import require_gpu
+from bisenet_ros.engines.cuda.libcuda import require_gpu
 from bisenet_ros.engines.tensorrt.plan import PRECISIONS, BindingPlan, Plan, TensorPlan, TensorRtError
 
 MODULES = ("tensorrt", "tensorrt_rtx")

@@ -11,14 +11,16 @@ import time
 import weakref
 from collections import OrderedDict
 from concurrent.futures import TimeoutError as NotInTime
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from bisenet_ros.engines.cuda.driver import GpuError, open_device
-from bisenet_ros.engines.engine import Engine, EngineError, Result
+from bisenet_ros.engines.cuda.device import GpuError
+from bisenet_ros.engines.cuda.driver import open_device
+from bisenet_ros.engines.cuda.libcuda import fault_that_ends_the_process
+from bisenet_ros.engines.engine import Engine, EngineError, FatalEngineError, Result
 from bisenet_ros.engines.tensorrt.api import load_tensorrt
 from bisenet_ros.engines.tensorrt.builder import PlanRequest, PlanStore, tails
 from bisenet_ros.engines.tensorrt.frame_pipeline import FramePipeline, NetworkTimer
@@ -61,6 +63,7 @@ class TensorRtEngine(Engine):
             GpuError: there is no driver, no GPU, or no Python package to use it.
             TensorRtError: TensorRT is not installed.
             RuntimeError: TensorRT cannot be used with the GPU.
+            FatalEngineError: the GPU has failed, and only a new process can use it.
         """
         self._thread = WorkerThread("tensorrt")
         try:
@@ -72,6 +75,7 @@ class TensorRtEngine(Engine):
         self._close = weakref.finalize(self, _close, self._thread, self._gpu)
         super().__init__(card, description=f"{self._gpu.description}, {precision}")
         self.max_batch = max_batch
+        self.has_confidence = LOGITS in self._gpu.tails
 
     @property
     def building(self) -> str:
@@ -111,14 +115,30 @@ class TensorRtEngine(Engine):
 
 
 def _close(thread: WorkerThread, gpu: _Gpu) -> None:
-    with suppress(RuntimeError):  # the GPU may have failed before
+    try:
         thread.call(gpu.close)
-    thread.close()
+    except RuntimeError as error:  # the GPU may have failed before
+        logger.warning("not everything on the GPU could be freed: %s", error)
+    finally:
+        thread.close()
+
+
+@contextmanager
+def _fatal_faults() -> Iterator[None]:
+    """Tells the faults that only a new process cures from others, whoever raises them; also a decorator."""
+    try:
+        yield
+    except Exception as error:
+        fault = fault_that_ends_the_process()
+        if not fault:
+            raise
+        raise FatalEngineError(f"the GPU answers {fault}, after which only a new process can use it") from error
 
 
 class _Gpu:
     """What the engine has on the GPU; used on the engine's own thread only."""
 
+    @_fatal_faults()
     def __init__(self, model: Path, card: ModelCard, precision: str, cache: PlanCache, max_batch: int) -> None:
         self.building = ""
         self._model = model
@@ -137,6 +157,7 @@ class _Gpu:
             undo.pop_all()
         self.description = f"{self.tensorrt.name}, {self.device.name}"
 
+    @_fatal_faults()
     def segment(self, frames: Sequence[np.ndarray], confidence: bool) -> List[Result]:
         """For 1 to `max_batch` frames of one size."""
         size = (frames[0].shape[0], frames[0].shape[1])
@@ -151,10 +172,11 @@ class _Gpu:
         return self._pipeline(size, tail).stage_milliseconds(frame, network=network)
 
     def close(self) -> None:
-        self._close_network_timer()
-        while self._pipelines:
-            self._drop(next(iter(self._pipelines)))
-        self.device.close()
+        with ExitStack() as steps:  # each is taken, whatever fails before
+            steps.callback(self.device.close)
+            steps.callback(self._close_network_timer)
+            for key in self._pipelines:
+                steps.callback(self._drop, key)
 
     def _possible_tails(self) -> Tuple[str, ...]:
         possible = tails(self.tensorrt)
@@ -173,7 +195,8 @@ class _Gpu:
         try:
             return pipeline.run(frames, confidence=confidence)
         except Exception:
-            self._drop((size, tail))  # the next frame begins anew
+            with suppress(RuntimeError):  # a GPU that has failed frees nothing
+                self._drop((size, tail))  # the next frame begins anew
             raise
 
     def _pipeline(self, size: Size, tail: str) -> FramePipeline:

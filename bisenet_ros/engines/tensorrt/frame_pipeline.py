@@ -49,6 +49,7 @@ class FramePipeline:
         with ExitStack() as owner:
             owner.callback(plan.close)
             self._allocate(owner, frame_size, classes, max_batch)
+            owner.callback(self._close_graphs)
             self._owner = owner.pop_all()
 
     def _allocate(self, owner: ExitStack, frame_size: Size, classes: int, max_batch: int) -> None:
@@ -130,7 +131,6 @@ class FramePipeline:
 
     def close(self) -> None:
         """Frees everything on the GPU, the plan too; a second call does nothing."""
-        self._close_graphs()
         self._owner.close()
 
     def _prepare(self, batch: int) -> None:
