@@ -44,3 +44,12 @@ def test_neither_the_frame_nor_the_colors_are_changed() -> None:
     blend(frame, LABELS, table, opacity=0.5)
     np.testing.assert_array_equal(frame, FRAME)
     np.testing.assert_array_equal(table, TABLE)
+
+
+def test_results_go_into_memory_that_is_given() -> None:
+    colors, overlay = np.zeros((2, 3, 3), np.uint8), np.zeros((2, 3, 3), np.uint8)
+    assert (
+        paint(LABELS, TABLE, out=colors) is colors and blend(FRAME, LABELS, TABLE, opacity=0.5, out=overlay) is overlay
+    )
+    np.testing.assert_array_equal(colors, paint(LABELS, TABLE))
+    np.testing.assert_array_equal(overlay, blend(FRAME, LABELS, TABLE, opacity=0.5))
