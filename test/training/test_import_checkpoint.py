@@ -274,6 +274,12 @@ def test_weights_that_are_not_finite_are_named(value, state, tmp_path):
         read_state_dict(tmp_path / "model.pth")
 
 
+def test_a_checkpoint_of_our_own_is_sent_to_export(state, tmp_path):
+    torch.save({"state_dict": state, "network": {}, "card": {}}, tmp_path / "last.ckpt")
+    with pytest.raises(ModelError, match="is a checkpoint of `bisenet train`; `bisenet export` makes a model file"):
+        read_state_dict(tmp_path / "last.ckpt")
+
+
 def test_files_that_are_no_checkpoints_are_refused(tmp_path):
     (tmp_path / "model.pth").write_text("hello")
     with pytest.raises(ModelError, match="is damaged, or no file of tensors"):

@@ -99,6 +99,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         ModelError: the file is missing, holds no tensors by name, or such that are not finite.
     """
     content = read_torch_file(path, expected="file of tensors, as `torch.save(model.state_dict(), ...)` writes it")
+    if isinstance(content, dict) and {"state_dict", "network", "card"} <= content.keys():
+        raise ModelError(f"{path} is a checkpoint of `bisenet train`; `bisenet export` makes a model file of it")
     candidates = [content, *(content.values() if isinstance(content, dict) else ())]
     states = [candidate for candidate in candidates if _is_state_dict(candidate)]
     if len(states) != 1:

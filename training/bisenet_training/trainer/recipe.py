@@ -164,7 +164,7 @@ class RunRecipe:
     def _is_scored_at_the_end(cls, iterations: int, info: ValidationInfo) -> int:
         every = info.data.get("validate_every", 1)
         if every < 1 or iterations < 1 or iterations % every:
-            raise ValueError("must be a multiple of run.validate_every, so that the last weights are scored")
+            raise ValueError(f"must be a multiple of run.validate_every ({every}), so that the last weights are scored")
         return iterations
 
 
