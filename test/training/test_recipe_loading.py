@@ -82,7 +82,7 @@ def test_malformed_files_are_refused(tmp_path, text, message):
         (["augmentation.crop=[64"], r"augmentation.crop must be a list such as \[480, 640\], got '\[64'"),
         (["augmentation.crop=[[64]]"], "augmentation.crop must be a single value"),
         (["augmentation.crop=[32]"], "augmentation.crop must be a height and a width"),
-        (["run.iterations=1001"], r"a multiple of run.validate_every \(200\)"),
+        (["run.iterations=1001"], r"a multiple of run.validate_every \(250\)"),
         (["run.precision=fp8"], "run.precision must be one of auto, 32-true"),
         (["run.batch_size=0"], "run.batch_size must be at least 2"),
         (["run.workers=-1"], "run.workers must be at least 0"),
