@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Callable
+from typing import Callable, Optional
 
 import numpy as np
 from rclpy.node import Node
@@ -32,6 +32,7 @@ class CameraFrame:
         activation: the pipeline's number of the activation in which the frame was put into it.
         pixels: H x W x 3 uint8 BGR, once converted.
         convert: seconds that the conversion took.
+        mask, confidence: H x W uint8, once segmented; the confidence None where nobody listens to it.
     """
 
     camera: Camera
@@ -40,6 +41,8 @@ class CameraFrame:
     activation: int = field(init=False)
     pixels: np.ndarray = field(init=False)
     convert: float = field(init=False)
+    mask: np.ndarray = field(init=False)
+    confidence: Optional[np.ndarray] = field(init=False)
 
 
 class Camera:

@@ -6,23 +6,35 @@ from typing import Optional
 
 import numpy as np
 from rclpy.node import Node
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from bisenet_ros.images.colors import blend, paint
+from bisenet_ros.images.compression import encode_color_mask, encode_jpeg
 from bisenet_ros.model.class_map import ClassMap
 from bisenet_ros.node import qos
 from bisenet_ros.node.camera_topics import output_prefix
-from bisenet_ros.node.image_messages import make_image
+from bisenet_ros.node.image_messages import ReusedImage, make_compressed_image
 from bisenet_ros.node.parameters import Parameters
 
 DEPTH = 5
 """Messages kept for reliable subscribers that fall behind for a moment; the publisher does not wait for them."""
-IMAGE_TOPICS = ("mask", "confidence", "color_mask", "overlay")
+PICTURE_TOPICS = {
+    "color_mask": Image,
+    "color_mask/compressed": CompressedImage,
+    "overlay": Image,
+    "overlay/compressed": CompressedImage,
+}
+"""For people to look at, with their types."""
+OUTPUT_TOPICS = {"mask": Image, "confidence": Image, **PICTURE_TOPICS, "camera_info": CameraInfo}
 
 
 class CameraOutputs:
-    """The publishers `mask` (mono8 ids), `confidence` (mono8), `color_mask` (rgb8), `overlay` (bgr8), `camera_info`.
+    """The publishers of one camera's topics.
+
+    `mask` (mono8 ids), `confidence` (mono8), `color_mask` (rgb8) and `overlay` (bgr8), these two also compressed (PNG
+    and JPEG), and `camera_info`. The images' memory is used again for every frame, so that each method is for one
+    thread.
 
     Attributes:
         camera_info: that of the camera, published again with every mask; None if there is none.
@@ -34,30 +46,47 @@ class CameraOutputs:
         self._node = node
         self._parameters = parameters
         self._colors = classes.color_table()
-        self._publishers = {name: qos.create_publisher(node, Image, prefix + name, DEPTH) for name in IMAGE_TOPICS}
-        self._publishers["camera_info"] = qos.create_publisher(node, CameraInfo, f"{prefix}camera_info", DEPTH)
+        self._mask, self._confidence = ReusedImage("mono8", channels=1), ReusedImage("mono8", channels=1)
+        self._color_mask, self._overlay = ReusedImage("rgb8", channels=3), ReusedImage("bgr8", channels=3)
+        self._publishers = {
+            name: qos.create_publisher(node, message_type, prefix + name, DEPTH)
+            for name, message_type in OUTPUT_TOPICS.items()
+        }
 
-    def has_subscriber(self, name: str) -> bool:
-        return self._publishers[name].get_subscription_count() > 0
+    def has_subscriber(self, *names: str) -> bool:
+        """Whether somebody subscribes to one of these topics."""
+        return any(self._publishers[name].get_subscription_count() > 0 for name in names)
 
     def publish_mask(self, mask: np.ndarray, header: Header) -> None:
-        self._publishers["mask"].publish(make_image(mask, "mono8", header))
+        self._publishers["mask"].publish(self._mask.filled(mask, header))
 
-    def publish_derived(
-        self, frame: np.ndarray, mask: np.ndarray, confidence: Optional[np.ndarray], header: Header
-    ) -> None:
-        """Publishes what belongs to a mask, under the same header; `confidence` is None where it was not computed."""
+    def publish_camera_info(self, header: Header) -> None:
+        """Publishes the camera's calibration under the header of a mask."""
         camera_info = self.camera_info
         if camera_info is not None and self.has_subscriber("camera_info"):
             camera_info.header = header
             self._publishers["camera_info"].publish(camera_info)
-        if confidence is not None:
-            self._publishers["confidence"].publish(make_image(confidence, "mono8", header))
+
+    def publish_confidence(self, confidence: np.ndarray, header: Header) -> None:
+        self._publishers["confidence"].publish(self._confidence.filled(confidence, header))
+
+    def publish_pictures(self, frame: np.ndarray, mask: np.ndarray, header: Header) -> None:
+        """Draws and publishes those of PICTURE_TOPICS that have a subscriber."""
         if self.has_subscriber("color_mask"):
-            self._publishers["color_mask"].publish(make_image(paint(mask, self._colors), "rgb8", header))
-        if self.has_subscriber("overlay"):
-            overlay = blend(frame, mask, self._colors, opacity=self._parameters["overlay_opacity"])
-            self._publishers["overlay"].publish(make_image(overlay, "bgr8", header))
+            paint(mask, self._colors, out=self._color_mask.pixels(*mask.shape))
+            self._publishers["color_mask"].publish(self._color_mask.under(header))
+        if self.has_subscriber("color_mask/compressed"):
+            png = encode_color_mask(mask, self._colors)
+            message = make_compressed_image(png, "rgb8; png compressed bgr8", header)
+            self._publishers["color_mask/compressed"].publish(message)
+        if self.has_subscriber("overlay", "overlay/compressed"):
+            overlay = self._overlay.pixels(*mask.shape)
+            blend(frame, mask, self._colors, opacity=self._parameters["overlay_opacity"], out=overlay)
+            if self.has_subscriber("overlay"):
+                self._publishers["overlay"].publish(self._overlay.under(header))
+            if self.has_subscriber("overlay/compressed"):
+                message = make_compressed_image(encode_jpeg(overlay), "bgr8; jpeg compressed bgr8", header)
+                self._publishers["overlay/compressed"].publish(message)
 
     def close(self) -> None:
         for publisher in self._publishers.values():

@@ -15,11 +15,14 @@ published: its mask was published. dropped_newer: displaced by a newer image whi
 `max_age`. dropped_rate: above `publish_rate`. dropped_inactive: the camera or the node was deactivated meanwhile.
 skipped: cannot be decoded. failed: the engine could not segment it, or its mask could not be published.
 """
-STAGES = ("receive", "wait", "convert", "engine", "publish", "total")
+DERIVED_DROPS = ("confidence_dropped", "pictures_dropped")
+"""Masks published without their confidence, or without their pictures (color mask, overlay): newer ones came first."""
+STAGES = ("receive", "wait", "convert", "engine", "publish", "total", "pictures")
 """The stages that are timed.
 
 receive: from the stamp to the node. wait: for conversion and for the engine. convert: message to BGR frame. engine:
-frame to mask. publish: of the mask. total: from the node's receiving the image to the published mask.
+frame to mask. publish: of the mask. total: from the node's receiving the image to the published mask. pictures: color
+mask and overlay drawn, compressed and published, beside the engine.
 """
 WINDOW = 300
 """Frames over which the times' percentiles are taken."""
@@ -46,7 +49,7 @@ class FrameStatistics:
         """How many images were received, their outcomes, and why images were skipped (`skipped_<reason>`)."""
         with self._lock:
             counts = dict(self._counts)
-        return {**dict.fromkeys(("received", *OUTCOMES, "lost_in_transport"), 0), **counts}
+        return {**dict.fromkeys(("received", *OUTCOMES, *DERIVED_DROPS, "lost_in_transport"), 0), **counts}
 
     def milliseconds(self) -> Dict[str, str]:
         """`<stage>_p50_ms` and `<stage>_p99_ms` of the last WINDOW frames."""

@@ -13,6 +13,7 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 from bisenet_ros.engines.engine import Engine
 from bisenet_ros.errors import ImageError
 from bisenet_ros.node.camera import CameraFrame
+from bisenet_ros.node.derived_topics import DerivedTopics
 from bisenet_ros.node.frame_queue import FrameQueue
 from bisenet_ros.node.image_messages import read_frame
 from bisenet_ros.node.parameters import error_text
@@ -26,8 +27,8 @@ MAX_FAILURES = 3
 class Pipeline:
     """Segments the newest frame of every camera.
 
-    The executor's thread puts messages in, a second thread converts them, a third runs the engine and publishes. So the
-    next frame is converted while the engine works on the one before.
+    The executor's thread puts messages in, a second thread converts them, a third runs the engine and publishes the
+    masks. So the next frame is converted while the engine works on the one before. `DerivedTopics` publishes the rest.
 
     Attributes:
         active: whether masks are published.
@@ -44,6 +45,7 @@ class Pipeline:
         self._activation = 0
         self._messages: FrameQueue[CameraFrame] = FrameQueue(_count_displaced)
         self._frames: FrameQueue[CameraFrame] = FrameQueue(_count_displaced)
+        self._derived_topics = DerivedTopics(on_error=self._log_error)
         self._threads = [
             threading.Thread(target=target, name=target.__name__.strip("_"), daemon=True)
             for target in (self._convert_all, self._segment_all)
@@ -67,6 +69,7 @@ class Pipeline:
         self.active = False
         for frame in (*self._messages.clear(), *self._frames.clear()):
             frame.camera.statistics.count("dropped_inactive")
+        self._derived_topics.clear()
 
     def close(self, *, timeout: Optional[float] = None) -> bool:
         """Ends the threads after their current frame; False if one still runs after `timeout` seconds."""
@@ -75,7 +78,8 @@ class Pipeline:
         self._frames.close()
         for thread in self._threads:
             thread.join(timeout)
-        return not any(thread.is_alive() for thread in self._threads)
+        ended = not any(thread.is_alive() for thread in self._threads)
+        return self._derived_topics.close(timeout=timeout) and ended
 
     def _is_dropped(self, frame: CameraFrame) -> bool:
         """Whether a frame is to be dropped, as inactive or stale; counts it."""
@@ -144,8 +148,8 @@ class Pipeline:
         for frame, result in zip(frames, results):
             wait = start - frame.received - frame.convert
             frame.camera.statistics.add_seconds(wait=wait, convert=frame.convert, engine=engine)
-            mask, confidence = result if with_confidence else (result, None)
-            self._publish(frame, mask, confidence)
+            frame.mask, frame.confidence = result if with_confidence else (result, None)
+            self._publish(frame)
 
     def _run_engine(self, frames: List[np.ndarray], confidence: bool) -> List:
         try:
@@ -164,15 +168,15 @@ class Pipeline:
             self.active = False  # before the next frame, not only when the executor's thread deactivates the node
             self._on_fault(error_text(error))
 
-    def _publish(self, frame: CameraFrame, mask: np.ndarray, confidence: Optional[np.ndarray]) -> None:
-        """Publishes the mask, then what belongs to it."""
+    def _publish(self, frame: CameraFrame) -> None:
+        """Publishes the mask, and passes the frame on for what belongs to it."""
         camera, header = frame.camera, frame.message.header
         if not self._is_wanted(frame):
             camera.statistics.count("dropped_inactive")
             return
         segmented = time.perf_counter()
         try:
-            camera.outputs.publish_mask(mask, header)
+            camera.outputs.publish_mask(frame.mask, header)
         except Exception as error:
             self._count_failed([frame], error, "could not publish a mask")
             return
@@ -180,7 +184,8 @@ class Pipeline:
         camera.statistics.count("published")
         camera.statistics.add_seconds(publish=published - segmented, total=published - frame.received)
         try:
-            camera.outputs.publish_derived(frame.pixels, mask, confidence, header)
+            camera.outputs.publish_camera_info(header)
+            self._derived_topics.put(frame)
         except Exception as error:
             self._log_error("could not publish the topics that belong to a mask", error)
 

@@ -33,6 +33,7 @@ from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
 from bisenet_ros.images.colors import blend
 from bisenet_ros.model.class_map import CAMVID
 from bisenet_ros.node import camera_outputs, segmentation_node
+from bisenet_ros.node.image_messages import ReusedImage
 from demo.clip import frame_ids, read_image
 
 pytestmark = pytest.mark.timeout(120)
@@ -296,32 +297,6 @@ def test_waiting_frames_of_one_size_make_one_batch() -> None:
         assert engine.batches == [1, 3]
 
 
-def test_derived_topics_are_computed_only_while_subscribed(monkeypatch: pytest.MonkeyPatch) -> None:
-    derived: List[str] = []
-    confidences: List[bool] = []
-
-    class WatchedEngine(FakeEngine):
-        def _segment_batch(self, frames: Any, *, confidence: bool) -> List[Any]:
-            confidences.append(confidence)
-            return super()._segment_batch(frames, confidence=confidence)
-
-    for name in ("paint", "blend"):
-        function = getattr(camera_outputs, name)
-        noted = lambda *args, f=function, n=name, **kwargs: derived.append(n) or f(*args, **kwargs)  # noqa: E731
-        monkeypatch.setattr(camera_outputs, name, noted)
-    with fake_node(engine=WatchedEngine()) as (node, vehicle, _):
-        masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
-        image = camera_image(np.zeros((48, 64, 3), np.uint8), "bgr8")
-        camera.connect(image, masks)
-        assert not derived and not any(confidences)
-        for topic, made in (("color_mask", "paint"), ("overlay", "blend")):
-            camera.connect(image, vehicle.listen(f"/segmentation/{topic}", Image))
-            assert made in derived
-        assert not any(confidences)
-        camera.connect(image, vehicle.listen("/segmentation/confidence", Image))
-        assert confidences[-1]
-
-
 def test_failure_to_publish_is_counted_and_the_next_frame_is_published(monkeypatch: pytest.MonkeyPatch) -> None:
     """For example out of memory: the image still has an outcome, and only its own messages are missing."""
     with fake_node() as (node, vehicle, _):
@@ -336,7 +311,7 @@ def test_failure_to_publish_is_counted_and_the_next_frame_is_published(monkeypat
             raise MemoryError("out of memory")
 
         with monkeypatch.context() as patch:
-            patch.setattr(camera_outputs, "make_image", no_memory)
+            patch.setattr(ReusedImage, "filled", no_memory)
             camera.send(image)
             vehicle.wait_for(lambda: vehicle.counts()["failed"] == 1, "the failure to be counted")
         with monkeypatch.context() as patch:

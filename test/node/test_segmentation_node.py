@@ -114,7 +114,9 @@ def test_color_mask_is_the_mask_in_the_class_colors(
 def test_color_mask_is_computed_only_while_subscribed(frame: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     painted = []
     paint = camera_outputs.paint
-    monkeypatch.setattr(camera_outputs, "paint", lambda *args: painted.append(True) or paint(*args))
+    monkeypatch.setattr(
+        camera_outputs, "paint", lambda *args, **options: painted.append(True) or paint(*args, **options)
+    )
     with node_here(load=load_engine) as (node, vehicle):
         masks = vehicle.listen("/segmentation/mask", Image)
         camera = vehicle.camera("/camera/image_raw")

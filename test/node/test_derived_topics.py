@@ -1,0 +1,153 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Confidence, color mask and overlay, over Fast DDS: beside the engine, and only while somebody listens."""
+
+from __future__ import annotations
+
+import threading
+from copy import copy
+from typing import Any, List
+
+import numpy as np
+import pytest
+from fake_node import fake_node
+from node_harness import CAMERA, NODE, PATIENCE, FakeEngine, camera_image, find_answer, to_array, values_of
+from sensor_msgs.msg import Image
+from std_srvs.srv import SetBool
+
+from bisenet_ros.images.colors import blend, paint
+from bisenet_ros.images.encodings import decode_compressed
+from bisenet_ros.model.class_map import CAMVID
+from bisenet_ros.node import camera_outputs
+from bisenet_ros.node.camera_outputs import OUTPUT_TOPICS
+
+pytestmark = pytest.mark.timeout(60)
+
+PICTURES = ("color_mask", "color_mask/compressed", "overlay", "overlay/compressed")
+
+
+def test_derived_topics_are_computed_only_while_subscribed(monkeypatch: pytest.MonkeyPatch) -> None:
+    derived: List[str] = []
+    confidences: List[bool] = []
+
+    class WatchedEngine(FakeEngine):
+        def _segment_batch(self, frames: Any, *, confidence: bool) -> List[Any]:
+            confidences.append(confidence)
+            return super()._segment_batch(frames, confidence=confidence)
+
+    for name in ("paint", "blend", "encode_color_mask", "encode_jpeg"):
+        function = getattr(camera_outputs, name)
+        noted = lambda *args, f=function, n=name, **kwargs: derived.append(n) or f(*args, **kwargs)  # noqa: E731
+        monkeypatch.setattr(camera_outputs, name, noted)
+    with fake_node(engine=WatchedEngine()) as (_, vehicle, _):
+        masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
+        image = camera_image(np.zeros((48, 64, 3), np.uint8), "bgr8")
+        camera.connect(image, masks)
+        assert not derived and not any(confidences)
+        for topic, made in (
+            ("color_mask", "paint"),
+            ("color_mask/compressed", "encode_color_mask"),
+            ("overlay", "blend"),
+            ("overlay/compressed", "encode_jpeg"),
+        ):
+            assert made not in derived
+            camera.connect(image, vehicle.listen(f"/segmentation/{topic}", OUTPUT_TOPICS[topic]))
+            assert made in derived
+        assert not any(confidences)
+        camera.connect(image, vehicle.listen("/segmentation/confidence", Image))
+        assert confidences[-1]
+
+
+def test_compressed_pictures_show_what_the_raw_ones_do() -> None:
+    smooth = np.linspace(0, 255, 64 * 48 * 3).astype(np.uint8).reshape(48, 64, 3)
+    smooth[:, :, 0] = np.arange(64) // 6  # the fake engine's mask
+    with fake_node("-p", "overlay_opacity:=0.25") as (_, vehicle, _):
+        camera, sent = vehicle.camera("/camera/image_raw"), camera_image(smooth, "bgr8")
+        found = {topic: vehicle.listen(f"/segmentation/{topic}", OUTPUT_TOPICS[topic]) for topic in PICTURES}
+        for messages in found.values():
+            camera.connect(sent, messages)
+        sent = camera.send(sent)
+        answers = {topic: vehicle.answer(messages, sent) for topic, messages in found.items()}
+        assert all(answer.header == sent.header for answer in answers.values())
+        mask, table = smooth[:, :, 0], CAMVID.color_table()
+        color_mask, overlay = answers["color_mask/compressed"], answers["overlay/compressed"]
+        assert color_mask.format == "rgb8; png compressed bgr8" and bytes(color_mask.data).startswith(b"\x89PNG")
+        assert overlay.format == "bgr8; jpeg compressed bgr8" and bytes(overlay.data).startswith(b"\xff\xd8\xff")
+        decoded = decode_compressed(format=color_mask.format, data=color_mask.data)
+        np.testing.assert_array_equal(decoded[:, :, ::-1], paint(mask, table))
+        np.testing.assert_array_equal(to_array(answers["color_mask"]), paint(mask, table))
+        expected = blend(smooth, mask, table, opacity=0.25)
+        np.testing.assert_array_equal(to_array(answers["overlay"]), expected)
+        decoded = decode_compressed(format=overlay.format, data=overlay.data)
+        assert np.abs(decoded.astype(int) - expected).mean() < 10
+
+
+def test_masks_and_confidences_do_not_wait_for_pictures_of_which_the_newest_wins(
+    monkeypatch: pytest.MonkeyPatch, image: Image
+) -> None:
+    entered, gate = threading.Event(), threading.Event()
+    gate.set()
+
+    def slow_blend(*arguments: Any, **options: Any) -> np.ndarray:
+        entered.set()
+        assert gate.wait(PATIENCE)
+        return blend(*arguments, **options)
+
+    monkeypatch.setattr(camera_outputs, "blend", slow_blend)
+    with fake_node() as (_, vehicle, _):
+        camera = vehicle.camera("/camera/image_raw")
+        masks, confidences, overlays = (
+            vehicle.listen(f"/segmentation/{topic}", Image) for topic in ("mask", "confidence", "overlay")
+        )
+        for messages in (masks, confidences, overlays):
+            camera.connect(image, messages)
+        vehicle.counts()  # waits until all of this is at rest
+        dropped = int(values_of(vehicle.statuses(CAMERA)[-1])["pictures_dropped"])
+        gate.clear()
+        entered.clear()
+        first = camera.send(copy(image))
+        vehicle.wait_for(entered.is_set, "the overlay to be drawn")
+        later = []
+        for _ in range(5):
+            later.append(camera.send(copy(image)))
+            vehicle.answer(masks, later[-1])
+            vehicle.answer(confidences, later[-1])
+        assert find_answer(overlays, first.header) is None
+        before = vehicle.counts()
+        gate.set()
+        vehicle.answer(overlays, later[-1])
+        vehicle.answer(overlays, first)
+        assert not any(find_answer(overlays, sent.header) for sent in later[:-1])
+        after = vehicle.counts()
+        assert after["received"] == before["received"] == before["published"], "each image has its mask"
+        values = values_of(vehicle.statuses(CAMERA)[-1])
+        assert int(values["pictures_dropped"]) == dropped + 4 and values["confidence_dropped"] == "0"
+        assert float(values["pictures_p99_ms"]) > float(values["total_p99_ms"])
+
+
+def test_pictures_that_wait_when_the_node_is_deactivated_are_dropped(
+    monkeypatch: pytest.MonkeyPatch, image: Image
+) -> None:
+    entered, gate = threading.Event(), threading.Event()
+
+    def held_paint(*arguments: Any, **options: Any) -> np.ndarray:
+        entered.set()
+        assert gate.wait(PATIENCE)
+        return paint(*arguments, **options)
+
+    with fake_node() as (_, vehicle, _):
+        camera = vehicle.camera("/camera/image_raw")
+        masks, color_masks = (vehicle.listen(f"/segmentation/{topic}", Image) for topic in ("mask", "color_mask"))
+        for messages in (masks, color_masks):
+            camera.connect(image, messages)
+        monkeypatch.setattr(camera_outputs, "paint", held_paint)
+        camera.send(copy(image))
+        vehicle.wait_for(entered.is_set, "the color mask to be drawn")
+        waiting = camera.send(copy(image))
+        vehicle.answer(masks, waiting)
+        assert vehicle.call(SetBool, f"{NODE}/enable", SetBool.Request(data=False)).success
+        gate.set()
+        assert vehicle.call(SetBool, f"{NODE}/enable", SetBool.Request(data=True)).success
+        camera.connect(image, color_masks)
+        assert find_answer(color_masks, waiting.header) is None
+        assert values_of(vehicle.statuses(CAMERA)[-1])["pictures_dropped"] == "1"
