@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, Sequence, Set, Tuple, Union
 
 import numpy as np
 import onnxruntime
@@ -29,7 +29,7 @@ class FakeTensorRt:
         errors: of runs on a stream.
     """
 
-    flavor, version, name = "tensorrt", "0.host", "TensorRT on the host"
+    flavor, version, name, cuda_package = "tensorrt", "0.host", "TensorRT on the host", ""
     has_fp16_flag, bindings = True, False
 
     def __init__(self, *, has_uint8: bool = True) -> None:
@@ -40,17 +40,22 @@ class FakeTensorRt:
         self.errors: List[Exception] = []
         self.plans: List[FakePlan] = []
 
-    def build(self, model: bytes, *, precision: str, max_batch: int, timing_cache: bytes = b"") -> BuiltPlan:
+    def require_gpu(self, compute_capability: Tuple[int, int]) -> None:
+        pass
+
+    def build(self, model: bytes, *, precision: str, max_batch: int, **options: Any) -> BuiltPlan:
         self.built += 1
         return BuiltPlan(f"{max_batch}\n".encode() + model, b"")
 
-    def load(self, plan: bytes) -> FakePlan:
+    def load(self, plan: bytes, *, kernels: bytes = b"") -> FakePlan:
         self.plans.append(FakePlan(self, plan))
         return self.plans[-1]
 
 
 class FakePlan:
-    """A run holds, like a graph with it, for the batch that was prepared."""
+    """Like one of TensorRT 10: it has a context for each batch size, and a workspace that the caller allocates."""
+
+    workspace_size = 4096
 
     def __init__(self, tensorrt: FakeTensorRt, plan: bytes) -> None:
         self._tensorrt = tensorrt
@@ -66,25 +71,34 @@ class FakePlan:
             [PlanTensor(value.name, _shape(value.shape), np.dtype(DTYPES[value.type])) for value in values]
             for values in (self._session.get_inputs(), self._session.get_outputs())
         )
-        self._batch: Optional[int] = None
-        self._shapes_set = 0
+        self._batch = 0
+        self._prepared: Set[int] = set()
         self._runs: List = []  # what a stream or a graph may still call
+        self.workspace = 0
+        self.keep_kernels: Callable[[bytes], None]
 
-    def prepare(self, batch: int) -> None:
+    def prepare(self, batch: int, stream: int) -> bool:
         assert 1 <= batch <= self._max_batch and (batch == 1 or self.inputs[0].shape[0] == -1)
-        self._batch = batch
-        self._shapes_set += 1
+        assert stream and self.workspace
+        was_prepared, self._batch = batch in self._prepared, batch
+        self._prepared.add(batch)
+        return was_prepared
+
+    def is_capturable(self, stream: int) -> bool:
+        return bool(stream)
+
+    def keep_compiled_kernels(self) -> None:
+        self.keep_kernels(b"")
 
     def enqueue(self, addresses: Dict[str, int], stream: int) -> None:
         if self._tensorrt.fails:
             self._tensorrt.fails = False
             raise RuntimeError("TensorRT cannot run the plan")
         self._tensorrt.enqueued += 1
-        batch, shapes_set = self._batch, self._shapes_set
+        batch = self._batch
 
         def run(_) -> None:
             try:
-                assert shapes_set == self._shapes_set, "a graph holds for the shape that it was captured with"
                 self._run(addresses, batch)
             except Exception as error:  # ctypes would only print it
                 self._tensorrt.errors.append(error)

@@ -17,10 +17,21 @@ from typing import Any, Callable, Dict, List, Tuple
 
 NAMES: Dict[str, Dict[str, str]] = json.loads(Path(__file__).with_name("tensorrt_names.json").read_text())
 GENERATIONS = tuple(NAMES)
-ENUMS = ("BuilderFlag", "NetworkDefinitionCreationFlag", "MemoryPoolType", "TacticSource", "DataType", "TensorIOMode")
+ENUMS = (
+    "BuilderFlag",
+    "NetworkDefinitionCreationFlag",
+    "MemoryPoolType",
+    "TacticSource",
+    "DataType",
+    "TensorIOMode",
+    "ComputeCapability",
+    "ExecutionContextAllocationStrategy",
+    "DynamicShapesKernelSpecializationStrategy",
+)
 VERSIONS = {"8.2": "8.2.1.8", "8.4": "8.4.3.1", "8.5": "8.5.3.1", "8.6": "8.6.1", "10": "10.13.0.35", "11": "11.1.0.1"}
 
 INPUTS = {"frames": ((-1, 4, 6, 3), "FLOAT")}
+WORKSPACE_SIZE = 1 << 20
 OUTPUTS = {"mask": ((-1, 4, 6), "INT32"), "confidence": ((-1, 4, 6), "HALF")}
 
 
@@ -49,6 +60,9 @@ class FakeTensorRtModule(ModuleType):
     Attributes:
         calls: (name, *arguments) of every method called and (name, value) of every attribute set, in order.
         answers: what methods return in place of their usual answer, by name.
+        profiles: of the plans that are loaded.
+        active_profile: of the context that is created next.
+        contexts: how many were created.
     """
 
     def __init__(self, generation: str) -> None:
@@ -56,6 +70,9 @@ class FakeTensorRtModule(ModuleType):
         self.__version__ = VERSIONS.get(generation, "1.7.1.116")
         self.calls: List[Tuple] = []
         self.answers: Dict[str, Any] = {}
+        self.profiles = 1
+        self.active_profile = 0
+        self.contexts = 0
         self._names = {kind: names.split() for kind, names in NAMES[generation].items()}
         for kind in set(ENUMS) & set(self._names):
             setattr(self, kind, IntEnum(kind, self._names[kind], start=0))
@@ -113,6 +130,7 @@ class FakeTensorRtModule(ModuleType):
             "create_timing_cache": lambda content: timing,
             "set_timing_cache": lambda cache, ignore_mismatch: True,
             "get_timing_cache": lambda: timing,
+            "set_compute_capability": lambda capability, index: True,
         }
         return _Object(self, "IBuilderConfig", behavior)
 
@@ -125,11 +143,14 @@ class FakeTensorRtModule(ModuleType):
         names = list(tensors)
         modes = getattr(self, "TensorIOMode", None)
         behavior = {
-            "num_bindings": len(names),
+            "num_optimization_profiles": self.profiles,
+            "num_bindings": len(names) * self.profiles,
             "get_binding_name": lambda i: names[i],
             "get_binding_shape": lambda i: tensors[names[i]][0],
             "get_binding_dtype": lambda i: self.DataType[tensors[names[i]][1]],
             "binding_is_input": lambda i: names[i] in INPUTS,
+            "device_memory_size_v2": WORKSPACE_SIZE,
+            "create_runtime_config": self._runtime_config,
             "num_io_tensors": len(names),
             "get_tensor_name": lambda i: names[i],
             "get_tensor_shape": lambda name: tensors[name][0],
@@ -139,8 +160,29 @@ class FakeTensorRtModule(ModuleType):
         }
         return _Object(self, "ICudaEngine", behavior)
 
-    def _context(self) -> _Object:
+    def _runtime_config(self) -> _Object:
+        cache = (
+            _Object(self, "IRuntimeCache", {"deserialize": lambda content: True, "serialize": lambda: b"kernels"})
+            if "IRuntimeCache" in self._names
+            else None
+        )
         behavior = {
+            "set_execution_context_allocation_strategy": lambda strategy: None,
+            "create_runtime_cache": lambda: cache,
+            "set_runtime_cache": lambda cache: True,
+            "get_runtime_cache": lambda: cache,
+        }
+        return _Object(self, "IRuntimeConfig", behavior)
+
+    def _context(self, *config: Any) -> _Object:
+        if config:
+            assert hasattr(self, "ExecutionContextAllocationStrategy")
+        self.contexts += 1
+        behavior = {
+            "set_optimization_profile_async": lambda profile, stream: True,
+            "active_optimization_profile": self.active_profile,
+            "set_device_memory": lambda address, size: None,
+            "is_stream_capturable": lambda stream: True,
             "set_binding_shape": lambda index, shape: True,
             "execute_async_v2": lambda bindings, stream: True,
             "set_input_shape": lambda name, shape: True,

@@ -15,6 +15,7 @@ from stub_gpu import compile_for_host, stub_gpu
 from bisenet_ros.engines.cuda import cuda_python_device
 from bisenet_ros.engines.tensorrt import api as tensorrt_api
 from bisenet_ros.engines.tensorrt import engine as tensorrt_engine
+from bisenet_ros.engines.tensorrt import tail_choice
 
 SIZES = ((90, 120), (96, 160))
 """(height, width), small because the host is slow."""
@@ -38,6 +39,7 @@ def pytest_load_initial_conftests() -> None:
     for module, replacements in (
         (cuda_python_device, {"compile_with_nvrtc": lambda name, _: compile_for_host(name)}),
         (tensorrt_api, {"load_tensorrt": load_tensorrt}),
-        (tensorrt_engine, {"load_tensorrt": load_tensorrt, "MEASURED_FRAMES": 2, "WARM_UP_FRAMES": 1}),
+        (tensorrt_engine, {"load_tensorrt": load_tensorrt}),
+        (tail_choice, {"MEASURED_FRAMES": 2, "WARM_UP_FRAMES": 1}),
     ):
         vars(module).update(replacements)

@@ -36,7 +36,9 @@ from bisenet_ros.model.class_map import CAMVID
 from bisenet_ros.model.model_card import ModelCard, read_card
 
 SIZE = (72, 96)
-GPU = SimpleNamespace(name="NVIDIA GeForce RTX 4090", compute_capability=(8, 9), close=lambda: None)
+GPU = SimpleNamespace(
+    name="NVIDIA GeForce RTX 4090", compute_capability=(8, 9), multiprocessors=128, close=lambda: None
+)
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,13 @@ from importlib.machinery import ModuleSpec
 
 import numpy as np
 import pytest
-from fake_tensorrt import GENERATIONS, FakeTensorRtModule
+from fake_tensorrt import GENERATIONS, WORKSPACE_SIZE, FakeTensorRtModule
 from onnx import TensorProto, helper
 
 from bisenet_ros.engines.cuda.device import GpuError
 from bisenet_ros.engines.tensorrt import api as tensorrt_api
 from bisenet_ros.engines.tensorrt.api import TACTIC_SOURCES, WORKSPACE, TensorRt, load_tensorrt
+from bisenet_ros.engines.tensorrt.log import log_of
 from bisenet_ros.engines.tensorrt.plan import TensorPlan, TensorRtError
 
 WITH_FLAGS = ("8.2", "8.4", "8.5", "8.6", "10")
@@ -49,6 +50,7 @@ def test_a_build_makes_the_calls_of_its_generation_in_order(module):
         "create_optimization_profile",
         "set_shape",
         "add_optimization_profile",
+        *(["set_flag"] if rtx else []),
         *([] if rtx else ["create_timing_cache", "set_timing_cache"]),
         "build_serialized_network",
         *([] if rtx else ["get_timing_cache", "serialize"]),
@@ -69,16 +71,49 @@ def test_precision_is_a_flag_until_tensorrt_10(module, precision, flags):
     tensorrt = TensorRt(module)
     tensorrt.build(b"model", precision=precision, max_batch=1)
     assert tensorrt.has_fp16_flag == (module.generation in WITH_FLAGS)
-    assert flags_set(module) == (flags if tensorrt.has_fp16_flag else set())
+    ours = {"REQUIRE_USER_ALLOCATION"} if module.generation == "tensorrt_rtx" else set()
+    assert flags_set(module) == (flags if tensorrt.has_fp16_flag else ours)
 
 
 def test_uint8_begins_with_tensorrt_8_5(module):
     assert TensorRt(module).has_uint8 == (module.generation not in ("8.2", "8.4"))
 
 
-def test_the_profile_spans_the_batches(module):
+def test_one_profile_spans_the_batches_and_another_is_for_one_frame(module):
     TensorRt(module).build(b"model", precision="fp32", max_batch=8)
-    assert ("set_shape", "frames", (1, 4, 6, 3), (8, 4, 6, 3), (8, 4, 6, 3)) in module.calls
+    assert [call for call in module.calls if call[0] == "set_shape"] == [
+        ("set_shape", "frames", (1, 4, 6, 3), (8, 4, 6, 3), (8, 4, 6, 3)),
+        ("set_shape", "frames", (1, 4, 6, 3), (1, 4, 6, 3), (1, 4, 6, 3)),
+    ]
+
+
+def test_rtx_builds_for_the_gpu_that_is_there():
+    module = FakeTensorRtModule("tensorrt_rtx")
+    TensorRt(module).build(b"model", precision="fp16", max_batch=1, compute_capability=(7, 5))
+    assert ("num_compute_capabilities", 1) in module.calls
+    assert ("set_compute_capability", module.ComputeCapability.SM75, 0) in module.calls
+
+
+@pytest.mark.parametrize(
+    "generation, compute_capability, advice",
+    [
+        (
+            "tensorrt_rtx",
+            (9, 0),
+            "takes no GPU of compute capability 9.0; install TensorRT with `pip install tensorrt`",
+        ),
+        ("10", (7, 2), "takes no GPU of compute capability 7.2, it needs 7.5; install TensorRT 8.6"),
+        ("11", (6, 1), "takes no GPU of compute capability 6.1, it needs 7.5"),
+    ],
+)
+def test_a_gpu_that_tensorrt_has_no_kernels_for_is_refused_at_the_start(generation, compute_capability, advice):
+    with pytest.raises(TensorRtError, match=advice):
+        TensorRt(FakeTensorRtModule(generation)).require_gpu(compute_capability)
+
+
+@pytest.mark.parametrize("generation, compute_capability", [("8.2", (6, 2)), ("10", (8, 7)), ("tensorrt_rtx", (12, 0))])
+def test_a_gpu_that_it_has_kernels_for_is_taken(generation, compute_capability):
+    TensorRt(FakeTensorRtModule(generation)).require_gpu(compute_capability)
 
 
 def test_a_timing_cache_that_does_not_fit_gives_way_to_an_empty_one(monkeypatch):
@@ -133,7 +168,7 @@ def test_a_model_that_does_not_parse_gives_the_parsers_reason(module):
 
 def test_a_failed_build_gives_what_tensorrt_logged(module, caplog):
     tensorrt = TensorRt(module)
-    log = tensorrt_api._log(module)
+    log = log_of(module)
 
     def fail(network, config):
         log.log(module.ILogger.Severity.VERBOSE, "trying a tactic")
@@ -157,21 +192,72 @@ def test_a_run_makes_the_calls_of_its_generation_in_order(module):
     plan = TensorRt(module).load(b"plan")
     assert plan.inputs == [("frames", (-1, 4, 6, 3), np.float32)]
     assert plan.outputs == [("mask", (-1, 4, 6), np.int32), ("confidence", (-1, 4, 6), np.float16)]
+    ours = module.generation in ("10", "11", "tensorrt_rtx")
+    assert plan.workspace_size == (WORKSPACE_SIZE if ours else 0), "allocated by the caller where TensorRT lets it"
+    plan.workspace = 0x4000
     module.calls.clear()
-    plan.prepare(2)
+    assert not plan.prepare(2, 77)
     plan.enqueue(ADDRESSES, 77)
+    calls = [call for call in module.calls if call[0] != "create_execution_context"]
+    memory = [("set_device_memory", 0x4000, WORKSPACE_SIZE)] if ours else []
     if module.generation in BINDINGS_ALONE:
-        assert module.calls == [
+        assert calls == [
             ("set_binding_shape", 2, (2, 4, 6, 3)),
             ("execute_async_v2", [0x2000, 0x3000, 0x1000], 77),
         ]
     else:
-        assert module.calls == [
+        assert calls == [
+            *memory,
             ("set_input_shape", "frames", (2, 4, 6, 3)),
             *[("set_tensor_address", name, address) for name, address in ADDRESSES.items()],
             ("execute_async_v3", 77),
         ]
+    module.calls.clear()
+    assert plan.prepare(2, 77) and not module.calls, "nothing is set twice"
     plan.close()
+
+
+def test_batch_sizes_have_contexts_of_their_own(module):
+    """Before TensorRT 10, whose contexts can share a profile, one for each profile."""
+    module.profiles = 2
+    plan = TensorRt(module).load(b"plan")
+    kept = []
+    for batch in (3, 1, 2, 3, 1, 2):
+        module.active_profile = 1 if batch == 1 else 0
+        kept.append(plan.prepare(batch, 77))
+    profiles = [call[1:] for call in module.calls if call[0] == "set_optimization_profile_async"]
+    if module.generation in ("10", "11", "tensorrt_rtx"):
+        assert (module.contexts, kept) == (3, [False, False, False, True, True, True])
+        assert profiles == [(0, 77), (1, 77), (0, 77)]
+    else:
+        assert (module.contexts, kept) == (2, [False, False, False, False, True, False])
+        assert profiles == [(0, 77), (1, 77)]
+
+
+@pytest.mark.parametrize("generation", BINDINGS_ALONE)
+def test_a_second_profile_has_bindings_of_its_own(generation, monkeypatch):
+    monkeypatch.setattr(tensorrt_api, "require_gpu", lambda: None)
+    module = FakeTensorRtModule(generation)
+    module.profiles, module.active_profile = 2, 1
+    plan = TensorRt(module).load(b"plan")
+    plan.prepare(1, 77)
+    plan.enqueue(ADDRESSES, 77)
+    assert ("set_binding_shape", 5, (1, 4, 6, 3)) in module.calls
+    assert module.calls[-1] == ("execute_async_v2", [0, 0, 0, 0x2000, 0x3000, 0x1000], 77)
+
+
+def test_rtx_keeps_the_kernels_that_it_compiles(monkeypatch):
+    monkeypatch.setattr(tensorrt_api, "require_gpu", lambda: None)
+    module, kept = FakeTensorRtModule("tensorrt_rtx"), []
+    plan = TensorRt(module).load(b"plan", kernels=b"of an earlier run")
+    assert ("deserialize", b"of an earlier run") in module.calls
+    strategies = module.DynamicShapesKernelSpecializationStrategy
+    assert ("dynamic_shapes_kernel_specialization_strategy", strategies.EAGER) in module.calls
+    plan.keep_kernels = kept.append
+    plan.keep_compiled_kernels()
+    assert kept == [b"kernels"]
+    plan.prepare(1, 77)
+    assert plan.is_capturable(77) and module.calls[-1] == ("is_stream_capturable", 77)
 
 
 @pytest.mark.parametrize("generation", ["8.5", "8.6"])
@@ -181,6 +267,7 @@ def test_bindings_can_be_had_where_there_are_both(generation, monkeypatch):
     tensorrt = TensorRt(module)
     tensorrt.bindings = True
     plan = tensorrt.load(b"plan")
+    plan.prepare(2, 77)
     plan.enqueue(ADDRESSES, 77)
     assert "execute_async_v2" in module.called() and "execute_async_v3" not in module.called()
     assert not any("tensor" in name for name in module.called())
@@ -188,10 +275,11 @@ def test_bindings_can_be_had_where_there_are_both(generation, monkeypatch):
 
 def test_what_the_run_refuses_is_an_error(module):
     plan = TensorRt(module).load(b"plan")
+    plan.prepare(1, 77)
     for name in ("set_input_shape", "set_binding_shape", "execute_async_v2", "execute_async_v3"):
         module.answers[name] = False
     with pytest.raises(TensorRtError, match="takes no batch of 9"):
-        plan.prepare(9)
+        plan.prepare(9, 77)
     with pytest.raises(RuntimeError, match="cannot run the plan"):
         plan.enqueue(ADDRESSES, 77)
 
@@ -199,6 +287,7 @@ def test_what_the_run_refuses_is_an_error(module):
 def test_a_refused_address_is_named():
     module = FakeTensorRtModule("10")
     plan = TensorPlan(module._engine(), module.TensorIOMode.INPUT)
+    plan.prepare(1, 77)
     module.answers["set_tensor_address"] = False
     with pytest.raises(RuntimeError, match="address of frames"):
         plan.enqueue(ADDRESSES, 77)
@@ -213,7 +302,7 @@ def test_a_plan_that_does_not_load_is_an_error(module):
 def test_a_plan_without_room_on_the_gpu_is_an_error(module):
     module.answers["create_execution_context"] = None
     with pytest.raises(RuntimeError, match="no room for the plan"):
-        TensorRt(module).load(b"plan")
+        TensorRt(module).load(b"plan").prepare(1, 77)
 
 
 def test_without_a_driver_nothing_is_loaded(monkeypatch):

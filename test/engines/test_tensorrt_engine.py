@@ -30,7 +30,8 @@ from bisenet_ros.engines.cuda.cuda_python_device import CudaPythonDevice
 from bisenet_ros.engines.cuda.device import CudaDevice, GpuError
 from bisenet_ros.engines.engine import EngineError
 from bisenet_ros.engines.tensorrt import engine as tensorrt_engine
-from bisenet_ros.engines.tensorrt.engine import MOST_PIPELINES, TensorRtEngine
+from bisenet_ros.engines.tensorrt import tail_choice
+from bisenet_ros.engines.tensorrt.engine import MOST_SIZES, TensorRtEngine
 from bisenet_ros.engines.tensorrt.frame_pipeline import NetworkTimer
 from bisenet_ros.engines.tensorrt.worker_thread import WorkerThread
 from bisenet_ros.model.model_card import read_card
@@ -114,8 +115,8 @@ class Gpu:
 
 @pytest.fixture
 def gpu(monkeypatch, stub, model, tmp_path):
-    monkeypatch.setattr(tensorrt_engine, "MEASURED_FRAMES", 2)
-    monkeypatch.setattr(tensorrt_engine, "WARM_UP_FRAMES", 1)
+    monkeypatch.setattr(tail_choice, "MEASURED_FRAMES", 2)
+    monkeypatch.setattr(tail_choice, "WARM_UP_FRAMES", 1)
     gpu = Gpu(monkeypatch, stub, model, tmp_path / "plans")
     yield gpu
     gpu.close()
@@ -201,7 +202,7 @@ def test_the_faster_way_is_kept_and_obeyed(gpu, frame):
     found = json.loads(kept.read_text())
     assert found["milliseconds"][found["tail"]] == min(found["milliseconds"].values()) > 0
     for tail in ("mask", "logits"):
-        kept.write_text(json.dumps({"tail": tail}))
+        kept.write_text(json.dumps({**found, "tail": tail}))
         engine = gpu.engine()
         engine.segment(frame(SIZES[0]))
         assert gpu.tensorrt.plans[0].outputs[0].name == tail
@@ -260,9 +261,27 @@ def test_a_failure_comes_to_the_caller_and_the_next_frame_is_well(gpu, frame):
     assert sum(gpu.stub.alive().values()) <= sum(alive.values())
 
 
+def test_three_cameras_of_different_sizes_with_confidence_lose_no_plan(gpu, frame, monkeypatch):
+    monkeypatch.setattr(tail_choice, "read", lambda path: "mask")
+    engine = gpu.engine()
+    for _ in range(2):
+        for size in SIZES:
+            engine.segment(frame(size))
+            engine.segment(frame(size), confidence=True)
+    assert gpu.tensorrt.built == len(gpu.tensorrt.plans) == 6
+
+
+def test_a_changed_kernel_has_the_faster_way_measured_again(gpu, frame, caplog, monkeypatch):
+    caplog.set_level(logging.INFO)
+    for kernel, measured in ((b"one", 1), (b"one", 1), (b"another", 2)):
+        monkeypatch.setattr(tail_choice.pkgutil, "get_data", lambda *_, kernel=kernel: kernel)
+        gpu.engine().segment(frame((64, 64)))
+        assert caplog.text.count("by where their plan ends") == measured
+
+
 def test_a_plan_that_cannot_be_built_leaves_nothing_behind(gpu, frame, monkeypatch):
     engine = gpu.engine()
-    monkeypatch.setattr(gpu.tensorrt, "load", lambda plan: 1 / 0)
+    monkeypatch.setattr(gpu.tensorrt, "load", lambda plan, **options: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         engine.segment(frame(SIZES[0]))
     assert gpu.stub.alive() == {"module": 1} and engine.building == ""
@@ -282,9 +301,9 @@ def test_full_memory_leaves_nothing_behind(gpu, frame):
 
 def test_frames_that_keep_changing_size_do_not_fill_the_gpu(gpu, frame):
     engine = gpu.engine(compiles=False)
-    for i in range(MOST_PIPELINES + 2):
+    for i in range(MOST_SIZES + 2):
         engine.segment(frame((64, 64 + 8 * i)))
-    assert len(gpu.tensorrt.plans) == MOST_PIPELINES
+    assert len(gpu.tensorrt.plans) == MOST_SIZES
     built = gpu.tensorrt.built
     engine.segment(frame((64, 64)))
     assert gpu.tensorrt.built == built, "the cache still has it"
@@ -335,15 +354,14 @@ def test_a_batch_is_one_run_and_has_confidence(gpu, cpu_engine, clip_frame):
     assert gpu.stub.copied == (up + 2 * 3 * 64 * 96, down + 2 * 2 * 64 * 96)
 
 
-def test_a_graph_is_captured_once_batches_stay_the_same(gpu, frame):
-    engine = gpu.engine(compiles=False, max_batch=2)
-    one, two = [frame((64, 64))], [frame((64, 64))] * 2
-    for frames in (one, two, one, two):
-        engine.segment_batch(frames)
-    assert "executable" not in gpu.stub.alive() and gpu.tensorrt.enqueued == 4
+def test_each_batch_size_has_a_graph_of_its_own(gpu, frame):
+    engine = gpu.engine(compiles=False, max_batch=3)
+    batches = [[frame((64, 64))] * count for count in (1, 2, 3)]
     for _ in range(4):
-        engine.segment_batch(two)
-    assert gpu.stub.alive()["executable"] == 1 and gpu.tensorrt.enqueued == 5
+        for frames in batches:
+            engine.segment_batch(frames)
+    assert gpu.stub.alive()["executable"] == 3, "alternating cameras lose none"
+    assert gpu.tensorrt.enqueued == 6, "once to run and once to record each"
 
 
 def test_a_batch_is_checked(gpu, cpu_engine, frame):

@@ -8,14 +8,14 @@ What to call is decided by what the module offers, not by its version.
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import importlib.util
 import logging
 import os
-from collections import deque
-from functools import lru_cache
-from typing import Any, Deque, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, Tuple
 
 from bisenet_ros.engines.cuda.libcuda import require_gpu
+from bisenet_ros.engines.tensorrt.log import log_of
 from bisenet_ros.engines.tensorrt.plan import PRECISIONS, BindingPlan, Plan, TensorPlan, TensorRtError
 
 MODULES = ("tensorrt", "tensorrt_rtx")
@@ -24,6 +24,9 @@ WORKSPACE = 1 << 30
 TACTIC_SOURCES = "BISENET_TENSORRT_TACTIC_SOURCES"
 """An environment variable: the names of `tensorrt.TacticSource` to build with, separated by commas. For a machine that
 lacks cuDNN or cuBLAS."""
+
+TENSORRT_10_NEEDS = (7, 5)
+"""The lowest compute capability of TensorRT 10 and later: Turing."""
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +85,24 @@ class TensorRt:
         self.has_uint8 = hasattr(module.DataType, "UINT8")
         self.bindings = False
 
-    def build(self, model: bytes, *, precision: str, max_batch: int, timing_cache: bytes = b"") -> BuiltPlan:
+    def require_gpu(self, compute_capability: Tuple[int, int]) -> None:
+        """Raises TensorRtError for a GPU that this TensorRT has no kernels for; it would say so only while building."""
+        text = f"{self.name} takes no GPU of compute capability {compute_capability[0]}.{compute_capability[1]}"
+        if self.flavor == "tensorrt_rtx":
+            if not hasattr(self._module.ComputeCapability, _architecture(compute_capability)):
+                raise TensorRtError(f"{text}; install TensorRT with `pip install tensorrt`")
+        elif int(self.version.split(".")[0]) >= 10 and compute_capability < TENSORRT_10_NEEDS:
+            raise TensorRtError(f"{text}, it needs 7.5; install TensorRT 8.6, or choose device cpu")
+
+    def build(
+        self,
+        model: bytes,
+        *,
+        precision: str,
+        max_batch: int,
+        timing_cache: bytes = b"",
+        compute_capability: Optional[Tuple[int, int]] = None,
+    ) -> BuiltPlan:
         """Builds a plan for this machine's GPU, which may take minutes. Other Python threads go on meanwhile.
 
         Args:
@@ -91,6 +111,7 @@ class TensorRt:
             precision: "fp32" (then TF32 is off), "fp16" or "int8".
             max_batch: the most frames in a batch; above 1 the first dimension of the model's inputs is dynamic.
             timing_cache: of an earlier build; one that does not fit is not used.
+            compute_capability: of the GPU that TensorRT for RTX, which uses none itself, builds for; None for all.
 
         Raises:
             TensorRtError: the model or the precision is not to be had here.
@@ -98,7 +119,7 @@ class TensorRt:
         """
         if precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
-        trt, log = self._module, _log(self._module)
+        trt, log = self._module, log_of(self._module)
         log.errors.clear()
         builder = trt.Builder(log)
         explicit_batch = getattr(trt.NetworkDefinitionCreationFlag, "EXPLICIT_BATCH", None)
@@ -113,6 +134,8 @@ class TensorRt:
         self._set_precision(builder, config, precision)
         self._set_tactic_sources(config)
         self._set_batches(builder, config, network, max_batch)
+        if self.flavor == "tensorrt_rtx":
+            self._set_target(config, compute_capability)
         if self._has_timing_cache:
             _set_timing_cache(config, timing_cache)
         plan = builder.build_serialized_network(network, config)
@@ -121,30 +144,54 @@ class TensorRt:
         timings = bytes(config.get_timing_cache().serialize()) if self._has_timing_cache else b""
         return BuiltPlan(bytes(plan), timings)
 
-    def load(self, plan: bytes) -> Plan:
+    def load(self, plan: bytes, *, kernels: bytes = b"") -> Plan:
         """A plan that is ready to run. Loading one runs what it contains: only ever load what was built here.
 
         Args:
             plan: as `build` returned it, of the same version and GPU.
+            kernels: what an earlier run gave to `Plan.keep_kernels`; those that do not fit are compiled again.
 
         Raises:
             TensorRtError: the plan is not for this GPU or version.
             GpuError: there is no driver or no GPU.
-            RuntimeError: there is no room on it.
         """
         require_gpu()
-        log = _log(self._module)
+        log = log_of(self._module)
         log.errors.clear()
         engine = self._module.Runtime(log).deserialize_cuda_engine(plan)
         if engine is None:
             raise TensorRtError(f"{self.name} does not take the plan: {log.reason()}")
-        older = self.bindings or not hasattr(engine, "num_io_tensors")
-        return BindingPlan(engine) if older else TensorPlan(engine, self._module.TensorIOMode.INPUT)
+        if self.bindings or not hasattr(engine, "num_io_tensors"):
+            return BindingPlan(engine)
+        return TensorPlan(engine, self._module.TensorIOMode.INPUT, self._runtime_config(engine, kernels))
+
+    def _runtime_config(self, engine: Any, kernels: bytes) -> Any:
+        """How the plan's contexts run; None before TensorRT 10.9 or so, which has no such object."""
+        if not hasattr(engine, "create_runtime_config"):
+            return None
+        config = engine.create_runtime_config()
+        # Contexts run one after another, so that one workspace serves all. For RTX a graph also needs it to be ours.
+        config.set_execution_context_allocation_strategy(self._module.ExecutionContextAllocationStrategy.USER_MANAGED)
+        if self.flavor == "tensorrt_rtx":
+            # By default kernels for a new shape are compiled beside a slower one, which a graph would keep for ever.
+            strategies = self._module.DynamicShapesKernelSpecializationStrategy
+            config.dynamic_shapes_kernel_specialization_strategy = strategies.EAGER
+            cache = config.create_runtime_cache()
+            if kernels and not cache.deserialize(kernels):
+                logger.warning("the kernels that %s compiled before do not fit, and are compiled again", self.name)
+            config.set_runtime_cache(cache)
+        return config
 
     @property
     def name(self) -> str:
         """For people."""
         return f"{'TensorRT for RTX' if self.flavor == 'tensorrt_rtx' else 'TensorRT'} {self.version}"
+
+    @property
+    def cuda_package(self) -> str:
+        """The pip package that its libraries are in, which names the CUDA they are for; empty with JetPack or apt."""
+        packages = (f"{self.flavor}_{cuda}" for cuda in ("cu13", "cu12", "cu11"))
+        return next((package for package in packages if _is_package(package)), "")
 
     @property
     def _has_timing_cache(self) -> bool:
@@ -165,6 +212,8 @@ class TensorRt:
             if precision == "int8":
                 raise TensorRtError("this GPU has no int8 arithmetic (a Jetson TX2 has none); choose precision fp16")
             logger.warning("this GPU computes no faster in fp16 than in fp32")
+        if precision == "int8" and self.flavor == "tensorrt_rtx":
+            logger.warning("TensorRT for RTX documents no convolutions in int8; compare its speed with that of fp16")
         if hasattr(flags, "FP16"):
             config.set_flag(flags.FP16)  # with int8 too: for what is not quantized
         if precision == "int8" and hasattr(flags, "INT8"):
@@ -179,11 +228,19 @@ class TensorRt:
         if unknown:
             raise TensorRtError(f"{TACTIC_SOURCES} must name sources that {self.name} has, got {', '.join(unknown)}")
         if not config.set_tactic_sources(sum(1 << int(getattr(sources, name)) for name in names)):
-            reason = _log(self._module).reason()
+            reason = log_of(self._module).reason()
             raise TensorRtError(f"{self.name} refuses the tactic sources {', '.join(names)}: {reason}")
 
+    def _set_target(self, config: Any, compute_capability: Optional[Tuple[int, int]]) -> None:
+        """For RTX: the plan is for one GPU, by default for all but Turing and larger; and a graph can record it."""
+        config.set_flag(self._module.BuilderFlag.REQUIRE_USER_ALLOCATION)
+        if compute_capability:
+            target = getattr(self._module.ComputeCapability, _architecture(compute_capability))
+            config.num_compute_capabilities = 1
+            config.set_compute_capability(target, 0)
+
     def _set_batches(self, builder: Any, config: Any, network: Any, max_batch: int) -> None:
-        """Lets dynamic batches be 1 to `max_batch`; the plan is fastest at the largest."""
+        """Lets dynamic batches be 1 to `max_batch`: one profile is fastest at the largest, a second is for 1 alone."""
         tensors = [network.get_input(i) for i in range(network.num_inputs)]
         shapes = {tensor.name: tuple(tensor.shape) for tensor in tensors}
         expected = "a fixed size and a dynamic batch" if max_batch > 1 else "a fixed size"
@@ -193,44 +250,26 @@ class TensorRt:
         dynamic = {name: shape[1:] for name, shape in shapes.items() if shape[0] == -1}
         if not dynamic:
             return
-        profile = builder.create_optimization_profile()
-        for name, rest in dynamic.items():
-            profile.set_shape(name, (1, *rest), (max_batch, *rest), (max_batch, *rest))
-        config.add_optimization_profile(profile)
+        for largest in sorted({max_batch, 1}, reverse=True):
+            profile = builder.create_optimization_profile()
+            for name, rest in dynamic.items():
+                profile.set_shape(name, (1, *rest), (largest, *rest), (largest, *rest))
+            config.add_optimization_profile(profile)
+
+
+def _architecture(compute_capability: Tuple[int, int]) -> str:
+    """Its name in TensorRT for RTX, such as SM89."""
+    return "SM{}{}".format(*compute_capability)
+
+
+def _is_package(name: str) -> bool:
+    try:
+        return bool(importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        return False
 
 
 def _set_timing_cache(config: Any, content: bytes) -> None:
     cache = config.create_timing_cache(content)
     if cache is None or not config.set_timing_cache(cache, False):
         config.set_timing_cache(config.create_timing_cache(b""), False)
-
-
-@lru_cache(maxsize=None)
-def _log(trt: Any) -> Any:
-    """The logger of a TensorRT module; there is one, as TensorRT uses the first it is given until the process ends."""
-    levels = {
-        trt.ILogger.Severity.INTERNAL_ERROR: logging.ERROR,
-        trt.ILogger.Severity.ERROR: logging.ERROR,
-        trt.ILogger.Severity.WARNING: logging.WARNING,
-        trt.ILogger.Severity.INFO: logging.DEBUG,
-    }
-
-    class Log(trt.ILogger):
-        """Passes TensorRT's messages on to `logging`, and keeps the last errors for an exception's message."""
-
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-            self.errors: Deque[str] = deque(maxlen=3)
-
-        def log(self, severity: Any, message: str) -> None:
-            level = levels.get(severity)
-            if level is None:
-                return  # tens of thousands of lines
-            if level == logging.ERROR:
-                self.errors.append(message.strip())
-            logger.log(level, "%s: %s", trt.__name__, message)
-
-        def reason(self) -> str:
-            return "; ".join(self.errors) or "it gives no reason"
-
-    return Log()

@@ -4,14 +4,15 @@
 
 import hashlib
 import logging
+import os
 import pkgutil
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Callable, NamedTuple, Tuple
+from typing import Callable, NamedTuple, Optional, Tuple
 
 from bisenet_ros.engines.cuda.device import CudaDevice
 from bisenet_ros.engines.heartbeat import heartbeat
-from bisenet_ros.engines.tensorrt.api import BuiltPlan, TensorRt
+from bisenet_ros.engines.tensorrt.api import TACTIC_SOURCES, BuiltPlan, TensorRt
 from bisenet_ros.engines.tensorrt.plan import LOGITS, MASK, Plan, TensorRtError
 from bisenet_ros.engines.tensorrt.plan_cache import Key, PlanCache
 from bisenet_ros.model.input_size import Size
@@ -85,8 +86,11 @@ class PlanStore:
             "model_sha256": model_sha256(request.model),
             "gpu": self._device.name,
             "compute_capability": list(self._device.compute_capability),
+            "multiprocessors": self._device.multiprocessors,  # GPUs of one name may differ in them
             "flavor": self._tensorrt.flavor,
             "version": self._tensorrt.version,
+            "cuda": self._tensorrt.cuda_package,
+            "tactic_sources": os.environ.get(TACTIC_SOURCES, ""),
             "precision": request.precision,
             "frame_size": list(request.frame_size),
             "max_batch": request.max_batch,
@@ -105,7 +109,13 @@ class PlanStore:
         def build() -> bytes:
             logger.info("building the TensorRT plan %s; this may take minutes, once", self.cache.path(key))
             timings = self.cache.timing_cache(key)
-            built = build_plan(request, self._tensorrt, timing_cache=timings, on_progress=self._on_progress)
+            built = build_plan(
+                request,
+                self._tensorrt,
+                timing_cache=timings,
+                compute_capability=self._device.compute_capability,
+                on_progress=self._on_progress,
+            )
             if built.timing_cache:
                 self.cache.keep_timing_cache(key, built.timing_cache)
             return built.plan
@@ -118,24 +128,37 @@ class PlanStore:
         Raises:
             RuntimeError: there is no room on the GPU.
         """
-        found = self.cache.lookup(self.key(request))
+        key = self.key(request)
+        found = self.cache.lookup(key)
         content = self.get(request)
         try:
-            return self._tensorrt.load(content)
+            plan = self._tensorrt.load(content, kernels=self.cache.kernels(key))
         except TensorRtError as error:
             if not found:
                 raise
             logger.warning("the plan %s is built anew: %s", found, error)
-        return self._tensorrt.load(self.get(request, anew=True))
+            plan = self._tensorrt.load(self.get(request, anew=True))
+        plan.keep_kernels = partial(self.cache.keep_kernels, key)
+        return plan
 
 
 def build_plan(
-    request: PlanRequest, tensorrt: TensorRt, *, timing_cache: bytes = b"", on_progress: Progress = log_progress
+    request: PlanRequest,
+    tensorrt: TensorRt,
+    *,
+    timing_cache: bytes = b"",
+    compute_capability: Optional[Tuple[int, int]] = None,
+    on_progress: Progress = log_progress,
 ) -> BuiltPlan:
-    """Builds the request's plan, which takes no GPU with TensorRT for RTX; see `PlanStore`."""
+    """Builds the request's plan, which takes no GPU with TensorRT for RTX; see `PlanStore` and `TensorRt.build`."""
     with heartbeat(on_progress):
-        model, precision = wrapped_model(request, tensorrt), request.precision
-        return tensorrt.build(model, precision=precision, max_batch=request.max_batch, timing_cache=timing_cache)
+        return tensorrt.build(
+            wrapped_model(request, tensorrt),
+            precision=request.precision,
+            max_batch=request.max_batch,
+            timing_cache=timing_cache,
+            compute_capability=compute_capability,
+        )
 
 
 def wrapped_model(request: PlanRequest, tensorrt: TensorRt) -> bytes:

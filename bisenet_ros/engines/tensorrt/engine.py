@@ -4,10 +4,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import statistics
-import time
 import weakref
 from collections import OrderedDict
 from concurrent.futures import TimeoutError as NotInTime
@@ -21,21 +18,18 @@ from bisenet_ros.engines.cuda.device import GpuError
 from bisenet_ros.engines.cuda.driver import open_device
 from bisenet_ros.engines.cuda.libcuda import fault_that_ends_the_process
 from bisenet_ros.engines.engine import Engine, EngineError, FatalEngineError, Result
+from bisenet_ros.engines.tensorrt import tail_choice
 from bisenet_ros.engines.tensorrt.api import load_tensorrt
 from bisenet_ros.engines.tensorrt.builder import PlanRequest, PlanStore, tails
 from bisenet_ros.engines.tensorrt.frame_pipeline import FramePipeline, NetworkTimer
 from bisenet_ros.engines.tensorrt.plan import LOGITS, MASK, NETWORK, Plan
 from bisenet_ros.engines.tensorrt.plan_cache import PlanCache
 from bisenet_ros.engines.tensorrt.worker_thread import WorkerThread
-from bisenet_ros.files.atomic_write import write_json
 from bisenet_ros.model.input_size import Size, size_text
 from bisenet_ros.model.model_card import ModelCard
 
-MOST_PIPELINES = 4
-"""Frame sizes (and ends of a plan) that stay on the GPU, so that frames of many sizes do not fill its memory."""
-MEASURED_FRAMES = 30
-"""Frames by which the faster end of a plan is found."""
-WARM_UP_FRAMES = 5
+MOST_SIZES = 4
+"""Frame sizes whose plans stay on the GPU, so that frames of many sizes do not fill its memory."""
 MEMORY_TIMEOUT = 0.1
 """Seconds that a question about memory waits for the engine's thread; then the answer is None."""
 MEBIBYTE = 1 << 20
@@ -145,13 +139,14 @@ class _Gpu:
         self._card = card
         self._precision = precision
         self._max_batch = max_batch
-        self._pipelines: OrderedDict[Tuple[Size, str], FramePipeline] = OrderedDict()  # least recently used first
+        self._pipelines: OrderedDict[Size, Dict[str, FramePipeline]] = OrderedDict()  # least recently used first
         self._network_timer: Optional[Tuple[Size, NetworkTimer]] = None
         self._faster: Dict[Size, str] = {}
         self.tensorrt = load_tensorrt()
         self.device = open_device()
         with ExitStack() as undo:
             undo.callback(self.device.close)
+            self.tensorrt.require_gpu(self.device.compute_capability)
             self.plans = PlanStore(self.tensorrt, self.device, cache)
             self.tails = self._possible_tails()
             undo.pop_all()
@@ -175,8 +170,8 @@ class _Gpu:
         with ExitStack() as steps:  # each is taken, whatever fails before
             steps.callback(self.device.close)
             steps.callback(self._close_network_timer)
-            for key in self._pipelines:
-                steps.callback(self._drop, key)
+            for size in self._pipelines:
+                steps.callback(self._drop, size)
 
     def _possible_tails(self) -> Tuple[str, ...]:
         possible = tails(self.tensorrt)
@@ -191,24 +186,24 @@ class _Gpu:
 
     def run(self, size: Size, tail: str, frames: Sequence[np.ndarray], *, confidence: bool = False) -> List[Result]:
         """`segment` with a plan that ends with `tail`."""
-        pipeline = self._pipeline(size, tail)
         try:
-            return pipeline.run(frames, confidence=confidence)
+            return self._pipeline(size, tail).run(frames, confidence=confidence)
         except Exception:
             with suppress(RuntimeError):  # a GPU that has failed frees nothing
-                self._drop((size, tail))  # the next frame begins anew
+                self._drop(size)  # the next frame begins anew
             raise
 
     def _pipeline(self, size: Size, tail: str) -> FramePipeline:
-        if (size, tail) not in self._pipelines:
-            while len(self._pipelines) >= MOST_PIPELINES:
-                self._drop(next(iter(self._pipelines)))
+        pipelines = self._pipelines.setdefault(size, {})
+        self._pipelines.move_to_end(size)
+        while len(self._pipelines) > MOST_SIZES:
+            self._drop(next(iter(self._pipelines)))
+        if tail not in pipelines:
             plan, classes = self._load(self.request(size, tail)), len(self._card.classes)
-            self._pipelines[size, tail] = FramePipeline(
+            pipelines[tail] = FramePipeline(
                 self.device, plan, frame_size=size, classes=classes, max_batch=self._max_batch
             )
-        self._pipelines.move_to_end((size, tail))
-        return self._pipelines[size, tail]
+        return pipelines[tail]
 
     def _load(self, request: PlanRequest) -> Plan:
         self.building = f"a plan for {size_text(request.frame_size)}"
@@ -230,8 +225,11 @@ class _Gpu:
             self._network_timer[1].close()
         self._network_timer = None
 
-    def _drop(self, key: Tuple[Size, str]) -> None:
-        self._pipelines.pop(key).close()
+    def _drop(self, size: Size) -> None:
+        """Closes a size's pipelines, each whatever fails with another."""
+        with ExitStack() as steps:
+            for pipeline in self._pipelines.pop(size, {}).values():
+                steps.callback(pipeline.close)
 
     def request(self, size: Size, tail: str) -> PlanRequest:
         return PlanRequest(self._model, size, precision=self._precision, max_batch=self._max_batch, tail=tail)
@@ -241,39 +239,20 @@ class _Gpu:
             return self.tails[0]
         if size not in self._faster:
             kept_at = self.plans.cache.path(self.plans.key(self.request(size, MASK))).with_suffix(".tail")
-            self._faster[size] = _read_tail(kept_at) or self._measure(size, kept_at)
+            self._faster[size] = tail_choice.read(kept_at) or self._measure(size, kept_at)
         return self._faster[size]
 
     def _measure(self, size: Size, kept_at: Path) -> str:
         """Runs both ends in turn on the largest batch, and keeps the faster one."""
         frames = [np.zeros((*size, 3), np.uint8)] * self._max_batch
-        times: Dict[str, List[float]] = {tail: [] for tail in self.tails}
-        for _ in range(WARM_UP_FRAMES + MEASURED_FRAMES):
-            for tail in self.tails:
-                self._pipeline(size, tail)  # building is no part of the time
-                start = time.perf_counter()
-                self.run(size, tail, frames)
-                times[tail].append(1000 * (time.perf_counter() - start))
-        medians = {tail: statistics.median(times[tail][WARM_UP_FRAMES:]) for tail in self.tails}
+        medians = tail_choice.measure(
+            self.tails,
+            prepare=lambda tail: self._pipeline(size, tail),  # building is no part of the time
+            run=lambda tail: self.run(size, tail, frames),
+        )
         faster, slower = sorted(self.tails, key=medians.__getitem__)
         measured = ", ".join(f"{milliseconds:.3f} ms to {tail}" for tail, milliseconds in medians.items())
         logger.info("frames of %s by where their plan ends: %s", size_text(size), measured)
-        self._drop((size, slower))
-        _keep_tail(kept_at, faster, medians)
+        self._pipelines[size].pop(slower).close()
+        tail_choice.keep(kept_at, faster, medians)
         return faster
-
-
-def _read_tail(path: Path) -> Optional[str]:
-    """What was measured before, if it can be read."""
-    try:
-        tail = json.loads(path.read_text())["tail"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return tail if tail in (MASK, LOGITS) else None
-
-
-def _keep_tail(path: Path, tail: str, milliseconds: Dict[str, float]) -> None:
-    try:
-        write_json(path, {"tail": tail, "milliseconds": milliseconds})
-    except OSError as error:
-        logger.warning("%s cannot be kept, and is measured again at the next start: %s", path, error)

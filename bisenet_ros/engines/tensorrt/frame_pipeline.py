@@ -5,7 +5,8 @@
 import logging
 import time
 from contextlib import ExitStack
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from functools import partial
+from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
@@ -17,7 +18,8 @@ from bisenet_ros.model.input_size import Size
 from bisenet_ros.model.model_file import ModelError
 
 PLAN = "plan"
-Steps = List[Tuple[str, Callable[[], None]]]
+Launch = Callable[[], None]
+Steps = List[Tuple[str, Launch]]
 logger = logging.getLogger(__name__)
 
 
@@ -25,9 +27,8 @@ class FramePipeline:
     """For frames of one size. Created, used and closed on one thread.
 
     A frame is 3 x H x W bytes to copy to the GPU, and H x W bytes of mask to copy back, and as many of confidence where
-    it is asked for. Where CUDA graphs are available, one replays all steps from the second batch on. A graph is valid
-    for one shape of its plan's context, so that it is dropped when the number of frames changes. Batches run one after
-    the other: the newest frame wins, so there is no next one to copy meanwhile.
+    it is asked for. Where CUDA graphs are available, one for each batch size replays all steps from its second batch
+    on. Batches run one after the other: the newest frame wins, so there is no next one to copy meanwhile.
     """
 
     def __init__(self, device: CudaDevice, plan: Plan, *, frame_size: Size, classes: int, max_batch: int = 1) -> None:
@@ -43,8 +44,8 @@ class FramePipeline:
         self._device = device
         self._plan = plan
         self._batch = 0
-        self._has_run = False
-        self._graphs: Dict[bool, Optional[Callable[[], None]]] = {}  # what launches each
+        self._has_run: Set[int] = set()  # batch sizes
+        self._graphs: Dict[Tuple[int, str], Launch] = {}  # by batch size, and what they replay
         self._graph_owner = ExitStack()
         with ExitStack() as owner:
             owner.callback(plan.close)
@@ -55,6 +56,8 @@ class FramePipeline:
     def _allocate(self, owner: ExitStack, frame_size: Size, classes: int, max_batch: int) -> None:
         device, (frames,), (output,) = self._device, self._plan.inputs, self._plan.outputs
         self._stream = device.create_stream(owner)
+        if self._plan.workspace_size:
+            self._plan.workspace = device.allocate(self._plan.workspace_size, owner)
         self._frames = device.allocate_pinned((max_batch, *frame_size, 3), owner)
         self._masks = device.allocate_pinned((max_batch, *frame_size), owner)
         self._frames_address = device.allocate(self._frames.nbytes, owner)
@@ -82,29 +85,26 @@ class FramePipeline:
         self._prepare(len(frames))
         for place, frame in zip(self._frames, frames):
             np.copyto(place, frame)
-        if self._has_run and confidence not in self._graphs:
-            # Not at the first run: TensorRT allocates memory in it, which a graph cannot record.
-            self._graphs[confidence] = self._capture(confidence)
-        graph = self._graphs.get(confidence)
-        if graph:
-            graph()
-        else:
-            self._enqueue(confidence)
+        self._graph_of("confidence" if confidence else "mask", lambda: self._enqueue(confidence))()
         self._device.synchronize(self._stream)
-        self._has_run = True
+        if self._batch not in self._has_run:
+            self._has_run.add(self._batch)
+            self._plan.keep_compiled_kernels()
         masks = [place.copy() for place in self._masks[: self._batch]]
         if not confidence:
             return [*masks]
         return [*zip(masks, (place.copy() for place in self._confidence[: self._batch]))]
 
     def stage_milliseconds(self, frame: np.ndarray, *, network: float) -> Dict[str, float]:
-        """How long each stage of one frame takes, run one by one.
+        """How long each stage of one frame takes, run one by one, each as a graph where there are graphs.
+
+        Without them, a fast GPU would wait for the CPU to launch a stage's kernels.
 
         Args:
             network: milliseconds of the network alone; the rest of the plan's time is resizing.
         """
-        self._prepare(1)
-        steps = self._steps(confidence=False)
+        self.run([frame])
+        steps = [(name, self._graph_of(name, step)) for name, step in self._steps(confidence=False)]
         with ExitStack() as owner:
             events = [self._device.create_event(owner) for _ in range(len(steps) + 1)]
             start = time.perf_counter()
@@ -134,15 +134,23 @@ class FramePipeline:
         self._owner.close()
 
     def _prepare(self, batch: int) -> None:
-        if batch == self._batch:
-            return
-        self._close_graphs()
-        self._plan.prepare(batch)
-        self._batch, self._has_run = batch, False
+        self._batch = batch
+        if not self._plan.prepare(batch, self._stream):
+            self._close_graphs()
+            self._has_run.discard(batch)
 
     def _close_graphs(self) -> None:
-        self._graph_owner.close()
         self._graphs.clear()
+        self._graph_owner.close()
+
+    def _graph_of(self, name: str, enqueue: Launch) -> Launch:
+        """What launches the graph of `enqueue` for this batch size, or `enqueue` itself where there is none."""
+        if self._batch not in self._has_run:  # TensorRT allocates memory in its first run, which a graph cannot record
+            return enqueue
+        key = (self._batch, name)
+        if key not in self._graphs:
+            self._graphs[key] = capture(self._device, self._plan, self._stream, enqueue, self._graph_owner)
+        return self._graphs[key]
 
     def _steps(self, confidence: bool) -> Steps:
         """The steps of a batch, in order; each puts its work on the stream."""
@@ -168,24 +176,30 @@ class FramePipeline:
         for _, step in self._steps(confidence):
             step()
 
-    def _capture(self, confidence: bool) -> Optional[Callable[[], None]]:
-        try:
-            return self._device.capture(self._stream, lambda: self._enqueue(confidence), self._graph_owner)
-        except (RuntimeError, NotImplementedError) as error:
-            logger.debug("frames run without a CUDA graph: %s", error)
-            return None
+
+def capture(device: CudaDevice, plan: Plan, stream: int, enqueue: Launch, owner: ExitStack) -> Launch:
+    """What launches the graph of `enqueue`, or `enqueue` itself where its work cannot be captured."""
+    if not plan.is_capturable(stream):
+        logger.debug("frames run without a CUDA graph: TensorRT says that the plan cannot be captured")
+        return enqueue
+    try:
+        return device.capture(stream, enqueue, owner)
+    except NotImplementedError as error:
+        logger.debug("frames run without a CUDA graph: %s", error)
+    except RuntimeError as error:
+        logger.warning("frames run without a CUDA graph, which may be slower: %s", error)
+    return enqueue
 
 
 class NetworkTimer:
     """Times a plan of the network alone, batch 1, so that the resizing around it can be told apart.
 
-    The image is noise, since a GPU may compute zeros faster. It is copied each time, like a frame: the plan is put on
-    the stream during the copy, so that the CPU's time for that is not measured. The plan is closed with the timer.
+    The image is noise, since a GPU may compute zeros faster. It is copied each time, like a frame. The plan is closed
+    with the timer.
     """
 
     def __init__(self, device: CudaDevice, plan: Plan) -> None:
         self._device = device
-        self._plan = plan
         (image,), (logits,) = plan.inputs, plan.outputs
         with ExitStack() as owner:
             owner.callback(plan.close)
@@ -198,7 +212,13 @@ class NetworkTimer:
             self._image = device.allocate_pinned((noise.nbytes,), owner)
             self._image[:] = noise.reshape(-1).view(np.uint8)
             self._events = device.create_event(owner), device.create_event(owner)
-            plan.prepare(1)
+            if plan.workspace_size:
+                plan.workspace = device.allocate(plan.workspace_size, owner)
+            plan.prepare(1, self._stream)
+            run = partial(plan.enqueue, self._addresses, self._stream)
+            run()  # before it is captured, as with frames
+            device.synchronize(self._stream)
+            self._launch = capture(device, plan, self._stream, run, owner)
             self._owner = owner.pop_all()
 
     def milliseconds(self) -> float:
@@ -206,7 +226,7 @@ class NetworkTimer:
         begin, end = self._events
         self._device.upload(self._image_address, self._image, self._stream)
         self._device.record(begin, self._stream)
-        self._plan.enqueue(self._addresses, self._stream)
+        self._launch()
         self._device.record(end, self._stream)
         self._device.synchronize(self._stream)
         return self._device.elapsed(begin, end)

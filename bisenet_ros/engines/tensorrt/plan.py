@@ -8,7 +8,7 @@ whose thread everything happens.
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, Dict, List, NamedTuple, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 
 import numpy as np
 
@@ -42,23 +42,47 @@ class PlanTensor(NamedTuple):
 class Plan(ABC):
     """A plan loaded on the GPU. Created, used and closed on one thread; raises RuntimeError where TensorRT refuses.
 
+    A context runs it. There is one for each batch size, so that a CUDA graph of each stays valid. Before TensorRT 10
+    two contexts cannot share a profile: there one serves batches of 1, and another all larger ones.
+
     Attributes:
         inputs, outputs: what it takes and gives.
+        workspace_size: the bytes that the caller must allocate for its layers; 0 where TensorRT does so itself.
+        workspace: the address of that memory, to be set before the first `prepare`.
+        keep_kernels: called with the kernels that TensorRT for RTX compiled at the first run of a batch size.
     """
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Any, config: Any = None) -> None:
+        """
+        Args:
+            engine: TensorRT's ICudaEngine.
+            config: its IRuntimeConfig, by which the caller allocates the workspace; None where there is none.
+        """
         self._engine = engine
-        self._context = engine.create_execution_context()
-        if self._context is None:
-            raise RuntimeError("the GPU has no room for the plan; see `nvidia-smi` for who uses its memory")
+        self._config = config
+        self._context: Any = None
+        self._contexts: Dict[int, Any] = {}
+        self._batches: Dict[int, int] = {}  # what each context is set to
+        self.workspace_size = engine.device_memory_size_v2 if config else 0
+        self.workspace = 0
+        self.keep_kernels: Callable[[bytes], None] = lambda kernels: None
         self.inputs: List[PlanTensor] = []
         self.outputs: List[PlanTensor] = []
 
-    def prepare(self, batch: int) -> None:
-        """Sets how many frames the next `enqueue` takes; without a dynamic batch there is nothing to set."""
+    def prepare(self, batch: int, stream: int) -> bool:
+        """Sets how many frames the next `enqueue` takes; whether graphs captured with as many are still valid."""
+        place = 1 if batch == 1 else self._place(batch)
+        if place not in self._contexts:
+            self._contexts[place] = self._create_context(profile=self._profile(batch), stream=stream)
+        self._context = self._contexts[place]
+        if self._batches.get(place) == batch:
+            return True
+        self._batches.pop(place, None)
         for tensor in self.inputs:
             if tensor.shape[0] == -1 and not self._set_shape(tensor.name, (batch, *tensor.shape[1:])):
                 raise TensorRtError(f"the plan takes no batch of {batch}; build it with a larger max_batch")
+        self._batches[place] = batch
+        return False
 
     @abstractmethod
     def enqueue(self, addresses: Dict[str, int], stream: int) -> None:
@@ -69,10 +93,39 @@ class Plan(ABC):
             stream: the stream's handle.
         """
 
+    def is_capturable(self, stream: int) -> bool:
+        """Whether a CUDA graph can record a run; TensorRT for RTX says so, the others try."""
+        return not hasattr(self._context, "is_stream_capturable") or self._context.is_stream_capturable(stream)
+
+    def keep_compiled_kernels(self) -> None:
+        """Hands what TensorRT for RTX has compiled so far to `keep_kernels`."""
+        if hasattr(self._config, "get_runtime_cache"):
+            self.keep_kernels(bytes(self._config.get_runtime_cache().serialize()))
+
     def close(self) -> None:
         """Frees it, on the thread that created it; nothing may run any more."""
-        self._context = None  # before the engine that it belongs to
-        self._engine = None
+        self._context = None  # contexts before the engine that they belong to
+        self._contexts.clear()
+        self._config = self._engine = None
+
+    def _create_context(self, *, profile: int, stream: int) -> Any:
+        context = self._engine.create_execution_context(*filter(None, [self._config]))
+        if context is None:
+            raise RuntimeError("the GPU has no room for the plan; see `nvidia-smi` for who uses its memory")
+        if self.workspace_size:
+            context.set_device_memory(self.workspace, self.workspace_size)
+        several = self._engine.num_optimization_profiles > 1
+        if several and not context.set_optimization_profile_async(profile, stream):
+            raise RuntimeError(f"TensorRT refuses the plan's profile {profile}")
+        return context
+
+    def _place(self, batch: int) -> int:
+        """Under which number the context for a batch of several frames is kept."""
+        return batch
+
+    def _profile(self, batch: int) -> int:
+        """A plan for several frames at once has a second profile, for 1; see `TensorRt.build`."""
+        return 1 if batch == 1 and self._engine.num_optimization_profiles > 1 else 0
 
     @abstractmethod
     def _set_shape(self, name: str, shape: Tuple[int, ...]) -> bool: ...
@@ -81,8 +134,8 @@ class Plan(ABC):
 class TensorPlan(Plan):
     """TensorRT from 8.5 on: tensors by name."""
 
-    def __init__(self, engine: Any, input_mode: Any) -> None:
-        super().__init__(engine)
+    def __init__(self, engine: Any, input_mode: Any, config: Any = None) -> None:
+        super().__init__(engine, config)
         for name in map(engine.get_tensor_name, range(engine.num_io_tensors)):
             tensor = PlanTensor(name, tuple(engine.get_tensor_shape(name)), _dtype(engine.get_tensor_dtype(name)))
             (self.inputs if engine.get_tensor_mode(name) == input_mode else self.outputs).append(tensor)
@@ -94,26 +147,39 @@ class TensorPlan(Plan):
         if not self._context.execute_async_v3(stream):
             raise RuntimeError("TensorRT cannot run the plan")
 
+    def _place(self, batch: int) -> int:
+        return 0 if hasattr(self._engine, "num_bindings") else batch  # which TensorRT 10 no longer has
+
     def _set_shape(self, name: str, shape: Tuple[int, ...]) -> bool:
         return self._context.set_input_shape(name, shape)
 
 
 class BindingPlan(Plan):
-    """TensorRT up to 8.6: tensors by their place in a list of addresses."""
+    """TensorRT up to 8.6: tensors by their place in a list of addresses, which has a part for each profile."""
 
     def __init__(self, engine: Any) -> None:
         super().__init__(engine)
-        self._names = [engine.get_binding_name(i) for i in range(engine.num_bindings)]
+        count = engine.num_bindings // engine.num_optimization_profiles
+        self._names = [engine.get_binding_name(i) for i in range(count)]
         for i, name in enumerate(self._names):
             tensor = PlanTensor(name, tuple(engine.get_binding_shape(i)), _dtype(engine.get_binding_dtype(i)))
             (self.inputs if engine.binding_is_input(i) else self.outputs).append(tensor)
 
     def enqueue(self, addresses: Dict[str, int], stream: int) -> None:
-        if not self._context.execute_async_v2([addresses[name] for name in self._names], stream):
+        bindings = [0] * self._engine.num_bindings
+        first = self._first_binding()
+        bindings[first : first + len(self._names)] = [addresses[name] for name in self._names]
+        if not self._context.execute_async_v2(bindings, stream):
             raise RuntimeError("TensorRT cannot run the plan")
 
+    def _place(self, batch: int) -> int:
+        return 0
+
+    def _first_binding(self) -> int:
+        return len(self._names) * self._context.active_optimization_profile
+
     def _set_shape(self, name: str, shape: Tuple[int, ...]) -> bool:
-        return self._context.set_binding_shape(self._names.index(name), shape)
+        return self._context.set_binding_shape(self._first_binding() + self._names.index(name), shape)
 
 
 def _dtype(data_type: Any) -> np.dtype:

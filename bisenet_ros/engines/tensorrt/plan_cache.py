@@ -84,6 +84,14 @@ class PlanCache:
         """Keeps the timing cache of a build, next to the plans."""
         self._write(*self._timing_cache(key), content)
 
+    def kernels(self, key: Key) -> bytes:
+        """What TensorRT for RTX compiled when the plan of a key first ran; empty if there is nothing."""
+        return _find(self.path(key).with_suffix(".kernels"), key) or b""
+
+    def keep_kernels(self, key: Key, content: bytes) -> None:
+        """Keeps them, next to the plan."""
+        self._write(self.path(key).with_suffix(".kernels"), key, content)
+
     def _timing_cache(self, key: Key) -> Tuple[Path, Key]:
         part = {name: key[name] for name in TIMING_CACHE_KEY}
         return self.folder / f"{_digest(part)}.timing", part

@@ -1,0 +1,41 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""TensorRT's messages in Python's `logging`, and its last errors for an exception's message."""
+
+import logging
+from collections import deque
+from functools import lru_cache
+from typing import Any, Deque
+
+logger = logging.getLogger(__name__)
+
+
+@lru_cache(maxsize=None)
+def log_of(trt: Any) -> Any:
+    """The logger of a TensorRT module; there is one, as TensorRT uses the first it is given until the process ends."""
+    levels = {
+        trt.ILogger.Severity.INTERNAL_ERROR: logging.ERROR,
+        trt.ILogger.Severity.ERROR: logging.ERROR,
+        trt.ILogger.Severity.WARNING: logging.WARNING,
+        trt.ILogger.Severity.INFO: logging.DEBUG,
+    }
+
+    class Log(trt.ILogger):
+        """Passes TensorRT's messages on to `logging`, and keeps the last errors for an exception's message."""
+
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.errors: Deque[str] = deque(maxlen=3)
+
+        def log(self, severity: Any, message: str) -> None:
+            level = levels.get(severity)
+            if level is None:
+                return  # tens of thousands of lines
+            if level == logging.ERROR:
+                self.errors.append(message.strip())
+            logger.log(level, "%s: %s", trt.__name__, message)
+
+        def reason(self) -> str:
+            return "; ".join(self.errors) or "it gives no reason"
+
+    return Log()
