@@ -16,7 +16,9 @@ def separable(channels: int, *, bias: bool = True) -> nn.Sequential:
 
 
 class BilateralGuidedAggregation(nn.Module):
-    """Fig. 6: each branch gates the other at its own scale.
+    """Fig. 6: the semantics guide the detail, at 1/8 and at 1/32 of the image.
+
+    The detail features of each scale are multiplied with a sigmoid of the semantics; the two products are summed.
 
     Args:
         channels: of both branches and of the output.
@@ -43,7 +45,10 @@ class BilateralGuidedAggregation(nn.Module):
 
 
 class PlainAggregation(nn.Module):
-    """Table 2's baselines: a separable layer on each branch, their sum or concatenation, Fig. 6's last convolution."""
+    """Table 2's baselines: a separable layer on each branch, then their sum or concatenation (section 4.1).
+
+    The paper does not say what follows; here Fig. 6's last convolution, so that only the aggregation differs.
+    """
 
     def __init__(self, channels: int, *, concatenate: bool) -> None:
         super().__init__()

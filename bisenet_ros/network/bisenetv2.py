@@ -124,13 +124,13 @@ class BiSeNetV2(nn.Module):
             return self.detail(image), None
         features = self.semantics(image)
         if self.branches == "semantics":
-            # The card, the engines and Table 2's GFLOPs all have the head at 1/8.
+            # The paper does not say at which scale; the card and the engines have the logits at 1/8.
             return upsample_to(features.s5_5, features.s3.shape[-2:]), features
         return self.aggregation(self.detail(image), features.s5_5), features
 
 
 class BiSeNetV2Large(BiSeNetV2):
-    """BiSeNetV2-Large: alpha = 2, d = 3 (section 4.3)."""
+    """BiSeNetV2-Large: alpha = 2, d = 3 (section 4.2)."""
 
     def __init__(self, *, classes: int, width: float = 2.0, depth: int = 3, **options) -> None:
         super().__init__(classes=classes, width=width, depth=depth, **options)

@@ -35,6 +35,8 @@ def upsample_to(x: Tensor, size: Sequence[int], *, mode: str = "bilinear") -> Te
 class Stem(nn.Module):
     """Fig. 4a: B x 3 x H x W to B x C x H/4 x W/4, by convolution beside max pooling.
 
+    The text does not give the kernel of the convolution that fuses both; 1x1 fits the GFLOPs of the published tables.
+
     Args:
         channels: C.
         coincheung: as CoinCheung/BiSeNet has it: fuse by a 3x3 convolution instead of a 1x1 one.

@@ -25,10 +25,11 @@ from bisenet_training.analysis.evaluation import (
     find_examples,
     segment,
 )
+from bisenet_training.analysis.predictions import write_predictions
 from bisenet_training.analysis.test_time_augmentation import AugmentedEngine, augmented, describe_tricks
 from bisenet_training.analysis.torch_engine import TorchEngine, open_engine
 from bisenet_training.commands.evaluate import print_scores
-from bisenet_training.data.datasets import open_dataset
+from bisenet_training.data.datasets import find_dataset, open_dataset
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
 from bisenet_training.errors import DataError, OptionError
 from torch import nn
@@ -37,7 +38,7 @@ from bisenet_ros.cli import main
 from bisenet_ros.engines import Engine
 from bisenet_ros.engines.cpu.postprocess import upsample_mask
 from bisenet_ros.model.class_map import CAMVID, ClassMap, SegmentationClass
-from bisenet_ros.model.model_card import ModelError
+from bisenet_ros.model.model_card import ModelCard, ModelError
 from bisenet_ros.network import BiSeNetV2
 from demo.clip import FOLDER, frame_ids
 
@@ -367,3 +368,36 @@ def test_a_bad_frame_stops_with_its_name(camvid, checkpoint, tmp_path, capsys):
     assert main(["evaluate", str(checkpoint), "--data", "camvid", "--root", str(root), "-o", str(tmp_path / "o")]) == 1
     assert "no_such_frame" in capsys.readouterr().err
     assert not list((tmp_path / "o").iterdir())
+
+
+def cityscapes_card() -> ModelCard:
+    entries = {"name": "BiSeNetV2", "mean": (0.4,) * 3, "std": (0.3,) * 3, "network_size": (96, 128)}
+    return ModelCard.from_dict({**entries, "classes": find_dataset("cityscapes").classes.to_list()})
+
+
+def test_predictions_are_files_as_the_data_set_has_them_without_its_labels(tmp_path, network, capsys):
+    """Cityscapes' test server takes labelIds of the frame's size, and finds CITY_SEQUENCE_FRAME*.png."""
+    city = tmp_path / "leftImg8bit" / "test" / "berlin"
+    city.mkdir(parents=True)
+    for number in range(2):
+        image = np.random.default_rng(number).integers(0, 256, (96, 128, 3), np.uint8)
+        cv2.imwrite(str(city / f"berlin_00000{number}_000019_leftImg8bit.png"), image)
+    torch.manual_seed(0)
+    engine = TorchEngine(BiSeNetV2(**{**SMALL, "classes": 19}), cityscapes_card(), device="cpu")
+    test = open_dataset("cityscapes", root=tmp_path, split="test", labeled=False)
+    write_predictions(engine, test, tmp_path / "results", pad=(0, 0))
+    for number in range(2):
+        written = cv2.imread(str(tmp_path / "results" / f"berlin_00000{number}_000019.png"), cv2.IMREAD_UNCHANGED)
+        mask = engine.segment(test.read_image(number))
+        assert written.shape == (96, 128) and np.array_equal(test.encoding.decode(written), mask)
+        assert set(np.unique(written)) <= {7, 8, 11, 12, 13, 17, *range(19, 29), 31, 32, 33}
+
+
+def test_the_command_writes_predictions_instead_of_scores(tmp_path, camvid, model, capsys):
+    (camvid / "blind.txt").write_text(FRAMES[0])
+    arguments = ["evaluate", str(model), "--data", "camvid", "--root", str(camvid), "--split", "blind"]
+    assert main([*arguments, "--predictions", str(tmp_path / "masks")]) == 0
+    assert capsys.readouterr().out == f"1 masks: {tmp_path / 'masks'}\n"
+    assert cv2.imread(str(tmp_path / "masks" / f"{FRAMES[0]}.png"), cv2.IMREAD_UNCHANGED).max() < 11
+    assert main([*arguments, "--predictions", str(tmp_path / "masks"), "--json", str(tmp_path / "a.json")]) == 1
+    assert "--predictions scores nothing" in capsys.readouterr().err

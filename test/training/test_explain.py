@@ -112,7 +112,7 @@ def test_fig_9_shows_each_networks_own_mask(card):
         assert np.array_equal(axis.images[0].get_array(), card.classes.color_table()[engine.segment(frame)])
 
 
-def test_the_command_draws_both_figures(checkpoint, images, tmp_path, capsys):
+def test_the_command_draws_the_figures(checkpoint, images, tmp_path, capsys):
     output = tmp_path / "new" / "folder"
     command = ["explain", str(checkpoint("both")), images[0], "-o", str(output)]
     assert main(command) == 0
@@ -121,7 +121,9 @@ def test_the_command_draws_both_figures(checkpoint, images, tmp_path, capsys):
     others = [f"--{branch}-only={checkpoint(branch)}" for branch in ("detail", "semantics")]
     assert main([*command, *others]) == 0
     assert sorted(path.name for path in output.iterdir()) == ["branches.png", "grad_cam.png"]
-    assert cv2.imread(str(output / "branches.png")).std() > 10
+    assert main([*command, f"--large={checkpoint('both')}"]) == 0
+    assert sorted(path.name for path in output.iterdir()) == ["branches.png", "grad_cam.png", "large.png"]
+    assert all(cv2.imread(str(output / name)).std() > 10 for name in ("branches.png", "large.png"))
 
 
 def test_what_cannot_be_explained_is_refused(checkpoint, images, tmp_path, shipped_model, capsys):

@@ -16,9 +16,12 @@ import pytest
 import torch
 from bisenet_training.analysis.paper_tables import ROWS
 from bisenet_training.data.datasets import DATASETS, find_dataset
+from bisenet_training.trainer.module import HEAD_PART, SegmentationModule
 from bisenet_training.trainer.recipe import NetworkRecipe, Recipe
 from bisenet_training.trainer.recipe_file import load_recipe
 
+from bisenet_ros.model.class_map import CAMVID
+from bisenet_ros.model.model_card import ModelCard
 from bisenet_ros.network import BiSeNetV2
 from bisenet_ros.network.backbones import BACKBONES
 
@@ -82,7 +85,7 @@ def test_recipes_have_the_numbers_of_section_4(name, crop, network_size, weight_
     assert recipe.network.boosters == ["stem", "s3", "s4", "s5_4"] and recipe.loss.ohem_threshold
 
 
-@pytest.mark.parametrize("name", ["cityscapes", "camvid", "coco_stuff_10k", "ade20k"])
+@pytest.mark.parametrize("name", ["cityscapes", "camvid", "camvid_original", "coco_stuff_10k", "ade20k"])
 def test_the_large_recipe_is_the_other_with_twice_the_width_and_three_times_the_depth(name):
     recipe, large = load(FOLDER / f"{name}.yaml"), load(FOLDER / f"{name}_large.yaml")
     assert asdict(large) == {
@@ -90,6 +93,58 @@ def test_the_large_recipe_is_the_other_with_twice_the_width_and_three_times_the_
         "name": f"{name}_large",
         "network": {**asdict(recipe.network), "width": 2.0, "depth": 3},
     }
+
+
+PAPER_SPLITS = ("camvid_original", "camvid_original_large", "cityscapes_trainval", "cityscapes_large_trainval")
+
+
+@pytest.mark.parametrize(
+    "name", [*PAPER_SPLITS, *(name.replace("original", "original_pretrained") for name in PAPER_SPLITS[:2])]
+)
+def test_what_is_scored_on_test_is_trained_on_train_and_val(name):
+    data = load(FOLDER / f"{name}.yaml").data
+    assert (data.train_split, data.val_split) == ("train+val", None)
+
+
+@pytest.mark.parametrize("size", ["", "_large"])
+def test_pre_training_on_cityscapes_has_its_recipe(size):
+    pretrained, plain = (load(FOLDER / f"camvid_original{part}{size}.yaml") for part in ("_pretrained", ""))
+    first = load(FOLDER / f"cityscapes{size}.yaml")
+    assert pretrained.run.start_from == f"runs/{first.name}/last.ckpt"
+    assert {**asdict(pretrained), "name": "", "run": 0} == {**asdict(plain), "name": "", "run": 0}
+
+
+def test_a_shipped_recipe_starts_from_the_checkpoint_of_another(capsys, tmp_path):
+    """CamVid's from Cityscapes': heads of 11 classes and 128 channels, from such of 19 and 256."""
+
+    def module(name: str) -> SegmentationModule:
+        recipe = load(FOLDER / f"{name}.yaml")
+        entries = {"name": name, "mean": recipe.data.mean, "std": recipe.data.std, "network_size": [64, 64]}
+        classes = find_dataset(recipe.data.dataset).classes
+        return SegmentationModule(recipe, ModelCard.from_dict({**entries, "classes": classes.to_list()}))
+
+    first, second = module("cityscapes"), module("camvid_original_pretrained")
+    card = {"training": {"name": "cityscapes"}}
+    saved = {"state_dict": first.state_dict(), "network": first.network_options, "card": card}
+    torch.save(saved, tmp_path / "last.ckpt")
+    heads = {name: tensor.clone() for name, tensor in second.state_dict().items() if HEAD_PART.match(name)}
+    second.start_from(tmp_path / "last.ckpt")
+    for name, tensor in second.state_dict().items():
+        assert torch.equal(tensor, heads.get(name, first.state_dict()[name])), name
+    left = "network.boosters.s3.classifier, network.boosters.s3.convolution"
+    assert left in capsys.readouterr().out and second.started_from == card["training"]
+
+
+def test_weights_and_biases_of_convolutions_decay_and_nothing_else():
+    """Section 4, "Training". Eight convolutions have a bias."""
+    recipe = load(FOLDER / "camvid.yaml")
+    card = {"name": "", "mean": [0] * 3, "std": [1] * 3, "network_size": [64, 64], "classes": CAMVID.to_list()}
+    module = SegmentationModule(recipe, ModelCard.from_dict(card))
+    decayed, others = module.configure_optimizers()["optimizer"].param_groups
+    assert (decayed["weight_decay"], others["weight_decay"]) == (5e-4, 0)
+    assert len(decayed["params"]) + len(others["params"]) == len(list(module.network.parameters()))
+    assert sum(parameter.ndim == 1 for parameter in decayed["params"]) == 8
+    assert all(parameter.ndim == 1 for parameter in others["params"])
 
 
 def test_the_cpu_recipes_show_as_many_frames_as_the_paper():

@@ -16,12 +16,15 @@ TO_GRAY = ToTensor(mean=(0, 0, 0), std=(1 / 255,) * 3)  # tensors hold 0 to 255
 FRAME = np.random.default_rng(0).integers(60, 140, (48, 64, 3), np.uint8)
 
 
-def augment(*, scales=(1.0,), scale_range=None, crop=(64, 96), resize=None, flip=False, **jitter) -> Augment:
+def augment(
+    *, scales=(1.0,), scale_range=None, crop=(64, 96), resize=None, target_size=None, flip=False, **jitter
+) -> Augment:
     return Augment(
         scales=scales,
         scale_range=scale_range,
         crop=crop,
         resize=resize,
+        target_size=target_size,
         flip=flip,
         jitter=PhotometricJitter(**jitter),
         then=TO_GRAY,
@@ -50,6 +53,14 @@ def test_image_and_target_move_together(resize, shape):
         assert pixels.shape == (3, *shape) and target.shape == shape
         labeled = target != 255
         assert torch.mean((pixels[0].round() == target)[labeled].float()) > 0.9
+
+
+def test_targets_can_keep_the_crops_resolution():
+    """As the loss at full resolution has them, of images at half of it."""
+    frame, target = frame_of_blocks()
+    half = augment(crop=target.shape, resize=(180, 240), target_size=target.shape)
+    pixels, kept = half(frame, target, np.random.default_rng(0))
+    assert pixels.shape == (3, 180, 240) and np.array_equal(kept, target)
 
 
 def test_draws_follow_the_generator():

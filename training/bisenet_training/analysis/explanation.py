@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""The paper's Figs. 8 and 9: Grad-CAM of the detail branch, and masks of networks with one branch and with both."""
+"""The paper's Figs. 8, 9 and 11: Grad-CAM of the detail branch, and the masks of several networks side by side."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -95,7 +95,7 @@ def draw_grad_cam(engine: TorchEngine, frames: Sequence[np.ndarray], class_ids: 
 
 
 def draw_masks(engines: dict[str, TorchEngine], frames: Sequence[np.ndarray]) -> Figure:
-    """Fig. 9: a row for each frame (H x W x 3 uint8 BGR): the frame, then its mask by each network.
+    """Figs. 9 and 11: a row for each frame (H x W x 3 uint8 BGR): the frame, then its mask by each network.
 
     Raises:
         ModelError: the networks have different classes.

@@ -15,6 +15,7 @@ from bisenet_training.commands.check_dataset import DATASET_HELP
 from bisenet_training.errors import OptionError
 
 if TYPE_CHECKING:
+    from bisenet_ros.engines import Engine
     from bisenet_training.analysis.evaluation import Evaluation
 
 EXTRA = "training"
@@ -42,6 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", choices=("fp32", "bf16", "auto"), default="fp32", help="of a model file")
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="for report.html and scores.json")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores as JSON")
+    words = "write the masks there as label files, and score nothing: for a test set without ground truth"
+    parser.add_argument("--predictions", type=Path, metavar="FOLDER", help=words)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -60,6 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
         engine.card = replace(engine.card, network_size=size)
     engine = augmented(engine, flip=arguments.flip, scales=arguments.scales)
     pad = _padding(arguments.pad, arguments.data)
+    if arguments.predictions:
+        return _predict(arguments, engine, split=split, pad=pad)
     dataset = open_dataset(arguments.data, root=arguments.root, split=split)
     if arguments.json and arguments.json.is_dir():
         raise OptionError(f"--json must be a file, and {arguments.json} is a folder")
@@ -85,6 +90,18 @@ def run(arguments: argparse.Namespace) -> int:
             galleries=find_examples(found.frames, engine, dataset, pad=pad),
         )
         print(f"report: {report}")
+    return 0
+
+
+def _predict(arguments: argparse.Namespace, engine: Engine, *, split: str, pad: tuple[int, int]) -> int:
+    from bisenet_training.analysis.predictions import write_predictions
+    from bisenet_training.data.datasets import open_dataset
+
+    if arguments.output or arguments.json:
+        raise OptionError("--predictions scores nothing, so that --output and --json would stay empty; leave them out")
+    dataset = open_dataset(arguments.data, root=arguments.root, split=split, labeled=False)
+    write_predictions(engine, dataset, arguments.predictions, pad=pad)
+    print(f"{len(dataset)} masks: {arguments.predictions}")
     return 0
 
 

@@ -12,8 +12,10 @@ DOTS_PER_INCH = 150
 DESCRIPTION = """\
 Draws the paper's Fig. 8 into grad_cam.png: for each image the Grad-CAM of the detail branch's stages S1 to S3, for one
 class. With --detail-only and --semantics-only also Fig. 9 into branches.png: the masks of networks that were trained
-with one branch alone, beside those of CHECKPOINT with both. To switch a branch off in a network trained with both shows
-nothing, so that Fig. 9 needs all three; recipes for them are among the ablations."""
+with one branch alone, beside those of CHECKPOINT with both. The paper does not say whether its Fig. 9 shows three
+networks or one; to switch a branch off in a network trained with both shows nothing, so that three is our reading, and
+recipes for them are among the ablations. With --large also Fig. 11 into large.png: the masks of CHECKPOINT beside those
+of BiSeNetV2-Large."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for branch in ("detail", "semantics"):
         words = f"for Fig. 9: a checkpoint trained with the {branch} branch alone"
         parser.add_argument(f"--{branch}-only", type=Path, metavar="CHECKPOINT", help=words)
+    parser.add_argument("--large", type=Path, metavar="CHECKPOINT", help="for Fig. 11: a checkpoint of BiSeNetV2-Large")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -44,6 +47,9 @@ def run(arguments: argparse.Namespace) -> int:
             "both": explained,
         }
         figures["branches.png"] = draw_masks(engines, images)
+    if arguments.large:
+        pair = {"BiSeNetV2": explained, "BiSeNetV2-Large": load_network(arguments.large, branches=("both",))}
+        figures["large.png"] = draw_masks(pair, images)
     class_ids = choose_classes(explained, images, class_name=arguments.class_name)
     figures["grad_cam.png"] = draw_grad_cam(explained, images, class_ids)
     for path, class_id in zip(arguments.images, class_ids):

@@ -4,6 +4,7 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from bisenet_training.data.ade20k import Ade20K
 from bisenet_training.data.camvid import CamVid
@@ -39,12 +40,12 @@ def find_dataset(dataset: str) -> type[SegmentationDataset] | Description:
     return read_description(Path(dataset))
 
 
-def open_dataset(dataset: str, *, root: Path, split: str = "", cache_bytes: int = 0) -> SegmentationDataset:
-    """Opens a data set; by default the split to validate with.
+def open_dataset(dataset: str, *, root: Path, split: str = "", **options: Any) -> SegmentationDataset:
+    """Opens a data set, by default the split to validate with; `options` are SegmentationDataset's.
 
     Raises:
         DataError: there is no such data set, or its files are not where they should be.
     """
     found = find_dataset(dataset)
     kind = partial(DescribedDataset, found) if isinstance(found, Description) else found
-    return kind(root, split or found.splits[1], cache_bytes=cache_bytes)
+    return kind(root, split or found.splits[1], **options)

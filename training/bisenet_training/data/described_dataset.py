@@ -44,9 +44,9 @@ class Description(NamedTuple):
 class DescribedDataset(SegmentationDataset):
     """The data set that a YAML describes."""
 
-    def __init__(self, description: Description, root: Path, split: str, *, cache_bytes: int = 0) -> None:
+    def __init__(self, description: Description, root: Path, split: str, **options: Any) -> None:
         self.classes, self.layout, self.encoding, self.splits = description
-        super().__init__(root, split, cache_bytes=cache_bytes)
+        super().__init__(root, split, **options)
 
 
 def read_description(path: Path) -> Description:

@@ -31,6 +31,9 @@ class IdEncoding:
         self._expected = _ranges(sorted(train_ids))
         self._table = np.full(2**16, UNKNOWN, np.int16)
         self._table[list(train_ids)] = list(train_ids.values())
+        self._numbers = np.zeros(256, np.uint8 if max(train_ids) < 256 else np.uint16)
+        for number, train_id in reversed(list(train_ids.items())):
+            self._numbers[train_id] = number
 
     def decode(self, pixels: np.ndarray) -> np.ndarray:
         """H x W uint8 or uint16 to H x W uint8 train ids; raises DataError for other pixels or unknown numbers."""
@@ -44,6 +47,10 @@ class IdEncoding:
             raise DataError(f"holds value {_counted(pixels[unknown], str)}, expected {self._expected}")
         return ids.astype(np.uint8)
 
+    def encode(self, mask: np.ndarray) -> np.ndarray:
+        """H x W uint8 train ids to H x W uint8 or uint16: the first number of each."""
+        return self._numbers[mask]
+
 
 class ColorEncoding:
     """One RGB color a pixel; `train_ids` has the train id of each color, 255 where it is ignored."""
@@ -54,6 +61,9 @@ class ColorEncoding:
         packed = {red << 16 | green << 8 | blue: train_id for (red, green, blue), train_id in train_ids.items()}
         self._colors = np.array(sorted(packed), np.int32)
         self._train_ids = np.array([packed[color] for color in sorted(packed)], np.uint8)
+        self._bgr = np.zeros((256, 3), np.uint8)
+        for color, train_id in reversed(list(train_ids.items())):
+            self._bgr[train_id] = color[::-1]
 
     def decode(self, pixels: np.ndarray) -> np.ndarray:
         """H x W x 3 uint8 BGR to H x W uint8 train ids; raises DataError for a color of no class."""
@@ -65,6 +75,10 @@ class ColorEncoding:
             colors = _counted(packed[unknown], lambda color: f"({color >> 16}, {color >> 8 & 255}, {color & 255})")
             raise DataError(f"holds RGB colors other than the {len(self._colors)} known ones: {colors}")
         return self._train_ids[places]
+
+    def encode(self, mask: np.ndarray) -> np.ndarray:
+        """H x W uint8 train ids to H x W x 3 uint8 BGR: the first color of each."""
+        return self._bgr[mask]
 
 
 LabelEncoding = Union[IdEncoding, ColorEncoding]

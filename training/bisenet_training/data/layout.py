@@ -18,12 +18,13 @@ class Frame:
     """An image file and its label file; either may turn out to be missing.
 
     Attributes:
+        label_file: None in a layout without labels.
         problem: why the frame cannot be used, whatever its files hold.
     """
 
     name: str
     image: Path
-    label_file: Path
+    label_file: Path | None
     problem: str | None = None
 
 
@@ -35,12 +36,13 @@ class Layout:
     any text within a folder's or a file's name.
 
     Attributes:
-        images, labels: patterns of the image and of the label files; they hold `{name}`.
+        images, labels: patterns of the image and of the label files; they hold `{name}`. Without labels every image is
+            a frame, as for a test set whose ground truth is kept aside.
         listing: pattern of a text file with a split's names, one a line; without it every file that fits is a frame.
     """
 
     images: str
-    labels: str
+    labels: str | None
     listing: str | None = None
 
     def frames(self, root: Path, split: str, names: Sequence[str] | None = None) -> list[Frame]:
@@ -51,10 +53,11 @@ class Layout:
         """
         if names is None and self.listing:
             names = self.listed(root, split)
-        images, label_files = _find_names(root, self.images, split), _find_names(root, self.labels, split)
+        images = _find_names(root, self.images, split)
+        label_files = _find_names(root, self.labels, split) if self.labels else {}
         names = sorted({*images, *label_files}) if names is None else names
         for what, found, pattern in (("images", images, self.images), ("labels", label_files, self.labels)):
-            if found.keys().isdisjoint(names):
+            if pattern and found.keys().isdisjoint(names):
                 if what == "images" and found and self.listing:
                     raise DataError(
                         f"{root / _fill(self.listing, split)} lists {names[0]!r}, which is not among the {what} of "
@@ -67,7 +70,7 @@ class Layout:
             Frame(
                 name,
                 images.get(name, root / _fill(self.images, split, name)),
-                label_files.get(name, root / _fill(self.labels, split, name)),
+                label_files.get(name, root / _fill(self.labels, split, name)) if self.labels else None,
                 problem=None if first[name] == i else f"split {split} lists {name} again; list each frame once",
             )
             for i, name in enumerate(names)

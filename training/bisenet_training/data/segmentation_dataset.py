@@ -53,6 +53,7 @@ class SegmentationDataset(Dataset):
         root: the data set's folder.
         split: one of the data set's splits, or several without a common frame, joined by "+".
         cache_bytes: memory for decoded frames.
+        labeled: False does without label files; then frames can only be read with `read_image`.
 
     Attributes:
         layout: where the files lie.
@@ -70,13 +71,15 @@ class SegmentationDataset(Dataset):
     splits: tuple[str, str] = ("train", "val")
     official_frames: Mapping[str, int] = {}
 
-    def __init__(self, root: Path, split: str, *, cache_bytes: int = 0) -> None:
+    def __init__(self, root: Path, split: str, *, cache_bytes: int = 0, labeled: bool = True) -> None:
         self.root = Path(root)
         self.split = split
         self.cache_bytes = cache_bytes
         self._cache: dict[int, Pixels] = {}
         if not self.root.is_dir():
             raise DataError(f"expected the data set's folder at {self.root}, found none; {SET_ROOT} to it")
+        if not labeled:
+            self.layout = replace(self.layout, labels=None)
         self._frames = self._join([(part, frame) for part in split.split("+") for frame in self.find_frames(part)])
 
     def __len__(self) -> int:
@@ -85,6 +88,13 @@ class SegmentationDataset(Dataset):
     def name(self, index: int) -> str:
         """A short name of the frame, unique in the split."""
         return self._frames[index].name
+
+    def read_image(self, index: int) -> np.ndarray:
+        """The frame's image, H x W x 3 uint8 BGR, without its label file."""
+        frame = self._frames[index]
+        if frame.problem:
+            raise DataError(frame.problem)
+        return read_image(frame.image)
 
     def __getitem__(self, index: int) -> Pixels:
         if index in self._cache:
@@ -122,6 +132,7 @@ class SegmentationDataset(Dataset):
     def _read(self, frame: Frame) -> Pixels:
         if frame.problem:
             raise DataError(frame.problem)
+        assert frame.label_file is not None
         missing = [str(path) for path in (frame.image, frame.label_file) if not path.is_file()]
         if missing:
             raise DataError(f"{' and '.join(missing)} {'are' if missing[1:] else 'is'} missing")

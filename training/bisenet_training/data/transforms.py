@@ -73,6 +73,7 @@ class Augment:
         scale_range: (smallest, largest), drawn log-uniformly in place of `scales`; None draws from `scales`.
         crop: (height, width); smaller images are padded with the mean color and id 255.
         resize: (height, width) that the crop is resized to, as for Cityscapes; None keeps it.
+        target_size: (height, width) that targets are resized to, by the nearest pixel; None is the image's size.
         flip: mirror every second image.
         jitter: how much the colors vary.
     """
@@ -81,6 +82,7 @@ class Augment:
     scale_range: Sequence[float] | None
     crop: Sequence[int]
     resize: Sequence[int] | None
+    target_size: Sequence[int] | None
     flip: bool
     jitter: PhotometricJitter
     then: ToTensor
@@ -88,11 +90,14 @@ class Augment:
     def __call__(
         self, image: np.ndarray, target: np.ndarray, rng: np.random.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Draws from `rng`; the result is crop's size, or resize's where that is given."""
+        """Draws from `rng`; the result has the crop's size, or those of `resize` and `target_size`."""
         image, target = self._scaled_crop(image, target, self._scale(rng), rng)
         image, target = pad_frame(image, self.crop, mean=self.then.mean), _pad(target, self.crop, value=IGNORE)
         if self.resize:
-            image, target = _resize(image, target, self.resize)
+            image = _resize_image(image, self.resize)
+        target_size = self.target_size or self.resize
+        if target_size:
+            target = _resize_target(target, target_size)
         if self.flip and rng.random() < 0.5:
             image, target = image[:, ::-1], target[:, ::-1]
         return self.then(self.jitter(image, rng), target)
@@ -113,7 +118,9 @@ class Augment:
             windows.append(slice(start, start + length))
             size.append(min(want, max(1, round(have * scale))))
         image, target = image[tuple(windows)], target[tuple(windows)]
-        return (image, target) if tuple(size) == target.shape else _resize(image, target, size)
+        if tuple(size) == target.shape:
+            return image, target
+        return _resize_image(image, size), _resize_target(target, size)
 
 
 def pad_frame(frame: np.ndarray, size: Sequence[int], *, mean: Sequence[float]) -> np.ndarray:
@@ -128,9 +135,9 @@ def _pad(pixels: np.ndarray, size: Sequence[int], *, value: Any) -> np.ndarray:
     return cv2.copyMakeBorder(pixels, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=value)
 
 
-def _resize(image: np.ndarray, target: np.ndarray, size: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    height, width = size
-    return (
-        cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR),
-        cv2.resize(target, (width, height), interpolation=cv2.INTER_NEAREST),
-    )
+def _resize_image(image: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    return cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+
+
+def _resize_target(target: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    return cv2.resize(target, (size[1], size[0]), interpolation=cv2.INTER_NEAREST)

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The network as PyTorch Lightning trains it."""
 
+import re
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Mapping
 
 import lightning
 import torch
@@ -24,6 +25,8 @@ from bisenet_training.trainer.losses import OhemCrossEntropy, boosted_loss
 from bisenet_training.trainer.recipe import Recipe, without_places
 
 Batch = tuple[Tensor, Tensor]
+HEAD_PART = re.compile(r"network\.(head|boosters\.\w+)\.(convolution|classifier)")
+"""The tensors of the main head and of the booster heads, by their names in a state_dict."""
 
 
 class SegmentationModule(lightning.LightningModule):
@@ -62,18 +65,20 @@ class SegmentationModule(lightning.LightningModule):
     def start_from(self, path: Path) -> None:
         """Begins with the weights of another run's checkpoint, whose training becomes part of the card's.
 
-        Classifiers for another number of classes are left as they are.
+        Heads of another width, or for another number of classes, stay as initialized, which is printed.
 
         Raises:
             ModelError: the file is missing, is no checkpoint of `bisenet train`, or its network is another.
         """
         checkpoint = read_checkpoint(path)
         own, theirs = self.state_dict(), checkpoint["state_dict"]
+        others = other_heads(own, theirs)
         try:
-            others = {key for key in own if ".classifier." in key and own[key].shape != theirs[key].shape}
-            self.load_state_dict({key: own[key] if key in others else tensor for key, tensor in theirs.items()})
+            self.load_state_dict({key: own[key] if key.startswith(others) else theirs[key] for key in theirs})
         except (RuntimeError, KeyError, AttributeError) as error:
             raise ModelError(f"{path} must have the recipe's network to start from it: {error}") from None
+        if others:
+            print(f"heads of another shape in {path} stay as initialized: {', '.join(others)}")
         self.started_from = checkpoint["card"]["training"]
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
@@ -117,12 +122,13 @@ class SegmentationModule(lightning.LightningModule):
         self.log("val_miou", self.scores["val_miou"], prog_bar=True, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
-        """SGD with the poly schedule; weight decay on convolution weights only, as the paper notes."""
+        """SGD with the poly schedule; weight decay on the parameters of convolutions only (section 4, "Training")."""
         recipe = self.recipe.optimizer
-        weights = [p for p in self.network.parameters() if p.ndim == 4]
-        others = [p for p in self.network.parameters() if p.ndim != 4]
+        layers = [layer for layer in self.network.modules() if isinstance(layer, nn.Conv2d)]
+        decayed = [parameter for layer in layers for parameter in layer.parameters()]
+        others = [p for layer in self.network.modules() if layer not in layers for p in layer.parameters(recurse=False)]
         optimizer = torch.optim.SGD(
-            [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
+            [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
             lr=recipe.learning_rate,
             momentum=recipe.momentum,
         )
@@ -160,6 +166,12 @@ class SegmentationModule(lightning.LightningModule):
         self.earlier_runs = before["earlier_runs"]
         if before["run"] != without_places(self.recipe)["run"]:
             self.earlier_runs = [*self.earlier_runs, {"until": before["iterations_done"], "run": before["run"]}]
+
+
+def other_heads(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """The parts of the heads whose tensors have another shape: `convolution` for another width, and `classifier`."""
+    differing = [key for key in own.keys() & theirs.keys() if own[key].shape != theirs[key].shape]
+    return tuple(sorted({part[0] for part in map(HEAD_PART.match, differing) if part}))
 
 
 class Fp32Conv2d(nn.Conv2d):

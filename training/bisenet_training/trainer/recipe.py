@@ -115,6 +115,7 @@ class AugmentationRecipe:
     scale_range: Nullable[ScaleRange]  # smallest, largest; drawn log-uniformly in place of scales
     crop: Size  # height, width
     resize: SizeOrNull  # height, width that crops are resized to; null keeps them
+    target_size: SizeOrNull  # height, width that targets are resized to (nearest); null: as the images
     flip: bool
     brightness: Share  # this and the next three vary by up to these shares
     contrast: Share
@@ -140,7 +141,7 @@ class OptimizerRecipe:
 
     learning_rate: AtLeast0
     momentum: Share
-    weight_decay: AtLeast0  # on convolution weights only
+    weight_decay: AtLeast0  # on the parameters of convolutions only
     poly_power: AtLeast0
     poly_end: Share  # part of the schedule that is left to another run, which starts from this one; 0: none
     warmup_iterations: Count  # over which the rate rises linearly

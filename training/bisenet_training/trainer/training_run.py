@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateMonitor,
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from bisenet_ros.engines.loader import computes_in_bf16
+from bisenet_ros.engines.precision import computes_in_bf16
 from bisenet_ros.model.class_map import IGNORE
 from bisenet_ros.model.model_card import ModelCard
 from bisenet_training.data.dataset_check import inspect

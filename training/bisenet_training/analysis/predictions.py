@@ -1,0 +1,36 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""The masks of a data set's frames as files of its own kind, as test servers take them."""
+
+from pathlib import Path
+
+import cv2
+from tqdm import tqdm
+
+from bisenet_ros.engines import Engine
+from bisenet_ros.files.atomic_write import write_bytes
+from bisenet_ros.model.input_size import Size
+from bisenet_training.analysis.evaluation import check_classes, segment
+from bisenet_training.data.segmentation_dataset import SegmentationDataset
+
+
+def write_predictions(engine: Engine, dataset: SegmentationDataset, folder: Path, *, pad: Size) -> None:
+    """Writes NAME.png for every frame, at the frame's size and with the values of the data set's label files.
+
+    For Cityscapes these are labelIds in CITY_SEQUENCE_FRAME.png, which its test server and its scripts look for.
+
+    Args:
+        dataset: needs no label files.
+        pad: (height, width) that smaller frames are padded to.
+
+    Raises:
+        ModelError: the model's classes are not the data set's.
+        BisenetError: an image cannot be read, which is named.
+        OSError: a file cannot be written.
+    """
+    check_classes(engine.card.classes, dataset.classes)
+    for index in tqdm(range(len(dataset)), desc="segmenting", unit="frame", disable=None):
+        mask = segment(engine, dataset.read_image(index), pad=pad)
+        path = folder / f"{dataset.name(index)}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(path, cv2.imencode(".png", dataset.encoding.encode(mask))[1].tobytes())
