@@ -7,14 +7,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
+import launch.logging
 import yaml
-from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch import Action, LaunchContext, LaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    LogInfo,
+    OpaqueFunction,
+    RegisterEventHandler,
+    SetEnvironmentVariable,
+    TimerAction,
+)
+from launch.event_handlers import OnProcessExit
+from launch.events.process import ProcessExited
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.package_share import package_file
+from bisenet_ros.node import restart
 from bisenet_ros.node.camera_topics import are_camera_names, image_topic
 from bisenet_ros.node.fastdds import shared_memory_environment
 
@@ -40,6 +51,12 @@ def generate_launch_description() -> LaunchDescription:
         optional("device", description=f"Where the network runs: auto, cpu or cuda; {UNSET}."),
         optional("precision", description=f"Number format of the network: auto, fp32, bf16, fp16 or int8; {UNSET}."),
         optional("autostart", choices=["", "true", "false"], description=f"Whether to activate the node; {UNSET}."),
+        DeclareLaunchArgument(
+            "respawn",
+            default_value="true",
+            choices=["true", "false"],
+            description=f"Whether to restart the node after a GPU fault that needs it (exit code {restart.EXIT_CODE}).",
+        ),
         DeclareLaunchArgument("namespace", default_value="segmentation", description="Of the node; / for none."),
         DeclareLaunchArgument("params_file", default_value=parameters, description="YAML file with the parameters."),
         DeclareLaunchArgument(
@@ -51,8 +68,8 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription([*arguments, *environment, OpaqueFunction(function=_segmentation_node)])
 
 
-def _segmentation_node(context: LaunchContext) -> List[Node]:
-    """The action that starts the node, made once launch knows the arguments' values."""
+def _segmentation_node(context: LaunchContext) -> List[Action]:
+    """The actions that start the node, made once launch knows the arguments' values."""
     arguments = context.launch_configurations
     namespace, params_file = arguments["namespace"], arguments["params_file"]
     if namespace != "/" and not TOPIC.fullmatch(namespace):
@@ -70,10 +87,23 @@ def _segmentation_node(context: LaunchContext) -> List[Node]:
         parameters=[params_file, {name: _typed(value) for name, value in overrides.items()}],
         remappings=_remappings(arguments["image_topic"], cameras),
         arguments=["--ros-args", "--log-level", arguments["log_level"]],
+        additional_env={restart.FAULT_LOG: str(Path(launch.logging.launch_config.log_dir, "segmentation_node_faults"))},
         output="screen",
         emulate_tty=True,
     )
-    return [node]
+    return [RegisterEventHandler(OnProcessExit(target_action=node, on_exit=_respawn)), node]
+
+
+def _respawn(event: ProcessExited, context: LaunchContext) -> List[Action]:
+    """Starts the node again if it ended with the exit code that asks for a new process."""
+    wanted = context.launch_configurations["respawn"] == "true" and not context.is_shutdown
+    if event.returncode != restart.EXIT_CODE or not wanted:
+        return []
+    again = OpaqueFunction(function=_segmentation_node)
+    return [
+        LogInfo(msg=f"segmentation_node is started again in {restart.DELAY:.0f} s"),
+        TimerAction(period=restart.DELAY, actions=[again]),
+    ]
 
 
 def _overrides(arguments: Dict[str, str]) -> Dict[str, Any]:

@@ -7,11 +7,12 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, Iterator, List
 
 import numpy as np
 import pytest
-from installed_package import ROOT, ROS2_LAUNCH, Installation, Process, pip_install
+from diagnostic_msgs.msg import DiagnosticStatus
+from installed_package import NODE, ROOT, ROS2_LAUNCH, Installation, Process, pip_install
 from node_harness import Vehicle, camera_image
 from rcl_interfaces.srv import GetParameters
 from rclpy.parameter import parameter_value_to_python
@@ -19,6 +20,7 @@ from ros_domains import new_domain
 from sensor_msgs.msg import Image
 
 from bisenet_ros.node.fastdds import PROFILE_VARIABLES, profile_variable
+from bisenet_ros.node.restart import EXIT_CODE, FAULT_LOG
 
 DOMAIN = new_domain()
 SHIPPED_MODEL = ROOT / "models" / "bisenetv2_camvid.onnx"
@@ -81,6 +83,7 @@ def test_arguments_have_descriptions(installation: Installation) -> None:
         "namespace",
         "params_file",
         "precision",
+        "respawn",
     ]
     assert not [name for name, text in described.items() if text.startswith(("(default", "no description", "Valid"))]
 
@@ -168,6 +171,47 @@ def test_invalid_argument_is_an_error_of_one_line(installation: Installation, ar
         pattern = re.escape(error).replace(r"\.\*", ".*")
         assert re.search(rf"\[ERROR\].*{pattern}", launch.output)
         assert "process started" not in launch.output
+
+
+FAILS_ONCE = f"""\
+#!/bin/sh
+if [ ! -e first ]; then
+  touch first
+  echo "the GPU answers CUDA_ERROR_OF_THIS_TEST" >> "${FAULT_LOG}"
+  exit {EXIT_CODE}
+fi
+exec "$(dirname "$0")/../../bin/segmentation_node" "$@"
+"""
+
+
+@pytest.fixture
+def node_that_fails_once(installation: Installation) -> Iterator[Path]:
+    """The file that launch starts: at first it ends like a node after a GPU fault that needs a new process."""
+    program = installation.prefix / NODE
+    content = program.read_bytes()
+    program.write_text(FAILS_ONCE)
+    yield program
+    program.write_bytes(content)
+    (installation.folder / "first").unlink()
+
+
+def test_node_is_started_again_after_a_gpu_fault_and_says_why(
+    installation: Installation, launch_vehicle: Vehicle, node_that_fails_once: Path
+) -> None:
+    arguments = ("namespace:=again", "autostart:=false")
+    with installation.start(*LAUNCH, *arguments, ROS_DOMAIN_ID=str(DOMAIN)) as launch:
+        words = "started again after a fault: the GPU answers CUDA_ERROR_OF_THIS_TEST$"
+        launch_vehicle.wait_for_status("/again/segmentation_node: segmentation", DiagnosticStatus.WARN, words)
+        assert "segmentation_node is started again in 2 s" in launch.output
+        assert_ends_cleanly(launch)
+
+
+def test_node_is_not_started_again_where_that_is_not_wanted(
+    installation: Installation, node_that_fails_once: Path
+) -> None:
+    with installation.start(*LAUNCH, "respawn:=false", ROS_DOMAIN_ID=str(DOMAIN)) as launch:
+        launch.wait()
+        assert f"exit code {EXIT_CODE}" in launch.output and "started again" not in launch.output
 
 
 def test_invalid_device_is_an_error_of_the_node(installation: Installation) -> None:

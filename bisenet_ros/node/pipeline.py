@@ -10,7 +10,7 @@ import numpy as np
 import rclpy
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
-from bisenet_ros.engines.engine import Engine
+from bisenet_ros.engines.engine import Engine, FatalEngineError
 from bisenet_ros.errors import ImageError
 from bisenet_ros.node.camera import CameraFrame
 from bisenet_ros.node.derived_topics import DerivedTopics
@@ -34,8 +34,8 @@ class Pipeline:
         active: whether masks are published.
     """
 
-    def __init__(self, engine: Engine, *, on_fault: Callable[[str], None], logger: RcutilsLogger) -> None:
-        """Calls `on_fault`, on the engine's thread, with the reason why the engine was given up."""
+    def __init__(self, engine: Engine, *, on_fault: Callable[[Exception], None], logger: RcutilsLogger) -> None:
+        """Calls `on_fault`, on the engine's thread, with the error for which the engine was given up."""
         self.active = False
         self._engine = engine
         self._on_fault = on_fault
@@ -128,7 +128,8 @@ class Pipeline:
                 batches: Dict[Tuple, List[CameraFrame]] = {}
                 for frame in frames:
                     if not self._is_dropped(frame):
-                        with_confidence = frame.camera.outputs.has_subscriber("confidence")
+                        wanted = frame.camera.outputs.has_subscriber("confidence")
+                        with_confidence = wanted and self._engine.has_confidence
                         batches.setdefault((frame.pixels.shape, with_confidence), []).append(frame)
                 for (_, with_confidence), batch in batches.items():
                     self._segment(batch, with_confidence)
@@ -154,19 +155,21 @@ class Pipeline:
     def _run_engine(self, frames: List[np.ndarray], confidence: bool) -> List:
         try:
             return self._engine.segment_batch(frames, confidence=confidence)
+        except FatalEngineError:
+            raise
         except Exception as error:
             if self._may_log("retry"):
                 self._logger.warning(f"the engine failed, and is tried once more: {error_text(error)}")
             return self._engine.segment_batch(frames, confidence=confidence)
 
     def _count_engine_failure(self, frames: List[CameraFrame], error: Exception) -> None:
-        """Counts a failure, and gives the engine up after MAX_FAILURES in a row."""
+        """Counts a failure, and gives the engine up after MAX_FAILURES in a row, or a fatal one."""
         self._count_failed(frames, error, "the engine failed twice on an image")
-        self._failures += 1
+        self._failures = MAX_FAILURES if isinstance(error, FatalEngineError) else self._failures + 1
         if self._failures == MAX_FAILURES:
             self._failures = 0
             self.active = False  # before the next frame, not only when the executor's thread deactivates the node
-            self._on_fault(error_text(error))
+            self._on_fault(error)
 
     def _publish(self, frame: CameraFrame) -> None:
         """Publishes the mask, and passes the frame on for what belongs to it."""

@@ -5,15 +5,18 @@
 import argparse
 import os
 import signal
+import sys
 from contextlib import suppress
-from typing import List, Optional
+from typing import List, NoReturn, Optional
 
 import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.utilities import remove_ros_args
 
 from bisenet_ros.engines import load_engine
+from bisenet_ros.engines.engine import FatalEngineError
 from bisenet_ros.files.package_share import package_file
+from bisenet_ros.node import restart
 from bisenet_ros.node.fastdds import use_shared_memory
 from bisenet_ros.node.parameters import USER_ERRORS, error_text
 from bisenet_ros.node.segmentation_node import LoadEngine, SegmentationNode
@@ -23,7 +26,10 @@ SHUTDOWN_TIMEOUT = 4.0
 
 
 def run_node(args: Optional[List[str]] = None, *, load: LoadEngine = load_engine) -> int:
-    """Runs the node until SIGINT or SIGTERM; returns the exit code: 1 if it could not start, else 0."""
+    """Runs the node until SIGINT or SIGTERM; returns the exit code: 1 if it could not start, else 0.
+
+    A fault of the GPU that only a new process cures ends this one, with restart.EXIT_CODE.
+    """
     use_shared_memory()
     try:
         _parse_arguments(args)
@@ -37,6 +43,8 @@ def run_node(args: Optional[List[str]] = None, *, load: LoadEngine = load_engine
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except FatalEngineError as error:
+        _end_process(node, error)
     except Exception as error:
         # SIGTERM shuts ROS down without interrupting Python: a node that is still starting then fails with any error.
         if rclpy.ok():
@@ -66,6 +74,19 @@ def _parse_arguments(args: Optional[List[str]]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,  # the default would wrap the path
     )
     parser.parse_args(remove_ros_args(args)[1:])
+
+
+def _end_process(node: Optional[SegmentationNode], error: FatalEngineError) -> NoReturn:
+    """Frees nothing on the GPU, which has failed: TensorRT's destructors could end the process in their own way."""
+    _report(error)
+    restart.record_fault(str(error))
+    with suppress(Exception):
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(restart.EXIT_CODE)
 
 
 def _report(error: Exception) -> int:

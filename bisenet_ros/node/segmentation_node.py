@@ -14,6 +14,7 @@ from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool
 
 from bisenet_ros.engines import Engine, load_engine
+from bisenet_ros.engines.engine import FatalEngineError
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
 from bisenet_ros.node import qos
@@ -36,7 +37,8 @@ class SegmentationNode(ManagedNode):
     """Configured, it has loaded its engine; active, it subscribes to the cameras and publishes masks.
 
     A transition that fails is logged with its cause and leaves the state as it was; it can be tried again in the same
-    process. When the engine is given up, the node deactivates itself and reports why.
+    process. When the engine is given up, the node deactivates itself and reports why. After a fault that only a new
+    process cures, spinning the node raises FatalEngineError.
     """
 
     def __init__(self, *, load: LoadEngine = load_engine) -> None:
@@ -44,6 +46,7 @@ class SegmentationNode(ManagedNode):
         super().__init__("segmentation_node", namespace="segmentation")
         self._load = load
         self._pipeline: Optional[Pipeline] = None
+        self._fatal: Optional[FatalEngineError] = None
         self._resources = ExitStack()  # what is freed at cleanup
         self._cameras: Dict[Camera, CameraStatus] = {}
         self._settings = Parameters(self)  # `_parameters` is rclpy's
@@ -101,6 +104,9 @@ class SegmentationNode(ManagedNode):
     def _transition(self, name: str, action: Callable[[], None], *, to: str) -> TransitionCallbackReturn:
         try:
             action()
+        except FatalEngineError as error:
+            self._report_engine_fault(error)
+            return TransitionCallbackReturn.FAILURE
         except Exception as error:
             if rclpy.ok():  # else the process is shutting down, and the error follows from that
                 self._status.transition_error = f"could not {name}: {error_text(error)}"
@@ -217,13 +223,18 @@ class SegmentationNode(ManagedNode):
         finally:
             self._status.is_starting = False
 
-    def _report_engine_fault(self, fault: str) -> None:
-        """Called on the engine's thread; the guard condition makes the executor's thread deactivate the node."""
-        self._status.fault = f"engine fault: {fault}"
+    def _report_engine_fault(self, error: Exception) -> None:
+        """Called on the engine's thread; the guard condition makes the executor's thread act on it."""
+        self._status.fault = f"engine fault: {error_text(error)}"
         self._status.engine_faults += 1
+        if isinstance(error, FatalEngineError):
+            self._status.is_ending, self._fatal = True, error
         self._fault_guard.trigger()
 
     def _deactivate_after_fault(self) -> None:
+        if self._fatal is not None:
+            self._publish_diagnostics()
+            raise self._fatal
         if self._status.state != ACTIVE or not self._status.fault:
             return
         self.get_logger().error(self._status.fault_and_remedy())

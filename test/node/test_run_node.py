@@ -15,15 +15,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Tuple
 
+import numpy as np
 import onnx
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
-from node_harness import DOMAIN, NodeProcess, Vehicle, camera_image
+from node_harness import DOMAIN, NodeProcess, Vehicle, camera_image, values_of
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool
 
 from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
 from bisenet_ros.model.model_card import METADATA_KEY, read_card
+from bisenet_ros.node.restart import EXIT_CODE, FAULT_LOG
 from demo.clip import frame_ids, read_image
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("vehicle")]
@@ -239,3 +241,50 @@ def test_signal_while_modules_are_imported(number: signal.Signals, tmp_path: Pat
         process.send_signal(number)
         assert process.wait(30) == 0
         assert process.stdout.read() == b""
+
+
+# A GPU fault that only a new process cures
+
+
+NODE_WHOSE_GPU_FAILS = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+from bisenet_ros.engines.engine import FatalEngineError
+from bisenet_ros.node.run_node import run_node
+from node_harness import FakeEngine
+when = sys.argv.pop(1)
+error = FatalEngineError("the GPU answers CUDA_ERROR_ILLEGAL_ADDRESS")
+engine = FakeEngine()
+engine.faults = [error] if when == "frame" else []
+def load(*_, **__):
+    if when == "start":
+        raise error
+    return engine
+sys.exit(run_node(load=load))
+"""
+
+
+@pytest.mark.parametrize("when", ("start", "frame"))
+def test_gpu_fault_ends_the_process_with_its_own_code_and_the_next_one_says_why(
+    when: str, vehicle: Vehicle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FAULT_LOG, str(tmp_path / "faults"))
+    namespace = f"/fatal_{when}"
+    arguments = ("--ros-args", "-r", f"__ns:={namespace}", "-r", f"/camera/image_raw:={namespace}/image")
+    status = f"{namespace}/segmentation_node: segmentation"
+    camera = vehicle.camera(f"{namespace}/image")
+    with NodeProcess(DOMAIN, when, *arguments, program=("-c", NODE_WHOSE_GPU_FAILS)) as process:
+        if when == "frame":
+            image = camera_image(np.zeros((8, 8, 3), np.uint8), "bgr8")
+            vehicle.wait_for(lambda: vehicle.subscriptions(camera.topic), "the subscription")
+            vehicle.wait_for(lambda: camera.send(image) and not process.is_running(), "the process to end")
+        assert process.wait() == EXIT_CODE == 75
+        assert process.matching("FATAL.*CUDA_ERROR_ILLEGAL_ADDRESS") and not process.matching("Traceback")
+    if when == "frame":  # at the start nobody knows the node yet
+        said = [entry.message for entry in vehicle.statuses(status) if entry.level == ERROR]
+        assert any("ILLEGAL_ADDRESS; this process ends with exit code 75" in message for message in said)
+    with NodeProcess(DOMAIN, "never", *arguments, program=("-c", NODE_WHOSE_GPU_FAILS)):
+        words = "^running; started again after a fault: the GPU answers CUDA_ERROR_ILLEGAL_ADDRESS$"
+        found = vehicle.wait_for_status(status, DiagnosticStatus.WARN, words)
+        assert values_of(found)["restarts"] == "1"
+    camera.close()

@@ -9,6 +9,7 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
 from bisenet_ros.engines.engine import Engine
+from bisenet_ros.node import restart
 from bisenet_ros.node.camera_topics import resolve_topic
 from bisenet_ros.node.diagnostics.problem_log import ProblemLog
 
@@ -28,6 +29,7 @@ class NodeStatus:
         transition_error: why the last transition failed; empty if it succeeded.
         fault: why the node deactivated itself; empty if it did not.
         engine_faults: how often the engine was given up.
+        is_ending: the fault was one that only a new process cures.
         engine: None until the node is configured.
     """
 
@@ -37,10 +39,12 @@ class NodeStatus:
     transition_error: str = ""
     fault: str = ""
     engine_faults: int = 0
+    is_ending: bool = False
     engine: Optional[Engine] = None
 
     def __post_init__(self) -> None:
         self._graph_problems = ProblemLog(self.node, delay=GRAPH_PROBLEM_DELAY)
+        self._earlier_faults = restart.earlier_faults()
 
     def message(self) -> DiagnosticStatus:
         level, text = self._level_and_text(self._graph_problems.update(list(find_graph_problems(self.node))))
@@ -54,6 +58,8 @@ class NodeStatus:
 
     def fault_and_remedy(self) -> str:
         """Why the node deactivated itself, and how to activate it again."""
+        if self.is_ending:
+            return f"{self.fault}; this process ends with exit code {restart.EXIT_CODE}, start the node again"
         name = self.node.get_fully_qualified_name()
         return (
             f"{self.fault}; the node is inactive. `ros2 service call {name}/enable std_srvs/srv/SetBool "
@@ -68,8 +74,9 @@ class NodeStatus:
             return DiagnosticStatus.OK, "starting"
         if self.fault:
             return DiagnosticStatus.ERROR, self.fault_and_remedy()
-        level = DiagnosticStatus.WARN if graph_problems else DiagnosticStatus.OK
-        return level, "; ".join([self._activity(), *graph_problems])
+        problems = [f"started again after a fault: {fault}" for fault in self._earlier_faults[-1:]] + graph_problems
+        level = DiagnosticStatus.WARN if problems else DiagnosticStatus.OK
+        return level, "; ".join([self._activity(), *problems])
 
     def _activity(self) -> str:
         if self.state != ACTIVE:
@@ -80,6 +87,7 @@ class NodeStatus:
 
     def _values(self) -> Dict[str, str]:
         values = {"state": self.state, "engine_faults": str(self.engine_faults)}
+        values["restarts"] = str(len(self._earlier_faults))
         if self.engine is None:
             return values
         values["engine"] = self.engine.description
