@@ -12,7 +12,8 @@ import math
 import sys
 from pathlib import Path
 
-from bisenet_ros.engines.loader import DEVICES, PRECISIONS, installed_runtimes
+from bisenet_ros.engines.loader import DEVICES, installed_runtimes
+from bisenet_ros.engines.precision import PRECISIONS
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.model.input_size import parse_size
 

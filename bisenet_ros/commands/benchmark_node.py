@@ -15,7 +15,8 @@ import sys
 from pathlib import Path
 from typing import List, Tuple
 
-from bisenet_ros.engines.loader import CPU_PRECISIONS, DEVICES, PRECISIONS, choose_device
+from bisenet_ros.engines.loader import DEVICES, choose_device
+from bisenet_ros.engines.precision import CPU_PRECISIONS, PRECISIONS
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
 from bisenet_ros.model.input_size import parse_size

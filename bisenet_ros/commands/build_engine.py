@@ -1,22 +1,21 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Build TensorRT's plans of a model ahead of time, and quantize a model to int8.
+"""Build TensorRT's plans of a model ahead of time.
 
 The node builds the same plans at its first frame, should they not be in the cache: one that ends with the mask, and one
-that ends with the logits. It uses the faster one.
+that ends with the logits. It uses the faster one. For int8 make MODEL.int8.onnx first, with `bisenet quantize`.
 """
 
 import argparse
 import json
 import time
 from pathlib import Path
-from typing import Optional, Sequence
+from typing import Sequence
 
 from bisenet_ros.engines.cuda.device import GpuError
 from bisenet_ros.engines.cuda.driver import open_device
 from bisenet_ros.engines.engine import check_max_batch
-from bisenet_ros.engines.heartbeat import heartbeat
-from bisenet_ros.engines.loader import choose_precision
+from bisenet_ros.engines.precision import choose_precision
 from bisenet_ros.engines.tensorrt.api import TensorRt, load_tensorrt
 from bisenet_ros.engines.tensorrt.builder import PlanRequest, PlanStore, build_plan, tails
 from bisenet_ros.engines.tensorrt.plan import PRECISIONS
@@ -24,7 +23,6 @@ from bisenet_ros.engines.tensorrt.plan_cache import PlanCache
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.model.input_size import parse_size
 from bisenet_ros.model.model_card import read_card
-from bisenet_ros.model.model_file import is_quantized
 
 EXTRA = "tensorrt-rtx"
 
@@ -34,12 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL.onnx", help="a model file of `bisenet export`")
     size = "of the camera's frames, such as 1920x1080"
     parser.add_argument("--size", required=True, metavar="WIDTHxHEIGHT", help=size)
-    precisions = "default auto, as for the node: int8 for a quantized model, else fp16"
+    precisions = "default auto, as for the node: int8 for a quantized model, else fp16; int8 takes MODEL.int8.onnx"
     parser.add_argument("--precision", choices=("auto", *PRECISIONS), default="auto", help=precisions)
-    images = "with --precision int8: images of your camera; writes MODEL.int8.onnx, prints its accuracy, and builds it"
-    parser.add_argument("--calibration", type=Path, metavar="FOLDER", help=images)
-    labels = "with --calibration: a PNG of class ids of the same name for each image; prints mIoU before and after"
-    parser.add_argument("--truth", type=Path, metavar="FOLDER", help=labels)
     batch = "the most frames at once, as for the node; default 1"
     parser.add_argument("--max-batch", type=int, default=1, metavar="N", help=batch)
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where plans are kept, default ~/.cache/bisenet_ros")
@@ -47,14 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    _check(arguments)
-    model, size, precision = arguments.model, parse_size(arguments.size), arguments.precision
-    if not arguments.calibration:
-        precision = choose_precision(model, device="cuda", precision=precision)
+    check_max_batch(arguments.max_batch)
+    size = parse_size(arguments.size)
+    choice = choose_precision(arguments.model, device="cuda", precision=arguments.precision)
+    read_card(choice.model)
     tensorrt = load_tensorrt()
-    if arguments.calibration:
-        model = _quantize(model, arguments.calibration, ground_truth=arguments.truth)
-    requests = [PlanRequest(model, size, precision, arguments.max_batch, tail) for tail in tails(tensorrt)]
+    requests = [
+        PlanRequest(choice.model, size, choice.precision, arguments.max_batch, tail) for tail in tails(tensorrt)
+    ]
     try:
         device = open_device()
     except GpuError as error:
@@ -68,19 +62,6 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         device.close()
     return 0
-
-
-def _check(arguments: argparse.Namespace) -> None:
-    check_max_batch(arguments.max_batch)
-    read_card(arguments.model)
-    if arguments.calibration and arguments.precision != "int8":
-        raise BisenetError(f"--calibration is for --precision int8, got --precision {arguments.precision}")
-    if arguments.calibration and arguments.dry_run:
-        raise BisenetError("a dry run writes no quantized model; give it MODEL.int8.onnx instead of --calibration")
-    if arguments.truth and not arguments.calibration:
-        raise BisenetError("--truth is for the images of --calibration; give that folder too")
-    if arguments.calibration and is_quantized(arguments.model):
-        raise BisenetError(f"{arguments.model} is quantized already; leave out --calibration")
 
 
 def _print_key(request: PlanRequest, plans: PlanStore) -> None:
@@ -112,23 +93,3 @@ def _try_to_build(requests: Sequence[PlanRequest], tensorrt: TensorRt) -> None:
 
 def _print_progress(seconds: float) -> None:
     print(f"building, {seconds:.0f} s so far", flush=True)
-
-
-def _quantize(model: Path, folder: Path, *, ground_truth: Optional[Path]) -> Path:
-    """Writes MODEL.int8.onnx beside MODEL.onnx and prints what it costs on the images; returns its path."""
-    from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
-    from bisenet_ros.engines.quantization import quantize_file
-    from bisenet_ros.evaluation.quantization_cost import LabeledImages, quantization_cost
-
-    card, output = read_card(model), model.with_suffix(".int8.onnx")
-    images = LabeledImages(folder, ground_truth, classes=len(card.classes))
-    images.check()
-    with heartbeat(lambda seconds: print(f"quantizing, {seconds:.0f} s so far", flush=True)):
-        quantize_file(model, (frame for frame, _ in images), output)
-    print(f"{output}: quantized on the {len(images)} images of {folder}; give the node this file")
-    with heartbeat(lambda seconds: print(f"comparing with fp32, {seconds:.0f} s so far", flush=True)):
-        cost = quantization_cost(OnnxRuntimeEngine(model, card), OnnxRuntimeEngine(output, card), images)
-    print(f"on these images, by ONNX Runtime on the CPU: {cost}")
-    if ground_truth is None:
-        print("mIoU before and after needs label images of them: --truth FOLDER")
-    return output

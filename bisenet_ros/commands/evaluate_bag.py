@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Tuple
 
 from bisenet_ros.bags import STORAGES
-from bisenet_ros.engines.loader import DEVICES, PRECISIONS
+from bisenet_ros.engines.loader import DEVICES
+from bisenet_ros.engines.precision import PRECISIONS
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.evaluation import OUTPUTS
 

@@ -34,11 +34,13 @@ class Engine(ABC):
     Attributes:
         card: the model card.
         description: the runtime, device and precision, for people.
+        precision_reason: why precision "auto" is this one, for people; empty where one was asked for.
         max_batch: the most frames that run at once; more are no error, and run one batch after another.
         has_confidence: whether it gives confidence maps; the log of its start says why not.
     """
 
     max_batch: int = 1
+    precision_reason: str = ""
     has_confidence: bool = True
 
     def __init__(self, card: ModelCard, *, description: str) -> None:

@@ -1,10 +1,13 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""int8 for TensorRT: the network with QuantizeLinear and DequantizeLinear around its convolutions (explicit QDQ)."""
+"""int8: the network with QuantizeLinear and DequantizeLinear ahead of its convolutions (explicit QDQ).
+
+One file is for CPUs and for TensorRT, which asks for most of it: opset 13, zero points of 0, a bias that stays fp32.
+"""
 
 import tempfile
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, Optional
+from typing import Collection, Dict, Iterable, Iterator, List, Optional
 
 import numpy as np
 import onnx
@@ -15,42 +18,49 @@ from bisenet_ros.engines.cpu.preprocess import normalize_frame
 from bisenet_ros.engines.engine import EngineError, require_frame
 from bisenet_ros.engines.tensorrt.onnx_graph import unpack_weights
 from bisenet_ros.model.input_size import network_size
-from bisenet_ros.model.model_card import ModelCard, read_card
-from bisenet_ros.model.model_file import read_model
+from bisenet_ros.model.model_card import ModelCard
 
 OPTIONS = {
-    # What TensorRT asks for: zero points of 0, a bias that stays fp32, and weights that stay fp32 ahead of their pair.
     "ActivationSymmetric": True,
     "WeightSymmetric": True,
     "QuantizeBias": False,
-    "AddQDQPairToWeight": True,
+    "AddQDQPairToWeight": True,  # weights stay fp32 ahead of their pair
     # TensorRT fuses a convolution with what follows it, up to where the next one's input is quantized.
     "OpTypesToExcludeOutputQuantization": ["Conv"],
+    # Each end of a range is the mean of the frames' own. On frames of another drive 99.34 % of the pixels kept their
+    # class so, 99.26 % with the range of all frames, 99.29 % with their 99.99th percentile, 99.40 % with the ranges of
+    # least squared error.
+    "CalibMovingAverage": True,
 }
 
 
 def quantize(model: onnx.ModelProto, card: ModelCard, frames: Iterable[np.ndarray]) -> onnx.ModelProto:
-    """The network in int8: a scale for each tensor between the layers, and one for each output channel of the weights.
+    """The network in int8: a scale for each tensor ahead of a convolution, and one for each output channel of weights.
 
-    A scale spans all the values that occur on the frames, which are taken one at a time and may be many. Clipping
-    outliers instead scores no better (within 0.3 points of mIoU on CamVid) and needs all the tensors of all frames.
+    Convolutions of the image itself stay as they are: three channels of 8 bits in are most of the error (2 to 3 dB of
+    the logits' noise), and with so few channels int8 saves little (1 to 2 % of the network's time in OpenVINO).
 
     Args:
         model: the network of a model file.
         card: the model's card.
-        frames: H x W x 3 uint8 BGR, as the camera sees the road; some tens that differ are enough.
+        frames: H x W x 3 uint8 BGR, as the camera sees the road; some tens that differ are enough. They are taken one
+            at a time.
 
     Returns:
         A network with the same input, output and card.
 
     Raises:
-        EngineError: there is no frame, or one is no such array.
+        EngineError: there is no frame, or one is no such array; the network is quantized already, or has nothing to
+            quantize.
     """
+    if quantized_layers(model):
+        raise EngineError("the model is quantized already; give the model file that it was made from")
     source = onnx.ModelProto()
     source.CopyFrom(model)
     unpack_weights(source.graph)
     add_pre_process_metadata(source)  # an exported network is folded already
-    calibration = _Calibration(_inputs(source.graph.input[0].name, card, frames))
+    image = source.graph.input[0].name
+    calibration = _Calibration(_inputs(image, card, frames))
     with tempfile.TemporaryDirectory() as folder:
         given, made = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
         onnx.save(source, given)
@@ -60,6 +70,7 @@ def quantize(model: onnx.ModelProto, card: ModelCard, frames: Iterable[np.ndarra
             calibration,
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv"],
+            nodes_to_exclude=[node.name for node in source.graph.node if node.input and node.input[0] == image],
             per_channel=True,
             activation_type=QuantType.QInt8,
             weight_type=QuantType.QInt8,
@@ -67,14 +78,38 @@ def quantize(model: onnx.ModelProto, card: ModelCard, frames: Iterable[np.ndarra
             extra_options=OPTIONS,
         )
         quantized = onnx.load(made)
+    if not quantized_layers(quantized):
+        raise EngineError("expected a network with convolutions behind its first one, found none to quantize")
     del quantized.metadata_props[:]
     quantized.metadata_props.extend(model.metadata_props)
     return quantized
 
 
-def quantize_file(model: Path, frames: Iterable[np.ndarray], output: Path) -> None:
-    """Writes the int8 version of a model file; see `quantize`."""
-    onnx.save(quantize(read_model(model), read_card(model), frames), output)
+def quantized_layers(model: onnx.ModelProto) -> List[str]:
+    """The names of the convolutions that are computed in int8, in order."""
+    restored = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
+    return [node.name for node in model.graph.node if node.op_type == "Conv" and restored.issuperset(node.input[:2])]
+
+
+def unquantize(model: onnx.ModelProto, layers: Collection[str]) -> onnx.ModelProto:
+    """A copy of a quantized network with some of its layers, given by name, in fp32 again."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    graph = copy.graph
+    made_by = {node.output[0]: node for node in graph.node}
+    for node in graph.node:
+        if node.name in layers:
+            for place in range(2):  # the image and the weights, but not the bias
+                restore = made_by[node.input[place]]
+                node.input[place] = made_by[restore.input[0]].input[0]
+    for kind in ("DequantizeLinear", "QuantizeLinear"):
+        used = {name for node in graph.node for name in node.input}
+        for node in [node for node in graph.node if node.op_type == kind and node.output[0] not in used]:
+            graph.node.remove(node)
+    used = {name for node in graph.node for name in node.input}
+    for constant in [constant for constant in graph.initializer if constant.name not in used]:
+        graph.initializer.remove(constant)
+    return copy
 
 
 def _inputs(name: str, card: ModelCard, frames: Iterable[np.ndarray]) -> Iterator[Dict[str, np.ndarray]]:

@@ -8,7 +8,7 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple
 
 from bisenet_ros.model.class_map import ClassMap, ClassMapError
 from bisenet_ros.model.input_size import LONGEST_SIDE, STRIDE
@@ -31,6 +31,8 @@ class ModelCard:
         network_size: (height, width); frames are resized to as many pixels. The scores are for this size.
         training: how the weights were made: recipe, data set, splits, iterations, hardware.
         scores: what they reach, such as `{"val_miou": 0.55}`.
+        quantization: of an int8 model, as `bisenet quantize` writes it: the SHA-256 of the model file that it was made
+            from, calibration, layers that stay in fp32, and what int8 costs.
     """
 
     name: str
@@ -40,6 +42,13 @@ class ModelCard:
     network_size: Tuple[int, int]
     training: Mapping[str, Any] = field(default_factory=dict)
     scores: Mapping[str, Any] = field(default_factory=dict)
+    quantization: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def int8_loss(self) -> Optional[float]:
+        """Points of mIoU that int8 loses against fp32, negative where it gains; None where the card does not say."""
+        loss = self.quantization.get("loss_points")
+        return loss if _is_number(loss) else None
 
     def to_dict(self) -> Dict[str, Any]:
         return {**vars(self), "classes": self.classes.to_list()}
@@ -61,6 +70,7 @@ class ModelCard:
                 network_size=_size(values),
                 training=_mapping(values, "training"),
                 scores=_mapping(values, "scores"),
+                quantization=_mapping(values, "quantization"),
             )
         except KeyError as error:
             raise ModelError(f"the model's card lacks {error}; export the model again with `bisenet export`") from None

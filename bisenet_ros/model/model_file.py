@@ -62,7 +62,7 @@ def model_sha256(path: Path) -> str:
 
 
 def is_quantized(path: Path) -> bool:
-    """Whether a model file computes in int8, as `bisenet build-engine --calibration` makes it; raises ModelError."""
+    """Whether a model file computes in int8, as `bisenet quantize` makes it; raises ModelError."""
     return any(node.op_type == "QuantizeLinear" for node in read_model(path, weights=False).graph.node)
 
 

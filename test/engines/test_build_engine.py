@@ -9,23 +9,22 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
-import cv2
 import numpy as np
 import onnx
 import pytest
 from fake_tensorrt import FakeTensorRtModule
 from onnx import TensorProto
-from tiny_model import save_tiny_model
+from tiny_model import save_stem_model, save_tiny_model
 
 from bisenet_ros.cli import main
 from bisenet_ros.commands import build_engine
-from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
 from bisenet_ros.engines.cuda.device import GpuError
 from bisenet_ros.engines.heartbeat import INTERVAL, heartbeat
+from bisenet_ros.engines.quantization import quantize
 from bisenet_ros.engines.tensorrt import api as tensorrt_api
 from bisenet_ros.engines.tensorrt import builder
 from bisenet_ros.engines.tensorrt.api import TensorRt, load_tensorrt
@@ -33,7 +32,8 @@ from bisenet_ros.engines.tensorrt.builder import PlanRequest, PlanStore, build_p
 from bisenet_ros.engines.tensorrt.plan import TensorRtError
 from bisenet_ros.engines.tensorrt.plan_cache import PlanCache
 from bisenet_ros.model.class_map import CAMVID
-from bisenet_ros.model.model_card import ModelCard, read_card
+from bisenet_ros.model.model_card import ModelCard, write_card
+from bisenet_ros.model.model_file import model_sha256
 
 SIZE = (72, 96)
 GPU = SimpleNamespace(
@@ -203,104 +203,20 @@ def test_without_tensorrt_the_command_says_what_to_install(model, monkeypatch, c
     assert "JetPack" in capsys.readouterr().err
 
 
-def test_int8_needs_a_quantized_model_or_images(gpu, model, tmp_path, capsys):
-    assert run(model, "--size", "96x72", "--precision", "int8", "--cache", tmp_path) == 1
-    assert f"build-engine {model} --size WIDTHxHEIGHT --precision int8 --calibration FOLDER" in capsys.readouterr().err
-    assert run(model, "--size", "96x72", "--calibration", tmp_path) == 1
-    assert "--calibration is for --precision int8, got --precision auto" in capsys.readouterr().err
-    assert run(model, "--size", "96x72", "--precision", "int8", "--truth", tmp_path) == 1
-    assert "--truth is for the images of --calibration" in capsys.readouterr().err
-    assert run(model, "--size", "96x72", "--precision", "int8", "--calibration", tmp_path, "--dry-run") == 1
-    assert "a dry run writes no quantized model" in capsys.readouterr().err
-
-
-def test_int8_is_calibrated_on_a_folder_of_images(gpu, model, tmp_path, capsys):
-    pytest.importorskip("onnxruntime.quantization")
-    source, images = tmp_path / "m.onnx", tmp_path / "images"
-    source.write_bytes(model.read_bytes())
-    images.mkdir()
-    arguments = (source, "--size", "96x72", "--precision", "int8", "--calibration", images, "--cache", tmp_path)
-    assert run(*arguments) == 1
+def test_int8_takes_the_int8_version(gpu, tmp_path, card, capsys):
+    source = save_stem_model(tmp_path / "m.onnx", card)
+    arguments = ("--size", "96x72", "--cache", tmp_path / "plans")
+    assert run(source, *arguments, "--precision", "int8") == 1
     assert (
-        f"expected images (.jpg, .jpeg, .png, .bmp, .tif, .tiff, .webp) in {images}, found none"
-        in capsys.readouterr().err
+        f"needs {tmp_path / 'm.int8.onnx'}, which is not there; make it with `bisenet quant" in capsys.readouterr().err
     )
-    cv2.imwrite(str(images / "a.png"), np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8))
-    (images / "notes.txt").write_text("not an image")
-    assert run(*arguments) == 0
-    printed = capsys.readouterr().out
-    assert "m.int8.onnx: quantized on the 1 images" in printed
-    assert re.search(r"by ONNX Runtime on the CPU: [\d.]+% of the pixels keep their class; mIoU of int8 with", printed)
-    assert "mIoU before and after needs label images of them: --truth FOLDER" in printed
-    for precision in ("int8", "auto"):
-        quantized = (tmp_path / "m.int8.onnx", "--size", "96x72", "--precision", precision, "--cache", tmp_path)
-        assert run(*quantized) == 0
-        assert capsys.readouterr().out.count("already there") == 2
-    assert run(tmp_path / "m.int8.onnx", *arguments[1:]) == 1
-    assert "m.int8.onnx is quantized already; leave out --calibration" in capsys.readouterr().err
-    assert run(tmp_path / "m.int8.onnx", "--size", "96x72", "--precision", "fp16", "--cache", tmp_path) == 1
-    assert "is quantized, which is precision int8, not fp16" in capsys.readouterr().err
-    (images / "b.png").write_text("no image")
-    assert run(*arguments) == 1
-    assert "b.png cannot be decoded as an image (a file that begins with 6e6f20696d616765)" in capsys.readouterr().err
-
-
-@pytest.fixture
-def labeled(model, tmp_path):
-    """A model file, a folder of images, and one of label files: the model's own masks but for some rows."""
-    source, images, truth = tmp_path / "m.onnx", tmp_path / "images", tmp_path / "truth"
-    source.write_bytes(model.read_bytes())
-    engine = OnnxRuntimeEngine(source, read_card(source))
-    for folder in (images, truth):
-        folder.mkdir()
-    for name, seed in (("a.jpg", 0), ("b.png", 1)):
-        cv2.imwrite(str(images / name), np.random.default_rng(seed).integers(0, 256, (*SIZE, 3), np.uint8))
-        mask = engine.segment(cv2.imread(str(images / name)))
-        mask[:18], mask[18:20] = 255, 0
-        cv2.imwrite(str(truth / f"{name[0]}.png"), mask)
-    return source, images, truth
-
-
-def test_int8_prints_miou_before_and_after(gpu, labeled, tmp_path, capsys):
-    source, images, truth = labeled
-    arguments = ("--size", "96x72", "--precision", "int8", "--calibration", images, "--cache", tmp_path)
-    assert run(source, *arguments, "--truth", truth) == 0
-    printed = capsys.readouterr().out
-    line = r"by ONNX Runtime on the CPU: mIoU fp32 ([\d.]+)%, int8 ([\d.]+)% \(([+-][\d.]+) points\); ([\d.]+)% of the"
-    before, after, change, same = map(float, re.search(line, printed).groups())
-    assert 80 < before < 100 and after < before and change == pytest.approx(after - before, abs=0.02)
-    assert 50 < same < 100 and "--truth FOLDER" not in printed
-
-
-@pytest.mark.parametrize(
-    "make, reason",
-    [
-        (lambda path: path.unlink(), "expected a label file at .*b.png, found none"),
-        (lambda path: path.write_text("text"), "b.png cannot be decoded as an image"),
-        (
-            lambda path: cv2.imwrite(str(path), np.zeros((*SIZE, 3), np.uint8)),
-            "b.png to have one channel of.* got RGB",
-        ),
-        (lambda path: cv2.imwrite(str(path), np.zeros((8, 9), np.uint8)), "frame's 96x72 pixels in .*b.png, got 9x8"),
-        (lambda path: cv2.imwrite(str(path), np.full(SIZE, 11, np.uint8)), r"ids 0 to 10.*b.png, got 11 on"),
-    ],
-)
-def test_truth_that_does_not_fit_is_named_before_anything_is_quantized(gpu, labeled, capsys, make, reason):
-    source, images, truth = labeled
-    make(truth / "b.png")
-    arguments = ("--size", "96x72", "--precision", "int8", "--calibration", images, "--truth", truth)
-    assert run(source, *arguments) == 1
-    assert re.search(reason, capsys.readouterr().err)
-    assert not source.with_suffix(".int8.onnx").exists()
-
-
-def test_truth_without_a_label_is_refused(gpu, labeled, capsys):
-    source, images, truth = labeled
-    for path in truth.iterdir():
-        cv2.imwrite(str(path), np.full(SIZE, 255, np.uint8))
-    arguments = ("--size", "96x72", "--precision", "int8", "--calibration", images, "--truth", truth)
-    assert run(source, *arguments) == 1
-    assert "expected label files with labels, got 255" in capsys.readouterr().err
+    network = quantize(onnx.load(source), card, [np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)])
+    write_card(network, replace(card, quantization={"made_from_sha256": model_sha256(source)}))
+    onnx.save(network, tmp_path / "m.int8.onnx")
+    assert run(source, *arguments, "--precision", "int8") == 0
+    assert capsys.readouterr().out.count("built in") == 2
+    assert run(tmp_path / "m.int8.onnx", *arguments) == 0
+    assert capsys.readouterr().out.count("already there") == 2
 
 
 def test_max_batch_makes_the_plans_that_the_node_looks_up(gpu, model, tmp_path, capsys):

@@ -10,19 +10,17 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from tiny_model import save_tiny_model
+from tiny_model import save_int8_version, save_tiny_model
 
 from bisenet_ros.engines import load_engine
 from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
 from bisenet_ros.engines.cuda import driver as cuda_driver
 from bisenet_ros.engines.cuda.device import GpuError
 from bisenet_ros.engines.engine import EngineError
-from bisenet_ros.engines.loader import choose_device, choose_precision, has_usable_gpu, installed_runtimes
+from bisenet_ros.engines.loader import choose_device, has_usable_gpu
 from bisenet_ros.engines.tensorrt import engine as tensorrt_engine
 from bisenet_ros.model.model_file import ModelError
 
@@ -30,17 +28,6 @@ from bisenet_ros.model.model_file import ModelError
 @pytest.fixture(scope="module")
 def model(tmp_path_factory, card):
     return save_tiny_model(tmp_path_factory.mktemp("model") / "tiny.onnx", card)
-
-
-@pytest.fixture
-def cpu_in_bf16(monkeypatch):
-    """Says whether the CPU has instructions for bf16."""
-
-    def choose(has_bf16: bool) -> None:
-        flags = {"avx2", "amx_bf16"} if has_bf16 else {"avx2"}
-        monkeypatch.setattr("bisenet_ros.engines.loader._cpu_flags", lambda: flags)
-
-    return choose
 
 
 def without(monkeypatch, *packages: str) -> None:
@@ -53,20 +40,6 @@ def test_unknown_choices(model):
         load_engine(model, device="tpu")
     with pytest.raises(EngineError, match="precision must be one of"):
         load_engine(model, precision="fp8")
-
-
-def test_the_cpu_s_precision(model, monkeypatch, cpu_in_bf16):
-    pytest.importorskip("openvino")
-    for has_bf16, expected in ((True, "bf16"), (False, "fp32")):
-        cpu_in_bf16(has_bf16)
-        assert choose_precision(model, device="cpu", precision="auto") == expected
-        openvino, onnxruntime = installed_runtimes("cpu")
-        assert (openvino.name, openvino.automatic) == ("OpenVINO", expected)
-        assert (onnxruntime.name, onnxruntime.precisions) == ("ONNX Runtime", ("fp32",))
-    assert choose_precision(model, device="cpu", precision="bf16") == "bf16", "emulated where it is asked for"
-    cpu_in_bf16(True)
-    without(monkeypatch, "openvino")
-    assert choose_precision(model, device="cpu", precision="auto") == "fp32"
 
 
 def test_without_openvino_onnx_runtime_runs_the_model(model, monkeypatch):
@@ -218,14 +191,6 @@ def test_the_engines_import_with_numpy_alone():
     subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True, timeout=60)
 
 
-def test_precisions_go_with_devices(driver, model):
-    driver.remove()
-    with pytest.raises(EngineError, match="precision fp16 needs a GPU"):
-        load_engine(model, precision="fp16")
-    with pytest.raises(EngineError, match="precision bf16 is the CPU's; choose fp32, fp16, int8"):
-        load_engine(model, device="cuda", precision="bf16")
-
-
 @pytest.fixture
 def opened(monkeypatch):
     """What the loader makes of its arguments, with the engine itself left out."""
@@ -237,34 +202,10 @@ def opened(monkeypatch):
     monkeypatch.setattr(tensorrt_engine, "TensorRtEngine", Opened)
 
 
-def quantized_copy(model: Path, folder: Path) -> Path:
-    content = onnx.load(model)
-    content.graph.node.append(onnx.helper.make_node("QuantizeLinear", ["image", "scale"], ["unused"], name="q"))
-    content.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(0.1), "scale"))
-    onnx.save(content, folder / "model.int8.onnx")
-    return folder / "model.int8.onnx"
-
-
-def test_auto_is_int8_for_a_quantized_model_and_fp16_for_another(opened, model, tmp_path):
+def test_a_gpu_runs_the_file_of_the_precision(opened, driver, model, tmp_path):
     assert load_engine(model, device="cuda").precision == "fp16"
-    quantized = quantized_copy(model, tmp_path)
-    for precision in ("auto", "int8"):
-        assert load_engine(quantized, device="cuda", precision=precision).precision == "int8"
-    with pytest.raises(EngineError, match="model.int8.onnx is quantized, which is precision int8, not fp16"):
-        load_engine(quantized, device="cuda", precision="fp16")
-
-
-def test_a_plain_model_in_int8_is_refused_at_once_with_the_command_that_helps(opened, model):
-    with pytest.raises(EngineError, match="--precision int8 --calibration FOLDER`, where FOLDER has images of your"):
-        load_engine(model, device="cuda", precision="int8")
-
-
-def test_a_quantized_model_runs_on_the_cpu_as_it_is(driver, model, tmp_path):
-    driver.remove()
-    frame = np.random.default_rng(0).integers(0, 256, (72, 96, 3), np.uint8)
-    engine = load_engine(quantized_copy(model, tmp_path))
-    assert "CPU" in engine.description
-    assert np.mean(engine.segment(frame) == load_engine(model).segment(frame)) > 0.9
+    engine = load_engine(save_int8_version(model, tmp_path), device="cuda")
+    assert (engine.precision, engine.precision_reason) == ("int8", "the model file is quantized")
 
 
 def test_batches_reach_the_engine_on_a_gpu_alone(opened, driver, model):

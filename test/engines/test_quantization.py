@@ -10,10 +10,14 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto
+from tiny_model import save_stem_model, save_tiny_model
 
 from bisenet_ros.engines.cpu.postprocess import upsample_mask
 from bisenet_ros.engines.cpu.preprocess import normalize_frame
-from bisenet_ros.engines.quantization import _Calibration, _inputs, quantize
+from bisenet_ros.engines.cpu.unsigned import use_unsigned
+from bisenet_ros.engines.engine import EngineError
+from bisenet_ros.engines.loader import installed_runtimes
+from bisenet_ros.engines.quantization import _Calibration, _inputs, quantize, quantized_layers, unquantize
 from bisenet_ros.engines.tensorrt.onnx_graph import wrap_network
 from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou
 from bisenet_ros.model.model_card import ModelError, read_card
@@ -79,9 +83,11 @@ def test_int8_costs_less_than_a_point_of_miou(shipped, quantized, card):
 def test_quantization_is_symmetric_and_leaves_the_bias(quantized):
     constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in quantized.graph.initializer}
     made_by = {node.output[0]: node for node in quantized.graph.node}
-    convolutions = [node for node in quantized.graph.node if node.op_type == "Conv"]
-    assert len(convolutions) > 50
-    for node in convolutions:
+    convolutions = {node.name: node for node in quantized.graph.node if node.op_type == "Conv"}
+    layers = quantized_layers(quantized)
+    unquantized = [node.input[0] for name, node in convolutions.items() if name not in layers]
+    assert len(layers) > 50 and unquantized == ["image", "image"]
+    for node in map(convolutions.get, layers):
         for name in node.input[:2]:
             restore = made_by[name]
             pair = made_by[restore.input[0]]
@@ -107,6 +113,55 @@ def test_the_quantized_network_can_be_wrapped_in_fp32_alone(quantized, card):
     assert wrapped.graph.output[0].type.tensor_type.elem_type == TensorProto.UINT8
     with pytest.raises(ModelError, match="build it with precision int8, not fp16"):
         wrap_network(quantized, card, frame_size=(480, 640), half=True)
+
+
+def test_layers_can_be_left_in_fp32(quantized):
+    layers = quantized_layers(quantized)
+    fewer = unquantize(quantized, layers[1:3])
+    assert quantized_layers(fewer) == [layers[0], *layers[3:]] and quantized_layers(quantized) == layers
+    onnx.checker.check_model(fewer, full_check=True)
+    assert not quantized_layers(unquantize(quantized, layers))
+
+
+def test_tensors_behind_a_relu_are_unsigned_on_a_cpu(quantized):
+    signed = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in quantized.graph.initializer}
+    copy = onnx.ModelProto()
+    copy.CopyFrom(quantized)
+    use_unsigned(copy)
+    onnx.checker.check_model(copy, full_check=True)
+    changed = {}
+    for tensor in copy.graph.initializer:
+        if tensor.name.endswith("zero_point") and tensor.data_type == TensorProto.UINT8:
+            changed[tensor.name.replace("zero_point", "scale")] = tensor
+    scales = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in copy.graph.initializer}
+    assert "/semantics/stem/Concat_output_0_scale" in changed, "of a ReLU and a MaxPool behind a ReLU"
+    assert "/head/convolution/convolution.2/Relu_output_0_scale" in changed
+    assert "/aggregation/Add_output_0_scale" not in changed
+    for name in changed:
+        assert scales[name] * 255 == pytest.approx(signed[name] * 127), "the range stays"
+
+
+@pytest.mark.parametrize("runtime", ["OpenVINO", "ONNX Runtime"])
+def test_every_runtime_of_the_cpu_computes_int8_rightly(tmp_path, card, runtime):
+    """OpenVINO did not, where a convolution follows a Concat of two int8 tensors; see unsigned.py."""
+    runtimes = {found.name: found for found in installed_runtimes("cpu")}
+    if runtime not in runtimes:
+        pytest.skip(f"{runtime} is not installed")
+    plain, frame = save_stem_model(tmp_path / "stem.onnx", card), read_image(CALIBRATION[0])
+    onnx.save(quantize(onnx.load(plain), card, [frame]), tmp_path / "stem.int8.onnx")
+    int8 = runtimes[runtime].create(tmp_path / "stem.int8.onnx", card, precision="int8")
+    fp32 = runtimes[runtime].create(plain, card, precision="fp32")
+    expected = fp32.frame_logits(frame, card.network_size).copy()
+    error = int8.frame_logits(frame, card.network_size) - expected
+    assert 0 < np.std(error) < 0.02 * np.std(expected)
+
+
+def test_a_network_that_cannot_be_quantized_is_refused(tmp_path, quantized, card):
+    frame = read_image(CALIBRATION[0])
+    with pytest.raises(EngineError, match="is quantized already; give the model file that it was made from"):
+        quantize(quantized, card, [frame])
+    with pytest.raises(EngineError, match="convolutions behind its first one, found none"):
+        quantize(onnx.load(save_tiny_model(tmp_path / "tiny.onnx", card)), card, [frame])
 
 
 @pytest.mark.parametrize("frames, reason", [([], "got none"), ([np.zeros((8, 8), np.uint8)], r"got \(8, 8\) uint8")])

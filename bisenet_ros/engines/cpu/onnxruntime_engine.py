@@ -8,19 +8,21 @@ import numpy as np
 import onnxruntime
 
 from bisenet_ros.engines.cpu.cpu_engine import CpuEngine
+from bisenet_ros.engines.cpu.unsigned import read_unsigned
 from bisenet_ros.model.model_card import ModelCard
 
 
 class OnnxRuntimeEngine(CpuEngine):
-    """fp32 on the CPU; the fallback where OpenVINO is not installed."""
+    """fp32, or int8 of a quantized model file, on the CPU; the fallback where OpenVINO is not installed."""
 
-    def __init__(self, model: Path, card: ModelCard) -> None:
+    def __init__(self, model: Path, card: ModelCard, *, precision: str = "fp32") -> None:
         options = onnxruntime.SessionOptions()
         # Spinning threads would gain 2 % here and take the cores from ROS.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-        super().__init__(card, description=f"ONNX Runtime {onnxruntime.__version__}, CPU, fp32")
+        source = read_unsigned(model) if precision == "int8" else str(model)
+        self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        super().__init__(card, description=f"ONNX Runtime {onnxruntime.__version__}, CPU, {precision}")
 
     def _logits(self, image: np.ndarray) -> np.ndarray:
         return self._session.run(None, {self._session.get_inputs()[0].name: image})[0]

@@ -11,7 +11,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from bisenet_ros.engines.loader import choose_precision, installed_runtimes
+from bisenet_ros.engines.loader import installed_runtimes
+from bisenet_ros.engines.precision import choose_precision
 from bisenet_ros.model.input_size import STRIDE, Size
 from bisenet_ros.model.model_card import read_card
 
@@ -26,7 +27,7 @@ class PlainPipeline:
 
     def __init__(self, model: Path, *, frame_size: Size, precision: str) -> None:
         card = read_card(model)
-        precision = choose_precision(model, device="cpu", precision=precision)
+        precision, model, _ = choose_precision(model, device="cpu", precision=precision)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "plain.onnx"
             onnx.save(with_resized_logits(onnx.load(model), classes=len(card.classes), frame_size=frame_size), path)
