@@ -72,7 +72,13 @@ def table_text(lines: list[Line]) -> str:
         figures = [number(params, ".2f"), number(line.gflops, ".2f"), number(line.paper_gflops, ".2f")]
         figures += [number(line.difference, "+.2f"), number(line.paper_difference, "+.2f")]
         text.append(f"{line.table:<7}{line.change:<28}{line.note or ''.join(figures)}")
-    text.append("Compare the differences to the default network (diff.): the paper leaves the head open.")
+    text.append(
+        "Compare the differences to the default network (diff.): the paper leaves the head open. In the rows of alpha"
+    )
+    text.append(
+        "the head changes with the network, so that its share is in the difference. The paper's GFLOPs are those of its"
+    )
+    text.append("published tables; its text has none.")
     return "\n".join(text)
 
 

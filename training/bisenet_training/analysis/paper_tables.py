@@ -1,6 +1,9 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""The paper's tables of network variants: what each row changes, and the GFLOPs that the paper gives."""
+"""The paper's tables of network variants: what each row changes, and the GFLOPs of the published tables.
+
+The paper's text has no GFLOPs.
+"""
 
 from typing import Any, NamedTuple
 
