@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Collection, Dict, List, Sequence, Tuple
 
 from bisenet_ros.bags.bag_images import IMAGE_TYPES
-from bisenet_ros.bags.bag_reader import METADATA, Bag, BagError, natural_order
-from bisenet_ros.bags.storage import Topic
-from bisenet_ros.bags.storage_file import is_storage
+from bisenet_ros.bags.bag_reader import METADATA, Bag, BagError
+from bisenet_ros.bags.storage import Topic, natural_order
+from bisenet_ros.bags.storage_file import first_bytes, is_storage, storage_files
+from bisenet_ros.files.file_content import ROS_1, describe_bytes
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,11 @@ def find_bags(path: Path, *, but: Collection[Path] = ()) -> List[Path]:
     """
     if not path.exists():
         raise FileNotFoundError(f"expected a bag at {path}, there is nothing")
-    if path.suffix == ".bag":
-        raise BagError(f"{path} is a bag of ROS 1; convert it with `rosbags-convert --src {path} --dst FOLDER`")
     found = _bags_at(path, but)
     if not found:
-        raise BagError(f"expected a ROS 2 bag (a folder, .db3 or .mcap) at {path}, found none")
+        kind = describe_bytes(first_bytes(path)) if path.is_file() else "none"
+        advice = f"; convert it with `rosbags-convert --src {path} --dst FOLDER`" if kind == ROS_1 else ""
+        raise BagError(f"expected a ROS 2 bag (a folder, .db3 or .mcap) at {path}, found {kind}{advice}")
     unique: Dict[Path, Path] = {}
     for bag in sorted(found, key=Path.is_symlink):
         unique.setdefault(bag.resolve(), bag)
@@ -86,7 +87,7 @@ def choose_topics(bag: Bag, asked: Sequence[str] = (), *, but: Collection[str] =
     chosen = [_asked_topic(bag, name) for name in dict.fromkeys(asked)]
     if not asked:
         topics = [topic for topic in bag.topics.values() if topic.name not in but]
-        chosen = [topic for topic in topics if topic.type in IMAGE_TYPES and topic.encoding == "cdr"]
+        chosen = [topic for topic in topics if topic.type in IMAGE_TYPES and topic.is_cdr]
     if not chosen:
         raise BagError(
             f"{bag.path} has no image topic ({' or '.join(IMAGE_TYPES)}); it holds {_listed(bag.topics.values())}"
@@ -106,24 +107,28 @@ def _asked_topic(bag: Bag, name: str) -> Topic:
         raise BagError(f"{bag.path} has no topic {name}; it holds {_listed(bag.topics.values())}")
     if topic.type not in IMAGE_TYPES:
         raise BagError(f"expected {' or '.join(IMAGE_TYPES)} on {name}, got {topic.type} in {bag.path}")
-    if topic.encoding != "cdr":
+    if not topic.is_cdr:
         raise BagError(f"expected messages in CDR on {name}, got {topic.encoding!r} in {bag.path}")
     return topic
 
 
 def _listed(topics: Collection[Topic]) -> str:
     counts = [(topic, "?" if topic.messages is None else topic.messages) for topic in topics]
-    return ", ".join(f"{topic.name} ({topic.type}, {count} messages)" for topic, count in counts) or "nothing"
+    return ", ".join(f"{topic.name} ({_kind(topic)}, {count} messages)" for topic, count in counts) or "nothing"
+
+
+def _kind(topic: Topic) -> str:
+    return topic.type if topic.is_cdr else f"{topic.type} in {topic.encoding}, not CDR"
 
 
 def _bags_at(path: Path, but: Collection[Path]) -> List[Path]:
-    if path.is_file():
+    if not path.is_dir():
         return [path] if is_storage(path) else []
-    if (path / METADATA).exists():
+    if (path / METADATA).is_file():
         return [path]
-    children = natural_order(child for child in path.iterdir() if child.resolve() not in but)
-    files = [child for child in children if child.is_file() and is_storage(child)]
-    below = [bag for child in children if child.is_dir() for bag in _bags_at(child, but)]
+    files = storage_files(path)
+    folders = natural_order(child for child in path.iterdir() if child.is_dir() and child.resolve() not in but)
+    below = [bag for folder in folders for bag in _bags_at(folder, but)]
     names = {re.sub(r"_\d+$", "", file.name.split(".")[0]) for file in files}
     return [path] if len(names) == 1 and not below else files + below
 

@@ -2,17 +2,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """ROS 2 bags, read in order and without ROS: sqlite3 and MCAP, compressed or not, whole or cut off."""
 
-import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Collection, Dict, Generator, Iterable, List, Mapping, Optional
+from typing import Any, Collection, Dict, Generator, List, Mapping, Optional
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from bisenet_ros.bags.storage import BagMessage, DamagedFileError, Topic, merge_topics, problem_of
-from bisenet_ros.bags.storage_file import decompress_message, is_storage, open_storage, stored_file
+from bisenet_ros.bags.storage_file import (
+    decompress_message,
+    is_storage,
+    open_storage,
+    storage_files,
+    stored_file,
+    unpacked,
+)
 from bisenet_ros.errors import BisenetError
 
 METADATA = "metadata.yaml"
@@ -41,13 +47,17 @@ class Bag:
         self.files = [path]
         listed: Optional[List[Topic]] = None
         if path.is_dir():
-            self.files = natural_order(file for file in path.iterdir() if is_storage(file))
-            listed = self._read_metadata() if (path / METADATA).exists() else None
+            self.files = storage_files(path)
+            listed = self._read_metadata() if (path / METADATA).is_file() else None
         unknown = [file for file in self.files if not is_storage(file)]
         if unknown or not self.files:
             raise BagError(f"expected a ROS 2 bag (a folder, .db3 or .mcap), got {(unknown or [path])[0]}")
-        self._promised = {topic.name: topic.messages for topic in listed or []}
-        self.topics = {topic.name: topic for topic in (self._list_topics() if listed is None else listed)}
+        self._promised: Counter = Counter()
+        for topic in listed or []:
+            self._promised[topic.name] += topic.messages or 0
+        found = self._list_topics() if listed is None else listed
+        # Of several encodings on one topic, ROS 2's own.
+        self.topics = {topic.name: topic for topic in sorted(found, key=lambda topic: topic.is_cdr)}
 
     def messages(self, topics: Collection[str]) -> Generator[BagMessage, None, None]:
         """The messages of some topics in the order of the bag; one file is open at a time.
@@ -85,6 +95,8 @@ class Bag:
             _check_compression(self.path, information)
             listed = [stored_file(self.path / PurePosixPath(name).name) for name in information["relative_file_paths"]]
             topics = merge_topics(map(_listed_topic, information["topics_with_message_count"]))
+            if not topics:
+                raise ValueError("it lists no topic")
         except BagError:
             raise
         except (YAMLError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -93,10 +105,12 @@ class Bag:
                 raise BagError(problem) from error
             self.problems.append(f"{problem}; the files are read as found")
             return None
-        missing = [file for file in listed if not file.exists()]
+        missing = [file for file in listed if not file.is_file()]
         if len(missing) == len(listed):
             raise BagError(f"{metadata} lists {', '.join(map(str, missing)) or 'no file'}, none of which is there")
+        others = [file for file in self.files if file not in map(unpacked, listed) and file not in listed]
         self.problems += [f"{file} is missing, which {METADATA} lists" for file in missing]
+        self.problems += [f"{file} is not read, as {METADATA} does not list it" for file in others]
         self.files = [file for file in listed if file not in missing]
         return topics
 
@@ -113,13 +127,6 @@ class Bag:
         if not found and problems:
             raise BagError(f"nothing of the bag {self.path} can be read ({'; '.join(problems)})")
         return merge_topics(found)
-
-
-def natural_order(paths: Iterable[Path]) -> List[Path]:
-    """Sorted by name, with numbers by value: 2 before 10."""
-    return sorted(
-        paths, key=lambda path: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
-    )
 
 
 def _differences(

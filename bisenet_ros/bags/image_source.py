@@ -10,8 +10,8 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 import cv2
 import numpy as np
 
-from bisenet_ros.bags.bag_reader import natural_order
 from bisenet_ros.bags.recording import check_path
+from bisenet_ros.bags.storage import natural_order
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.images.image_file import list_images, read_image
 from bisenet_ros.images.label_file import read_label_file

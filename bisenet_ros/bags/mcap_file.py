@@ -3,6 +3,7 @@
 """MCAP files, by the index where it is complete, else by scanning all records."""
 
 import errno
+import os
 import struct
 from collections import Counter
 from contextlib import contextmanager
@@ -11,10 +12,11 @@ from typing import Collection, Dict, Iterator, List, Optional, Tuple
 
 import zstandard
 from mcap.exceptions import EndOfFile, McapError
-from mcap.reader import NonSeekingReader, SeekingReader
+from mcap.reader import SeekingReader
 from mcap.records import Channel, Message, Schema
-from mcap.stream_reader import CRCValidationError
+from mcap.stream_reader import CRCValidationError, StreamReader
 from mcap.summary import Summary
+from mcap.writer import MCAP0_MAGIC
 
 from bisenet_ros.bags.storage import BagMessage, DamagedFileError, Topic, merge_topics, problem_of
 
@@ -41,8 +43,8 @@ class McapFile:
         try:
             with _damage_told():
                 self._summary = self._indexed.get_summary()
-        except DamagedFileError:
-            self.problem = "it has no end, as after a recording that was cut off"
+        except DamagedFileError as error:
+            self.problem = str(error) if self._is_closed() else "it has no end, as after a recording that was cut off"
 
     def close(self) -> None:
         self._file.close()
@@ -83,9 +85,28 @@ class McapFile:
     def _find(self, topics: Optional[Collection[str]]) -> Iterator[Tuple[Optional[Schema], Channel, Message]]:
         if self._summary and _index_is_complete(self._summary):
             return self._indexed.iter_messages(topics)
+        return self._scan(topics)
+
+    def _scan(self, topics: Optional[Collection[str]]) -> Iterator[Tuple[Optional[Schema], Channel, Message]]:
+        """The messages in the file's order. mcap's own NonSeekingReader refuses a file for one channel's schema."""
         self._file.seek(0)
-        scanned = NonSeekingReader(self._file, validate_crcs=True, record_size_limit=MOST_BYTES)
-        return scanned.iter_messages(topics, log_time_order=False)
+        schemas: Dict[int, Schema] = {}
+        channels: Dict[int, Channel] = {}
+        for record in StreamReader(self._file, validate_crcs=True, record_size_limit=MOST_BYTES).records:
+            if isinstance(record, Schema):
+                schemas[record.id] = record
+            elif isinstance(record, Channel):
+                channels[record.id] = record
+            elif isinstance(record, Message):
+                channel = channels.get(record.channel_id)
+                if channel is None:
+                    raise McapError(f"it has a message of channel {record.channel_id}, which it does not describe")
+                if topics is None or channel.topic in topics:
+                    yield schemas.get(channel.schema_id), channel, record
+
+    def _is_closed(self) -> bool:
+        self._file.seek(-len(MCAP0_MAGIC), os.SEEK_END)
+        return self._file.read() == MCAP0_MAGIC
 
     def _channel_counts(self) -> Dict[int, int]:
         """Messages by channel; channels are missing where the statistics do not count them."""
@@ -113,13 +134,19 @@ def _index_is_complete(summary: Summary) -> bool:
     return indexed and _lists_all_channels(summary)
 
 
+def _in_words(error: Exception) -> str:
+    if isinstance(error, UnicodeError):
+        return f"it has a name that is not UTF-8: {problem_of(error)}"
+    return "it breaks off" if isinstance(error, EndOfFile) else problem_of(error)
+
+
 @contextmanager
 def _damage_told() -> Iterator[None]:
     """Raises DamagedFileError for the errors that wrong bytes make the reader raise."""
     try:
         yield
     except DAMAGE as error:
-        raise DamagedFileError("it breaks off" if isinstance(error, EndOfFile) else problem_of(error)) from error
+        raise DamagedFileError(_in_words(error)) from error
     except OSError as error:
         if error.errno != errno.EINVAL:  # a wrong offset makes an invalid seek
             raise

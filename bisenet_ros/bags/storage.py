@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the readers of a bag's files, `McapFile` and `SqliteFile`, have in common."""
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 
@@ -11,12 +13,17 @@ class DamagedFileError(Exception):
 
 
 class Topic(NamedTuple):
-    """A topic that was recorded; `messages` is None where their number is not known. ROS 2's encoding is "cdr"."""
+    """A topic that was recorded; `messages` is None where their number is not known."""
 
     name: str
     type: str
     messages: Optional[int]
     encoding: str = "cdr"
+
+    @property
+    def is_cdr(self) -> bool:
+        """Whether the messages are in ROS 2's encoding, or it is not said in which."""
+        return self.encoding in ("cdr", "")
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,13 @@ class BagMessage:
 def problem_of(error: BaseException) -> str:
     """An error in one line without a full stop."""
     return (" ".join(str(error).split()) or type(error).__name__).rstrip(".")
+
+
+def natural_order(paths: Iterable[Path]) -> List[Path]:
+    """Sorted by name, with numbers by value: 2 before 10."""
+    return sorted(
+        paths, key=lambda path: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
+    )
 
 
 def merge_topics(topics: Iterable[Topic]) -> List[Topic]:

@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""One file of a bag, opened by what its name says: SQLite or MCAP, compressed with zstd or not."""
+"""One file of a bag, opened by what it holds, whatever it is called: SQLite or MCAP, compressed with zstd or not."""
 
 import errno
 import os
@@ -8,11 +8,12 @@ import shutil
 import tempfile
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Iterator, Union
+from typing import Iterator, List, Union
 
-from bisenet_ros.bags.mcap_file import McapFile
+from bisenet_ros.bags.mcap_file import MCAP0_MAGIC, McapFile
 from bisenet_ros.bags.sqlite_file import SqliteFile
-from bisenet_ros.bags.storage import DamagedFileError, problem_of
+from bisenet_ros.bags.storage import DamagedFileError, natural_order, problem_of
+from bisenet_ros.files.file_content import describe_bytes
 
 try:
     from compression import zstd
@@ -26,14 +27,25 @@ LONGEST_ZSTD_HEADER = 18
 """Bytes of a zstd frame's header."""
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 """The first bytes of zstd data; a message in CDR begins with a zero."""
+SQLITE_MAGIC = b"SQLite format 3\0"
 MOST_BYTES = 2**30
 """Bytes of a message; more is no image, and would fill the memory."""
 
 
 def is_storage(file: Path) -> bool:
-    """By its name."""
-    plain = Path(file.stem) if file.suffix == COMPRESSED_SUFFIX else file
-    return plain.suffix in STORAGE_SUFFIXES
+    """Whether it is a file, and called as one of a bag's."""
+    return unpacked(file).suffix in STORAGE_SUFFIXES and file.is_file()
+
+
+def storage_files(folder: Path) -> List[Path]:
+    """The files of a bag in a folder, in natural order; of one that is there packed and unpacked, the unpacked one."""
+    files = {file for file in folder.iterdir() if is_storage(file)}
+    return natural_order(file for file in files if file == unpacked(file) or unpacked(file) not in files)
+
+
+def unpacked(file: Path) -> Path:
+    """What it is called where it is not compressed as a whole."""
+    return file.with_suffix("") if file.suffix == COMPRESSED_SUFFIX else file
 
 
 def stored_file(file: Path) -> Path:
@@ -49,12 +61,12 @@ def open_storage(file: Path) -> Iterator[Storage]:
 
     Raises DamagedFileError where nothing in the file can be read; OSError where the system fails, not the file.
     """
-    if file.suffix != COMPRESSED_SUFFIX:
+    if not first_bytes(file).startswith(ZSTD_MAGIC):
         with closing(_open_plain(file)) as storage:
             yield storage
         return
     with tempfile.TemporaryDirectory(prefix="bisenet_bag_") as folder:
-        plain = Path(folder) / file.stem
+        plain = Path(folder) / unpacked(file).name
         problem = ""
         try:
             _decompress_file(file, plain)
@@ -81,14 +93,26 @@ def decompress_message(data: bytes) -> bytes:
 
 
 def _open_plain(file: Path) -> Storage:
-    file.open("rb").close()  # SQLite does not tell a file without permission from a damaged one
-    if file.suffix == ".mcap":
+    start = first_bytes(file)
+    if start.startswith(MCAP0_MAGIC):
         return McapFile(file)
-    storage = SqliteFile(file)
     log = file.with_name(f"{file.name}-wal")
-    if log.exists() and log.stat().st_size:
-        storage.problem = storage.problem or f"{log.name} holds messages that were never moved into the file"
+    unmoved = f"{log.name} holds messages that were never moved into the file" if _size(log) else ""
+    if not start.startswith(SQLITE_MAGIC):
+        raise DamagedFileError(unmoved or f"it is {describe_bytes(start)}, no SQLite and no MCAP file")
+    storage = SqliteFile(file)
+    storage.problem = storage.problem or unmoved
     return storage
+
+
+def first_bytes(file: Path) -> bytes:
+    """The 32 by which `describe_bytes` tells what a file is; raises OSError."""
+    with file.open("rb") as opened:
+        return opened.read(32)
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
 
 
 def _decompress_file(source: Path, target: Path) -> None:

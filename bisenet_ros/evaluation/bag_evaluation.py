@@ -108,7 +108,7 @@ class _Run:
     def __init__(self, request: Request, load: Optional[LoadEngine], replay: Optional[Replay]) -> None:
         self.folder = RunFolder(request.output)
         self._request, self._replay_source = request, replay
-        self._bags, self._left_out = choose_bags(
+        self._bags, self._notices = choose_bags(
             request.bags,
             request.topics,
             but=(self.folder.output, self.folder.partial),
@@ -166,7 +166,7 @@ class _Run:
             protocol={**pace, "engine time": ENGINE_TIME, "jobs": jobs},
             sources=sources,
             through_node=tuple(replays),
-            notices=(*self._left_out, *failures),
+            notices=(*self._notices, *failures),
         )
         pictures = partial(load_pictures, folder, sources, records, ground_truth=ground_truth)
         return _outcome(run, write_bag_report(folder, records, run, load_pictures=pictures), unused)
@@ -178,6 +178,11 @@ class _Run:
             truth = self.folder.partial / "ground_truth" / chosen.name
             if not truth.exists():
                 export_ground_truth(chosen.bag, request.truth_topic, truth, classes=len(self._classes))
+            promised, read = chosen.bag.topics[request.truth_topic].messages, sum(1 for _ in truth.iterdir())
+            if promised not in (None, read):
+                self._notices.append(
+                    f"{chosen.name}, {request.truth_topic}: {promised} masks of ground truth promised, {read} read"
+                )
         return BagTask(
             bag=chosen.name,
             path=chosen.bag.path.resolve(),
@@ -236,11 +241,13 @@ def _outcome(run: RunSummary, findings: Dict[str, Any], unused: Sequence[Path]) 
         warnings.append(f"{len(unused)} files of the ground truth have the stamp of no frame: {shown}")
     differing = [replay for replay in run.through_node if replay.differing_pixels]
     warnings += [f"{it.bag}, {it.topic}: the node's masks differ in {it.differing_pixels} pixels" for it in differing]
-    faulty = differing or run.notices or any(source.faulty for source in run.sources)
-    scores = f", mIoU {percent(findings['miou'])} %" if findings["truth_frames"] else ""
+    faulty = differing or unused or run.notices or any(source.faulty for source in run.sources)
+    frames, scored = findings["frames"], findings["truth_frames"]
+    part = f" of the {scored} with ground truth" if scored < frames else ""
+    scores = f", mIoU {percent(findings['miou'])} %{part}" if scored else ""
     return Outcome(
         exit_code=IMPERFECT if faulty else 0,
-        scores=f"{findings['frames']} frames{scores}",
+        scores=f"{frames} frames{scores}",
         warnings=(*warnings, *run.notices),
         replays=run.through_node,
     )

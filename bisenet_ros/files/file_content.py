@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Tuple
 
+ROS_1 = "a bag of ROS 1"
 _MAGIC: Tuple[Tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "a JPEG image"),
     (b"\x89PNG\r\n\x1a\n", "a PNG image"),
@@ -20,6 +21,7 @@ _MAGIC: Tuple[Tuple[bytes, str], ...] = (
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
     (b"\x89MCAP0\r\n", "an MCAP file"),
     (b"SQLite format 3\0", "an SQLite database"),
+    (b"#ROSBAG", ROS_1),
     (b"%PDF", "a PDF"),
     (b"version https://git-lfs", "a Git LFS pointer; fetch the file itself with `git lfs pull`"),
     (b"<", "an HTML or XML page"),

@@ -266,7 +266,7 @@ def test_what_is_no_bag_is_refused_with_words(tmp_path):
         with pytest.raises(BagError, match="expected a ROS 2 bag"):
             function(tmp_path / "empty")
     (tmp_path / "old.bag").write_bytes(b"#ROSBAG V2.0")
-    with pytest.raises(BagError, match="ROS 1; convert it"):
+    with pytest.raises(BagError, match="found a bag of ROS 1; convert it"):
         find_bags(tmp_path / "old.bag")
     for name in ("noise.db3", "noise.mcap", "noise.db3.zstd"):
         (tmp_path / name).write_bytes(os.urandom(500))
@@ -311,6 +311,82 @@ def test_a_bag_packed_or_unpacked_by_hand_is_found(tmp_path):
     packed.with_suffix("").write_bytes(zstd.decompress(packed.read_bytes()))
     packed.unlink()
     assert len(frames_of(folder)[0]) == 12
+
+
+@pytest.mark.parametrize("content", ("sqlite3", "mcap"))
+@pytest.mark.parametrize("packed", (False, True))
+@pytest.mark.parametrize("suffix", (".db3", ".mcap", ".db3.zstd"))
+def test_a_file_is_read_by_what_it_holds(tmp_path, content, packed, suffix):
+    data = storage_file(write_bag(tmp_path / "bag", count=3, storage=content)).read_bytes()
+    (tmp_path / f"drive{suffix}").write_bytes(zstd.compress(data) if packed else data)
+    frames, problems = frames_of(tmp_path / f"drive{suffix}")
+    assert len(frames) == 3 and not problems
+
+
+@pytest.mark.parametrize("suffix", (".db3", ".mcap", ".db3.zstd"))
+@pytest.mark.parametrize(
+    "content, kind",
+    [
+        (b"", "an empty file"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+        (b"<!DOCTYPE html>", "an HTML or XML page"),
+        (b"#ROSBAG V2.0\n", "a bag of ROS 1"),
+        (b"PK\x03\x04" + bytes(30), "a ZIP archive"),
+    ],
+)
+def test_a_file_that_is_no_bag_is_told_by_what_it_is(tmp_path, suffix, content, kind):
+    file = tmp_path / f"drive{suffix}"
+    file.write_bytes(content)
+    with pytest.raises(BagError, match=f"nothing of the bag .*it is {kind}.*, no SQLite and no MCAP file"):
+        Bag(file)
+
+
+def test_a_folder_or_a_pipe_of_a_bag_s_name_is_no_file_of_it(tmp_path):
+    (tmp_path / "drive.db3").mkdir()
+    os.mkfifo(tmp_path / "drive.mcap")
+    for name in ("drive.db3", "drive.mcap"):
+        with pytest.raises(BagError, match="expected a ROS 2 bag .*found none"):
+            find_bags(tmp_path / name)
+    folder = write_bag(tmp_path / "bag")
+    storage_file(folder).rename(folder / "other.db3")
+    (folder / "bag.db3").mkdir()
+    with pytest.raises(BagError, match=r"metadata.yaml lists .*bag.db3, none of which is there"):
+        Bag(folder)
+
+
+def test_a_file_that_is_there_packed_too_is_read_once(tmp_path):
+    folder = write_bag(tmp_path / "bag")
+    file = storage_file(folder)
+    file.with_name("bag.db3.zstd").write_bytes(zstd.compress(file.read_bytes()))
+    for _ in range(2):
+        frames, problems = frames_of(folder)
+        assert len(frames) == 12 and not problems and find_bags(folder) == [folder]
+        (folder / "metadata.yaml").unlink(missing_ok=True)
+
+
+def test_a_file_that_metadata_does_not_list_is_told(tmp_path):
+    folder = write_bag(tmp_path / "bag")
+    shutil.copy(storage_file(folder), folder / "bag_1.db3")
+    frames, problems = frames_of(folder)
+    assert len(frames) == 12 and problems == [f"{folder / 'bag_1.db3'} is not read, as metadata.yaml does not list it"]
+
+
+def test_metadata_without_topics_is_not_believed(tmp_path):
+    folder = write_bag(tmp_path / "bag")
+    text = (folder / "metadata.yaml").read_text()
+    (folder / "metadata.yaml").write_text(text.partition("  topics_with")[0] + "  topics_with_message_count: []\n")
+    frames, problems = frames_of(folder)
+    assert len(frames) == 12 and "metadata.yaml cannot be read (it lists no topic)" in problems[0]
+
+
+def test_an_encoding_that_is_not_said_is_tried(tmp_path):
+    folder = write_bag(tmp_path / "bag")
+    metadata = folder / "metadata.yaml"
+    metadata.write_text(metadata.read_text().replace("serialization_format: cdr", "serialization_format: ''"))
+    assert [topic.name for topic in choose_topics(Bag(folder))] == [CAMERA] and len(frames_of(folder)[0]) == 12
+    metadata.write_text(metadata.read_text().replace("serialization_format: ''", "serialization_format: xcdr2"))
+    with pytest.raises(BagError, match=rf"it holds {CAMERA} \({IMAGE} in xcdr2, not CDR, 12 messages\)"):
+        choose_topics(Bag(folder))
 
 
 def test_counts_of_zero_are_looked_into(tmp_path):

@@ -98,6 +98,50 @@ def test_a_count_that_is_wrong_is_told(tmp_path):
     assert any(f"{FRAMES + 8} messages promised on {CAMERA} by {path}, {FRAMES} read" in line for line in bag.problems)
 
 
+def record_of(kind: int, body: bytes) -> bytes:
+    return bytes([kind]) + len(body).to_bytes(8, "little") + body
+
+
+def write_beside(path: Path, *records: bytes) -> Path:
+    """A file that is not chunked and has no summary, with more records before its messages."""
+    nothing = {"repeat_channels": False, "repeat_schemas": False, "use_statistics": False, "use_summary_offsets": False}
+    data = write_mcap(path, use_chunking=False, index_types=IndexType.NONE, **nothing).read_bytes()
+    place = 8 + 9 + int.from_bytes(data[9:17], "little")  # behind the header
+    path.write_bytes(data[:place] + b"".join(records) + data[place:])
+    return path
+
+
+def channel(number: int, schema: int, topic: bytes) -> bytes:
+    text = len(topic).to_bytes(4, "little") + topic + (4).to_bytes(4, "little") + b"json" + bytes(4)
+    return record_of(4, number.to_bytes(2, "little") + schema.to_bytes(2, "little") + text)
+
+
+def test_a_channel_whose_schema_is_missing_does_not_condemn_the_others(tmp_path):
+    message = record_of(5, (7).to_bytes(2, "little") + bytes(20) + b"{}")
+    bag = Bag(write_beside(tmp_path / "other.mcap", channel(7, 77, b"/events"), message))
+    assert len(list(bag.messages([CAMERA]))) == FRAMES and not bag.problems
+
+
+def test_a_name_that_is_not_utf8_is_the_cause_that_is_told(tmp_path):
+    with pytest.raises(BagError, match="other.mcap: it has a name that is not UTF-8"):
+        Bag(write_beside(tmp_path / "other.mcap", channel(7, 0, b"/stra\xdfe")))
+
+
+def test_of_two_encodings_on_a_topic_the_images_are_read(tmp_path):
+    path = tmp_path / "camera.mcap"
+    with path.open("wb") as file:
+        writer = Writer(file)
+        writer.start()
+        schema = writer.register_schema(IMAGE, "ros2msg", b"")
+        camera = writer.register_channel(CAMERA, "cdr", schema)
+        other = writer.register_channel(CAMERA, "json", writer.register_schema("Image", "jsonschema", b"{}"))
+        data = bytes(TYPES.serialize_cdr(image(picture(0)), IMAGE))
+        writer.add_message(camera, 1, data, 1)
+        writer.add_message(other, 2, b"{}", 2)
+        writer.finish()
+    assert [topic.encoding for topic in choose_topics(Bag(path))] == ["cdr"]
+
+
 def test_a_camera_in_another_encoding_is_refused_in_words(tmp_path):
     path = tmp_path / "json.mcap"
     with path.open("wb") as file:

@@ -216,9 +216,20 @@ def test_truth_that_cannot_be_used_is_named(tmp_path, request_for, capsys):
     assert f"none of the 2 stamps of the ground truth, such as {stamp(1) + 1}, is that of a frame" in error(folder)
     capsys.readouterr()
     write_truth(folder, (3,))
-    assert evaluate(request_for(bag, truth_folder=folder, restart=True)) == 0
+    assert evaluate(request_for(bag, truth_folder=folder, restart=True)) == 3
     warning = f"2 files of the ground truth have the stamp of no frame: {stamp(1) + 1}.png, {stamp(2) + 1}.png"
     assert warning in capsys.readouterr().err
+
+
+def test_ground_truth_that_a_bag_promises_and_does_not_have_is_told(tmp_path, request_for, capsys):
+    def messages(number):
+        return {**camera_messages(number), TRUTH: image(truth_of(number), encoding="mono8", stamp_ns=stamp(number))}
+
+    bag = write_bag(tmp_path / "bag", count=4, messages=messages)
+    with sqlite3.connect(bag / "bag.db3") as connection:
+        connection.execute("DELETE FROM messages WHERE id IN (2, 4)")
+    assert evaluate(request_for(bag, truth_topic=TRUTH)) == 3
+    assert f"bag, {TRUTH}: 4 masks of ground truth promised, 2 read\n" in capsys.readouterr().err
 
 
 def test_a_folder_of_truth_is_checked_once_for_all_bags(tmp_path, request_for, monkeypatch):
@@ -239,9 +250,11 @@ def test_truth_belongs_to_the_frames_of_its_own_bag(tmp_path, request_for, capsy
         write_bag(tmp_path / name, count=4, messages=partial(messages, frames=frames, truth=truth))
         for name, frames, truth in (("a", (0, 1, 2, 3), (1, 2, 3)), ("b", (0, 1, 2, 7), (1, 3)))
     ]
-    assert evaluate(request_for(*bags, truth_topic=TRUTH)) == 0
+    assert evaluate(request_for(*bags, truth_topic=TRUTH)) == 3
     assert report_of(tmp_path / "OUT")["protocol"]["frames with ground truth"] == "4 of 8"
-    assert f"1 files of the ground truth have the stamp of no frame: {stamp(3)}.png\n" in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert f"1 files of the ground truth have the stamp of no frame: {stamp(3)}.png\n" in printed.err
+    assert re.search(r"8 frames, mIoU [\d.]+ % of the 4 with ground truth\n", printed.out)
     shared = request_for(
         *bags, topics=[CAMERA], truth_folder=write_truth(tmp_path / "truth", (0, 7)), output=tmp_path / "shared"
     )

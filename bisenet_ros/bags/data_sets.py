@@ -1,0 +1,28 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Opens data sets that the training package knows, which bisenet_ros does not import."""
+
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from bisenet_ros.errors import BisenetError
+
+GROUP = "bisenet.data_sets"
+"""The group of the entry point that opens data sets; see setup.py."""
+
+
+def open_data_set(name: str, root: Path, split: str) -> Any:
+    """Opens a data set by the training package's entry point; see `OpenDataSet`.
+
+    Raises BisenetError where a package that it needs is not installed, or there is no such data set.
+    """
+    points = metadata.distribution("bisenet_ros").entry_points
+    entry_point = next(point for point in points if point.group == GROUP)
+    try:
+        open_dataset = entry_point.load()
+    except ModuleNotFoundError as error:
+        raise BisenetError(
+            f"data sets need the Python package {error.name!r}; install it with `pip install '.[training]'`"
+        ) from error
+    return open_dataset(name, root=root, split=split)
