@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 import torch
 from bisenet_training.analysis.evaluation import (
-    PAPER_PADDING,
     Evaluation,
     FrameScore,
     check_classes,
@@ -30,6 +29,7 @@ from bisenet_training.analysis.test_time_augmentation import AugmentedEngine, au
 from bisenet_training.analysis.torch_engine import TorchEngine, open_engine
 from bisenet_training.commands.evaluate import print_scores
 from bisenet_training.data.datasets import find_dataset, open_dataset
+from bisenet_training.data.loading import ValidationFrames
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
 from bisenet_training.errors import DataError, OptionError
 from torch import nn
@@ -40,6 +40,7 @@ from bisenet_ros.engines.cpu.postprocess import upsample_mask
 from bisenet_ros.model.class_map import CAMVID, ClassMap, SegmentationClass
 from bisenet_ros.model.model_card import ModelCard, ModelError
 from bisenet_ros.network import BiSeNetV2
+from bisenet_ros.network.layers import upsample_to
 from demo.clip import FOLDER, frame_ids
 
 SMALL = {"classes": 11, "width": 0.25, "head_width": 16}
@@ -324,11 +325,25 @@ def test_tricks_are_reported_everywhere(camvid, model, tmp_path, capsys):
 
 
 def test_padding_is_reported(brightness):
-    assert PAPER_PADDING == {"coco_stuff_10k": (640, 640)}
+    assert find_dataset("coco_stuff_10k").padding == (640, 640) and find_dataset("camvid").padding == (0, 0)
     frames = Frames(TWO, (frame(right=255), halves(0, 1)))
     brightness.card = replace(brightness.card, network_size=(128, 96))
     protocol = evaluate(brightness, frames, pad=(128, 96)).protocol
     assert protocol["padding"] == "to 96x128, with the mean color" and protocol["network size"] == "96x128"
+
+
+def test_validation_while_training_pads_as_evaluation_does(brightness):
+    image, target = frame(right=255), halves(0, 1)
+    frames = Frames(TWO, (image, target))
+    frames.padding = (128, 96)
+    brightness.card = replace(brightness.card, network_size=(128, 96))
+    card, (height, width) = brightness.card, target.shape
+    validation = ValidationFrames(frames, trained=card.network_size, mean=card.mean, std=card.std)
+    pixels, padded = validation[0]
+    assert padded.shape == (128, 96) and np.array_equal(padded[:height, :width], target)
+    assert (padded[height:] == 255).all() and (padded[:, width:] == 255).all()
+    logits = upsample_to(brightness.network(pixels[None]), padded.shape)
+    assert np.array_equal(logits[0].argmax(dim=0)[:height, :width], segment(brightness, image, pad=(128, 96)))
 
 
 def test_names_with_markup_stay_text(tmp_path, capsys):

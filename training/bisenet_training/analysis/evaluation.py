@@ -27,8 +27,6 @@ from bisenet_training.errors import DataError
 
 Size = tuple[int, int]
 
-PAPER_PADDING: dict[str, Size] = {"coco_stuff_10k": (640, 640)}
-"""(height, width) that the paper pads frames to (section 4.3, "COCO-Stuff")."""
 NO_TRICKS = "none, as in the paper"
 MOST_EXAMPLES = 4
 """Best and worst frames that the report shows."""

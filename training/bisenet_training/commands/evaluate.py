@@ -17,6 +17,7 @@ from bisenet_training.errors import OptionError
 if TYPE_CHECKING:
     from bisenet_ros.engines import Engine
     from bisenet_training.analysis.evaluation import Evaluation
+    from bisenet_training.data.segmentation_dataset import SegmentationDataset
 
 EXTRA = "training"
 NO_PADDING = "none"
@@ -62,10 +63,10 @@ def run(arguments: argparse.Namespace) -> int:
         source["size"] = f"{size_text(size)} as asked for; the model's card says {size_text(engine.card.network_size)}"
         engine.card = replace(engine.card, network_size=size)
     engine = augmented(engine, flip=arguments.flip, scales=arguments.scales)
-    pad = _padding(arguments.pad, arguments.data)
+    dataset = open_dataset(arguments.data, root=arguments.root, split=split, labeled=not arguments.predictions)
+    pad = _padding(arguments.pad, dataset.padding)
     if arguments.predictions:
-        return _predict(arguments, engine, split=split, pad=pad)
-    dataset = open_dataset(arguments.data, root=arguments.root, split=split)
+        return _predict(arguments, engine, dataset, pad=pad)
     if arguments.json and arguments.json.is_dir():
         raise OptionError(f"--json must be a file, and {arguments.json} is a folder")
     for folder in filter(None, (arguments.output, arguments.json and arguments.json.parent)):
@@ -93,13 +94,13 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _predict(arguments: argparse.Namespace, engine: Engine, *, split: str, pad: tuple[int, int]) -> int:
+def _predict(
+    arguments: argparse.Namespace, engine: Engine, dataset: SegmentationDataset, *, pad: tuple[int, int]
+) -> int:
     from bisenet_training.analysis.predictions import write_predictions
-    from bisenet_training.data.datasets import open_dataset
 
     if arguments.output or arguments.json:
         raise OptionError("--predictions scores nothing, so that --output and --json would stay empty; leave them out")
-    dataset = open_dataset(arguments.data, root=arguments.root, split=split, labeled=False)
     write_predictions(engine, dataset, arguments.predictions, pad=pad)
     print(f"{len(dataset)} masks: {arguments.predictions}")
     return 0
@@ -123,10 +124,8 @@ def print_scores(found: Evaluation) -> None:
     console.print(found.headline, style="bold")
 
 
-def _padding(text: str | None, dataset: str) -> tuple[int, int]:
+def _padding(text: str | None, default: tuple[int, int]) -> tuple[int, int]:
     """(height, width) that frames are padded to; zeros for no padding."""
-    from bisenet_training.analysis.evaluation import PAPER_PADDING
-
     if text is None:
-        return PAPER_PADDING.get(dataset, (0, 0))
+        return default
     return (0, 0) if text == NO_PADDING else parse_size(text)

@@ -28,6 +28,7 @@ class CocoStuff10K(SegmentationDataset):
     encoding = IdEncoding({UNLABELED: IGNORE, **{i + 1: i for i in range(182)}})
     splits = ("train", "test")
     official_frames = {"train": 9000, "test": 1000}
+    padding = (640, 640)  # as the paper pads them (section 4.3, "COCO-Stuff")
 
     def read_label_file(self, path: Path) -> np.ndarray:
         try:

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset, Sampler
 from bisenet_ros.engines.cpu.preprocess import normalize_frame
 from bisenet_ros.model.input_size import network_size
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
-from bisenet_training.data.transforms import Augment
+from bisenet_training.data.transforms import Augment, pad_frame, pad_target
 
 Example = tuple[torch.Tensor, torch.Tensor]
 """An image and its target."""
@@ -88,8 +88,8 @@ class TrainingFrames(Dataset):
 class ValidationFrames(Dataset):
     """Frames as the engines see them.
 
-    3 x h x w float32 normalized RGB of the network's size, and H x W int64 targets of the frame's own. The size,
-    mean and std are those of the model's card.
+    3 x h x w float32 normalized RGB of the network's size, and H x W int64 targets of the frame's own; both padded as
+    the data set says. The size, mean and std are those of the model's card.
     """
 
     def __init__(
@@ -105,6 +105,8 @@ class ValidationFrames(Dataset):
 
     def __getitem__(self, index: int) -> Example:
         image, target = self.frames[index]
+        image = pad_frame(image, self.frames.padding, mean=self.mean)
+        target = pad_target(target, self.frames.padding)
         size = network_size(*image.shape[:2], trained=self.trained)
         pixels = normalize_frame(image, size, mean=self.mean, std=self.std)
         return torch.from_numpy(pixels[0]), torch.from_numpy(target.astype(np.int64))

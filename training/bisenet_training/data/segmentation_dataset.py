@@ -60,6 +60,7 @@ class SegmentationDataset(Dataset):
         encoding: how the label files are decoded.
         splits: the split to train on, and the one to validate with.
         official_frames: how many frames each split has as published.
+        padding: (height, width) that smaller frames are padded to before they are scored; (0, 0) for none.
 
     Raises:
         DataError: the split is not there, or two joined ones have a frame in common.
@@ -70,6 +71,7 @@ class SegmentationDataset(Dataset):
     encoding: LabelEncoding
     splits: tuple[str, str] = ("train", "val")
     official_frames: Mapping[str, int] = {}
+    padding: tuple[int, int] = (0, 0)
 
     def __init__(self, root: Path, split: str, *, cache_bytes: int = 0, labeled: bool = True) -> None:
         self.root = Path(root)

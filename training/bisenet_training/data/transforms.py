@@ -92,7 +92,7 @@ class Augment:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Draws from `rng`; the result has the crop's size, or those of `resize` and `target_size`."""
         image, target = self._scaled_crop(image, target, self._scale(rng), rng)
-        image, target = pad_frame(image, self.crop, mean=self.then.mean), _pad(target, self.crop, value=IGNORE)
+        image, target = pad_frame(image, self.crop, mean=self.then.mean), pad_target(target, self.crop)
         if self.resize:
             image = _resize_image(image, self.resize)
         target_size = self.target_size or self.resize
@@ -126,6 +126,11 @@ class Augment:
 def pad_frame(frame: np.ndarray, size: Sequence[int], *, mean: Sequence[float]) -> np.ndarray:
     """H x W x 3 BGR, padded at the bottom and the right to at least `size` (height, width) with the mean of RGB."""
     return _pad(frame, size, value=[255 * channel for channel in reversed(mean)])
+
+
+def pad_target(target: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """H x W train ids, padded likewise with 255, which is ignored."""
+    return _pad(target, size, value=IGNORE)
 
 
 def _pad(pixels: np.ndarray, size: Sequence[int], *, value: Any) -> np.ndarray:
