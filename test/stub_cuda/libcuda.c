@@ -121,6 +121,10 @@ EXPORT Result cuDeviceGetAttribute(int *value, int attribute, int device) {
   *value = attribute == 75 ? major : attribute == 76 ? minor : attribute == 16 ? 4 : 1;
   return SUCCESS;
 }
+EXPORT Result cuDeviceComputeCapability(int *to_major, int *to_minor, int device) {
+  BEGIN(0);
+  return *to_major = major, *to_minor = minor, (void)device, SUCCESS;
+}
 EXPORT Result cuDevicePrimaryCtxSetFlags(int device, unsigned flags) {
   BEGIN(0);
   REQUIRE(!retained, PRIMARY_CONTEXT_ACTIVE);
@@ -145,6 +149,7 @@ EXPORT Result cuCtxSetCurrent(void *context) {
   REQUIRE(!context || context == &primary, INVALID_CONTEXT);
   return current = context, SUCCESS;
 }
+EXPORT Result cuCtxDetach(void *context) { return (void)context, INVALID_CONTEXT; }  // the primary one is released
 EXPORT Result cuCtxGetCurrent(void **context) { return *context = current, SUCCESS; }
 EXPORT Result cuCtxPushCurrent_v2(void *context) {
   BEGIN(0);

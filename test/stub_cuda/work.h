@@ -175,6 +175,11 @@ EXPORT Result cuFuncGetAttribute(int *value, int attribute, void *function) {
   REQUIRE(find(MODULE, function), INVALID_HANDLE);
   return *value = 0, (void)attribute, SUCCESS;
 }
+EXPORT Result cuFuncSetBlockShape(void *function, int x, int y, int z) {
+  BEGIN(1);
+  REQUIRE(find(MODULE, function), INVALID_HANDLE);
+  return (void)x, (void)y, (void)z, SUCCESS;
+}
 // Copies the arguments; a pointer among them must be null or in device memory.
 static Result take_arguments(Work *work, const unsigned *sizes, void **arguments, void **extra) {
   const char *packed = extra ? extra[1] : NULL;  // CU_LAUNCH_PARAM_BUFFER_POINTER, the buffer, ...
