@@ -77,6 +77,12 @@ class Camera:
     def is_enabled(self) -> bool:
         return self._parameters.is_enabled(self.name)
 
+    @property
+    def picture_period(self) -> float:
+        """Seconds from one set of pictures to the next, by the parameter `picture_rate`; 0: one for every mask."""
+        rate = self._parameters["picture_rate"]
+        return 1 / rate if rate else 0.0
+
     def update_subscription(self) -> None:
         """Subscribes if the camera is enabled, unsubscribes if not; adapts to what the topic's publishers offer."""
         if self.is_enabled:

@@ -4,7 +4,9 @@
 
 import threading
 import time
-from typing import Callable, Optional
+from contextlib import contextmanager
+from functools import partial
+from typing import Callable, Iterator, Optional
 
 from bisenet_ros.node.camera import CameraFrame
 from bisenet_ros.node.camera_outputs import PICTURE_TOPICS
@@ -14,7 +16,7 @@ OnError = Callable[[str, Exception], None]
 
 
 class DerivedTopics:
-    """Publishes the confidence on one thread and the pictures on another, as drawing and compressing take longer.
+    """Publishes the confidence on one thread and the pictures on another, which rests to keep to `picture_rate`.
 
     On both the newest frame wins; one that is dropped is counted as `confidence_dropped` or `pictures_dropped`.
     """
@@ -22,14 +24,12 @@ class DerivedTopics:
     def __init__(self, *, on_error: OnError) -> None:
         """Calls `on_error` with what could not be done and why; the next frame is tried all the same."""
         self._on_error = on_error
-        self._confidences: FrameQueue[CameraFrame] = FrameQueue(_counting("confidence_dropped"))
-        self._pictures: FrameQueue[CameraFrame] = FrameQueue(_counting("pictures_dropped"))
+        self._ended = threading.Event()
+        self._confidences: FrameQueue[CameraFrame] = FrameQueue(partial(_count, "confidence_dropped"))
+        self._pictures: FrameQueue[CameraFrame] = FrameQueue(partial(_count, "pictures_dropped"))
         self._threads = [
-            threading.Thread(target=self._publish_all, args=arguments, name=name, daemon=True)
-            for name, *arguments in (
-                ("confidence", self._confidences, _publish_confidence),
-                ("pictures", self._pictures, _publish_pictures),
-            )
+            threading.Thread(target=target, name=target.__name__.strip("_"), daemon=True)
+            for target in (self._publish_confidences, self._publish_pictures)
         ]
         for thread in self._threads:
             thread.start()
@@ -43,36 +43,45 @@ class DerivedTopics:
 
     def clear(self) -> None:
         """Drops what waits."""
-        for queue, event in ((self._confidences, "confidence_dropped"), (self._pictures, "pictures_dropped")):
-            for frame in queue.clear():
-                frame.camera.statistics.count(event)
+        for frame in self._confidences.clear():
+            _count("confidence_dropped", frame)
+        for frame in self._pictures.clear():
+            _count("pictures_dropped", frame)
 
     def close(self, *, timeout: Optional[float] = None) -> bool:
         """Ends the threads after their current frame; False if one still runs after `timeout` seconds."""
+        self._ended.set()
         self._confidences.close()
         self._pictures.close()
         for thread in self._threads:
             thread.join(timeout)
         return not any(thread.is_alive() for thread in self._threads)
 
-    def _publish_all(self, queue: FrameQueue[CameraFrame], publish: Callable[[CameraFrame], None]) -> None:
-        while frames := queue.take():
-            try:
-                publish(frames[0])
-            except Exception as error:  # such as out of memory
-                self._on_error("could not publish the topics that belong to a mask", error)
+    def _publish_confidences(self) -> None:
+        while frames := self._confidences.take():
+            for frame in frames:
+                assert frame.confidence is not None
+                with self._telling_errors():
+                    frame.camera.outputs.publish_confidence(frame.confidence, frame.message.header)
+
+    def _publish_pictures(self) -> None:
+        """Takes the frames of all cameras together, so that the rate is that of each."""
+        while frames := self._pictures.take(most=None):
+            begin = time.perf_counter()
+            for frame in frames:
+                start = time.perf_counter()
+                with self._telling_errors():
+                    frame.camera.outputs.publish_pictures(frame.pixels, frame.mask, frame.message.header)
+                frame.camera.statistics.add_seconds(pictures=time.perf_counter() - start)
+            self._ended.wait(begin + frames[0].camera.picture_period - time.perf_counter())
+
+    @contextmanager
+    def _telling_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # such as out of memory
+            self._on_error("could not publish the topics that belong to a mask", error)
 
 
-def _publish_confidence(frame: CameraFrame) -> None:
-    assert frame.confidence is not None
-    frame.camera.outputs.publish_confidence(frame.confidence, frame.message.header)
-
-
-def _publish_pictures(frame: CameraFrame) -> None:
-    start = time.perf_counter()
-    frame.camera.outputs.publish_pictures(frame.pixels, frame.mask, frame.message.header)
-    frame.camera.statistics.add_seconds(pictures=time.perf_counter() - start)
-
-
-def _counting(event: str) -> Callable[[CameraFrame], None]:
-    return lambda frame: frame.camera.statistics.count(event)
+def _count(event: str, frame: CameraFrame) -> None:
+    frame.camera.statistics.count(event)

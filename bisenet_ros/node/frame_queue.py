@@ -3,7 +3,7 @@
 """A queue with one place per camera, in which the newest frame wins."""
 
 import threading
-from typing import Callable, Dict, Generic, List, TypeVar
+from typing import Callable, Dict, Generic, List, Optional, TypeVar
 
 T = TypeVar("T")
 
@@ -29,8 +29,8 @@ class FrameQueue(Generic[T]):
             self._waiting[camera] = frame
             self._condition.notify()
 
-    def take(self, most: int = 1) -> List[T]:
-        """Waits for a frame, and takes those of up to `most` cameras; returns none once closed."""
+    def take(self, most: Optional[int] = 1) -> List[T]:
+        """Waits for a frame, and takes those of up to `most` cameras, or of all; returns none once closed."""
         with self._condition:
             self._condition.wait_for(lambda: self._waiting or self._closed)
             if self._closed:

@@ -11,7 +11,8 @@ from rclpy.exceptions import InvalidParameterTypeException, ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from bisenet_ros.engines.loader import DEVICES, PRECISIONS
+from bisenet_ros.engines.loader import DEVICES
+from bisenet_ros.engines.precision import PRECISIONS
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.node.camera_topics import are_camera_names
 
@@ -98,6 +99,13 @@ SETTINGS = (
     Setting("reliability", "auto", "Of the image subscriptions; auto: as all publishers offer.", choices=RELIABILITIES),
     Setting("max_age", 0.0, "Images older by their stamp are dropped, in s; 0: no limit.", LIVE, range=(0.0, 3600.0)),
     Setting("publish_rate", 0.0, "Highest rate of masks per camera, in Hz; 0: no limit.", LIVE, range=(0.0, 1000.0)),
+    Setting(
+        "picture_rate",
+        10.0,
+        "Highest rate of color_mask and overlay, in Hz; 0: as of the masks.",
+        LIVE,
+        range=(0.0, 1000.0),
+    ),
     Setting("overlay_opacity", 0.5, "Opacity of the classes' colors in the overlay, 0 to 1.", LIVE, range=(0.0, 1.0)),
     Setting("autostart", True, "Configure and activate the node at the start.", START),
     Setting("diagnostics_rate", 1.0, "How often /diagnostics is published, in Hz.", START, range=(0.1, 10.0)),

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from copy import copy
 from typing import Any, List
 
@@ -151,3 +152,24 @@ def test_pictures_that_wait_when_the_node_is_deactivated_are_dropped(
         camera.connect(image, color_masks)
         assert find_answer(color_masks, waiting.header) is None
         assert values_of(vehicle.statuses(CAMERA)[-1])["pictures_dropped"] == "1"
+
+
+def test_pictures_keep_to_their_rate_and_the_last_is_shown(image: Image) -> None:
+    with fake_node("-p", "picture_rate:=4.0") as (_, vehicle, _):
+        camera = vehicle.camera("/camera/image_raw")
+        masks, overlays = (vehicle.listen(f"/segmentation/{topic}", Image) for topic in ("mask", "overlay"))
+        for messages in (masks, overlays):
+            camera.connect(image, messages)
+        del overlays[:]
+        start = time.monotonic()
+        for _ in range(20):
+            sent = camera.send(copy(image))
+            vehicle.answer(masks, sent)
+            vehicle.spin_until(lambda: False, 0.02)
+        vehicle.answer(overlays, sent)
+        assert len(overlays) <= 1 + 4 * (time.monotonic() - start) and len(overlays) < 15
+        assert vehicle.set_parameter("picture_rate", 0).successful
+        for _ in range(5):
+            vehicle.answer(overlays, camera.send(copy(image)))
+        result = vehicle.set_parameter("picture_rate", "often")
+        assert result.reason == "parameter picture_rate must be a number from 0 to 1000, got 'often'"
