@@ -102,6 +102,17 @@ def test_engine_that_keeps_failing_deactivates_the_node_until_it_is_enabled(kind
             vehicle.wait_for_status(f"{NODE}: segmentation", OK, "^running$")
 
 
+def test_engine_without_confidence_costs_that_topic_alone(image: Image) -> None:
+    with node_and_masks() as (engine, vehicle, masks):
+        engine.has_confidence = False
+        confidences = vehicle.listen("/segmentation/confidence", Image)
+        camera = vehicle.camera("/camera/image_raw")
+        camera.connect(image, masks)
+        for _ in range(4):
+            vehicle.answer(masks, camera.send(image))
+        assert vehicle.state() == "active" and not confidences
+
+
 def test_blocked_engine_does_not_block_the_shutdown(vehicle: Vehicle, image: Image) -> None:
     """As while TensorRT builds a plan, which takes minutes."""
     arguments = ("60", "--ros-args", "-r", "__ns:=/busy", "-r", "/camera/image_raw:=/busy/image")

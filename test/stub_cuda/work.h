@@ -99,11 +99,11 @@ EXPORT Result cuStreamBeginCapture_v2(void *stream, int mode) {
   return object->capturing = 1, object->invalid = 0, SUCCESS;
 }
 EXPORT Result cuStreamEndCapture(void *stream, void **graph) {
-  BEGIN(1);
   Object *object = find(STREAM, stream);
   *graph = NULL;
   REQUIRE(object && object->capturing, INVALID_HANDLE);
-  object->capturing = 0;
+  object->capturing = 0;  // whatever it answers
+  BEGIN(1);
   if (object->invalid) return free_work(&object->captured), CAPTURE_INVALIDATED;
   Object *made = add(GRAPH, NULL, 0);
   made->work = object->captured;

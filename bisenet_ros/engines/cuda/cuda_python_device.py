@@ -94,11 +94,10 @@ class CudaPythonDevice(CudaDevice):
         graph = check(driver.cuStreamEndCapture(stream))
         # CUDA 11's cuGraphInstantiate takes other arguments; the name with flags has those of CUDA 12's.
         instantiate = getattr(driver, "cuGraphInstantiateWithFlags", driver.cuGraphInstantiate)
-        try:
+        with ExitStack() as graph_owner:
+            graph_owner.callback(lambda: check(driver.cuGraphDestroy(graph)))
             executable = check(instantiate(graph, 0))
-        finally:
-            check(driver.cuGraphDestroy(graph))
-        owner.callback(lambda: check(driver.cuGraphExecDestroy(executable)))
+            owner.callback(lambda: check(driver.cuGraphExecDestroy(executable)))
         return lambda: check(driver.cuGraphLaunch(executable, stream))
 
     def load_kernel(self, name: str) -> Any:
