@@ -5,18 +5,14 @@
 import argparse
 import sys
 from decimal import Decimal, InvalidOperation
-from importlib import metadata
 from pathlib import Path
-from typing import Any, Callable
+from typing import Callable
 
 from bisenet_ros.bags import STORAGES
 from bisenet_ros.bags.recording import COMPRESSIONS, FIELD_OF_VIEW, RATE, STAMP_LIMIT, Recording, check_topic
-from bisenet_ros.errors import BisenetError
 
 EXTRA = "evaluation"
 INCOMPLETE = 3
-DATA_SETS = "bisenet.data_sets"
-"""The group of the entry point that opens data sets; see setup.py."""
 DESCRIPTION = f"""\
 Makes a ROS 2 bag of a folder of images (in natural order), a video, or a data set as NAME:ROOT[:SPLIT], such as
 camvid:/data/camvid:val; no ROS is needed. The images go to --topic, with a camera_info beside them and, with labels,
@@ -64,9 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from bisenet_ros.bags.bag_maker import make_bag
     from bisenet_ros.bags.camera_info import read_camera_info
+    from bisenet_ros.bags.data_sets import open_data_set
     from bisenet_ros.bags.image_source import open_source
 
-    source = open_source(arguments.images, labels=arguments.labels, open_data_set=_open_data_set)
+    source = open_source(arguments.images, labels=arguments.labels, open_data_set=open_data_set)
     recording = Recording(
         topic=check_topic(arguments.topic),
         frame_id=arguments.frame_id,
@@ -87,19 +84,6 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"bisenet: warning: {source.count} images promised by {arguments.images}, {images} read", file=sys.stderr)
         return INCOMPLETE
     return 0
-
-
-def _open_data_set(name: str, root: Path, split: str) -> Any:
-    """Opens it by the training package's entry point, since bisenet_ros does not import that package."""
-    points = metadata.distribution("bisenet_ros").entry_points
-    entry_point = next(point for point in points if point.group == DATA_SETS)
-    try:
-        open_dataset = entry_point.load()
-    except ModuleNotFoundError as error:
-        raise BisenetError(
-            f"data sets need the Python package {error.name!r}; install it with `pip install '.[training]'`"
-        ) from error
-    return open_dataset(name, root=root, split=split)
 
 
 def _number(below: float) -> Callable[[str], float]:

@@ -11,6 +11,7 @@ from typing import Collection, Dict, Iterable, Iterator, List, Optional
 
 import numpy as np
 import onnx
+from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
@@ -57,7 +58,9 @@ def quantize(model: onnx.ModelProto, card: ModelCard, frames: Iterable[np.ndarra
         raise EngineError("the model is quantized already; give the model file that it was made from")
     source = onnx.ModelProto()
     source.CopyFrom(model)
+    unpacked_before = {tensor.name for tensor in source.graph.initializer}
     unpack_weights(source.graph)
+    packed = {tensor.name for tensor in source.graph.initializer} - unpacked_before
     add_pre_process_metadata(source)  # an exported network is folded already
     image = source.graph.input[0].name
     calibration = _Calibration(_inputs(image, card, frames))
@@ -80,6 +83,7 @@ def quantize(model: onnx.ModelProto, card: ModelCard, frames: Iterable[np.ndarra
         quantized = onnx.load(made)
     if not quantized_layers(quantized):
         raise EngineError("expected a network with convolutions behind its first one, found none to quantize")
+    _pack_weights(quantized.graph, packed)
     del quantized.metadata_props[:]
     quantized.metadata_props.extend(model.metadata_props)
     return quantized
@@ -110,6 +114,15 @@ def unquantize(model: onnx.ModelProto, layers: Collection[str]) -> onnx.ModelPro
     for constant in [constant for constant in graph.initializer if constant.name not in used]:
         graph.initializer.remove(constant)
     return copy
+
+
+def _pack_weights(graph: onnx.GraphProto, names: Collection[str]) -> None:
+    """Stores weights that have fp16 values as such, with a Cast behind each, as `unpack_weights` takes them."""
+    for tensor in graph.initializer:
+        if tensor.name in names:
+            name, stored = tensor.name, f"{tensor.name}.fp16"
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), stored))
+            graph.node.insert(0, helper.make_node("Cast", [stored], [name], name=stored, to=TensorProto.FLOAT))
 
 
 def _inputs(name: str, card: ModelCard, frames: Iterable[np.ndarray]) -> Iterator[Dict[str, np.ndarray]]:

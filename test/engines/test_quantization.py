@@ -18,7 +18,7 @@ from bisenet_ros.engines.cpu.unsigned import use_unsigned
 from bisenet_ros.engines.engine import EngineError
 from bisenet_ros.engines.loader import installed_runtimes
 from bisenet_ros.engines.quantization import _Calibration, _inputs, quantize, quantized_layers, unquantize
-from bisenet_ros.engines.tensorrt.onnx_graph import wrap_network
+from bisenet_ros.engines.tensorrt.onnx_graph import unpack_weights, wrap_network
 from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou
 from bisenet_ros.model.model_card import ModelError, read_card
 from demo.clip import frame_ids, read_ground_truth, read_image
@@ -81,6 +81,8 @@ def test_int8_costs_less_than_a_point_of_miou(shipped, quantized, card):
 
 
 def test_quantization_is_symmetric_and_leaves_the_bias(quantized):
+    quantized = onnx.ModelProto.FromString(quantized.SerializeToString())
+    unpack_weights(quantized.graph)
     constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in quantized.graph.initializer}
     made_by = {node.output[0]: node for node in quantized.graph.node}
     convolutions = {node.name: node for node in quantized.graph.node if node.op_type == "Conv"}
@@ -100,11 +102,12 @@ def test_quantization_is_symmetric_and_leaves_the_bias(quantized):
         assert constants[node.input[2]].dtype == np.float32, "the bias"
 
 
-def test_the_quantized_network_is_a_model_file(tmp_path, quantized, card):
+def test_the_quantized_network_is_a_model_file(tmp_path, shipped, quantized, card):
     onnx.checker.check_model(quantized, full_check=True)
     assert [entry.version for entry in quantized.opset_import if not entry.domain] == [13]
     onnx.save(quantized, tmp_path / "int8.onnx")
     assert read_card(tmp_path / "int8.onnx") == card
+    assert quantized.ByteSize() < 1.05 * shipped.ByteSize(), "its weights are fp16, as the model's"
 
 
 def test_the_quantized_network_can_be_wrapped_in_fp32_alone(quantized, card):

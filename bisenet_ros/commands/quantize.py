@@ -1,0 +1,78 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Make the int8 version of a model, for CPUs and for TensorRT."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from bisenet_ros.engines.precision import int8_path
+from bisenet_ros.errors import BisenetError
+
+EXTRA = "evaluation"
+FRAMES = 100
+SAME_CLASS = 99.0
+DESCRIPTION = f"""\
+Makes MODEL.int8.onnx of MODEL.onnx, which the node then finds beside it: precision int8 takes it, and on a CPU with
+VNNI so does auto, if its card says that it loses at most 0.5 points of mIoU. The ranges of int8 are taken from frames
+as the camera sees them: a folder of images, a video, a bag, or a data set as NAME:ROOT[:SPLIT], such as
+camvid:/data/camvid:train. If fewer than {SAME_CLASS:g} % of their pixels keep their class, every layer is measured, and
+the worst stay in fp32. Then int8 is compared with fp32, on the same frames or on those of --evaluation; with ground
+truth, which data sets have, the card gets the loss of mIoU."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = DESCRIPTION
+    parser.add_argument("model", type=Path, metavar="MODEL.onnx", help="a model file of `bisenet export`")
+    frames = "images, a bag, a video or a data set to take the ranges from"
+    parser.add_argument("--calibration", required=True, metavar="FRAMES", help=frames)
+    evaluation = "others to compare int8 with fp32 on; default: those of --calibration"
+    parser.add_argument("--evaluation", metavar="FRAMES", help=evaluation)
+    labels = "ground truth of what is compared on: PNGs of ids, called as the images, or <stamp in ns>.png for a bag"
+    parser.add_argument("--ground-truth", type=Path, metavar="DIR", help=labels)
+    parser.add_argument("--topic", default="", metavar="T", help="of the bag; default: the only one with images")
+    most = f"the most frames to calibrate with, evenly spread; default {FRAMES}"
+    parser.add_argument("--frames", type=int, default=FRAMES, metavar="N", help=most)
+    same = f"of the pixels that must keep their class; default {SAME_CLASS:g}"
+    parser.add_argument("--same-class", type=float, default=SAME_CLASS, metavar="PERCENT", help=same)
+    output = "default: MODEL.int8.onnx beside the model"
+    parser.add_argument("-o", "--output", type=Path, metavar="MODEL.int8.onnx", help=output)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from bisenet_ros.evaluation.frame_source import FrameSource
+    from bisenet_ros.evaluation.quantized_model import make_quantized_model
+    from bisenet_ros.model.model_card import read_card
+
+    output = arguments.output or int8_path(arguments.model)
+    if arguments.frames < 1:
+        raise BisenetError(f"--frames must be 1 or more, got {arguments.frames}")
+    if not 0 <= arguments.same_class <= 100:
+        raise BisenetError(f"--same-class must be 0 to 100 per cent, got {arguments.same_class:g}")
+    classes = len(read_card(arguments.model).classes)
+    own_truth, other_truth = (None, arguments.ground_truth) if arguments.evaluation else (arguments.ground_truth, None)
+    calibration = FrameSource(
+        arguments.calibration, classes=classes, most=arguments.frames, ground_truth=own_truth, topic=arguments.topic
+    )
+    evaluation = calibration
+    if arguments.evaluation:
+        evaluation = FrameSource(
+            arguments.evaluation, classes=classes, most=sys.maxsize, ground_truth=other_truth, topic=arguments.topic
+        )
+    for _ in evaluation:  # what cannot be used is told before minutes are spent
+        pass
+    quantized = make_quantized_model(
+        arguments.model,
+        calibration=calibration,
+        evaluation=evaluation,
+        same_class=arguments.same_class / 100,
+        on_progress=lambda text: print(text, file=sys.stderr, flush=True),
+    )
+    quantized.save(output)
+    print(f"{output}: {quantized.layers[0]} of {quantized.layers[1]} convolutions are int8")
+    for layer in quantized.left_out:
+        print(f"left in fp32: {layer}")
+    print(f"on {quantized.cost.frames} frames of {evaluation.name}, {quantized.engine}: {quantized.cost}")
+    if quantized.cost.miou is None:
+        print("the loss of mIoU, which precision auto asks for, needs ground truth: --ground-truth DIR")
+    return 0

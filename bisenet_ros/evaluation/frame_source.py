@@ -1,0 +1,100 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Frames of what people have: a folder of images, a video, a data set or a bag; with their ground truth."""
+
+from itertools import islice
+from pathlib import Path
+from typing import Iterator, Optional, Tuple
+
+import numpy as np
+
+from bisenet_ros.bags.bag_choice import choose_topics
+from bisenet_ros.bags.bag_images import decode_frame
+from bisenet_ros.bags.bag_reader import METADATA, Bag
+from bisenet_ros.bags.data_sets import open_data_set
+from bisenet_ros.bags.image_source import ImageSource, SourceImage, open_source
+from bisenet_ros.bags.storage_file import is_storage
+from bisenet_ros.errors import BisenetError
+from bisenet_ros.evaluation.ground_truth import GroundTruthError, check_ids, list_ground_truth, read_ground_truth
+from bisenet_ros.model.input_size import size_text
+
+LabeledFrame = Tuple[np.ndarray, Optional[np.ndarray]]
+"""H x W x 3 uint8 BGR, and H x W uint8 ids (255: no label) where there is ground truth."""
+
+
+class FrameSource:
+    """Frames, evenly spread over where they come from, one at a time and as often as one iterates.
+
+    Attributes:
+        name: where they come from, without the folders above it.
+    """
+
+    def __init__(
+        self, text: str, *, classes: int, most: int, ground_truth: Optional[Path] = None, topic: str = ""
+    ) -> None:
+        """
+        Args:
+            text: a folder of images, a video, a data set as NAME:ROOT[:SPLIT], or a bag.
+            classes: of the ground truth.
+            most: the most frames.
+            ground_truth: a folder of PNGs of ids: NAME.png of an image NAME.jpg, <stamp in ns>.png of a bag's frame.
+            topic: the bag's topic; empty for the only one that has images.
+
+        Raises BisenetError where it cannot be opened; OSError.
+        """
+        self._classes, self._most = classes, most
+        self.name = Path(text).name or text
+        path = Path(text)
+        if _is_bag(path):
+            self._source = _open_bag(path, topic, ground_truth, classes=classes, most=most)
+        elif ground_truth and not path.is_dir():
+            raise BisenetError(f"--ground-truth goes with a folder of images or a bag, got {text}")
+        else:
+            self._source = open_source(text, labels=ground_truth, open_data_set=open_data_set)
+            if not path.exists():
+                name, _, place = text.partition(":")
+                self.name = f"{name} {place.partition(':')[2]}".strip()
+
+    def __len__(self) -> int:
+        return min(self._most, self._source.count)
+
+    def __iter__(self) -> Iterator[LabeledFrame]:
+        """Raises BisenetError where a frame or its ground truth cannot be used."""
+        every = max(1, self._source.count // self._most)
+        for image in islice(self._source.images(), 0, every * self._most, every):
+            if image.ground_truth is not None:
+                self._check(image)
+            yield image.pixels, image.ground_truth
+
+    def _check(self, image: SourceImage) -> None:
+        assert image.ground_truth is not None
+        if image.ground_truth.shape != image.pixels.shape[:2]:
+            raise GroundTruthError(
+                f"expected ground truth of the frame's {size_text(image.pixels.shape)} pixels for {image.name}, got "
+                f"{size_text(image.ground_truth.shape)}"
+            )
+        check_ids(image.ground_truth, self._classes, what=f"the ground truth of {image.name}")
+
+
+def _is_bag(path: Path) -> bool:
+    if not path.is_dir():
+        return path.is_file() and is_storage(path)
+    return (path / METADATA).exists() or any(map(is_storage, path.iterdir()))
+
+
+def _open_bag(path: Path, topic: str, ground_truth: Optional[Path], *, classes: int, most: int) -> ImageSource:
+    """At most some frames of a bag's topic, evenly spread; the others are not decoded."""
+    bag = Bag(path)
+    chosen = choose_topics(bag, [topic] if topic else [])[0]
+    count = chosen.messages or sum(1 for _ in bag.messages([chosen.name]))
+    files = list_ground_truth(ground_truth) if ground_truth else {}
+    every = max(1, count // most)
+
+    def images() -> Iterator[SourceImage]:
+        for message in islice(bag.messages([chosen.name]), 0, every * most, every):
+            frame = decode_frame(message)
+            found = files.get(frame.stamp_ns, [])
+            ids = read_ground_truth(found[0], classes=classes) if len(found) == 1 else None
+            yield SourceImage(f"message {message.number} of {chosen.name} in {path}", frame.pixels, ids)
+
+    return ImageSource(images, min(count, most), (path,), has_ground_truth=bool(files))

@@ -1,0 +1,181 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""`bisenet quantize`: from images, a bag or a data set to an int8 version that says what it costs."""
+
+from __future__ import annotations
+
+import re
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from tiny_model import save_stem_model
+
+from bisenet_ros.cli import main
+from bisenet_ros.engines import load_engine
+from bisenet_ros.engines.precision import choose_precision
+from bisenet_ros.engines.quantization import quantize, quantized_layers
+from bisenet_ros.evaluation import quantized_model
+from bisenet_ros.evaluation.quantized_model import choose_layers_left_out
+from bisenet_ros.model.model_card import read_card
+from bisenet_ros.model.model_file import model_sha256
+from demo.clip import frame_ids, read_image
+
+SIZE = (72, 96)
+FRAMES = [cv2.resize(read_image(frame_id), SIZE[::-1]) for frame_id in frame_ids()[::40]]
+
+
+@pytest.fixture
+def model(tmp_path, card):
+    return save_stem_model(tmp_path / "m.onnx", card)
+
+
+@pytest.fixture
+def images(tmp_path):
+    folder = tmp_path / "my_drive"
+    folder.mkdir()
+    for number, frame in enumerate(FRAMES):
+        cv2.imwrite(str(folder / f"{number}.png"), frame)
+    return folder
+
+
+@pytest.fixture
+def labels(tmp_path, model, images):
+    """The model's own masks but for some rows."""
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    engine = load_engine(model, device="cpu", precision="fp32")
+    for number, frame in enumerate(FRAMES):
+        mask = engine.segment(frame)
+        mask[:18], mask[18:20] = 255, 0
+        cv2.imwrite(str(folder / f"{number}.png"), mask)
+    return folder
+
+
+def run(*arguments) -> int:
+    return main(["quantize", *map(str, arguments)])
+
+
+def test_with_ground_truth_the_card_has_what_auto_asks_for(model, images, labels, capsys, monkeypatch):
+    assert run(model, "--calibration", images, "--ground-truth", labels, "--frames", 3) == 0
+    path = model.with_name("m.int8.onnx")
+    printed = capsys.readouterr()
+    assert "calibrating with 3 frames of my_drive" in printed.err
+    assert f"{path}: 2 of 3 convolutions are int8" in printed.out
+    found = re.search(
+        r"on 3 frames of my_drive, .*, CPU, int8: mIoU fp32 ([\d.]+)%, int8 ([\d.]+)% \((.*) po", printed.out
+    )
+    before, after, change = map(float, found.groups())
+    assert 50 < before < 100 and after != before and change == pytest.approx(after - before, abs=0.02)
+
+    quantization = read_card(path).quantization
+    assert quantization["made_from_sha256"] == model_sha256(model)
+    assert quantization["calibration"] == {"source": "my_drive", "frames": 3}
+    assert quantization["layers_in_fp32"] == ["first"]
+    assert quantization["compared"]["miou"]["fp32"] == pytest.approx(before / 100, abs=1e-4)
+    assert 0.9 < quantization["compared"]["same_class"] < 1
+    assert read_card(path).int8_loss == pytest.approx(before - after, abs=0.02)
+
+    monkeypatch.setattr("bisenet_ros.engines.precision.LARGEST_LOSS", 100)
+    monkeypatch.setattr("bisenet_ros.engines.precision._cpu_flags", lambda: {"avx512_vnni"})
+    assert choose_precision(model, device="cpu", precision="auto")[:2] == ("int8", path)
+
+
+def test_without_ground_truth_it_says_what_is_missing(model, images, tmp_path, capsys):
+    output = tmp_path / "other.onnx"
+    assert run(model, "--calibration", images, "-o", output) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"int8: \d\d\.\d+% of the pixels keep their class; a frame takes [\d.]+ of fp32's time", printed)
+    assert "needs ground truth: --ground-truth DIR" in printed
+    card = read_card(output)
+    assert card.int8_loss is None and "miou" not in card.quantization["compared"]
+
+
+@pytest.mark.parametrize("with_labels", [True, False])
+def test_frames_of_a_bag(model, images, labels, tmp_path, capsys, with_labels):
+    bag, truth = tmp_path / "recording", tmp_path / "truth"
+    make_bag = ["make-bag", images, "--labels", labels, "--export-labels", truth, "-o", bag, "--topic", "/front/image"]
+    assert main([*map(str, make_bag)]) == 0
+    options = ("--ground-truth", truth) if with_labels else ()
+    arguments = (model, "--calibration", bag, "--topic", "/front/image", *options)
+    capsys.readouterr()
+    assert run(*arguments, "--frames", 2) == 0
+    printed = capsys.readouterr().out
+    assert "on 2 frames of recording" in printed and ("mIoU fp32" in printed) == with_labels
+    assert run(*arguments) == 0
+    assert f"on {len(FRAMES)} frames of recording" in capsys.readouterr().out
+
+
+def test_int8_is_compared_on_other_frames(model, images, labels, tmp_path, capsys):
+    other = tmp_path / "other_drive"
+    other.mkdir()
+    cv2.imwrite(str(other / "0.png"), FRAMES[0])
+    assert run(model, "--calibration", other, "--evaluation", images, "--ground-truth", labels) == 0
+    assert f"on {len(FRAMES)} frames of my_drive, " in capsys.readouterr().out
+    quantization = read_card(model.with_name("m.int8.onnx")).quantization
+    assert quantization["calibration"]["source"] == "other_drive"
+    assert quantization["compared"]["source"] == "my_drive" and read_card(model.with_name("m.int8.onnx")).int8_loss
+
+
+def test_the_layers_that_change_masks_most_are_left_in_fp32(model, images, capsys):
+    assert run(model, "--calibration", images, "--same-class", 100) == 0
+    printed = capsys.readouterr()
+    assert re.search(r"keep their class; measuring each of 2 layers\n1/2: .* without branch\n2/2: ", printed.err)
+    assert "left in fp32: fuse" in printed.out
+    path = model.with_name("m.int8.onnx")
+    assert "fuse" in read_card(path).quantization["layers_in_fp32"]
+    assert "fuse" not in quantized_layers(onnx.load(path))
+
+
+def test_a_layer_that_a_runtime_gets_wrong_is_the_first_to_be_left_out(model, card, monkeypatch):
+    """As OpenVINO does behind a Concat of signed tensors."""
+    pytest.importorskip("openvino")
+    monkeypatch.setattr("bisenet_ros.engines.cpu.openvino_engine.read_unsigned", lambda path: path)
+    quantized = quantize(onnx.load(model), card, FRAMES)
+    fp32 = quantized_model._open(onnx.load(model), card, precision="fp32")
+    progress = []
+    left_out = choose_layers_left_out(quantized, fp32, FRAMES, same_class=0.98, on_progress=progress.append)
+    assert left_out == ["fuse"], progress
+
+
+@pytest.mark.parametrize(
+    "make, reason",
+    [
+        (lambda path: path.write_text("text"), "1.png cannot be decoded as an image"),
+        (lambda path: cv2.imwrite(str(path), np.zeros((8, 9), np.uint8)), "96x72 pixels for 1.png, got 9x8"),
+        (
+            lambda path: cv2.imwrite(str(path), np.full(SIZE, 11, np.uint8)),
+            "ids 0 to 10.*ground truth of 1.png, got 11",
+        ),
+    ],
+)
+def test_ground_truth_that_does_not_fit_is_named_before_anything_is_quantized(
+    model, images, labels, capsys, make, reason
+):
+    make(labels / "1.png")
+    assert run(model, "--calibration", images, "--ground-truth", labels) == 1
+    printed = capsys.readouterr().err
+    assert re.search(reason, printed) and "calibrating" not in printed
+    assert not model.with_name("m.int8.onnx").exists()
+
+
+def test_ground_truth_without_a_label_is_refused(model, images, labels, capsys):
+    for path in labels.iterdir():
+        cv2.imwrite(str(path), np.full(SIZE, 255, np.uint8))
+    assert run(model, "--calibration", images, "--ground-truth", labels) == 1
+    assert "expected ground truth with labels, got 255" in capsys.readouterr().err
+
+
+def test_what_cannot_be_quantized_or_calibrated_with(model, images, tmp_path, capsys):
+    assert run(model, "--calibration", tmp_path / "none") == 1
+    assert "expected a folder of images, a video or a data set" in capsys.readouterr().err
+    assert run(model, "--calibration", images / "0.png", "--ground-truth", images) == 1
+    assert "--ground-truth goes with a folder of images or a bag" in capsys.readouterr().err
+    assert run(model, "--calibration", images, "--frames", 0) == 1
+    assert "--frames must be 1 or more, got 0" in capsys.readouterr().err
+    assert run(model, "--calibration", images, "--same-class", 101) == 1
+    assert "--same-class must be 0 to 100 per cent, got 101" in capsys.readouterr().err
+    assert run(model, "--calibration", images, "--frames", 1) == 0
+    assert run(model.with_name("m.int8.onnx"), "--calibration", images) == 1
+    assert "is quantized already; give the model file that it was made from" in capsys.readouterr().err
