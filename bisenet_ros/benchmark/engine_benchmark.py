@@ -1,17 +1,19 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""How fast a model is here: every installed engine on the same frames, side by side."""
+"""How fast models are here: every installed engine on the same frames, side by side."""
 
+import math
 import os
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import onnx
 
+from bisenet_ros.benchmark import paper
 from bisenet_ros.benchmark.interleaved_timing import WARM_UP, time_engines
 from bisenet_ros.benchmark.machine import describe_load, describe_machine
 from bisenet_ros.benchmark.report import Numbers, describe_timings
@@ -26,34 +28,36 @@ Progress = Callable[[str], None]
 
 
 class Choice(NamedTuple):
-    """An engine to time."""
+    """An engine to time, of a model file."""
 
+    model: Path
     runtime: Runtime
     precision: str
 
     @property
     def name(self) -> str:
-        return f"{self.runtime.name} {self.precision}"
+        return f"{self.model.name}, {self.runtime.name} {self.precision}"
 
 
 @dataclass(frozen=True)
 class EngineBenchmark:
-    """What is timed: engines of a model, on frames of several sizes.
+    """What is timed: engines of one or more models, on frames of several sizes.
 
     Attributes:
         choices: the engines, which take turns.
         frame_sizes: (height, width) of each.
         network_size: "card", "half" or "full" of the frame's sides, or "WIDTHxHEIGHT".
         iterations: frames per engine and size.
-        seconds: ends a size even if there were fewer frames.
+        seconds: ends a size even if there were fewer frames; may be infinite.
+        as_in_paper: it is done as the paper did it, and the report has its figures.
     """
 
-    model: Path
     choices: Sequence[Choice]
     frame_sizes: Sequence[Size]
     network_size: str
     iterations: int
     seconds: float
+    as_in_paper: bool = False
 
     def __post_init__(self) -> None:
         """Raises BisenetError for a `network_size` that is none."""
@@ -70,42 +74,43 @@ class EngineBenchmark:
             The numbers, and all that they depend on, as the JSON file has them.
 
         Raises:
-            ModelError: no engine can run the model.
+            ModelError: no engine can run any of the models.
         """
         load = describe_load(os.getloadavg()[0], cores=len(os.sched_getaffinity(0)))
-        card = read_card(self.model)
+        cards = {choice.model: read_card(choice.model) for choice in self.choices}
         measurements: List[Numbers] = []
         left_out: Dict[str, str] = {}
         for size in self.frame_sizes:
             on_progress(f"timing {size_text(size)}, up to {self.seconds:g} s")
-            measurements += self._measure(size, card, left_out, on_progress)
+            measurements += self._measure(size, cards, left_out, on_progress)
         return {
-            "model": {
-                "file": self.model.name,
-                "SHA-256": model_sha256(self.model),
-                "architecture": card.name,
-                "classes": str(len(card.classes)),
-                "network size on the card": size_text(card.network_size),
-            },
+            "models": [_describe_model(model, card) for model, card in cards.items()],
+            "paper": paper.PROTOCOL if self.as_in_paper else {},
             "protocol": {**self._describe_protocol(), "load average before": load},
             "machine": describe_machine(),
             "measurements": measurements,
             "left_out": left_out,
         }
 
-    def _measure(self, size: Size, card: ModelCard, left_out: Dict[str, str], on_progress: Progress) -> List[Numbers]:
+    def _measure(
+        self, size: Size, cards: Mapping[Path, ModelCard], left_out: Dict[str, str], on_progress: Progress
+    ) -> List[Numbers]:
         """Times the engines on frames of one size; `left_out` is given those that cannot run, and why."""
         frame = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
         network_size = choose_network_size(self.network_size, size)
-        model = self.model
         with ExitStack() as stack:
+            files = {model: model for model in cards}
             if network_size:
-                card = replace(card, network_size=network_size)
-                model = _with_card(model, card, Path(stack.enter_context(tempfile.TemporaryDirectory())) / model.name)
+                cards = {model: replace(card, network_size=network_size) for model, card in cards.items()}
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+                files = {
+                    model: _with_card(model, cards[model], folder / f"{number}_{model.name}")
+                    for number, model in enumerate(cards)
+                }
             opened: List[Tuple[Choice, Engine]] = []
             for choice in self.choices:
                 try:
-                    engine = choice.runtime.create(model, card, precision=choice.precision)
+                    engine = choice.runtime.create(files[choice.model], cards[choice.model], precision=choice.precision)
                     stack.callback(engine.close)
                     engine.segment(frame)
                     engine.stage_milliseconds(frame)  # which may have a plan to build too
@@ -117,13 +122,16 @@ class EngineBenchmark:
                 opened.append((choice, engine))
             if not opened:
                 reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
-                raise ModelError(f"{model.name} cannot be run by any engine here: {reasons}")
+                names = ", ".join(model.name for model in cards)
+                raise ModelError(f"{names} cannot be run by any engine here: {reasons}")
             engines = [engine for _, engine in opened]
             timings = time_engines(engines, frame, iterations=self.iterations, seconds=self.seconds)
         return [
             {
                 "frame_size": size_text(size),
                 "network_size": size_text(engine.network_size(*size)),
+                "model": choice.model.name,
+                "architecture": engine.card.name,
                 "runtime": choice.runtime.name,
                 "precision": choice.precision,
                 "engine": engine.description,
@@ -139,26 +147,42 @@ class EngineBenchmark:
             "whole": "frame in host memory to mask in host memory, both of the frame's size; resizing included",
             "stages": "timed one by one, on other runs of the same frame; shares are in per cent of their sum; "
             "TensorRT's network is timed in a plan of its own, and what the frame's plan takes longer is resizing",
-            "paper's": "the stages' sum without copies between host and device; on the CPU, which has none, the whole",
+            "without copies": "the stages' sum without copies between host and device; on the CPU, which has none, the "
+            "whole",
             "network size": f"{self.network_size}; the table has it in pixels",
             "order": "engines take turns, one frame each; ratios are to the first engine of the same frame size",
             "warm-up": f"up to {WARM_UP} frames per engine or a tenth of the time, not counted",
-            "frames": f"{self.iterations} per engine and size, or as many as {self.seconds:g} s allow",
+            "frames": f"{self.iterations} per engine and size{self._time_limit()}",
             "FPS": "1 / median",
+            "FPS by mean": "1 / mean",
+            "synchronization": "a frame is done when its mask is there",
             "CPU ms": "time of all cores together per frame, median; other programs change it less than the rest",
             "threads": "each runtime's default",
         }
 
+    def _time_limit(self) -> str:
+        return f", or as many as {self.seconds:g} s allow" if math.isfinite(self.seconds) else ""
 
-def choose_engines(runtimes: Sequence[Runtime], precision: str, *, every: bool) -> List[Choice]:
+
+def _describe_model(model: Path, card: ModelCard) -> Dict[str, str]:
+    return {
+        "file": model.name,
+        "SHA-256": model_sha256(model),
+        "architecture": card.name,
+        "classes": str(len(card.classes)),
+        "network size on the card": size_text(card.network_size),
+    }
+
+
+def choose_engines(model: Path, runtimes: Sequence[Runtime], precision: str, *, every: bool) -> List[Choice]:
     """Each runtime in one precision; "auto" is its own, or with `every`, all that it has.
 
     Raises:
         EngineError: none of them has the precision.
     """
     if precision == "auto":
-        return [Choice(r, p) for r in runtimes for p in (r.precisions if every else (r.automatic,))]
-    chosen = [Choice(runtime, precision) for runtime in runtimes if precision in runtime.precisions]
+        return [Choice(model, r, p) for r in runtimes for p in (r.precisions if every else (r.automatic,))]
+    chosen = [Choice(model, runtime, precision) for runtime in runtimes if precision in runtime.precisions]
     if not chosen:
         have = "; ".join(f"{runtime.name}: {', '.join(runtime.precisions)}" for runtime in runtimes)
         raise EngineError(f"no engine here computes in {precision}; choose one of these: {have}")

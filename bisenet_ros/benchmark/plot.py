@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def draw_speed(numbers: Mapping[str, Any]) -> Figure:
-    """FPS by frame size: a panel per precision, as in Fig. 10, and a bar per engine.
+    """FPS by frame size: a panel per precision, as in Fig. 10, and a bar per model and engine.
 
     Args:
         numbers: what `EngineBenchmark.run` returns.
@@ -23,11 +23,11 @@ def draw_speed(numbers: Mapping[str, Any]) -> Figure:
     from matplotlib.figure import Figure
 
     measurements = numbers["measurements"]
-    precisions, runtimes, sizes = (
-        list(dict.fromkeys(entry[key] for entry in measurements)) for key in ("precision", "runtime", "frame_size")
+    precisions, sizes = (
+        list(dict.fromkeys(entry[key] for entry in measurements)) for key in ("precision", "frame_size")
     )
     sizes.sort(key=lambda size: math.prod(parse_size(size)))
-    colors = {runtime: f"C{i}" for i, runtime in enumerate(runtimes)}
+    colors = {series: f"C{i}" for i, series in enumerate(dict.fromkeys(map(_series, measurements)))}
     columns = min(2, len(precisions))
     rows = math.ceil(len(precisions) / columns)
     figure = Figure(figsize=(3 + max(4.5, 1.1 * len(sizes)) * columns, 0.8 + 4 * rows), layout="constrained")
@@ -42,7 +42,8 @@ def draw_speed(numbers: Mapping[str, Any]) -> Figure:
     figure.legend(list(bars.values()), list(bars), loc="outside right center")
     machine, protocol = numbers["machine"], numbers["protocol"]
     hardware = ", ".join(machine[part] for part in ("CPU", "GPU") if part in machine)
-    figure.suptitle(f"{numbers['model']['file']} on {hardware}", fontsize=11)
+    files = ", ".join(model["file"] for model in numbers["models"])
+    figure.suptitle(f"{files} on {hardware}", fontsize=11)
     fewest = min(measurement["frames"] for measurement in measurements)
     figure.supxlabel(
         f"size of the frame; frame in host memory to mask in host memory, batch 1, at least {fewest} frames each\n"
@@ -56,18 +57,22 @@ def draw_speed(numbers: Mapping[str, Any]) -> Figure:
 def _draw_panel(
     axes: Axes, measurements: Sequence[Mapping[str, Any]], *, sizes: List[str], colors: Mapping[str, str]
 ) -> Dict[str, Any]:
-    """Draws the bars of one precision; returns them by runtime."""
-    present = list(dict.fromkeys(measurement["runtime"] for measurement in measurements))
+    """Draws the bars of one precision; returns them by series."""
+    present = list(dict.fromkeys(map(_series, measurements)))
     width = 0.8 / len(present)
     bars = {}
-    for place, runtime in enumerate(present):
-        mine = [entry for entry in measurements if entry["runtime"] == runtime]
+    for place, series in enumerate(present):
+        mine = [entry for entry in measurements if _series(entry) == series]
         fps = {sizes.index(entry["frame_size"]): entry["whole"]["fps"] for entry in mine}
         left = [position + (place - (len(present) - 1) / 2) * width for position in fps]
-        bars[runtime] = axes.bar(left, list(fps.values()), width, color=colors[runtime])
+        bars[series] = axes.bar(left, list(fps.values()), width, color=colors[series])
         texts = [f"{value:.0f}" if value >= 100 else f"{value:.1f}" for value in fps.values()]
-        axes.bar_label(bars[runtime], texts, fontsize=8, padding=2)
+        axes.bar_label(bars[series], texts, fontsize=8, padding=2)
     axes.set_xticks(range(len(sizes)), sizes, rotation=30, ha="right")
     axes.set_ylabel("frames per second (1 / median)")
     axes.margins(y=0.12)
     return bars
+
+
+def _series(measurement: Mapping[str, Any]) -> str:
+    return f"{measurement['model']}, {measurement['runtime']}"

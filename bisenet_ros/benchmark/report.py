@@ -10,7 +10,9 @@ from typing import Any, Callable, Dict, Optional, Sequence
 
 import numpy as np
 
+from bisenet_ros.benchmark import paper
 from bisenet_ros.benchmark.interleaved_timing import Timings
+from bisenet_ros.benchmark.markdown import markdown_table
 from bisenet_ros.benchmark.plot import draw_speed
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.atomic_write import write_json, write_text
@@ -19,6 +21,7 @@ Numbers = Dict[str, Any]
 """What `EngineBenchmark.run` returns, or a part of it."""
 
 COLUMNS: Dict[str, Callable[[Numbers], str]] = {
+    "model": lambda found: found["model"],
     "frame": lambda found: found["frame_size"],
     "network": lambda found: found["network_size"],
     "engine": lambda found: found["engine"],
@@ -27,7 +30,8 @@ COLUMNS: Dict[str, Callable[[Numbers], str]] = {
     "p90": lambda found: _cell(found["whole"], "p90_ms"),
     "p99": lambda found: _cell(found["whole"], "p99_ms"),
     "FPS": lambda found: _cell(found["whole"], "fps", digits=1),
-    "paper's FPS": lambda found: _cell(found["without_copies"], "fps", digits=1),
+    "FPS by mean": lambda found: _cell(found["whole"], "fps_mean", digits=1),
+    "FPS without copies": lambda found: _cell(found["without_copies"], "fps", digits=1),
     "network ms": lambda found: _cell(found["stages"].get("network"), "median_ms"),
     "where the time goes": lambda found: ", ".join(f"{k} {v:.0f} %" for k, v in found["shares_percent"].items()) or "-",
     "CPU ms": lambda found: _cell(found["processor"], "median_ms", digits=1),
@@ -54,12 +58,12 @@ def statistics(milliseconds: Sequence[float], *, fps: bool = False) -> Dict[str,
     """Percentiles, interpolated linearly, and the mean.
 
     Args:
-        fps: add frames per second at the median: for a whole frame, as a stage may take no time at all.
+        fps: add frames per second by the median and by the mean: for a whole frame, as a stage may take no time at all.
     """
     median, p90, p99 = np.percentile(milliseconds, (50, 90, 99))
     values = {"median_ms": median, "p90_ms": p90, "p99_ms": p99, "mean_ms": np.mean(milliseconds)}
     if fps:
-        values["fps"] = 1000 / median
+        values["fps"], values["fps_mean"] = 1000 / median, 1000 / values["mean_ms"]
     return {name: round(float(value), 4) for name, value in values.items()}
 
 
@@ -86,12 +90,25 @@ def write_report(folder: Path, numbers: Numbers) -> None:
 
 
 def to_markdown(numbers: Numbers) -> str:
-    parts = [f"# {numbers['model']['file']}: speed", to_table(numbers["measurements"])]
-    titles = {"model": "Model", "protocol": "Protocol", "machine": "Machine", "left_out": "Left out"}
-    for key, title in titles.items():
-        if numbers[key]:
-            parts += [f"## {title}", "\n".join(f"- {name}: {value}" for name, value in numbers[key].items())]
+    parts = ["# Speed", to_table(numbers["measurements"])]
+    if numbers["paper"]:
+        parts += ["## Beside the paper", paper.compare(numbers["measurements"]), _listed(numbers["paper"])]
+    parts += [text for model in numbers["models"] for text in (f"## {model['file']}", _listed(model))]
+    titles = {"protocol": "Protocol", "machine": "Machine", "left_out": "Left out"}
+    parts += [text for key, title in titles.items() if numbers[key] for text in (f"## {title}", _listed(numbers[key]))]
     return "\n\n".join(parts) + "\n"
+
+
+def to_text(numbers: Numbers) -> str:
+    """For the terminal: the table, the comparison with the paper where it was asked for, and all that it depends on."""
+    parts = [to_table(numbers["measurements"])]
+    if numbers["paper"]:
+        parts += [paper.compare(numbers["measurements"]), _listed(numbers["paper"])]
+    return "\n\n".join([*parts, _listed({**numbers["protocol"], **numbers["machine"]})])
+
+
+def _listed(values: Numbers) -> str:
+    return "\n".join(f"- {name}: {value}" for name, value in values.items())
 
 
 def to_table(measurements: Sequence[Numbers]) -> str:
@@ -101,11 +118,3 @@ def to_table(measurements: Sequence[Numbers]) -> str:
 
 def _cell(values: Optional[Numbers], name: str, *, digits: int = 2) -> str:
     return f"{values[name]:.{digits}f}" if values else "-"
-
-
-def markdown_table(rows: Sequence[Sequence[str]]) -> str:
-    """Aligned columns; the first row is the head."""
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in rows]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(lines)

@@ -4,16 +4,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import sys
+from pathlib import Path
 from typing import Dict, List
 
 import numpy as np
 import pytest
 from tiny_model import save_tiny_model
 
-from bisenet_ros.benchmark import machine
+from bisenet_ros.benchmark import machine, paper
 from bisenet_ros.benchmark.engine_benchmark import Choice, EngineBenchmark, choose_engines, choose_network_size
 from bisenet_ros.benchmark.interleaved_timing import Timings, rounds, time_engines
 from bisenet_ros.benchmark.machine import describe_load
@@ -32,6 +34,12 @@ FRAME = np.zeros((32, 64, 3), np.uint8)
 @pytest.fixture(scope="module")
 def model(tmp_path_factory, card):
     return save_tiny_model(tmp_path_factory.mktemp("model") / "tiny.onnx", card)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory, card):
+    card = dataclasses.replace(card, name="BiSeNetV2-Large")
+    return save_tiny_model(tmp_path_factory.mktemp("large") / "large.onnx", card)
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +72,7 @@ def test_a_stage_that_takes_no_time_is_written_like_the_others(model, card):
             return {"resize": 0.0, "network": 1.0}
 
     runtime = Runtime("none", ("fp32",), "fp32", lambda *_, precision: Instant("none", [], {}, card))
-    benchmark = EngineBenchmark(model, [Choice(runtime, "fp32")], [(32, 64)], "card", iterations=1, seconds=60)
+    benchmark = EngineBenchmark([Choice(model, runtime, "fp32")], [(32, 64)], "card", iterations=1, seconds=60)
     (only,) = benchmark.run(on_progress=print)["measurements"]
     assert only["stages"]["resize"]["median_ms"] == 0
     assert "resize 0 %, network 100 %" in to_table([only])
@@ -72,7 +80,8 @@ def test_a_stage_that_takes_no_time_is_written_like_the_others(model, card):
 
 def test_statistics_of_known_times():
     found = statistics([*range(1, 100), 1000], fps=True)
-    expected = {"median_ms": 50.5, "p90_ms": 90.1, "p99_ms": 99 + 0.01 * 901, "mean_ms": 59.5, "fps": 1000 / 50.5}
+    expected = {"median_ms": 50.5, "p90_ms": 90.1, "p99_ms": 99 + 0.01 * 901, "mean_ms": 59.5}
+    expected.update(fps=1000 / 50.5, fps_mean=1000 / 59.5)
     assert found == pytest.approx(expected, abs=1e-4)
     assert statistics([0.0]) == {"median_ms": 0, "p90_ms": 0, "p99_ms": 0, "mean_ms": 0}, "no division by zero"
 
@@ -115,14 +124,15 @@ def test_installed_engines_are_timed_side_by_side(model, tmp_path, capsys):
     numbers = tmp_path / "new" / "numbers.json"
     assert main(["benchmark", str(model), "--size", "96x64", "--iterations", "3", "--json", str(numbers)]) == 0
     found = json.loads(numbers.read_text())
-    assert list(found) == ["model", "protocol", "machine", "measurements", "left_out"]
-    assert found["model"]["file"] == "tiny.onnx" and len(found["model"]["SHA-256"]) == 64
-    assert {"whole", "paper's", "stages", "order", "warm-up", "frames", "threads"} <= set(found["protocol"])
+    assert list(found) == ["models", "paper", "protocol", "machine", "measurements", "left_out"]
+    (described,) = found["models"]
+    assert described["file"] == "tiny.onnx" and len(described["SHA-256"]) == 64
+    assert {"whole", "without copies", "stages", "order", "warm-up", "frames", "threads"} <= set(found["protocol"])
     assert {"CPU", "cores", "CPU frequency governor", "Python", "numpy", "onnxruntime"} <= set(found["machine"])
     first, second = found["measurements"]
     assert first["engine"].startswith("OpenVINO") and second["engine"].startswith("ONNX Runtime")
-    assert (first["frames"], first["frame_size"], first["network_size"]) == (3, "96x64", "512x336")
-    assert set(first["whole"]) == {"median_ms", "p90_ms", "p99_ms", "mean_ms", "fps"}
+    assert (first["frames"], first["frame_size"], first["network_size"]) == (3, "96x64", "512x352")
+    assert set(first["whole"]) == {"median_ms", "p90_ms", "p99_ms", "mean_ms", "fps", "fps_mean"}
     assert first["without_copies"] == first["whole"], "a CPU copies nothing"
     assert set(first["stages"]) == set(first["shares_percent"]) == {"before", "network", "after"}
     assert sum(first["shares_percent"].values()) == pytest.approx(100, abs=0.3)
@@ -164,11 +174,11 @@ def test_an_engine_that_cannot_run_is_left_out_and_named(model, tmp_path, capsys
     command = ["benchmark", str(model), "--size", "96x64", "--iterations", "1", "--json", str(numbers)]
     assert main(command) == 0
     left_out = json.loads(numbers.read_text())["left_out"]
-    assert list(left_out) == ["TensorRT fp16, 96x64"] and left_out["TensorRT fp16, 96x64"]
-    assert "left out: TensorRT fp16: " in capsys.readouterr().err
+    assert list(left_out) == ["tiny.onnx, TensorRT fp16, 96x64"] and left_out["tiny.onnx, TensorRT fp16, 96x64"]
+    assert "left out: tiny.onnx, TensorRT fp16: " in capsys.readouterr().err
 
     assert main([*command, "--device", "cuda"]) == 1
-    assert "tiny.onnx cannot be run by any engine here: TensorRT fp16, 96x64: " in capsys.readouterr().err
+    assert "tiny.onnx cannot be run by any engine here: tiny.onnx, TensorRT fp16, 96x64: " in capsys.readouterr().err
 
 
 def test_tensorrt_takes_a_quantized_model_in_int8_alone(monkeypatch):
@@ -191,40 +201,57 @@ def test_engines_are_closed_in_the_end_also_one_that_fails(model, card):
             raise RuntimeError("out of\n  memory")
 
     def choice(name, engine):
-        return Choice(Runtime(name, ("fp32",), "fp32", lambda *_, precision: engine(name, [], {}, card)), "fp32")
+        runtime = Runtime(name, ("fp32",), "fp32", lambda *_, precision: engine(name, [], {}, card))
+        return Choice(model, runtime, "fp32")
 
     choices = [choice("bad", Failing), choice("good", Closing)]
-    found = EngineBenchmark(model, choices, [(32, 64)], "card", iterations=2, seconds=60).run(on_progress=print)
+    found = EngineBenchmark(choices, [(32, 64)], "card", iterations=2, seconds=60).run(on_progress=print)
     (only,) = found["measurements"]
     assert sorted(closed) == ["bad", "good"]
     assert only["runtime"] == "good" and only["ratio"] == 1, "the first that runs is what others are compared to"
-    assert found["left_out"] == {"bad fp32, 64x32": "out of memory"}
+    assert found["left_out"] == {"tiny.onnx, bad fp32, 64x32": "out of memory"}
 
 
 def test_a_sweep_takes_every_precision_and_otherwise_each_engine_its_own():
     one = Runtime("one", ("fp32", "bf16"), automatic="bf16", create=OnnxRuntimeEngine)
     two = Runtime("two", ("fp32",), automatic="fp32", create=OnnxRuntimeEngine)
-    assert choose_engines([one, two], "auto", every=False) == [Choice(one, "bf16"), Choice(two, "fp32")]
-    assert choose_engines([one, two], "auto", every=True) == [
-        Choice(one, "fp32"),
-        Choice(one, "bf16"),
-        Choice(two, "fp32"),
-    ]
-    assert choose_engines([one, two], "bf16", every=True) == [Choice(one, "bf16")]
+    model = Path("model.onnx")
+    first, second = Choice(model, one, "bf16"), Choice(model, two, "fp32")
+    assert choose_engines(model, [one, two], "auto", every=False) == [first, second]
+    assert choose_engines(model, [one, two], "auto", every=True) == [Choice(model, one, "fp32"), first, second]
+    assert choose_engines(model, [one, two], "bf16", every=True) == [first]
     with pytest.raises(
         ValueError, match=r"no engine here computes in int8; choose one of these: one: fp32, bf16; two: fp32"
     ):
-        choose_engines([one, two], "int8", every=False)
+        choose_engines(model, [one, two], "int8", every=False)
 
 
-def test_each_size_is_timed_once_and_a_sweep_goes_down_from_the_paper_s(model, tmp_path):
+def test_the_paper_s_benchmark_has_its_set_up_and_figures_beside_ours(model, large, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(paper, "ITERATIONS", 2)
+    monkeypatch.setattr(paper, "FRAME_SIZE", "128x64")
+    numbers = tmp_path / "numbers.json"
+    assert main(["benchmark", str(model), str(large), "--paper", "--json", str(numbers)]) == 0
+    found = json.loads(numbers.read_text())
+    assert found["paper"] == paper.PROTOCOL and "1 / median" in found["protocol"]["FPS"]
+    assert found["protocol"]["frames"] == "2 per engine and size", "without a time limit"
+    assert {(entry["network_size"], entry["precision"]) for entry in found["measurements"]} == {("64x32", "fp32")}
+    printed = capsys.readouterr().out
+    rows = [line.split("|") for line in printed.splitlines() if line.startswith(("| tiny.onnx", "| large.onnx"))]
+    figures = {row[1].strip(): row[3].strip() for row in rows if len(row) == 7}
+    assert figures == {"tiny.onnx": "156.0", "large.onnx": "47.3"}
+    assert "TensorRT 5.1.5, CUDA 9.0, cuDNN 7.0" in printed
+    assert main(["benchmark", str(model), "--paper", "--iterations", "7"]) == 1
+    assert "--paper measures as the paper did; leave out --iterations" in capsys.readouterr().err
+
+
+def test_each_size_is_timed_once_and_a_sweep_goes_down(model, tmp_path):
     numbers = tmp_path / "numbers.json"
     command = ["benchmark", str(model), "--iterations", "1", "--network-size", "64x32", "--json", str(numbers)]
     assert main([*command, "--size", "64x32", "96x64", "64x32"]) == 0
     sizes = [entry["frame_size"] for entry in json.loads(numbers.read_text())["measurements"]]
     assert list(dict.fromkeys(sizes)) == ["64x32", "96x64"] and len(sizes) == 4
     swept = [height * width for height, width in map(parse_size, SWEEP_SIZES)]
-    assert SWEEP_SIZES[0] == "2048x1024" and swept == sorted(swept, reverse=True)
+    assert "2048x1024" not in SWEEP_SIZES and swept == sorted(swept, reverse=True), "as in Fig. 10"
 
 
 def test_a_busy_machine_is_said_to_be_busy():
@@ -293,4 +320,4 @@ def test_a_gpu_is_described_by_nvidia_smi(tmp_path, monkeypatch):
 
 
 def test_an_empty_table_has_its_heading():
-    assert to_table([]).splitlines()[0].startswith("| frame | network | engine |")
+    assert to_table([]).splitlines()[0].startswith("| model | frame | network | engine |")

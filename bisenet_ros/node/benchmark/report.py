@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Dict, List, Optional, Sequence
 
 import numpy as np
 
-from bisenet_ros.benchmark.report import markdown_table
+from bisenet_ros.benchmark.markdown import markdown_table
 from bisenet_ros.files.atomic_write import write_json, write_text
 from bisenet_ros.model.input_size import size_text
 from bisenet_ros.node.benchmark.part import Numbers
