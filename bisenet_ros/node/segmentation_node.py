@@ -149,7 +149,8 @@ class SegmentationNode(ManagedNode):
             cache=Path(parameters["plan_cache"]).expanduser() if parameters["plan_cache"] else None,
             max_batch=len(parameters["cameras"]),
         )
-        self.get_logger().info(f"{model}: {len(engine.card.classes)} classes, {engine.description}")
+        reason = f" ({engine.precision_reason})" if engine.precision_reason else ""
+        self.get_logger().info(f"{model}: {len(engine.card.classes)} classes, {engine.description}{reason}")
         return engine
 
     def _activate(self) -> None:

@@ -134,8 +134,11 @@ def test_building_a_plan_is_reported(image: Image) -> None:
     with fake_node() as (_, vehicle, engine):
         status = vehicle.wait_for_status(f"{NODE}: segmentation", OK, "^running$")
         assert status.hardware_id == values_of(status)["engine"] == "fake"
+        assert "precision_reason" not in values_of(status), "nobody left the choice to it"
+        engine.precision_reason = "the CPU has no VNNI"
         engine.plan = "a plan for 64x48"
-        vehicle.wait_for_status(f"{NODE}: segmentation", OK, "^building a plan for 64x48$")
+        status = vehicle.wait_for_status(f"{NODE}: segmentation", OK, "^building a plan for 64x48$")
+        assert values_of(status)["precision_reason"] == "the CPU has no VNNI"
         engine.plan = ""
         vehicle.wait_for_status(f"{NODE}: segmentation", OK, "^running$")
         vehicle.wait_for_status(CAMERA, OK, "^waiting for the first image$|^segmenting$")

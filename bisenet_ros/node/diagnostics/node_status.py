@@ -91,6 +91,8 @@ class NodeStatus:
         if self.engine is None:
             return values
         values["engine"] = self.engine.description
+        if self.engine.precision_reason:
+            values["precision_reason"] = self.engine.precision_reason
         memory = self.engine.memory_mib()
         if memory is not None:
             used, total = memory
