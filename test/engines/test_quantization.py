@@ -20,7 +20,7 @@ from bisenet_ros.engines.loader import installed_runtimes
 from bisenet_ros.engines.quantization import _Calibration, _inputs, quantize, quantized_layers, unquantize
 from bisenet_ros.engines.tensorrt.onnx_graph import unpack_weights, wrap_network
 from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou
-from bisenet_ros.model.model_card import ModelError, read_card
+from bisenet_ros.model.model_card import read_card
 from demo.clip import frame_ids, read_ground_truth, read_image
 
 CALIBRATION, EVALUATION = frame_ids()[3::50], frame_ids()[::30]
@@ -110,12 +110,25 @@ def test_the_quantized_network_is_a_model_file(tmp_path, shipped, quantized, car
     assert quantized.ByteSize() < 1.05 * shipped.ByteSize(), "its weights are fp16, as the model's"
 
 
-def test_the_quantized_network_can_be_wrapped_in_fp32_alone(quantized, card):
+def test_the_quantized_network_can_be_wrapped(quantized, card):
     wrapped = wrap_network(quantized, card, frame_size=(480, 640), max_batch=2)
     onnx.checker.check_model(wrapped, full_check=True)
     assert wrapped.graph.output[0].type.tensor_type.elem_type == TensorProto.UINT8
-    with pytest.raises(ModelError, match="build it with precision int8, not fp16"):
-        wrap_network(quantized, card, frame_size=(480, 640), half=True)
+
+
+def test_between_its_int8_parts_the_network_may_be_fp16(quantized, card):
+    """As TensorRT 11 takes it, whose flag for that is gone; ONNX Runtime computes the same but for rounding."""
+    frames = read_image(CALIBRATION[0])[None]
+    logits = []
+    for half in (False, True):
+        wrapped = wrap_network(quantized, card, frame_size=frames.shape[1:3], half=half, tail="logits")
+        onnx.checker.check_model(wrapped, full_check=True)
+        assert wrapped.opset_import[0].version == (19 if half else 13)
+        kinds = {t.data_type for t in wrapped.graph.initializer if t.name.startswith("network/")}
+        assert (TensorProto.FLOAT in kinds, TensorProto.FLOAT16 in kinds) == (not half, half)
+        session = onnxruntime.InferenceSession(wrapped.SerializeToString(), providers=["CPUExecutionProvider"])
+        logits.append(session.run(None, {"frames": frames})[0])
+    assert np.mean(logits[0].argmax(1) == logits[1].argmax(1)) >= 0.99
 
 
 def test_layers_can_be_left_in_fp32(quantized):

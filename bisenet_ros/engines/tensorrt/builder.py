@@ -170,7 +170,7 @@ def wrapped_model(request: PlanRequest, tensorrt: TensorRt) -> bytes:
         read_card(request.model),
         frame_size=request.frame_size,
         max_batch=request.max_batch,
-        half=request.precision == "fp16" and not tensorrt.has_fp16_flag,
+        half=request.precision != "fp32" and not tensorrt.has_fp16_flag,
         tail=request.tail,
         uint8=tensorrt.has_uint8,
     ).SerializeToString()

@@ -3,7 +3,8 @@
 """The network of a model file, and everything that is done to a frame around it, as one ONNX graph for TensorRT.
 
 The graph is plain ONNX, which ONNX Runtime runs on the CPU. It has only what the parsers of TensorRT 8.2 to 11 take:
-opset 13, weights as constants, UINT8 only at the ends and next to floats, Resize by constant scales.
+opset 13 (for int8 from TensorRT 11 on, 19), weights as constants, UINT8 only at the ends and next to floats, Resize by
+constant scales.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, List
 
 import numpy as np
 import onnx
-from onnx import TensorProto, compose, helper, numpy_helper
+from onnx import TensorProto, compose, helper, numpy_helper, version_converter
 
 from bisenet_ros.engines.tensorrt.plan import LOGITS, MASK, NETWORK
 from bisenet_ros.model.input_size import STRIDE, Size, network_size
@@ -22,6 +23,8 @@ from bisenet_ros.model.model_file import ModelError
 FRAMES, IMAGE = "frames", "image"
 """The graph's input; its output is called as the tail."""
 TAILS = (MASK, LOGITS, NETWORK)
+OPSET_OF_FP16_SCALES = 19
+"""The first whose QuantizeLinear takes fp16."""
 PREFIX = "network/"
 
 
@@ -46,7 +49,8 @@ def wrap_network(
         card: the model's card.
         frame_size: (height, width) of the frames.
         max_batch: at 1 N is 1, above it N is dynamic.
-        half: the network computes in fp16, with everything around it in fp32: as TensorRT from 11 on wants it.
+        half: the network computes in fp16, with everything around it in fp32: as TensorRT from 11 on wants it. Of a
+            quantized network that is what lies between its int8 parts.
         tail: "mask", "logits" or "network".
         uint8: False for TensorRT before 8.5, which lacks the type: then frames are float32 of 0 to 255, masks int32.
 
@@ -58,6 +62,9 @@ def wrap_network(
         raise ValueError(f"tail must be one of {', '.join(TAILS)}, got {tail!r}")
     if max_batch < 1 or min(frame_size) < 1:
         raise ValueError(f"max_batch and frame_size must be at least 1, got {max_batch} and {frame_size}")
+    quantized = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
+    if half and quantized:
+        model = version_converter.convert_version(model, OPSET_OF_FP16_SCALES)
     network = compose.add_prefix(model, PREFIX).graph
     if len(network.input) != 1 or len(network.output) != 1:
         raise ModelError(
@@ -130,8 +137,6 @@ def unpack_weights(graph: onnx.GraphProto) -> None:
 
 def _to_half(graph: onnx.GraphProto) -> None:
     """Makes a network of fp32 one of fp16: its weights, its constants and its Casts."""
-    if any(node.op_type == "QuantizeLinear" for node in graph.node):
-        raise ModelError("an int8 model keeps fp32 between its int8 parts; build it with precision int8, not fp16")
     for tensor in graph.initializer:
         _tensor_to_half(tensor)
     for node in graph.node:
