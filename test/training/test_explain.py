@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -62,12 +64,13 @@ def test_grad_cam_leaves_the_network_and_the_image_as_they_were():
 
 @pytest.fixture
 def checkpoint(tmp_path, card):
-    def save(branches: str):
+    def save(branches: str, *, name: str = "BiSeNetV2"):
         torch.manual_seed(0)
         network = BiSeNetV2(**SMALL, branches=branches)
         state = {f"network.{key}": value for key, value in network.state_dict().items()}
-        path = tmp_path / f"{branches}.ckpt"
-        torch.save({"network": {**SMALL, "branches": branches}, "card": card.to_dict(), "state_dict": state}, path)
+        path = tmp_path / f"{name}_{branches}.ckpt"
+        own_card = replace(card, name=name).to_dict()
+        torch.save({"network": {**SMALL, "branches": branches}, "card": own_card, "state_dict": state}, path)
         return path
 
     return save
@@ -121,7 +124,7 @@ def test_the_command_draws_the_figures(checkpoint, images, tmp_path, capsys):
     others = [f"--{branch}-only={checkpoint(branch)}" for branch in ("detail", "semantics")]
     assert main([*command, *others]) == 0
     assert sorted(path.name for path in output.iterdir()) == ["branches.png", "grad_cam.png"]
-    assert main([*command, f"--large={checkpoint('both')}"]) == 0
+    assert main([*command, f"--large={checkpoint('both', name='BiSeNetV2-Large')}"]) == 0
     assert sorted(path.name for path in output.iterdir()) == ["branches.png", "grad_cam.png", "large.png"]
     assert all(cv2.imread(str(output / name)).std() > 10 for name in ("branches.png", "large.png"))
 
@@ -137,6 +140,7 @@ def test_what_cannot_be_explained_is_refused(checkpoint, images, tmp_path, shipp
     assert "give both --detail-only and --semantics-only, or neither" in error(both, *images, "--detail-only", detail)
     swapped = ("--detail-only", semantics, "--semantics-only", detail)
     assert "network.branches=detail, and" in error(both, *images, *swapped)
+    assert "Fig. 11 has BiSeNetV2 beside BiSeNetV2-Large" in error(both, *images, "--large", both)
     assert "--class must be one of sky, building" in error(both, *images, "--class", "rail")
     assert f"No such file or directory: '{tmp_path / 'none.jpg'}'" in error(both, str(tmp_path / "none.jpg"))
     assert not (tmp_path / "out").exists()

@@ -48,8 +48,11 @@ def run(arguments: argparse.Namespace) -> int:
         }
         figures["branches.png"] = draw_masks(engines, images)
     if arguments.large:
-        pair = {"BiSeNetV2": explained, "BiSeNetV2-Large": load_network(arguments.large, branches=("both",))}
-        figures["large.png"] = draw_masks(pair, images)
+        large = load_network(arguments.large, branches=("both",))
+        names = explained.card.name, large.card.name
+        if names != ("BiSeNetV2", "BiSeNetV2-Large"):
+            raise OptionError(f"Fig. 11 has BiSeNetV2 beside BiSeNetV2-Large (--large), got {' beside '.join(names)}")
+        figures["large.png"] = draw_masks(dict(zip(names, (explained, large))), images)
     class_ids = choose_classes(explained, images, class_name=arguments.class_name)
     figures["grad_cam.png"] = draw_grad_cam(explained, images, class_ids)
     for path, class_id in zip(arguments.images, class_ids):
