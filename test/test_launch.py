@@ -81,6 +81,7 @@ def test_arguments_have_descriptions(installation: Installation) -> None:
         "log_level",
         "model",
         "namespace",
+        "network_size",
         "params_file",
         "precision",
         "respawn",
@@ -122,12 +123,13 @@ def test_arguments_override_the_parameter_file(
     """Strings that YAML reads as numbers or booleans stay strings."""
     parameters = params_file(tmp_path, cameras="[one]", transport="raw", device="cuda", precision="int8")
     arguments = ["namespace:=/many", f"params_file:={parameters}", "cameras:=on, rear", "compressed:=true"]
-    arguments += ["device:=cpu", "precision:=fp32", "autostart:=false", "log_level:=debug"]
+    arguments += ["device:=cpu", "precision:=fp32", "network_size:=half", "autostart:=false", "log_level:=debug"]
     expected = {
         "cameras": ["on", "rear"],
         "transport": "compressed",
         "device": "cpu",
         "precision": "fp32",
+        "network_size": "half",
         "autostart": False,
     }
     with installation.start(*LAUNCH, *arguments, ROS_DOMAIN_ID=str(DOMAIN)) as launch:

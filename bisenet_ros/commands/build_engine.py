@@ -21,7 +21,7 @@ from bisenet_ros.engines.tensorrt.builder import PlanRequest, PlanStore, build_p
 from bisenet_ros.engines.tensorrt.plan import PRECISIONS
 from bisenet_ros.engines.tensorrt.plan_cache import PlanCache
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.model.input_size import parse_size
+from bisenet_ros.model.input_size import CARD, check_size_choice, parse_size
 from bisenet_ros.model.model_card import read_card
 
 EXTRA = "tensorrt-rtx"
@@ -34,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", required=True, metavar="WIDTHxHEIGHT", help=size)
     precisions = "default auto, as for the node: int8 for a quantized model, else fp16; int8 takes MODEL.int8.onnx"
     parser.add_argument("--precision", choices=("auto", *PRECISIONS), default="auto", help=precisions)
+    resized = "of frames for the network, as the node's parameter: card (default), half, full or WIDTHxHEIGHT"
+    parser.add_argument("--network-size", default=CARD, metavar="SIZE", help=resized)
     batch = "the most frames at once, as for the node; default 1"
     parser.add_argument("--max-batch", type=int, default=1, metavar="N", help=batch)
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where plans are kept, default ~/.cache/bisenet_ros")
@@ -42,12 +44,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     check_max_batch(arguments.max_batch)
+    check_size_choice(arguments.network_size)
     size = parse_size(arguments.size)
     choice = choose_precision(arguments.model, device="cuda", precision=arguments.precision)
     read_card(choice.model)
     tensorrt = load_tensorrt()
     requests = [
-        PlanRequest(choice.model, size, choice.precision, arguments.max_batch, tail) for tail in tails(tensorrt)
+        PlanRequest(choice.model, size, choice.precision, arguments.max_batch, tail, arguments.network_size)
+        for tail in tails(tensorrt)
     ]
     try:
         device = open_device()

@@ -16,6 +16,7 @@ from bisenet_ros.engines.loader import DEVICES
 from bisenet_ros.engines.precision import PRECISIONS
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.evaluation import OUTPUTS
+from bisenet_ros.model.input_size import CARD
 
 if TYPE_CHECKING:
     from bisenet_ros.evaluation.bag_evaluation import Outcome, Replay, Request
@@ -65,6 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--storage", choices=STORAGES, default=STORAGES[0], help="of the masks; MCAP is far smaller")
     parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument("--precision", choices=PRECISIONS, default="auto")
+    resized = "of frames for the network: card (default: as many pixels as the model's card says), half, full or "
+    parser.add_argument("--network-size", default=CARD, metavar="SIZE", help=f"{resized}WIDTHxHEIGHT")
     side_by_side = parser.add_mutually_exclusive_group()
     side_by_side.add_argument(
         "--jobs", type=_jobs, default=1, metavar="N", help="bags side by side, in processes that share the cores"

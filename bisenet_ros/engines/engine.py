@@ -8,7 +8,7 @@ from typing import Dict, List, Literal, Optional, Sequence, Tuple, Union, overlo
 import numpy as np
 
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.model.input_size import network_size, size_text
+from bisenet_ros.model.input_size import CARD, network_size, size_text
 from bisenet_ros.model.model_card import ModelCard
 
 LARGEST_BATCH = 64
@@ -33,14 +33,16 @@ class Engine(ABC):
 
     Attributes:
         card: the model card.
-        description: the runtime, device and precision, for people.
+        description: the runtime, device, precision and network size, for people.
         precision_reason: why precision "auto" is this one, for people; empty where one was asked for.
+        size_choice: the size that frames have for the network, a `choice` of `network_size`.
         max_batch: the most frames that run at once; more are no error, and run one batch after another.
         has_confidence: whether it gives confidence maps; the log of its start says why not.
     """
 
     max_batch: int = 1
     precision_reason: str = ""
+    size_choice: str = CARD
     has_confidence: bool = True
 
     def __init__(self, card: ModelCard, *, description: str) -> None:
@@ -49,7 +51,7 @@ class Engine(ABC):
 
     def network_size(self, height: int, width: int) -> Tuple[int, int]:
         """The (height, width) that a frame of this size is resized to for the network; see `network_size`."""
-        return network_size(height, width, trained=self.card.network_size)
+        return network_size(height, width, trained=self.card.network_size, choice=self.size_choice)
 
     @overload
     def segment(self, frame: np.ndarray, *, confidence: Literal[False] = False) -> Mask: ...

@@ -13,8 +13,9 @@ from bisenet_ros.engines.cuda.device import GpuError
 from bisenet_ros.engines.cuda.driver import has_cuda_python
 from bisenet_ros.engines.cuda.libcuda import require_gpu
 from bisenet_ros.engines.engine import Engine, EngineError, FatalEngineError, check_max_batch
-from bisenet_ros.engines.precision import PRECISIONS, choose_precision, computes_in_bf16
+from bisenet_ros.engines.precision import PRECISIONS, PrecisionChoice, choose_precision, computes_in_bf16
 from bisenet_ros.engines.tensorrt.plan import PRECISIONS as CUDA_PRECISIONS
+from bisenet_ros.model.input_size import CARD, check_size_choice, describe_size_choice
 from bisenet_ros.model.model_card import ModelCard, read_card
 from bisenet_ros.model.model_file import ModelError
 
@@ -45,6 +46,7 @@ def load_engine(
     precision: str = "auto",
     cache: Optional[Path] = None,
     *,
+    network_size: str = CARD,
     max_batch: int = 1,
 ) -> Engine:
     """The fastest installed engine for a model file.
@@ -58,23 +60,33 @@ def load_engine(
         device: "cpu", "cuda" or "auto"; see `choose_device`.
         precision: "fp32", "bf16" (CPU), "fp16" (GPU), "int8", or "auto"; see `choose_precision`.
         cache: a folder for TensorRT's plans, by default ~/.cache/bisenet_ros.
+        network_size: the size that frames have for the network: "card", "half", "full" or "WIDTHxHEIGHT"; see
+            `bisenet_ros.model.input_size.network_size`.
         max_batch: the most frames that TensorRT may run at once; a CPU engine's own `max_batch` stays 1.
 
     Raises:
         ModelError: the file is missing or broken, has no card, or its network does not do what the card says.
         EngineError: an unknown device or precision, or one that is not to be had here or not with this file; no
             runtime is installed; a `max_batch` that is not 1 to 64.
+        SizeError: an unknown network size.
         FatalEngineError: the GPU has failed, and only a new process can use it.
     """
     check_max_batch(max_batch)
+    check_size_choice(network_size)
     chosen = choose_device(device, precision)
     if chosen == "cuda":
         choice = choose_precision(Path(model), device="cuda", precision=precision)
         card = read_card(choice.model)
         try:
-            engine = _open_tensorrt(choice.model, card, precision=choice.precision, cache=cache, max_batch=max_batch)
-            engine.precision_reason = choice.reason
-            return engine
+            engine = _open_tensorrt(
+                choice.model,
+                card,
+                precision=choice.precision,
+                cache=cache,
+                size_choice=network_size,
+                max_batch=max_batch,
+            )
+            return _described(engine, choice)
         except EngineError as error:
             if device != "auto":
                 raise
@@ -84,11 +96,19 @@ def load_engine(
     runtime = installed_runtimes("cpu")[0]
     try:
         engine = runtime.create(choice.model, card, precision=choice.precision)
-        engine.precision_reason = choice.reason
+        engine.size_choice = network_size
         # The first frame compiles and allocates, and shows whether the network is what its card says.
         engine.segment(np.zeros((*card.network_size, 3), np.uint8))
     except Exception as error:  # each runtime has its own
         raise ModelError(f"{choice.model} cannot be run: {error}") from error
+    return _described(engine, choice)
+
+
+def _described(engine: Engine, choice: PrecisionChoice) -> Engine:
+    """The engine, which says what was chosen."""
+    engine.precision_reason = choice.reason
+    size = describe_size_choice(engine.size_choice, trained=engine.card.network_size)
+    engine.description = f"{engine.description}, network size {size}"
     return engine
 
 
@@ -155,12 +175,20 @@ def _open_onnxruntime(model: Path, card: ModelCard, *, precision: str) -> Engine
 
 
 def _open_tensorrt(
-    model: Path, card: ModelCard, *, precision: str, cache: Optional[Path] = None, max_batch: int = 1
+    model: Path,
+    card: ModelCard,
+    *,
+    precision: str,
+    cache: Optional[Path] = None,
+    size_choice: str = CARD,
+    max_batch: int = 1,
 ) -> Engine:
     from bisenet_ros.engines.tensorrt.engine import TensorRtEngine
 
     try:
-        return TensorRtEngine(model, card, precision=precision, cache=cache, max_batch=max_batch)
+        return TensorRtEngine(
+            model, card, precision=precision, cache=cache, size_choice=size_choice, max_batch=max_batch
+        )
     except FatalEngineError:
         raise
     except (GpuError, RuntimeError) as error:

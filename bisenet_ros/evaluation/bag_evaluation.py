@@ -27,6 +27,8 @@ from bisenet_ros.evaluation.report.page import percent
 from bisenet_ros.evaluation.report.picture_loader import load_pictures
 from bisenet_ros.evaluation.run_folder import Inputs, RunFolder
 from bisenet_ros.evaluation.run_summary import NodeReplay, RunSummary, Source
+from bisenet_ros.images.image_file import image_files
+from bisenet_ros.model.input_size import CARD
 from bisenet_ros.model.model_file import ModelError, model_sha256
 
 IMPERFECT = 3
@@ -38,7 +40,8 @@ ENGINE_TIME = (
 )
 
 Replay = Callable[..., NodeReplay]
-"""Replays a source through the running node: `replay(source, records, folder=, model=, device=, precision=, rate=)`."""
+"""Replays a source through the running node: `replay(source, records, folder=, rate=, **engine)`, whose `engine` is the
+request's model, device, precision and network_size."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class Request:
     output: Path
     device: str = "auto"
     precision: str = "auto"
+    network_size: str = CARD
     topics: Sequence[str] = ()
     truth_topic: Optional[str] = None
     truth_folder: Optional[Path] = None
@@ -121,7 +125,9 @@ class _Run:
                 f"expected one --topic, whose frames the ground truth is for, got {len(names)}: {', '.join(names)}"
             )
         self._sha256 = model_sha256(request.model)
-        self._load = load or EngineLoader(request.model.absolute(), self._sha256, request.device, request.precision)
+        self._load = load or EngineLoader(
+            request.model.absolute(), self._sha256, request.device, request.precision, request.network_size
+        )
         try:
             self._engine = self._load()
         except ModuleNotFoundError as error:
@@ -218,7 +224,7 @@ class _Run:
     def _replay(self, sources: Sequence[Source], records: RecordFile) -> Tuple[List[NodeReplay], List[str]]:
         """The replays of all sources with frames, and what kept the others from it, in words."""
         request, replay = self._request, self._replay_source
-        engine = {"model": request.model, "device": request.device, "precision": request.precision}
+        engine = {name: getattr(request, name) for name in ("model", "device", "precision", "network_size")}
         replays, failures = [], []
         for source in sources:
             if not replay or not source.frames:

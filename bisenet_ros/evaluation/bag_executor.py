@@ -20,6 +20,7 @@ from bisenet_ros.engines import Engine, load_engine
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.evaluation.bag_results import BagTask
 from bisenet_ros.evaluation.bag_segmentation import segment_bag
+from bisenet_ros.model.input_size import CARD
 from bisenet_ros.model.model_file import model_sha256
 
 LoadEngine = Callable[[], Engine]
@@ -33,12 +34,13 @@ class EngineLoader:
     sha256: str
     device: str = "auto"
     precision: str = "auto"
+    network_size: str = CARD
 
     def __call__(self) -> Engine:
         """Raises ModelError and the like; BisenetError where another file lies at the model's path."""
         if model_sha256(self.model) != self.sha256:
             raise BisenetError(f"{self.model} is another file now, or on this machine; evaluate with one model")
-        return load_engine(self.model, self.device, self.precision)
+        return load_engine(self.model, self.device, self.precision, network_size=self.network_size)
 
 
 def segment_bags(

@@ -21,20 +21,30 @@ Size = Tuple[int, int]
 """(height, width) in pixels, as NumPy has it; people write WIDTHxHEIGHT."""
 
 
+CARD, HALF, FULL = "card", "half", "full"
+"""Names of network sizes: as many pixels as the card's, half of the frame's sides (the paper's Cityscapes), or all."""
+
+
 class SizeError(BisenetError):
     """A size that is not written as WIDTHxHEIGHT, or is too small or too large."""
 
 
-def network_size(height: int, width: int, *, trained: Size) -> Size:
+def network_size(height: int, width: int, *, trained: Size, choice: str = CARD) -> Size:
     """The (height, width) that a frame of height x width is resized to for the network.
 
-    The frame keeps its shape and is shrunk or enlarged to as many pixels as `trained`, the card's `network_size`, has.
-    Both sides are rounded to multiples of 32, so that the features of every stride lie on each other, and limited to
-    what the network and memory allow. A frame of the shape of `trained` needs only multiples of 8, as the network was
+    The frame keeps its shape and is shrunk or enlarged to as many pixels as the size has that was chosen. Both sides
+    are rounded to multiples of 32, so that the features of every stride lie on each other, and limited to what the
+    network and memory allow. A frame of the shape of the chosen size needs only multiples of 8, as the network was
     trained at that size.
+
+    Args:
+        trained: the card's `network_size`.
+        choice: CARD: `trained`; HALF or FULL of the frame's sides; or another size as WIDTHxHEIGHT.
     """
-    step = STRIDE if height * trained[1] == width * trained[0] else COARSEST_STRIDE
-    pixels = trained[0] * trained[1]
+    fixed = {CARD: trained, HALF: (height / 2, width / 2), FULL: (height, width)}
+    wanted = fixed.get(choice) or parse_size(choice)
+    step = STRIDE if height * wanted[1] == width * wanted[0] else COARSEST_STRIDE
+    pixels = wanted[0] * wanted[1]
     scale = math.sqrt(pixels / (height * width))
     longest = max(SMALLEST_SIDE, pixels // SMALLEST_SIDE)
 
@@ -42,6 +52,22 @@ def network_size(height: int, width: int, *, trained: Size) -> Size:
         return step * round(min(max(side * scale, SMALLEST_SIDE), longest) / step)
 
     return fit(height), fit(width)
+
+
+def check_size_choice(choice: str) -> None:
+    """Raises SizeError for what is no `choice` of `network_size`."""
+    if choice in (CARD, HALF, FULL):
+        return
+    try:
+        parse_size(choice)
+    except SizeError as error:
+        raise SizeError(f"a network size is {CARD}, {HALF}, {FULL} or WIDTHxHEIGHT: {error}") from None
+
+
+def describe_size_choice(choice: str, *, trained: Size) -> str:
+    """A `choice` of `network_size` for people, such as "480x360 (card)"."""
+    names = {CARD: f"{size_text(trained)} (card)", HALF: "half of the frame's", FULL: "the frame's"}
+    return names.get(choice, choice)
 
 
 def parse_size(text: str) -> Size:

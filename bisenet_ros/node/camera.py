@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Callable, Optional
+from typing import Callable, Optional, Tuple
 
 import numpy as np
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo
 
 from bisenet_ros.model.class_map import ClassMap
+from bisenet_ros.model.input_size import Size
 from bisenet_ros.node.camera_outputs import CameraOutputs
 from bisenet_ros.node.camera_subscription import CameraSubscription
 from bisenet_ros.node.frame_statistics import FrameStatistics
@@ -51,6 +52,7 @@ class Camera:
     Attributes:
         clock_offset: seconds by which the last image's stamp is behind the node's clock, where that is too much to be
             the image's age; else 0.
+        sizes: (height, width) of the last frame segmented, and of what the network got; None before.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Camera:
             on_lost=lambda number: self.statistics.count("lost_in_transport", number),
         )
         self.clock_offset = 0.0
+        self.sizes: Optional[Tuple[Size, Size]] = None
         self._node = node
         self._parameters = parameters
         self._put = put

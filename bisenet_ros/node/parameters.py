@@ -4,7 +4,7 @@
 
 import difflib
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor, SetParametersResult
 from rclpy.exceptions import InvalidParameterTypeException, ParameterException
@@ -14,6 +14,15 @@ from rclpy.parameter import Parameter
 from bisenet_ros.engines.loader import DEVICES
 from bisenet_ros.engines.precision import PRECISIONS
 from bisenet_ros.errors import BisenetError
+from bisenet_ros.model.input_size import (
+    CARD,
+    FULL,
+    HALF,
+    LONGEST_SIDE,
+    SMALLEST_SIDE,
+    SizeError,
+    check_size_choice,
+)
 from bisenet_ros.node.camera_topics import are_camera_names
 
 USER_ERRORS = (BisenetError, ParameterException, OSError, ModuleNotFoundError)
@@ -38,6 +47,7 @@ class Setting:
         default: its type is the parameter's; a float also takes integers.
         read: START, CONFIGURE, LIVE or SET_BY_NODE.
         choices: the valid values of a string.
+        is_valid, expected: tells the valid values where their type alone does not, and what they are, in words.
         range: the smallest and the largest valid number.
     """
 
@@ -46,6 +56,8 @@ class Setting:
     description: str
     read: int = CONFIGURE
     choices: Tuple[str, ...] = ()
+    is_valid: Optional[Callable[[Any], bool]] = None
+    expected: str = ""
     range: Optional[Tuple[float, float]] = None
 
     def descriptor(self) -> ParameterDescriptor:
@@ -72,10 +84,10 @@ class Setting:
         elif self.choices:
             expected = f"one of {', '.join(self.choices)}"
             is_valid = value in self.choices
-        elif self.name == "cameras":
-            expected = "a list of different names (letters, digits, _)"
-            is_valid = are_camera_names(value)
-            hint = f"; a list has brackets: [{value}]" if isinstance(value, str) else ""
+        elif self.is_valid:
+            expected, is_valid = self.expected, self.is_valid(value)
+            if isinstance(self.default, list) and isinstance(value, str):
+                hint = f"; a list has brackets: [{value}]"
         else:
             expected = TYPE_WORDS[type(self.default)]
             is_valid = isinstance(value, type(self.default))
@@ -87,12 +99,35 @@ def _enabled(camera: str) -> str:
     return f"{camera}.enabled"
 
 
+def _is_size_choice(value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        check_size_choice(value)
+    except SizeError:
+        return False
+    return True
+
+
 SETTINGS = (
     Setting("model", "", "Model file (.onnx) that `bisenet export` made; empty: the shipped CamVid model."),
     Setting("device", "auto", "Where the network runs; auto: a GPU with TensorRT, else the CPU.", choices=DEVICES),
     Setting("precision", "auto", "Number format; auto: the fastest that keeps the masks' quality.", choices=PRECISIONS),
+    Setting(
+        "network_size",
+        CARD,
+        "Size of frames for the network; card: as many pixels as the model's card says; half or full: of the frames'.",
+        is_valid=_is_size_choice,
+        expected=f"{CARD}, {HALF}, {FULL} or WIDTHxHEIGHT (sides of {SMALLEST_SIDE} to {LONGEST_SIDE} pixels)",
+    ),
     Setting("plan_cache", "", "Folder for TensorRT's plans, its compiled files; empty: ~/.cache/bisenet_ros."),
-    Setting("cameras", ["camera"], "Names of the cameras; NAME is read from /NAME/image_raw, which can be remapped."),
+    Setting(
+        "cameras",
+        ["camera"],
+        "Names of the cameras; NAME is read from /NAME/image_raw, which can be remapped.",
+        is_valid=are_camera_names,
+        expected="a list of different names (letters, digits, _)",
+    ),
     Setting(
         "transport", "auto", "Raw images, or compressed ones; auto: raw if they are published.", choices=TRANSPORTS
     ),

@@ -147,6 +147,8 @@ class Pipeline:
         self._failures = 0
         engine = time.perf_counter() - start
         for frame, result in zip(frames, results):
+            size = frame.pixels.shape[:2]
+            frame.camera.sizes = size, self._engine.network_size(*size)
             wait = start - frame.received - frame.convert
             frame.camera.statistics.add_seconds(wait=wait, convert=frame.convert, engine=engine)
             frame.mask, frame.confidence = result if with_confidence else (result, None)

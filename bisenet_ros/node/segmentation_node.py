@@ -146,6 +146,7 @@ class SegmentationNode(ManagedNode):
             model,
             device=parameters["device"],
             precision=parameters["precision"],
+            network_size=parameters["network_size"],
             cache=Path(parameters["plan_cache"]).expanduser() if parameters["plan_cache"] else None,
             max_batch=len(parameters["cameras"]),
         )

@@ -184,6 +184,19 @@ def test_a_dry_run_prints_the_key_and_builds_nothing(gpu, model, tmp_path, capsy
     assert capsys.readouterr().out.count(f"in the cache: {tmp_path}") == 2
 
 
+def test_another_network_size_is_another_plan(gpu, model, rtx, tmp_path, capsys):
+    size = ("--network-size", "half")
+    assert run(model, "--size", "192x144", "--precision", "fp32", "--cache", tmp_path, "--dry-run", *size) == 0
+    key, _ = json.JSONDecoder().raw_decode(capsys.readouterr().out)
+    assert key["network_size"] == "half"
+    for choice, expected in (("card", [72, 96]), ("half", [72, 96]), ("full", [144, 192]), ("192x144", [144, 192])):
+        request = PlanRequest(model, (144, 192), tail="network", size_choice=choice)
+        (image,) = onnx.load_from_string(wrapped_model(request, rtx)).graph.input
+        assert [side.dim_value for side in image.type.tensor_type.shape.dim[2:]] == expected
+    assert run(model, "--size", "192x144", "--cache", tmp_path, "--network-size", "third") == 1
+    assert "a network size is card, half, full or WIDTHxHEIGHT" in capsys.readouterr().err
+
+
 def test_without_a_gpu_the_model_is_tried_and_nothing_kept(no_gpu, model, tmp_path, capsys):
     assert run(model, "--size", "96x72", "--cache", tmp_path) == 1
     printed = capsys.readouterr()

@@ -22,6 +22,7 @@ from bisenet_ros.engines.cuda.device import GpuError
 from bisenet_ros.engines.engine import EngineError
 from bisenet_ros.engines.loader import choose_device, has_usable_gpu
 from bisenet_ros.engines.tensorrt import engine as tensorrt_engine
+from bisenet_ros.model.input_size import SizeError
 from bisenet_ros.model.model_file import ModelError
 
 
@@ -197,7 +198,7 @@ def opened(monkeypatch):
 
     class Opened:
         def __init__(self, model, card, **options) -> None:
-            vars(self).update(options)
+            vars(self).update(options, card=card, description="opened")
 
     monkeypatch.setattr(tensorrt_engine, "TensorRtEngine", Opened)
 
@@ -206,6 +207,19 @@ def test_a_gpu_runs_the_file_of_the_precision(opened, driver, model, tmp_path):
     assert load_engine(model, device="cuda").precision == "fp16"
     engine = load_engine(save_int8_version(model, tmp_path), device="cuda")
     assert (engine.precision, engine.precision_reason) == ("int8", "the model file is quantized")
+
+
+def test_a_network_size_reaches_the_engine_and_is_in_its_description(opened, driver, model):
+    engine = load_engine(model, device="cuda", network_size="half")
+    assert (engine.size_choice, engine.description) == ("half", "opened, network size half of the frame's")
+    driver.remove()
+    engine = load_engine(model, precision="fp32", network_size="96x64")
+    assert engine.description.endswith(", CPU, fp32, network size 96x64")
+    assert engine.network_size(128, 192) == (64, 96)
+    assert engine.segment(np.zeros((50, 70, 3), np.uint8)).shape == (50, 70)
+    assert load_engine(model, precision="fp32").description.endswith("network size 480x360 (card)")
+    with pytest.raises(SizeError, match="a network size is card, half, full or WIDTHxHEIGHT"):
+        load_engine(model, network_size="large")
 
 
 def test_batches_reach_the_engine_on_a_gpu_alone(opened, driver, model):

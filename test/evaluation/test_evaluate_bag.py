@@ -39,6 +39,7 @@ from bag_workshop import (
 )
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import CompressionMode, Reader, StoragePlugin, Writer
+from tiny_model import save_tiny_model
 
 from bisenet_ros.bags import STORAGES
 from bisenet_ros.bags.bag_images import read_masks
@@ -212,6 +213,12 @@ def test_truth_that_cannot_be_used_is_named(tmp_path, request_for, capsys):
     file.rename(folder / "road.png")
     assert "expected ground truth as <stamp in ns>.png, got road.png" in error(folder)
     (folder / "road.png").unlink()
+    write_truth(folder, (4,))
+    for name in (f"0{stamp(4)}.png", f"{stamp(4)}.PNG", f"{stamp(4)}_1.png"):
+        (folder / name).write_bytes((folder / f"{stamp(4)}.png").read_bytes())
+        assert "expected one file of ground truth for a frame, got" in error(folder)
+        (folder / name).unlink()
+    (folder / f"{stamp(4)}.png").unlink()
     write_truth(folder, (1, 2), shift_ns=1)
     assert f"none of the 2 stamps of the ground truth, such as {stamp(1) + 1}, is that of a frame" in error(folder)
     capsys.readouterr()
@@ -419,6 +426,18 @@ def test_topics_come_after_the_bags_and_several_times(tmp_path, capsys, monkeypa
     assert [(request.bags, request.topics) for request in found] == [([Path("BAG")], ["/a", "/b"])] * 2
     assert main(["evaluate-bag", "--topic", "/a", "BAG", *model]) == 1
     assert "no bag given; write the bags before --topic" in capsys.readouterr().err
+
+
+def test_a_network_size_is_the_engines_and_is_in_the_report(tmp_path, request_for, card, capsys):
+    model = save_tiny_model(tmp_path / "tiny.onnx", card)
+    request = replace(request_for(write_bag(tmp_path / "bag", count=2)), model=model, network_size="half")
+    assert evaluate(request, load=None) == 0
+    assert report_of(tmp_path / "OUT")["engine"].endswith(", network size half of the frame's")
+    with pytest.raises(ValueError, match=r"other inputs \(engine: .* half of the frame's, now .* \(card\)\)"):
+        evaluate(replace(request, network_size="card"), load=None)
+    command = ["evaluate-bag", str(tmp_path / "bag"), "--model", str(model), "-o", str(tmp_path / "B")]
+    assert main([*command, "--network-size", "big"]) == 1
+    assert "a network size is card, half, full or WIDTHxHEIGHT" in capsys.readouterr().err
 
 
 def test_a_replay_that_fails_leaves_the_offline_report(tmp_path, request_for, capsys):

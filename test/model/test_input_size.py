@@ -6,7 +6,14 @@ from __future__ import annotations
 
 import pytest
 
-from bisenet_ros.model.input_size import SizeError, network_size, parse_size, size_text
+from bisenet_ros.model.input_size import (
+    SizeError,
+    check_size_choice,
+    describe_size_choice,
+    network_size,
+    parse_size,
+    size_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -25,6 +32,31 @@ from bisenet_ros.model.input_size import SizeError, network_size, parse_size, si
 )
 def test_a_frame_keeps_its_shape_and_gets_as_many_pixels_as_the_card_s_size(size, expected):
     assert network_size(*size, trained=(360, 480)) == expected
+
+
+@pytest.mark.parametrize(
+    "choice, frame, expected, words",
+    [
+        ("card", (1080, 1920), (320, 544), "480x360 (card)"),
+        ("half", (1024, 2048), (512, 1024), "half of the frame's"),
+        ("full", (1024, 2048), (1024, 2048), "the frame's"),
+        ("half", (361, 481), (184, 240), "half of the frame's"),
+        ("full", (361, 481), (360, 480), "the frame's"),
+        ("half", (1, 1), (32, 32), "half of the frame's"),
+        ("1024x512", (1024, 2048), (512, 1024), "1024x512"),
+        ("1024x512", (720, 960), (640, 832), "1024x512"),
+    ],
+)
+def test_another_size_than_the_card_s_can_be_chosen(choice, frame, expected, words):
+    check_size_choice(choice)
+    assert network_size(*frame, trained=(360, 480), choice=choice) == expected
+    assert describe_size_choice(choice, trained=(360, 480)) == words
+
+
+@pytest.mark.parametrize("choice", ["", "Half", "quarter", "0.5", "16x16"])
+def test_what_is_no_network_size_is_refused(choice):
+    with pytest.raises(SizeError, match="a network size is card, half, full or WIDTHxHEIGHT: expected a size"):
+        check_size_choice(choice)
 
 
 def test_a_size_is_width_by_height():

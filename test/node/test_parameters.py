@@ -42,6 +42,8 @@ def parameter_file(folder: Path, lines: str) -> Path:
         ("overlay_opacity: true", "parameter overlay_opacity must be a number from 0 to 1, got True"),
         ("cameras: camera", r"cameras must be a list of .*, got 'camera'; a list has brackets: \[camera\]$"),
         ("camera:\n  enabled: 1", "parameter camera.enabled must be true or false, got 1$"),
+        ("network_size: big", r"network_size must be card, half, full or WIDTHxHEIGHT \(sides of 32 to .*, got 'big'$"),
+        ("network_size: 480", r"network_size must be card, half, full or WIDTHxHEIGHT .*, got 480$"),
         ("model: [a, b]", r"parameter model must be a string, got \['a', 'b'\]$"),
         ("use_sim_time: maybe", "'use_sim_time' to 'maybe' of type 'STRING', expecting type 'BOOL'$"),
         (
@@ -54,6 +56,8 @@ def parameter_file(folder: Path, lines: str) -> Path:
         "bool for a number",
         "string for a list",
         "number for a bool",
+        "no size",
+        "number for a size",
         "list for a string",
         "clock",
         "qos",

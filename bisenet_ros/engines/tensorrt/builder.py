@@ -15,7 +15,7 @@ from bisenet_ros.engines.heartbeat import heartbeat
 from bisenet_ros.engines.tensorrt.api import TACTIC_SOURCES, BuiltPlan, TensorRt
 from bisenet_ros.engines.tensorrt.plan import LOGITS, MASK, Plan, TensorRtError
 from bisenet_ros.engines.tensorrt.plan_cache import Key, PlanCache
-from bisenet_ros.model.input_size import Size
+from bisenet_ros.model.input_size import CARD, Size
 from bisenet_ros.model.model_card import read_card
 from bisenet_ros.model.model_file import model_sha256, read_model
 
@@ -41,6 +41,7 @@ class PlanRequest(NamedTuple):
         precision: "fp32", "fp16" or "int8"; the last, and only the last, takes a model file that is quantized.
         max_batch: the most frames in a batch.
         tail: where the plan ends: MASK, LOGITS or NETWORK.
+        size_choice: the size that frames have for the network, a `choice` of `network_size`.
     """
 
     model: Path
@@ -48,6 +49,7 @@ class PlanRequest(NamedTuple):
     precision: str = "fp32"
     max_batch: int = 1
     tail: str = MASK
+    size_choice: str = CARD
 
 
 def tails(tensorrt: TensorRt) -> Tuple[str, ...]:
@@ -95,6 +97,7 @@ class PlanStore:
             "frame_size": list(request.frame_size),
             "max_batch": request.max_batch,
             "tail": request.tail,
+            "network_size": request.size_choice,
             "code_sha256": _code_sha256(),  # so that an update does not run yesterday's plans
         }
 
@@ -172,6 +175,7 @@ def wrapped_model(request: PlanRequest, tensorrt: TensorRt) -> bytes:
         max_batch=request.max_batch,
         half=request.precision != "fp32" and not tensorrt.has_fp16_flag,
         tail=request.tail,
+        size_choice=request.size_choice,
         uint8=tensorrt.has_uint8,
     ).SerializeToString()
 

@@ -25,7 +25,7 @@ from bisenet_ros.engines.tensorrt.frame_pipeline import FramePipeline, NetworkTi
 from bisenet_ros.engines.tensorrt.plan import LOGITS, MASK, NETWORK, Plan
 from bisenet_ros.engines.tensorrt.plan_cache import PlanCache
 from bisenet_ros.engines.tensorrt.worker_thread import WorkerThread
-from bisenet_ros.model.input_size import Size, size_text
+from bisenet_ros.model.input_size import CARD, Size, size_text
 from bisenet_ros.model.model_card import ModelCard
 
 MOST_SIZES = 4
@@ -46,11 +46,19 @@ class TensorRtEngine(Engine):
     """
 
     def __init__(
-        self, model: Path, card: ModelCard, *, precision: str, cache: Optional[Path] = None, max_batch: int = 1
+        self,
+        model: Path,
+        card: ModelCard,
+        *,
+        precision: str,
+        cache: Optional[Path] = None,
+        size_choice: str = CARD,
+        max_batch: int = 1,
     ) -> None:
         """
         Args:
             cache: a folder for plans, by default ~/.cache/bisenet_ros.
+            size_choice: a `choice` of `network_size`.
             max_batch: the most frames that run at once; plans are fastest with as many.
 
         Raises:
@@ -61,13 +69,14 @@ class TensorRtEngine(Engine):
         """
         self._thread = WorkerThread("tensorrt")
         try:
-            self._gpu = self._thread.call(_Gpu, model, card, precision, PlanCache(cache), max_batch)
+            self._gpu = self._thread.call(_Gpu, model, card, precision, PlanCache(cache), size_choice, max_batch)
         except BaseException:
             self._thread.close()
             raise
         # Also when the engine is forgotten, and when the interpreter exits.
         self._close = weakref.finalize(self, _close, self._thread, self._gpu)
         super().__init__(card, description=f"{self._gpu.description}, {precision}")
+        self.size_choice = size_choice
         self.max_batch = max_batch
         self.has_confidence = LOGITS in self._gpu.tails
 
@@ -133,11 +142,14 @@ class _Gpu:
     """What the engine has on the GPU; used on the engine's own thread only."""
 
     @_fatal_faults()
-    def __init__(self, model: Path, card: ModelCard, precision: str, cache: PlanCache, max_batch: int) -> None:
+    def __init__(
+        self, model: Path, card: ModelCard, precision: str, cache: PlanCache, size_choice: str, max_batch: int
+    ) -> None:
         self.building = ""
         self._model = model
         self._card = card
         self._precision = precision
+        self._size_choice = size_choice
         self._max_batch = max_batch
         self._pipelines: OrderedDict[Size, Dict[str, FramePipeline]] = OrderedDict()  # least recently used first
         self._network_timer: Optional[Tuple[Size, NetworkTimer]] = None
@@ -232,7 +244,7 @@ class _Gpu:
                 steps.callback(pipeline.close)
 
     def request(self, size: Size, tail: str) -> PlanRequest:
-        return PlanRequest(self._model, size, precision=self._precision, max_batch=self._max_batch, tail=tail)
+        return PlanRequest(self._model, size, self._precision, self._max_batch, tail, self._size_choice)
 
     def _faster_tail(self, size: Size) -> str:
         if len(self.tails) == 1:

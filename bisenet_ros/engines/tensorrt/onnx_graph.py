@@ -16,7 +16,7 @@ import onnx
 from onnx import TensorProto, compose, helper, numpy_helper, version_converter
 
 from bisenet_ros.engines.tensorrt.plan import LOGITS, MASK, NETWORK
-from bisenet_ros.model.input_size import STRIDE, Size, network_size
+from bisenet_ros.model.input_size import CARD, STRIDE, Size, network_size
 from bisenet_ros.model.model_card import ModelCard
 from bisenet_ros.model.model_file import ModelError
 
@@ -36,6 +36,7 @@ def wrap_network(
     max_batch: int = 1,
     half: bool = False,
     tail: str = MASK,
+    size_choice: str = CARD,
     uint8: bool = True,
 ) -> onnx.ModelProto:
     """A graph from "frames", N x H x W x 3 uint8 BGR, to one of two outputs.
@@ -52,6 +53,7 @@ def wrap_network(
         half: the network computes in fp16, with everything around it in fp32: as TensorRT from 11 on wants it. Of a
             quantized network that is what lies between its int8 parts.
         tail: "mask", "logits" or "network".
+        size_choice: the size that frames have for the network, a `choice` of `network_size`.
         uint8: False for TensorRT before 8.5, which lacks the type: then frames are float32 of 0 to 255, masks int32.
 
     Raises:
@@ -75,7 +77,7 @@ def wrap_network(
     if half:
         _to_half(network)
 
-    size = network_size(*frame_size, trained=card.network_size)
+    size = network_size(*frame_size, trained=card.network_size, choice=size_choice)
     small = (size[0] // STRIDE, size[1] // STRIDE)
     batch = 1 if max_batch == 1 else "batch"
     graph = _Graph()

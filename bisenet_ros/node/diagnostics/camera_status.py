@@ -9,6 +9,7 @@ from typing import Deque, Dict, List, Tuple
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
+from bisenet_ros.model.input_size import size_text
 from bisenet_ros.node.camera import Camera
 from bisenet_ros.node.diagnostics.missing_images import LOSS_REMEDY, explain_missing_images
 from bisenet_ros.node.diagnostics.problem_log import ProblemLog
@@ -57,6 +58,7 @@ class CameraStatus:
             "enabled": str(self._camera.is_enabled).lower(),
             "transport": subscription.transport,
             "reliability": subscription.profile.reliability.name.lower() if subscription.profile else "",
+            **dict(zip(("frame_size", "network_size"), map(size_text, self._camera.sizes or ()))),
             **counts,
             "input_hz": f"{new['received'] / seconds:.1f}",
             "output_hz": f"{new['published'] / seconds:.1f}",

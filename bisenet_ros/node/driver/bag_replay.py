@@ -15,6 +15,7 @@ from bisenet_ros.bags.bag_images import COMPRESSED_IMAGE, read_masks
 from bisenet_ros.bags.bag_reader import Bag
 from bisenet_ros.evaluation.frame_record import FrameRecord
 from bisenet_ros.evaluation.run_summary import NodeReplay, Source
+from bisenet_ros.model.input_size import CARD
 from bisenet_ros.node.driver.camera_player import TimedImage
 from bisenet_ros.node.driver.driver_node import DriverError
 from bisenet_ros.node.driver.interval import SentFrame
@@ -30,6 +31,7 @@ def replay_through_node(
     model: Path,
     device: str = "auto",
     precision: str = "auto",
+    network_size: str = CARD,
     rate: float = 1.0,
 ) -> NodeReplay:
     """Sends the frames of one topic that have an offline mask, at the pace at which they were recorded.
@@ -37,7 +39,7 @@ def replay_through_node(
     Args:
         records: of the whole offline run.
         folder: of its report.
-        model, device, precision: of the offline run.
+        model, device, precision, network_size: of the offline run.
         rate: the pace; 1 is the bag's own.
 
     Raises:
@@ -62,7 +64,13 @@ def replay_through_node(
 
     # As offline: an engine may compute masks in another way where nobody asks for the confidence.
     topics = Topics(compressed=source.message_type == COMPRESSED_IMAGE, outputs=("mask", "confidence"))
-    parameters = {"model": str(model.absolute()), "device": device, "precision": precision, "diagnostics_rate": "2.0"}
+    parameters = {
+        "model": str(model.absolute()),
+        "device": device,
+        "precision": precision,
+        "network_size": network_size,
+        "diagnostics_rate": "2.0",
+    }
     images = partial(bag_images, Path(source.path), source.topic, rate=rate)
     with NodeDriver(topics.node_arguments(**parameters), topics=topics) as driver:
         driver.warm_up(partial(images, indices=indices[:1]))
