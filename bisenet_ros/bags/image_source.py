@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a bag can be made of: a folder of images, a video or a data set."""
 
+import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,9 @@ import numpy as np
 
 from bisenet_ros.bags.recording import check_path
 from bisenet_ros.bags.storage import natural_order
+from bisenet_ros.bags.storage_file import first_bytes
 from bisenet_ros.errors import BisenetError
+from bisenet_ros.files.file_content import describe_bytes
 from bisenet_ros.images.image_file import list_images, read_image
 from bisenet_ros.images.label_file import read_label_file
 
@@ -41,15 +44,19 @@ class ImageSource:
         count: how many there are; 0 where that is not known; a video's is an estimate, which may be one off.
         places: the files and folders that they are read from.
         rate: images a second, where the source knows it.
-        has_ground_truth: whether some of the images have ground truth.
+        labeled: how many of the images have ground truth.
     """
 
     images: Callable[[], Iterator[SourceImage]]
     count: int
     places: Tuple[Path, ...]
     rate: Optional[float] = None
-    has_ground_truth: bool = False
+    labeled: int = 0
     count_is_estimate: bool = False
+
+    @property
+    def has_ground_truth(self) -> bool:
+        return self.labeled > 0
 
 
 OpenDataSet = Callable[[str, Path, str], Any]
@@ -93,7 +100,7 @@ def _open_folder(folder: Path, labels: Optional[Path]) -> ImageSource:
             yield SourceImage(file.name, read_image(file), _read_labels(label_file) if label_file else None, file)
 
     places = (folder, *([labels] if labels else []))
-    return ImageSource(images, len(files), places, has_ground_truth=bool(label_files))
+    return ImageSource(images, len(files), places, labeled=len(label_files))
 
 
 def _find_labels(files: List[Path], folder: Path) -> Dict[str, Path]:
@@ -104,11 +111,14 @@ def _find_labels(files: List[Path], folder: Path) -> Dict[str, Path]:
     twice = [stem for stem, count in Counter(stems).items() if count > 1]
     if twice:
         raise BisenetError(f"two images are called {twice[0]!r}, so that their labels cannot be told apart")
-    found = {path.stem: path for path in folder.glob("*.png")}
-    others = sorted(found.keys() - set(stems))
-    if others or not found:
-        what = f"{others[0]}.png, and {len(others) - 1} others, fit none" if others else "it holds no PNG"
-        raise BisenetError(f"expected labels in {folder} that are called as the images; {what}")
+    paths = list_images(folder)
+    found = {path.stem: path for path in paths}
+    others = [path.name for path in paths if path.stem not in stems or path is not found[path.stem]]
+    if others:
+        raise BisenetError(
+            f"expected labels in {folder} that are called as the images, one for each; {others[0]}, and "
+            f"{len(others) - 1} others, fit none"
+        )
     return found
 
 
@@ -121,11 +131,15 @@ def _read_labels(path: Path) -> np.ndarray:
 
 def _open_video(path: Path) -> ImageSource:
     check_path(path)
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # its lines do not name the file; ours do
     video = cv2.VideoCapture(str(path))
     opened, count, rate = video.isOpened(), int(video.get(cv2.CAP_PROP_FRAME_COUNT)), video.get(cv2.CAP_PROP_FPS)
     video.release()
     if not opened:
-        raise BisenetError(f"expected a video that OpenCV can read, such as {', '.join(VIDEO_SUFFIXES)}, got {path}")
+        raise BisenetError(
+            f"expected a video that OpenCV can read, such as {', '.join(VIDEO_SUFFIXES)}, got {path}, "
+            f"{describe_bytes(first_bytes(path))}"
+        )
 
     def images() -> Iterator[SourceImage]:
         video = cv2.VideoCapture(str(path))
@@ -149,4 +163,4 @@ def _from_data_set(data_set: Any, root: Path) -> ImageSource:
         for index in range(len(data_set)):
             yield SourceImage(data_set.name(index), *data_set[index])
 
-    return ImageSource(images, len(data_set), (root,), has_ground_truth=True)
+    return ImageSource(images, len(data_set), (root,), labeled=len(data_set))

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", metavar="IMAGES", help="a folder of images, a video, or NAME:ROOT[:SPLIT]")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="BAG", help="the folder of the new bag")
     parser.add_argument(
-        "--labels", type=Path, metavar="DIR", help="PNGs of ids, 255 where there is none, called as the images"
+        "--labels", type=Path, metavar="DIR", help="images of ids, 255 where there is none, called as the images"
     )
     parser.add_argument(
         "--rate", type=_number(below=10000), help=f"images a second; default: the video's, else {RATE:g}"
@@ -77,13 +77,13 @@ def run(arguments: argparse.Namespace) -> int:
     images = make_bag(source, arguments.output, recording, labels=arguments.export_labels, force=arguments.force)
     topics = [recording.image_topic, recording.camera_info_topic]
     topics += [recording.labels_topic] if source.has_ground_truth else []
-    print(f"{arguments.output}: {images} images; topics {', '.join(topics)}")
+    labeled = f", {source.labeled} of them with labels" if 0 < source.labeled < images else ""
+    print(f"{arguments.output}: {images} images{labeled}; topics {', '.join(topics)}")
     if recording.camera_info is None:
         print(f"camera_info is a guess: pinhole, {recording.field_of_view:g} degrees, no distortion", file=sys.stderr)
-    if images < source.count - source.count_is_estimate:
+    if images < source.count:
         print(f"bisenet: warning: {source.count} images promised by {arguments.images}, {images} read", file=sys.stderr)
-        return INCOMPLETE
-    return 0
+    return INCOMPLETE if images < source.count - source.count_is_estimate else 0
 
 
 def _number(below: float) -> Callable[[str], float]:

@@ -11,7 +11,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 from bisenet_ros.bags.bag_reader import BagError
 from bisenet_ros.evaluation.frame_record import RECORDS, RecordFile
-from bisenet_ros.evaluation.ground_truth import GroundTruthError
+from bisenet_ros.evaluation.ground_truth import GroundTruthError, list_ground_truth
 from bisenet_ros.evaluation.run_summary import Source
 
 MASKS = "masks"
@@ -85,7 +85,8 @@ def find_unused(ground_truth: Dict[str, Path], records: RecordFile) -> List[Path
         ground_truth: the folder of each bag that has one; several bags may share one.
     """
     used = {ground_truth[record.bag] / record.ground_truth for record in records if record.ground_truth}
-    files = {file for folder in set(ground_truth.values()) for file in folder.glob("*.png")}
+    folders = set(ground_truth.values())
+    files = {file for folder in folders for files in list_ground_truth(folder).values() for file in files}
     unused = sorted(files - used)
     if unused and not used:
         raise GroundTruthError(

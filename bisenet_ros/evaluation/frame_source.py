@@ -97,4 +97,4 @@ def _open_bag(path: Path, topic: str, ground_truth: Optional[Path], *, classes: 
             ids = read_ground_truth(found[0], classes=classes) if len(found) == 1 else None
             yield SourceImage(f"message {message.number} of {chosen.name} in {path}", frame.pixels, ids)
 
-    return ImageSource(images, min(count, most), (path,), has_ground_truth=bool(files))
+    return ImageSource(images, min(count, most), (path,), labeled=len(files))

@@ -15,6 +15,7 @@ from bisenet_ros.bags.bag_images import decode_mask
 from bisenet_ros.bags.bag_reader import Bag
 from bisenet_ros.errors import BisenetError, ImageError
 from bisenet_ros.files.atomic_write import write_png
+from bisenet_ros.images.image_file import image_files
 from bisenet_ros.images.label_file import read_label_file
 from bisenet_ros.model.class_map import IGNORE
 from bisenet_ros.model.input_size import Size, size_text
@@ -31,9 +32,10 @@ class GroundTruthError(BisenetError):
 def list_ground_truth(folder: Path) -> Dict[int, List[Path]]:
     """The files of each stamp in the order of its frames: `<stamp in ns>.png`, `<stamp in ns>_2.png` and so on.
 
-    Raises GroundTruthError where there is no such file, or a PNG of another name; OSError.
+    Files may be of any format of `read_label_file`. Raises GroundTruthError where there is none, an image of another
+    name, or two for one frame; OSError.
     """
-    paths = sorted(folder.glob(f"*{SUFFIX}"))
+    paths = image_files(folder)
     if not paths:
         raise GroundTruthError(f"expected ground truth as <stamp in ns>{SUFFIX} in {folder}, found none")
     numbered: Dict[int, Dict[int, Path]] = {}
@@ -41,7 +43,9 @@ def list_ground_truth(folder: Path) -> Dict[int, List[Path]]:
         match = NAME.fullmatch(path.stem)
         if not match:
             raise GroundTruthError(f"expected ground truth as <stamp in ns>{SUFFIX}, got {path.name} in {folder}")
-        numbered.setdefault(int(match[1]), {})[int(match[2] or 1)] = path
+        other = numbered.setdefault(int(match[1]), {}).setdefault(int(match[2] or 1), path)
+        if other is not path:
+            raise GroundTruthError(f"expected one file of ground truth for a frame, got {other.name} and {path.name}")
     return {stamp: [files[number] for number in sorted(files)] for stamp, files in numbered.items()}
 
 

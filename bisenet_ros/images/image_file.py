@@ -8,6 +8,7 @@ geometry. Label files must have the same geometry.
 """
 
 import io
+import warnings
 from pathlib import Path
 from typing import List
 
@@ -25,14 +26,20 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 ORIENTATION_TAG = 0x0112
 """EXIF's number for the orientation."""
 
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of damaged metadata, file by file
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # half as many pixels as are refused
+
+
+def image_files(folder: Path) -> List[Path]:
+    """The image files of a folder, by their suffixes, in the order of their names. Hidden files are none."""
+    return sorted(
+        path for path in folder.glob("*") if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+    )
+
 
 def list_images(folder: Path) -> List[Path]:
-    """The image files of a folder in the order of their names.
-
-    Raises:
-        ImageError: there are none.
-    """
-    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    """The image files of a folder; raises ImageError where there are none."""
+    paths = image_files(folder)
     if not paths:
         raise ImageError("data", f"expected images ({', '.join(IMAGE_SUFFIXES)}) in {folder.absolute()}, found none")
     return paths
@@ -45,8 +52,12 @@ def read_image(path: Path) -> np.ndarray:
         ImageError: the file is no image, or a part of one.
         OSError: the file cannot be read.
     """
-    _silence_opencv()
-    data = read_image_bytes(path)
+    return decode_image_file(path, read_image_bytes(path))
+
+
+def decode_image_file(path: Path, data: bytes) -> np.ndarray:
+    """The content of an image file as `read_image` returns it; raises ImageError, which names the path."""
+    silence_opencv()
     image = decode_picture(data, cv2.IMREAD_COLOR)
     if image is None:
         raise ImageError("data", f"{path} cannot be decoded as an image ({describe_bytes(data)}); copy it again")
@@ -57,14 +68,22 @@ def read_image_bytes(path: Path) -> bytes:
     """The content of an image file. Of a JPEG or PNG it is known that all of it is there.
 
     Raises:
-        ImageError: the JPEG or PNG is truncated or damaged.
+        ImageError: the JPEG or PNG is truncated or damaged, or the picture has more pixels than Pillow opens.
         OSError: the file cannot be read.
     """
+    if path.exists() and not path.is_file():
+        raise ImageError("data", f"expected an image file at {path}, found a folder or a pipe")
     data = path.read_bytes()
     try:
         read_header(data)
     except ImageError as error:
         raise ImageError(error.reason, f"{path}: {error}; copy it again") from None
+    try:
+        Image.open(io.BytesIO(data)).close()
+    except Image.DecompressionBombError as error:  # a few bytes can claim any size
+        raise ImageError("size", f"{path} is too large: {str(error).partition(',')[0]}") from None
+    except (OSError, SyntaxError, ValueError):  # decoding it tells what it is
+        pass
     return data
 
 
@@ -77,7 +96,7 @@ def read_orientation(path: Path) -> int:
         return 1
 
 
-def _silence_opencv() -> None:
+def silence_opencv() -> None:
     """Turns OpenCV's log off, for good: our own errors name the file."""
     if hasattr(cv2, "setLogLevel"):  # OpenCV 4
         cv2.setLogLevel(0)

@@ -1,9 +1,8 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Label files: images whose pixels are class ids. Where colors stand for classes, `read_image` reads them."""
+"""Label files: images whose pixels are class ids, or colors that stand for classes."""
 
 import io
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +10,21 @@ from PIL import Image
 
 from bisenet_ros.errors import ImageError
 from bisenet_ros.files.file_content import describe_bytes
-from bisenet_ros.images.compressed_headers import JPEG_MAGIC, PNG_MAGIC
-from bisenet_ros.images.image_file import read_image_bytes
+from bisenet_ros.images.compressed_headers import PNG_MAGIC
+from bisenet_ros.images.image_file import decode_image_file, read_image_bytes
 
 _ID_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
 """Pillow's names: 1 bit, 2 to 8 bits of gray, palette, 16 bits of gray (of which there are several names)."""
+_EXACT_FORMATS = ("PNG", "TIFF", "BMP", "GIF")
+"""Formats that keep ids, but for some TIFFs. Of others the compression changes them, or Pillow scales them (PGM)."""
+_TIFF_DEPTH, _TIFF_PHOTOMETRIC = 258, 262
+"""Tags of a TIFF: the bits of a sample, and what it means. Pillow inverts 0 (gray from white), and scales ids of 2 and
+4 bits where it is 1 (gray from black)."""
+_LARGEST_ID = 2**16 - 1
 _PNG_DEPTH = 24
 """The byte of a PNG that holds the bits of a sample."""
 _PNG_GRAY = b"\0"
 """The color type, in the byte behind it."""
-
-warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of damaged metadata, file by file
 
 
 def read_label_file(path: Path, *, palette: bool = True) -> np.ndarray:
@@ -34,17 +37,11 @@ def read_label_file(path: Path, *, palette: bool = True) -> np.ndarray:
         H x W uint8, or uint16 where an id is above 255.
 
     Raises:
-        ImageError: the file is no whole image, is a JPEG, or has colors.
+        ImageError: the file is no whole image, is of a format that changes ids, or has colors.
         OSError: the file cannot be read.
     """
     data = read_image_bytes(path)
-    if data.startswith(JPEG_MAGIC):
-        raise ImageError("format", f"{path} is a JPEG, whose compression changes ids; save label files as PNG")
-    try:
-        image = Image.open(io.BytesIO(data))
-        image.load()
-    except Exception as error:  # each format has its own
-        raise ImageError("data", f"{path} cannot be decoded as an image ({describe_bytes(data)})") from error
+    image = _open_exact(path, data)
     if image.mode not in _ID_MODES:
         raise ImageError(
             "data", f"expected {path} to have one channel of class ids, got {image.mode} pixels; colors are not ids"
@@ -57,8 +54,32 @@ def read_label_file(path: Path, *, palette: bool = True) -> np.ndarray:
         )
     ids = np.asarray(image)
     if ids.dtype.itemsize > 1:  # 16 bits, which older versions of Pillow give as 32
+        if ids.min() < 0 or ids.max() > _LARGEST_ID:
+            raise ImageError("data", f"expected ids of 0 to {_LARGEST_ID} in {path}, got {ids.min()} to {ids.max()}")
         return ids.astype(np.uint8 if ids.max() < 256 else np.uint16)
     return ids.astype(np.uint8) // _scale(data)
+
+
+def read_label_colors(path: Path) -> np.ndarray:
+    """A label file whose colors stand for classes, as H x W x 3 uint8 BGR; raises as `read_label_file` does."""
+    data = read_image_bytes(path)
+    _open_exact(path, data)
+    return decode_image_file(path, data)
+
+
+def _open_exact(path: Path, data: bytes) -> Image.Image:
+    """The image, decoded; raises ImageError where its values may not be those that were saved."""
+    try:
+        image = Image.open(io.BytesIO(data))
+        image.load()
+    except Exception as error:  # each format has its own
+        raise ImageError("data", f"{path} cannot be decoded as an image ({describe_bytes(data)})") from error
+    tags = getattr(image, "tag_v2", {})
+    meaning, (depth, *_) = tags.get(_TIFF_PHOTOMETRIC), tags.get(_TIFF_DEPTH, (8,))
+    if image.format not in _EXACT_FORMATS or meaning == 0 or (meaning == 1 and depth in (2, 4)):
+        kind = f"{image.format} of {depth} bits" if tags else str(image.format)
+        raise ImageError("format", f"{path} is a {kind}, which does not keep ids as they are; save label files as PNG")
+    return image
 
 
 def _has_colors(image: Image.Image) -> bool:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from bag_workshop import read_frames
+from PIL import Image
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import Reader
 
@@ -119,6 +120,42 @@ def test_a_file_of_the_wanted_kind_goes_into_the_bag_byte_by_byte(tmp_path, imag
     assert same == ([False] * 3 + [True] if kind == "jpeg" else [True] * 3 + [False])
     means = [int(frame.pixels.mean().round()) for frame in read_frames(tmp_path / "bag", f"{TOPIC}/compressed")]
     assert means == [10, 20, 100, 200]
+
+
+def test_labels_may_have_any_suffix_and_their_number_is_said(tmp_path, images, capsys):
+    folder = tmp_path / "some"
+    folder.mkdir()
+    for name in ("img_1.PNG", "img_2.tif", "._img_1.png"):
+        Image.fromarray(np.full(SIZE, 3, np.uint8)).save(folder / name, "TIFF" if name.endswith("tif") else "PNG")
+    arguments = ["make-bag", str(images), "--labels", str(folder), "-o"]
+    assert main([*arguments, str(tmp_path / "bag")]) == 0
+    assert "4 images, 2 of them with labels; topics" in capsys.readouterr().out
+    assert [ids.max() for _, ids in read_masks(tmp_path / "bag", "/camera/labels")] == [3, 3]
+    (folder / "img_2.png").write_bytes((folder / "img_1.PNG").read_bytes())
+    assert main([*arguments, str(tmp_path / "two")]) == 1
+    assert "called as the images, one for each; img_2.png, and 0 others, fit none" in capsys.readouterr().err
+
+
+def promise(path, frames):
+    """Writes a number of frames into the headers of an AVI file."""
+    data = bytearray(path.read_bytes())
+    for header, place in ((b"avih", 16), (b"strh", 32)):
+        start = data.index(header) + 8 + place
+        data[start : start + 4] = frames.to_bytes(4, "little")
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("promised, code", [(6, 0), (7, 0), (8, 3), (600, 3)])
+def test_frames_that_a_video_promises_and_does_not_have_are_told(tmp_path, capfd, promised, code):
+    path = tmp_path / "drive.avi"
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, SIZE[::-1])
+    for value in range(6):
+        video.write(np.full((*SIZE, 3), value, np.uint8))
+    video.release()
+    promise(path, promised)
+    assert main(["make-bag", str(path), "-o", str(tmp_path / "bag")]) == code
+    warning = f"bisenet: warning: {promised} images promised by {path}, 6 read\n"
+    assert (warning in capfd.readouterr().err) == (promised > 6)
 
 
 def test_a_gray_file_is_coded_again_as_color(tmp_path, images):
@@ -241,7 +278,7 @@ def test_bad_input_is_named_and_leaves_nothing(tmp_path, images, capsys):
     assert "expected a folder of images, a video or a data set" in error(tmp_path / "none")
     (tmp_path / "noise.mp4").write_bytes(b"noise")
     assert "expected a video that OpenCV can read" in error(tmp_path / "noise.mp4")
-    assert "holds no PNG" in error(images, "--labels", tmp_path / "empty")
+    assert "expected images" in error(images, "--labels", tmp_path / "empty")
     assert "expected a folder of labels" in error(images, "--labels", tmp_path / "none")
     assert "--export-labels needs labels" in error(images, "--export-labels", tmp_path / "truth")
     assert "without /compressed" in error(images, "--topic", "/camera/image_raw/compressed")

@@ -83,6 +83,22 @@ def test_what_is_no_image_is_told_by_what_it_is(tmp_path, content, kind, capfd):
     assert capfd.readouterr().err == "", "OpenCV is silent"
 
 
+@pytest.mark.parametrize("kind", ["folder", "pipe"])
+def test_what_is_no_file_is_refused(tmp_path, kind):
+    path = tmp_path / "a.png"
+    path.mkdir() if kind == "folder" else os.mkfifo(path)
+    with pytest.raises(ImageError, match="expected an image file at .*a.png, found a folder or a pipe"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif"])
+def test_a_header_that_claims_too_many_pixels_is_not_believed(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    Image.new("1", (20000, 10000)).save(path, **({"compression": "group4"} if suffix == ".tif" else {}))
+    with pytest.raises(ImageError, match=rf"a{suffix} is too large: Image size \(200000000 pixels\) exceeds limit"):
+        read_image(path)
+
+
 def test_a_missing_file_is_an_os_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_image(tmp_path / "none.png")
@@ -105,7 +121,7 @@ def test_orientation_turns_nothing(tmp_path, suffix, orientation):
 
 
 def test_a_folder_s_images_are_listed_by_name(tmp_path):
-    for name in ("b.PNG", "a.jpeg", "c.txt"):
+    for name in ("b.PNG", "a.jpeg", "c.txt", "._a.jpeg", ".hidden.png"):
         (tmp_path / name).touch()
     assert [path.name for path in list_images(tmp_path)] == ["a.jpeg", "b.PNG"]
     with pytest.raises(ImageError, match="expected images .* found none"):

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from bisenet_ros.errors import ImageError
-from bisenet_ros.images.label_file import read_label_file
+from bisenet_ros.images.label_file import read_label_colors, read_label_file
 from demo.clip import FOLDER, frame_ids
 
 GRAY, PALETTE = 0, 3
@@ -78,6 +78,54 @@ def test_the_clip_s_label_files_are_what_opencv_reads():
     assert np.array_equal(read_label_file(path), cv2.imread(str(path), cv2.IMREAD_UNCHANGED))
 
 
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+@pytest.mark.parametrize("color_type", [GRAY, PALETTE])
+def test_transparency_changes_no_ids(tmp_path, depth, color_type):
+    ids = np.random.default_rng(0).integers(0, 2**depth, (7, 16), np.uint8)
+    path = tmp_path / "a.png"
+    save_png(path, ids, depth=depth, color_type=color_type)
+    data = path.read_bytes()
+    place = data.index(b"IDAT") - 4
+    transparent = b"tRNS" + (b"\0\x80" if color_type == PALETTE else b"\0\1")
+    chunk = (2).to_bytes(4, "big") + transparent + zlib.crc32(transparent).to_bytes(4, "big")
+    path.write_bytes(data[:place] + chunk + data[place:])
+    assert np.array_equal(read_label_file(path), ids)
+
+
+def save_tiff(path: Path, ids: np.ndarray, *, depth: int, meaning: int) -> None:
+    """By the TIFF specification: gray of a depth, from white (meaning 0) or from black (1)."""
+    height, width = ids.shape
+    bits = (ids[..., None] >> np.arange(depth - 1, -1, -1)) & 1
+    pixels = np.packbits(bits.reshape(height, -1).astype(np.uint8), axis=1).tobytes()
+    values = {256: width, 257: height, 258: depth, 259: 1, 262: meaning, 273: 8, 277: 1, 278: height, 279: len(pixels)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in values.items())
+    head = b"II*\0" + struct.pack("<I", 8 + len(pixels)) + pixels
+    path.write_bytes(head + struct.pack("<H", len(values)) + entries + bytes(4))
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+@pytest.mark.parametrize("meaning", [0, 1])
+def test_a_tiff_is_read_as_it_is_stored_or_refused(tmp_path, depth, meaning):
+    ids = np.random.default_rng(0).integers(0, 2**depth, (8, 16), np.uint8)
+    save_tiff(tmp_path / "a.tif", ids, depth=depth, meaning=meaning)
+    if meaning == 1 and depth in (1, 8):
+        assert np.array_equal(read_label_file(tmp_path / "a.tif"), ids)
+        return
+    with pytest.raises(ImageError, match=f"a.tif is a TIFF of {depth} bits, which does not keep ids"):
+        read_label_file(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("wrong", [-1, 2**16, 2**31 - 1])
+def test_ids_of_32_bits_are_not_cut(tmp_path, wrong):
+    ids = np.array([[0, 1], [2, 300]], np.int32)
+    Image.fromarray(ids).save(tmp_path / "a.tif")
+    assert np.array_equal(read_label_file(tmp_path / "a.tif"), ids)
+    ids[1, 1] = wrong
+    Image.fromarray(ids).save(tmp_path / "a.tif")
+    with pytest.raises(ImageError, match=r"expected ids of 0 to 65535 in .*a.tif, got"):
+        read_label_file(tmp_path / "a.tif")
+
+
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
 def test_colors_are_no_ids(tmp_path, mode):
     Image.new(mode, (8, 6)).save(tmp_path / "a.png")
@@ -85,10 +133,25 @@ def test_colors_are_no_ids(tmp_path, mode):
         read_label_file(tmp_path / "a.png")
 
 
-def test_a_jpeg_is_refused(tmp_path):
-    Image.new("L", (8, 6)).save(tmp_path / "a.jpg")
-    with pytest.raises(ImageError, match="a.jpg is a JPEG, whose compression changes ids; save label files as PNG"):
-        read_label_file(tmp_path / "a.jpg")
+@pytest.mark.parametrize(
+    "kind, mode, options",
+    [("JPEG", "L", {}), ("WEBP", "RGB", {"quality": 80}), ("JPEG2000", "L", {}), ("PPM", "L", {})],
+)
+def test_a_format_that_changes_ids_is_refused(tmp_path, kind, mode, options):
+    Image.new(mode, (8, 6)).save(tmp_path / "a.png", kind, **options)
+    for read in (read_label_file, read_label_colors):
+        with pytest.raises(ImageError, match=f"a.png is a {kind}, which does not keep ids as they are; save .* PNG"):
+            read(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+def test_colors_of_a_palette_are_read(tmp_path, depth):
+    ids = np.random.default_rng(0).integers(0, 2**depth, (7, 16), np.uint8)
+    image = Image.fromarray(ids)
+    colors = np.random.default_rng(1).integers(0, 256, (2**depth, 3), np.uint8)
+    image.putpalette(colors.tobytes())
+    image.save(tmp_path / "a.png", bits=depth)
+    assert np.array_equal(read_label_colors(tmp_path / "a.png")[..., ::-1], colors[ids])
 
 
 def test_half_a_file_and_none_are_refused(tmp_path):

@@ -8,8 +8,7 @@ from typing import Callable, Mapping, Sequence, Union
 
 import numpy as np
 
-from bisenet_ros.images.image_file import read_image
-from bisenet_ros.images.label_file import read_label_file
+from bisenet_ros.images.label_file import read_label_colors, read_label_file
 from bisenet_training.errors import DataError
 
 Color = tuple[int, int, int]
@@ -55,7 +54,7 @@ class IdEncoding:
 class ColorEncoding:
     """One RGB color a pixel; `train_ids` has the train id of each color, 255 where it is ignored."""
 
-    read_file = staticmethod(read_image)
+    read_file = staticmethod(read_label_colors)
 
     def __init__(self, train_ids: Mapping[Color, int]) -> None:
         packed = {red << 16 | green << 8 | blue: train_id for (red, green, blue), train_id in train_ids.items()}
