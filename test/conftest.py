@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict, Iterator, List, Tuple
@@ -32,6 +33,7 @@ NEEDED_PACKAGES: Dict[str, Tuple[str, ...]] = {
     "node/test_benchmark_node.py": ("psutil",),
     "node/test_fuzz_node.py": ("hypothesis",),
     "node/test_soak.py": ("psutil",),
+    "segmentation": ("rosbags", "mcap", "tqdm"),
     "test_launch.py": ("rclpy", "launch_ros", "ros2launch"),
     "test_replay.py": ("rclpy", "launch_ros", "ros2launch"),
     "training": ("torch", "lightning", "pydantic", "yaml", "scipy", "tqdm", "jinja2", "matplotlib"),
@@ -79,7 +81,10 @@ def shipped_model() -> Path:
 @pytest.fixture
 def stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StubGpu]:
     """A GPU that is there during the test, and runs our kernels."""
-    pytest.importorskip("cuda.bindings")
+    from bisenet_ros.engines.cuda.driver import has_cuda_python
+
+    if not has_cuda_python():
+        pytest.skip("cuda-python is not installed")
     if not (shutil.which("gcc") and shutil.which("g++")):
         pytest.skip("gcc makes the stub, and g++ its kernels")
     from stub_gpu import compile_for_host, stub_gpu
@@ -91,6 +96,26 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StubGpu]:
     gpu.reset()
     yield gpu
     gpu.reset(present=False)
+
+
+@pytest.fixture(params=["cuda-python", "pycuda"])
+def backend(request: pytest.FixtureRequest, stub: StubGpu, monkeypatch: pytest.MonkeyPatch) -> str:
+    """By which package the stub is used."""
+    if request.param == "pycuda":
+        if not find_spec("pycuda"):
+            pytest.skip("pycuda is not installed; `pip install pycuda` builds it where there is a CUDA toolkit")
+        from stub_gpu import compile_for_host
+
+        from bisenet_ros.engines.cuda import driver
+
+        flags = sys.getdlopenflags()
+        sys.setdlopenflags(os.RTLD_LAZY)  # the stub has only those of pycuda's symbols that are called
+        from bisenet_ros.engines.cuda import pycuda_device
+
+        sys.setdlopenflags(flags)
+        monkeypatch.setattr(driver, "has_cuda_python", lambda: False)
+        monkeypatch.setattr(pycuda_device, "compile_with_nvcc", lambda name, _: compile_for_host(name))
+    return request.param
 
 
 @pytest.fixture(scope="session")

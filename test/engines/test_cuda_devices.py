@@ -4,16 +4,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import sys
 import threading
 from contextlib import ExitStack
 from typing import Callable
 
 import numpy as np
 import pytest
-from stub_gpu import ILLEGAL_ADDRESS, KINDS, LAUNCH_FAILED, OUT_OF_MEMORY, StubGpu, compile_for_host
+from stub_gpu import ILLEGAL_ADDRESS, KINDS, LAUNCH_FAILED, OUT_OF_MEMORY, StubGpu
 
 from bisenet_ros.engines.cuda import driver as cuda_driver
 from bisenet_ros.engines.cuda.device import CudaDevice
@@ -21,21 +18,6 @@ from bisenet_ros.engines.cuda.kernels import bytes_to_floats
 from bisenet_ros.engines.cuda.libcuda import SCHEDULE_BLOCKING_SYNC, fault_that_ends_the_process
 
 COUNT = 256
-
-
-@pytest.fixture(params=["cuda-python", "pycuda"])
-def backend(request, stub, monkeypatch) -> str:
-    if request.param == "pycuda":
-        if not importlib.util.find_spec("pycuda"):
-            pytest.skip("pycuda is not installed; `pip install pycuda` builds it where there is a CUDA toolkit")
-        flags = sys.getdlopenflags()
-        sys.setdlopenflags(os.RTLD_LAZY)  # the stub has only those of pycuda's symbols that are called
-        from bisenet_ros.engines.cuda import pycuda_device
-
-        sys.setdlopenflags(flags)
-        monkeypatch.setattr(cuda_driver, "has_cuda_python", lambda: False)
-        monkeypatch.setattr(pycuda_device, "compile_with_nvcc", lambda name, _: compile_for_host(name))
-    return request.param
 
 
 @pytest.fixture

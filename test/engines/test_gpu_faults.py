@@ -35,7 +35,7 @@ class Outcome(NamedTuple):
 
     Attributes:
         ends: the number of calls at the end of each phase.
-        errors: by phase; of a frame, of its first try.
+        errors: their names, by phase; of a frame, of its first try. The errors themselves would keep objects alive.
         is_fatal: FatalEngineError was raised.
         masks: of the frames.
         alive: what was not freed after closing.
@@ -43,7 +43,7 @@ class Outcome(NamedTuple):
     """
 
     ends: List[int]
-    errors: Dict[str, Exception]
+    errors: Dict[str, str]
     is_fatal: bool
     masks: List[np.ndarray]
     alive: Dict[str, int]
@@ -66,14 +66,14 @@ class Lives:
         try:
             engine = TensorRtEngine(self._model, read_card(self._model), precision="fp32", cache=self._cache)
         except (RuntimeError, ValueError) as raised:
-            outcome.errors[PHASES[0]] = raised
+            outcome.errors[PHASES[0]] = type(raised).__name__
             return self._end(outcome)
         outcome.ends.append(len(self._stub.calls()))
         for phase in PHASES[1:-1]:
             try:
                 outcome.masks.append(self._segment(engine, outcome, phase))
             except FatalEngineError as raised:
-                outcome.errors[phase] = raised
+                outcome.errors[phase] = type(raised).__name__
                 break
             outcome.ends.append(len(self._stub.calls()))
         engine.close()
@@ -87,17 +87,17 @@ class Lives:
         except FatalEngineError:
             raise
         except RuntimeError as raised:
-            outcome.errors[phase] = raised
+            outcome.errors[phase] = type(raised).__name__
             return engine.segment(FRAME)
 
     def _end(self, outcome: Outcome) -> Outcome:
         threads = sum(thread.name == "tensorrt" for thread in threading.enumerate())
-        fatal = any(isinstance(error, FatalEngineError) for error in outcome.errors.values())
+        fatal = FatalEngineError.__name__ in outcome.errors.values()
         return outcome._replace(is_fatal=fatal, alive=self._stub.alive(), threads=threads)
 
 
 @pytest.fixture
-def lives(stub, monkeypatch, tmp_path, card: ModelCard) -> Lives:
+def lives(backend, stub, monkeypatch, tmp_path, card: ModelCard) -> Lives:
     monkeypatch.setattr(tail_choice, "read", lambda path: "logits")  # with our kernel, and without measuring
     monkeypatch.setattr(tensorrt_engine, "load_tensorrt", FakeTensorRt)
     return Lives(stub, save_tiny_model(tmp_path / "tiny.onnx", card), tmp_path / "plans")

@@ -232,7 +232,7 @@ class TensorRt:
             raise TensorRtError(f"{self.name} refuses the tactic sources {', '.join(names)}: {reason}")
 
     def _set_target(self, config: Any, compute_capability: Optional[Tuple[int, int]]) -> None:
-        """For RTX: the plan is for one GPU, by default for all but Turing and larger; and a graph can record it."""
+        """For RTX: builds for the GPU that is there, as the default leaves Turing out, and for graphs to record it."""
         config.set_flag(self._module.BuilderFlag.REQUIRE_USER_ALLOCATION)
         if compute_capability:
             target = getattr(self._module.ComputeCapability, _architecture(compute_capability))

@@ -66,3 +66,4 @@ def _run(future: Future[Any], function: Callable[..., Any], arguments: Tuple[Any
         future.set_result(function(*arguments))
     except BaseException as error:  # the caller's, whatever it is
         future.set_exception(error)
+        del future  # the error's traceback refers to it: a cycle would keep what pycuda frees when it is forgotten
