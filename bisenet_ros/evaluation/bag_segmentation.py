@@ -28,10 +28,7 @@ from bisenet_ros.evaluation.frame_record import RECORDS, FrameMeasurer, RecordFi
 from bisenet_ros.evaluation.ground_truth import list_ground_truth, read_ground_truth
 from bisenet_ros.evaluation.run_summary import Source
 from bisenet_ros.files.atomic_write import write_json
-from bisenet_ros.images.colors import blend, paint
-
-OPACITY = 0.5
-"""Of the overlay, 0 to 1; the node's default."""
+from bisenet_ros.images.colors import OPACITY, blend, paint
 
 
 def segment_bag(task: BagTask, engine: Engine, *, progress: Callable[[], Any] = lambda: None) -> None:

@@ -8,6 +8,9 @@ from typing import Optional
 import numpy as np
 from numba import njit
 
+OPACITY = 0.5
+"""Of an overlay, 0 to 1, where nothing else is asked for."""
+
 
 def paint(mask: np.ndarray, color_table: np.ndarray, *, out: Optional[np.ndarray] = None) -> np.ndarray:
     """H x W uint8 ids and 256 x 3 uint8 colors to H x W x 3 uint8, new or in `out`."""

@@ -1,0 +1,84 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Segment images, videos or a camera: masks and overlays as files."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Tuple
+
+from bisenet_ros.engines.loader import DEVICES
+from bisenet_ros.engines.precision import PRECISIONS
+from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
+from bisenet_ros.model.input_size import CARD
+from bisenet_ros.segmentation import OUTPUTS
+
+EXTRA = "evaluation"
+IMPERFECT = 3
+INTERRUPTED = 130
+DEFAULT_OUTPUTS = ("mask", "overlay")
+DESCRIPTION = f"""\
+Segments images, folders of images, videos, or a camera of this machine (camera:0); no ROS is needed. OUT gets
+mask/NAME.png (class ids, one channel), overlay/NAME.jpg, and for a video also overlay/NAME.mp4. NAME is the image's; a
+video's frames have their number behind it, a camera's the time (UTC). Every file is there whole or not at all, and the
+same command goes on with the frames that are left. OUT is never mixed with the results of another model, of other
+settings or of another input of the same name. Exit codes: 0 all is well; 1 an error; {IMPERFECT} done, but a video has
+fewer frames than it promises, or an image could not be read; {INTERRUPTED} stopped by Ctrl-C, or by closing the window
+of --show."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = DESCRIPTION
+    parser.add_argument(
+        "inputs", nargs="+", metavar="INPUT", help="an image, a folder of images, a video, or camera:NUMBER"
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="the folder of the results")
+    parser.add_argument("--model", type=Path, help="a model file (.onnx); default: the shipped CamVid model")
+    parser.add_argument(
+        "--write",
+        dest="outputs",
+        type=_outputs,
+        default=DEFAULT_OUTPUTS,
+        metavar="LIST",
+        help=f"what is written, of {','.join(OUTPUTS)}; default {','.join(DEFAULT_OUTPUTS)}",
+    )
+    parser.add_argument(
+        "--show", action="store_true", help="show each overlay in a window; q or Esc closes it and stops"
+    )
+    parser.add_argument("--device", choices=DEVICES, default="auto")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto")
+    resized = "of frames for the network: card (default: as many pixels as the model's card says), half, full or "
+    parser.add_argument("--network-size", default=CARD, metavar="SIZE", help=f"{resized}WIDTHxHEIGHT")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from bisenet_ros.segmentation.run import Request, segment_inputs
+    from bisenet_ros.segmentation.window import Window
+
+    arguments.model = arguments.model or package_file(SHIPPED_MODEL)
+    request = Request(**{field.name: getattr(arguments, field.name) for field in fields(Request)})
+    window = Window("bisenet segment") if arguments.show else None
+    try:
+        outcome = segment_inputs(request, show=window.show if window else None)
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on with the frames that are left", file=sys.stderr)
+        return INTERRUPTED
+    finally:
+        if window:
+            window.close()
+    for warning in outcome.warnings:
+        print(f"bisenet: warning: {warning}", file=sys.stderr)
+    earlier = f", {outcome.earlier} were there already" if outcome.earlier else ""
+    print(f"{request.output}: {outcome.segmented} frames segmented{earlier}; {', '.join(request.outputs)}")
+    return IMPERFECT if outcome.is_imperfect else 0
+
+
+def _outputs(text: str) -> Tuple[str, ...]:
+    names = text.split(",")
+    unknown = [name for name in names if name not in OUTPUTS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"expected some of {','.join(OUTPUTS)}, got {unknown[0]!r}")
+    return tuple(name for name in OUTPUTS if name in names)

@@ -1,0 +1,114 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""The folder of results: a file per frame and kind of output, and a record of the run that made them."""
+
+import json
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+import numpy as np
+
+from bisenet_ros.errors import BisenetError
+from bisenet_ros.files.atomic_write import write_bytes, write_json, write_png
+from bisenet_ros.images.compression import encode_color_mask, encode_jpeg
+from bisenet_ros.images.image_file import read_image
+from bisenet_ros.segmentation.inputs import Input
+
+RECORD = "segment.json"
+"""What the files were made with and of, so that no other run mixes its own with them."""
+SUFFIXES = {"mask": ".png", "color_mask": ".png", "overlay": ".jpg", "confidence": ".png"}
+
+
+class OutputFolder:
+    """OUT/mask/NAME.png (ids), color_mask/NAME.png (with a palette), overlay/NAME.jpg, confidence/NAME.png.
+
+    Each file is there whole or not at all. Every method raises OSError where a file cannot be written.
+    """
+
+    def __init__(self, folder: Path, *, outputs: Sequence[str], color_table: np.ndarray) -> None:
+        """`outputs` are some of OUTPUTS; `color_table` is 256 x 3 uint8 RGB."""
+        self.folder, self._outputs, self._color_table = folder, outputs, color_table
+
+    def begin(self, settings: Mapping[str, str], inputs: Sequence[Input]) -> None:
+        """Makes the folder, or goes on in it.
+
+        Args:
+            settings: what masks depend on beside the inputs, by name, for people.
+
+        Raises:
+            BisenetError: the folder holds something else, results with other settings, or results of another input
+                under the name of one of these.
+        """
+        identities = {found.name: found.identity for found in inputs}
+        before = self._read_record() or {"settings": dict(settings), "inputs": {}}
+        self._require_same(before, settings, identities)
+        for output in self._outputs:
+            (self.folder / output).mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / RECORD, {**before, "inputs": {**before["inputs"], **identities}})
+
+    def has(self, name: str) -> bool:
+        """Whether all files of a frame are there."""
+        return all(self.path(output, name).exists() for output in self._outputs)
+
+    def path(self, output: str, name: str) -> Path:
+        return self.folder / output / f"{name}{SUFFIXES[output]}"
+
+    def write(self, name: str, pixels: Mapping[str, np.ndarray]) -> None:
+        """Writes a frame's files.
+
+        Args:
+            pixels: by output: H x W uint8 ids as "mask" and as "color_mask", H x W uint8 "confidence", and H x W x 3
+                uint8 BGR "overlay"; those that are not written are left out.
+        """
+        for output in self._outputs:
+            path = self.path(output, name)
+            if output == "color_mask":
+                write_bytes(path, encode_color_mask(pixels[output], self._color_table))
+            elif output == "overlay":
+                write_bytes(path, encode_jpeg(pixels[output]))
+            else:
+                write_png(path, pixels[output])
+
+    def read_overlay(self, name: str) -> np.ndarray:
+        """The overlay of a frame that an earlier run wrote, as H x W x 3 uint8 BGR; raises ImageError."""
+        return read_image(self.path("overlay", name))
+
+    def _read_record(self) -> Optional[Dict[str, Any]]:
+        """None where there is none yet."""
+        path = self.folder / RECORD
+        if not path.exists():
+            if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+                raise BisenetError(f"{self.folder} exists and holds something else; name a new folder with -o")
+            return None
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            return {"settings": dict(found["settings"]), "inputs": dict(found["inputs"])}
+        except (ValueError, TypeError, KeyError) as error:
+            raise BisenetError(f"{path} is not as `bisenet segment` writes it; name a new folder with -o") from error
+
+    def _require_same(
+        self, before: Mapping[str, Any], settings: Mapping[str, str], identities: Mapping[str, List[Any]]
+    ) -> None:
+        changed = [
+            f"{name}: {before['settings'].get(name, 'none')}, now {value}"
+            for name, value in settings.items()
+            if before["settings"].get(name, "none") != value
+        ]
+        known = before["inputs"]
+        for name, identity in identities.items():
+            if known.get(name, identity) != identity:
+                other = identity[0] if known[name][0] != identity[0] else "another file of this name and place"
+                changed.append(f"{name}: {known[name][0]}, now {other}")
+        if changed:
+            raise BisenetError(
+                f"{self.folder} holds the results of another run ({'; '.join(changed)}); name another folder with -o"
+            )
+
+
+def require_apart(folder: Path, texts: Sequence[str]) -> None:
+    """Raises BisenetError where the results would lie in a folder of inputs, or inputs lie among the results."""
+    folder = folder.resolve()
+    for place in (Path(text).resolve() for text in texts if Path(text).exists()):
+        if folder in (place, *place.parents) or (place.is_dir() and place in folder.parents):
+            raise BisenetError(f"{place} and the folder of the results, {folder}, must lie apart; name another with -o")

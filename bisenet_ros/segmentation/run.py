@@ -1,0 +1,156 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""One run of `bisenet segment`: from images, videos and cameras to a folder of masks and pictures."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Callable, Dict, List, Optional, Sequence
+
+import numpy as np
+from tqdm import tqdm
+
+from bisenet_ros.bags.bag_writer import full_disk_told
+from bisenet_ros.engines import Engine, load_engine
+from bisenet_ros.errors import BisenetError, ImageError
+from bisenet_ros.images.colors import OPACITY, blend
+from bisenet_ros.model.input_size import CARD
+from bisenet_ros.model.model_file import model_sha256
+from bisenet_ros.segmentation import OUTPUTS
+from bisenet_ros.segmentation.inputs import Input, InputFrame, find_inputs
+from bisenet_ros.segmentation.output_folder import OutputFolder, require_apart
+from bisenet_ros.segmentation.video_file import VideoFile
+
+Show = Callable[[np.ndarray], None]
+"""Shows H x W x 3 uint8 BGR to the user."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for; see `bisenet segment --help`."""
+
+    inputs: Sequence[str]
+    model: Path
+    output: Path
+    outputs: Sequence[str] = OUTPUTS[:1]
+    device: str = "auto"
+    precision: str = "auto"
+    network_size: str = CARD
+
+
+@dataclass
+class Outcome:
+    """What came of a run.
+
+    Attributes:
+        segmented: frames whose files were written.
+        earlier: frames whose files an earlier run had written.
+        warnings: images that cannot be read and videos that end early, for people.
+        is_imperfect: whether they are more than a video's last frame, as what a video promises may be one off.
+    """
+
+    segmented: int = 0
+    earlier: int = 0
+    warnings: List[str] = field(default_factory=list)
+    is_imperfect: bool = False
+
+
+def segment_inputs(
+    request: Request, *, load: Callable[..., Engine] = load_engine, show: Optional[Show] = None
+) -> Outcome:
+    """Segments all frames whose files are not there yet.
+
+    Args:
+        load: makes the engine, as `load_engine` does.
+        show: gets the overlay of each frame that is segmented.
+
+    Raises:
+        BisenetError: an input, the model or the output's folder cannot be used, or not one frame can be read.
+        OSError: a file cannot be read or written.
+        KeyboardInterrupt: the same call goes on with the frames left.
+    """
+    require_apart(request.output, request.inputs)
+    inputs = find_inputs(request.inputs)
+    sha256 = model_sha256(request.model)
+    engine = load(request.model, request.device, request.precision, network_size=request.network_size)
+    with ExitStack() as resources:
+        resources.callback(engine.close)
+        if "confidence" in request.outputs and not engine.has_confidence:
+            raise BisenetError(f"{engine.description} gives no confidence; leave it out of --write")
+        folder = OutputFolder(request.output, outputs=request.outputs, color_table=engine.card.classes.color_table())
+        resources.enter_context(full_disk_told(request.output))
+        folder.begin({"engine": engine.description, "model file": sha256}, inputs)
+        run = _Run(engine, folder, request.outputs, show)
+        counts = [found.count for found in inputs]
+        total = None if None in counts else sum(filter(None, counts))
+        with tqdm(total=total, desc="segmenting", unit="frame", disable=None) as bar:
+            for found in inputs:
+                run.segment(found, progress=bar.update)
+    if not run.outcome.segmented + run.outcome.earlier:
+        raise BisenetError(f"not one frame could be read: {'; '.join(run.outcome.warnings)}")
+    return run.outcome
+
+
+class _Run:
+    """Passes inputs through the engine and writes what comes out."""
+
+    def __init__(self, engine: Engine, folder: OutputFolder, outputs: Sequence[str], show: Optional[Show]) -> None:
+        self.outcome = Outcome()
+        self._engine, self._folder, self._outputs, self._show = engine, folder, outputs, show
+        self._colors = engine.card.classes.color_table()
+
+    def segment(self, found: Input, *, progress: Callable[[], object]) -> None:
+        """Segments the frames of one input; a video's overlays also become a video."""
+        read = 0
+        with ExitStack() as files:
+            video = self._open_video(found, files)
+            for frame in found.frames():
+                try:
+                    overlay = self._segment(frame, with_overlay=video is not None)
+                except ImageError as error:
+                    self.outcome.warnings.append(str(error))
+                    self.outcome.is_imperfect = True
+                    continue
+                finally:
+                    progress()
+                if video is not None and overlay is not None:
+                    video.write(overlay)
+                read += 1
+        promised = found.count or 0
+        if found.is_video and read < promised:
+            self.outcome.warnings.append(f"{found.path} promises {promised} frames, {read} could be read")
+            self.outcome.is_imperfect |= read < promised - 1
+
+    def _open_video(self, found: Input, files: ExitStack) -> Optional[VideoFile]:
+        """The video of a video's overlays, where it is wanted and not there yet."""
+        path = self._folder.folder / "overlay" / f"{found.name}.mp4"
+        if found.rate is None or "overlay" not in self._outputs or path.exists():
+            return None
+        return files.enter_context(VideoFile(path, rate=found.rate))
+
+    def _segment(self, frame: InputFrame, *, with_overlay: bool) -> Optional[np.ndarray]:
+        """Makes a frame's files unless they are there; its overlay, where that is asked for."""
+        if self._folder.has(frame.name):
+            self.outcome.earlier += 1
+            return self._folder.read_overlay(frame.name) if with_overlay else None
+        pixels = self._make_outputs(frame.name, frame.read())
+        self._folder.write(frame.name, pixels)
+        self.outcome.segmented += 1
+        if self._show is not None:
+            self._show(pixels["overlay"])
+        return pixels.get("overlay")
+
+    def _make_outputs(self, name: str, frame: np.ndarray) -> Dict[str, np.ndarray]:
+        """The pixels of each output; the overlay also where it is only shown."""
+        pixels = {}
+        try:
+            if "confidence" in self._outputs:
+                mask, pixels["confidence"] = self._engine.segment(frame, confidence=True)
+            else:
+                mask = self._engine.segment(frame)
+        except RuntimeError as error:
+            raise BisenetError(f"{self._engine.description} failed on {name}: {error}") from error
+        pixels["mask"] = pixels["color_mask"] = mask
+        if "overlay" in self._outputs or self._show is not None:
+            pixels["overlay"] = blend(frame, mask, self._colors, opacity=OPACITY)
+        return pixels
