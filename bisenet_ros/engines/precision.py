@@ -4,7 +4,7 @@
 
 import importlib.util
 from pathlib import Path
-from typing import NamedTuple, Optional, Set
+from typing import Dict, NamedTuple, Optional, Set
 
 from bisenet_ros.engines.engine import EngineError
 from bisenet_ros.engines.tensorrt.plan import PRECISIONS as CUDA_PRECISIONS
@@ -128,6 +128,15 @@ def computes_in_int8() -> bool:
     Without it int8 took 0.56 of fp32's time in OpenVINO instead of 0.36, and some sums were clipped.
     """
     return not _cpu_flags().isdisjoint({"avx512_vnni", "avx_vnni"})
+
+
+def describe_cpu() -> Dict[str, str]:
+    """What the CPU and its runtimes offer, for people."""
+    return {
+        "OpenVINO": "installed" if _has_openvino() else "NO: `pip install openvino` makes the CPU faster",
+        "instructions for bf16": "yes" if computes_in_bf16() else "no",
+        "instructions for int8 (VNNI)": "yes" if computes_in_int8() else "no",
+    }
 
 
 def _cpu_flags() -> Set[str]:

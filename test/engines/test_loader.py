@@ -19,9 +19,10 @@ from bisenet_ros.engines import load_engine
 from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
 from bisenet_ros.engines.cuda import driver as cuda_driver
 from bisenet_ros.engines.cuda.device import GpuError
-from bisenet_ros.engines.engine import EngineError
+from bisenet_ros.engines.engine import EngineError, FatalEngineError
 from bisenet_ros.engines.loader import choose_device, has_usable_gpu
 from bisenet_ros.engines.tensorrt import engine as tensorrt_engine
+from bisenet_ros.engines.tensorrt.plan import TensorRtError
 from bisenet_ros.model.input_size import SizeError
 from bisenet_ros.model.model_file import ModelError
 
@@ -220,6 +221,33 @@ def test_a_network_size_reaches_the_engine_and_is_in_its_description(opened, dri
     assert load_engine(model, precision="fp32").description.endswith("network size 480x360 (card)")
     with pytest.raises(SizeError, match="a network size is card, half, full or WIDTHxHEIGHT"):
         load_engine(model, network_size="large")
+
+
+@pytest.mark.parametrize("error", [TensorRtError("TensorRT 11 takes no GPU of compute capability 6.1"), RuntimeError()])
+def test_auto_takes_the_cpu_where_tensorrt_refuses_the_gpu_and_warns_once(
+    driver, installed, model, monkeypatch, error, caplog
+):
+    def refuse(*_, **__):
+        raise error
+
+    driver()
+    installed("tensorrt", "cuda", "cuda.bindings")
+    monkeypatch.setattr(tensorrt_engine, "TensorRtEngine", refuse)
+    assert ", CPU, " in load_engine(model).description
+    assert caplog.text.count("device auto takes the CPU: ") == 1 and str(error) in caplog.text
+    with pytest.raises(EngineError):
+        load_engine(model, device="cuda")
+
+
+def test_a_fault_that_only_a_new_process_cures_is_no_reason_for_the_cpu(driver, installed, model, monkeypatch):
+    def fail(*_, **__):
+        raise FatalEngineError("the GPU answers CUDA_ERROR_ILLEGAL_ADDRESS")
+
+    driver()
+    installed("tensorrt", "cuda", "cuda.bindings")
+    monkeypatch.setattr(tensorrt_engine, "TensorRtEngine", fail)
+    with pytest.raises(FatalEngineError):
+        load_engine(model)
 
 
 def test_batches_reach_the_engine_on_a_gpu_alone(opened, driver, model):

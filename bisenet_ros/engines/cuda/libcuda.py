@@ -47,6 +47,13 @@ def require_gpu() -> None:
         raise GpuError("expected an NVIDIA GPU, but the driver sees none; see `nvidia-smi`, or choose device cpu")
 
 
+def driver_version() -> int:
+    """The newest CUDA that the driver is for: 13000 for 13.0."""
+    version = ctypes.c_int()
+    _check(load_libcuda().cuDriverGetVersion(ctypes.byref(version)))
+    return version.value
+
+
 @lru_cache(maxsize=None)
 def primary_context() -> int:
     """The handle of the first GPU's context, the one that TensorRT and others share; kept until the process ends.

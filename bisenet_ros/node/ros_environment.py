@@ -1,0 +1,35 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""The ROS 2 that a node started here would run on; nothing of it is imported."""
+
+import os
+from importlib.metadata import PackageNotFoundError, version
+from typing import Dict
+
+from bisenet_ros.node.fastdds import PROFILE_VARIABLES, TRANSPORTS_VARIABLE, shared_memory_environment
+
+
+def describe_ros() -> Dict[str, str]:
+    """Names and values for people."""
+    return {
+        "ROS distribution": os.environ.get("ROS_DISTRO", "not set up in this shell (ROS_DISTRO is not set)"),
+        "rclpy": _version("rclpy"),
+        "middleware": os.environ.get("RMW_IMPLEMENTATION", "the distribution's default"),
+        "ROS domain": os.environ.get("ROS_DOMAIN_ID", "0"),
+        "Fast DDS profile": _describe_profile(),
+    }
+
+
+def _describe_profile() -> str:
+    for name in (*PROFILE_VARIABLES, TRANSPORTS_VARIABLE):
+        if os.environ.get(name):
+            return f"your own, {name}={os.environ[name]}"
+    (path,) = shared_memory_environment().values()
+    return f"{path}, which the node sets itself"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not found; source your ROS 2, such as `source /opt/ros/jazzy/setup.bash`"
