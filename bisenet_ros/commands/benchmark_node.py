@@ -4,14 +4,15 @@
 
 Measures segmentation_node from process to process over real DDS: latency from the camera's publish call to the mask's
 arrival, frames lost and where, CPU time of each process; in turns with a bare node that only echoes the image and with
-a plain pipeline as commonly written. Then with cameras that are faster than the engine, and at a rate that the engine
-holds. Runs in ROS domains of its own, on this machine only.
+a plain pipeline as commonly written. Then with cameras that are faster than the engine, in turns with the engine alone,
+and at a rate that the engine holds. Runs in ROS domains of its own, on this machine only.
 """
 
 import argparse
 import math
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import List, Tuple
 
@@ -19,11 +20,12 @@ from bisenet_ros.engines.loader import DEVICES, choose_device
 from bisenet_ros.engines.precision import CPU_PRECISIONS, PRECISIONS
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
-from bisenet_ros.model.input_size import parse_size
+from bisenet_ros.model.input_size import CARD, check_size_choice, parse_size
 from bisenet_ros.model.model_card import read_card
 
 EXTRA = "ros,benchmark"
-OUTPUTS = ("mask", "confidence", "color_mask", "overlay")
+OUTPUTS = ("mask", "confidence", "color_mask", "color_mask/compressed", "overlay", "overlay/compressed")
+SIZE = "2048x1024"
 RELIABILITIES = ("best_effort", "reliable")
 MAX_CAMERAS = 16
 MIN_SECONDS = 1.0
@@ -35,14 +37,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=DEVICES, default="auto", help="the node's parameter, default auto")
     parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="the node's parameter, default auto")
     parser.add_argument("--engine", choices=("model", "stub"), default="model", help="stub: one that takes no time")
-    parser.add_argument("--size", default="2048x1024", metavar="WIDTHxHEIGHT", help="of the images, default 2048x1024")
+    sizes = f"of the images, one or more, default {SIZE}"
+    parser.add_argument("--size", nargs="+", default=[SIZE], metavar="WIDTHxHEIGHT", help=sizes)
+    resized = "the node's parameter: card (default), half, full or WIDTHxHEIGHT"
+    parser.add_argument("--network-size", default=CARD, metavar="SIZE", help=resized)
     parser.add_argument("--cameras", type=int, default=1, metavar="N", help="default 1")
     parser.add_argument("--encoding", choices=("bgr8", "jpeg"), default="bgr8", help="of the images, default bgr8")
     parser.add_argument("--reliability", choices=RELIABILITIES, default="best_effort", help="default best_effort")
     parser.add_argument("--topics", default="mask", metavar="NAMES", help=f"of {','.join(OUTPUTS)}; default mask")
     parser.add_argument("--rate", type=float, default=15, metavar="HZ", help="of each camera, default 15")
     parser.add_argument(
-        "--seconds", type=float, default=20, metavar="S", help="per pipeline, default 20; the run takes 6 times as long"
+        "--seconds",
+        type=float,
+        default=20,
+        metavar="S",
+        help="per pipeline and size, default 20; a size takes 6 times as long",
     )
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="write node_benchmark.json, .md and .png")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers, with their protocol, as JSON")
@@ -63,20 +72,22 @@ def run(arguments: argparse.Namespace) -> int:
         raise BisenetError(f"--seconds must be {MIN_SECONDS:g} or more, got {arguments.seconds:g}")
     model = (arguments.model or package_file(SHIPPED_MODEL)).absolute()
     read_card(model)  # raises an error that says what is wrong with the file
+    check_size_choice(arguments.network_size)
     scenario = Scenario(
         model=str(model),
         device=arguments.device,
         precision=arguments.precision,
         engine=arguments.engine,
-        size=parse_size(arguments.size),
+        network_size=arguments.network_size,
         cameras=arguments.cameras,
         encoding=arguments.encoding,
         outputs=read_outputs(arguments.topics),
         reliability=arguments.reliability,
     )
+    scenarios = [replace(scenario, size=parse_size(size)) for size in dict.fromkeys(arguments.size)]
     prepare_outputs(arguments.output, arguments.json)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the processes are ended too
-    numbers = measure(scenario, choose_pipelines(arguments), rate=arguments.rate, seconds=arguments.seconds)
+    numbers = measure(scenarios, choose_pipelines(arguments), rate=arguments.rate, seconds=arguments.seconds)
     print(to_markdown(numbers), end="")
     if arguments.json:
         write_json(arguments.json, numbers)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -19,6 +20,7 @@ from bisenet_ros.engines import load_engine
 from bisenet_ros.node.benchmark.measurement import saturating_rate
 from bisenet_ros.node.benchmark.part import Part, Turn
 from bisenet_ros.node.benchmark.plain_pipeline import PlainPipeline, softmax_confidence, with_resized_logits
+from bisenet_ros.node.benchmark.report import draw_latencies, to_markdown
 from bisenet_ros.node.driver.interval import Interval, SentFrame
 from demo.clip import frame_ids, read_image
 
@@ -47,7 +49,7 @@ def test_a_stub_is_measured_with_several_cameras_and_topics(tmp_path: Path, caps
     found = run_benchmark(
         tmp_path,
         *("--engine", "stub", "--size", "160x120", "--rate", "30", "--seconds", "1", "--cameras", "2"),
-        *("--topics", "confidence,color_mask", "--encoding", "jpeg"),
+        *("--topics", "confidence,color_mask,overlay/compressed", "--encoding", "jpeg"),
     )
     parts = {(part["part"], part["pipeline"]): part for part in found["parts"]}
     assert set(parts) == {("at rate", "node"), ("at rate", "echo"), ("saturated", "node")}
@@ -55,16 +57,19 @@ def test_a_stub_is_measured_with_several_cameras_and_topics(tmp_path: Path, caps
         assert_adds_up(part)
     node = parts["at rate", "node"]
     assert 10 <= node["sent"] <= 64  # two cameras for a second; a camera that cannot keep up sends less
-    assert set(node["outputs"]) == {"mask", "confidence", "color_mask"} and all(node["outputs"].values())
+    assert set(node["outputs"]) == {"mask", "confidence", "color_mask", "overlay/compressed"}
+    assert all(node["outputs"].values()) and node["outputs_per_second"]["mask"] == node["frames_per_second"] > 0
     assert {f"{stage}_p50_ms" for stage in ("receive", "wait", "convert", "engine", "publish")} <= set(node["times"])
     assert found["setup"]["engine_used"] == "stub of zero cost"
     printed = capsys.readouterr().out
     assert "color_mask" in printed and "Protocol" in printed
+    assert found["engine_alone"] == {} and "engine alone, FPS" not in printed
 
 
 def test_the_shipped_model_is_measured_and_what_it_cannot_take_is_reported_as_loss(tmp_path: Path) -> None:
     # 400 frames per second are more than any CPU's share.
-    found = run_benchmark(tmp_path, "--size", "320x240", "--rate", "400", "--seconds", "2", "-o", str(tmp_path / "out"))
+    arguments = ("--size", "320x240", "--network-size", "full", "--rate", "400", "--seconds", "2")
+    found = run_benchmark(tmp_path, *arguments, "-o", str(tmp_path / "out"))
     parts = {(part["part"], part["pipeline"]): part for part in found["parts"]}
     at_rate = {("at rate", pipeline) for pipeline in ("node", "echo", "plain")}
     assert set(parts) == {*at_rate, ("saturated", "node"), ("saturated", "plain"), ("held", "node")}
@@ -75,7 +80,9 @@ def test_the_shipped_model_is_measured_and_what_it_cannot_take_is_reported_as_lo
     assert flooded["lost"] >= 0.1 * flooded["sent"] > 0 and flooded["lost_where"]["dropped_newer"] > 0, flooded
     assert parts["held", "node"]["rate"] < parts["saturated", "node"]["rate"] < flooded["rate"] == 400
     assert {"cameras", "latency", "plain", "load average before"} <= set(found["protocol"])
-    assert found["machine"]["cores"] and found["setup"]["size"] == [240, 320]
+    assert found["machine"]["cores"] and found["setup"]["network_size"] == "full"
+    assert "network size the frame's" in found["setup"]["engine_used"]
+    assert list(found["engine_alone"]) == ["320x240"] and found["engine_alone"]["320x240"] > 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "node_benchmark.json",
         "node_benchmark.md",
@@ -84,9 +91,10 @@ def test_the_shipped_model_is_measured_and_what_it_cannot_take_is_reported_as_lo
 
 
 def test_a_node_that_cannot_run_ends_it_with_the_nodes_own_reason(capsys: pytest.CaptureFixture) -> None:
-    arguments = ("--device", "cpu", "--precision", "int8", "--size", "160x120")
+    arguments = ("--device", "cpu", "--precision", "fp16", "--size", "160x120")
     assert main(["benchmark", "node", *arguments]) == 1
-    assert "precision int8 needs a GPU with TensorRT" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "the node cannot run: " in said and "precision fp16 needs a GPU with TensorRT" in said
 
 
 # What is said before anything starts
@@ -98,8 +106,12 @@ def test_a_node_that_cannot_run_ends_it_with_the_nodes_own_reason(capsys: pytest
         (["--rate", "0"], "--rate must be above 0 and at most 400 Hz, got 0"),
         (["--seconds", "0"], "--seconds must be 1 or more, got 0"),
         (["--cameras", "99"], "--cameras must be 1 to 16, got 99"),
-        (["--topics", "mask,smell"], "--topics must be of mask, confidence, color_mask, overlay, got smell"),
-        (["--size", "big"], "expected a size as WIDTHxHEIGHT"),
+        (
+            ["--topics", "mask,smell"],
+            "--topics must be of mask, confidence, color_mask, color_mask/compressed, overlay,",
+        ),
+        (["--size", "640x480", "big"], "expected a size as WIDTHxHEIGHT"),
+        (["--network-size", "big"], "a network size is card, half, full or WIDTHxHEIGHT"),
         (["--model", "missing.onnx"], "expected a model file at "),
     ),
 )
@@ -136,7 +148,7 @@ def make_turn(pipeline: str = "node", *, sent: int = 40, answered: int = 40, lat
 
 
 def test_a_part_has_all_turns_together_without_the_first_half_second() -> None:
-    part = Part("at rate", "node", 10.0, [make_turn(), make_turn(answered=20, latency=0.3)]).to_dict()
+    part = Part("at rate", "node", (120, 160), 10.0, [make_turn(), make_turn(answered=20, latency=0.3)]).to_dict()
     assert (part["sent"], part["received"], part["lost"]) == (80, 60, 20)
     assert part["lost_where"] == {"dropped_newer": 20}
     assert len(part["latencies"]) == 35 + 15
@@ -147,18 +159,48 @@ def test_a_part_has_all_turns_together_without_the_first_half_second() -> None:
     assert part["times"] == {"engine_p50_ms": 50.0}
 
 
+def test_the_report_has_every_size_and_what_the_node_keeps_of_its_engines_frame_rate() -> None:
+    turns = {
+        "node": [make_turn()._replace(times={"engine_p50_ms": 50.0, "engine_p99_ms": 60.0})],
+        "plain": [make_turn("plain", answered=20)._replace(times={})],
+    }
+    parts = [
+        Part(name, pipeline, size, 10.0, turns[pipeline]).to_dict()
+        for size in ((120, 160), (480, 640))
+        for name in ("at rate", "saturated")
+        for pipeline in turns
+    ]
+    numbers = {
+        "setup": {"rate": 10.0, "model": "m.onnx", "engine_used": "an engine", "outputs": ["mask"], "encoding": "bgr8"},
+        "parts": parts,
+        "engine_alone": {"160x120": 20.0, "640x480": 12.5},
+        "protocol": {"load average before": "0.1"},
+        "machine": {"CPU": "a CPU", "cores": "2"},
+    }
+    rows = [re.split(r" *\| *", line.strip("| ")) for line in to_markdown(numbers).splitlines() if line.startswith("|")]
+    rate = f"{parts[0]['frames_per_second']:.1f}"
+    assert ["160x120", "20.0", rate, f"{100 * parts[0]['frames_per_second'] / 20:.0f} %"] in rows
+    assert ["640x480", "12.5", rate, f"{100 * parts[0]['frames_per_second'] / 12.5:.0f} %"] in rows
+    assert [row[:3] for row in rows if row[1:3] == ["plain", "saturated"]] == [
+        ["160x120", "plain", "saturated"],
+        ["640x480", "plain", "saturated"],
+    ]
+    titles = [axes.get_title() for axes in draw_latencies(numbers).axes]
+    assert titles[0].startswith("160x120") and titles[2].startswith("640x480")
+
+
 def test_of_a_pipeline_without_diagnostics_it_is_only_known_that_frames_were_not_answered() -> None:
-    part = Part("at rate", "plain", 10.0, [make_turn("plain", answered=38)]).to_dict()
+    part = Part("at rate", "plain", (120, 160), 10.0, [make_turn("plain", answered=38)]).to_dict()
     assert part["lost_where"] == {"unanswered": 2}
 
 
 def test_a_pipeline_that_answers_nothing_has_no_latency() -> None:
-    part = Part("at rate", "plain", 10.0, [make_turn("plain", answered=0)]).to_dict()
+    part = Part("at rate", "plain", (120, 160), 10.0, [make_turn("plain", answered=0)]).to_dict()
     assert part["latency"] is None and part["frames_per_second"] == 0 and part["lost"] == 40
 
 
 def test_saturating_cameras_are_faster_than_the_engine() -> None:
-    times = Part("at rate", "node", 10.0, [make_turn()]).times()
+    times = Part("at rate", "node", (120, 160), 10.0, [make_turn()]).times()
     assert times == {"engine_p50_ms": 50.0}
     assert saturating_rate(times, cameras=1) == pytest.approx(30)
     assert saturating_rate(times, cameras=2) == pytest.approx(15)

@@ -36,7 +36,12 @@ class ComparedPipeline(Node):
         super().__init__(name)
         topics = scenario.topics(name)
         if name == "plain":
-            self._plain = PlainPipeline(Path(scenario.model), frame_size=scenario.size, precision=scenario.precision)
+            self._plain = PlainPipeline(
+                Path(scenario.model),
+                frame_size=scenario.size,
+                precision=scenario.precision,
+                network_size=scenario.network_size,
+            )
         profile = QoSProfile(depth=INPUT_DEPTH, reliability=topics.camera_profile.reliability)
         for camera in topics.cameras:
             publishers = {

@@ -9,6 +9,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
+from bisenet_ros.model.input_size import Size, size_text
 from bisenet_ros.node.driver.interval import Interval
 
 SKIPPED_SECONDS = 0.5
@@ -33,10 +34,11 @@ class Turn(NamedTuple):
 
 @dataclass
 class Part:
-    """A pipeline at a rate of each camera, in Hz; `name` is "at rate", "saturated" or "held"."""
+    """A pipeline with cameras of one size at a rate, in Hz; `name` is "at rate", "saturated" or "held"."""
 
     name: str
     pipeline: str
+    size: Size
     rate: float
     turns: List[Turn] = field(default_factory=list)
 
@@ -49,8 +51,9 @@ class Part:
         """All turns together.
 
         lost_where: by the names in `interval.LOSSES`. latency: of the mask, or of the echo's image, in milliseconds;
-        outputs: of each topic; latencies: all of them. frames_per_second: answers, the turns' median. cores: CPU time
-        of each process by time passed; processor_ms: CPU time of the pipeline's own process per answer.
+        outputs: of each topic, with how many came per second; latencies: all of them. frames_per_second: answers, the
+        turns' median. cores: CPU time of each process by time passed; processor_ms: CPU time of the pipeline's own
+        process per answer.
         """
         intervals = [turn.interval for turn in self.turns]
         sent = sum(len(interval.sent) for interval in intervals)
@@ -60,12 +63,16 @@ class Part:
             for output in intervals[0].outputs
         }
         answers = latencies[intervals[0].outputs[0]]
-        rates = [interval.answers_per_second(skip=SKIPPED_SECONDS) for interval in intervals]
+        rates = {
+            output: round(median(interval.per_second(output, skip=SKIPPED_SECONDS) for interval in intervals), 2)
+            for output in latencies
+        }
         seconds = sum(turn.seconds for turn in self.turns)
         used = {name: sum(turn.cpu_seconds[name] for turn in self.turns) for name in self.turns[0].cpu_seconds}
         return {
             "part": self.name,
             "pipeline": self.pipeline,
+            "size": size_text(self.size),
             "rate": round(self.rate, 3),
             "sent": sent,
             "received": received,
@@ -74,7 +81,8 @@ class Part:
             "repeated": sum(interval.repeated for interval in intervals),
             "latency": _percentiles(answers),
             "outputs": {output: _percentiles(values) for output, values in latencies.items()},
-            "frames_per_second": round(median(rates), 2),
+            "outputs_per_second": rates,
+            "frames_per_second": rates[intervals[0].outputs[0]],
             "cores": {name: round(time / seconds, 3) for name, time in used.items()},
             "processor_ms": round(1000 * used[self.pipeline] / max(1, received), 2),
             "times": {name: round(milliseconds, 3) for name, milliseconds in self.times().items()},

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 
 from bisenet_ros.engines.loader import installed_runtimes
 from bisenet_ros.engines.precision import choose_precision
-from bisenet_ros.model.input_size import STRIDE, Size
+from bisenet_ros.model.input_size import CARD, STRIDE, Size
 from bisenet_ros.model.model_card import read_card
 
 OVERLAY_OPACITY = 0.5
@@ -25,13 +25,14 @@ class PlainPipeline:
     It is not slow on purpose: float32 throughout, and no loop over pixels.
     """
 
-    def __init__(self, model: Path, *, frame_size: Size, precision: str) -> None:
+    def __init__(self, model: Path, *, frame_size: Size, precision: str, network_size: str = CARD) -> None:
         card = read_card(model)
         precision, model, _ = choose_precision(model, device="cpu", precision=precision)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "plain.onnx"
             onnx.save(with_resized_logits(onnx.load(model), classes=len(card.classes), frame_size=frame_size), path)
             self._engine = installed_runtimes("cpu")[0].create(path, card, precision=precision)
+        self._engine.size_choice = network_size
         self._network_size = self._engine.network_size(*frame_size)
         self._mean, self._std = np.asarray(card.mean, np.float32), np.asarray(card.std, np.float32)
         self._colors = card.classes.color_table()

@@ -14,11 +14,13 @@ import numpy as np
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
-from bisenet_ros.model.input_size import Size
+from bisenet_ros.model.input_size import CARD, Size
 from bisenet_ros.node.driver.camera_player import FrameSource, TimedImage, images_at_rate
 from bisenet_ros.node.driver.topics import ECHO, Topics
 from bisenet_ros.node.image_messages import make_image
 
+COMPRESSED = "/compressed"
+"""The end of the topics that the plain pipeline does not have."""
 IMAGE_COUNT = 8
 JPEG_QUALITY = 90
 
@@ -38,6 +40,7 @@ class Scenario:
     model: str
     device: str = "auto"
     precision: str = "auto"
+    network_size: str = CARD
     engine: str = "model"
     size: Size = (1024, 2048)
     cameras: int = 1
@@ -49,12 +52,23 @@ class Scenario:
         return Topics(
             cameras=("camera",) if self.cameras == 1 else tuple(f"camera_{i}" for i in range(self.cameras)),
             compressed=self.encoding == "jpeg",
-            outputs=(ECHO,) if pipeline == "echo" else self.outputs,
+            outputs=self._outputs_of(pipeline),
             reliability=self.reliability,
         )
 
+    def _outputs_of(self, pipeline: str) -> Tuple[str, ...]:
+        if pipeline == "echo":
+            return (ECHO,)
+        if pipeline == "plain":
+            return tuple(output for output in self.outputs if not output.endswith(COMPRESSED))
+        return self.outputs
+
+    def messages(self) -> List[Any]:
+        """A few synthetic images."""
+        return _make_messages(self.size, self.encoding)
+
     def images(self, *, rate: float, seconds: float) -> FrameSource:
-        """What each camera publishes: a few synthetic images over and over."""
+        """What each camera publishes: those images over and over."""
         return partial(_synthetic_images, self.size, self.encoding, rate=rate, seconds=seconds)
 
     def to_json(self) -> str:

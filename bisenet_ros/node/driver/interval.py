@@ -96,10 +96,11 @@ class Interval:
         arrivals = self.arrived[output or self.outputs[0]]
         return [(time - self.sent[key].time) / 1e6 for key, time in arrivals.items() if self.sent[key].time >= begin]
 
-    def answers_per_second(self, *, skip: float = 0.0) -> float:
-        """Answers per second while the cameras sent, without the first `skip` seconds."""
+    def per_second(self, output: Optional[str] = None, *, skip: float = 0.0) -> float:
+        """Answers, or another output, per second while the cameras sent, without the first `skip` seconds."""
         begin, end = self._begin(skip), max((frame.time for frame in self.sent.values()), default=0)
-        inside = [time for time in self.answers.values() if begin <= time <= end]
+        arrivals = self.arrived[output or self.outputs[0]]
+        inside = [time for time in arrivals.values() if begin <= time <= end]
         return 1e9 * len(inside) / (end - begin) if end > begin else 0.0
 
     def _begin(self, skip: float) -> float:

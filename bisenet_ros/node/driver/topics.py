@@ -49,7 +49,9 @@ class Topics:
         return f"/segmentation/{output_prefix(camera, self.cameras)}{output}"
 
     def output_type(self, output: str) -> Any:
-        return self.image_type if output == ECHO else Image
+        if output == ECHO:
+            return self.image_type
+        return CompressedImage if output.endswith("/compressed") else Image
 
     def node_arguments(self, **parameters: str) -> List[str]:
         """The ROS arguments that give a node these topics and some parameters."""
