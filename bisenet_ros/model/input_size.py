@@ -34,8 +34,8 @@ def network_size(height: int, width: int, *, trained: Size, choice: str = CARD) 
 
     The frame keeps its shape and is shrunk or enlarged to as many pixels as the size has that was chosen. Both sides
     are rounded to multiples of 32, so that the features of every stride lie on each other, and limited to what the
-    network and memory allow. A frame of the shape of the chosen size needs only multiples of 8, as the network was
-    trained at that size.
+    network and memory allow. A frame of the shape of a size that was stated needs only multiples of 8, as the network
+    is trained at that size.
 
     Args:
         trained: the card's `network_size`.
@@ -43,7 +43,8 @@ def network_size(height: int, width: int, *, trained: Size, choice: str = CARD) 
     """
     fixed = {CARD: trained, HALF: (height / 2, width / 2), FULL: (height, width)}
     wanted = fixed.get(choice) or parse_size(choice)
-    step = STRIDE if height * wanted[1] == width * wanted[0] else COARSEST_STRIDE
+    is_stated = choice not in (HALF, FULL) and height * wanted[1] == width * wanted[0]
+    step = STRIDE if is_stated else COARSEST_STRIDE
     pixels = wanted[0] * wanted[1]
     scale = math.sqrt(pixels / (height * width))
     longest = max(SMALLEST_SIDE, pixels // SMALLEST_SIDE)
