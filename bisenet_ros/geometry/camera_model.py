@@ -1,0 +1,121 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""A camera's projection with lens distortion, as sensor_msgs/CameraInfo describes it."""
+
+from dataclasses import dataclass
+from typing import Any, Callable, Tuple
+
+import cv2
+import numpy as np
+
+from bisenet_ros.errors import BisenetError
+from bisenet_ros.model.input_size import Size
+
+POLYNOMIALS = {"plumb_bob": (4, 5), "rational_polynomial": (8, 12, 14)}
+"""OpenCV's pinhole distortion models, with the numbers of coefficients that they may have."""
+FISHEYE = "equidistant"
+FISHEYE_COEFFICIENTS = 4
+WIDEST = 20.0
+"""The largest distance of a ray from the optical axis that is considered, at depth 1: 87 degrees."""
+
+
+class CameraInfoError(BisenetError):
+    """A CameraInfo that does not describe a projection."""
+
+
+@dataclass(frozen=True)
+class CameraModel:
+    """Projects points of the optical frame (x right, y down, z forward) to pixels.
+
+    Attributes:
+        size: (height, width) of the image.
+        matrix: 3 x 3 float64, the pinhole camera's.
+        distortion: the coefficients of `model`, without any for a rectified image.
+        model: "plumb_bob", "rational_polynomial" or "equidistant".
+    """
+
+    size: Size
+    matrix: np.ndarray
+    distortion: np.ndarray
+    model: str
+
+    @classmethod
+    def from_camera_info(cls, info: Any, *, rectified: bool = False) -> "CameraModel":
+        """The model of a sensor_msgs/CameraInfo, or with `rectified` that of the image that image_rect publishes.
+
+        Raises:
+            CameraInfoError: the camera is not calibrated, its distortion model is unknown, or only a part of the image
+                is read out.
+        """
+        matrix = np.reshape(info.p, (3, 4))[:, :3] if rectified else np.reshape(info.k, (3, 3))
+        matrix = np.array(matrix, np.float64)
+        if not (np.isfinite(matrix).all() and matrix[0, 0] > 0 and matrix[1, 1] > 0):
+            name = "projection matrix (p)" if rectified else "camera matrix (k)"
+            raise CameraInfoError(f"expected a calibrated camera, got a camera_info whose {name} is {matrix.tolist()}")
+        if max(info.binning_x, info.binning_y) > 1 or info.roi.width or info.roi.height:
+            raise CameraInfoError(
+                "expected a camera_info of whole images, this one has binning or a region of interest"
+            )
+        distortion = np.zeros(0) if rectified else np.array(info.d, np.float64)
+        model = "plumb_bob" if rectified else info.distortion_model
+        if distortion.any():
+            _check_distortion(model, len(distortion))
+        return cls((info.height, info.width), matrix, distortion if distortion.any() else np.zeros(0), model)
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """N x 3 float64 points to N x 2 float64 pixels (x, y), the center of the first being (0, 0).
+
+        NaN where the camera does not see the point: behind it, or so far off the axis that the distortion's polynomial,
+        which was fitted to the image alone, folds back into it.
+        """
+        pixels = np.full((len(points), 2), np.nan)
+        in_front = points[:, 2] > 1e-6
+        rays = points[in_front, :2] / points[in_front, 2:]
+        radius = np.hypot(rays[:, 0], rays[:, 1])
+        seen = np.flatnonzero(in_front)[radius < self._largest_radius()]
+        if not len(seen):
+            return pixels
+        no_motion = np.zeros(3)
+        if self.model == FISHEYE and len(self.distortion):
+            shaped = points[seen].reshape(-1, 1, 3)
+            projected = cv2.fisheye.projectPoints(shaped, no_motion, no_motion, self.matrix, self.distortion)[0]
+        else:
+            projected = cv2.projectPoints(points[seen], no_motion, no_motion, self.matrix, self.distortion)[0]
+        pixels[seen] = projected.reshape(-1, 2)
+        return pixels
+
+    def _largest_radius(self) -> float:
+        """Where the distorted radius stops growing with the undistorted one, at depth 1."""
+        radius = np.linspace(0, WIDEST, 4001)
+        distorted = self._distorted_radius()(radius)
+        shrinking = np.flatnonzero(np.diff(distorted) <= 0)
+        return float(radius[shrinking[0]]) if len(shrinking) else WIDEST
+
+    def _distorted_radius(self) -> Callable[[np.ndarray], np.ndarray]:
+        """The radial part of the distortion; the tangential one is small."""
+        if self.model == FISHEYE:
+            k = np.resize(np.append(self.distortion, np.zeros(FISHEYE_COEFFICIENTS)), FISHEYE_COEFFICIENTS)
+
+            def fisheye(radius: np.ndarray) -> np.ndarray:
+                angle = np.arctan(radius)
+                return angle * (1 + k[0] * angle**2 + k[1] * angle**4 + k[2] * angle**6 + k[3] * angle**8)
+
+            return fisheye if len(self.distortion) else np.asarray
+        k1, k2, _, _, k3, k4, k5, k6 = np.append(self.distortion, np.zeros(8))[:8]
+
+        def polynomial(radius: np.ndarray) -> np.ndarray:
+            r2 = radius**2
+            numerator, denominator = 1 + r2 * (k1 + r2 * (k2 + r2 * k3)), 1 + r2 * (k4 + r2 * (k5 + r2 * k6))
+            return radius * numerator / denominator
+
+        return polynomial
+
+
+def _check_distortion(model: str, coefficients: int) -> None:
+    numbers: Tuple[int, ...] = (FISHEYE_COEFFICIENTS,) if model == FISHEYE else POLYNOMIALS.get(model, ())
+    if not numbers:
+        known = ", ".join((*POLYNOMIALS, FISHEYE))
+        raise CameraInfoError(f"expected a distortion model of {known} in the camera_info, got {model!r}")
+    if coefficients not in numbers:
+        wanted = " or ".join(map(str, numbers))
+        raise CameraInfoError(f"expected {wanted} coefficients of {model} in the camera_info, got {coefficients}")
