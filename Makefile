@@ -17,8 +17,11 @@ test: lint  ## run all tests
 
 # On a Jetson only the system's Python has JetPack's TensorRT: make test-gpu GPU_PYTHON=python3
 GPU_PYTHON ?= $(BIN)/python
+# quick is 20 minutes, the most telling tests first; full is the rest; all is both.
+PART ?= all
+GPU_quick = --frames 3000 --iterations 1000 --seconds 20
 test-gpu: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),.venv/complete)  ## run the tests on a GPU with TensorRT; numbers in gpu_results/
-	$(GPU_PYTHON) -m pytest -o timeout=3600 test/gpu
+	$(GPU_PYTHON) -m pytest -o timeout=3600 test/gpu --part $(PART) $(GPU_$(PART))
 
 soak: .venv/complete  ## run the node at full rate for 30 minutes; numbers and plot in soak_results/
 	$(BIN)/python -m bisenet_ros.node.benchmark.soak --minutes 30 -o soak_results

@@ -35,7 +35,7 @@ def load_tensorrt(flavor: Optional[str] = None) -> FakeTensorRt:
 def pytest_load_initial_conftests() -> None:
     """Before the suite's conftest.py takes the names from their modules."""
     stub_gpu()
-    references.SIZES = SIZES
+    references.SIZES, references.PAPER = SIZES, ((96, 160), (12, 20), 5)
     for module, replacements in (
         (cuda_python_device, {"compile_with_nvrtc": lambda name, _: compile_for_host(name)}),
         (tensorrt_api, {"load_tensorrt": load_tensorrt}),

@@ -3,7 +3,7 @@
 """What the GPU tests share. They need NumPy, TensorRT, cuda-python or pycuda, onnx and pytest, and import no more.
 
 `make test-gpu` runs them, `make test` does not. Measurements go to gpu_results/ after each test, and plans stay there,
-so that the tests can be run in parts (`-k parity`, `-k "cache or endurance"`, ...).
+so that the tests can be run in parts (`--part quick`, `-k parity`, ...).
 """
 
 from __future__ import annotations
@@ -27,11 +27,36 @@ from gpu.make_references import SIZES, make_references
 Size = Tuple[int, int]
 
 RESULTS = "gpu_results"
-ORDER = ("test_gpu_parity", "test_gpu_cache", "test_endurance", "test_gpu_benchmark")
-"""Files of tests, the quick ones first."""
+QUICK = (
+    "test_our_kernel_gives",
+    "test_kernel_and_copies",
+    "test_memory_is_told",
+    "test_a_graph_replays",
+    "test_a_graph_is_as_right",
+    "test_waiting_for_the_gpu",
+    "test_the_gpu_is_opened_again",
+    "test_an_illegal_access",
+    "test_masks_are_those_of_the_cpu[1280x720-fp16-tensors]",
+    "test_masks_are_those_of_the_cpu[1280x720-fp32-tensors]",
+    "test_confidence_is_that_of_the_cpu[1280x720]",
+    "test_frames_as_floats",
+    "test_pycuda_gives",
+    "test_torch_on_the_same_gpu",
+    "test_a_batch_has_the_masks_of_its_frames[tensors]",
+    "test_miou_by_precision[fp16]",
+    "test_a_second_engine_builds",
+    "test_a_damaged_plan_is_built_anew[truncated]",
+    "test_ten_thousand_frames",
+    "test_benchmark_by_the_papers_protocol",
+    "test_miou_by_precision[int8]",
+    "test_int8_is_computed",
+    "test_the_node_segments_over_dds",
+)
+"""The beginnings of the names of the tests that say most in 20 minutes, in their order; the others follow."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--part", choices=("quick", "full", "all"), default="all", help="which tests; full is the rest")
     parser.addoption("--references", type=Path, help="a folder of `python -m gpu.make_references`; else made here")
     parser.addoption("--results", type=Path, default=Path(RESULTS), help="a folder for what was measured")
     parser.addoption("--plans", type=Path, default=Path(RESULTS, "plans"), help="a folder where plans stay")
@@ -49,8 +74,15 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     session.config.pluginmanager.register(Journal(session.config.getoption("results") / "gpu_tests.json"), "journal")
 
 
-def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
-    items.sort(key=lambda item: ORDER.index(item.path.stem))
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item]) -> None:
+    items.sort(key=_place)
+    part = config.getoption("part")
+    items[:] = [item for item in items if part == "all" or (_place(item) < len(QUICK)) == (part == "quick")]
+
+
+def _place(item: pytest.Item) -> int:
+    return next((i for i, name in enumerate(QUICK) if item.name.startswith(name)), len(QUICK))
 
 
 class Journal:
@@ -78,6 +110,26 @@ class Journal:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         run = {"began": self._began, "machine": self._machine, "tests": self._tests, "results": self.results}
         self._path.write_text(json.dumps([*self._earlier, run], indent=2) + "\n")
+        self._path.with_name("table.md").write_text(as_table(self.results))
+
+
+def as_table(results: Dict[str, Any]) -> str:
+    """README's table: speed of whole frames and by the paper's protocol, and mIoU by precision, as far as measured."""
+    miou = {name.split()[1]: found["GPU"] for name, found in results.items() if name.startswith("mIoU ")}
+    lines = [
+        "| protocol | frame size | precision | FPS, whole frame | FPS without copies | network, ms | mIoU |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for protocol, found in results.items():
+        if not protocol.startswith("benchmark_"):
+            continue
+        for name, times in found.items():
+            size, precision = name.split()
+            copies = sum(times[stage] for stage in times if stage.startswith("copy"))
+            speeds = [f"{1000 / times['whole']:.0f}", f"{1000 / max(times['whole'] - copies, 1e-3):.0f}"]
+            cells = [protocol[len("benchmark_") :], size, precision, *speeds, f"{times['network']:.3f}"]
+            lines.append(f"| {' | '.join([*cells, str(miou.get(precision, '-'))])} |")
+    return "\n".join(lines) + "\n"
 
 
 @pytest.fixture

@@ -17,12 +17,16 @@ import numpy as np
 MODEL = Path(__file__).parents[2] / "models" / "bisenetv2_camvid.onnx"
 SIZES = ((240, 320), (360, 480), (720, 1280), (1024, 2048))
 LOGITS_SIZE = (37, 73)
+PAPER = ((1024, 2048), (64, 128), 19)
+"""The paper's frame size, the size of its logits, its classes."""
 CALIBRATION_STEP = 8
 """Every eighth frame of the clip is enough to calibrate int8."""
+MIOU_STEP = 10
+"""Every tenth frame of the clip, with its ground truth, for mIoU."""
 
 
 def make_references(folder: Path, *, model: Path = MODEL) -> None:
-    """Writes the model, its int8 version, and references.npz: frames with their masks and confidence.
+    """Writes the model, its int8 version, and references.npz: frames with their masks and confidence, and ground truth.
 
     Frames of the demo's clip are resized to each size; the network's size is larger than the smallest. fp32 masks are
     those of the engine in ONNX Runtime, which are plain torch's but for 1 pixel in 10 000; int8 masks are those of the
@@ -34,8 +38,9 @@ def make_references(folder: Path, *, model: Path = MODEL) -> None:
     from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
     from bisenet_ros.engines.cpu.postprocess import upsample_mask_and_confidence
     from bisenet_ros.engines.quantization import quantize
+    from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou
     from bisenet_ros.model.model_card import read_card
-    from demo.clip import frame_ids, read_image
+    from demo.clip import frame_ids, read_ground_truth, read_image
 
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(model, folder / "model.onnx")
@@ -51,6 +56,14 @@ def make_references(folder: Path, *, model: Path = MODEL) -> None:
             arrays[f"{name}/frame"] = frame
             mask, confidence = engine.segment(frame, confidence=True)
             arrays[f"{name}/{precision}/mask"], arrays[f"{name}/{precision}/confidence"] = mask, confidence
+    engine, chosen = OnnxRuntimeEngine(model, card), slice(None, None, MIOU_STEP)
+    frames, targets = clip[chosen], [read_ground_truth(frame_id) for frame_id in frame_ids()[chosen]]
+    confusion = sum(
+        confusion_matrix(target, engine.segment(frame), classes=len(card.classes))
+        for frame, target in zip(frames, targets)
+    )
+    arrays["miou/frames"], arrays["miou/targets"] = np.stack(frames), np.stack(targets)
+    arrays["miou/fp32"] = np.float64(mean_iou(confusion))
     logits = np.random.default_rng(0).standard_normal((len(card.classes), *LOGITS_SIZE), dtype=np.float32)
     arrays["kernel/logits"] = logits
     arrays["kernel/mask"], arrays["kernel/confidence"] = upsample_mask_and_confidence(logits, SIZES[-1])

@@ -11,7 +11,7 @@
 #
 # Numbers go to gpu_results/, or where --results says, after each test. All of it takes longer than half an hour, most
 # of it for building plans, which stay in gpu_results/plans. Where commands must be short, run parts, in this order:
-#   -k parity, -k cache, -k endurance, -k papers, -k "sweep and not int8", -k int8
+#   --part quick --frames 3000 --iterations 1000 --seconds 20, then --part full; or by -k parity, -k cache, ...
 # `bisenet benchmark report FILE FOLDER` draws the plot of the benchmark's JSON files where matplotlib is installed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

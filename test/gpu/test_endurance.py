@@ -14,11 +14,18 @@ from gpu.conftest import device_memory
 
 MEBIBYTE = 1 << 20
 WARM_UP = 200
+LARGEST_GROWTH = {"NVIDIA driver": 8, "Jetson": 256}
+"""MiB of device memory. On a Jetson CUDA counts the whole system's memory, which other programs use too."""
 
 
 def host_memory() -> int:
     """Resident bytes of this process."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def device_memory_has_grown(grown: int) -> bool:
+    is_jetson = Path("/etc/nv_tegra_release").exists()
+    return grown >= LARGEST_GROWTH["Jetson" if is_jetson else "NVIDIA driver"] * MEBIBYTE
 
 
 def test_ten_thousand_frames_do_not_grow_memory(create, arrays, results, pytestconfig):
@@ -34,7 +41,7 @@ def test_ten_thousand_frames_do_not_grow_memory(create, arrays, results, pytestc
     gc.collect()
     grown = {"host": host_memory() - host, "device": device_memory(engine) - device}
     results[f"memory grown after {frames} frames, bytes"] = grown
-    assert grown["host"] < 8 * MEBIBYTE and grown["device"] < 8 * MEBIBYTE
+    assert grown["host"] < 8 * MEBIBYTE and not device_memory_has_grown(grown["device"])
 
 
 def test_engines_that_come_and_go_give_the_gpu_back(create, arrays, results):
@@ -53,7 +60,7 @@ def test_engines_that_come_and_go_give_the_gpu_back(create, arrays, results):
         live_once()
     grown = device_memory(watcher) - before
     results["device memory grown after 20 engines, bytes"] = grown
-    assert grown < 8 * MEBIBYTE
+    assert not device_memory_has_grown(grown)
 
 
 def test_changing_frame_sizes_do_not_fill_the_gpu(create):
@@ -65,4 +72,4 @@ def test_changing_frame_sizes_do_not_fill_the_gpu(create):
     before = device_memory(engine)
     for size in sizes:
         engine.segment(np.zeros((*size, 3), np.uint8))
-    assert device_memory(engine) - before < 8 * MEBIBYTE
+    assert not device_memory_has_grown(device_memory(engine) - before)

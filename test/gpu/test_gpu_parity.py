@@ -135,7 +135,10 @@ def test_a_graph_replays_the_frame_where_cuda_python_is_installed(create, arrays
     engine = create()
     for _ in range(2):
         engine.segment(arrays["1280x720/frame"])
-    captured = [pipeline._graphs[False] is not None for pipeline in engine._gpu._pipelines.values()]
+    pipelines = [pipeline for tails in engine._gpu._pipelines.values() for pipeline in tails.values()]
+    captured = [
+        pipeline._graphs[1, "mask"].__qualname__.startswith("CudaPythonDevice.capture") for pipeline in pipelines
+    ]
     results["CUDA graph"] = {"captured": captured}
     if type(engine._gpu.device).__name__ == "CudaPythonDevice":
         assert all(captured)
