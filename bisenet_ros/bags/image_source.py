@@ -38,7 +38,7 @@ class SourceImage:
 
 @dataclass(frozen=True)
 class ImageSource:
-    """Images in order, made anew by `images`, one at a time.
+    """Images in order, made anew by `images`, one at a time; `images(every=N)` is every N-th, the others not decoded.
 
     Attributes:
         count: how many there are; 0 where that is not known; a video's is an estimate, which may be one off.
@@ -47,7 +47,7 @@ class ImageSource:
         labeled: how many of the images have ground truth.
     """
 
-    images: Callable[[], Iterator[SourceImage]]
+    images: Callable[..., Iterator[SourceImage]]
     count: int
     places: Tuple[Path, ...]
     rate: Optional[float] = None
@@ -94,8 +94,8 @@ def _open_folder(folder: Path, labels: Optional[Path]) -> ImageSource:
     files = natural_order(list_images(folder))
     label_files = _find_labels(files, labels) if labels else {}
 
-    def images() -> Iterator[SourceImage]:
-        for file in files:
+    def images(every: int = 1) -> Iterator[SourceImage]:
+        for file in files[::every]:
             label_file = label_files.get(file.stem)
             yield SourceImage(file.name, read_image(file), _read_labels(label_file) if label_file else None, file)
 
@@ -141,12 +141,15 @@ def _open_video(path: Path) -> ImageSource:
             f"{describe_bytes(first_bytes(path))}"
         )
 
-    def images() -> Iterator[SourceImage]:
+    def images(every: int = 1) -> Iterator[SourceImage]:
         video = cv2.VideoCapture(str(path))
         number, last = 0, -1.0
         try:
-            while True:
-                read, pixels = video.read()
+            while video.grab():
+                if number % every:
+                    number += 1
+                    continue
+                read, pixels = video.retrieve()
                 if not read:
                     return
                 seconds = video.get(cv2.CAP_PROP_POS_MSEC) / 1000
@@ -159,8 +162,8 @@ def _open_video(path: Path) -> ImageSource:
 
 
 def _from_data_set(data_set: Any, root: Path) -> ImageSource:
-    def images() -> Iterator[SourceImage]:
-        for index in range(len(data_set)):
+    def images(every: int = 1) -> Iterator[SourceImage]:
+        for index in range(0, len(data_set), every):
             yield SourceImage(data_set.name(index), *data_set[index])
 
     return ImageSource(images, len(data_set), (root,), labeled=len(data_set))

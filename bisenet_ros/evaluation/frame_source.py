@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames of what people have: a folder of images, a video, a data set or a bag; with their ground truth."""
 
+import math
 from itertools import islice
 from pathlib import Path
 from typing import Iterator, Optional, Tuple
@@ -42,11 +43,12 @@ class FrameSource:
 
         Raises BisenetError where it cannot be opened; OSError.
         """
-        self._classes, self._most = classes, most
+        self._classes = classes
+        self._most = most
         self.name = Path(text).name or text
         path = Path(text)
         if _is_bag(path):
-            self._source = _open_bag(path, topic, ground_truth, classes=classes, most=most)
+            self._source = _open_bag(path, topic, ground_truth, classes=classes)
         elif ground_truth and not path.is_dir():
             raise BisenetError(f"--ground-truth goes with a folder of images or a bag, got {text}")
         else:
@@ -54,14 +56,14 @@ class FrameSource:
             if not path.exists():
                 name, _, place = text.partition(":")
                 self.name = f"{name} {place.partition(':')[2]}".strip()
+        self._every = max(1, math.ceil(self._source.count / most))
 
     def __len__(self) -> int:
-        return min(self._most, self._source.count)
+        return math.ceil(self._source.count / self._every)
 
     def __iter__(self) -> Iterator[LabeledFrame]:
         """Raises BisenetError where a frame or its ground truth cannot be used."""
-        every = max(1, self._source.count // self._most)
-        for image in islice(self._source.images(), 0, every * self._most, every):
+        for image in islice(self._source.images(every=self._every), self._most):
             if image.ground_truth is not None:
                 self._check(image)
             yield image.pixels, image.ground_truth
@@ -82,19 +84,18 @@ def _is_bag(path: Path) -> bool:
     return (path / METADATA).exists() or any(map(is_storage, path.iterdir()))
 
 
-def _open_bag(path: Path, topic: str, ground_truth: Optional[Path], *, classes: int, most: int) -> ImageSource:
-    """At most some frames of a bag's topic, evenly spread; the others are not decoded."""
+def _open_bag(path: Path, topic: str, ground_truth: Optional[Path], *, classes: int) -> ImageSource:
+    """The frames of a bag's topic."""
     bag = Bag(path)
     chosen = choose_topics(bag, [topic] if topic else [])[0]
     count = chosen.messages or sum(1 for _ in bag.messages([chosen.name]))
     files = list_ground_truth(ground_truth) if ground_truth else {}
-    every = max(1, count // most)
 
-    def images() -> Iterator[SourceImage]:
-        for message in islice(bag.messages([chosen.name]), 0, every * most, every):
+    def images(every: int = 1) -> Iterator[SourceImage]:
+        for message in islice(bag.messages([chosen.name]), 0, None, every):
             frame = decode_frame(message)
             found = files.get(frame.stamp_ns, [])
             ids = read_ground_truth(found[0], classes=classes) if len(found) == 1 else None
             yield SourceImage(f"message {message.number} of {chosen.name} in {path}", frame.pixels, ids)
 
-    return ImageSource(images, min(count, most), (path,), labeled=len(files))
+    return ImageSource(images, count, (path,), labeled=len(files))

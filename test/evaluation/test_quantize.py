@@ -17,6 +17,7 @@ from bisenet_ros.engines import load_engine
 from bisenet_ros.engines.precision import choose_precision
 from bisenet_ros.engines.quantization import quantize, quantized_layers
 from bisenet_ros.evaluation import quantized_model
+from bisenet_ros.evaluation.frame_source import FrameSource
 from bisenet_ros.evaluation.quantized_model import choose_layers_left_out
 from bisenet_ros.model.model_card import read_card
 from bisenet_ros.model.model_file import model_sha256
@@ -105,6 +106,26 @@ def test_frames_of_a_bag(model, images, labels, tmp_path, capsys, with_labels):
     assert "on 2 frames of recording" in printed and ("mIoU fp32" in printed) == with_labels
     assert run(*arguments) == 0
     assert f"on {len(FRAMES)} frames of recording" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "most, expected", [(1, [0]), (2, [0, 4]), (4, [0, 2, 4, 6]), (7, list(range(7))), (100, list(range(7)))]
+)
+def test_frames_are_spread_over_the_whole_source(tmp_path, most, expected):
+    for number in range(7):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((*SIZE, 3), number, np.uint8))
+    source = FrameSource(str(tmp_path), classes=11, most=most)
+    assert [frame[0, 0, 0] for frame, _ in source] == expected and len(source) == len(expected)
+
+
+def test_frames_of_a_video_are_spread_too(tmp_path):
+    path = tmp_path / "drive.avi"
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, SIZE[::-1])
+    for number in range(7):
+        video.write(np.full((*SIZE, 3), 30 * number, np.uint8))
+    video.release()
+    source = FrameSource(str(path), classes=11, most=3)
+    assert [round(frame.mean() / 30) for frame, _ in source] == [0, 3, 6] and source.name == "drive.avi"
 
 
 def test_int8_is_compared_on_other_frames(model, images, labels, tmp_path, capsys):
