@@ -16,9 +16,9 @@ DESCRIPTION = f"""\
 Makes MODEL.int8.onnx of MODEL.onnx, which the node then finds beside it: precision int8 takes it, and on a CPU with
 VNNI so does auto, if its card says that it loses at most 0.5 points of mIoU. The ranges of int8 are taken from frames
 as the camera sees them: a folder of images, a video, a bag, or a data set as NAME:ROOT[:SPLIT], such as
-camvid:/data/camvid:train. If fewer than {SAME_CLASS:g} % of their pixels keep their class, every layer is measured, and
-the worst stay in fp32. Then int8 is compared with fp32, on the same frames or on those of --evaluation; with ground
-truth, which data sets have, the card gets the loss of mIoU."""
+camvid:/data/camvid:train. If fewer than {SAME_CLASS:g} % of their pixels keep their class, every layer is left out
+once, and those that gain most for their cost stay in fp32. Then int8 is compared with fp32, on the same frames or on
+those of --evaluation; with ground truth, which data sets have, the card gets the loss of mIoU."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
         on_progress=lambda text: print(text, file=sys.stderr, flush=True),
     )
     quantized.save(output)
-    print(f"{output}: {quantized.layers[0]} of {quantized.layers[1]} convolutions are int8")
+    share = f"{quantized.share:.1%} of the multiplications"
+    print(f"{output}: {quantized.layers[0]} of {quantized.layers[1]} convolutions are int8, {share}")
     for layer in quantized.left_out:
         print(f"left in fp32: {layer}")
     print(f"on {quantized.cost.frames} frames of {evaluation.name}, {quantized.engine}: {quantized.cost}")

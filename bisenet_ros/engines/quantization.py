@@ -18,7 +18,7 @@ from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 from bisenet_ros.engines.cpu.preprocess import normalize_frame
 from bisenet_ros.engines.engine import EngineError, require_frame
 from bisenet_ros.engines.tensorrt.onnx_graph import unpack_weights
-from bisenet_ros.model.input_size import network_size
+from bisenet_ros.model.input_size import Size, network_size
 from bisenet_ros.model.model_card import ModelCard
 
 OPTIONS = {
@@ -113,6 +113,28 @@ def unquantize(model: onnx.ModelProto, layers: Collection[str]) -> onnx.ModelPro
     for constant in [constant for constant in graph.initializer if constant.name not in used]:
         graph.initializer.remove(constant)
     return copy
+
+
+def layer_costs(model: onnx.ModelProto, size: Size) -> Dict[str, float]:
+    """Each convolution's share of the multiplications of a network that is not quantized, by its name.
+
+    Args:
+        size: (height, width) of the network's input.
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    unpack_weights(copy.graph)
+    for side, pixels in zip(copy.graph.input[0].type.tensor_type.shape.dim, (1, 3, *size)):
+        side.dim_value = pixels
+    graph = onnx.shape_inference.infer_shapes(copy, data_prop=True).graph
+    weights = {tensor.name: tensor.dims for tensor in graph.initializer}
+    outputs = {value.name: value.type.tensor_type.shape.dim for value in (*graph.value_info, *graph.output)}
+    counts = {
+        node.name: np.prod(weights[node.input[1]]) * np.prod([side.dim_value for side in outputs[node.output[0]][2:]])
+        for node in graph.node
+        if node.op_type == "Conv"
+    }
+    return {name: float(count / sum(counts.values())) for name, count in counts.items()}
 
 
 def _pack_weights(graph: onnx.GraphProto, names: Collection[str]) -> None:

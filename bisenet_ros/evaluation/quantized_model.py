@@ -5,14 +5,14 @@
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Callable, Collection, List, Sequence, Tuple
+from typing import Callable, Collection, List, Mapping, Sequence, Tuple
 
 import numpy as np
 import onnx
 
 from bisenet_ros.engines.engine import Engine
 from bisenet_ros.engines.loader import installed_runtimes
-from bisenet_ros.engines.quantization import quantize, quantized_layers, unquantize
+from bisenet_ros.engines.quantization import layer_costs, quantize, quantized_layers, unquantize
 from bisenet_ros.evaluation.frame_source import FrameSource
 from bisenet_ros.evaluation.quantization_cost import QuantizationCost, quantization_cost, share_of_same_class
 from bisenet_ros.files.atomic_write import write_bytes
@@ -22,6 +22,8 @@ from bisenet_ros.model.model_file import model_sha256, read_model
 SENSITIVITY_FRAMES = 30
 MOST_LAYERS_LEFT_OUT = 10
 """Of the network's 56; more of them would cost the speed."""
+COST_OF_ANY_LAYER = 0.01
+"""Of the network's time: leaving out a small layer costs that too, in conversions to fp32 and back."""
 
 Progress = Callable[[str], None]
 """Called with what is done now."""
@@ -34,12 +36,14 @@ class QuantizedModel:
     Attributes:
         network: with its card inside.
         layers: how many convolutions are computed in int8, of how many.
+        share: of the network's multiplications that these are.
         left_out: names of those that were left in fp32 because they cost too much, the worst first.
         engine: what `cost` was measured with, for people.
     """
 
     network: onnx.ModelProto
     layers: Tuple[int, int]
+    share: float
     left_out: List[str]
     cost: QuantizationCost
     engine: str
@@ -71,7 +75,10 @@ def make_quantized_model(
     fp32 = _open(network, card, precision="fp32")
     every = max(1, len(calibration) // SENSITIVITY_FRAMES)
     frames = [frame for number, (frame, _) in enumerate(calibration) if number % every == 0][:SENSITIVITY_FRAMES]
-    left_out = choose_layers_left_out(quantized, fp32, frames, same_class=same_class, on_progress=on_progress)
+    costs = layer_costs(network, card.network_size)
+    left_out = choose_layers_left_out(
+        quantized, fp32, frames, costs=costs, same_class=same_class, on_progress=on_progress
+    )
     quantized = unquantize(quantized, left_out)
     int8 = _open(quantized, card, precision="int8")
     on_progress(f"comparing with fp32 on {len(evaluation)} frames of {evaluation.name}")
@@ -86,7 +93,8 @@ def make_quantized_model(
         "loss_points": None if cost.loss_points is None else round(cost.loss_points, 3),
     }
     write_card(quantized, replace(card, quantization=description))
-    return QuantizedModel(quantized, (len(layers), len(convolutions)), left_out, cost, int8.description)
+    share = sum(costs[name] for name in layers)
+    return QuantizedModel(quantized, (len(layers), len(convolutions)), share, left_out, cost, int8.description)
 
 
 def choose_layers_left_out(
@@ -94,16 +102,18 @@ def choose_layers_left_out(
     fp32: Engine,
     frames: Sequence[np.ndarray],
     *,
+    costs: Mapping[str, float],
     same_class: float,
     on_progress: Progress,
 ) -> List[str]:
     """The layers of a quantized network that should stay in fp32, the worst first; none where it is good enough.
 
     Each layer is left out alone, and what share of the frames' pixels then has fp32's class is measured. Those that
-    gain most by it are left out together, one more at a time, until the share is reached.
+    gain most for what they cost are left out together, one more at a time, until the share is reached.
 
     Args:
         fp32: the same network before quantization.
+        costs: of each layer, as `layer_costs` has them.
         same_class: the share to reach; it is missed if 10 layers are not enough.
     """
     masks = [fp32.segment(frame) for frame in frames]
@@ -119,8 +129,9 @@ def choose_layers_left_out(
     on_progress(f"{share:.2%} of the pixels keep their class; measuring each of {len(layers)} layers")
     gains = {}
     for number, layer in enumerate(layers, 1):
-        gains[layer] = share_without([layer])
-        on_progress(f"{number}/{len(layers)}: {gains[layer]:.2%} without {layer}")
+        without = share_without([layer])
+        gains[layer] = (without - share) / (costs[layer] + COST_OF_ANY_LAYER)
+        on_progress(f"{number}/{len(layers)}: {without:.2%} without {layer}")
     worst_first = sorted(layers, key=lambda layer: -gains[layer])
     for count in range(1, MOST_LAYERS_LEFT_OUT):
         share = share_without(worst_first[:count])

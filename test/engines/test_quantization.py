@@ -17,7 +17,7 @@ from bisenet_ros.engines.cpu.preprocess import normalize_frame
 from bisenet_ros.engines.cpu.unsigned import use_unsigned
 from bisenet_ros.engines.engine import EngineError
 from bisenet_ros.engines.loader import installed_runtimes
-from bisenet_ros.engines.quantization import _Calibration, _inputs, quantize, quantized_layers, unquantize
+from bisenet_ros.engines.quantization import _Calibration, _inputs, layer_costs, quantize, quantized_layers, unquantize
 from bisenet_ros.engines.tensorrt.onnx_graph import unpack_weights, wrap_network
 from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou
 from bisenet_ros.model.model_card import read_card
@@ -137,6 +137,18 @@ def test_layers_can_be_left_in_fp32(quantized):
     assert quantized_layers(fewer) == [layers[0], *layers[3:]] and quantized_layers(quantized) == layers
     onnx.checker.check_model(fewer, full_check=True)
     assert not quantized_layers(unquantize(quantized, layers))
+
+
+def test_the_cost_of_a_layer_is_its_share_of_the_multiplications(shipped, tmp_path, card):
+    """Counted by hand: 3 x 3 kernels; 8 x 3, 8 x 8 and 11 x 16 channels; at a half, a quarter and an eighth."""
+    counts = np.array([8 * 3 * 16, 8 * 8 * 4, 11 * 16])
+    costs = layer_costs(onnx.load(save_stem_model(tmp_path / "stem.onnx", card)), (64, 96))
+    assert list(costs) == ["first", "branch", "fuse"]
+    assert list(costs.values()) == pytest.approx(counts / counts.sum())
+    assert (
+        max(layer_costs(shipped, card.network_size).items(), key=lambda item: item[1])[0]
+        == "/detail/s1/s1.1/s1.1.0/Conv"
+    )
 
 
 def test_tensors_behind_a_relu_are_unsigned_on_a_cpu(quantized):
