@@ -27,6 +27,7 @@ ENUMS = (
     "ComputeCapability",
     "ExecutionContextAllocationStrategy",
     "DynamicShapesKernelSpecializationStrategy",
+    "ProfilingVerbosity",
 )
 VERSIONS = {"8.2": "8.2.1.8", "8.4": "8.4.3.1", "8.5": "8.5.3.1", "8.6": "8.6.1", "10": "10.13.0.35", "11": "11.1.0.1"}
 

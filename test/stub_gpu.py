@@ -97,6 +97,10 @@ class StubGpu:
         """The call after `after` more answers with the error; one from 700 on is then every call's answer."""
         self._library.stub_fail(after, error)
 
+    def fail_call(self, name: str, after: int, error: int) -> None:
+        """The same, of the calls of one name."""
+        self._library.stub_fail_call(name.encode(), after, error)
+
     def calls(self) -> List[str]:
         """The names of the calls so far."""
         return [self._library.stub_call(i).decode() for i in range(self._library.stub_calls())]

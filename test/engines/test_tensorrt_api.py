@@ -45,6 +45,7 @@ def test_a_build_makes_the_calls_of_its_generation_in_order(module):
         "create_network",
         "parse",
         "create_builder_config",
+        "profiling_verbosity",
         "max_workspace_size" if module.generation == "8.2" else "set_memory_pool_limit",
         "clear_flag",
         "create_optimization_profile",

@@ -25,6 +25,8 @@ enum {
 static const char *calls[MOST_CALLS];
 static int call_count, initialized, retained, scheduling, resets, pageable_copies;
 static long copied[2];  // bytes, up and down
+static const char *fail_name;
+static int fail_after;  // calls of this name
 static int fail_at = -1, fail_with, sticky, present = 1, major = 9, minor = 0;
 static double delay;  // seconds that a synchronization takes
 static char primary;  // its address is the context's handle
@@ -47,11 +49,15 @@ EXPORT int stub_alive(int kind) {
 }
 // The call after `after` more fails; an error from 700 on is the answer of every later call, as of a real GPU.
 EXPORT void stub_fail(int after, int error) { fail_at = call_count + after, fail_with = error; }
+// The same by the name of a call: of those called so, the one after `after` more.
+EXPORT void stub_fail_call(const char *name, int after, int error) {
+  fail_name = strdup(name), fail_after = after, fail_with = error;
+}
 EXPORT void stub_reset(void) {
   while (objects) drop(objects);
   call_count = retained = scheduling = resets = pageable_copies = sticky = 0;
   copied[0] = copied[1] = 0;
-  fail_at = -1, present = 1, delay = 0, current = NULL, depth = 0;
+  fail_at = -1, fail_name = NULL, present = 1, delay = 0, current = NULL, depth = 0;
   major = 9, minor = 0;
 }
 EXPORT void stub_set(int is_present, int new_major, int new_minor, double new_delay) {
@@ -69,7 +75,8 @@ static int spoil_captures(void) {
 static Result enter(const char *name, int needs_context) {
   if (call_count < MOST_CALLS) calls[call_count] = name;
   if (sticky) return ++call_count, sticky;
-  if (call_count++ == fail_at) {
+  const int named = fail_name && !strcmp(name, fail_name) && fail_after-- == 0;
+  if (call_count++ == fail_at || named) {
     if (fail_with >= 700 && fail_with < 800) sticky = fail_with;
     return fail_with;
   }

@@ -130,6 +130,8 @@ class TensorRt:
             reasons = [f"{error.desc()} (node {error.node()})" for error in errors]
             raise TensorRtError(f"{self.name} does not take the model: {'; '.join(reasons) or log.reason()}")
         config = builder.create_builder_config()
+        if hasattr(trt, "ProfilingVerbosity"):
+            config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # so that an inspector tells layers' types
         self._set_workspace(config)
         self._set_precision(builder, config, precision)
         self._set_tactic_sources(config)
