@@ -32,14 +32,16 @@ def main(argv: Optional[List[str]] = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file's name may be no UTF-8
     try:
-        code = _main((sys.argv[1:] if argv is None else argv) or ["--help"])
-        sys.stdout.flush()
-        return code
+        try:
+            return _main((sys.argv[1:] if argv is None else argv) or ["--help"])
+        finally:
+            if sys.stdout:  # None where it is closed
+                sys.stdout.flush()
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except BrokenPipeError:  # the reader has ended, as `head` does
+    except OSError as error:  # of stdout: its reader has ended, as `head` does, or its disk is full
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _BROKEN_PIPE
+        return _BROKEN_PIPE if isinstance(error, BrokenPipeError) else _fail(f"stdout cannot be written: {error}")
 
 
 def _main(words: List[str]) -> int:

@@ -176,6 +176,15 @@ def test_a_reader_that_ends_early_is_no_error():
         assert process.stderr.read() == b""
 
 
+@pytest.mark.parametrize("words", (["--help"], ["--version"]))
+@pytest.mark.parametrize("target, code", ((">&-", 0), (">/dev/full", 1)))
+def test_a_stdout_that_cannot_be_written_is_no_traceback(words, target, code):
+    program = f"exec {sys.executable} -m bisenet_ros.cli {' '.join(words)} {target}"
+    done = subprocess.run(["sh", "-c", program], stderr=subprocess.PIPE, cwd=ROOT)
+    told = b"" if code == 0 else b"bisenet: error: stdout cannot be written: [Errno 28] No space left on device\n"
+    assert done.returncode == code and told in done.stderr and b"Traceback" not in done.stderr
+
+
 def test_names_that_are_no_utf8_are_escaped_in_messages():
     name = os.fsdecode(b"stra\xdfe.onnx")
     environment = {**os.environ, "PYTHONUTF8": "1"}

@@ -71,6 +71,13 @@ def check_topic(text: str) -> str:
     return topic
 
 
+def check_frame_id(text: str) -> str:
+    """Raises BisenetError where a text is not UTF-8, as strings of ROS messages are."""
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise BisenetError(f"expected --frame-id in UTF-8, got {text!r}")
+    return text
+
+
 def check_path(path: Path, *, forbidden: str = "") -> None:
     """Raises BisenetError where a path is not UTF-8, which libraries need, or has one of some characters."""
     text = str(path.absolute())

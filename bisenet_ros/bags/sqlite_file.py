@@ -18,6 +18,7 @@ class SqliteFile:
         self.problem = ""
         self._order = "timestamp, id"
         self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True, check_same_thread=False)
+        self._connection.text_factory = lambda data: data.decode(errors="backslashreplace")  # names of other topics too
         self._connection.execute("PRAGMA trusted_schema = OFF")
         try:
             self._topics = self._read_topics()

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Callable
 
 from bisenet_ros.bags import STORAGES
-from bisenet_ros.bags.recording import COMPRESSIONS, FIELD_OF_VIEW, RATE, STAMP_LIMIT, Recording, check_topic
+from bisenet_ros.bags.recording import (
+    COMPRESSIONS,
+    FIELD_OF_VIEW,
+    RATE,
+    STAMP_LIMIT,
+    Recording,
+    check_frame_id,
+    check_topic,
+)
 
 EXTRA = "evaluation"
 INCOMPLETE = 3
@@ -66,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     source = open_source(arguments.images, labels=arguments.labels, open_data_set=open_data_set)
     recording = Recording(
         topic=check_topic(arguments.topic),
-        frame_id=arguments.frame_id,
+        frame_id=check_frame_id(arguments.frame_id),
         rate=arguments.rate,
         start_ns=arguments.start,
         compressed=arguments.compressed,
@@ -89,13 +97,13 @@ def run(arguments: argparse.Namespace) -> int:
 def _number(below: float) -> Callable[[str], float]:
     """A parser of numbers above 0 and below a limit."""
 
-    def parse(text: str) -> float:
+    def number(text: str) -> float:
         value = float(text)
         if not 0 < value < below:
             raise argparse.ArgumentTypeError(f"expected a number above 0 and below {below:g}, got {text}")
         return value
 
-    return parse
+    return number
 
 
 def _nanoseconds(text: str) -> int:

@@ -148,7 +148,7 @@ class _Run:
             "the model file": [self._sha256],
             "truth topic": request.truth_topic or "none",
             "truth folder": str(truth.resolve()) if truth else "none",
-            "the ground truth": _fingerprint(sorted(truth.glob("*.png"))) if truth else [],
+            "the ground truth": _fingerprint(image_files(truth)) if truth else [],
             "masks": f"{', '.join(request.outputs)} in {request.storage}",
             "replay through the node": f"at rate {request.rate:g}" if self._replay_source else "none",
         }

@@ -90,6 +90,7 @@ class _Segmenter:
         self._colors = engine.card.classes.color_table()
         self._ground_truth = list_ground_truth(task.ground_truth) if task.ground_truth else {}
         self._warm: Set[Tuple[int, ...]] = set()
+        self._log_ns = 0
         self._topics = {topic: _TopicState(self._source(topic), self._classes) for topic in task.topics}
 
     def take(self, message: BagMessage) -> None:
@@ -154,7 +155,9 @@ class _Segmenter:
         return mask, confidence, 1000 * (time.perf_counter() - start)
 
     def _write_masks(self, frame: BagFrame, mask: np.ndarray) -> None:
-        header: Dict[str, Any] = {"stamp_ns": frame.stamp_ns, "frame_id": frame.frame_id, "log_ns": frame.log_ns}
+        # Readers sort by it, and masks have the order of the frames; SQLite takes no more than 2^63 - 1.
+        self._log_ns = max(self._log_ns, min(frame.log_ns, 2**63 - 1))
+        header: Dict[str, Any] = {"stamp_ns": frame.stamp_ns, "frame_id": frame.frame_id, "log_ns": self._log_ns}
         for output in self._task.outputs:
             if output == "mask":
                 pixels, encoding = mask, "mono8"

@@ -40,9 +40,10 @@ def write_bytes(path: Path, data: bytes, *, private: bool = False, durable: bool
             if durable:
                 os.fsync(file.fileno())
         unfinished.replace(path)
-    except OSError:
+    except OSError as error:
         with suppress(OSError):
             unfinished.unlink()
+        error.filename = error.filename or str(path)  # a full disk does not say of which file
         raise
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterator, List
+from typing import TYPE_CHECKING, Dict, Iterator
 
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.file_content import describe_bytes
@@ -26,7 +26,7 @@ def read_model(path: Path, *, weights: bool = True) -> onnx.ModelProto:
         weights: also read the weights that are in other files; `False` is faster where only metadata are wanted.
 
     Raises:
-        ModelError: the file is missing, is not ONNX, or a file with its weights is missing.
+        ModelError: the file is missing, is not ONNX, or a file with its weights is missing, cut off, or elsewhere.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -45,9 +45,14 @@ def read_model(path: Path, *, weights: bool = True) -> onnx.ModelProto:
     if not model.graph.node:
         found = describe_bytes(path.read_bytes())
         raise ModelError(f"{path} is not an ONNX model, or an empty one, but {found}; make one with `bisenet export`")
-    for file in _weight_files(model, path.parent):
+    for name, size in _external_data(model).items():
+        file = path.parent / name
+        if name.startswith("/") or ".." in Path(name).parts:
+            raise ModelError(f"{path} has its weights in {name}, which is not beside it; save both in one folder")
         if not file.is_file():
             raise ModelError(f"{path} has its weights in {file}, which is missing; copy that file too")
+        if file.stat().st_size < size:
+            raise ModelError(f"expected {size} bytes of weights in {file}, got {file.stat().st_size}; copy it again")
     if weights:
         onnx.external_data_helper.load_external_data_for_model(model, str(path.parent))
     return model
@@ -56,8 +61,8 @@ def read_model(path: Path, *, weights: bool = True) -> onnx.ModelProto:
 def model_sha256(path: Path) -> str:
     """The SHA-256 of a model file and of the files with its weights, as 64 hexadecimal digits; raises ModelError."""
     digest = hashlib.sha256(path.read_bytes() if path.is_file() else b"")
-    for file in _weight_files(read_model(path, weights=False), path.parent):
-        digest.update(file.read_bytes())
+    for name in sorted(_external_data(read_model(path, weights=False))):
+        digest.update((path.parent / name).read_bytes())
     return digest.hexdigest()
 
 
@@ -66,18 +71,15 @@ def is_quantized(path: Path) -> bool:
     return any(node.op_type == "QuantizeLinear" for node in read_model(path, weights=False).graph.node)
 
 
-def _weight_files(model: onnx.ModelProto, folder: Path) -> List[Path]:
-    """The files beside the model's that hold weights (ONNX calls them external data), sorted."""
-    from onnx.external_data_helper import uses_external_data
+def _external_data(model: onnx.ModelProto) -> Dict[str, int]:
+    """The files beside the model's that hold weights (ONNX calls them external data), and the bytes each must have."""
+    from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
-    names = (
-        entry.value
-        for tensor in _tensors(model)
-        if uses_external_data(tensor)
-        for entry in tensor.external_data
-        if entry.key == "location"
-    )
-    return [folder / name for name in sorted(set(names))]
+    sizes: Dict[str, int] = {}
+    for info in map(ExternalDataInfo, filter(uses_external_data, _tensors(model))):
+        end = (info.offset or 0) + (info.length or 0)
+        sizes[info.location] = max(sizes.get(info.location, 0), end)
+    return sizes
 
 
 def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:

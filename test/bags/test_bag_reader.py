@@ -8,6 +8,7 @@ import errno
 import os
 import re
 import shutil
+import sqlite3
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -387,6 +388,15 @@ def test_an_encoding_that_is_not_said_is_tried(tmp_path):
     metadata.write_text(metadata.read_text().replace("serialization_format: ''", "serialization_format: xcdr2"))
     with pytest.raises(BagError, match=rf"it holds {CAMERA} \({IMAGE} in xcdr2, not CDR, 12 messages\)"):
         choose_topics(Bag(folder))
+
+
+def test_a_topic_whose_name_is_not_utf8_does_not_condemn_the_others(tmp_path):
+    folder = write_bag(tmp_path / "bag", messages=lambda i: {**camera_messages(i), "/other": image(SMOOTH).header})
+    with sqlite3.connect(storage_file(folder)) as connection:
+        connection.execute("UPDATE topics SET name = CAST(x'2f73747261df65' AS TEXT) WHERE name = '/other'")
+    assert len(frames_of(folder)[0]) == 12
+    (folder / "metadata.yaml").unlink()
+    assert list(Bag(folder).topics) == [CAMERA, r"/stra\xdfe"] and len(frames_of(folder)[0]) == 12
 
 
 def test_counts_of_zero_are_looked_into(tmp_path):

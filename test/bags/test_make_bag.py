@@ -284,6 +284,7 @@ def test_bad_input_is_named_and_leaves_nothing(tmp_path, images, capsys):
     assert "without /compressed" in error(images, "--topic", "/camera/image_raw/compressed")
     for topic in ("/a//b", "//a", "/1a", "/a b", "/a-b", "/a/", "/", "", "~/a", "/über", "/a\n"):
         assert f"expected --topic as ROS names topics, such as {TOPIC} (" in error(images, "--topic", topic)
+    assert "expected --frame-id in UTF-8, got 'stra" in error(images, "--frame-id", os.fsdecode(b"stra\xdfe"))
     for topic in ("/camera/camera_info", "/labels"):
         assert "--topic names the images, and /camera_info and /labels go beside" in error(images, "--topic", topic)
     cv2.imwrite(str(tmp_path / "labels" / "img_3.png"), np.zeros(SIZE, np.uint8))

@@ -37,12 +37,14 @@ from bag_workshop import (
     write_bag,
     write_model,
 )
+from mcap.writer import IndexType
+from mcap.writer import Writer as McapWriter
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import CompressionMode, Reader, StoragePlugin, Writer
 from tiny_model import save_tiny_model
 
 from bisenet_ros.bags import STORAGES
-from bisenet_ros.bags.bag_images import read_masks
+from bisenet_ros.bags.bag_images import IMAGE, TYPES, read_masks
 from bisenet_ros.bags.bag_reader import BagError
 from bisenet_ros.cli import main
 from bisenet_ros.commands import evaluate_bag
@@ -491,6 +493,21 @@ def two_cameras(tmp_path) -> Path:
         return found
 
     return write_bag(tmp_path / "drive", count=23, messages=messages)
+
+
+@pytest.mark.parametrize("log_ns", (lambda i: (3, 1, 2, 0)[i], lambda _: 0, lambda _: 2**64 - 1))
+def test_masks_have_the_order_of_the_frames_whenever_these_were_recorded(tmp_path, request_for, log_ns):
+    with (tmp_path / "drive.mcap").open("wb") as file:
+        writer = McapWriter(file, index_types=IndexType.NONE)
+        writer.start()
+        camera = writer.register_channel(CAMERA, "cdr", writer.register_schema(IMAGE, "ros2msg", b""))
+        for number in range(4):
+            data = bytes(TYPES.serialize_cdr(camera_messages(number)[CAMERA], IMAGE))
+            writer.add_message(camera, log_ns(number), data, 0)
+        writer.finish()
+    assert evaluate(request_for(tmp_path / "drive.mcap")) == 0
+    masks = list(read_masks(tmp_path / "OUT" / "masks", MASK))
+    assert [stamp_ns for stamp_ns, _ in masks] == [stamp(i) for i in range(4)]
 
 
 CAMERAS = ["/front/image_raw", "/rear/image_raw"]

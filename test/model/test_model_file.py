@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 
 import numpy as np
 import onnx
@@ -42,6 +43,21 @@ def test_the_sha256_is_of_all_files(model, tmp_path, card):
     before, weights = model_sha256(model), (tmp_path / "tiny.data").read_bytes()
     (tmp_path / "tiny.data").write_bytes(bytes(len(weights)))
     assert model_sha256(model) != before
+
+
+def test_weights_that_are_cut_off_or_not_beside_the_model_are_told(model, tmp_path):
+    weights = tmp_path / "tiny.data"
+    size = weights.stat().st_size
+    os.truncate(weights, size - 1)
+    with pytest.raises(ModelError, match=f"expected {size} bytes of weights in {weights}, got {size - 1}; copy it"):
+        read_card(model)
+    for place in ("../tiny.data", "/tiny.data", "sub/../../tiny.data"):
+        moved = onnx.load(model, load_external_data=False)
+        for tensor in moved.graph.initializer:
+            next(entry for entry in tensor.external_data if entry.key == "location").value = place
+        onnx.save(moved, tmp_path / "moved.onnx")
+        with pytest.raises(ModelError, match=f"has its weights in {place}, which is not beside it"):
+            read_card(tmp_path / "moved.onnx")
 
 
 def test_a_quantized_model_is_recognized(model, tmp_path):
