@@ -84,8 +84,8 @@ def test_frames_that_come_too_fast_are_lost_and_it_says_where(run):
 
 
 def test_a_node_that_does_not_come_up_is_quoted(run):
-    with pytest.raises(DriverError, match="the node cannot run: .*precision int8 needs a GPU with TensorRT"):
-        run.replay(precision="int8")
+    with pytest.raises(DriverError, match="the node cannot run: .*precision fp16 needs a GPU with TensorRT"):
+        run.replay(precision="fp16")
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, float("nan")])
