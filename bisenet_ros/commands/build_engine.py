@@ -61,8 +61,11 @@ def run(arguments: argparse.Namespace) -> int:
         raise BisenetError(f"no plan is kept, as the GPU's name is part of its key: {error}") from None
     plans = PlanStore(tensorrt, device, PlanCache(arguments.cache), on_progress=_print_progress)
     try:
+        tensorrt.require_gpu(device.compute_capability)
         for request in requests:
             (_print_key if arguments.dry_run else _build)(request, plans)
+    except RuntimeError as error:  # of CUDA, such as for want of memory
+        raise BisenetError(f"the plan cannot be built: {error}; see `nvidia-smi` for who uses the GPU") from error
     finally:
         device.close()
     return 0

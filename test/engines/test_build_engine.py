@@ -205,6 +205,20 @@ def test_without_a_gpu_the_model_is_tried_and_nothing_kept(no_gpu, model, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_gpu_that_fails_or_is_too_old_is_an_error_of_one_line(gpu, model, tmp_path, capsys, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("CUDA answers CUDA_ERROR_OUT_OF_MEMORY")
+
+    monkeypatch.setattr(TensorRt, "build", fail)
+    assert run(model, "--size", "96x72", "--cache", tmp_path) == 1
+    assert (
+        "the plan cannot be built: CUDA answers CUDA_ERROR_OUT_OF_MEMORY; see `nvidia-smi`" in capsys.readouterr().err
+    )
+    monkeypatch.setattr(GPU, "compute_capability", (6, 1))
+    assert run(model, "--size", "96x72", "--cache", tmp_path) == 1
+    assert "takes no GPU of compute capability 6.1" in capsys.readouterr().err
+
+
 def test_a_cache_that_cannot_be_written_fails_the_command(gpu, model, capsys):
     assert run(model, "--size", "96x72", "--cache", __file__) == 1
     assert "built but cannot be kept" in capsys.readouterr().err
