@@ -18,7 +18,8 @@ data_files = [
     ("share/ament_index/resource_index/packages", ["resource/bisenet_ros"]),
     ("share/bisenet_ros", ["package.xml"]),
     ("share/bisenet_ros/launch", glob("launch/*.launch.py")),
-    ("share/bisenet_ros/config", glob("config/*")),
+    ("share/bisenet_ros/config", glob("config/*.*")),
+    ("share/bisenet_ros/config/class_maps", glob("config/class_maps/*.yaml")),
     ("share/bisenet_ros/models", glob("models/*.onnx")),
     ("share/bisenet_ros/recipes", glob("training/recipes/*.yaml")),
     ("share/bisenet_ros/recipes/ablations", glob("training/recipes/ablations/*.yaml")),
@@ -42,10 +43,9 @@ setup(
     package_dir={"bisenet_training": "training/bisenet_training"},
     package_data={
         "bisenet_ros": ["py.typed"],
-        "bisenet_training": ["py.typed"],
+        "bisenet_training": ["py.typed", "datasets/*.yaml"],
         "bisenet_ros.engines.cuda": ["*.cu"],
         "bisenet_ros.evaluation.report": ["templates/*"],
-        "bisenet_training.data": ["class_names/*.txt"],
     },
     data_files=data_files,
     # Where colcon puts scripts. Most ROS 2 packages say so in setup.cfg, but on Python 3.8 and 3.9 pip reads that too
@@ -54,7 +54,7 @@ setup(
         "install": {"install_scripts": "$base/lib/bisenet_ros"},
         "develop": {"script_dir": "$base/lib/bisenet_ros"},
     },
-    install_requires=["setuptools", "numpy", "numba", "onnx", "onnxruntime", "opencv-python-headless", "pillow"],
+    install_requires=["setuptools", "numpy", "numba", "onnx", "onnxruntime", "opencv-python-headless", "pillow", "pyyaml"],
     extras_require={
         "openvino": ["openvino"],
         # For GeForce RTX and RTX PRO; a Jetson has TensorRT in JetPack.

@@ -61,9 +61,21 @@ def read_label_file(path: Path, *, palette: bool = True) -> np.ndarray:
 
 
 def read_label_colors(path: Path) -> np.ndarray:
-    """A label file whose colors stand for classes, as H x W x 3 uint8 BGR; raises as `read_label_file` does."""
+    """A label file whose colors stand for classes, as H x W x 3 uint8 BGR; raises as `read_label_file` does.
+
+    An alpha channel is left out where it is opaque. Else it raises ImageError, as it is not known what is meant.
+    """
     data = read_image_bytes(path)
-    _open_exact(path, data)
+    image = _open_exact(path, data)
+    if "A" in image.mode or "transparency" in image.info:
+        alpha = np.asarray(image.convert("RGBA"))[..., 3]
+        transparent = int(np.count_nonzero(alpha != 255))
+        if transparent:
+            raise ImageError(
+                "data",
+                f"{path} has {transparent} pixels that are not opaque, so that their colors are no class for certain; "
+                "save label files as RGB",
+            )
     return decode_image_file(path, data)
 
 

@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 import pytest
 import scipy.io
-from bisenet_training.data.camvid_original import COLORS
 from bisenet_training.data.dataset_check import inspect
 from bisenet_training.data.datasets import DATASETS, find_dataset, open_dataset
 from bisenet_training.data.segmentation_dataset import Inspection, SegmentationDataset
@@ -70,7 +69,7 @@ def test_camvid_is_read_as_it_lies(small_camvid):
     assert names(dataset) == ["0001TP_006690", "0016E5_00390", "0016E5_00420"]
     assert np.array_equal(image, cv2.imread(str(small_camvid / "images" / "0016E5_00390.jpg")))
     assert np.array_equal(target, filled(0, 10, 255)) and target.dtype == np.uint8
-    assert dataset.classes is CAMVID is find_dataset("camvid").classes
+    assert dataset.classes == CAMVID == find_dataset("camvid").classes
     counts = sum(found.pixels for found in dataset.inspections())
     assert counts[:11].tolist() == [48, *[0] * 9, 48] and counts.sum() == 3 * 48
 
@@ -87,7 +86,7 @@ def test_splits_are_joined_and_a_drive_is_a_split(small_camvid):
     [
         ("train+0016E5", "has 0016E5_00390 twice, again in 0016E5"),
         ("train+train", "has 0001TP_006690 twice"),
-        ("0006R0", "list no frame of drive 0006R0"),
+        ("0006R0", r"split 0006R0 has no frame: none of the 4 in .*, such as 0001TP_006690, is named 0006R0\*$"),
         ("test", r"test.txt, found none.* one of the splits there: train, val$"),
     ],
 )
@@ -225,9 +224,27 @@ def test_a_cached_frame_cannot_be_changed_by_accident(small_camvid):
         image += 1
 
 
+COLORS = {
+    "sky": [(128, 128, 128)],
+    "building": [(128, 0, 0), (64, 192, 0)],
+    "pole": [(192, 192, 128)],
+    "road": [(128, 64, 128), (128, 0, 192), (192, 0, 64)],
+    "sidewalk": [(0, 0, 192), (64, 192, 128), (128, 128, 192)],
+    "tree": [(128, 128, 0), (192, 192, 0)],
+    "signsymbol": [(192, 128, 128), (128, 128, 64), (0, 64, 64)],
+    "fence": [(64, 64, 128)],
+    "car": [(64, 0, 128), (64, 128, 192), (192, 128, 192)],
+    "pedestrian": [(64, 64, 0)],
+    "bicyclist": [(0, 128, 192), (192, 0, 192)],
+    None: [(0, 0, 0), (64, 128, 64), (192, 0, 128), (0, 128, 64), (64, 0, 192)]
+    + [(192, 128, 64), (128, 64, 64), (0, 0, 64), (192, 64, 128), (64, 0, 64)],
+}
+"""The 32 colors of the original CamVid, by class; None is unlabeled."""
+
+
 def test_the_32_colors_of_the_original_camvid(tmp_path):
     """One frame whose pixels are all the colors in turn."""
-    colors = [(name, color) for name, merged in COLORS.items() for color in merged.values()]
+    colors = [(name, color) for name, merged in COLORS.items() for color in merged]
     assert len(colors) == 32 and {name for name, _ in colors} == {*CAMVID.names, None}
     rgb = np.resize(np.array([color for _, color in colors], np.uint8), (HEIGHT, WIDTH, 3))
     write(tmp_path / "701_StillsRaw_full" / "0006R0_f00930.png", PHOTO)
@@ -237,11 +254,8 @@ def test_the_32_colors_of_the_original_camvid(tmp_path):
     expected = [255 if name is None else CAMVID.names.index(name) for name, _ in colors]
     assert np.array_equal(image, PHOTO) and np.array_equal(target, filled(*expected))
 
-    write(tmp_path / "LabeledApproved_full" / "0006R0_f00930_L.png", PHOTO * 0 + [3, 2, 1])
-    assert check(dataset) == [
-        f"{tmp_path}/LabeledApproved_full/0006R0_f00930_L.png holds RGB colors other than the 32 known ones: "
-        "(1, 2, 3) (48 pixels)"
-    ]
+    label_file = write(tmp_path / "LabeledApproved_full" / "0006R0_f00930_L.png", PHOTO * 0 + [3, 32, 1])
+    assert check(dataset) == [f"{label_file} holds RGB colors other than the 32 known ones: (1, 32, 3) (48 pixels)"]
 
 
 def test_the_original_camvid_has_the_same_splits(tmp_path):
@@ -258,7 +272,7 @@ def test_the_original_camvid_has_the_same_splits(tmp_path):
         write(tmp_path / "LabeledApproved_full" / f"{name}_L.png", PHOTO)
     for split, expected in splits.items():
         assert names(open_dataset("camvid_original", root=tmp_path, split=split)) == expected
-    with pytest.raises(DataError, match="CamVid has the splits train, val, test, 0001TP, 0006R0, 0016E5, got 'vla'"):
+    with pytest.raises(DataError, match="has the splits train, val, test, 0001TP, 0006R0, 0016E5, got 'vla'"):
         open_dataset("camvid_original", root=tmp_path, split="vla")
 
 
@@ -371,7 +385,7 @@ def test_a_data_set_of_your_own_with_ids(tmp_path):
     yard = described(tmp_path, IDS)
     dataset = open_dataset(yard, root=tmp_path, split="train")
     assert np.array_equal(dataset[0][1], filled(255, 0, 0, 1, 255))
-    assert dataset.classes.names == ["lawn", "path"] and dataset.splits == ("train", "holdout")
+    assert dataset.classes.names == ["lawn", "path"] and dataset.description.splits == ("train", "holdout")
     assert np.array_equal(pickle.loads(pickle.dumps(dataset))[0][1], dataset[0][1]), "loader processes may need that"
 
 
@@ -440,13 +454,22 @@ def test_files_of_one_name_are_not_mixed_up(tmp_path):
 @pytest.mark.parametrize(
     "old, new, message",
     [
-        ("ignore:", "ignored:", "may have listing, splits, ignore; ignored unknown"),
+        ("ignore:", "ignored:", "may have listing, splits, ignore, padding, license, origin; ignored unknown"),
         ("encoding:", "coding:", "encoding missing and coding unknown"),
         ("encoding: ids", "encoding: rgb", "encoding must be ids, palette or colors, got 'rgb'"),
         ("{name}.png", "{nmae}.png", "images and labels hold {name} once"),
         ('"photos/', '"/photos/', "must be a path below the data set"),
         ("/*/", "/**/", r"must be a path below the data set.s folder, whose \* stay within a name"),
-        ("masks/{split}", "masks/{fold}", "may hold {split} and {name} and no other braces"),
+        ("masks/{split}", "masks/{fold}", "in braces but {split}; images has {name}, labels {fold}, {name}$"),
+        ("masks/{split}", "masks/{name}", "each other {word} once, and no other braces, got 'masks/{name}/{name}_mask"),
+        ("masks/{split}", "masks/{}", "each other {word} once, and no other braces"),
+        ("[train, holdout]", "{train: {}, holdout: {at: x}}", "split holdout may have parts, names, frames; at unkn"),
+        ("[train, holdout]", "{train: {}, holdout: {names: x}}", "names of split holdout must be a list of texts, got"),
+        ("[train, holdout]", "{train: {}, holdout: {parts: []}}", "parts of split holdout must be a list of texts"),
+        ("[train, holdout]", "{train: {}, holdout: {frames: no}}", "frames of split holdout must be a number of fr"),
+        ("[train, holdout]", "{train: {}}", "splits must name the one to train on and the one to validate with"),
+        ("encoding: ids", "padding: 640\nencoding: ids", "padding must be a height and a width, got 640"),
+        ("encoding: ids", "license: 3\nencoding: ids", "license must be a text, got 3"),
         ("photos/{split}", "photos", "must hold {split}, or else all splits would be the same frames"),
         ("[0, 255]", "255", "values of ignore must be a list of numbers of 0 to 65535, got 255"),
         ("[0, 255]", "[3, 255]", "value 3 belongs to both ignore and lawn"),
@@ -455,7 +478,7 @@ def test_files_of_one_name_are_not_mixed_up(tmp_path):
         ("[train, holdout]", "train", "splits must name the one to train on and the one to validate with"),
         ("name: path", "name: lawn", "class name 'lawn' is used twice"),
         ("[128, 64, 128]", "[128, 64]", "must be three whole numbers of 0 to 255"),
-        ("name: path,", "", "a class has the entries name, color and may have values; name missing"),
+        ("name: path,", "", "a class has the entries name and may have color, values; name missing"),
         ("name: path", "title: path, name: path", "title unknown"),
         ("classes:", "classes: 3\nspare:", "spare unknown"),
         ("encoding: ids", "encoding: [", "yard.yaml"),

@@ -5,20 +5,24 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Dict, Tuple
 
 import pytest
 import torch
 from bisenet_training.import_checkpoint import import_network, read_state_dict
+from bisenet_training.trainer.module import SegmentationModule
+from bisenet_training.trainer.recipe_file import load_recipe
 from torch import Tensor
 from torch.nn import functional as F
 
 from bisenet_ros.cli import main
 from bisenet_ros.model.class_map import CAMVID
-from bisenet_ros.model.model_card import ModelError, read_card
+from bisenet_ros.model.model_card import ModelCard, ModelError, read_card
 
 CLASSES, HEAD_WIDTH = 11, 16  # the published files have 1024; the rest is as wide as there
 State = Dict[str, Tensor]
+RECIPES = Path(__file__).parents[2] / "training" / "recipes"
 
 WEIGHT = "detail.S1.0.conv.weight"
 
@@ -300,6 +304,37 @@ def test_import_checkpoint_command(state, tmp_path, capsys):
     assert card.std == (0.2112, 0.2148, 0.2115), "Cityscapes' where none is given"
     assert card.training["imported_from"] == "model_final.pth"
     assert card.training["sha256"] == hashlib.sha256(source.read_bytes()).hexdigest()
+
+
+def test_a_run_starts_from_an_imported_checkpoint(state, tmp_path, capsys):
+    """All but the heads is the file's: other classes, another width, and booster heads, which it has otherwise."""
+    source, imported = tmp_path / "model_final.pth", tmp_path / "model_final.ckpt"
+    torch.save(state, source)
+    assert main(["import-checkpoint", str(source), "-o", str(imported), "--labels", "camvid"]) == 0
+    assert f"run.start_from={imported}" in capsys.readouterr().out
+
+    def module(variant: str) -> SegmentationModule:
+        recipe = load_recipe(RECIPES / "camvid.yaml", ["data.root=/nowhere", f"network.variant={variant}"])
+        classes = CAMVID.to_list()[:3]
+        entries = {"name": "yard", "mean": recipe.data.mean, "std": recipe.data.std, "network_size": [64, 64]}
+        return SegmentationModule(recipe, ModelCard.from_dict({**entries, "classes": classes}))
+
+    second = module("coincheung")
+    initialized = {name: tensor.clone() for name, tensor in second.state_dict().items()}
+    second.start_from(imported)
+    theirs = {f"network.{name}": tensor for name, tensor in import_network(state).network.state_dict().items()}
+    for name, tensor in second.state_dict().items():
+        head = name.startswith(("network.head", "network.boosters"))
+        assert torch.equal(tensor, initialized[name] if head else theirs[name]), name
+    assert "network.boosters.s3.classifier, network.boosters.s3.convolution" in capsys.readouterr().out
+    assert second.started_from["imported_from"] == "model_final.pth"
+    with pytest.raises(ModelError, match="recipe's network to start from it; set network.variant=coincheung$"):
+        module("paper").start_from(imported)
+    with pytest.raises(ModelError, match="`bisenet import-checkpoint model_final.pth -o model_final.ckpt` makes one"):
+        second.start_from(source)
+    command = ["train", str(RECIPES / "camvid.yaml"), "data.root=/nowhere", "-o", str(tmp_path)]
+    assert main([*command, "--resume-from", str(imported)]) == 1
+    assert "was imported and is no run to go on with; start from it: run.start_from=" in capsys.readouterr().err
 
 
 def test_a_data_set_with_another_number_of_classes_is_refused(state, tmp_path, capsys):

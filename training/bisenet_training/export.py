@@ -52,7 +52,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     checkpoint = read_torch_file(path, expected="checkpoint of `bisenet train`")
     parts = ("state_dict", "network", "card")
     if not isinstance(checkpoint, dict) or not all(isinstance(checkpoint.get(part), dict) for part in parts):
-        raise ModelError(f"{path} is no checkpoint of `bisenet train`, which holds {', '.join(parts)}")
+        raise ModelError(
+            f"{path} is no checkpoint of `bisenet train`, which holds {', '.join(parts)}; of a CoinCheung/BiSeNet one "
+            f"`bisenet import-checkpoint {path.name} -o {path.stem}.ckpt` makes one to start from"
+        )
     require_finite(checkpoint["state_dict"], path=path)
     return checkpoint
 

@@ -5,12 +5,15 @@
 The files are flat state_dicts. Their network is `BiSeNetV2(variant="coincheung")`.
 """
 
+import io
 import re
 from pathlib import Path
 from typing import Any, Mapping, NamedTuple, Sequence
 
+import torch
 from torch import Tensor
 
+from bisenet_ros.files.atomic_write import write_bytes
 from bisenet_ros.files.file_content import sha256_of
 from bisenet_ros.model.model_card import ModelCard, ModelError
 from bisenet_ros.network import BiSeNetV2
@@ -90,6 +93,16 @@ def import_checkpoint(
     card = {"name": "BiSeNetV2", "classes": classes.to_list(), "mean": mean, "std": std, "network_size": network_size}
     training = {"imported_from": path.name, "sha256": sha256_of(path)}
     return imported, ModelCard.from_dict({**card, "training": training})
+
+
+def save_checkpoint(imported: Imported, card: ModelCard, output: Path) -> None:
+    """Writes a checkpoint that a recipe with `network.variant: coincheung` can start from; raises OSError."""
+    head = imported.network.head
+    options = {"classes": len(card.classes), "head_width": head.classifier.in_channels, "variant": "coincheung"}
+    state = {f"network.{name}": tensor for name, tensor in imported.network.state_dict().items()}
+    file = io.BytesIO()
+    torch.save({"state_dict": state, "network": options, "card": card.to_dict()}, file)
+    write_bytes(output, file.getvalue())
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from bisenet_training.errors import DataError
 
 EXTRA = "training"
-DATASET_HELP = "camvid, camvid_original, cityscapes, coco_stuff_10k, ade20k, or the YAML that describes your own"
+DATASET_HELP = "a data set's name, such as cityscapes or comma10k, or the YAML that describes your own"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,8 +21,9 @@ def run(arguments: argparse.Namespace) -> int:
     from bisenet_training.data.dataset_check import inspect, summarize
     from bisenet_training.data.datasets import find_dataset, open_dataset
 
+    description = find_dataset(arguments.dataset)
     datasets, problems = [], []
-    for split in arguments.split or find_dataset(arguments.dataset).splits:
+    for split in arguments.split or description.splits:
         try:
             datasets.append(open_dataset(arguments.dataset, root=arguments.root, split=split))
         except DataError as error:
@@ -35,4 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         inspections, found = inspect(dataset)
         print("\n".join([*found, *summarize(dataset, inspections)]))
         problems += found
+    for what in ("license", "origin"):
+        if getattr(description, what):
+            print(f"{what}: {getattr(description, what)}")
     return 1 if problems else 0

@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Make a model file of a CoinCheung/BiSeNet checkpoint."""
+"""Make a model file, or a checkpoint to start from, of a CoinCheung/BiSeNet checkpoint."""
 
 import argparse
 from pathlib import Path
@@ -12,7 +12,10 @@ EXTRA = "training"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Make a model file of a BiSeNet V2 checkpoint of github.com/CoinCheung/BiSeNet."
+    parser.description = (
+        "Make a model file of a BiSeNet V2 checkpoint of github.com/CoinCheung/BiSeNet. With an output that ends in "
+        ".ckpt, make a checkpoint that a recipe with network.variant=coincheung can start from (run.start_from)."
+    )
     parser.add_argument("checkpoint", type=Path, help="a flat state_dict, such as model_final_v2_city.pth")
     add_output_arguments(parser)
     parser.add_argument("--labels", required=True, metavar="DATASET", help="name or YAML of the one it is trained for")
@@ -25,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from bisenet_training.import_checkpoint import CITYSCAPES_MEAN, CITYSCAPES_STD, import_checkpoint
+    from bisenet_training.import_checkpoint import CITYSCAPES_MEAN, CITYSCAPES_STD, import_checkpoint, save_checkpoint
 
     imported, card = import_checkpoint(
         arguments.checkpoint,
@@ -34,7 +37,11 @@ def run(arguments: argparse.Namespace) -> int:
         std=arguments.std or CITYSCAPES_STD,
         network_size=parse_size(arguments.size),
     )
-    write_model(imported.network, card, arguments)
+    if arguments.output.suffix == ".ckpt":
+        save_checkpoint(imported, card, arguments.output)
+        print(f"{arguments.output}: start from it with network.variant=coincheung run.start_from={arguments.output}")
+    else:
+        write_model(imported.network, card, arguments)
     print(
         f"{imported.tensors} tensors, {len(card.classes)} classes; left out {imported.boosters} of booster heads, "
         f"which serve training only, and {imported.counters} batch counters"

@@ -26,8 +26,8 @@ def inspect(dataset: SegmentationDataset, *, progress: bool = True) -> tuple[lis
 def summarize(dataset: SegmentationDataset, inspections: Sequence[Inspection]) -> list[str]:
     """Lines for people: number and sizes of the frames, entries for a recipe, and each class's share of the pixels."""
     lines = [f"{dataset.split}: {len(dataset)} frames, {len(dataset) - len(inspections)} with problems"]
-    published = dataset.official_frames.get(dataset.split, len(dataset))
-    if published != len(dataset):
+    published = _published_frames(dataset)
+    if published not in (None, len(dataset)):
         lines.append(f"  as published the split has {published} frames")
     if not inspections:
         return lines
@@ -45,6 +45,11 @@ def summarize(dataset: SegmentationDataset, inspections: Sequence[Inspection]) -
         )
     lines.append(f"  for a recipe: {_recipe_entries(inspections)}")
     return [*lines, *_shares(dataset, np.sum([found.pixels for found in inspections], axis=0))]
+
+
+def _published_frames(dataset: SegmentationDataset) -> int | None:
+    split = dataset.description.known_splits.get(dataset.split)
+    return split.frames if split else None
 
 
 def _recipe_entries(inspections: Sequence[Inspection]) -> str:

@@ -2,19 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decodes label files: one number or one color for each pixel."""
 
-from functools import partial
 from itertools import groupby
+from pathlib import Path
 from typing import Callable, Mapping, Sequence, Union
 
 import numpy as np
 
 from bisenet_ros.images.label_file import read_label_colors, read_label_file
+from bisenet_training.data.matlab_labels import read_matlab_labels
 from bisenet_training.errors import DataError
 
 Color = tuple[int, int, int]
 UNKNOWN = -1
 MOST_NAMED = 5
 """Unknown values that a message names."""
+NOISE = 16
+"""How far a channel of a class's color may be off after JPEG, or after a resize that interpolates."""
 
 
 class IdEncoding:
@@ -26,13 +29,17 @@ class IdEncoding:
     """
 
     def __init__(self, train_ids: Mapping[int, int], *, palette: bool = True) -> None:
-        self.read_file = partial(read_label_file, palette=palette)
+        self._palette = palette
         self._expected = _ranges(sorted(train_ids))
         self._table = np.full(2**16, UNKNOWN, np.int16)
         self._table[list(train_ids)] = list(train_ids.values())
         self._numbers = np.zeros(256, np.uint8 if max(train_ids) < 256 else np.uint16)
         for number, train_id in reversed(list(train_ids.items())):
             self._numbers[train_id] = number
+
+    def read_file(self, path: Path) -> np.ndarray:
+        """The numbers in a label file: an image, or a MATLAB file; raises DataError or ImageError."""
+        return read_matlab_labels(path) if path.suffix == ".mat" else read_label_file(path, palette=self._palette)
 
     def decode(self, pixels: np.ndarray) -> np.ndarray:
         """H x W uint8 or uint16 to H x W uint8 train ids; raises DataError for other pixels or unknown numbers."""
@@ -72,8 +79,25 @@ class ColorEncoding:
         unknown = self._colors[places] != packed
         if unknown.any():
             colors = _counted(packed[unknown], lambda color: f"({color >> 16}, {color >> 8 & 255}, {color & 255})")
-            raise DataError(f"holds RGB colors other than the {len(self._colors)} known ones: {colors}")
+            raise DataError(
+                f"holds RGB colors other than the {len(self._colors)} known ones: {colors}"
+                f"{self._explain_noise(packed[unknown])}"
+            )
         return self._train_ids[places]
+
+    def _explain_noise(self, unknown: np.ndarray) -> str:
+        """What to do about pixels whose color is nearly that of a class: they are not rounded to it."""
+        colors, counts = np.unique(unknown, return_counts=True)
+        near = np.zeros(len(colors), bool)
+        for known in self._colors:
+            channels = [np.abs((colors >> shift & 255) - (known >> shift & 255)) for shift in (16, 8, 0)]
+            near |= np.max(channels, axis=0) <= NOISE
+        if not near.any():
+            return ""
+        return (
+            f"; {counts[near].sum()} of these {len(unknown)} pixels are within {NOISE} of a known color, as after JPEG "
+            "or a resize that interpolates: save label files without loss, and resize them to the nearest pixel"
+        )
 
     def encode(self, mask: np.ndarray) -> np.ndarray:
         """H x W uint8 train ids to H x W x 3 uint8 BGR: the first color of each."""

@@ -6,7 +6,7 @@ import glob
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Sequence
+from typing import Sequence
 
 from bisenet_training.errors import DataError
 
@@ -33,17 +33,23 @@ class Layout:
     """Patterns of paths below the data set's folder.
 
     `{split}` stands for the split, `{name}` for the text that an image and its label file have in common, and `*` for
-    any text within a folder's or a file's name.
+    any text within a folder's or a file's name. Where {name} alone does not tell the frames apart, other words in
+    braces, as in `{scene}/{name}.png`, stand for further texts in common. A frame's name is then "scene/name".
 
     Attributes:
-        images, labels: patterns of the image and of the label files; they hold `{name}`. Without labels every image is
-            a frame, as for a test set whose ground truth is kept aside.
+        images, labels: patterns of the image and of the label files, with the same words in braces. Without labels
+            every image is a frame, as for a test set whose ground truth is kept aside.
         listing: pattern of a text file with a split's names, one a line; without it every file that fits is a frame.
     """
 
     images: str
     labels: str | None
     listing: str | None = None
+
+    @property
+    def by_split(self) -> bool:
+        """Whether image files or lists are named after their split."""
+        return "{split}" in self.images + (self.listing or "")
 
     def frames(self, root: Path, split: str, names: Sequence[str] | None = None) -> list[Frame]:
         """The frames of a split: those that are named, else listed, else found as an image or a label file.
@@ -53,8 +59,8 @@ class Layout:
         """
         if names is None and self.listing:
             names = self.listed(root, split)
-        images = _find_names(root, self.images, split)
-        label_files = _find_names(root, self.labels, split) if self.labels else {}
+        images = self._find_names(root, self.images, split)
+        label_files = self._find_names(root, self.labels, split) if self.labels else {}
         names = sorted({*images, *label_files}) if names is None else names
         for what, found, pattern in (("images", images, self.images), ("labels", label_files, self.labels)):
             if pattern and found.keys().isdisjoint(names):
@@ -69,8 +75,8 @@ class Layout:
         return [
             Frame(
                 name,
-                images.get(name, root / _fill(self.images, split, name)),
-                label_files.get(name, root / _fill(self.labels, split, name)) if self.labels else None,
+                images.get(name, root / self._path(self.images, split, name)),
+                label_files.get(name, root / self._path(self.labels, split, name)) if self.labels else None,
                 problem=None if first[name] == i else f"split {split} lists {name} again; list each frame once",
             )
             for i, name in enumerate(names)
@@ -97,38 +103,48 @@ class Layout:
             f"{', '.join(tops)}" + (f", or name one of the splits there: {', '.join(splits)}" if splits else "")
         )
 
+    def _find_names(self, root: Path, pattern: str, split: str) -> dict[str, Path]:
+        """The files that fit, by the frames' names."""
+        found: dict[str, Path] = {}
+        for texts, path in _find(root, pattern.replace("{split}", split)):
+            name = "/".join(texts[piece] for piece in pieces_of(self.images))
+            if name in found:
+                raise DataError(f"{found[name]} and {path} are both called {name!r}; a pattern must tell them apart")
+            found[name] = path
+        return found
 
-def _fill(pattern: str, split: str, name: str = "*") -> str:
-    return pattern.replace("{split}", split).replace("{name}", name)
+    def _path(self, pattern: str, split: str, name: str) -> str:
+        """Where a frame's file should be."""
+        pieces = pieces_of(self.images)
+        for piece, text in zip(pieces, name.split("/", len(pieces) - 1)):
+            pattern = pattern.replace(piece, text)
+        return _fill(pattern, split)
 
 
-def _find_names(root: Path, pattern: str, split: str) -> dict[str, Path]:
-    """The files that fit, by the text that `{name}` stands for in each."""
-    found: dict[str, Path] = {}
-    for name, path in _find(root, pattern.replace("{split}", split), "{name}"):
-        if name in found:
-            raise DataError(f"{found[name]} and {path} are both called {name!r}; a pattern must tell them apart")
-        found[name] = path
-    return found
+def pieces_of(pattern: str) -> list[str]:
+    """The words in braces but {split}, in their order."""
+    return [piece for piece in re.findall(r"\{\w+\}", pattern) if piece != "{split}"]
+
+
+def _fill(pattern: str, split: str) -> str:
+    return re.sub(r"\{\w+\}", "*", pattern.replace("{split}", split))
 
 
 def _find_splits(root: Path, pattern: str) -> list[str]:
     """The splits that a tree has, as far as files or folders are named after them."""
     upto = re.match(r"(?:[^/]+/)*?[^/]*\{split\}[^/]*", pattern)
-    if not upto or "{name}" in upto[0]:
+    if not upto or pieces_of(upto[0]):
         return []
-    found = _find(root, upto[0], "{split}")
-    return sorted({split for split, path in found if upto[0] == pattern or path.is_dir()})
+    found = _find(root, upto[0])
+    return sorted({texts["{split}"] for texts, path in found if upto[0] == pattern or path.is_dir()})
 
 
-def _find(root: Path, pattern: str, placeholder: str) -> list[tuple[str, Path]]:
-    """The text in the placeholder's place and the path, for each path that fits. Hidden files do not."""
-    shell = _translate(pattern, {"*": "*", placeholder: "*"}, glob.escape)
-    expression = re.compile(_translate(pattern, {"*": "[^/]*", placeholder: "([^/.][^/]*)"}, re.escape))
+def _find(root: Path, pattern: str) -> list[tuple[dict[str, str], Path]]:
+    """What each word in braces stands for and the path, for each path that fits. Hidden files do not."""
+    parts = re.split(r"(\*|\{\w+\})", pattern)
+    shell = "".join("*" if i % 2 else glob.escape(part) for i, part in enumerate(parts))
+    groups = {part: "[^/]*" if part == "*" else "([^/.][^/]*)" for part in parts[1::2]}
+    expression = re.compile("".join(groups[part] if i % 2 else re.escape(part) for i, part in enumerate(parts)))
+    words = [part for part in parts[1::2] if part != "*"]
     paths = ((path, expression.fullmatch(path.relative_to(root).as_posix())) for path in sorted(root.glob(shell)))
-    return [(match[1], path) for path, match in paths if match]
-
-
-def _translate(pattern: str, wildcards: dict[str, str], escape: Callable[[str], str]) -> str:
-    pieces = re.split(f"({'|'.join(map(re.escape, wildcards))})", pattern)
-    return "".join(wildcards.get(piece) or escape(piece) for piece in pieces)
+    return [(dict(zip(words, match.groups())), path) for path, match in paths if match]

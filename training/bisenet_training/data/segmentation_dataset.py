@@ -5,8 +5,9 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Iterator, Mapping, NamedTuple
+from typing import Iterator, NamedTuple
 
 import cv2
 import numpy as np
@@ -16,8 +17,9 @@ from bisenet_ros.errors import BisenetError
 from bisenet_ros.images.image_file import read_image, read_orientation
 from bisenet_ros.model.class_map import ClassMap
 from bisenet_ros.model.input_size import size_text
+from bisenet_training.data.description import Description
 from bisenet_training.data.label_encoding import LabelEncoding
-from bisenet_training.data.layout import SET_ROOT, Frame, Layout
+from bisenet_training.data.layout import SET_ROOT, Frame
 from bisenet_training.errors import DataError
 
 Pixels = tuple[np.ndarray, np.ndarray]
@@ -50,39 +52,36 @@ class SegmentationDataset(Dataset):
     a BisenetError that names it, as does a frame that is listed again.
 
     Args:
+        description: of the data set.
         root: the data set's folder.
         split: one of the data set's splits, or several without a common frame, joined by "+".
         cache_bytes: memory for decoded frames.
         labeled: False does without label files; then frames can only be read with `read_image`.
 
-    Attributes:
-        layout: where the files lie.
-        encoding: how the label files are decoded.
-        splits: the split to train on, and the one to validate with.
-        official_frames: how many frames each split has as published.
-        padding: (height, width) that smaller frames are padded to before they are scored; (0, 0) for none.
-
     Raises:
         DataError: the split is not there, or two joined ones have a frame in common.
     """
 
+    description: Description
     classes: ClassMap
-    layout: Layout
     encoding: LabelEncoding
-    splits: tuple[str, str] = ("train", "val")
-    official_frames: Mapping[str, int] = {}
-    padding: tuple[int, int] = (0, 0)
+    padding: tuple[int, int]
 
-    def __init__(self, root: Path, split: str, *, cache_bytes: int = 0, labeled: bool = True) -> None:
+    def __init__(
+        self, description: Description, root: Path, split: str, *, cache_bytes: int = 0, labeled: bool = True
+    ) -> None:
+        self.description = description
+        self.classes = description.classes
+        self.encoding = description.encoding
+        self.padding = description.padding
         self.root = Path(root)
         self.split = split
         self.cache_bytes = cache_bytes
         self._cache: dict[int, Pixels] = {}
         if not self.root.is_dir():
             raise DataError(f"expected the data set's folder at {self.root}, found none; {SET_ROOT} to it")
-        if not labeled:
-            self.layout = replace(self.layout, labels=None)
-        self._frames = self._join([(part, frame) for part in split.split("+") for frame in self.find_frames(part)])
+        self._layout = description.layout if labeled else replace(description.layout, labels=None)
+        self._frames = self._join([(part, frame) for part in split.split("+") for frame in self._find_frames(part)])
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -113,12 +112,16 @@ class SegmentationDataset(Dataset):
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             yield from pool.map(self._inspect, range(len(self)))
 
-    def find_frames(self, split: str) -> list[Frame]:
-        return self.layout.frames(self.root, split)
-
-    def read_label_file(self, path: Path) -> np.ndarray:
-        """The pixels of a label file, as `encoding` takes them."""
-        return self.encoding.read_file(path)
+    def _find_frames(self, split: str) -> list[Frame]:
+        found = self.description.find_split(split)
+        frames = [frame for part in found.parts for frame in self._layout.frames(self.root, part)]
+        chosen = [frame for frame in frames if any(fnmatchcase(frame.name, name) for name in found.names)]
+        if not chosen:
+            raise DataError(
+                f"split {split} has no frame: none of the {len(frames)} in {self.root}, such as {frames[0].name}, is "
+                f"named {' or '.join(found.names)}"
+            )
+        return chosen
 
     def _join(self, parts: list[tuple[str, Frame]]) -> list[Frame]:
         images = set()
@@ -139,7 +142,7 @@ class SegmentationDataset(Dataset):
         if missing:
             raise DataError(f"{' and '.join(missing)} {'are' if missing[1:] else 'is'} missing")
         image = read_image(frame.image)
-        pixels = self.read_label_file(frame.label_file)
+        pixels = self.encoding.read_file(frame.label_file)
         if pixels.shape[:2] != image.shape[:2]:
             raise DataError(
                 f"{frame.label_file} is {size_text(pixels.shape)}, expected {size_text(image.shape)} as {frame.image}"

@@ -5,6 +5,7 @@
 import re
 import time
 from dataclasses import asdict
+from inspect import signature
 from pathlib import Path
 from typing import Any, Mapping
 
@@ -27,6 +28,10 @@ from bisenet_training.trainer.recipe import Recipe, without_places
 Batch = tuple[Tensor, Tensor]
 HEAD_PART = re.compile(r"network\.(head|boosters\.\w+)\.(convolution|classifier)")
 """The tensors of the main head and of the booster heads, by their names in a state_dict."""
+OF_HEADS = ("classes", "head_width", "boosters")
+"""The arguments of BiSeNetV2 that may be others in a checkpoint that a run starts from."""
+NETWORK_DEFAULTS = {name: argument.default for name, argument in signature(BiSeNetV2).parameters.items()}
+"""Of the arguments that an imported checkpoint does not name."""
 
 
 class SegmentationModule(lightning.LightningModule):
@@ -65,20 +70,30 @@ class SegmentationModule(lightning.LightningModule):
     def start_from(self, path: Path) -> None:
         """Begins with the weights of another run's checkpoint, whose training becomes part of the card's.
 
-        Heads of another width, or for another number of classes, stay as initialized, which is printed.
+        Heads of another width, for another number of classes, or missing there stay as initialized, which is printed.
 
         Raises:
-            ModelError: the file is missing, is no checkpoint of `bisenet train`, or its network is another.
+            ModelError: the file is missing, is no checkpoint of `bisenet train` or `bisenet import-checkpoint`, or its
+                network is another; the message has the entries that the recipe needs.
         """
         checkpoint = read_checkpoint(path)
-        own, theirs = self.state_dict(), checkpoint["state_dict"]
+        options = {**NETWORK_DEFAULTS, **checkpoint["network"]}
+        needed = {
+            f"network.{key}={options[key]}"
+            for key, value in self.network_options.items()
+            if key not in OF_HEADS and options[key] != value
+        }
+        if needed:
+            raise ModelError(f"{path} must have the recipe's network to start from it; set {' '.join(sorted(needed))}")
+        own = self.state_dict()
+        theirs = {key: tensor for key, tensor in checkpoint["state_dict"].items() if key in own}
         others = other_heads(own, theirs)
         try:
-            self.load_state_dict({key: own[key] if key.startswith(others) else theirs[key] for key in theirs})
+            self.load_state_dict({key: own[key] if key.startswith(others) else theirs[key] for key in own})
         except (RuntimeError, KeyError, AttributeError) as error:
-            raise ModelError(f"{path} must have the recipe's network to start from it: {error}") from None
+            raise ModelError(f"{path} does not have the weights of the network that it names: {error}") from None
         if others:
-            print(f"heads of another shape in {path} stay as initialized: {', '.join(others)}")
+            print(f"heads that {path} has in another shape, or not at all, stay as initialized: {', '.join(others)}")
         self.started_from = checkpoint["card"]["training"]
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
@@ -169,8 +184,8 @@ class SegmentationModule(lightning.LightningModule):
 
 
 def other_heads(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """The parts of the heads whose tensors have another shape: `convolution` for another width, and `classifier`."""
-    differing = [key for key in own.keys() & theirs.keys() if own[key].shape != theirs[key].shape]
+    """The parts of the heads that have another shape or are missing: `convolution` for a width, and `classifier`."""
+    differing = [key for key in own if key not in theirs or own[key].shape != theirs[key].shape]
     return tuple(sorted({part[0] for part in map(HEAD_PART.match, differing) if part}))
 
 

@@ -81,7 +81,7 @@ STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 @dataclass(config=STRICT)
 class DataRecipe:
-    dataset: Text  # one of `bisenet_training.data.datasets.DATASETS`, or the path of your own data set's YAML
+    dataset: Text  # the name of a file in bisenet_training/datasets, or the path of your own data set's YAML
     root: Text
     train_split: Text  # several may be joined by "+"
     val_split: Nullable[Text]  # null: nothing is scored, and the last weights are the result

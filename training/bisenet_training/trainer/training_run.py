@@ -113,6 +113,8 @@ def _check_resumable(last: Path, recipe: Recipe) -> None:
     """The run's recipe must be this one, but for the schedule and the data's place."""
     checkpoint = read_checkpoint(last)
     before = checkpoint["card"]["training"]
+    if "iterations_done" not in before:
+        raise RecipeError(f"{last} was imported and is no run to go on with; start from it: run.start_from={last}")
     differences = [
         f"{section}.{key} was {before[section].get(key)}, is now {value}"
         for section, entries in without_places(recipe).items()
