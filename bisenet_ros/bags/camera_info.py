@@ -31,10 +31,14 @@ def read_camera_info(path: Path) -> Any:
     """The CameraInfo in a YAML that ROS's camera_calibration writes; raises BisenetError, OSError."""
     try:
         values = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-        size = int(values["image_height"]), int(values["image_width"])
-        distortion = np.array(values["distortion_coefficients"]["data"], float).reshape(-1)
+        size, model = (values["image_height"], values["image_width"]), values["distortion_model"]
+        if not all(isinstance(side, int) and side > 0 for side in size):
+            raise ValueError(f"image_height and image_width must be whole numbers above 0, got {size[0]} and {size[1]}")
+        if not isinstance(model, str):
+            raise ValueError(f"distortion_model must be a text such as plumb_bob, got {model}")
+        distortion = _numbers(values, "distortion_coefficients").reshape(-1)
         matrices = [_matrix(values, name, shape) for name, shape in MATRICES.items()]
-        return _camera_info(size, str(values["distortion_model"]), distortion, *matrices)
+        return _camera_info(size, model, distortion, *matrices)
     except (YAMLError, TypeError, ValueError, KeyError) as error:
         problem = f"it lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
         raise BisenetError(f"expected a calibration of camera_calibration in {path}: {problem}") from error
@@ -59,8 +63,15 @@ def _camera_info(size: Size, model: str, d: np.ndarray, k: np.ndarray, r: np.nda
     )
 
 
-def _matrix(values: Any, name: str, shape: Tuple[int, int]) -> np.ndarray:
+def _numbers(values: Any, name: str) -> np.ndarray:
     numbers = np.array(values[name]["data"], float)
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{name} must have finite numbers, got {numbers.reshape(-1).tolist()}")
+    return numbers
+
+
+def _matrix(values: Any, name: str, shape: Tuple[int, int]) -> np.ndarray:
+    numbers = _numbers(values, name)
     if numbers.size != shape[0] * shape[1]:
         raise ValueError(f"{name} must have {shape[0]} x {shape[1]} numbers, got {numbers.size}")
     return numbers.reshape(shape)

@@ -17,8 +17,9 @@ from rosbags.rosbag2 import Reader
 
 from bisenet_ros.bags.bag_images import read_masks
 from bisenet_ros.bags.bag_reader import Bag
-from bisenet_ros.bags.camera_info import guess_camera_info
+from bisenet_ros.bags.camera_info import guess_camera_info, read_camera_info
 from bisenet_ros.cli import main
+from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.atomic_write import write_png
 from demo.clip import FOLDER, frame_ids, read_ground_truth, read_image
 
@@ -80,6 +81,27 @@ def test_the_guessed_camera_has_the_field_of_view_that_is_asked_for(tmp_path, im
     assert info.k.reshape(3, 3) == pytest.approx(np.array([[16, 0, 16], [0, 16, 12], [0, 0, 1]]))
     assert info.p.reshape(3, 4)[:, :3] == pytest.approx(info.k.reshape(3, 3)) and not info.d.any()
     assert guess_camera_info((24, 32), field_of_view=60).k[0] == pytest.approx(16 * 3**0.5)
+
+
+@pytest.mark.parametrize(
+    "old, new, words",
+    [
+        ("image_width: 32", "image_width: 32.5", "must be whole numbers above 0, got 24 and 32.5"),
+        ("image_width: 32", "image_width: -32", "must be whole numbers above 0, got 24 and -32"),
+        ("image_width: 32", "image_width: yes", "must be whole numbers above 0, got 24 and yes"),
+        ("distortion_model: plumb_bob", "distortion_model: ~", "distortion_model must be a text .*, got None"),
+        ("distortion_model: plumb_bob", "distortion_model: 0512", "distortion_model must be a text .*, got 512"),
+        ("data: [", "data: [.nan, ", "must have finite numbers, got .nan"),
+        ("data: [", "data: [~, ", "must have finite numbers, got .nan"),
+        ("data: [", "data: [.inf, ", "must have finite numbers, got .inf"),
+    ],
+)
+def test_a_calibration_that_yaml_reads_otherwise_is_refused(tmp_path, old, new, words):
+    assert old in CALIBRATION
+    path = tmp_path / "front.yaml"
+    path.write_text(CALIBRATION.replace(old, new))
+    with pytest.raises(BisenetError, match=words):
+        read_camera_info(path)
 
 
 def test_a_calibration_file_goes_into_camera_info(tmp_path, images, capsys):

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """YAML files, read strictly: a key that is given twice is an error."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,12 @@ class _UniqueKeys:
 
 
 class TypedLoader(_UniqueKeys, yaml.SafeLoader):
-    """Guesses the type of a value, as YAML says: 0512 is a number, yes is True."""
+    """Keeps every value as text but whole numbers such as 12: YAML itself guesses that 010 is 8, and yes is True."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}
+
+
+TypedLoader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"-?(0|[1-9][0-9]*)$"), list("-0123456789"))
 
 
 class TextLoader(_UniqueKeys, yaml.BaseLoader):
