@@ -19,7 +19,7 @@ from installed_package import NODE, ROOT, Installation, colcon_build, colcon_tes
 
 import bisenet_ros
 
-DATA = ["launch/*.launch.py", "config/*", "models/*.onnx"]
+DATA = ["launch/*.launch.py", "config/*.*", "config/class_maps/*.yaml", "models/*.onnx"]
 LOOKUP = """
 import json, bisenet_ros, bisenet_training
 from ament_index_python import get_package_prefix, get_package_share_directory
@@ -123,7 +123,7 @@ def test_pip_installs_what_the_ament_index_needs(pip_installation: Installation)
 
 @pytest.mark.parametrize("folder", PACKAGE_FOLDERS)
 def test_pip_installs_every_file_of_the_packages(pip_installation: Installation, folder: str) -> None:
-    """Not only Python files: kernels, templates, lists of class names, py.typed."""
+    """Not only Python files: kernels, templates, descriptions of data sets, py.typed."""
     source = ROOT / folder
     site = next(pip_installation.prefix.glob("lib/python3*/*-packages"))
     files = [path for path in source.rglob("*") if path.is_file() and path.parent.name != "__pycache__"]

@@ -8,6 +8,7 @@ from typing import Dict, List, Literal, Optional, Sequence, Tuple, Union, overlo
 import numpy as np
 
 from bisenet_ros.errors import BisenetError
+from bisenet_ros.model.class_map import ClassMap
 from bisenet_ros.model.input_size import CARD, network_size, size_text
 from bisenet_ros.model.model_card import ModelCard
 
@@ -36,6 +37,7 @@ class Engine(ABC):
         description: the runtime, device, precision and network size, for people.
         precision_reason: why precision "auto" is this one, for people; empty where one was asked for.
         size_choice: the size that frames have for the network, a `choice` of `network_size`.
+        unlisted: the last class of the card, where it stands for what a class map leaves out; masks have it as 255.
         max_batch: the most frames that run at once; more are no error, and run one batch after another.
         has_confidence: whether it gives confidence maps; the log of its start says why not.
     """
@@ -43,11 +45,17 @@ class Engine(ABC):
     max_batch: int = 1
     precision_reason: str = ""
     size_choice: str = CARD
+    unlisted: Optional[int] = None
     has_confidence: bool = True
 
     def __init__(self, card: ModelCard, *, description: str) -> None:
         self.card = card
         self.description = description
+
+    @property
+    def classes(self) -> ClassMap:
+        """The classes whose ids masks have: the model's, or the groups that a class map merges them into."""
+        return ClassMap(self.card.classes.classes[: self.unlisted])
 
     def network_size(self, height: int, width: int) -> Tuple[int, int]:
         """The (height, width) that a frame of this size is resized to for the network; see `network_size`."""
@@ -67,14 +75,15 @@ class Engine(ABC):
             confidence: also return the softmax probability of the class.
 
         Returns:
-            H x W uint8 ids of `card.classes`; with `confidence`, also H x W uint8, 255 being certain.
+            H x W uint8 ids of `classes`, and 255 for what a class map leaves out; with `confidence`, also H x W uint8,
+            255 being certain.
 
         Raises:
             EngineError: the frame is not such an array.
             FatalEngineError: only a new process can go on.
         """
         require_frame(frame)
-        return self._segment(frame, confidence=confidence)
+        return self._hide_unlisted(self._segment(frame, confidence=confidence))
 
     def segment_batch(self, frames: Sequence[np.ndarray], *, confidence: bool = False) -> List[Result]:
         """What `segment` returns, for each of several frames of one size; up to `max_batch` of them run at once.
@@ -91,7 +100,14 @@ class Engine(ABC):
         results: List[Result] = []
         for start in range(0, len(frames), self.max_batch):
             results += self._segment_batch(frames[start : start + self.max_batch], confidence=confidence)
-        return results
+        return [self._hide_unlisted(result) for result in results]
+
+    def _hide_unlisted(self, result: Result) -> Result:
+        """Makes 255 of `unlisted` in a mask, in its place."""
+        if self.unlisted is not None:
+            mask = result[0] if isinstance(result, tuple) else result
+            mask |= np.negative((mask == self.unlisted).view(np.uint8))  # 255 is -1
+        return result
 
     @abstractmethod
     def _segment(self, frame: np.ndarray, *, confidence: bool) -> Result:

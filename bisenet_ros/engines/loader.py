@@ -4,6 +4,8 @@
 
 import importlib.util
 import logging
+import tempfile
+import weakref
 from pathlib import Path
 from typing import Callable, List, NamedTuple, Optional, Sequence, Union
 
@@ -15,6 +17,8 @@ from bisenet_ros.engines.cuda.libcuda import require_gpu
 from bisenet_ros.engines.engine import Engine, EngineError, FatalEngineError, check_max_batch
 from bisenet_ros.engines.precision import PRECISIONS, PrecisionChoice, choose_precision, computes_in_bf16
 from bisenet_ros.engines.tensorrt.plan import PRECISIONS as CUDA_PRECISIONS
+from bisenet_ros.model.class_groups import ClassGroups, read_class_groups
+from bisenet_ros.model.grouped_model import write_grouped_model
 from bisenet_ros.model.input_size import CARD, check_size_choice, describe_size_choice
 from bisenet_ros.model.model_card import ModelCard, read_card
 from bisenet_ros.model.model_file import ModelError
@@ -47,6 +51,7 @@ def load_engine(
     cache: Optional[Path] = None,
     *,
     network_size: str = CARD,
+    class_map: Union[str, Path, None] = None,
     max_batch: int = 1,
 ) -> Engine:
     """The fastest installed engine for a model file.
@@ -62,6 +67,7 @@ def load_engine(
         cache: a folder for TensorRT's plans, by default ~/.cache/bisenet_ros.
         network_size: the size that frames have for the network: "card", "half", "full" or "WIDTHxHEIGHT"; see
             `bisenet_ros.model.input_size.network_size`.
+        class_map: a file that says what the model's classes are merged into; see `bisenet_ros.model.class_groups`.
         max_batch: the most frames that TensorRT may run at once; a CPU engine's own `max_batch` stays 1.
 
     Raises:
@@ -69,46 +75,75 @@ def load_engine(
         EngineError: an unknown device or precision, or one that is not to be had here or not with this file; no
             runtime is installed; a `max_batch` that is not 1 to 64.
         SizeError: an unknown network size.
+        ClassMapError: the class map cannot be used, or not with the model's classes.
+        OSError: there is no such class map.
         FatalEngineError: the GPU has failed, and only a new process can use it.
     """
     check_max_batch(max_batch)
     check_size_choice(network_size)
+    groups = read_class_groups(Path(class_map)) if class_map else None
     chosen = choose_device(device, precision)
     if chosen == "cuda":
         choice = choose_precision(Path(model), device="cuda", precision=precision)
-        card = read_card(choice.model)
+        prepared = _prepare(choice.model, groups)
         try:
             engine = _open_tensorrt(
-                choice.model,
-                card,
+                prepared.path,
+                prepared.card,
                 precision=choice.precision,
                 cache=cache,
                 size_choice=network_size,
                 max_batch=max_batch,
             )
-            return _described(engine, choice)
+            return _described(engine, choice, prepared, class_map)
         except EngineError as error:
             if device != "auto":
                 raise
             logger.warning("device auto takes the CPU: %s", error)
     choice = choose_precision(Path(model), device="cpu", precision=precision)
-    card = read_card(choice.model)
+    prepared = _prepare(choice.model, groups)
     runtime = installed_runtimes("cpu")[0]
     try:
-        engine = runtime.create(choice.model, card, precision=choice.precision)
+        engine = runtime.create(prepared.path, prepared.card, precision=choice.precision)
         engine.size_choice = network_size
         # The first frame compiles and allocates, and shows whether the network is what its card says.
-        engine.segment(np.zeros((*card.network_size, 3), np.uint8))
+        engine.segment(np.zeros((*prepared.card.network_size, 3), np.uint8))
     except Exception as error:  # each runtime has its own
         raise ModelError(f"{choice.model} cannot be run: {error}") from error
-    return _described(engine, choice)
+    return _described(engine, choice, prepared, class_map)
 
 
-def _described(engine: Engine, choice: PrecisionChoice) -> Engine:
-    """The engine, which says what was chosen."""
-    engine.precision_reason = choice.reason
+class _Prepared(NamedTuple):
+    """A model file as it is run; `folder` is removed with its engine, where the file was made for it alone."""
+
+    path: Path
+    card: ModelCard
+    unlisted: Optional[int] = None
+    folder: Optional[tempfile.TemporaryDirectory] = None
+
+
+def _prepare(model: Path, groups: Optional[ClassGroups]) -> _Prepared:
+    """The model file itself, or one of its own with its classes merged."""
+    card = read_card(model)
+    if groups is None:
+        return _Prepared(model, card)
+    grouping = groups.fit(card.classes)
+    folder = tempfile.TemporaryDirectory(prefix="bisenet_ros.")
+    path = Path(folder.name, model.name)
+    return _Prepared(path, write_grouped_model(model, card, grouping, path), grouping.unlisted, folder)
+
+
+def _described(
+    engine: Engine, choice: PrecisionChoice, prepared: _Prepared, class_map: Union[str, Path, None]
+) -> Engine:
+    """The engine, which says what was chosen, and keeps the file that was made for it."""
+    engine.precision_reason, engine.unlisted = choice.reason, prepared.unlisted
     size = describe_size_choice(engine.size_choice, trained=engine.card.network_size)
     engine.description = f"{engine.description}, network size {size}"
+    if class_map:
+        engine.description += f", class map {Path(class_map).name}"
+    if prepared.folder:
+        weakref.finalize(engine, prepared.folder.cleanup)
     return engine
 
 

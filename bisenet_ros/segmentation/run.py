@@ -13,6 +13,7 @@ from tqdm import tqdm
 from bisenet_ros.bags.bag_writer import full_disk_told
 from bisenet_ros.engines import Engine, load_engine
 from bisenet_ros.errors import BisenetError, ImageError
+from bisenet_ros.files.file_content import sha256_of
 from bisenet_ros.images.colors import OPACITY, blend
 from bisenet_ros.model.input_size import CARD
 from bisenet_ros.model.model_file import model_sha256
@@ -36,6 +37,7 @@ class Request:
     device: str = "auto"
     precision: str = "auto"
     network_size: str = CARD
+    class_map: Optional[Path] = None
 
 
 @dataclass
@@ -72,14 +74,21 @@ def segment_inputs(
     require_apart(request.output, request.inputs)
     inputs = find_inputs(request.inputs)
     sha256 = model_sha256(request.model)
-    engine = load(request.model, request.device, request.precision, network_size=request.network_size)
+    class_map = {"class map": sha256_of(request.class_map)} if request.class_map else {}
+    engine = load(
+        request.model,
+        request.device,
+        request.precision,
+        network_size=request.network_size,
+        class_map=request.class_map,
+    )
     with ExitStack() as resources:
         resources.callback(engine.close)
         if "confidence" in request.outputs and not engine.has_confidence:
             raise BisenetError(f"{engine.description} gives no confidence; leave it out of --write")
-        folder = OutputFolder(request.output, outputs=request.outputs, color_table=engine.card.classes.color_table())
+        folder = OutputFolder(request.output, outputs=request.outputs, color_table=engine.classes.color_table())
         resources.enter_context(full_disk_told(request.output))
-        folder.begin({"engine": engine.description, "model file": sha256}, inputs)
+        folder.begin({"engine": engine.description, "model file": sha256, **class_map}, inputs)
         run = _Run(engine, folder, request.outputs, show)
         counts = [found.count for found in inputs]
         total = None if None in counts else sum(filter(None, counts))
@@ -97,7 +106,7 @@ class _Run:
     def __init__(self, engine: Engine, folder: OutputFolder, outputs: Sequence[str], show: Optional[Show]) -> None:
         self.outcome = Outcome()
         self._engine, self._folder, self._outputs, self._show = engine, folder, outputs, show
-        self._colors = engine.card.classes.color_table()
+        self._colors = engine.classes.color_table()
 
     def segment(self, found: Input, *, progress: Callable[[], object]) -> None:
         """Segments the frames of one input; a video's overlays also become a video."""

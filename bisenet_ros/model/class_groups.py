@@ -1,0 +1,146 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Class groups: a model's classes, or a data set's, merged into those that a stack works with, as a YAML file says.
+
+    classes:                      # their ids are 0, 1, ...
+      - name: drivable
+        color: [0, 160, 80]       # RGB
+        of: [road]                # classes that must be there
+      - name: person
+        color: [220, 20, 60]
+        optional: [person, pedestrian, rider]    # classes that may be there
+    unlisted: 255                 # what no group names: 255 (no class, the default), or the name of a group
+
+A group of optional classes none of which is there keeps its id, and is never found. `grouped_model.py` says how a
+pixel's group is chosen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional
+
+import numpy as np
+
+from bisenet_ros.model.class_map import IGNORE, ClassMap, ClassMapError, SegmentationClass
+
+KEYS = {"name", "color", "of", "optional"}
+UNLISTED = "unlisted"
+
+
+class Grouping(NamedTuple):
+    """Class groups for certain classes.
+
+    Attributes:
+        classes: the groups; where something is left out, it is the last of them, called UNLISTED.
+        ids: 256 uint8: the group of each class; IGNORE for ids of no class.
+        unlisted: the id of what is left out, which masks have as IGNORE; None where nothing is.
+    """
+
+    classes: ClassMap
+    ids: np.ndarray
+    unlisted: Optional[int]
+
+
+@dataclass(frozen=True)
+class ClassGroups:
+    """Groups as a file describes them.
+
+    Attributes:
+        groups: the classes that come of it; the id of a group is its place.
+        of: the group's id of each class that must be there, by name.
+        optional: likewise, of classes that may be there.
+        unlisted: the id of what no group names.
+    """
+
+    groups: ClassMap
+    of: Mapping[str, int]
+    optional: Mapping[str, int]
+    unlisted: int = IGNORE
+
+    def fit(self, classes: ClassMap, *, what: str = "the model") -> Grouping:
+        """The groups of certain classes; raises ClassMapError where `what` lacks one of `of`, or has none at all."""
+        missing = [name for name in self.of if name not in classes.names]
+        if missing:
+            raise ClassMapError(
+                f"{what} has no class {missing[0]!r}, which the group {self.groups[self.of[missing[0]]].name!r} is of; "
+                f"its classes are {', '.join(classes.names)}; a class that may be missing is listed under `optional`"
+            )
+        named = {**self.of, **self.optional}
+        if not set(named) & set(classes.names):
+            raise ClassMapError(
+                f"{what} has none of the classes that the class map names; its classes are {', '.join(classes.names)}"
+            )
+        groups, unlisted = self.groups, None
+        if self.unlisted == IGNORE and not set(classes.names) <= set(named):
+            groups, unlisted = ClassMap((*groups, SegmentationClass(UNLISTED, (0, 0, 0)))), len(groups)
+        ids = np.full(256, IGNORE, np.uint8)
+        ids[: len(classes)] = [named.get(name, unlisted or self.unlisted) for name in classes.names]
+        return Grouping(groups, ids, unlisted)
+
+
+def read_class_groups(path: Path) -> ClassGroups:
+    """Reads a class map's file.
+
+    Raises:
+        ClassMapError: it is not as above, has two groups of one name, or names a class twice; the message names the
+            file.
+        OSError: it cannot be read.
+    """
+    import yaml
+
+    if not path.is_file():
+        raise FileNotFoundError(f"expected a class map (.yaml) at {path}, there is no such file")
+    try:
+        return _parse(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ClassMapError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    except ClassMapError as error:
+        raise ClassMapError(f"{path}: {error}") from None
+
+
+def _parse(tree: Any) -> ClassGroups:
+    entries = tree.get("classes") if isinstance(tree, dict) else None
+    if not isinstance(entries, list) or not set(tree) <= {"classes", UNLISTED}:
+        came = ", ".join(map(str, tree)) if isinstance(tree, dict) else type(tree).__name__
+        raise ClassMapError(f"expected a list `classes` and perhaps `{UNLISTED}`, got {came}")
+    for entry in entries:
+        if not isinstance(entry, dict) or not {"name", "color"} <= set(entry) <= KEYS:
+            raise ClassMapError(f"a group has a name, a color, and `of` or `optional`, got {entry!r}")
+    # Numbers such as `name: 3` are no names, and ClassMap says so.
+    groups = ClassMap.from_list([{**entry, "id": number} for number, entry in enumerate(entries)])
+    unlisted = _unlisted_id(tree.get(UNLISTED, IGNORE), groups.names)
+    found: Dict[str, int] = {}
+    of, optional = (_group_ids(entries, key, found, groups) for key in ("of", "optional"))
+    empty = [name for number, name in enumerate(groups.names) if number not in {*found.values(), unlisted}]
+    if empty:
+        raise ClassMapError(f"the group {empty[0]!r} names no class; list them under `of` or `optional`")
+    return ClassGroups(groups, of, optional, unlisted)
+
+
+def _group_ids(entries: List[Dict[str, Any]], key: str, found: Dict[str, int], groups: ClassMap) -> Dict[str, int]:
+    """The group's id of each class under a key, by name; adds them to those `found` so far."""
+    ids: Dict[str, int] = {}
+    for number, entry in enumerate(entries):
+        names = entry.get(key, [])
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ClassMapError(
+                f"`{key}` of the group {groups[number].name!r} must be a list of names, such as [road], got {names!r}"
+            )
+        for name in names:
+            if name in found:
+                first, second = groups[found[name]].name, groups[number].name
+                raise ClassMapError(f"the class {name!r} is named twice, for {first!r} and {second!r}")
+            found[name] = ids[name] = number
+    return ids
+
+
+def _unlisted_id(value: Any, names: List[str]) -> int:
+    if value == IGNORE and type(value) is int:
+        if UNLISTED in names:
+            raise ClassMapError(f"no group can be called {UNLISTED!r} where `{UNLISTED}` is {IGNORE}")
+        return IGNORE
+    if value not in names:
+        raise ClassMapError(f"`{UNLISTED}` must be {IGNORE} or the name of a group ({', '.join(names)}), got {value!r}")
+    return names.index(value)
