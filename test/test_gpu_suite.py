@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gpu import make_references
+from gpu.conftest import QUICK, as_table
 from stub_gpu_plugin import SIZES
 from tiny_model import save_stem_model
 
@@ -62,6 +63,17 @@ def test_the_suite_passes_and_keeps_a_journal_of_every_run(references, tmp_path)
     assert "test_our_kernel" in next(iter(right["tests"])), "the quick tests come first"
     assert right["results"]["parity 160x96 int8 bindings to logits"]["equal"] >= 0.98
     assert set(failed["tests"].values()) == {"failed"} and failed["machine"]["Python"]
+
+
+def test_every_quick_test_is_there():
+    sources = "".join(path.read_text() for path in (ROOT / "test" / "gpu").glob("test_*.py"))
+    assert not [name for name in QUICK if f"def {name.partition('[')[0]}" not in sources]
+
+
+def test_the_table_has_speed_and_accuracy_by_size_and_precision():
+    times = {"whole": 5.0, "copy to device": 1.0, "network": 2.5, "upsampling": 0.5, "copy to host": 1.0}
+    table = as_table({"mIoU fp16": {"GPU": 52.6}, "benchmark_paper": {"2048x1024 fp16": times}, "CUDA graph": {}})
+    assert table.splitlines()[2:] == ["| paper | 2048x1024 | fp16 | 200 | 333 | 2.500 | 52.6 |"]
 
 
 def test_without_a_gpu_the_suite_says_so(tmp_path):

@@ -103,7 +103,9 @@ class FramePipeline:
         Args:
             network: milliseconds of the network alone; the rest of the plan's time is resizing.
         """
-        self.run([frame])
+        self._prepare(1)
+        if 1 not in self._has_run:
+            self.run([frame])
         steps = [(name, self._graph_of(name, step)) for name, step in self._steps(confidence=False)]
         with ExitStack() as owner:
             events = [self._device.create_event(owner) for _ in range(len(steps) + 1)]
