@@ -358,6 +358,11 @@ def test_training_refuses_a_split_without_a_labeled_pixel(camvid, tmp_path, caps
     assert not (tmp_path / "camvid" / "last.ckpt").exists()
 
 
+def test_training_refuses_a_name_that_is_not_utf8_before_it_begins(camvid, tmp_path, capsys):
+    assert main(small_run(camvid, tmp_path, name=os.fsdecode(b"stra\xdfe"))) == 1
+    assert "expected a path in UTF-8" in capsys.readouterr().err and not list(tmp_path.glob("*stra*"))
+
+
 def test_training_refuses_data_with_problems(camvid, tmp_path, capsys):
     root = tmp_path / "spoilt"
     root.mkdir()

@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateMonitor,
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from bisenet_ros.bags.recording import check_path
 from bisenet_ros.engines.precision import computes_in_bf16
 from bisenet_ros.model.class_map import IGNORE
 from bisenet_ros.model.model_card import ModelCard
@@ -65,6 +66,7 @@ def train(
         DataError: the data set is not as it should be.
         TrainingDiverged: the loss is no finite number any more.
     """
+    check_path(output)  # TensorBoard writes to paths in UTF-8 alone
     last = output / "last.ckpt"
     if resume and not last.is_file():
         raise RecipeError(f"expected a checkpoint to resume at {last}, found none; start without --resume")
