@@ -81,6 +81,7 @@ setup(
             "tqdm",
             "rich",
             "scipy",  # COCO-Stuff 10K keeps its labels in MATLAB files
+            "pycocotools",  # make-labels: polygons and run lengths of COCO files
             "jinja2",
             "matplotlib",
         ],

@@ -1,0 +1,79 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""COCO's JSON with polygons and run-length masks, as CVAT, Label Studio and others export it."""
+
+from collections import defaultdict
+from functools import partial
+from pathlib import Path
+from typing import Any, Iterator, Mapping
+
+import numpy as np
+
+from bisenet_training.errors import DataError
+from bisenet_training.label_exports.labeled_image import LabeledImage, read_json
+
+FEWEST_NUMBERS = 6
+"""Of a polygon: x and y of three points."""
+
+
+def read_coco(path: Path, images: Path | None = None) -> Iterator[LabeledImage]:
+    """The images of a COCO file, with their annotations in the file's order.
+
+    Args:
+        images: the folder that the names of the images are below; None: `images` beside the file's own folder, as in
+            CVAT's export, or else the file's own folder.
+
+    Raises:
+        DataError: the file is none of COCO's.
+    """
+    entries = read_json(path)
+    try:
+        names = {category["id"]: str(category["name"]) for category in entries["categories"]}
+        annotations: dict[int, list[tuple[str, Any]]] = defaultdict(list)
+        for annotation in entries["annotations"]:
+            annotations[annotation["image_id"]].append((names[annotation["category_id"]], annotation["segmentation"]))
+        found = [(entry["id"], entry["file_name"], (entry["height"], entry["width"])) for entry in entries["images"]]
+    except (KeyError, TypeError) as error:
+        raise DataError(
+            f"{path} is not a COCO file of segmentations, which has images, categories, and annotations with "
+            f"image_id, category_id and segmentation; {error} is missing or unknown"
+        ) from None
+    beside = path.parent.parent / "images"
+    folder = images or (beside if beside.is_dir() else path.parent)
+    for number, name, size in found:
+        regions = annotations[number]
+        labels = frozenset(label for label, _ in regions)
+        yield LabeledImage(folder / name, path, labels, partial(_draw, path, name, regions, size))
+
+
+def _draw(
+    path: Path,
+    name: str,
+    regions: list[tuple[str, Any]],
+    size: tuple[int, int],
+    ids: Mapping[str, int],
+    outside: int,
+) -> np.ndarray:
+    target = np.full(size, outside, np.uint8)
+    for label, segmentation in regions:
+        try:
+            target[_decode(segmentation, size)] = ids[label]
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise DataError(f"{path}: a segmentation of {label!r} in {name} cannot be read: {error}") from None
+    return target
+
+
+def _decode(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
+    """H x W bool of polygons, or of run lengths, as a list or as COCO's text."""
+    from pycocotools import mask
+
+    height, width = size
+    if isinstance(segmentation, list):
+        if not segmentation or min(map(len, segmentation)) < FEWEST_NUMBERS:
+            raise ValueError("a polygon needs three points")
+        return mask.decode(mask.merge(mask.frPyObjects(segmentation, height, width))).astype(bool)
+    if list(segmentation["size"]) != [height, width]:
+        raise ValueError(f"its mask is {segmentation['size']}, the image [{height}, {width}]")
+    if isinstance(segmentation["counts"], list):
+        segmentation = mask.frPyObjects(segmentation, height, width)
+    return mask.decode(segmentation).astype(bool)

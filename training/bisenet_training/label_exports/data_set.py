@@ -1,0 +1,136 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Makes a data set of labeled images: images, label files, lists of two splits, and the YAML that describes it."""
+
+import shutil
+from pathlib import Path
+from typing import Iterator, NamedTuple, Sequence
+
+import yaml
+
+from bisenet_ros.files.atomic_write import write_png, write_text
+from bisenet_ros.images.image_file import read_image
+from bisenet_ros.model.class_map import IGNORE
+from bisenet_ros.model.input_size import size_text
+from bisenet_training.data.description import voc_color
+from bisenet_training.errors import DataError
+from bisenet_training.label_exports.coco import read_coco
+from bisenet_training.label_exports.labeled_image import IGNORED, UNLABELED, LabeledImage
+from bisenet_training.label_exports.labelme import read_labelme
+from bisenet_training.label_exports.segmentation_masks import LABEL_MAP, read_segmentation_masks
+
+DESCRIPTION = "dataset.yaml"
+
+
+class Made(NamedTuple):
+    """What was made: the frames of each split, the classes, and the images that nobody has drawn in."""
+
+    train: list[str]
+    val: list[str]
+    classes: list[str]
+    left_out: list[Path]
+
+
+def read_export(export: Path, images: Path | None = None) -> Iterator[LabeledImage]:
+    """The images of an export: a COCO file, or the folder of labelme's files or of CVAT's segmentation masks.
+
+    Raises:
+        DataError: it is none of these.
+    """
+    if export.is_file():
+        return read_coco(export, images)
+    if (export / LABEL_MAP).is_file():
+        return read_segmentation_masks(export, images)
+    if not any(export.glob("*.json")):
+        raise DataError(
+            f"expected labelme's JSON files, or {LABEL_MAP} of CVAT's segmentation masks, in {export}, or a COCO file; "
+            "found neither"
+        )
+    return read_labelme(export, images)
+
+
+def make_data_set(
+    labeled: Sequence[LabeledImage],
+    output: Path,
+    *,
+    classes: Sequence[str] = (),
+    background: str | None = None,
+    val_share: float,
+) -> Made:
+    """Writes `images/`, `labels/`, `train.txt`, `val.txt` and `dataset.yaml`.
+
+    Args:
+        output: a folder that is empty, or not there yet.
+        classes: the classes in the order of their ids; none: the labels in alphabetical order, then `background`.
+        background: the class of pixels in no region; None: they have none, and are ignored.
+        val_share: share of the frames to validate with: the last ones, in the order of their names, since frames of
+            one drive that follow each other are nearly the same.
+
+    Raises:
+        DataError: two images have one name, an image is missing or of another size, a label is none of the classes, or
+            there are fewer than two frames.
+    """
+    if output.exists() and any(output.iterdir()):
+        raise DataError(f"expected an empty folder at {output}, found files; choose another one")
+    names = list(classes) or _classes_of(labeled, background)
+    ids = {**{name: i for i, name in enumerate(names)}, IGNORED: IGNORE}
+    if background and background not in ids:
+        raise DataError(f"the background {background!r} must be one of the classes, {', '.join(names)}")
+    outside = ids[background] if background else IGNORE
+    ids = {**dict.fromkeys(UNLABELED, outside), **ids}
+    drawn = [image for image in labeled if image.labels or background]
+    _check(drawn, ids, names)
+    frames = sorted(image.image.stem for image in drawn)
+    held_out = max(1, round(len(frames) * val_share))
+    if len(frames) - held_out < 1:
+        raise DataError(
+            f"expected two labeled images or more, one to train on and one to validate with, got {len(frames)}"
+        )
+    for image in drawn:
+        _write(image, output, ids, outside)
+    made = Made(frames[:-held_out], frames[-held_out:], names, [image.image for image in labeled if image not in drawn])
+    for split in ("train", "val"):
+        write_text(output / f"{split}.txt", "".join(f"{frame}\n" for frame in getattr(made, split)))
+    write_text(output / DESCRIPTION, _describe(names))
+    return made
+
+
+def _classes_of(labeled: Sequence[LabeledImage], background: str | None) -> list[str]:
+    labels = {label for image in labeled for label in image.labels} - {*UNLABELED, IGNORED}
+    return sorted(labels | {background} if background else labels)
+
+
+def _check(labeled: Sequence[LabeledImage], ids: dict[str, int], names: Sequence[str]) -> None:
+    seen: dict[str, LabeledImage] = {}
+    for image in labeled:
+        other = seen.setdefault(image.image.stem, image)
+        if other is not image:
+            raise DataError(f"{other.image} and {image.image} have one name; rename one of them")
+        unknown = sorted(image.labels - ids.keys())
+        if unknown:
+            raise DataError(f"{image.source} has the label {unknown[0]!r}, which is none of {', '.join(names)}")
+        if not image.image.is_file():
+            raise DataError(
+                f"{image.source} is of {image.image}, which is missing; name the images' folder with --images"
+            )
+
+
+def _write(labeled: LabeledImage, output: Path, ids: dict[str, int], outside: int) -> None:
+    target = labeled.draw(ids, outside)
+    size = read_image(labeled.image).shape[:2]
+    if target.shape != size:
+        raise DataError(
+            f"{labeled.source} is for an image of {size_text(target.shape)}, and {labeled.image} is {size_text(size)} "
+            "as it is stored; images that viewers turn by an EXIF tag must be saved turned before they are labeled"
+        )
+    for folder in ("images", "labels"):
+        (output / folder).mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(labeled.image, output / "images" / labeled.image.name)
+    write_png(output / "labels" / f"{labeled.image.stem}.png", target)
+
+
+def _describe(names: Sequence[str]) -> str:
+    classes = [{"name": name, "color": voc_color(i)} for i, name in enumerate(names, start=1)]
+    layout = {"images": "images/{name}.*", "labels": "labels/{name}.png", "listing": "{split}.txt"}
+    entries = {**layout, "splits": ["train", "val"], "encoding": "ids", "ignore": [IGNORE], "classes": classes}
+    return yaml.safe_dump(entries, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)

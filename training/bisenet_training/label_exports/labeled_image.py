@@ -1,0 +1,54 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""An image and what a labelling tool says of it."""
+
+import json
+from pathlib import Path
+from typing import Any, Callable, Mapping, NamedTuple
+
+import numpy as np
+
+from bisenet_ros.images.image_file import IMAGE_SUFFIXES
+from bisenet_training.errors import DataError
+
+UNLABELED = ("background", "_background_")
+"""Labels that tools give to pixels in which nobody has drawn anything."""
+IGNORED = "__ignore__"
+"""labelme's label of regions that are to be ignored."""
+
+
+class LabeledImage(NamedTuple):
+    """An image and its regions.
+
+    Attributes:
+        image: the image file.
+        source: the file that the labels are from, for messages.
+        labels: names of the classes of its regions; the number of regions may be 0.
+        draw: the train id of every pixel, H x W uint8, from the ids of all labels and the id of pixels in no region.
+            Of regions that overlap the later one counts. Raises DataError where a region cannot be drawn.
+    """
+
+    image: Path
+    source: Path
+    labels: frozenset[str]
+    draw: Callable[[Mapping[str, int], int], np.ndarray]
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; raises DataError if it is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise DataError(f"expected a JSON file at {path}: {error.strerror}") from None
+    except ValueError as error:  # no UTF-8, or no JSON
+        raise DataError(f"{path} is not a JSON file ({error}); export it again") from None
+
+
+def find_image(folder: Path, stem: str, *, source: Path) -> Path:
+    """The image file of a name without its suffix; raises DataError if there is none."""
+    found = [path for path in sorted(folder.glob("*")) if path.stem == stem and path.suffix.lower() in IMAGE_SUFFIXES]
+    if not found:
+        raise DataError(
+            f"expected the image of {source} at {folder / stem}.*, found none; name the folder with --images"
+        )
+    return found[0]

@@ -1,0 +1,92 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""labelme's JSON files: one beside each image, with polygons, rectangles, circles and masks."""
+
+import base64
+import io
+from functools import partial
+from pathlib import Path, PureWindowsPath
+from typing import Any, Iterator, Mapping
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from bisenet_training.errors import DataError
+from bisenet_training.label_exports.labeled_image import LabeledImage, read_json
+
+FRACTION_BITS = 4
+"""Of the coordinates of polygons, which labelme writes as fractions of a pixel, for OpenCV."""
+FEWEST_POINTS = {"polygon": 3, "rectangle": 2, "circle": 2, "mask": 2}
+
+
+def read_labelme(folder: Path, images: Path | None = None) -> Iterator[LabeledImage]:
+    """The images of a folder's JSON files.
+
+    Args:
+        images: the folder of the images; None: as the JSON files say, from where they lie.
+
+    Raises:
+        DataError: a file is none of labelme's, or its image is not there.
+    """
+    for path in sorted(folder.glob("*.json")):
+        entries = read_json(path)
+        try:
+            size = int(entries["imageHeight"]), int(entries["imageWidth"])
+            image = (images or path.parent) / _relative(entries["imagePath"], flat=images is not None)
+            shapes = [dict(shape) for shape in entries["shapes"]]
+            labels = frozenset(str(shape["label"]) for shape in shapes)
+        except (KeyError, TypeError, ValueError):
+            raise DataError(
+                f"{path} is not of labelme, whose files have imagePath, imageHeight, imageWidth and shapes with a label"
+            ) from None
+        yield LabeledImage(image, path, labels, partial(_draw, path, shapes, size))
+
+
+def _relative(path: str, *, flat: bool) -> str:
+    """labelme writes the path as its system does, with backslashes on Windows."""
+    windows = PureWindowsPath(path)
+    return windows.name if flat else windows.as_posix()
+
+
+def _draw(path: Path, shapes: list[Any], size: tuple[int, int], ids: Mapping[str, int], outside: int) -> np.ndarray:
+    target = np.full(size, outside, np.uint8)
+    for shape in shapes:
+        kind = shape.get("shape_type") or "polygon"
+        points = np.array(shape.get("points"), float)
+        if kind not in FEWEST_POINTS:
+            raise DataError(
+                f"{path}: {shape['label']!r} is a {kind}, which has no area; draw it as a polygon or a mask"
+            )
+        if points.ndim != 2 or points.shape[1] != 2 or len(points) < FEWEST_POINTS[kind]:
+            raise DataError(
+                f"{path}: the {kind} of {shape['label']!r} needs {FEWEST_POINTS[kind]} points, got {len(points)}"
+            )
+        _draw_shape(target, kind, points, ids[str(shape["label"])], mask=shape.get("mask"), path=path)
+    return target
+
+
+def _draw_shape(target: np.ndarray, kind: str, points: np.ndarray, value: int, *, mask: str | None, path: Path) -> None:
+    if kind == "mask":
+        _draw_mask(target, points, value, mask=mask, path=path)
+        return
+    if kind == "rectangle":
+        (left, top), (right, bottom) = points[:2]
+        points = np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
+    fixed = np.round(points * 2**FRACTION_BITS).astype(np.int32)
+    if kind == "circle":  # its center, and a point on it
+        radius = round(float(np.hypot(*(points[1] - points[0]))) * 2**FRACTION_BITS)
+        cv2.circle(target, fixed[0].tolist(), radius, value, cv2.FILLED, shift=FRACTION_BITS)
+    else:
+        cv2.fillPoly(target, [fixed], value, shift=FRACTION_BITS)
+
+
+def _draw_mask(target: np.ndarray, points: np.ndarray, value: int, *, mask: str | None, path: Path) -> None:
+    """A PNG in base64, which lies in the box of the two points, the last one included."""
+    (left, top), (right, bottom) = points[:2].astype(int)
+    box = target[top : bottom + 1, left : right + 1]
+    try:
+        inside = np.array(Image.open(io.BytesIO(base64.b64decode(mask or "")))).astype(bool)
+        box[inside] = value
+    except (OSError, ValueError, IndexError) as error:
+        raise DataError(f"{path}: a mask cannot be read or does not fit its box ({error}); draw it again") from None

@@ -1,0 +1,58 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""CVAT's "Segmentation mask" export: `labelmap.txt`, and `SegmentationClass/` with a PNG of colors for each image."""
+
+from functools import partial
+from pathlib import Path
+from typing import Iterator, Mapping
+
+import numpy as np
+
+from bisenet_ros.images.label_file import read_label_colors
+from bisenet_training.data.label_encoding import Color, ColorEncoding
+from bisenet_training.errors import DataError
+from bisenet_training.label_exports.labeled_image import UNLABELED, LabeledImage, find_image
+
+LABEL_MAP, MASKS, IMAGES = "labelmap.txt", "SegmentationClass", "JPEGImages"
+
+
+def read_segmentation_masks(folder: Path, images: Path | None = None) -> Iterator[LabeledImage]:
+    """The images of the export.
+
+    Args:
+        images: the folder of the images; None: `JPEGImages` of the export, which it has if images were saved too.
+
+    Raises:
+        DataError: `labelmap.txt` cannot be read, or an image is not there.
+    """
+    colors = _read_label_map(folder / LABEL_MAP)
+    labels = frozenset(colors) - {*UNLABELED}
+    for path in sorted((folder / MASKS).rglob("*.png")):
+        place = path.relative_to(folder / MASKS)
+        image = find_image((images or folder / IMAGES) / place.parent, path.stem, source=path)
+        yield LabeledImage(image, path, labels, partial(_draw, path, colors))
+
+
+def _read_label_map(path: Path) -> dict[str, Color]:
+    """The colors by label. A line is `label:r,g,b:parts:actions`, a comment begins with #."""
+    colors: dict[str, Color] = {}
+    for line in path.read_text(encoding="utf-8-sig").splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
+        try:
+            label, color = line.split(":")[:2]
+            red, green, blue = map(int, color.split(","))
+        except ValueError:
+            raise DataError(f"expected lines such as road:128,64,128:: in {path}, got {line!r}") from None
+        if label in colors or (red, green, blue) in colors.values():
+            raise DataError(f"{path} has the label or the color of {line!r} twice; give each label a color of its own")
+        colors[label] = red, green, blue
+    return colors
+
+
+def _draw(path: Path, colors: Mapping[str, Color], ids: Mapping[str, int], outside: int) -> np.ndarray:
+    train_ids = {color: outside if label in UNLABELED else ids[label] for label, color in colors.items()}
+    try:
+        return ColorEncoding({(0, 0, 0): outside, **train_ids}).decode(read_label_colors(path))
+    except DataError as error:
+        raise DataError(f"{path} {error}") from None
