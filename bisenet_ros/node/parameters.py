@@ -136,7 +136,7 @@ SETTINGS = (
     Setting("publish_rate", 0.0, "Highest rate of masks per camera, in Hz; 0: no limit.", LIVE, range=(0.0, 1000.0)),
     Setting(
         "picture_rate",
-        10.0,
+        0.0,
         "Highest rate of color_mask and overlay, in Hz; 0: as of the masks.",
         LIVE,
         range=(0.0, 1000.0),

@@ -346,6 +346,19 @@ def test_validation_while_training_pads_as_evaluation_does(brightness):
     assert np.array_equal(logits[0].argmax(dim=0)[:height, :width], segment(brightness, image, pad=(128, 96)))
 
 
+def test_frames_of_a_data_set_without_a_size_are_scored_at_their_own(brightness):
+    """As ADE20K's, whose size the paper does not state; while training as in `bisenet evaluate`."""
+    assert find_dataset("ade20k").network_size == "full" and find_dataset("camvid").network_size == "card"
+    frames = Frames(TWO, (np.zeros((90, 130, 3), np.uint8), np.zeros((90, 130), np.uint8)))
+    frames.padding, frames.size_choice = (0, 0), "full"
+    card = brightness.card
+    pixels, target = ValidationFrames(frames, trained=card.network_size, mean=card.mean, std=card.std)[0]
+    assert pixels.shape == (3, 96, 128) and target.shape == (90, 130)
+    brightness.size_choice = frames.size_choice
+    assert augmented(brightness, flip=True, scales=[1.0]).network_size(90, 130) == (96, 128)
+    assert evaluate(brightness, frames).protocol["network size"] == "128x96"
+
+
 def test_names_with_markup_stay_text(tmp_path, capsys):
     classes = ClassMap((SegmentationClass("[red]<b>road", (1, 2, 3)), SegmentationClass("never", (4, 5, 6))))
     found = Evaluation(classes, np.array([[3, 0], [0, 0]]), [FrameScore(0, "<i>", 1.0)], {"model": "<u>"}, None)

@@ -25,7 +25,7 @@ DESCRIPTION = """\
 mIoU, pixel accuracy and the IoU of every class, by the paper's protocol: no tricks. A frame keeps its shape and is
 resized to as many pixels as the model's card says; its logits are upsampled to the frame's size and every pixel is
 scored there. So Cityscapes goes 2048x1024 -> 1024x512 -> 2048x1024. COCO-Stuff 10K is padded to 640x640, as in the
-paper."""
+paper. ADE20K's frames enter the network at their own size, which the paper does not state."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", help="default: the one that the data set validates with, such as val")
     parser.add_argument("--flip", action="store_true", help="trick: average with the logits of the mirror image")
     parser.add_argument("--scales", type=float, nargs="+", default=[1.0], metavar="X", help="trick: scales to average")
-    parser.add_argument("--size", metavar="WIDTHxHEIGHT", help="resize frames to as many pixels; default: the card's")
+    parser.add_argument(
+        "--size",
+        metavar="WIDTHxHEIGHT",
+        help="resize frames to as many pixels; default: the card's (ADE20K: the frame's)",
+    )
     parser.add_argument(
         "--pad", metavar="WIDTHxHEIGHT", help=f"pad smaller frames; {NO_PADDING} for no padding; default: the paper's"
     )
@@ -62,8 +66,10 @@ def run(arguments: argparse.Namespace) -> int:
         size = parse_size(arguments.size)
         source["size"] = f"{size_text(size)} as asked for; the model's card says {size_text(engine.card.network_size)}"
         engine.card = replace(engine.card, network_size=size)
-    engine = augmented(engine, flip=arguments.flip, scales=arguments.scales)
     dataset = open_dataset(arguments.data, root=arguments.root, split=split, labeled=not arguments.predictions)
+    if not arguments.size:
+        engine.size_choice = dataset.size_choice
+    engine = augmented(engine, flip=arguments.flip, scales=arguments.scales)
     pad = _padding(arguments.pad, dataset.padding)
     if arguments.predictions:
         return _predict(arguments, engine, dataset, pad=pad)

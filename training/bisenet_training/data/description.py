@@ -10,6 +10,7 @@
     encoding: ids                         # one number for each pixel; `palette`, the indices of palettes; `colors`, RGB
     ignore: [255]                         # optional: the values of unlabeled pixels
     padding: [640, 640]                   # optional: height and width that smaller frames are padded to for evaluation
+    network_size: full                    # optional: that of frames for evaluation: card, half, full or WIDTHxHEIGHT
     classes:                              # in the order of their train ids
       - {name: lawn, color: [0, 128, 0]}                  # value 0, its place in this list
       - {name: path, color: [128, 64, 128], values: [1, 7]}
@@ -37,13 +38,14 @@ from pathlib import Path
 from typing import Any, Collection, Mapping, NamedTuple, Sequence
 
 from bisenet_ros.model.class_map import IGNORE, ClassMap, ClassMapError
+from bisenet_ros.model.input_size import CARD, SizeError, check_size_choice
 from bisenet_training.data.label_encoding import ColorEncoding, IdEncoding, LabelEncoding
 from bisenet_training.data.layout import Layout, pieces_of
 from bisenet_training.errors import DataError
 from bisenet_training.yaml_file import read_yaml
 
 REQUIRED = ("images", "labels", "encoding", "classes")
-OPTIONAL = ("listing", "splits", "ignore", "padding", "license", "origin")
+OPTIONAL = ("listing", "splits", "ignore", "padding", "network_size", "license", "origin")
 LARGEST_ID = 2**16 - 1
 
 
@@ -71,6 +73,7 @@ class Description(NamedTuple):
         splits: the split to train on, and the one to validate with.
         known_splits: what is known of splits, by name; where files or lists are named after splits, there may be more.
         padding: (height, width) that smaller frames are padded to before they are scored; (0, 0) for none.
+        network_size: how frames are resized for the network to be scored, a `choice` of `network_size`.
         license, origin: for people.
     """
 
@@ -80,6 +83,7 @@ class Description(NamedTuple):
     splits: tuple[str, str] = ("train", "val")
     known_splits: Mapping[str, Split] = {}
     padding: tuple[int, int] = (0, 0)
+    network_size: str = CARD
     license: str = ""
     origin: str = ""
 
@@ -130,6 +134,7 @@ def _description(entries: Any) -> Description:
         splits=_splits(list(known_splits)[:2] if known_splits else entries.get("splits", ["train", "val"])),
         known_splits=known_splits,
         padding=_padding(entries.get("padding", [0, 0])),
+        network_size=_network_size(entries.get("network_size", CARD)),
         **{key: _text(key, entries[key]) for key in ("license", "origin") if key in entries},
     )
 
@@ -220,6 +225,14 @@ def _splits(splits: Any) -> tuple[str, str]:
     if not isinstance(splits, list) or len(splits) != 2 or not all(isinstance(split, str) for split in splits):
         raise DataError(f"splits must name the one to train on and the one to validate with, got {splits!r}")
     return splits[0], splits[1]
+
+
+def _network_size(choice: Any) -> str:
+    try:
+        check_size_choice(str(choice))
+    except SizeError as error:
+        raise DataError(f"network_size: {error}") from None
+    return str(choice)
 
 
 def _padding(size: Any) -> tuple[int, int]:

@@ -107,7 +107,7 @@ class ValidationFrames(Dataset):
         image, target = self.frames[index]
         image = pad_frame(image, self.frames.padding, mean=self.mean)
         target = pad_target(target, self.frames.padding)
-        size = network_size(*image.shape[:2], trained=self.trained)
+        size = network_size(*image.shape[:2], trained=self.trained, choice=self.frames.size_choice)
         pixels = normalize_frame(image, size, mean=self.mean, std=self.std)
         return torch.from_numpy(pixels[0]), torch.from_numpy(target.astype(np.int64))
 

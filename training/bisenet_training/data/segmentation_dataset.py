@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.images.image_file import read_image, read_orientation
 from bisenet_ros.model.class_map import ClassMap
-from bisenet_ros.model.input_size import size_text
+from bisenet_ros.model.input_size import CARD, size_text
 from bisenet_training.data.description import Description
 from bisenet_training.data.label_encoding import LabelEncoding
 from bisenet_training.data.layout import SET_ROOT, Frame
@@ -66,6 +66,7 @@ class SegmentationDataset(Dataset):
     classes: ClassMap
     encoding: LabelEncoding
     padding: tuple[int, int]
+    size_choice: str = CARD  # of `network_size`, to be scored
 
     def __init__(
         self, description: Description, root: Path, split: str, *, cache_bytes: int = 0, labeled: bool = True
@@ -74,6 +75,7 @@ class SegmentationDataset(Dataset):
         self.classes = description.classes
         self.encoding = description.encoding
         self.padding = description.padding
+        self.size_choice = description.network_size
         self.root = Path(root)
         self.split = split
         self.cache_bytes = cache_bytes
