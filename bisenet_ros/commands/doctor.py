@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Say what this machine has for the node, which device it would take, and why not more; begin a bug report with it."""
+"""Show what this machine has for the node, and which device it would take."""
 
 import argparse
 from pathlib import Path

@@ -189,7 +189,7 @@ def test_another_network_size_is_another_plan(gpu, model, rtx, tmp_path, capsys)
     assert run(model, "--size", "192x144", "--precision", "fp32", "--cache", tmp_path, "--dry-run", *size) == 0
     key, _ = json.JSONDecoder().raw_decode(capsys.readouterr().out)
     assert key["network_size"] == "half"
-    for choice, expected in (("card", [72, 96]), ("half", [72, 96]), ("full", [144, 192]), ("192x144", [144, 192])):
+    for choice, expected in (("card", [72, 96]), ("half", [64, 96]), ("full", [128, 192]), ("192x144", [144, 192])):
         request = PlanRequest(model, (144, 192), tail="network", size_choice=choice)
         (image,) = onnx.load_from_string(wrapped_model(request, rtx)).graph.input
         assert [side.dim_value for side in image.type.tensor_type.shape.dim[2:]] == expected
