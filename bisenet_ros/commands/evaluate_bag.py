@@ -66,6 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--storage", choices=STORAGES, default=STORAGES[0], help="of the masks; MCAP is far smaller")
     parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument("--precision", choices=PRECISIONS, default="auto")
+    groups = "merges the model's classes, and the ground truth's, into groups, such as config/class_maps/drivable.yaml"
+    parser.add_argument("--class-map", type=Path, metavar="YAML", help=groups)
     resized = "of frames for the network: card (default: as many pixels as the model's card says), half, full or "
     parser.add_argument("--network-size", default=CARD, metavar="SIZE", help=f"{resized}WIDTHxHEIGHT")
     side_by_side = parser.add_mutually_exclusive_group()

@@ -21,17 +21,27 @@ from bisenet_ros.evaluation.bag_executor import EngineLoader, LoadEngine, open_e
 from bisenet_ros.evaluation.bag_results import BagTask, find_unused, join_results, mask_namespaces
 from bisenet_ros.evaluation.bag_segmentation import segment_bag
 from bisenet_ros.evaluation.frame_record import RecordFile
-from bisenet_ros.evaluation.ground_truth import GroundTruthError, check_ground_truth, export_ground_truth
+from bisenet_ros.evaluation.ground_truth import (
+    GroundTruthError,
+    check_ground_truth,
+    export_ground_truth,
+    merge_ground_truth,
+)
 from bisenet_ros.evaluation.report.bag_report import write_bag_report
 from bisenet_ros.evaluation.report.page import percent
 from bisenet_ros.evaluation.report.picture_loader import load_pictures
 from bisenet_ros.evaluation.run_folder import Inputs, RunFolder
 from bisenet_ros.evaluation.run_summary import NodeReplay, RunSummary, Source
+from bisenet_ros.files.file_content import sha256_of
 from bisenet_ros.images.image_file import image_files
+from bisenet_ros.model.class_groups import Grouping, read_class_groups
 from bisenet_ros.model.input_size import CARD
+from bisenet_ros.model.model_card import read_card
 from bisenet_ros.model.model_file import ModelError, model_sha256
 
 IMPERFECT = 3
+ENGINE = ("model", "device", "precision", "network_size", "class_map")
+"""What of a request the engine depends on."""
 MOST_NAMES = 5
 """Files that a warning names."""
 ENGINE_TIME = (
@@ -41,7 +51,7 @@ ENGINE_TIME = (
 
 Replay = Callable[..., NodeReplay]
 """Replays a source through the running node: `replay(source, records, folder=, rate=, **engine)`, whose `engine` is the
-request's model, device, precision and network_size."""
+request's model, device, precision, network_size and class_map."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,7 @@ class Request:
     device: str = "auto"
     precision: str = "auto"
     network_size: str = CARD
+    class_map: Optional[Path] = None
     topics: Sequence[str] = ()
     truth_topic: Optional[str] = None
     truth_folder: Optional[Path] = None
@@ -126,13 +137,22 @@ class _Run:
             )
         self._sha256 = model_sha256(request.model)
         self._load = load or EngineLoader(
-            request.model.absolute(), self._sha256, request.device, request.precision, request.network_size
+            request.model.absolute(),
+            self._sha256,
+            request.device,
+            request.precision,
+            request.network_size,
+            request.class_map.absolute() if request.class_map else None,
         )
+        self._grouping: Optional[Grouping] = None
+        if request.class_map:
+            self._grouping = read_class_groups(request.class_map).fit(read_card(request.model).classes)
         try:
             self._engine = self._load()
         except ModuleNotFoundError as error:
             raise ModelError(f"{request.model} cannot be run: {error}") from error
         self._classes = self._engine.card.classes
+        self._labels = len(read_card(request.model).classes) if self._grouping else len(self._classes)
 
     def describe_inputs(self) -> Inputs:
         """What the results depend on."""
@@ -146,6 +166,7 @@ class _Run:
             **inputs,
             "engine": self._engine.description,
             "the model file": [self._sha256],
+            "class map": sha256_of(request.class_map) if request.class_map else "none",
             "truth topic": request.truth_topic or "none",
             "truth folder": str(truth.resolve()) if truth else "none",
             "the ground truth": _fingerprint(image_files(truth)) if truth else [],
@@ -156,7 +177,7 @@ class _Run:
     def evaluate(self) -> Outcome:
         request, folder = self._request, self.folder.result
         if request.truth_folder:  # a wrong file is told before the work begins
-            check_ground_truth(request.truth_folder, classes=len(self._classes))
+            self._check_ground_truth(request.truth_folder)
         tasks = [self._make_task(chosen) for chosen in self._bags]
         pace = self._segment(tasks)
         sources, records = join_results(tasks, folder)
@@ -177,13 +198,28 @@ class _Run:
         pictures = partial(load_pictures, folder, sources, records, ground_truth=ground_truth)
         return _outcome(run, write_bag_report(folder, records, run, load_pictures=pictures), unused)
 
+    def _check_ground_truth(self, folder: Path) -> None:
+        """Raises GroundTruthError; with a class map, makes the files that the masks are scored by."""
+        if self._grouping is None:
+            check_ground_truth(folder, classes=self._labels)
+        elif not self._merged_truth.exists():
+            merge_ground_truth(folder, self._merged_truth, classes=self._labels, grouping=self._grouping)
+
+    @property
+    def _merged_truth(self) -> Path:
+        return self.folder.partial / "ground_truth" / "merged"
+
     def _make_task(self, chosen: ChosenBag) -> BagTask:
         request = self._request
         truth = request.truth_folder.resolve() if request.truth_folder else None
+        if truth and self._grouping:
+            truth = self._merged_truth
         if request.truth_topic:
             truth = self.folder.partial / "ground_truth" / chosen.name
             if not truth.exists():
-                export_ground_truth(chosen.bag, request.truth_topic, truth, classes=len(self._classes))
+                export_ground_truth(
+                    chosen.bag, request.truth_topic, truth, classes=self._labels, grouping=self._grouping
+                )
             promised, read = chosen.bag.topics[request.truth_topic].messages, sum(1 for _ in truth.iterdir())
             if promised not in (None, read):
                 self._notices.append(
@@ -224,7 +260,7 @@ class _Run:
     def _replay(self, sources: Sequence[Source], records: RecordFile) -> Tuple[List[NodeReplay], List[str]]:
         """The replays of all sources with frames, and what kept the others from it, in words."""
         request, replay = self._request, self._replay_source
-        engine = {name: getattr(request, name) for name in ("model", "device", "precision", "network_size")}
+        engine = {name: getattr(request, name) for name in ENGINE}
         replays, failures = [], []
         for source in sources:
             if not replay or not source.frames:

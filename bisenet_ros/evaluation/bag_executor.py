@@ -35,12 +35,15 @@ class EngineLoader:
     device: str = "auto"
     precision: str = "auto"
     network_size: str = CARD
+    class_map: Optional[Path] = None
 
     def __call__(self) -> Engine:
         """Raises ModelError and the like; BisenetError where another file lies at the model's path."""
         if model_sha256(self.model) != self.sha256:
             raise BisenetError(f"{self.model} is another file now, or on this machine; evaluate with one model")
-        return load_engine(self.model, self.device, self.precision, network_size=self.network_size)
+        return load_engine(
+            self.model, self.device, self.precision, network_size=self.network_size, class_map=self.class_map
+        )
 
 
 def segment_bags(

@@ -29,6 +29,7 @@ from bisenet_ros.evaluation.ground_truth import list_ground_truth, read_ground_t
 from bisenet_ros.evaluation.run_summary import Source
 from bisenet_ros.files.atomic_write import write_json
 from bisenet_ros.images.colors import OPACITY, blend, paint
+from bisenet_ros.model.class_groups import show_unlisted
 
 
 def segment_bag(task: BagTask, engine: Engine, *, progress: Callable[[], Any] = lambda: None) -> None:
@@ -86,7 +87,7 @@ class _Segmenter:
 
     def __init__(self, task: BagTask, engine: Engine, bag: Bag, records: RecordFile, masks: BagWriter) -> None:
         self._task, self._engine, self._bag, self._records, self._masks = task, engine, bag, records, masks
-        self._classes = len(engine.card.classes)
+        self._classes = len(engine.card.classes)  # with one for what a class map leaves out
         self._colors = engine.card.classes.color_table()
         self._ground_truth = list_ground_truth(task.ground_truth) if task.ground_truth else {}
         self._warm: Set[Tuple[int, ...]] = set()
@@ -107,7 +108,7 @@ class _Segmenter:
         file = files[repeated] if repeated < len(files) else None
         record = topic.measurer.measure(
             frame,
-            mask,
+            show_unlisted(mask, self._engine.card.classes),
             confidence,
             bag=self._task.bag,
             engine_ms=engine_ms,

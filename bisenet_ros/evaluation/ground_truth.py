@@ -17,6 +17,7 @@ from bisenet_ros.errors import BisenetError, ImageError
 from bisenet_ros.files.atomic_write import write_png
 from bisenet_ros.images.image_file import image_files
 from bisenet_ros.images.label_file import read_label_file
+from bisenet_ros.model.class_groups import Grouping
 from bisenet_ros.model.class_map import IGNORE
 from bisenet_ros.model.input_size import Size, size_text
 
@@ -86,16 +87,28 @@ def check_ids(ground_truth: np.ndarray, classes: int, *, what: str) -> None:
         )
 
 
-def export_ground_truth(bag: Bag, topic: str, folder: Path, *, classes: int) -> None:
+def merge_ground_truth(source: Path, folder: Path, *, classes: int, grouping: Grouping) -> None:
+    """Writes such a folder anew, with the ids of groups in place of classes; raises as `check_ground_truth` does."""
+    unfinished = _begin_folder(folder)
+    files = [file for files in list_ground_truth(source).values() for file in files]
+    for path in tqdm(files, desc="merging classes of ground truth", unit="file", leave=False, disable=None):
+        ground_truth = read_ground_truth(path, classes=classes)
+        write_png(unfinished / f"{path.stem}{SUFFIX}", grouping.ids[ground_truth])
+    unfinished.rename(folder)
+
+
+def export_ground_truth(
+    bag: Bag, topic: str, folder: Path, *, classes: int, grouping: Optional[Grouping] = None
+) -> None:
     """Writes the masks of a topic as such a folder, so that each is found whenever its frame comes.
+
+    With a grouping, the ids are those of its groups.
 
     Raises GroundTruthError where the topic is missing or empty, or a message is no mask of the classes.
     """
     if topic not in bag.topics:
         raise GroundTruthError(f"{bag.path} has no topic {topic} of ground truth; it holds {', '.join(bag.topics)}")
-    unfinished = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
+    unfinished = _begin_folder(folder)
     seen: Counter = Counter()
     for message in bag.messages([topic]):
         what = f"message {message.number} of {topic} in {bag.path}"
@@ -105,9 +118,19 @@ def export_ground_truth(bag: Bag, topic: str, folder: Path, *, classes: int) -> 
             raise GroundTruthError(f"{what} is no ground truth: {error}") from error
         ground_truth = np.ascontiguousarray(ground_truth)
         check_ids(ground_truth, classes, what=what)
+        if grouping is not None:
+            ground_truth = grouping.ids[ground_truth]
         seen[stamp_ns] += 1
         number = f"_{seen[stamp_ns]}" if seen[stamp_ns] > 1 else ""
         write_png(unfinished / f"{stamp_ns}{number}{SUFFIX}", ground_truth)
     if not seen:
         raise GroundTruthError(f"{bag.path} has no message on {topic}, which was named as the ground truth")
     unfinished.rename(folder)
+
+
+def _begin_folder(folder: Path) -> Path:
+    """An empty folder beside it, which gets its name when all is there."""
+    unfinished = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    return unfinished

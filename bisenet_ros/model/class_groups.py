@@ -43,6 +43,13 @@ class Grouping(NamedTuple):
     unlisted: Optional[int]
 
 
+def show_unlisted(mask: np.ndarray, classes: ClassMap) -> np.ndarray:
+    """A mask with the id of the class UNLISTED in place of IGNORE, where a `Grouping`'s classes have that class."""
+    if classes.names[-1] != UNLISTED:
+        return mask
+    return np.where(mask == IGNORE, np.uint8(len(classes) - 1), mask)
+
+
 @dataclass(frozen=True)
 class ClassGroups:
     """Groups as a file describes them.

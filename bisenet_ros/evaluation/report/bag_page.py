@@ -23,6 +23,7 @@ from bisenet_ros.evaluation.report.pictures import (
 )
 from bisenet_ros.evaluation.report.record_summary import TopicSummary, engine_percentiles
 from bisenet_ros.evaluation.run_summary import RunSummary, Source, TopicKey
+from bisenet_ros.model.class_groups import show_unlisted
 
 STRIP_FRAMES = 48
 """Frames of an animated strip."""
@@ -124,7 +125,9 @@ def _load_pictures(
     overlays: Dict[FrameKey, np.ndarray] = {}
     for picture in load(shown | in_strips):
         if picture.key in shown:
-            rows[picture.key] = picture_row(picture.frame, picture.mask, picture.ground_truth, colors)
+            rows[picture.key] = picture_row(
+                picture.frame, show_unlisted(picture.mask, run.classes), picture.ground_truth, colors
+            )
         if picture.key in in_strips:
             overlays[picture.key] = draw_overlay(picture.frame, picture.mask, colors, side=STRIP_SIDE)
     animated = [_strip(key, [overlays[frame] for frame in frames]) for key, frames in strips.items()]

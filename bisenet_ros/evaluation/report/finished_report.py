@@ -14,6 +14,7 @@ from bisenet_ros.errors import BisenetError
 from bisenet_ros.evaluation.frame_record import RECORDS, FrameRecord, RecordFile
 from bisenet_ros.evaluation.report.bag_report import REPORT
 from bisenet_ros.evaluation.run_summary import Source, TopicKey
+from bisenet_ros.model.class_groups import show_unlisted
 from bisenet_ros.model.class_map import ClassMap
 
 
@@ -44,9 +45,10 @@ class FinishedReport:
         for record in (record for record in self.records if record.key[:2] == topic):
             stamp_ns, mask = next(masks, (None, None))
             size = record.height, record.width
-            if mask is None or stamp_ns != record.stamp_ns or mask.shape != size or mask.max() >= len(self.classes):
+            ids = None if mask is None else show_unlisted(mask, self.classes)
+            if ids is None or stamp_ns != record.stamp_ns or ids.shape != size or ids.max() >= len(self.classes):
                 raise BisenetError(f"{bag} does not have the mask of {record.title}; make the report again")
-            yield record, mask
+            yield record, ids
 
 
 def read_report(folder: Path) -> FinishedReport:

@@ -4,7 +4,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, Sequence
+from typing import Any, Dict, Iterable, Iterator, Optional, Sequence
 
 import numpy as np
 from rclpy.serialization import deserialize_message
@@ -32,6 +32,7 @@ def replay_through_node(
     device: str = "auto",
     precision: str = "auto",
     network_size: str = CARD,
+    class_map: Optional[Path] = None,
     rate: float = 1.0,
 ) -> NodeReplay:
     """Sends the frames of one topic that have an offline mask, at the pace at which they were recorded.
@@ -39,7 +40,7 @@ def replay_through_node(
     Args:
         records: of the whole offline run.
         folder: of its report.
-        model, device, precision, network_size: of the offline run.
+        model, device, precision, network_size, class_map: of the offline run.
         rate: the pace; 1 is the bag's own.
 
     Raises:
@@ -69,6 +70,7 @@ def replay_through_node(
         "device": device,
         "precision": precision,
         "network_size": network_size,
+        "class_map": str(class_map.absolute()) if class_map else "",
         "diagnostics_rate": "2.0",
     }
     images = partial(bag_images, Path(source.path), source.topic, rate=rate)
