@@ -54,11 +54,20 @@ setup(
         "install": {"install_scripts": "$base/lib/bisenet_ros"},
         "develop": {"script_dir": "$base/lib/bisenet_ros"},
     },
-    install_requires=["setuptools", "numpy", "numba", "onnx", "onnxruntime", "opencv-python-headless", "pillow", "pyyaml"],
+    install_requires=[
+        "setuptools",
+        "numpy",
+        "numba",
+        "onnx",
+        "onnxruntime",
+        "opencv-python-headless",
+        "pillow",
+        "pyyaml",
+    ],
     extras_require={
         "openvino": ["openvino"],
         # For GeForce RTX and RTX PRO; a Jetson has TensorRT in JetPack.
-        "tensorrt-rtx": ["tensorrt-rtx", "cuda-bindings", "nvidia-cuda-nvrtc"],
+        "tensorrt-rtx": ["tensorrt-rtx", "cuda-bindings>=13,<14", "nvidia-cuda-nvrtc>=13,<14"],
         # The real rclpy and Fast DDS of Jazzy as wheels, where no ROS 2 is installed.
         "ros": [
             "ros-jazzy-rclpy",
