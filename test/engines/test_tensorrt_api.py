@@ -181,6 +181,13 @@ def test_a_failed_build_gives_what_tensorrt_logged(module, caplog):
     assert "trying a tactic" not in caplog.text
 
 
+def test_the_same_warning_is_logged_once(module, caplog):
+    log, severity = log_of(module), module.ILogger.Severity
+    for message in ("scales become fp32", "weights become fp32", "scales become fp32"):
+        log.log(severity.WARNING, message)
+    assert len(caplog.records) == 2
+
+
 def test_an_unknown_precision_is_refused(module):
     with pytest.raises(ValueError, match="precision must be one of fp32, fp16, int8, got 'fp8'"):
         TensorRt(module).build(b"model", precision="fp8", max_batch=1)

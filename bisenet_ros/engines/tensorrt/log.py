@@ -5,7 +5,7 @@
 import logging
 from collections import deque
 from functools import lru_cache
-from typing import Any, Deque
+from typing import Any, Deque, Set
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +26,7 @@ def log_of(trt: Any) -> Any:
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
             self.errors: Deque[str] = deque(maxlen=3)
+            self._warnings: Set[str] = set()
 
         def log(self, severity: Any, message: str) -> None:
             level = levels.get(severity)
@@ -33,6 +34,10 @@ def log_of(trt: Any) -> Any:
                 return  # tens of thousands of lines
             if level == logging.ERROR:
                 self.errors.append(message.strip())
+            if level == logging.WARNING:
+                if message in self._warnings:
+                    return  # TensorRT for RTX gives the same two for every int8 layer
+                self._warnings.add(message)
             logger.log(level, "%s: %s", trt.__name__, message)
 
         def reason(self) -> str:
