@@ -51,6 +51,7 @@ def generate_launch_description() -> LaunchDescription:
         optional("device", description=f"Where the network runs: auto, cpu or cuda; {UNSET}."),
         optional("precision", description=f"Number format of the network: auto, fp32, bf16, fp16 or int8; {UNSET}."),
         optional("network_size", description=f"Of frames for the network: card, half, full or WIDTHxHEIGHT; {UNSET}."),
+        optional("class_map", description=f"File (.yaml) that merges the model's classes into groups; {UNSET}."),
         optional("autostart", choices=["", "true", "false"], description=f"Whether to activate the node; {UNSET}."),
         DeclareLaunchArgument(
             "respawn",
@@ -109,7 +110,7 @@ def _respawn(event: ProcessExited, context: LaunchContext) -> List[Action]:
 
 def _overrides(arguments: Dict[str, str]) -> Dict[str, Any]:
     """The parameters that arguments set; an empty argument does not override the parameter file."""
-    engine = ("model", "device", "precision", "network_size")
+    engine = ("model", "device", "precision", "network_size", "class_map")
     overrides: Dict[str, Any] = {name: arguments[name] for name in engine if arguments[name]}
     if "model" in overrides and not Path(overrides["model"]).is_file():
         raise FileNotFoundError(f"model must be a model file (.onnx), got {overrides['model']!r}, which does not exist")

@@ -75,6 +75,7 @@ def test_arguments_have_descriptions(installation: Installation) -> None:
     assert sorted(described) == [
         "autostart",
         "cameras",
+        "class_map",
         "compressed",
         "device",
         "image_topic",

@@ -120,6 +120,7 @@ SETTINGS = (
         is_valid=_is_size_choice,
         expected=f"{CARD}, {HALF}, {FULL} or WIDTHxHEIGHT (sides of {SMALLEST_SIDE} to {LONGEST_SIDE} pixels)",
     ),
+    Setting("class_map", "", "File (.yaml) that merges the model's classes into groups; empty: the model's classes."),
     Setting("plan_cache", "", "Folder for TensorRT's plans, its compiled files; empty: ~/.cache/bisenet_ros."),
     Setting(
         "cameras",

@@ -124,7 +124,7 @@ class SegmentationNode(ManagedNode):
             engine = self._status.engine = self._load_engine()
             self._resources.callback(engine.close)
             self._settings.declare_cameras()
-            classes = engine.card.classes
+            classes = engine.classes
             self._settings.set_class_names(classes.names)
             label_info = publish_label_info(self, classes)
             if label_info is not None:
@@ -147,11 +147,12 @@ class SegmentationNode(ManagedNode):
             device=parameters["device"],
             precision=parameters["precision"],
             network_size=parameters["network_size"],
+            class_map=Path(parameters["class_map"]).expanduser() if parameters["class_map"] else None,
             cache=Path(parameters["plan_cache"]).expanduser() if parameters["plan_cache"] else None,
             max_batch=len(parameters["cameras"]),
         )
         reason = f" ({engine.precision_reason})" if engine.precision_reason else ""
-        self.get_logger().info(f"{model}: {len(engine.card.classes)} classes, {engine.description}{reason}")
+        self.get_logger().info(f"{model}: {len(engine.classes)} classes, {engine.description}{reason}")
         return engine
 
     def _activate(self) -> None:
