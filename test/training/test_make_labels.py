@@ -230,7 +230,9 @@ def test_mistakes_are_named(spoil, options, message, tmp_path, capsys):
     for name in ("a", "b"):
         labelme(export, name, [shape("lane", LEFT)])
     spoil(export)
+    before = sorted(tmp_path.glob("*"))
     assert main(["make-labels", str(export), "-o", str(tmp_path / "yard"), *options]) == 1
+    assert sorted(tmp_path.glob("*")) == before, "nothing is left half made"
     assert re.search(message, capsys.readouterr().err)
 
 
@@ -239,7 +241,7 @@ def test_mistakes_are_named(spoil, options, message, tmp_path, capsys):
     [
         (
             {"category_id": 5, "segmentation": [[0, 0, 8, 0]]},
-            "of 'road' in 1.png cannot be read: a polygon needs three",
+            "of 'road' in 1.png cannot be read: it must be polygons of",
         ),
         (
             {"category_id": 5, "segmentation": {"size": [9, 9], "counts": [81]}},

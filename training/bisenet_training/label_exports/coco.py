@@ -70,7 +70,7 @@ def _decode(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
     height, width = size
     if isinstance(segmentation, list):
         if not segmentation or min(map(len, segmentation)) < FEWEST_NUMBERS:
-            raise ValueError("a polygon needs three points")
+            raise ValueError("it must be polygons of three points or more, or a mask; a box alone has no outline")
         return mask.decode(mask.merge(mask.frPyObjects(segmentation, height, width))).astype(bool)
     if list(segmentation["size"]) != [height, width]:
         raise ValueError(f"its mask is {segmentation['size']}, the image [{height}, {width}]")

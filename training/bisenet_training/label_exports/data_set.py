@@ -4,13 +4,14 @@
 
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Iterator, NamedTuple, Sequence
 
 import yaml
 
 from bisenet_ros.files.atomic_write import write_png, write_text
 from bisenet_ros.images.image_file import read_image
-from bisenet_ros.model.class_map import IGNORE
+from bisenet_ros.model.class_map import IGNORE, ClassMap
 from bisenet_ros.model.input_size import size_text
 from bisenet_training.data.description import voc_color
 from bisenet_training.errors import DataError
@@ -68,7 +69,8 @@ def make_data_set(
 
     Raises:
         DataError: two images have one name, an image is missing or of another size, a label is none of the classes, or
-            there are fewer than two frames.
+            there are fewer than two frames. Then nothing is left in `output`.
+        ClassMapError: there is no class, more than 255, or one twice.
     """
     if output.exists() and any(output.iterdir()):
         raise DataError(f"expected an empty folder at {output}, found files; choose another one")
@@ -77,6 +79,7 @@ def make_data_set(
     if background and background not in ids:
         raise DataError(f"the background {background!r} must be one of the classes, {', '.join(names)}")
     outside = ids[background] if background else IGNORE
+    description = _describe(names)
     ids = {**dict.fromkeys(UNLABELED, outside), **ids}
     drawn = [image for image in labeled if image.labels or background]
     _check(drawn, ids, names)
@@ -86,12 +89,16 @@ def make_data_set(
         raise DataError(
             f"expected two labeled images or more, one to train on and one to validate with, got {len(frames)}"
         )
-    for image in drawn:
-        _write(image, output, ids, outside)
     made = Made(frames[:-held_out], frames[-held_out:], names, [image.image for image in labeled if image not in drawn])
-    for split in ("train", "val"):
-        write_text(output / f"{split}.txt", "".join(f"{frame}\n" for frame in getattr(made, split)))
-    write_text(output / DESCRIPTION, _describe(names))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=output.parent, ignore_cleanup_errors=True) as temporary:
+        folder = Path(temporary) / output.name
+        for image in drawn:
+            _write(image, folder, ids, outside)
+        for split in ("train", "val"):
+            write_text(folder / f"{split}.txt", "".join(f"{frame}\n" for frame in getattr(made, split)))
+        write_text(folder / DESCRIPTION, description)
+        folder.replace(output)  # all of it, or nothing
     return made
 
 
@@ -131,6 +138,7 @@ def _write(labeled: LabeledImage, output: Path, ids: dict[str, int], outside: in
 
 def _describe(names: Sequence[str]) -> str:
     classes = [{"name": name, "color": voc_color(i)} for i, name in enumerate(names, start=1)]
+    ClassMap.from_list([{"id": i, **entry} for i, entry in enumerate(classes)])  # 1 to 255, each name once
     layout = {"images": "images/{name}.*", "labels": "labels/{name}.png", "listing": "{split}.txt"}
     entries = {**layout, "splits": ["train", "val"], "encoding": "ids", "ignore": [IGNORE], "classes": classes}
     return yaml.safe_dump(entries, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)

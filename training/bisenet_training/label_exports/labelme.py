@@ -53,17 +53,27 @@ def _draw(path: Path, shapes: list[Any], size: tuple[int, int], ids: Mapping[str
     target = np.full(size, outside, np.uint8)
     for shape in shapes:
         kind = shape.get("shape_type") or "polygon"
-        points = np.array(shape.get("points"), float)
+        points = _points(shape.get("points"), path=path)
         if kind not in FEWEST_POINTS:
             raise DataError(
                 f"{path}: {shape['label']!r} is a {kind}, which has no area; draw it as a polygon or a mask"
             )
-        if points.ndim != 2 or points.shape[1] != 2 or len(points) < FEWEST_POINTS[kind]:
-            raise DataError(
-                f"{path}: the {kind} of {shape['label']!r} needs {FEWEST_POINTS[kind]} points, got {len(points)}"
-            )
+        if len(points) < FEWEST_POINTS[kind]:
+            needed = FEWEST_POINTS[kind]
+            raise DataError(f"{path}: the {kind} of {shape['label']!r} needs {needed} points, got {len(points)}")
         _draw_shape(target, kind, points, ids[str(shape["label"])], mask=shape.get("mask"), path=path)
     return target
+
+
+def _points(points: Any, *, path: Path) -> np.ndarray:
+    """N x 2 float."""
+    try:
+        found = np.array(points, float).reshape(-1, 2)
+    except (TypeError, ValueError):
+        raise DataError(f"{path}: the points of a shape must be pairs of numbers, got {points!r}") from None
+    if not np.isfinite(found).all():
+        raise DataError(f"{path}: the points of a shape must be finite numbers, got {points!r}")
+    return found
 
 
 def _draw_shape(target: np.ndarray, kind: str, points: np.ndarray, value: int, *, mask: str | None, path: Path) -> None:
