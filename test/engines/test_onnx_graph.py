@@ -19,7 +19,9 @@ from bisenet_ros.engines import load_engine
 from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
 from bisenet_ros.engines.cpu.preprocess import normalize_frame
 from bisenet_ros.engines.tensorrt.onnx_graph import _scale, wrap_network
-from bisenet_ros.model.class_map import ClassMap
+from bisenet_ros.model.class_groups import read_class_groups
+from bisenet_ros.model.class_map import IGNORE, ClassMap
+from bisenet_ros.model.grouped_model import write_grouped_model
 from bisenet_ros.model.input_size import network_size
 from bisenet_ros.model.model_card import ModelCard, ModelError, read_card
 from demo.clip import frame_ids, read_image
@@ -285,3 +287,19 @@ def test_tensorrt_builds_a_plan_of_the_shipped_model_for_batches(tensorrt, shipp
 def test_tensorrt_without_uint8_gets_a_graph_it_builds(tensorrt, random_network, card):
     wrapped = wrap_network(random_network, card, frame_size=(480, 640), uint8=False)
     assert tensorrt.build(wrapped.SerializeToString(), precision="fp32", max_batch=1).plan
+
+
+@pytest.mark.parametrize("half", (False, True))
+def test_a_model_of_class_groups_is_as_any_other(shipped_model, shipped_card, tmp_path, half):
+    class_map = tmp_path / "groups.yaml"
+    groups = {"ground": "[road, sidewalk]", "gravel": "[]", "things": "[car, fence, pole, pedestrian]"}
+    entries = [f"{{name: {name}, color: [1, 2, 3], of: {of}, optional: [{name}s]}}" for name, of in groups.items()]
+    class_map.write_text(f"classes: [{', '.join(entries)}]")
+    grouping = read_class_groups(class_map).fit(shipped_card.classes)
+    card = write_grouped_model(shipped_model, shipped_card, grouping, tmp_path / "grouped.onnx")
+    frames = frames_of((360, 480))
+    graph = wrap_network(onnx.load(tmp_path / "grouped.onnx"), card, frame_size=(360, 480), half=half)
+    mask = run(graph, frames=frames)[0]
+    expected = load_engine(shipped_model, "cpu", "fp32", class_map=class_map).segment(frames[0])
+    assert set(np.unique(mask)) == {0, 2, 3} and grouping.unlisted == 3
+    assert np.mean(np.where(mask == 3, IGNORE, mask) != expected) <= (1e-3 if half else 1e-4)
