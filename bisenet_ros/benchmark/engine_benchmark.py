@@ -4,14 +4,12 @@
 
 import math
 import os
-import tempfile
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 import numpy as np
-import onnx
 
 from bisenet_ros.benchmark import paper
 from bisenet_ros.benchmark.interleaved_timing import WARM_UP, time_engines
@@ -19,10 +17,9 @@ from bisenet_ros.benchmark.machine import describe_load, describe_machine
 from bisenet_ros.benchmark.report import Numbers, describe_timings
 from bisenet_ros.engines.engine import Engine, EngineError
 from bisenet_ros.engines.loader import Runtime
-from bisenet_ros.errors import BisenetError
-from bisenet_ros.model.input_size import Size, parse_size, size_text
-from bisenet_ros.model.model_card import ModelCard, read_card, write_card
-from bisenet_ros.model.model_file import ModelError, model_sha256, read_model
+from bisenet_ros.model.input_size import Size, check_size_choice, size_text
+from bisenet_ros.model.model_card import ModelCard, read_card
+from bisenet_ros.model.model_file import ModelError, model_sha256
 
 Progress = Callable[[str], None]
 
@@ -60,9 +57,8 @@ class EngineBenchmark:
     as_in_paper: bool = False
 
     def __post_init__(self) -> None:
-        """Raises BisenetError for a `network_size` that is none."""
-        for size in self.frame_sizes:
-            choose_network_size(self.network_size, size)
+        """Raises SizeError for a `network_size` that is none."""
+        check_size_choice(self.network_size)
 
     def run(self, *, on_progress: Progress) -> Numbers:
         """Times everything, which takes minutes.
@@ -97,20 +93,16 @@ class EngineBenchmark:
     ) -> List[Numbers]:
         """Times the engines on frames of one size; `left_out` is given those that cannot run, and why."""
         frame = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
-        network_size = choose_network_size(self.network_size, size)
         with ExitStack() as stack:
-            files = {model: model for model in cards}
-            if network_size:
-                cards = {model: replace(card, network_size=network_size) for model, card in cards.items()}
-                folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-                files = {
-                    model: _with_card(model, cards[model], folder / f"{number}_{model.name}")
-                    for number, model in enumerate(cards)
-                }
             opened: List[Tuple[Choice, Engine]] = []
             for choice in self.choices:
                 try:
-                    engine = choice.runtime.create(files[choice.model], cards[choice.model], precision=choice.precision)
+                    engine = choice.runtime.create(
+                        choice.model,
+                        cards[choice.model],
+                        precision=choice.precision,
+                        size_choice=self.network_size,
+                    )
                     stack.callback(engine.close)
                     engine.segment(frame)
                     engine.stage_milliseconds(frame)  # which may have a plan to build too
@@ -187,32 +179,3 @@ def choose_engines(model: Path, runtimes: Sequence[Runtime], precision: str, *, 
         have = "; ".join(f"{runtime.name}: {', '.join(runtime.precisions)}" for runtime in runtimes)
         raise EngineError(f"no engine here computes in {precision}; choose one of these: {have}")
     return chosen
-
-
-def choose_network_size(choice: str, size: Size) -> Optional[Size]:
-    """(height, width) instead of the card's, None for the card's.
-
-    Args:
-        choice: "card", "half" or "full" of the frame's sides, or "WIDTHxHEIGHT".
-        size: (height, width) of the frame.
-
-    Raises:
-        BisenetError: it is something else.
-    """
-    if choice == "card":
-        return None
-    if choice == "full":
-        return size
-    if choice == "half":
-        return size[0] // 2, size[1] // 2
-    if "x" not in choice:
-        raise BisenetError(f"--network-size must be card, half, full or WIDTHxHEIGHT, got {choice!r}")
-    return parse_size(choice)
-
-
-def _with_card(model: Path, card: ModelCard, path: Path) -> Path:
-    """A copy of the model file with another card: an engine reads the network's size there."""
-    copy = read_model(model)
-    write_card(copy, card)
-    onnx.save(copy, path, format="protobuf")
-    return path

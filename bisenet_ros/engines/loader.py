@@ -35,7 +35,7 @@ class Runtime(NamedTuple):
         name: for people.
         precisions: those it has instructions for here; it may emulate others.
         automatic: the one it runs in if nothing else is asked for.
-        create: (model: Path, card: ModelCard, *, precision: str) to an engine.
+        create: (model: Path, card: ModelCard, *, precision: str, size_choice: str = CARD) to an engine.
     """
 
     name: str
@@ -104,8 +104,7 @@ def load_engine(
     prepared = _prepare(choice.model, groups)
     runtime = installed_runtimes("cpu")[0]
     try:
-        engine = runtime.create(prepared.path, prepared.card, precision=choice.precision)
-        engine.size_choice = network_size
+        engine = runtime.create(prepared.path, prepared.card, precision=choice.precision, size_choice=network_size)
         # The first frame compiles and allocates, and shows whether the network is what its card says.
         engine.segment(np.zeros((*prepared.card.network_size, 3), np.uint8))
     except Exception as error:  # each runtime has its own
@@ -197,16 +196,20 @@ def has_usable_gpu() -> bool:
     return True
 
 
-def _open_openvino(model: Path, card: ModelCard, *, precision: str) -> Engine:
+def _open_openvino(model: Path, card: ModelCard, *, precision: str, size_choice: str = CARD) -> Engine:
     from bisenet_ros.engines.cpu.openvino_engine import OpenVinoEngine
 
-    return OpenVinoEngine(model, card, precision=precision)
+    engine = OpenVinoEngine(model, card, precision=precision)
+    engine.size_choice = size_choice
+    return engine
 
 
-def _open_onnxruntime(model: Path, card: ModelCard, *, precision: str) -> Engine:
+def _open_onnxruntime(model: Path, card: ModelCard, *, precision: str, size_choice: str = CARD) -> Engine:
     from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
 
-    return OnnxRuntimeEngine(model, card, precision=precision)
+    engine = OnnxRuntimeEngine(model, card, precision=precision)
+    engine.size_choice = size_choice
+    return engine
 
 
 def _open_tensorrt(

@@ -10,6 +10,7 @@ from torch import nn
 
 from bisenet_ros.engines import Engine, load_engine
 from bisenet_ros.engines.cpu.cpu_engine import CpuEngine
+from bisenet_ros.model.input_size import CARD, check_size_choice
 from bisenet_ros.model.model_card import ModelCard, ModelError
 from bisenet_training.errors import OptionError
 from bisenet_training.export import load_checkpoint
@@ -44,8 +45,8 @@ class TorchEngine(CpuEngine):
             return self.network(torch.from_numpy(image).to(self._device)).cpu().numpy()
 
 
-def open_engine(path: Path, *, device: str = "auto", precision: str = "fp32") -> Engine:
-    """The engine for a model file or a checkpoint.
+def open_engine(path: Path, *, device: str = "auto", precision: str = "fp32", network_size: str = CARD) -> Engine:
+    """The engine for a model file or a checkpoint; `network_size` is the size of frames for the network.
 
     Raises:
         ModelError: the file is neither, or cannot be used.
@@ -54,7 +55,10 @@ def open_engine(path: Path, *, device: str = "auto", precision: str = "fp32") ->
     if path.suffix not in (".onnx", ".ckpt"):
         raise ModelError(f"expected a model file (.onnx) or a checkpoint of `bisenet train` (.ckpt), got {path}")
     if path.suffix == ".onnx":
-        return load_engine(path, device=device, precision=precision)
-    if precision == "bf16":
-        raise OptionError(f"{path} is a checkpoint, which is scored in fp32; precision bf16 is for model files")
-    return TorchEngine(*load_checkpoint(path), device=device)
+        return load_engine(path, device=device, precision=precision, network_size=network_size)
+    if precision not in ("fp32", "auto"):
+        raise OptionError(f"{path} is a checkpoint, which is scored in fp32; precision {precision} is for model files")
+    check_size_choice(network_size)
+    engine = TorchEngine(*load_checkpoint(path), device=device)
+    engine.size_choice = network_size
+    return engine

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bisenet_ros.engines.precision import PRECISIONS
 from bisenet_ros.model.input_size import parse_size, size_text
 from bisenet_training.commands.check_dataset import DATASET_HELP
 from bisenet_training.errors import OptionError
@@ -36,16 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", help="default: the one that the data set validates with, such as val")
     parser.add_argument("--flip", action="store_true", help="trick: average with the logits of the mirror image")
     parser.add_argument("--scales", type=float, nargs="+", default=[1.0], metavar="X", help="trick: scales to average")
-    parser.add_argument(
-        "--size",
-        metavar="WIDTHxHEIGHT",
-        help="resize frames to as many pixels; default: the card's (ADE20K: the frame's)",
-    )
+    words = "of frames for the network: card (default), half, full (default for ADE20K) or WIDTHxHEIGHT"
+    parser.add_argument("--size", metavar="SIZE", help=words)
     parser.add_argument(
         "--pad", metavar="WIDTHxHEIGHT", help=f"pad smaller frames; {NO_PADDING} for no padding; default: the paper's"
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default auto: a GPU, if any")
-    parser.add_argument("--precision", choices=("fp32", "bf16", "auto"), default="fp32", help="of a model file")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of a model file")
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="for report.html and scores.json")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores as JSON")
     words = "write the masks there as label files, and score nothing: for a test set without ground truth"
@@ -59,16 +57,14 @@ def run(arguments: argparse.Namespace) -> int:
     from bisenet_training.analysis.torch_engine import open_engine
     from bisenet_training.data.datasets import find_dataset, open_dataset
 
-    engine = open_engine(arguments.model, device=arguments.device, precision=arguments.precision)
-    split = arguments.split or find_dataset(arguments.data).splits[1]
+    description = find_dataset(arguments.data)
+    size = arguments.size or description.network_size
+    engine = open_engine(arguments.model, device=arguments.device, precision=arguments.precision, network_size=size)
+    split = arguments.split or description.splits[1]
     source = {"model": arguments.model.name, "data set": f"{Path(arguments.data).name}, split {split}"}
     if arguments.size:
-        size = parse_size(arguments.size)
-        source["size"] = f"{size_text(size)} as asked for; the model's card says {size_text(engine.card.network_size)}"
-        engine.card = replace(engine.card, network_size=size)
+        source["size"] = f"{size} as asked for; the model's card says {size_text(engine.card.network_size)}"
     dataset = open_dataset(arguments.data, root=arguments.root, split=split, labeled=not arguments.predictions)
-    if not arguments.size:
-        engine.size_choice = dataset.size_choice
     engine = augmented(engine, flip=arguments.flip, scales=arguments.scales)
     pad = _padding(arguments.pad, dataset.padding)
     if arguments.predictions:
