@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Tuple
 import cv2
 import numpy as np
 import pytest
-from bisenet_training.data.datasets import find_dataset, open_dataset
+from bisenet_training.data.datasets import DATASETS, find_dataset, open_dataset
 from bisenet_training.errors import DataError
 from PIL import Image
 
@@ -88,6 +88,33 @@ def build(root: Path, dataset: str) -> None:
             indexed = Image.fromarray(label_pixels(list(meanings))).convert("P")
             indexed.putpalette([channel for entry in find_dataset(dataset).classes for channel in entry.color])
             indexed.save(path)
+
+
+CLASSES = {
+    "a2d2": 38,
+    "ade20k": 150,
+    "bdd100k": 19,
+    "camvid": 11,
+    "camvid_original": 11,
+    "cityscapes": 19,
+    "coco_stuff_10k": 182,
+    "comma10k": 5,
+    "idd": 26,
+    "kitti_semantics": 19,
+    "mapillary_vistas_1_2": 65,
+    "mapillary_vistas_2_0": 123,
+}
+
+
+def test_every_data_set_is_described_and_documented():
+    documented = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+    assert list(DATASETS) == sorted(CLASSES)
+    for name, count in CLASSES.items():
+        found = find_dataset(name)
+        assert len(found.classes) == count and found.origin.startswith("http"), name
+        assert f"`{name}`" in documented
+        colors = {entry.color for entry in found.classes}
+        assert len(colors) == count or name == "mapillary_vistas_2_0", f"{name}: two classes of one color"
 
 
 @pytest.mark.parametrize("dataset", LAYOUTS)

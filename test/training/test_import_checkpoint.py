@@ -312,6 +312,8 @@ def test_a_run_starts_from_an_imported_checkpoint(state, tmp_path, capsys):
     torch.save(state, source)
     assert main(["import-checkpoint", str(source), "-o", str(imported), "--labels", "camvid"]) == 0
     assert f"run.start_from={imported}" in capsys.readouterr().out
+    half = ["import-checkpoint", str(source), "-o", str(imported), "--labels", "camvid", "--weights", "fp16"]
+    assert main(half) == 1 and "a checkpoint is fp32: leave it out" in capsys.readouterr().err
 
     def module(variant: str) -> SegmentationModule:
         recipe = load_recipe(RECIPES / "camvid.yaml", ["data.root=/nowhere", f"network.variant={variant}"])

@@ -96,7 +96,13 @@ def import_checkpoint(
 
 
 def save_checkpoint(imported: Imported, card: ModelCard, output: Path) -> None:
-    """Writes a checkpoint that a recipe with `network.variant: coincheung` can start from; raises OSError."""
+    """Writes a checkpoint that a recipe with `network.variant: coincheung` can start from.
+
+    Raises:
+        ModelError: there is no folder to write to.
+    """
+    if not output.parent.is_dir():
+        raise ModelError(f"expected a folder at {output.parent} to write {output.name} to, found none")
     head = imported.network.head
     options = {"classes": len(card.classes), "head_width": head.classifier.in_channels, "variant": "coincheung"}
     state = {f"network.{name}": tensor for name, tensor in imported.network.state_dict().items()}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bisenet_ros.model.input_size import parse_size
 from bisenet_training.commands.export import add_output_arguments, write_model
+from bisenet_training.errors import OptionError
 
 EXTRA = "training"
 
@@ -30,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from bisenet_training.import_checkpoint import CITYSCAPES_MEAN, CITYSCAPES_STD, import_checkpoint, save_checkpoint
 
+    to_start_from = arguments.output.suffix == ".ckpt"
+    if to_start_from and arguments.weights != "fp32":
+        raise OptionError("--weights is the stored type of a model file (.onnx); a checkpoint is fp32: leave it out")
     imported, card = import_checkpoint(
         arguments.checkpoint,
         dataset=arguments.labels,
@@ -37,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         std=arguments.std or CITYSCAPES_STD,
         network_size=parse_size(arguments.size),
     )
-    if arguments.output.suffix == ".ckpt":
+    if to_start_from:
         save_checkpoint(imported, card, arguments.output)
         print(f"{arguments.output}: start from it with network.variant=coincheung run.start_from={arguments.output}")
     else:
