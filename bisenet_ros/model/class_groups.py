@@ -59,26 +59,27 @@ class ClassGroups:
         of: the group's id of each class that must be there, by name.
         optional: likewise, of classes that may be there.
         unlisted: the id of what no group names.
+        path: of the file.
     """
 
     groups: ClassMap
     of: Mapping[str, int]
     optional: Mapping[str, int]
-    unlisted: int = IGNORE
+    unlisted: int
+    path: Path
 
     def fit(self, classes: ClassMap, *, what: str = "the model") -> Grouping:
         """The groups of certain classes; raises ClassMapError where `what` lacks one of `of`, or has none at all."""
-        missing = [name for name in self.of if name not in classes.names]
-        if missing:
-            raise ClassMapError(
-                f"{what} has no class {missing[0]!r}, which the group {self.groups[self.of[missing[0]]].name!r} is of; "
-                f"its classes are {', '.join(classes.names)}; a class that may be missing is listed under `optional`"
-            )
+        known = ", ".join(classes.names)
+        for name, group in self.of.items():
+            if name not in classes.names:
+                raise ClassMapError(
+                    f"{self.path}: {what} has no class {name!r}, which the group {self.groups[group].name!r} is of; its "
+                    f"classes are {known}; a class that may be missing is listed under `optional`"
+                )
         named = {**self.of, **self.optional}
         if not set(named) & set(classes.names):
-            raise ClassMapError(
-                f"{what} has none of the classes that the class map names; its classes are {', '.join(classes.names)}"
-            )
+            raise ClassMapError(f"{self.path}: {what} has none of the classes that are named; its classes are {known}")
         groups, unlisted = self.groups, None
         if self.unlisted == IGNORE and not set(classes.names) <= set(named):
             groups, unlisted = ClassMap((*groups, SegmentationClass(UNLISTED, (0, 0, 0)))), len(groups)
@@ -100,14 +101,14 @@ def read_class_groups(path: Path) -> ClassGroups:
     if not path.is_file():
         raise FileNotFoundError(f"expected a class map (.yaml) at {path}, there is no such file")
     try:
-        return _parse(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return _parse(yaml.safe_load(path.read_text(encoding="utf-8")), path)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ClassMapError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     except ClassMapError as error:
         raise ClassMapError(f"{path}: {error}") from None
 
 
-def _parse(tree: Any) -> ClassGroups:
+def _parse(tree: Any, path: Path) -> ClassGroups:
     entries = tree.get("classes") if isinstance(tree, dict) else None
     if not isinstance(entries, list) or not set(tree) <= {"classes", UNLISTED}:
         came = ", ".join(map(str, tree)) if isinstance(tree, dict) else type(tree).__name__
@@ -123,7 +124,7 @@ def _parse(tree: Any) -> ClassGroups:
     empty = [name for number, name in enumerate(groups.names) if number not in {*found.values(), unlisted}]
     if empty:
         raise ClassMapError(f"the group {empty[0]!r} names no class; list them under `of` or `optional`")
-    return ClassGroups(groups, of, optional, unlisted)
+    return ClassGroups(groups, of, optional, unlisted, path)
 
 
 def _group_ids(entries: List[Dict[str, Any]], key: str, found: Dict[str, int], groups: ClassMap) -> Dict[str, int]:

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
+import tempfile
 from pathlib import Path
 
 import cv2
@@ -126,9 +128,9 @@ def test_a_file_that_is_not_there_or_not_text(tmp_path):
 
 
 def test_a_class_that_the_model_lacks_is_named(groups_in):
-    with pytest.raises(ClassMapError, match="the model has no class 'lawn', which the group 'grass' is of; its .*road"):
+    with pytest.raises(ClassMapError, match="groups.yaml: the model has no class 'lawn', which the group 'grass' is of; its .*road"):
         groups_in(GROUPS + "  - {name: grass, color: [1, 2, 3], of: [lawn]}\n").fit(CAMVID)
-    with pytest.raises(ClassMapError, match="data set X has none of the classes that the class map names"):
+    with pytest.raises(ClassMapError, match="groups.yaml: data set X has none of the classes that are named"):
         groups_in("classes: [{name: a, color: [1, 2, 3], optional: [lawn]}]").fit(CAMVID, what="data set X")
 
 
@@ -186,6 +188,19 @@ def test_an_engine_gives_the_groups_and_255_for_what_is_left_out(groups_in, tmp_
     expected = np.array([0, 1, 2, IGNORE])[sums.argmax(axis=0)]
     assert np.mean(mask == expected) > 0.996, "0.3 % differ, as the sums are made at an eighth and not here"
     assert np.abs(confidence - 255 * sums.max(axis=0)).mean() < 1
+
+
+def test_the_file_that_is_made_for_an_engine_goes_with_it(groups_in, tmp_path, card, monkeypatch):
+    groups_in(GROUPS)
+    model, scratch = save_tiny_model(tmp_path / "model.onnx", card), tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    engine = load_engine(model, "cpu", "fp32", class_map=tmp_path / "groups.yaml")
+    assert [path.name for path in scratch.rglob("*.onnx")] == ["model.onnx"], "TensorRT reads it later"
+    engine.close()
+    del engine
+    gc.collect()
+    assert not list(scratch.iterdir())
 
 
 def test_a_model_of_other_classes_is_refused_before_it_is_run(groups_in, tmp_path, card):

@@ -157,6 +157,26 @@ def test_the_results_of_another_run_are_never_overwritten(tmp_path, model, image
     assert files_of(out) == before
 
 
+def test_class_groups(tmp_path, model, images, capsys):
+    groups, out = tmp_path / "groups.yaml", tmp_path / "out"
+    groups.write_text("classes: [{name: ground, color: [1, 200, 3], of: [road, sidewalk]}]")
+    options = ["--class-map", str(groups), "--write", "mask,color_mask,confidence"]
+    assert segment(model, images, output=out, options=options) == 0
+    mask = cv2.imread(str(out / "mask" / "img_2.png"), cv2.IMREAD_UNCHANGED)
+    assert set(np.unique(mask)) == {0, 255}
+    colors = np.asarray(Image.open(out / "color_mask" / "img_2.png").convert("RGB"))
+    assert (colors[mask == 0] == (1, 200, 3)).all() and not colors[mask == 255].any()
+    groups.write_text("classes: [{name: ground, color: [1, 200, 3], of: [road]}]")
+    assert segment(model, images, output=out, options=options) == 1
+    assert re.search(r"results of another run \(class map: \w{64}, now \w{64}\)", capsys.readouterr().err)
+    groups.write_text("classes: [{name: ground, color: [1, 200, 3], of: [lawn]}]")
+    assert segment(model, images, output=tmp_path / "other", options=options) == 1
+    assert segment(model, images, output=tmp_path / "other", options=["--class-map", "none.yaml"]) == 1
+    told = capsys.readouterr().err
+    assert "the model has no class 'lawn'" in told and "expected a class map (.yaml) at none.yaml" in told
+    assert not (tmp_path / "other").exists()
+
+
 @pytest.mark.parametrize("content", (None, "[]", "{", '{"settings": 3, "inputs": {}}'))
 def test_a_folder_of_something_else_is_left_alone(tmp_path, model, images, content, capsys):
     out = tmp_path / "out"
