@@ -74,7 +74,7 @@ class ClassGroups:
         for name, group in self.of.items():
             if name not in classes.names:
                 raise ClassMapError(
-                    f"{self.path}: {what} has no class {name!r}, which the group {self.groups[group].name!r} is of; its "
+                    f"{self.path}: {what} has no class {name!r}, which group {self.groups[group].name!r} is of; its "
                     f"classes are {known}; a class that may be missing is listed under `optional`"
                 )
         named = {**self.of, **self.optional}

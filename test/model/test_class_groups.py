@@ -128,7 +128,8 @@ def test_a_file_that_is_not_there_or_not_text(tmp_path):
 
 
 def test_a_class_that_the_model_lacks_is_named(groups_in):
-    with pytest.raises(ClassMapError, match="groups.yaml: the model has no class 'lawn', which the group 'grass' is of; its .*road"):
+    told = "groups.yaml: the model has no class 'lawn', which group 'grass' is of; its .*road"
+    with pytest.raises(ClassMapError, match=told):
         groups_in(GROUPS + "  - {name: grass, color: [1, 2, 3], of: [lawn]}\n").fit(CAMVID)
     with pytest.raises(ClassMapError, match="groups.yaml: data set X has none of the classes that are named"):
         groups_in("classes: [{name: a, color: [1, 2, 3], optional: [lawn]}]").fit(CAMVID, what="data set X")

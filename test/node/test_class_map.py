@@ -50,7 +50,7 @@ def test_a_class_map_that_cannot_be_used_is_told_and_can_be_corrected(tmp_path: 
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("classes: [{name: a, color: [1, 2, 3], of: [lawn]}]")
     with node_here("-p", "device:=cpu", "-p", f"class_map:={wrong}", load=load_engine) as (node, vehicle):
-        told = f"^could not configure: {wrong}: the model has no class 'lawn', which the group 'a' is of"
+        told = f"^could not configure: {wrong}: the model has no class 'lawn', which group 'a' is of"
         vehicle.wait_for_status(f"{NODE}: segmentation", DiagnosticStatus.ERROR, told)
         wrong.write_text("classes: [{name: a, color: [1, 2, 3], of: [road]}]")
         assert vehicle.call(SetBool, f"{NODE}/enable", SetBool.Request(data=True)).success
