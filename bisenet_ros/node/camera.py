@@ -12,6 +12,7 @@ import numpy as np
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo
 
+from bisenet_ros.engines.cpu.temporal_smoothing import TemporalSmoothing
 from bisenet_ros.model.class_map import ClassMap
 from bisenet_ros.model.input_size import Size
 from bisenet_ros.node.camera_outputs import CameraOutputs
@@ -71,6 +72,7 @@ class Camera:
         )
         self.clock_offset = 0.0
         self.sizes: Optional[Tuple[Size, Size]] = None
+        self._smoothing = TemporalSmoothing()
         self._node = node
         self._parameters = parameters
         self._put = put
@@ -85,6 +87,17 @@ class Camera:
         """Seconds from one set of pictures to the next, by the parameter `picture_rate`; 0: one for every mask."""
         rate = self._parameters["picture_rate"]
         return 1 / rate if rate else 0.0
+
+    @property
+    def is_smoothed(self) -> bool:
+        """Whether the parameter `smoothing` is above 0."""
+        return self._parameters["smoothing"] > 0
+
+    def smooth(self, logits: np.ndarray, frame: CameraFrame) -> np.ndarray:
+        """The logits of the frame, averaged with those before it; see `TemporalSmoothing`."""
+        stamp = frame.message.header.stamp
+        seconds = stamp.sec + stamp.nanosec / 1e9
+        return self._smoothing.smooth(logits, frame.pixels, stamp=seconds, past=self._parameters["smoothing"])
 
     def update_subscription(self) -> None:
         """Subscribes if the camera is enabled, unsubscribes if not; adapts to what the topic's publishers offer."""

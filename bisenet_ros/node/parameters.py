@@ -142,6 +142,13 @@ SETTINGS = (
         LIVE,
         range=(0.0, 1000.0),
     ),
+    Setting(
+        "smoothing",
+        0.0,
+        "What the frames before weigh in a mask, 0 to 0.9, on the CPU; they move with the picture. 0: nothing.",
+        LIVE,
+        range=(0.0, 0.9),
+    ),
     Setting("overlay_opacity", 0.5, "Opacity of the classes' colors in the overlay, 0 to 1.", LIVE, range=(0.0, 1.0)),
     Setting("autostart", True, "Configure and activate the node at the start.", START),
     Setting("diagnostics_rate", 1.0, "How often /diagnostics is published, in Hz.", START, range=(0.1, 10.0)),

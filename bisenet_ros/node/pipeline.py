@@ -4,12 +4,12 @@
 
 import threading
 import time
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
-import numpy as np
 import rclpy
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
+from bisenet_ros.engines.cpu.cpu_engine import CpuEngine
 from bisenet_ros.engines.engine import Engine, FatalEngineError
 from bisenet_ros.errors import ImageError
 from bisenet_ros.node.camera import CameraFrame
@@ -140,7 +140,7 @@ class Pipeline:
         """Segments and publishes frames of one size."""
         start = time.perf_counter()
         try:
-            results = self._run_engine([frame.pixels for frame in frames], with_confidence)
+            results = self._run_engine(frames, with_confidence)
         except Exception as error:
             self._count_engine_failure(frames, error)
             return
@@ -154,15 +154,24 @@ class Pipeline:
             frame.mask, frame.confidence = result if with_confidence else (result, None)
             self._publish(frame)
 
-    def _run_engine(self, frames: List[np.ndarray], confidence: bool) -> List:
+    def _run_engine(self, frames: List[CameraFrame], confidence: bool) -> List:
         try:
-            return self._engine.segment_batch(frames, confidence=confidence)
+            return self._results(frames, confidence)
         except FatalEngineError:
             raise
         except Exception as error:
             if self._may_log("retry"):
                 self._logger.warning(f"the engine failed, and is tried once more: {error_text(error)}")
-            return self._engine.segment_batch(frames, confidence=confidence)
+            return self._results(frames, confidence)
+
+    def _results(self, frames: List[CameraFrame], confidence: bool) -> List:
+        """Masks, or masks and confidences; smoothed over time where the parameter `smoothing` asks for it."""
+        engine, is_smoothed = self._engine, frames[0].camera.is_smoothed
+        if is_smoothed and isinstance(engine, CpuEngine):
+            return [_segment_smoothed(engine, frame, confidence=confidence) for frame in frames]
+        if is_smoothed and self._may_log("smoothing"):
+            self._logger.warning(f"smoothing has no effect: {engine.description} does not give its logits")
+        return engine.segment_batch([frame.pixels for frame in frames], confidence=confidence)
 
     def _count_engine_failure(self, frames: List[CameraFrame], error: Exception) -> None:
         """Counts a failure, and gives the engine up after MAX_FAILURES in a row, or a fatal one."""
@@ -214,3 +223,9 @@ class Pipeline:
 
 def _count_displaced(frame: CameraFrame) -> None:
     frame.camera.statistics.count("dropped_newer")
+
+
+def _segment_smoothed(engine: CpuEngine, frame: CameraFrame, *, confidence: bool) -> Any:
+    size = frame.pixels.shape[:2]
+    logits = engine.frame_logits(frame.pixels, engine.network_size(*size))
+    return engine.upsample(frame.camera.smooth(logits, frame), size, confidence=confidence)

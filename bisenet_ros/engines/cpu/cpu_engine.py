@@ -4,14 +4,14 @@
 
 import time
 from abc import abstractmethod
-from typing import Dict, Tuple
+from typing import Dict
 
 import numpy as np
 
 from bisenet_ros.engines.cpu.postprocess import upsample_mask, upsample_mask_and_confidence
 from bisenet_ros.engines.cpu.preprocess import normalize_frame
 from bisenet_ros.engines.engine import Engine, Result
-from bisenet_ros.model.input_size import STRIDE
+from bisenet_ros.model.input_size import STRIDE, Size
 from bisenet_ros.model.model_card import ModelError
 
 
@@ -19,10 +19,15 @@ class CpuEngine(Engine):
     """Everything but the network itself, which a subclass runs."""
 
     def _segment(self, frame: np.ndarray, *, confidence: bool) -> Result:
-        upsample = upsample_mask_and_confidence if confidence else upsample_mask
-        return upsample(self.frame_logits(frame, self.network_size(*frame.shape[:2])), frame.shape[:2])
+        logits = self.frame_logits(frame, self.network_size(*frame.shape[:2]))
+        return self.upsample(logits, frame.shape[:2], confidence=confidence)
 
-    def frame_logits(self, frame: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
+    @staticmethod
+    def upsample(logits: np.ndarray, size: Size, *, confidence: bool) -> Result:
+        """The mask of a frame of `size` (height, width), and its confidence; see `Engine.segment`."""
+        return upsample_mask_and_confidence(logits, size) if confidence else upsample_mask(logits, size)
+
+    def frame_logits(self, frame: np.ndarray, size: Size) -> np.ndarray:
         """The logits of a frame that is resized to `size` for the network.
 
         Args:
