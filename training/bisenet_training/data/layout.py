@@ -97,7 +97,7 @@ class Layout:
     def _missing(self, what: str, root: Path, pattern: str, split: str) -> DataError:
         patterns = [other for other in (self.images, self.labels, self.listing) if other]
         tops = sorted({_fill(other, split).split("/")[0] for other in patterns})
-        splits = _find_splits(root, pattern)
+        splits = sorted({texts["{split}"] for texts, _ in _find(root, pattern) if "{split}" in texts})
         return DataError(
             f"expected {what} at {root / _fill(pattern, split)}, found none; {SET_ROOT} to the folder that holds "
             f"{', '.join(tops)}" + (f", or name one of the splits there: {', '.join(splits)}" if splits else "")
@@ -128,15 +128,6 @@ def pieces_of(pattern: str) -> list[str]:
 
 def _fill(pattern: str, split: str) -> str:
     return re.sub(r"\{\w+\}", "*", pattern.replace("{split}", split))
-
-
-def _find_splits(root: Path, pattern: str) -> list[str]:
-    """The splits that a tree has, as far as files or folders are named after them."""
-    upto = re.match(r"(?:[^/]+/)*?[^/]*\{split\}[^/]*", pattern)
-    if not upto or pieces_of(upto[0]):
-        return []
-    found = _find(root, upto[0])
-    return sorted({texts["{split}"] for texts, path in found if upto[0] == pattern or path.is_dir()})
 
 
 def _find(root: Path, pattern: str) -> list[tuple[dict[str, str], Path]]:
