@@ -20,12 +20,11 @@ class CpuEngine(Engine):
 
     def _segment(self, frame: np.ndarray, *, confidence: bool) -> Result:
         logits = self.frame_logits(frame, self.network_size(*frame.shape[:2]))
-        return self.upsample(logits, frame.shape[:2], confidence=confidence)
+        return _upsample(logits, frame.shape[:2], confidence=confidence)
 
-    @staticmethod
-    def upsample(logits: np.ndarray, size: Size, *, confidence: bool) -> Result:
+    def upsample(self, logits: np.ndarray, size: Size, *, confidence: bool) -> Result:
         """The mask of a frame of `size` (height, width), and its confidence; see `Engine.segment`."""
-        return upsample_mask_and_confidence(logits, size) if confidence else upsample_mask(logits, size)
+        return self._hide_unlisted(_upsample(logits, size, confidence=confidence))
 
     def frame_logits(self, frame: np.ndarray, size: Size) -> np.ndarray:
         """The logits of a frame that is resized to `size` for the network.
@@ -64,3 +63,7 @@ class CpuEngine(Engine):
     @abstractmethod
     def _logits(self, image: np.ndarray) -> np.ndarray:
         """1 x 3 x h x w float32 normalized RGB to 1 x classes x h/8 x w/8 float32."""
+
+
+def _upsample(logits: np.ndarray, size: Size, *, confidence: bool) -> Result:
+    return upsample_mask_and_confidence(logits, size) if confidence else upsample_mask(logits, size)
