@@ -73,6 +73,7 @@ setup(
             "ros-jazzy-rclpy",
             "ros-jazzy-rmw-fastrtps-cpp",
             "ros-sensor-msgs~=5.3.6",
+            "ros-nav-msgs~=5.3.6",
             "ros-diagnostic-msgs~=5.3.6",
             "ros-std-srvs~=5.3.6",
         ],

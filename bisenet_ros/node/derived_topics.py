@@ -11,25 +11,29 @@ from typing import Callable, Iterator, Optional
 from bisenet_ros.node.camera import CameraFrame
 from bisenet_ros.node.camera_outputs import PICTURE_TOPICS
 from bisenet_ros.node.frame_queue import FrameQueue
+from bisenet_ros.node.ground_grid import GroundGrid
 
 OnError = Callable[[str, Exception], None]
 
 
 class DerivedTopics:
-    """Publishes the confidence on one thread and the pictures on another, which rests to keep to `picture_rate`.
+    """Publishes confidence, ground grid and pictures, each on a thread; the last rests to keep to `picture_rate`.
 
-    On both the newest frame wins; one that is dropped is counted as `confidence_dropped` or `pictures_dropped`.
+    On each the newest frame wins; one that is dropped is counted as `confidence_dropped`, `ground_grid_dropped` or
+    `pictures_dropped`.
     """
 
-    def __init__(self, *, on_error: OnError) -> None:
+    def __init__(self, *, ground_grid: Optional[GroundGrid], on_error: OnError) -> None:
         """Calls `on_error` with what could not be done and why; the next frame is tried all the same."""
+        self._ground_grid = ground_grid
         self._on_error = on_error
         self._ended = threading.Event()
         self._confidences: FrameQueue[CameraFrame] = FrameQueue(partial(_count, "confidence_dropped"))
+        self._grids: FrameQueue[CameraFrame] = FrameQueue(partial(_count, "ground_grid_dropped"))
         self._pictures: FrameQueue[CameraFrame] = FrameQueue(partial(_count, "pictures_dropped"))
         self._threads = [
             threading.Thread(target=target, name=target.__name__.strip("_"), daemon=True)
-            for target in (self._publish_confidences, self._publish_pictures)
+            for target in (self._publish_confidences, self._publish_grids, self._publish_pictures)
         ]
         for thread in self._threads:
             thread.start()
@@ -38,6 +42,8 @@ class DerivedTopics:
         """Takes a frame with its mask, and its confidence where it was computed."""
         if frame.confidence is not None:
             self._confidences.put(frame.camera.name, frame)
+        if self._ground_grid is not None and self._ground_grid.has_subscriber:
+            self._grids.put(frame.camera.name, frame)
         if frame.camera.outputs.has_subscriber(*PICTURE_TOPICS):
             self._pictures.put(frame.camera.name, frame)
 
@@ -45,6 +51,8 @@ class DerivedTopics:
         """Drops what waits."""
         for frame in self._confidences.clear():
             _count("confidence_dropped", frame)
+        for frame in self._grids.clear():
+            _count("ground_grid_dropped", frame)
         for frame in self._pictures.clear():
             _count("pictures_dropped", frame)
 
@@ -52,6 +60,7 @@ class DerivedTopics:
         """Ends the threads after their current frame; False if one still runs after `timeout` seconds."""
         self._ended.set()
         self._confidences.close()
+        self._grids.close()
         self._pictures.close()
         for thread in self._threads:
             thread.join(timeout)
@@ -63,6 +72,13 @@ class DerivedTopics:
                 assert frame.confidence is not None
                 with self._telling_errors():
                     frame.camera.outputs.publish_confidence(frame.confidence, frame.message.header)
+
+    def _publish_grids(self) -> None:
+        while frames := self._grids.take():
+            for frame in frames:
+                assert self._ground_grid is not None
+                with self._telling_errors():
+                    self._ground_grid.publish(frame)
 
     def _publish_pictures(self) -> None:
         """Takes the frames of all cameras together, so that the rate is that of each."""

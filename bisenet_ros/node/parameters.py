@@ -1,159 +1,29 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""The node's parameters: names, defaults, descriptions, valid values and errors."""
+"""The node's parameters: declared by its settings, validated, and returned; errors for people."""
 
 import difflib
-from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Sequence
 
-from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor, SetParametersResult
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.exceptions import InvalidParameterTypeException, ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from bisenet_ros.engines.loader import DEVICES
-from bisenet_ros.engines.precision import PRECISIONS
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.model.input_size import (
-    CARD,
-    FULL,
-    HALF,
-    LONGEST_SIDE,
-    SMALLEST_SIDE,
-    SizeError,
-    check_size_choice,
+from bisenet_ros.node.settings import (
+    CONFIGURE,
+    DEFAULT,
+    SET_BY_NODE,
+    SETTINGS,
+    Setting,
+    camera_settings,
+    enabled,
+    reliability_setting,
 )
-from bisenet_ros.node.camera_topics import are_camera_names
 
 USER_ERRORS = (BisenetError, ParameterException, OSError, ModuleNotFoundError)
 """Errors that a user can mend, in the parameters, the model or the installation."""
-RELIABILITIES = ("auto", "reliable", "best_effort")
-DEFAULT = "default"
-"""The reliability override of a topic that means: as the parameter `reliability` says."""
-TRANSPORTS = ("auto", "raw", "compressed")
-
-TYPE_WORDS = {bool: "true or false", str: "a string", list: "a list of strings"}
-"""By the type of a parameter's default."""
-
-START, CONFIGURE, LIVE, SET_BY_NODE = range(4)
-"""When a parameter is read: once at the start, at each configuration, with every frame. Or the node itself sets it."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One parameter.
-
-    Attributes:
-        default: its type is the parameter's; a float also takes integers.
-        read: START, CONFIGURE, LIVE or SET_BY_NODE.
-        choices: the valid values of a string.
-        is_valid, expected: tells the valid values where their type alone does not, and what they are, in words.
-        range: the smallest and the largest valid number.
-    """
-
-    name: str
-    default: Any
-    description: str
-    read: int = CONFIGURE
-    choices: Tuple[str, ...] = ()
-    is_valid: Optional[Callable[[Any], bool]] = None
-    expected: str = ""
-    range: Optional[Tuple[float, float]] = None
-
-    def descriptor(self) -> ParameterDescriptor:
-        descriptor = ParameterDescriptor(description=self.description, read_only=self.read == START)
-        if self.choices:
-            descriptor.additional_constraints = f"One of {', '.join(self.choices)}. "
-        if self.read == CONFIGURE:
-            descriptor.additional_constraints += "Can be changed while the node is unconfigured."
-        if hasattr(descriptor, "dynamic_typing"):  # from Galactic on
-            # `problem` checks the types: rclpy does not accept 1 for 1.0 and does not say what is valid.
-            descriptor.dynamic_typing = True
-        if self.range:
-            low, high = self.range
-            descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
-        return descriptor
-
-    def problem(self, value: Any) -> str:
-        """Why a value is invalid; empty if it is valid."""
-        hint = ""
-        if self.range:
-            low, high = self.range
-            expected = f"a number from {low:g} to {high:g}"
-            is_valid = isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
-        elif self.choices:
-            expected = f"one of {', '.join(self.choices)}"
-            is_valid = value in self.choices
-        elif self.is_valid:
-            expected, is_valid = self.expected, self.is_valid(value)
-            if isinstance(self.default, list) and isinstance(value, str):
-                hint = f"; a list has brackets: [{value}]"
-        else:
-            expected = TYPE_WORDS[type(self.default)]
-            is_valid = isinstance(value, type(self.default))
-        return "" if is_valid else f"parameter {self.name} must be {expected}, got {value!r}{hint}"
-
-
-def _enabled(camera: str) -> str:
-    """The name of the parameter that enables a camera."""
-    return f"{camera}.enabled"
-
-
-def _is_size_choice(value: Any) -> bool:
-    if not isinstance(value, str):
-        return False
-    try:
-        check_size_choice(value)
-    except SizeError:
-        return False
-    return True
-
-
-SETTINGS = (
-    Setting("model", "", "Model file (.onnx) that `bisenet export` made; empty: the shipped CamVid model."),
-    Setting("device", "auto", "Where the network runs; auto: a GPU with TensorRT, else the CPU.", choices=DEVICES),
-    Setting("precision", "auto", "Number format; auto: the fastest that keeps the masks' quality.", choices=PRECISIONS),
-    Setting(
-        "network_size",
-        CARD,
-        "Size of frames for the network; card: as many pixels as the model's card says; half or full: of the frames'.",
-        is_valid=_is_size_choice,
-        expected=f"{CARD}, {HALF}, {FULL} or WIDTHxHEIGHT (sides of {SMALLEST_SIDE} to {LONGEST_SIDE} pixels)",
-    ),
-    Setting("class_map", "", "File (.yaml) that merges the model's classes into groups; empty: the model's classes."),
-    Setting("plan_cache", "", "Folder for TensorRT's plans, its compiled files; empty: ~/.cache/bisenet_ros."),
-    Setting(
-        "cameras",
-        ["camera"],
-        "Names of the cameras; NAME is read from /NAME/image_raw, which can be remapped.",
-        is_valid=are_camera_names,
-        expected="a list of different names (letters, digits, _)",
-    ),
-    Setting(
-        "transport", "auto", "Raw images, or compressed ones; auto: raw if they are published.", choices=TRANSPORTS
-    ),
-    Setting("reliability", "auto", "Of the image subscriptions; auto: as all publishers offer.", choices=RELIABILITIES),
-    Setting("max_age", 0.0, "Images older by their stamp are dropped, in s; 0: no limit.", LIVE, range=(0.0, 3600.0)),
-    Setting("publish_rate", 0.0, "Highest rate of masks per camera, in Hz; 0: no limit.", LIVE, range=(0.0, 1000.0)),
-    Setting(
-        "picture_rate",
-        0.0,
-        "Highest rate of color_mask and overlay, in Hz; 0: as of the masks.",
-        LIVE,
-        range=(0.0, 1000.0),
-    ),
-    Setting(
-        "smoothing",
-        0.0,
-        "What the frames before weigh in a mask, 0 to 0.9, on the CPU; they move with the picture. 0: nothing.",
-        LIVE,
-        range=(0.0, 0.9),
-    ),
-    Setting("overlay_opacity", 0.5, "Opacity of the classes' colors in the overlay, 0 to 1.", LIVE, range=(0.0, 1.0)),
-    Setting("autostart", True, "Configure and activate the node at the start.", START),
-    Setting("diagnostics_rate", 1.0, "How often /diagnostics is published, in Hz.", START, range=(0.1, 10.0)),
-    Setting("class_names", [""], "Names of the classes by id, from the model's card. Read-only.", SET_BY_NODE),
-)
 
 
 class Parameters:
@@ -182,17 +52,17 @@ class Parameters:
     def declare_cameras(self) -> None:
         """Declares the parameters of each camera in `cameras`."""
         for camera in self["cameras"]:
-            self._declare(Setting(_enabled(camera), True, f"Whether the images of {camera} are segmented.", LIVE))
+            for setting in camera_settings(camera):
+                self._declare(setting)
 
     def is_enabled(self, camera: str) -> bool:
-        return self[_enabled(camera)]
+        return self[enabled(camera)]
 
     def reliability(self, topic: str) -> str:
         """That of the subscription to an image topic; raises BisenetError for an invalid override of the topic."""
         # Not with rclpy's own override, which would keep the reliability of the first subscription.
         name = f"qos_overrides.{topic}.subscription.reliability"
-        description = f"Reliability of the subscription to {topic}; default: that of the parameter reliability."
-        self._declare(Setting(name, DEFAULT, description, LIVE, choices=(DEFAULT, *RELIABILITIES)))
+        self._declare(reliability_setting(name, topic))
         return self["reliability"] if self[name] == DEFAULT else self[name]
 
     def set_class_names(self, names: Sequence[str]) -> None:
@@ -209,7 +79,7 @@ class Parameters:
         return [self._unknown_message(name) for name in names if not self._node.has_parameter(name)]
 
     def _unknown_message(self, name: str) -> str:
-        if name in map(_enabled, self["cameras"]):
+        if any(name == setting.name for camera in self["cameras"] for setting in camera_settings(camera)):
             return f"there is no parameter {name!r} until the node is configured"
         similar = difflib.get_close_matches(name, self._node.get_parameters_by_prefix(""), n=1)
         return f"there is no parameter {name!r}" + (f"; did you mean {similar[0]!r}?" if similar else "")

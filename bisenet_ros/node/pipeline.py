@@ -15,6 +15,7 @@ from bisenet_ros.errors import ImageError
 from bisenet_ros.node.camera import CameraFrame
 from bisenet_ros.node.derived_topics import DerivedTopics
 from bisenet_ros.node.frame_queue import FrameQueue
+from bisenet_ros.node.ground_grid import GroundGrid
 from bisenet_ros.node.image_messages import read_frame
 from bisenet_ros.node.parameters import error_text
 
@@ -34,7 +35,14 @@ class Pipeline:
         active: whether masks are published.
     """
 
-    def __init__(self, engine: Engine, *, on_fault: Callable[[Exception], None], logger: RcutilsLogger) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        ground_grid: Optional[GroundGrid] = None,
+        on_fault: Callable[[Exception], None],
+        logger: RcutilsLogger,
+    ) -> None:
         """Calls `on_fault`, on the engine's thread, with the error for which the engine was given up."""
         self.active = False
         self._engine = engine
@@ -45,7 +53,7 @@ class Pipeline:
         self._activation = 0
         self._messages: FrameQueue[CameraFrame] = FrameQueue(_count_displaced)
         self._frames: FrameQueue[CameraFrame] = FrameQueue(_count_displaced)
-        self._derived_topics = DerivedTopics(on_error=self._log_error)
+        self._derived_topics = DerivedTopics(ground_grid=ground_grid, on_error=self._log_error)
         self._threads = [
             threading.Thread(target=target, name=target.__name__.strip("_"), daemon=True)
             for target in (self._convert_all, self._segment_all)

@@ -21,6 +21,7 @@ from bisenet_ros.node import qos
 from bisenet_ros.node.camera import Camera
 from bisenet_ros.node.diagnostics.camera_status import CameraStatus
 from bisenet_ros.node.diagnostics.node_status import ACTIVE, NodeStatus
+from bisenet_ros.node.ground_grid import GroundGrid
 from bisenet_ros.node.label_info import publish_label_info
 from bisenet_ros.node.lifecycle_node import ManagedNode, TransitionCallbackReturn
 from bisenet_ros.node.parameters import Parameters, error_text
@@ -129,7 +130,11 @@ class SegmentationNode(ManagedNode):
             label_info = publish_label_info(self, classes)
             if label_info is not None:
                 self._resources.callback(self.destroy_publisher, label_info)
-            self._pipeline = Pipeline(engine, on_fault=self._report_engine_fault, logger=self.get_logger())
+            ground_grid = GroundGrid(self, self._settings, classes=classes)
+            self._resources.callback(ground_grid.close)
+            self._pipeline = Pipeline(
+                engine, ground_grid=ground_grid, on_fault=self._report_engine_fault, logger=self.get_logger()
+            )
             for name in self._settings["cameras"]:
                 camera = Camera(self, self._settings, name, classes=classes, put=self._pipeline.put)
                 self._resources.callback(camera.close)

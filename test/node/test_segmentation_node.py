@@ -35,7 +35,7 @@ from bisenet_ros.engines.engine import Engine
 from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
 from bisenet_ros.node import camera_outputs, pipeline
 from bisenet_ros.node.diagnostics.camera_status import HEALTH_WINDOW
-from bisenet_ros.node.parameters import SETTINGS
+from bisenet_ros.node.settings import SETTINGS
 from demo.clip import frame_ids, read_image
 
 pytestmark = pytest.mark.timeout(120)

@@ -1,0 +1,162 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""The masks of all cameras, projected to flat ground, as one nav_msgs/OccupancyGrid."""
+
+from array import array
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+from nav_msgs.msg import MapMetaData, OccupancyGrid
+from rclpy.node import Node
+from rclpy.time import Time
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
+
+from bisenet_ros.errors import BisenetError
+from bisenet_ros.geometry.camera_model import CameraModel
+from bisenet_ros.geometry.ground_projection import (
+    FREE,
+    OCCUPIED,
+    UNKNOWN,
+    GridGeometry,
+    GroundGridError,
+    Pose,
+    cell_values,
+    fuse,
+    ground_pixels,
+)
+from bisenet_ros.model.class_map import ClassMap
+from bisenet_ros.model.input_size import size_text
+from bisenet_ros.node import qos
+from bisenet_ros.node.camera import CameraFrame
+from bisenet_ros.node.parameters import Parameters
+
+try:
+    from tf2_ros import Buffer, TransformException, TransformListener
+except ImportError:  # then poses come from parameters
+    Buffer = TransformListener = None
+    TransformException = RuntimeError
+
+DRIVABLE, IGNORED = ("road", "drivable"), ("sky",)
+"""Classes that are free and unknown unless the parameters name others."""
+FUSION_SECONDS = 0.5
+"""A camera whose last mask is older than that against the newest one is not part of the grid."""
+
+
+class _View(NamedTuple):
+    """What a camera's lookup table was made of, and the table; see `ground_pixels`."""
+
+    key: Tuple
+    pixels: np.ndarray
+
+
+class GroundGrid:
+    """Publishes `ground_grid`, in the parameters' frame, with every mask while somebody subscribes.
+
+    The lookup table of a camera is computed once for each of its camera_infos.
+    """
+
+    def __init__(self, node: Node, parameters: Parameters, *, classes: ClassMap) -> None:
+        """Raises BisenetError for a grid without cells, or a class that the model lacks."""
+        self._node = node
+        self._parameters = parameters
+        self._frame = parameters["grid.frame"]
+        x, y = parameters["grid.x"], parameters["grid.y"]
+        self._geometry = GridGeometry(parameters["grid.resolution"], (x[0], x[1]), (y[0], y[1]))
+        self._classes = classes
+        self._drivable = _chosen(classes, parameters, "grid.drivable", default=DRIVABLE)
+        self._values = _values(classes, self._drivable, _chosen(classes, parameters, "grid.ignored", default=IGNORED))
+        self._publisher = qos.create_publisher(node, OccupancyGrid, "ground_grid", 1)
+        self._views: Dict[str, _View] = {}
+        self._grids: Dict[str, Tuple[float, np.ndarray]] = {}
+        self._transforms = Buffer(node=node) if Buffer else None
+        self._listener = TransformListener(self._transforms, node) if TransformListener else None
+
+    @property
+    def has_subscriber(self) -> bool:
+        return self._publisher.get_subscription_count() > 0
+
+    def publish(self, frame: CameraFrame) -> None:
+        """Publishes the grid with this frame's mask in it.
+
+        Raises:
+            BisenetError: the camera is not calibrated, its calibration is for another size, or its pose is not known
+                or of no use.
+        """
+        if not self._drivable:
+            raise GroundGridError(
+                f"the ground grid needs to know which classes are drivable; set the parameter grid.drivable to some of "
+                f"{', '.join(self._classes.names)}"
+            )
+        name, header = frame.camera.name, frame.message.header
+        pixels = self._pixels(name, frame.camera.outputs.camera_info, frame.mask.shape, header.frame_id)
+        seconds = header.stamp.sec + header.stamp.nanosec / 1e9
+        self._grids[name] = seconds, cell_values(frame.mask, pixels, self._values)
+        recent = [grid for stamp, grid in self._grids.values() if abs(seconds - stamp) <= FUSION_SECONDS]
+        self._publisher.publish(self._message(fuse(recent), header))
+
+    def close(self) -> None:
+        if self._listener is not None:
+            self._listener.unregister()
+        self._node.destroy_publisher(self._publisher)
+
+    def _pixels(self, name: str, info: Optional[CameraInfo], size: Tuple[int, ...], frame_id: str) -> np.ndarray:
+        if info is None:
+            raise GroundGridError(f"the ground grid needs a camera_info of {name}, and none has come yet")
+        if (info.height, info.width) != size:
+            raise GroundGridError(
+                f"the camera_info of {name} is for images of {size_text((info.height, info.width))}, they are "
+                f"{size_text(size)}"
+            )
+        rectified = self._parameters[f"{name}.rectified"]
+        key = (*size, info.distortion_model, *info.d, *info.k, *info.p, rectified, frame_id)
+        view = self._views.get(name)
+        if view is None or view.key != key:
+            camera = CameraModel.from_camera_info(info, rectified=rectified)
+            view = self._views[name] = _View(key, ground_pixels(camera, self._pose(name, frame_id), self._geometry))
+        return view.pixels
+
+    def _pose(self, name: str, frame_id: str) -> Pose:
+        """Of the parameter NAME.pose, else of tf2."""
+        values = self._parameters[f"{name}.pose"]
+        if len(values) == 6:
+            return Pose.from_angles(values)
+        remedy = f"set the parameter {name}.pose to [x, y, z, roll, pitch, yaw] of its optical frame in {self._frame}"
+        if self._transforms is None:
+            raise GroundGridError(f"the pose of {name} is not known, as tf2_ros is not installed; {remedy}")
+        try:
+            transform = self._transforms.lookup_transform(self._frame, frame_id, Time()).transform
+        except TransformException as error:
+            raise GroundGridError(f"tf2 does not know the pose of {name}: {error}; publish it, or {remedy}") from None
+        position, rotation = transform.translation, transform.rotation
+        return Pose.from_quaternion(
+            (position.x, position.y, position.z), (rotation.x, rotation.y, rotation.z, rotation.w)
+        )
+
+    def _message(self, grid: np.ndarray, header: Header) -> OccupancyGrid:
+        rows, columns = grid.shape
+        info = MapMetaData(resolution=self._geometry.resolution, width=columns, height=rows)
+        info.map_load_time = header.stamp
+        info.origin.position.x, info.origin.position.y = self._geometry.x[0], self._geometry.y[0]
+        message = OccupancyGrid(header=Header(stamp=header.stamp, frame_id=self._frame), info=info)
+        message.data = array("b", grid.tobytes())
+        return message
+
+
+def _chosen(classes: ClassMap, parameters: Parameters, parameter: str, *, default: Sequence[str]) -> List[str]:
+    """The classes that a parameter names, else those of the default that the model has."""
+    names = [name for name in parameters[parameter] if name]
+    missing = [name for name in names if name not in classes.names]
+    if missing:
+        known = ", ".join(classes.names)
+        raise BisenetError(f"parameter {parameter} names {missing[0]!r}, which is no class of the model: {known}")
+    return names or [name for name in default if name in classes.names]
+
+
+def _values(classes: ClassMap, free: Sequence[str], unknown: Sequence[str]) -> np.ndarray:
+    """256 int8: the value of each id; what is neither free nor unknown is occupied."""
+    values: Any = np.full(256, UNKNOWN, np.int8)
+    values[: len(classes)] = OCCUPIED
+    values[[classes.names.index(name) for name in free]] = FREE
+    values[[classes.names.index(name) for name in unknown]] = UNKNOWN
+    return values

@@ -1,0 +1,182 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""The ground grid over Fast DDS: one camera, two cameras, and what keeps it from being made."""
+
+from __future__ import annotations
+
+import math
+from contextlib import contextmanager
+from typing import Any, Iterator, List, Tuple
+
+import numpy as np
+import pytest
+from fake_node import fake_node
+from nav_msgs.msg import OccupancyGrid
+from node_harness import FakeEngine, camera_image
+from sensor_msgs.msg import CameraInfo, Image
+
+from bisenet_ros.model.class_map import CAMVID
+from bisenet_ros.node.settings import SETTINGS, camera_settings
+
+pytestmark = pytest.mark.timeout(60)
+
+HEIGHT, WIDTH, FOCAL = 96, 128, 100.0
+ROAD, SKY, CAR = (CAMVID.names.index(name) for name in ("road", "sky", "car"))
+POSE = f"[0.0, 0.0, 1.5, {-math.pi / 2 - 0.2}, 0.0, {-math.pi / 2}]"
+GRID = ("-p", "grid.x:=[0.0, 10.0]", "-p", "grid.y:=[-5.0, 5.0]", "-p", "grid.resolution:=0.5")
+
+
+def camera_info(**changes: Any) -> CameraInfo:
+    info = CameraInfo(height=HEIGHT, width=WIDTH, distortion_model="plumb_bob", d=[0.0] * 5)
+    info.k = [FOCAL, 0.0, WIDTH / 2, 0.0, FOCAL, HEIGHT / 2, 0.0, 0.0, 1.0]
+    info.p = [FOCAL, 0.0, WIDTH / 2, 0.0, 0.0, FOCAL, HEIGHT / 2, 0.0, 0.0, 0.0, 1.0, 0.0]
+    for name, value in changes.items():
+        setattr(info, name, value)
+    return info
+
+
+def street() -> Image:
+    """The fake engine's mask is the first channel: sky above, road below, and a car on the right."""
+    mask = np.full((HEIGHT, WIDTH, 3), ROAD, np.uint8)
+    mask[: HEIGHT // 4] = SKY
+    mask[:, 3 * WIDTH // 4 :] = CAR
+    return camera_image(mask, "bgr8")
+
+
+@contextmanager
+def grids_of(
+    *arguments: str, info: CameraInfo, topic: str = "/camera"
+) -> Iterator[Tuple[Any, List[OccupancyGrid], Any]]:
+    """The test's side of the node, the grids that it hears, and what sends a camera's image with its calibration."""
+    with fake_node(*GRID, *arguments, engine=FakeEngine()) as (_, vehicle, _):
+        masks, grids = (
+            vehicle.listen("/segmentation/mask", Image),
+            vehicle.listen("/segmentation/ground_grid", OccupancyGrid),
+        )
+        camera, infos = vehicle.camera(f"{topic}/image_raw"), vehicle.camera(f"{topic}/camera_info", kind=CameraInfo)
+        camera.connect(street(), masks)
+        infos.send(info)
+
+        def send() -> Image:
+            infos.send(info)
+            return camera.send(street())
+
+        yield vehicle, grids, send
+
+
+def test_the_grid_is_free_on_the_road_and_occupied_at_the_car(capfd: pytest.CaptureFixture) -> None:
+    with grids_of("-p", f"camera.pose:={POSE}", info=camera_info()) as (vehicle, grids, send):
+        sent: List[Image] = []
+        vehicle.wait_for(lambda: sent.append(send()) or len(grids) > 1, "a grid")
+        grid = grids[-1]
+        assert grid.header.frame_id == "base_link"
+        assert grid.header.stamp in [image.header.stamp for image in sent]
+        assert (grid.info.width, grid.info.height, round(grid.info.resolution, 3)) == (20, 20, 0.5)
+        assert (grid.info.origin.position.x, grid.info.origin.position.y) == (0.0, -5.0)
+        cells = np.array(grid.data, np.int8).reshape(20, 20)  # rows along y, columns along x
+        assert cells[10, 12] == 0, "road, 6 m ahead"
+        assert cells[5, 12] == 100, "the car, 6 m ahead and 2.5 m to the right"
+        assert cells[10, 0] == -1, "below the image"
+        assert set(np.unique(cells)) == {-1, 0, 100}
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_nothing_is_made_while_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: List[Any] = []
+    monkeypatch.setattr("bisenet_ros.node.ground_grid.cell_values", lambda *arguments: made.append(arguments))
+    with fake_node(*GRID, "-p", f"camera.pose:={POSE}") as (_, vehicle, _):
+        masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
+        camera.connect(street(), masks)
+        vehicle.answer(masks, camera.send(street()))
+    assert not made
+
+
+@pytest.mark.parametrize(
+    "arguments, changes, message",
+    [
+        (
+            ("-p", f"camera.pose:={POSE}"),
+            {"width": 64},
+            "camera_info of camera is for images of 64x96, they are 128x96",
+        ),
+        (("-p", f"camera.pose:={POSE}"), {"k": [0.0] * 9}, "expected a calibrated camera, got a camera_info"),
+        (("-p", "camera.pose:=[0.0, 0.0, -1.0, 0.0, 0.0, 0.0]"), {}, "expected a camera above the ground"),
+        (("-p", "camera.pose:=[0.0, 0.0, 1.0, 0.0, 0.0, 0.0]"), {}, "the camera sees no cell of the grid"),
+    ],
+)
+def test_what_keeps_the_grid_from_being_made_is_logged(
+    capfd: pytest.CaptureFixture, arguments: Tuple[str, ...], changes: Any, message: str
+) -> None:
+    with grids_of(*arguments, info=camera_info(**changes)) as (vehicle, grids, send):
+        said: List[str] = []
+
+        def is_said() -> bool:
+            send()
+            said.append(capfd.readouterr().err)
+            return message in "".join(said)
+
+        vehicle.wait_for(is_said, message)
+        assert not grids
+
+
+def test_without_a_pose_the_parameter_is_named(capfd: pytest.CaptureFixture) -> None:
+    with grids_of(info=camera_info()) as (vehicle, _, send):
+        said: List[str] = []
+        vehicle.wait_for(
+            lambda: send() and said.append(capfd.readouterr().err) or "set the parameter camera.pose" in "".join(said),
+            "how to tell the pose",
+        )
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (("-p", "grid.drivable:=[lawn]"), "parameter grid.drivable names 'lawn', which is no class of the model: sky,"),
+        (("-p", "grid.x:=[0.0, 40000.0]"), "expected a grid of 1 to 4000000 cells"),
+    ],
+)
+def test_grids_that_cannot_be_are_refused_when_the_node_is_configured(
+    capfd: pytest.CaptureFixture, arguments: Tuple[str, ...], message: str
+) -> None:
+    with fake_node(*arguments) as (_, vehicle, _):
+        assert vehicle.state() == "unconfigured"
+    assert message in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name, value, expected",
+    [
+        ("camera.pose", [1.0, 2.0], "a list of 6 numbers (x, y, z, roll, pitch, yaw), or [0.0] for tf2"),
+        ("camera.pose", [0.0, 0.0, 1.5, 0.0, 0.0, math.nan], "a list of 6 numbers"),
+        ("grid.y", [3.0, 1.0], "a list of a smaller and a larger number"),
+        ("grid.drivable", [1, 2], "a list of the names of classes"),
+    ],
+)
+def test_bad_values_are_refused(name: str, value: Any, expected: str) -> None:
+    (setting,) = [setting for setting in (*SETTINGS, *camera_settings("camera")) if setting.name == name]
+    assert setting.problem(value).startswith(f"parameter {name} must be {expected}")
+    assert setting.problem(setting.default) == ""
+
+
+def test_several_cameras_are_fused() -> None:
+    """The right one looks to the right, where the left one sees nothing."""
+    right = f"[0.0, 0.0, 1.5, {-math.pi / 2 - 0.2}, 0.0, {-math.pi}]"
+    cameras = ("-p", "cameras:=[left, right]", "-p", f"left.pose:={POSE}", "-p", f"right.pose:={right}")
+    with fake_node(*GRID, *cameras) as (_, vehicle, _):
+        grids = vehicle.listen("/segmentation/ground_grid", OccupancyGrid)
+        images = [vehicle.camera(f"/{name}/image_raw") for name in ("left", "right")]
+        infos = [vehicle.camera(f"/{name}/camera_info", kind=CameraInfo) for name in ("left", "right")]
+        vehicle.wait_for(lambda: all(vehicle.subscriptions(camera.topic) for camera in (*images, *infos)), "the node")
+
+        def seen() -> bool:
+            for camera in infos:
+                camera.send(camera_info())
+            image = street()
+            image.header.stamp.sec = 100
+            for camera in images:
+                camera.send_as_it_is(image)
+            vehicle.spin_until(lambda: False, 0.05)
+            cells = np.array(grids[-1].data, np.int8).reshape(20, 20) if grids else np.full((20, 20), -1)
+            return bool(cells[10, 12] == 0 and cells[0, 0] == 0)
+
+        vehicle.wait_for(seen, "a grid with what both see")
