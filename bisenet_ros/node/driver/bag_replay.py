@@ -70,8 +70,8 @@ def replay_through_node(
         "device": device,
         "precision": precision,
         "network_size": network_size,
-        "class_map": str(class_map.absolute()) if class_map else "",
         "diagnostics_rate": "2.0",
+        **({"class_map": str(class_map.absolute())} if class_map else {}),  # ROS cannot parse an empty override
     }
     images = partial(bag_images, Path(source.path), source.topic, rate=rate)
     with NodeDriver(topics.node_arguments(**parameters), topics=topics) as driver:
