@@ -24,7 +24,7 @@ from bisenet_ros.node.benchmark.soak import (
     write,
 )
 
-SECONDS = 75.0
+SECONDS = 50.0
 MEMORY, LATENCY = 0.03, 0.3
 """Wider bounds than those of half an hour: a quarter of this is 15 seconds on a machine that others use too."""
 
