@@ -16,8 +16,8 @@ import numpy as np
 
 LONGEST_SIDE = 240
 """Cells of the grid; a smaller frame is compared pixel by pixel."""
-SMALLEST_SIDE = 16
-"""Cells of a grid that the flow can be computed on."""
+SMALLEST_SIDE = 32
+"""Cells of a grid; on smaller ones OpenCV's flow reads beyond its end."""
 LONGEST_GAP = 0.5
 """Seconds between two frames that are compared."""
 

@@ -5,7 +5,16 @@
 import signal
 import sys
 
-ROS_PACKAGES = ("rclpy", "rcl_interfaces", "diagnostic_msgs", "sensor_msgs", "std_msgs", "std_srvs")
+ROS_PACKAGES = (
+    "rclpy",
+    "rcl_interfaces",
+    "diagnostic_msgs",
+    "geometry_msgs",
+    "nav_msgs",
+    "sensor_msgs",
+    "std_msgs",
+    "std_srvs",
+)
 
 
 def main() -> int:

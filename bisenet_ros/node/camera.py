@@ -34,6 +34,7 @@ class CameraFrame:
         activation: the pipeline's number of the activation in which the frame was put into it.
         pixels: H x W x 3 uint8 BGR, once converted.
         convert: seconds that the conversion took.
+        camera_info: the camera's, when the mask was published.
         mask, confidence: H x W uint8, once segmented; the confidence None where nobody listens to it.
     """
 
@@ -43,6 +44,7 @@ class CameraFrame:
     activation: int = field(init=False)
     pixels: np.ndarray = field(init=False)
     convert: float = field(init=False)
+    camera_info: Optional[CameraInfo] = field(init=False, default=None)
     mask: np.ndarray = field(init=False)
     confidence: Optional[np.ndarray] = field(init=False)
 

@@ -13,6 +13,8 @@ from bisenet_ros.node.camera_outputs import PICTURE_TOPICS
 from bisenet_ros.node.frame_queue import FrameQueue
 from bisenet_ros.node.ground_grid import GroundGrid
 
+SHORTEST_REST = 0.02
+"""Seconds between two looks whether the next pictures are due."""
 OnError = Callable[[str, Exception], None]
 
 
@@ -89,7 +91,9 @@ class DerivedTopics:
                 with self._telling_errors():
                     frame.camera.outputs.publish_pictures(frame.pixels, frame.mask, frame.message.header)
                 frame.camera.statistics.add_seconds(pictures=time.perf_counter() - start)
-            self._ended.wait(begin + frames[0].camera.picture_period - time.perf_counter())
+            while time.perf_counter() < begin + frames[0].camera.picture_period:  # which may change meanwhile
+                if self._ended.wait(SHORTEST_REST):
+                    break
 
     @contextmanager
     def _telling_errors(self) -> Iterator[None]:

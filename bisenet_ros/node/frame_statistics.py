@@ -15,7 +15,7 @@ published: its mask was published. dropped_newer: displaced by a newer image whi
 `max_age`. dropped_rate: above `publish_rate`. dropped_inactive: the camera or the node was deactivated meanwhile.
 skipped: cannot be decoded. failed: the engine could not segment it, or its mask could not be published.
 """
-DERIVED_DROPS = ("confidence_dropped", "pictures_dropped")
+DERIVED_DROPS = ("confidence_dropped", "ground_grid_dropped", "pictures_dropped")
 """Masks published without their confidence, or without their pictures (color mask, overlay): newer ones came first."""
 STAGES = ("receive", "wait", "convert", "engine", "publish", "total", "pictures")
 """The stages that are timed.

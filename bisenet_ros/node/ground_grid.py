@@ -30,6 +30,7 @@ from bisenet_ros.model.input_size import size_text
 from bisenet_ros.node import qos
 from bisenet_ros.node.camera import CameraFrame
 from bisenet_ros.node.parameters import Parameters
+from bisenet_ros.node.settings import NO_POSE
 
 try:
     from tf2_ros import Buffer, TransformException, TransformListener
@@ -40,7 +41,8 @@ except ImportError:  # then poses come from parameters
 DRIVABLE, IGNORED = ("road", "drivable"), ("sky",)
 """Classes that are free and unknown unless the parameters name others."""
 FUSION_SECONDS = 0.5
-"""A camera whose last mask is older than that against the newest one is not part of the grid."""
+"""A camera whose last mask is older than that against the newest one is not part of the grid; a step back in time that
+is larger begins the grid anew."""
 
 
 class _View(NamedTuple):
@@ -61,16 +63,17 @@ class GroundGrid:
         self._node = node
         self._parameters = parameters
         self._frame = parameters["grid.frame"]
-        x, y = parameters["grid.x"], parameters["grid.y"]
-        self._geometry = GridGeometry(parameters["grid.resolution"], (x[0], x[1]), (y[0], y[1]))
+        (x0, x1), (y0, y1) = (map(float, parameters[name]) for name in ("grid.x", "grid.y"))
+        self._geometry = GridGeometry(float(parameters["grid.resolution"]), (x0, x1), (y0, y1))
         self._classes = classes
         self._drivable = _chosen(classes, parameters, "grid.drivable", default=DRIVABLE)
         self._values = _values(classes, self._drivable, _chosen(classes, parameters, "grid.ignored", default=IGNORED))
         self._publisher = qos.create_publisher(node, OccupancyGrid, "ground_grid", 1)
         self._views: Dict[str, _View] = {}
         self._grids: Dict[str, Tuple[float, np.ndarray]] = {}
-        self._transforms = Buffer(node=node) if Buffer else None
-        self._listener = TransformListener(self._transforms, node) if TransformListener else None
+        needs_tf2 = any(list(parameters[f"{name}.pose"]) == NO_POSE for name in parameters["cameras"])
+        self._transforms = Buffer() if Buffer and needs_tf2 else None
+        self._listener = TransformListener(self._transforms, node) if self._transforms is not None else None
 
     @property
     def has_subscriber(self) -> bool:
@@ -89,10 +92,16 @@ class GroundGrid:
                 f"{', '.join(self._classes.names)}"
             )
         name, header = frame.camera.name, frame.message.header
-        pixels = self._pixels(name, frame.camera.outputs.camera_info, frame.mask.shape, header.frame_id)
+        pixels = self._pixels(name, frame.camera_info, frame.mask.shape, header.frame_id)
         seconds = header.stamp.sec + header.stamp.nanosec / 1e9
+        last = self._grids.get(name, (seconds, None))[0]
+        if seconds < last - FUSION_SECONDS:  # the clock was set back, as by a bag that begins again
+            self._grids.clear()
         self._grids[name] = seconds, cell_values(frame.mask, pixels, self._values)
-        recent = [grid for stamp, grid in self._grids.values() if abs(seconds - stamp) <= FUSION_SECONDS]
+        newest = max(stamp for stamp, _ in self._grids.values())
+        if seconds < newest - FUSION_SECONDS:
+            return
+        recent = [grid for stamp, grid in self._grids.values() if stamp >= newest - FUSION_SECONDS]
         self._publisher.publish(self._message(fuse(recent), header))
 
     def close(self) -> None:
@@ -118,8 +127,8 @@ class GroundGrid:
 
     def _pose(self, name: str, frame_id: str) -> Pose:
         """Of the parameter NAME.pose, else of tf2."""
-        values = self._parameters[f"{name}.pose"]
-        if len(values) == 6:
+        values = list(self._parameters[f"{name}.pose"])
+        if values != NO_POSE:
             return Pose.from_angles(values)
         remedy = f"set the parameter {name}.pose to [x, y, z, roll, pitch, yaw] of its optical frame in {self._frame}"
         if self._transforms is None:

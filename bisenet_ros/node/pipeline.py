@@ -206,8 +206,10 @@ class Pipeline:
         camera.statistics.count("published")
         camera.statistics.add_seconds(publish=published - segmented, total=published - frame.received)
         try:
+            frame.camera_info = camera.outputs.camera_info
             camera.outputs.publish_camera_info(header)
-            self._derived_topics.put(frame)
+            if self._is_wanted(frame):
+                self._derived_topics.put(frame)
         except Exception as error:
             self._log_error("could not publish the topics that belong to a mask", error)
 

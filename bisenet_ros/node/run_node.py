@@ -15,6 +15,7 @@ from rclpy.utilities import remove_ros_args
 
 from bisenet_ros.engines import load_engine
 from bisenet_ros.engines.engine import FatalEngineError
+from bisenet_ros.engines.loader import remove_made_files
 from bisenet_ros.files.package_share import package_file
 from bisenet_ros.node import restart
 from bisenet_ros.node.fastdds import use_shared_memory
@@ -55,7 +56,7 @@ def run_node(args: Optional[List[str]] = None, *, load: LoadEngine = load_engine
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not interrupt the shutdown
         if node is not None and not node.close(timeout=SHUTDOWN_TIMEOUT):
             # TensorRT is building a plan, which takes minutes and cannot be interrupted.
-            os._exit(0)
+            _exit_at_once(0)
         with suppress(RuntimeError):  # rclpy's signal handler, on a thread of its own, may do so at the same moment
             rclpy.try_shutdown()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # again: rclpy has restored the handler from before
@@ -84,9 +85,16 @@ def _end_process(node: Optional[SegmentationNode], error: FatalEngineError) -> N
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
+    _exit_at_once(restart.EXIT_CODE)
+
+
+def _exit_at_once(code: int) -> NoReturn:
+    """Ends the process without Python's own clean-up, which would wait for the GPU."""
+    with suppress(OSError):
+        remove_made_files()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(restart.EXIT_CODE)
+    os._exit(code)
 
 
 def _report(error: Exception) -> int:

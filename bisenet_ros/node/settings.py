@@ -3,6 +3,7 @@
 """The node's settings, a parameter each: names, defaults, descriptions and valid values."""
 
 import math
+from array import array
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Optional, Tuple
 
@@ -71,6 +72,8 @@ class Setting:
     def problem(self, value: Any) -> str:
         """Why a value is invalid; empty if it is valid."""
         hint = ""
+        if isinstance(value, array):  # of numbers, as rclpy has them from the parameter services
+            value = value.tolist()
         if self.range:
             low, high = self.range
             expected = f"a number from {low:g} to {high:g}"

@@ -100,6 +100,19 @@ def test_another_size_begins_anew() -> None:
     assert (smoothing.smooth(smaller, texture(), stamp=PERIOD, past=0.9).argmax(axis=0) == 1).all()
 
 
+@pytest.mark.parametrize("height, width", [(8, 40), (12, 208), (4, 4), (1, 1), (16, 200)])
+def test_flat_and_small_pictures_do_no_harm(height: int, width: int) -> None:
+    """OpenCV's flow crashes on pictures of less than 32 pixels a side."""
+    smoothing, rng = TemporalSmoothing(), np.random.default_rng(0)
+    for number in range(4):
+        frame = rng.integers(0, 256, (height * 16, width * 16, 3), dtype=np.uint8)
+        logits = rng.standard_normal((CLASSES, height, width)).astype(np.float32)
+        smoothed = smoothing.smooth(logits, frame, stamp=number * PERIOD, past=0.5)
+        assert smoothed.shape == logits.shape and np.isfinite(smoothed).all()
+        if height < 16:
+            assert np.allclose(softmax(smoothed), softmax(logits), atol=1e-4), "without a past"
+
+
 def test_on_the_clip_a_fifth_less_flickers_and_no_miou_is_lost(shipped_model: Path) -> None:
     engine, smoothing = load_engine(shipped_model, device="cpu", precision="fp32"), TemporalSmoothing()
     classes = len(engine.card.classes)

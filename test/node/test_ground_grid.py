@@ -86,9 +86,15 @@ def test_nothing_is_made_while_nobody_listens(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("bisenet_ros.node.ground_grid.cell_values", lambda *arguments: made.append(arguments))
     with fake_node(*GRID, "-p", f"camera.pose:={POSE}") as (_, vehicle, _):
         masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
+        infos = vehicle.camera("/camera/camera_info", kind=CameraInfo)
         camera.connect(street(), masks)
-        vehicle.answer(masks, camera.send(street()))
-    assert not made
+        for _ in range(3):
+            infos.send(camera_info())
+            vehicle.answer(masks, camera.send(street()))
+            vehicle.spin_until(lambda: False, 0.1)
+        assert not made
+        vehicle.listen("/segmentation/ground_grid", OccupancyGrid)
+        vehicle.wait_for(lambda: infos.send(camera_info()) and camera.send(street()) and made, "a grid")
 
 
 @pytest.mark.parametrize(
@@ -156,6 +162,49 @@ def test_bad_values_are_refused(name: str, value: Any, expected: str) -> None:
     (setting,) = [setting for setting in (*SETTINGS, *camera_settings("camera")) if setting.name == name]
     assert setting.problem(value).startswith(f"parameter {name} must be {expected}")
     assert setting.problem(setting.default) == ""
+
+
+def test_whole_numbers_and_changes_over_the_service_are_taken() -> None:
+    """ROS's messages hold floats; the parameter service gives arrays."""
+    arguments = (
+        "-p",
+        "grid.x:=[0, 10]",
+        "-p",
+        "grid.y:=[-5, 5]",
+        "-p",
+        "grid.resolution:=1",
+        "-p",
+        f"camera.pose:={POSE}",
+    )
+    with grids_of(*arguments, info=camera_info()) as (vehicle, grids, send):
+        vehicle.wait_for(lambda: send() and grids, "a grid")
+        info = grids[-1].info
+        assert (info.resolution, info.origin.position.x, info.origin.position.y) == (1.0, 0.0, -5.0)
+        assert (info.width, info.height) == (10, 10)
+        assert vehicle.transition("deactivate") and vehicle.transition("cleanup")
+        assert vehicle.set_parameter("grid.x", [0.0, 20.0]).successful
+        assert vehicle.set_parameter("camera.pose", [0.0]).successful
+        assert "a smaller and a larger number" in vehicle.set_parameter("grid.x", [20.0, 0.0]).reason
+
+
+def test_a_late_camera_is_left_out_and_time_does_not_run_back() -> None:
+    cameras = ("-p", "cameras:=[left, right]", "-p", f"left.pose:={POSE}", "-p", f"right.pose:={POSE}")
+    with fake_node(*GRID, *cameras) as (_, vehicle, _):
+        grids = vehicle.listen("/segmentation/ground_grid", OccupancyGrid)
+        images = {name: vehicle.camera(f"/{name}/image_raw") for name in ("left", "right")}
+        infos = [vehicle.camera(f"/{name}/camera_info", kind=CameraInfo) for name in images]
+        topics = (*images.values(), *infos)
+        vehicle.wait_for(lambda: all(vehicle.subscriptions(camera.topic) for camera in topics), "the node")
+        for number in range(40):
+            for camera in infos:
+                camera.send(camera_info())
+            for name, late in (("left", 0), ("right", 1)):
+                image = street()
+                image.header.stamp.sec, image.header.stamp.nanosec = 100 + number // 10 - late, number % 10 * 10**8
+                images[name].send_as_it_is(image)
+            vehicle.spin_until(lambda: False, 0.05)
+        stamps = [grid.header.stamp.sec + grid.header.stamp.nanosec / 1e9 for grid in grids]
+        assert len(stamps) > 5 and stamps == sorted(stamps) and stamps[-1] > 103
 
 
 def test_several_cameras_are_fused() -> None:

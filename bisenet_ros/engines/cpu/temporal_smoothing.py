@@ -16,6 +16,8 @@ MAX_GRAY_DIFFERENCE = 20
 """Of 255; where the moved picture differs more from the new one, the past is not used."""
 LONGEST_GAP = 0.5
 """Seconds; after a longer gap between two frames, or a step back in time, the average begins anew."""
+SMALLEST_SIDE = 32
+"""Pixels of a picture; on smaller ones OpenCV's flow reads beyond its end."""
 LEAST = np.float32(1e-6)
 """Added to probabilities, so that their logarithm is finite."""
 
@@ -41,7 +43,7 @@ class TemporalSmoothing:
         picture = _reduce(frame, logits.shape[1:])
         before = self._probabilities
         goes_on = before is not None and before.shape == logits.shape and 0 <= stamp - self._stamp <= LONGEST_GAP
-        if before is not None and goes_on:
+        if before is not None and goes_on and min(picture.shape) >= SMALLEST_SIDE:
             probabilities = self._average(probabilities, before, picture, past)
         self._probabilities, self._picture, self._stamp = probabilities, picture, stamp
         return cv2.log(probabilities + LEAST).reshape(logits.shape)
