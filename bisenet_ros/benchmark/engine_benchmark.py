@@ -17,6 +17,7 @@ from bisenet_ros.benchmark.machine import describe_load, describe_machine
 from bisenet_ros.benchmark.report import Numbers, describe_timings
 from bisenet_ros.engines.engine import Engine, EngineError
 from bisenet_ros.engines.loader import Runtime
+from bisenet_ros.engines.precision import int8_path
 from bisenet_ros.model.input_size import Size, check_size_choice, size_text
 from bisenet_ros.model.model_card import ModelCard, read_card
 from bisenet_ros.model.model_file import ModelError, model_sha256
@@ -177,5 +178,9 @@ def choose_engines(model: Path, runtimes: Sequence[Runtime], precision: str, *, 
     chosen = [Choice(model, runtime, precision) for runtime in runtimes if precision in runtime.precisions]
     if not chosen:
         have = "; ".join(f"{runtime.name}: {', '.join(runtime.precisions)}" for runtime in runtimes)
-        raise EngineError(f"no engine here computes in {precision}; choose one of these: {have}")
+        hint = ""
+        if precision == "int8":
+            file = int8_path(model)
+            hint = f"; or give {file}" + ("" if file.is_file() else ", which `bisenet quantize` makes")
+        raise EngineError(f"no engine here computes in {precision}; choose one of these: {have}{hint}")
     return chosen

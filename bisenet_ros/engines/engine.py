@@ -3,6 +3,7 @@
 """What every engine offers: a frame in, a mask out."""
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import Dict, List, Literal, Optional, Sequence, Tuple, Union, overload
 
 import numpy as np
@@ -35,6 +36,7 @@ class Engine(ABC):
     Attributes:
         card: the model card.
         description: the runtime, device, precision and network size, for people.
+        model_file: the file that is run, such as NAME.int8.onnx beside NAME.onnx; None unless `load_engine` chose it.
         precision_reason: why precision "auto" is this one, for people; empty where one was asked for.
         size_choice: the size that frames have for the network, a `choice` of `network_size`.
         unlisted: the last class of the card, where it stands for what a class map leaves out; masks have it as 255.
@@ -43,6 +45,7 @@ class Engine(ABC):
     """
 
     max_batch: int = 1
+    model_file: Optional[Path] = None
     precision_reason: str = ""
     size_choice: str = CARD
     unlisted: Optional[int] = None

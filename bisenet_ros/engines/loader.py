@@ -26,6 +26,8 @@ from bisenet_ros.model.model_file import ModelError
 DEVICES = ("auto", "cpu", "cuda")
 
 logger = logging.getLogger(__name__)
+_folders: "weakref.WeakSet[tempfile.TemporaryDirectory]" = weakref.WeakSet()
+"""Those of the model files that were made for an engine."""
 
 
 class Runtime(NamedTuple):
@@ -128,6 +130,7 @@ def _prepare(model: Path, groups: Optional[ClassGroups]) -> _Prepared:
         return _Prepared(model, card)
     grouping = groups.fit(card.classes)
     folder = tempfile.TemporaryDirectory(prefix="bisenet_ros.")
+    _folders.add(folder)
     path = Path(folder.name, model.name)
     return _Prepared(path, write_grouped_model(model, card, grouping, path), grouping.unlisted, folder)
 
@@ -136,7 +139,7 @@ def _described(
     engine: Engine, choice: PrecisionChoice, prepared: _Prepared, class_map: Union[str, Path, None]
 ) -> Engine:
     """The engine, which says what was chosen, and keeps the file that was made for it."""
-    engine.precision_reason, engine.unlisted = choice.reason, prepared.unlisted
+    engine.model_file, engine.precision_reason, engine.unlisted = choice.model, choice.reason, prepared.unlisted
     size = describe_size_choice(engine.size_choice, trained=engine.card.network_size)
     engine.description = f"{engine.description}, network size {size}"
     if class_map:
@@ -144,6 +147,12 @@ def _described(
     if prepared.folder:
         weakref.finalize(engine, prepared.folder.cleanup)
     return engine
+
+
+def remove_made_files() -> None:
+    """Removes the model files that were made for engines, before `os._exit`, which leaves temporary files behind."""
+    for folder in list(_folders):
+        folder.cleanup()
 
 
 def choose_device(device: str, precision: str = "auto") -> str:

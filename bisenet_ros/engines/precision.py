@@ -54,8 +54,8 @@ def choose_precision(model: Path, *, device: str, precision: str) -> PrecisionCh
     if is_quantized(model):
         if precision != "auto":
             raise EngineError(
-                f"{model} is quantized, which is precision int8, not {precision}; give the model file that it was made "
-                "from"
+                f"{model} is quantized, which is precision int8, not {precision}; choose int8 (--precision int8), "
+                "or give the model file that it was made from"
             )
         return PrecisionChoice("int8", model, "the model file is quantized")
     if precision == "bf16" and not _has_openvino():

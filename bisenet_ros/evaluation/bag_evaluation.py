@@ -135,10 +135,8 @@ class _Run:
             raise GroundTruthError(
                 f"expected one --topic, whose frames the ground truth is for, got {len(names)}: {', '.join(names)}"
             )
-        self._sha256 = model_sha256(request.model)
-        self._load = load or EngineLoader(
+        loader = EngineLoader(
             request.model.absolute(),
-            self._sha256,
             request.device,
             request.precision,
             request.network_size,
@@ -148,9 +146,12 @@ class _Run:
         if request.class_map:
             self._grouping = read_class_groups(request.class_map).fit(read_card(request.model).classes)
         try:
-            self._engine = self._load()
+            self._engine = (load or loader)()
         except ModuleNotFoundError as error:
             raise ModelError(f"{request.model} cannot be run: {error}") from error
+        self._model = self._engine.model_file or request.model
+        self._sha256 = model_sha256(self._model)
+        self._load = load or replace(loader, sha256=self._sha256)
         self._classes = self._engine.card.classes
         self._labels = len(read_card(request.model).classes) if self._grouping else len(self._classes)
 
@@ -187,7 +188,7 @@ class _Run:
         jobs = " and ".join(sorted({source.jobs for source in sources}))
         run = RunSummary(
             classes=self._classes,
-            model={"file": request.model.name, "sha256": self._sha256, "architecture": self._engine.card.name},
+            model={"file": self._model.name, "sha256": self._sha256, "architecture": self._engine.card.name},
             engine=self._engine.description,
             machine=describe_machine(),
             protocol={**pace, "engine time": ENGINE_TIME, "jobs": jobs},

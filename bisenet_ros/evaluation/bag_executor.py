@@ -28,22 +28,31 @@ LoadEngine = Callable[[], Engine]
 
 @dataclass(frozen=True)
 class EngineLoader:
-    """Loads the engine wherever a bag is segmented; the same everywhere, as the model's SHA-256 makes sure."""
+    """Loads the engine wherever a bag is segmented; the same everywhere, as the model's SHA-256 makes sure.
+
+    Attributes:
+        sha256: of the file that must be run, which may be the model's int8 version; empty: whichever is there.
+    """
 
     model: Path
-    sha256: str
     device: str = "auto"
     precision: str = "auto"
     network_size: str = CARD
     class_map: Optional[Path] = None
+    sha256: str = ""
 
     def __call__(self) -> Engine:
         """Raises ModelError and the like; BisenetError where another file lies at the model's path."""
-        if model_sha256(self.model) != self.sha256:
-            raise BisenetError(f"{self.model} is another file now, or on this machine; evaluate with one model")
-        return load_engine(
+        engine = load_engine(
             self.model, self.device, self.precision, network_size=self.network_size, class_map=self.class_map
         )
+        file = engine.model_file or self.model
+        if self.sha256 and model_sha256(file) != self.sha256:
+            engine.close()
+            raise BisenetError(
+                f"{file} is another file now, or on this machine; evaluate with one model and one --precision"
+            )
+        return engine
 
 
 def segment_bags(

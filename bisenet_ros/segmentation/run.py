@@ -73,7 +73,6 @@ def segment_inputs(
     """
     require_apart(request.output, request.inputs)
     inputs = find_inputs(request.inputs)
-    sha256 = model_sha256(request.model)
     engine = load(
         request.model,
         request.device,
@@ -87,6 +86,7 @@ def segment_inputs(
             raise BisenetError(f"{engine.description} gives no confidence; leave it out of --write")
         folder = OutputFolder(request.output, outputs=request.outputs, color_table=engine.classes.color_table())
         resources.enter_context(full_disk_told(request.output))
+        sha256 = model_sha256(engine.model_file or request.model)
         class_map = {"class map": sha256_of(request.class_map)} if request.class_map else {}
         folder.begin({"engine": engine.description, "model file": sha256, **class_map}, inputs)
         run = _Run(engine, folder, request.outputs, show)

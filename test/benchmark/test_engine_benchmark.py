@@ -7,13 +7,14 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Dict, List
 
 import numpy as np
 import pytest
-from tiny_model import save_tiny_model
+from tiny_model import save_int8_version, save_tiny_model
 
 from bisenet_ros.benchmark import machine, paper
 from bisenet_ros.benchmark.engine_benchmark import Choice, EngineBenchmark, choose_engines
@@ -267,7 +268,7 @@ def test_a_busy_machine_is_said_to_be_busy():
         (["--seconds", "nan"], "--seconds must be a number above 0, got nan"),
         (["--size", "huge"], "expected a size as WIDTHxHEIGHT in pixels, such as 2048x1024, got 'huge'"),
         (["--network-size", "tiny"], "a network size is card, half, full or WIDTHxHEIGHT"),
-        (["--precision", "int8"], "no engine here computes in int8"),
+        (["--precision", "int8"], "tiny.int8.onnx, which `bisenet quantize` makes"),
         (["--device", "cuda"], "no engine is installed for device cuda; install one with `pip install tensorrt`"),
         (["--json", "."], "--json must be a file, and . is a folder"),
     ],
@@ -276,6 +277,13 @@ def test_what_cannot_be_benchmarked_is_refused_before_anything_is_timed(model, c
     assert main(["benchmark", str(model), *arguments]) == 1
     error = capsys.readouterr().err
     assert message in error and "timing" not in error
+
+
+def test_the_int8_version_that_is_there_is_named(model, tmp_path, capsys):
+    fp32 = Path(shutil.copy(model, tmp_path))
+    int8 = save_int8_version(fp32, tmp_path)
+    assert main(["benchmark", str(fp32), "--precision", "int8"]) == 1
+    assert capsys.readouterr().err.endswith(f"; or give {int8}\n")
 
 
 def test_a_missing_model_is_named(tmp_path, capsys):

@@ -102,7 +102,9 @@ def test_what_is_asked_for_is_taken_without_a_reason(cpu_has, model):
 def test_a_quantized_model_is_int8_alone(model, device, tmp_path):
     path = save_int8_version(model, tmp_path)
     assert choose_precision(path, device=device, precision="auto") == ("int8", path, "the model file is quantized")
-    with pytest.raises(EngineError, match="tiny.int8.onnx is quantized, which is precision int8, not fp32"):
+    with pytest.raises(
+        EngineError, match=r"is quantized, which is precision int8, not fp32; choose int8 \(--precision int8\)"
+    ):
         choose_precision(path, device=device, precision="fp32")
 
 

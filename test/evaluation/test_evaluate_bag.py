@@ -41,7 +41,7 @@ from mcap.writer import IndexType
 from mcap.writer import Writer as McapWriter
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import CompressionMode, Reader, StoragePlugin, Writer
-from tiny_model import save_tiny_model
+from tiny_model import save_int8_version, save_tiny_model
 
 from bisenet_ros.bags import STORAGES
 from bisenet_ros.bags.bag_images import IMAGE, TYPES, read_masks
@@ -51,12 +51,14 @@ from bisenet_ros.commands import evaluate_bag
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.evaluation import bag_evaluation, bag_results, run_folder
 from bisenet_ros.evaluation.bag_evaluation import IMPERFECT, Request, evaluate_bags
+from bisenet_ros.evaluation.bag_executor import EngineLoader
 from bisenet_ros.evaluation.bag_results import mask_namespaces
 from bisenet_ros.evaluation.frame_record import RecordFile
 from bisenet_ros.evaluation.ground_truth import GroundTruthError
 from bisenet_ros.evaluation.report import bag_report
 from bisenet_ros.images.colors import blend, paint
 from bisenet_ros.model.class_map import CAMVID
+from bisenet_ros.model.model_file import model_sha256
 from demo.clip import FOLDER, frame_ids
 
 MASK = "/segmentation/mask"
@@ -440,6 +442,27 @@ def test_a_network_size_is_the_engines_and_is_in_the_report(tmp_path, request_fo
     command = ["evaluate-bag", str(tmp_path / "bag"), "--model", str(model), "-o", str(tmp_path / "B")]
     assert main([*command, "--network-size", "big"]) == 1
     assert "a network size is card, half, full or WIDTHxHEIGHT" in capsys.readouterr().err
+
+
+def test_a_model_that_was_quantized_anew_is_another_model(tmp_path, request_for, card):
+    model = save_tiny_model(tmp_path / "tiny.onnx", card)
+    int8 = save_int8_version(model, tmp_path, loss=0.1)
+    request = replace(request_for(write_bag(tmp_path / "bag", count=2)), model=model, device="cpu", precision="int8")
+    assert evaluate(request, load=None) == evaluate(request, load=None) == 0
+    found = report_of(tmp_path / "OUT")["model"]
+    assert (found["file"], found["sha256"]) == (int8.name, model_sha256(int8))
+    save_int8_version(model, tmp_path, loss=0.2)
+    with pytest.raises(ValueError, match=r"other inputs \(the model file is not the same as before\)"):
+        evaluate(request, load=None)
+
+
+def test_a_worker_with_another_int8_version_is_refused(tmp_path, card):
+    model = save_tiny_model(tmp_path / "tiny.onnx", card)
+    load = EngineLoader(model, "cpu", "int8", sha256=model_sha256(save_int8_version(model, tmp_path, loss=0.1)))
+    load().close()
+    save_int8_version(model, tmp_path, loss=0.2)
+    with pytest.raises(BisenetError, match="tiny.int8.onnx is another file now, or on this machine"):
+        load()
 
 
 def test_a_replay_that_fails_leaves_the_offline_report(tmp_path, request_for, capsys):

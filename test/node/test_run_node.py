@@ -250,17 +250,19 @@ NODE_WHOSE_GPU_FAILS = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 from bisenet_ros.engines.engine import FatalEngineError
+from bisenet_ros.engines.tensorrt import engine as tensorrt_engine
 from bisenet_ros.node.run_node import run_node
 from node_harness import FakeEngine
 when = sys.argv.pop(1)
 error = FatalEngineError("the GPU answers CUDA_ERROR_ILLEGAL_ADDRESS")
 engine = FakeEngine()
 engine.faults = [error] if when == "frame" else []
-def load(*_, **__):
+def open_engine(*_, **__):
     if when == "start":
         raise error
     return engine
-sys.exit(run_node(load=load))
+tensorrt_engine.TensorRtEngine = open_engine
+sys.exit(run_node())
 """
 
 
@@ -269,8 +271,11 @@ def test_gpu_fault_ends_the_process_with_its_own_code_and_the_next_one_says_why(
     when: str, vehicle: Vehicle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(FAULT_LOG, str(tmp_path / "faults"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     namespace = f"/fatal_{when}"
+    groups = package_file("config/class_maps/drivable.yaml")  # with them a model file is made for the engine
     arguments = ("--ros-args", "-r", f"__ns:={namespace}", "-r", f"/camera/image_raw:={namespace}/image")
+    arguments += ("-p", "device:=cuda", "-p", f"class_map:={groups}")
     status = f"{namespace}/segmentation_node: segmentation"
     camera = vehicle.camera(f"{namespace}/image")
     with NodeProcess(DOMAIN, when, *arguments, program=("-c", NODE_WHOSE_GPU_FAILS)) as process:
@@ -280,6 +285,7 @@ def test_gpu_fault_ends_the_process_with_its_own_code_and_the_next_one_says_why(
             vehicle.wait_for(lambda: camera.send(image) and not process.is_running(), "the process to end")
         assert process.wait() == EXIT_CODE == 75
         assert process.matching("FATAL.*CUDA_ERROR_ILLEGAL_ADDRESS") and not process.matching("Traceback")
+    assert not list(tmp_path.glob("bisenet_ros.*")), "the model file that was made is gone"
     if when == "frame":  # at the start nobody knows the node yet
         said = [entry.message for entry in vehicle.statuses(status) if entry.level == ERROR]
         assert any("ILLEGAL_ADDRESS; this process ends with exit code 75" in message for message in said)
@@ -287,4 +293,5 @@ def test_gpu_fault_ends_the_process_with_its_own_code_and_the_next_one_says_why(
         words = "^running; started again after a fault: the GPU answers CUDA_ERROR_ILLEGAL_ADDRESS$"
         found = vehicle.wait_for_status(status, DiagnosticStatus.WARN, words)
         assert values_of(found)["restarts"] == "1"
+        assert list(tmp_path.glob("bisenet_ros.*/*.onnx")), "the test sees the folder"
     camera.close()

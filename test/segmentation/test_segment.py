@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from bag_workshop import BlueEngine, InterruptingEngine
 from PIL import Image
-from tiny_model import save_tiny_model
+from tiny_model import save_int8_version, save_tiny_model
 
 from bisenet_ros.cli import main
 from bisenet_ros.engines import load_engine
@@ -155,6 +155,14 @@ def test_the_results_of_another_run_are_never_overwritten(tmp_path, model, image
     (tmp_path / "models").mkdir()
     assert segment(save_tiny_model(tmp_path / "models" / "tiny.onnx", card), images / "img_1.png", output=out) == 0
     assert files_of(out) == before
+
+
+def test_a_model_that_was_quantized_anew_is_another_model(tmp_path, model, images, capsys):
+    options = ["--device", "cpu", "--precision", "int8"]
+    for loss, code in ((0.1, 0), (0.1, 0), (0.2, 1)):
+        save_int8_version(model, tmp_path, loss=loss)
+        assert segment(model, images, output=tmp_path / "out", options=options) == code
+    assert re.search(r"results of another run \(model file: \w{64}, now \w{64}\)", capsys.readouterr().err)
 
 
 def test_class_groups(tmp_path, model, images, capsys):
