@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any, Callable, Dict, List
@@ -182,7 +183,20 @@ def relabel(*shapes: Dict[str, Any], **entries: Any) -> Spoil:
     "spoil, options, message",
     [
         (relabel(shape("lnae", LEFT)), ["--classes", "lane"], "b.json has the label 'lnae', which is none of lane"),
-        (relabel(shape("lane", LEFT[:2])), [], "b.json: the polygon of 'lane' needs 3 points, got 2"),
+        (relabel(shape("lane", LEFT[:2])), [], "b.json: 'lane', a polygon, needs 3 points, got 2"),
+        (relabel(shape("lane", LEFT, ["polygon"])), [], r"b.json: 'lane' is a \['polygon'\], which has no area"),
+        (relabel(shape("lane", [[1, 2], [3, "x"], [5, 6]])), [], "'lane', a polygon, must have pairs of numbers"),
+        (relabel(shape("lane", [*LEFT, [10**400, 0]])), [], "'lane', a polygon, must have pairs of numbers"),
+        (relabel(shape("lane", [*LEFT, [3e8, 0]])), [], "b.json: 'lane', a polygon, has a point more than 65536"),
+        (relabel(shape("lane", [*LEFT, [math.nan, 0]])), [], "b.json: 'lane', a polygon, has a point more than 65536"),
+        (relabel(shape("lane", [[0, 0], [1e9, 0]], "circle")), [], "b.json: 'lane', a circle, has a point more than"),
+        (relabel(shape("lane", LEFT, "mask", mask=[1])), [], "b.json: the mask of 'lane' cannot be read or does not"),
+        (
+            relabel(shape("lane", [[-2, -2], [-1, -1]], "mask", mask=png_base64(np.ones((2, 2), bool)))),
+            [],
+            "outside of",
+        ),
+        (relabel(shape("lane", LEFT, "mask")), [], "b.json: the mask of 'lane' cannot be read or does not fit"),
         (
             relabel(shape("lane", LEFT, "linestrip")),
             [],
@@ -191,7 +205,7 @@ def relabel(*shapes: Dict[str, Any], **entries: Any) -> Spoil:
         (
             relabel(shape("lane", LEFT, "mask", mask="AAAA")),
             [],
-            "b.json: a mask cannot be read or does not fit its box",
+            "b.json: the mask of 'lane' cannot be read or does not fit its box",
         ),
         (
             relabel(shape("lane", LEFT), imageHeight=16, imageWidth=12),
@@ -246,6 +260,10 @@ def test_mistakes_are_named(spoil, options, message, tmp_path, capsys):
         (
             {"category_id": 5, "segmentation": {"size": [9, 9], "counts": [81]}},
             r"its mask is \[9, 9\], the image \[12, 16\]",
+        ),
+        (
+            {"image_id": 7, "category_id": 5, "segmentation": [[0, 0, 8, 0, 8, 12]]},
+            "coco.json: 2 annotations are of 1 images that the file does not list, such as image_id 7; export",
         ),
         ({"category_id": 7, "segmentation": []}, "is not a COCO file of segmentations, .*; 7 is missing or unknown"),
         ({"category_id": 5, "bbox": [0, 0, 3, 3]}, "is not a COCO file of segmentations, .*'segmentation' is missing"),

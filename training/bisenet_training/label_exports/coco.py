@@ -24,7 +24,7 @@ def read_coco(path: Path, images: Path | None = None) -> Iterator[LabeledImage]:
             CVAT's export, or else the file's own folder.
 
     Raises:
-        DataError: the file is none of COCO's.
+        DataError: the file is none of COCO's, or has annotations of images that it does not list.
     """
     entries = read_json(path)
     try:
@@ -38,6 +38,13 @@ def read_coco(path: Path, images: Path | None = None) -> Iterator[LabeledImage]:
             f"{path} is not a COCO file of segmentations, which has images, categories, and annotations with "
             f"image_id, category_id and segmentation; {error} is missing or unknown"
         ) from None
+    unlisted = set(annotations) - {number for number, _, _ in found}
+    if unlisted:
+        count = sum(len(annotations[number]) for number in unlisted)
+        raise DataError(
+            f"{path}: {count} annotations are of {len(unlisted)} images that the file does not list, such as image_id "
+            f"{min(unlisted, key=str)!r}; export it again with all its images"
+        )
     beside = path.parent.parent / "images"
     folder = images or (beside if beside.is_dir() else path.parent)
     for number, name, size in found:

@@ -17,6 +17,8 @@ from bisenet_training.label_exports.labeled_image import LabeledImage, read_json
 
 FRACTION_BITS = 4
 """Of the coordinates of polygons, which labelme writes as fractions of a pixel, for OpenCV."""
+FARTHEST = 2**16
+"""Coordinate in pixels, above the side of any JPEG; beyond it OpenCV's fixed-point numbers lose pixels or overflow."""
 FEWEST_POINTS = {"polygon": 3, "rectangle": 2, "circle": 2, "mask": 2}
 
 
@@ -52,34 +54,32 @@ def _relative(path: str, *, flat: bool) -> str:
 def _draw(path: Path, shapes: list[Any], size: tuple[int, int], ids: Mapping[str, int], outside: int) -> np.ndarray:
     target = np.full(size, outside, np.uint8)
     for shape in shapes:
-        kind = shape.get("shape_type") or "polygon"
-        points = _points(shape.get("points"), path=path)
-        if kind not in FEWEST_POINTS:
-            raise DataError(
-                f"{path}: {shape['label']!r} is a {kind}, which has no area; draw it as a polygon or a mask"
-            )
-        if len(points) < FEWEST_POINTS[kind]:
-            needed = FEWEST_POINTS[kind]
-            raise DataError(f"{path}: the {kind} of {shape['label']!r} needs {needed} points, got {len(points)}")
-        _draw_shape(target, kind, points, ids[str(shape["label"])], mask=shape.get("mask"), path=path)
+        label = str(shape["label"])
+        kind, points = _kind_and_points(shape, source=f"{path}: {label!r}")
+        if kind == "mask":
+            _draw_mask(target, points, ids[label], mask=shape.get("mask"), source=f"{path}: the mask of {label!r}")
+        else:
+            _draw_outline(target, kind, points, ids[label])
     return target
 
 
-def _points(points: Any, *, path: Path) -> np.ndarray:
-    """N x 2 float."""
+def _kind_and_points(shape: Mapping[str, Any], *, source: str) -> tuple[str, np.ndarray]:
+    """What a shape is, and its N x 2 float points; raises DataError, beginning with `source`, if it has no area."""
+    kind = shape.get("shape_type") or "polygon"
+    if not isinstance(kind, str) or kind not in FEWEST_POINTS:
+        raise DataError(f"{source} is a {kind}, which has no area; draw it as a polygon or a mask")
     try:
-        found = np.array(points, float).reshape(-1, 2)
-    except (TypeError, ValueError):
-        raise DataError(f"{path}: the points of a shape must be pairs of numbers, got {points!r}") from None
-    if not np.isfinite(found).all():
-        raise DataError(f"{path}: the points of a shape must be finite numbers, got {points!r}")
-    return found
+        points = np.array(shape.get("points"), float).reshape(-1, 2)
+    except (TypeError, ValueError, OverflowError):
+        raise DataError(f"{source}, a {kind}, must have pairs of numbers as points; draw it again") from None
+    if len(points) < FEWEST_POINTS[kind]:
+        raise DataError(f"{source}, a {kind}, needs {FEWEST_POINTS[kind]} points, got {len(points)}")
+    if not (np.abs(points) <= FARTHEST).all():  # also where one is NaN
+        raise DataError(f"{source}, a {kind}, has a point more than {FARTHEST} pixels away; draw it again")
+    return kind, points
 
 
-def _draw_shape(target: np.ndarray, kind: str, points: np.ndarray, value: int, *, mask: str | None, path: Path) -> None:
-    if kind == "mask":
-        _draw_mask(target, points, value, mask=mask, path=path)
-        return
+def _draw_outline(target: np.ndarray, kind: str, points: np.ndarray, value: int) -> None:
     if kind == "rectangle":
         (left, top), (right, bottom) = points[:2]
         points = np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
@@ -91,12 +91,14 @@ def _draw_shape(target: np.ndarray, kind: str, points: np.ndarray, value: int, *
         cv2.fillPoly(target, [fixed], value, shift=FRACTION_BITS)
 
 
-def _draw_mask(target: np.ndarray, points: np.ndarray, value: int, *, mask: str | None, path: Path) -> None:
+def _draw_mask(target: np.ndarray, points: np.ndarray, value: int, *, mask: Any, source: str) -> None:
     """A PNG in base64, which lies in the box of the two points, the last one included."""
     (left, top), (right, bottom) = points[:2].astype(int)
     box = target[top : bottom + 1, left : right + 1]
     try:
-        inside = np.array(Image.open(io.BytesIO(base64.b64decode(mask or "")))).astype(bool)
+        if min(left, top) < 0:
+            raise ValueError("it begins outside of the image")
+        inside = np.array(Image.open(io.BytesIO(base64.b64decode(mask)))).astype(bool)
         box[inside] = value
-    except (OSError, ValueError, IndexError) as error:
-        raise DataError(f"{path}: a mask cannot be read or does not fit its box ({error}); draw it again") from None
+    except (OSError, TypeError, ValueError, IndexError) as error:
+        raise DataError(f"{source} cannot be read or does not fit its box ({error}); draw it again") from None
