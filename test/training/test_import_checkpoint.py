@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from pathlib import Path
 from typing import Dict, Tuple
 
 import pytest
 import torch
-from bisenet_training.import_checkpoint import import_network, read_state_dict
+from bisenet_training.import_checkpoint import CITYSCAPES_MEAN, CITYSCAPES_STD, import_network, read_state_dict
 from bisenet_training.trainer.module import SegmentationModule
 from bisenet_training.trainer.recipe_file import load_recipe
 from torch import Tensor
@@ -311,7 +312,10 @@ def test_a_run_starts_from_an_imported_checkpoint(state, tmp_path, capsys):
     source, imported = tmp_path / "model_final.pth", tmp_path / "model_final.ckpt"
     torch.save(state, source)
     assert main(["import-checkpoint", str(source), "-o", str(imported), "--labels", "camvid"]) == 0
-    assert f"run.start_from={imported}" in capsys.readouterr().out
+    hint = shlex.split(capsys.readouterr().out.splitlines()[0].partition(" with ")[2])
+    started = load_recipe(RECIPES / "camvid.yaml", ["data.root=/nowhere", *hint])
+    assert (started.run.start_from, started.network.variant) == (str(imported), "coincheung")
+    assert (tuple(started.data.mean), tuple(started.data.std)) == (CITYSCAPES_MEAN, CITYSCAPES_STD)
     half = ["import-checkpoint", str(source), "-o", str(imported), "--labels", "camvid", "--weights", "fp16"]
     assert main(half) == 1 and "a checkpoint is fp32: leave it out" in capsys.readouterr().err
 
@@ -328,7 +332,9 @@ def test_a_run_starts_from_an_imported_checkpoint(state, tmp_path, capsys):
     for name, tensor in second.state_dict().items():
         head = name.startswith(("network.head", "network.boosters"))
         assert torch.equal(tensor, initialized[name] if head else theirs[name]), name
-    assert "network.boosters.s3.classifier, network.boosters.s3.convolution" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "network.boosters.s3.classifier, network.boosters.s3.convolution" in printed
+    assert f"was trained with data.mean={list(CITYSCAPES_MEAN)}" in printed
     assert second.started_from["imported_from"] == "model_final.pth"
     with pytest.raises(ModelError, match="recipe's network to start from it; set network.variant=coincheung$"):
         module("paper").start_from(imported)

@@ -20,7 +20,7 @@ from bisenet_training.trainer.module import HEAD_PART, SegmentationModule
 from bisenet_training.trainer.recipe import NetworkRecipe, Recipe
 from bisenet_training.trainer.recipe_file import load_recipe
 
-from bisenet_ros.model.class_map import CAMVID
+from bisenet_ros.model.class_map import CAMVID, ClassMap
 from bisenet_ros.model.model_card import ModelCard
 from bisenet_ros.network import BiSeNetV2
 from bisenet_ros.network.backbones import BACKBONES
@@ -126,7 +126,7 @@ def test_a_shipped_recipe_starts_from_the_checkpoint_of_another(capsys, tmp_path
         return SegmentationModule(recipe, ModelCard.from_dict({**entries, "classes": classes.to_list()}))
 
     first, second = module("cityscapes"), module("camvid_original_pretrained")
-    card = {"training": {"name": "cityscapes"}}
+    card = {**first.card.to_dict(), "training": {"name": "cityscapes"}}
     saved = {"state_dict": first.state_dict(), "network": first.network_options, "card": card}
     torch.save(saved, tmp_path / "last.ckpt")
     heads = {name: tensor.clone() for name, tensor in second.state_dict().items() if HEAD_PART.match(name)}
@@ -135,6 +135,36 @@ def test_a_shipped_recipe_starts_from_the_checkpoint_of_another(capsys, tmp_path
         assert torch.equal(tensor, heads.get(name, first.state_dict()[name])), name
     left = "network.boosters.s3.classifier, network.boosters.s3.convolution"
     assert left in capsys.readouterr().out and second.started_from == card["training"]
+
+
+def test_classifiers_of_as_many_other_classes_begin_anew(capsys, tmp_path):
+    recipe = load(FOLDER / "camvid.yaml")
+    data = {"name": "", "mean": recipe.data.mean, "std": recipe.data.std, "network_size": [64, 64]}
+
+    def module(classes: ClassMap, **entries: list[float]) -> SegmentationModule:
+        return SegmentationModule(recipe, ModelCard.from_dict({**data, "classes": classes.to_list(), **entries}))
+
+    def start(second: SegmentationModule) -> tuple[set[str], str]:
+        """The names of the tensors that are not the first one's, and what is printed."""
+        second.start_from(tmp_path / "last.ckpt")
+        theirs = first.state_dict()
+        kept = {name for name, tensor in second.state_dict().items() if torch.equal(tensor, theirs[name])}
+        return theirs.keys() - kept, capsys.readouterr().out
+
+    first = module(CAMVID)
+    saved = {"state_dict": first.state_dict(), "network": first.network_options, "card": first.card.to_dict()}
+    torch.save(saved, tmp_path / "last.ckpt")
+    assert start(module(CAMVID)) == (set(), "")
+
+    anew, printed = start(module(ClassMap(CAMVID.classes[::-1])))
+    heads = [*(f"network.boosters.{stage}" for stage in ("s3", "s4", "s5_4", "stem")), "network.head"]
+    assert {name for name in anew if name.endswith("weight")} == {f"{head}.classifier.weight" for head in heads}
+    assert all(".classifier." in name for name in anew)
+    assert printed.endswith(f"stay as initialized: {', '.join(f'{head}.classifier' for head in heads)}\n")
+
+    anew, printed = start(module(CAMVID, mean=[0.1, 0.2, 0.3]))
+    assert not anew and printed.count("\n") == 1
+    assert f"was trained with data.mean={recipe.data.mean}" in printed and "has data.mean=[0.1, 0.2, 0.3]" in printed
 
 
 def test_weights_and_biases_of_convolutions_decay_and_nothing_else():

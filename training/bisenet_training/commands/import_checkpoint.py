@@ -43,7 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if to_start_from:
         save_checkpoint(imported, card, arguments.output)
-        print(f"{arguments.output}: start from it with network.variant=coincheung run.start_from={arguments.output}")
+        print(
+            f"{arguments.output}: start from it with network.variant=coincheung run.start_from={arguments.output} "
+            f"'data.mean={list(card.mean)}' 'data.std={list(card.std)}'"
+        )
     else:
         write_model(imported.network, card, arguments)
     print(

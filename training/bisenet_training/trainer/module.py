@@ -70,11 +70,13 @@ class SegmentationModule(lightning.LightningModule):
     def start_from(self, path: Path) -> None:
         """Begins with the weights of another run's checkpoint, whose training becomes part of the card's.
 
-        Heads of another width, for another number of classes, or missing there stay as initialized, which is printed.
+        Heads of another width or missing there stay as initialized, and so does every classifier where the names of the
+        classes or their order differ; the `convolution` before it is kept where its shape fits. What stays is printed,
+        and so is a normalization that is not the recipe's.
 
         Raises:
-            ModelError: the file is missing, is no checkpoint of `bisenet train` or `bisenet import-checkpoint`, or its
-                network is another; the message has the entries that the recipe needs.
+            ModelError: the file is missing, is no checkpoint of `bisenet train` or `bisenet import-checkpoint`, has a
+                bad card, or its network is another; the message has the entries that the recipe needs.
         """
         checkpoint = read_checkpoint(path)
         options = {**NETWORK_DEFAULTS, **checkpoint["network"]}
@@ -85,15 +87,24 @@ class SegmentationModule(lightning.LightningModule):
         }
         if needed:
             raise ModelError(f"{path} must have the recipe's network to start from it; set {' '.join(sorted(needed))}")
+        card = ModelCard.from_dict(checkpoint["card"])
         own = self.state_dict()
         theirs = {key: tensor for key, tensor in checkpoint["state_dict"].items() if key in own}
-        others = other_heads(own, theirs)
+        others = other_heads(own, theirs, same_classes=card.classes.names == self.card.classes.names)
         try:
             self.load_state_dict({key: own[key] if key.startswith(others) else theirs[key] for key in own})
         except (RuntimeError, KeyError, AttributeError) as error:
             raise ModelError(f"{path} does not have the weights of the network that it names: {error}") from None
         if others:
-            print(f"heads that {path} has in another shape, or not at all, stay as initialized: {', '.join(others)}")
+            print(
+                f"heads that {path} has in another shape, for other classes, or not at all, stay as initialized: "
+                f"{', '.join(others)}"
+            )
+        if (card.mean, card.std) != (self.card.mean, self.card.std):
+            print(
+                f"{path} was trained with data.mean={list(card.mean)} data.std={list(card.std)}, "
+                f"this run has data.mean={list(self.card.mean)} data.std={list(self.card.std)}"
+            )
         self.started_from = checkpoint["card"]["training"]
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
@@ -183,9 +194,16 @@ class SegmentationModule(lightning.LightningModule):
             self.earlier_runs = [*self.earlier_runs, {"until": before["iterations_done"], "run": before["run"]}]
 
 
-def other_heads(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """The parts of the heads that have another shape or are missing: `convolution` for a width, and `classifier`."""
-    differing = [key for key in own if key not in theirs or own[key].shape != theirs[key].shape]
+def other_heads(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor], *, same_classes: bool) -> tuple[str, ...]:
+    """The parts of the heads, `convolution` and `classifier`, that cannot be taken over.
+
+    These are parts of another shape, parts that are missing, and every classifier unless the classes are the same.
+    """
+    differing = [
+        key
+        for key in own
+        if key not in theirs or own[key].shape != theirs[key].shape or (".classifier." in key and not same_classes)
+    ]
     return tuple(sorted({part[0] for part in map(HEAD_PART.match, differing) if part}))
 
 
