@@ -109,7 +109,10 @@ def int8_file(model: Path) -> Path:
     if is_quantized(model):
         return model
     path = int8_path(model)
-    command = f"make it with `bisenet quantize {model} --calibration IMAGES`: images, or a bag, of your camera"
+    command = (
+        f"make it with `bisenet quantize {model} --calibration IMAGES --ground-truth LABELS` (a bag or a data set do too); "
+        "without ground truth precision auto does not take it, as what it loses is not known"
+    )
     if not path.is_file():
         raise EngineError(f"precision int8 needs {path}, which is not there; {command}")
     if read_card(path).quantization.get("made_from_sha256") != model_sha256(model):
