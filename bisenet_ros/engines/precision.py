@@ -110,8 +110,8 @@ def int8_file(model: Path) -> Path:
         return model
     path = int8_path(model)
     command = (
-        f"make it with `bisenet quantize {model} --calibration IMAGES --ground-truth LABELS` (a bag or a data set do too); "
-        "without ground truth precision auto does not take it, as what it loses is not known"
+        f"make it with `bisenet quantize {model} --calibration IMAGES --ground-truth LABELS`; a bag or a data set do "
+        "too; without ground truth precision auto does not take it, as what it loses is not known"
     )
     if not path.is_file():
         raise EngineError(f"precision int8 needs {path}, which is not there; {command}")
