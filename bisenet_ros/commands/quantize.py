@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--same-class", type=float, default=SAME_CLASS, metavar="PERCENT", help=same)
     output = "default: MODEL.int8.onnx beside the model"
     parser.add_argument("-o", "--output", type=Path, metavar="MODEL.int8.onnx", help=output)
+    parser.add_argument("--force", action="store_true", help="replace that file if it exists")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -45,6 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
     from bisenet_ros.model.model_card import read_card
 
     output = arguments.output or int8_path(arguments.model)
+    if output.exists() and not arguments.force:
+        raise BisenetError(f"{output} exists; add --force to replace it, or name another file with --output")
     if arguments.frames < 1:
         raise BisenetError(f"--frames must be 1 or more, got {arguments.frames}")
     if not 0 <= arguments.same_class <= 100:

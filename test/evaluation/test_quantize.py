@@ -55,7 +55,7 @@ def labels(tmp_path, model, images):
 
 
 def run(*arguments) -> int:
-    return main(["quantize", *map(str, arguments)])
+    return main(["quantize", "--force", *map(str, arguments)])
 
 
 def test_with_ground_truth_the_card_has_what_auto_asks_for(model, images, labels, capsys, monkeypatch):
@@ -203,3 +203,11 @@ def test_what_cannot_be_quantized_or_calibrated_with(model, images, tmp_path, ca
     assert run(model, "--calibration", images, "--frames", 1) == 0
     assert run(model.with_name("m.int8.onnx"), "--calibration", images) == 1
     assert "is quantized already; give the model file that it was made from" in capsys.readouterr().err
+
+
+def test_an_int8_file_that_exists_is_kept_without_force(tmp_path, capsys):
+    model, output = tmp_path / "model.onnx", tmp_path / "model.int8.onnx"
+    output.write_bytes(b"as it was")
+    assert main(["quantize", str(model), "--calibration", str(tmp_path)]) == 1
+    assert f"{output} exists; add --force to replace it" in capsys.readouterr().err
+    assert output.read_bytes() == b"as it was"
