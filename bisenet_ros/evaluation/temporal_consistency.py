@@ -9,15 +9,17 @@ mask before, moved by the flow, does not have its class within one grid cell; th
 the edges of objects. Temporal consistency is 1 - changed / compared.
 """
 
-from typing import Any, List, NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 import cv2
 import numpy as np
 
+from bisenet_ros.images.optical_flow import optical_flow
+
 LONGEST_SIDE = 240
 """Cells of the grid; a smaller frame is compared pixel by pixel."""
-SMALLEST_SIDE = 32
-"""Cells of a grid; on smaller ones OpenCV's flow reads beyond its end."""
+SMALLEST_SIDE = 16
+"""Cells of a grid in which there is something to compare."""
 LONGEST_GAP = 0.5
 """Seconds between two frames that are compared."""
 
@@ -64,10 +66,7 @@ class TemporalConsistency:
             return None
         if not 0 <= now.stamp_ns - before.stamp_ns <= LONGEST_GAP * 1e9:
             return None
-        # A new one each time: on small frames the flow depends on what was computed before.
-        flow: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        flow.setUseSpatialPropagation(False)  # with it, the flow may depend on the number of threads
-        backward, forward = flow.calc(now.gray, before.gray, None), flow.calc(before.gray, now.gray, None)
+        backward, forward = optical_flow(now.gray, before.gray), optical_flow(before.gray, now.gray)
         return count_changes(before.mask, now.mask, backward=backward, forward=forward, classes=self._classes)
 
 

