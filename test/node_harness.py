@@ -216,6 +216,10 @@ class Vehicle(DriverNode):
         """What the subscriptions to a topic ask for."""
         return [info.qos_profile.reliability for info in self.node.get_subscriptions_info_by_topic(topic)]
 
+    def wait_for_subscriptions(self, topic: str, number: int) -> None:
+        """Each subscription is discovered on its own: none of them says that another has come or gone."""
+        self.wait_for(lambda: len(self.subscriptions(topic)) == number, f"{number} subscriptions to {topic}")
+
     def call(self, service_type: Any, service: str, request: Any) -> Any:
         client = self.node.create_client(service_type, service)
         self.wait_for(client.service_is_ready, service)

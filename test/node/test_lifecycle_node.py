@@ -25,6 +25,7 @@ pytestmark = pytest.mark.timeout(120)
 OK, ERROR = DiagnosticStatus.OK, DiagnosticStatus.ERROR
 MANAGED = "/managed/segmentation_node"
 TOPIC = "/managed/image"
+CAMERA_INFO = "/managed/camera_info"
 ARGUMENTS = ("--ros-args", "-r", "__ns:=/managed", "-r", f"/camera/image_raw:={TOPIC}")
 # As on Foxy and Galactic, whose rclpy has no lifecycle.
 WITHOUT_LIFECYCLE = """
@@ -66,6 +67,10 @@ def publishers(vehicle: Vehicle, topic: str) -> int:
     return len(vehicle.node.get_publishers_info_by_topic(topic))
 
 
+def messages(vehicle: Vehicle, name: str) -> List[str]:
+    return [status.message for status in vehicle.statuses(name)]
+
+
 def test_without_autostart_the_node_stays_unconfigured(vehicle: Vehicle, process: NodeProcess) -> None:
     status = vehicle.wait_for_status(f"{MANAGED}: segmentation", OK, "unconfigured")
     assert not status.hardware_id, "no engine is loaded yet"
@@ -84,10 +89,10 @@ def test_transitions_create_and_free_the_resources_of_each_state(
     for _ in range(2):
         assert vehicle.transition("activate", MANAGED)
         camera.connect(image, masks)
-        assert len(vehicle.subscriptions("/managed/camera_info")) == 1
+        vehicle.wait_for_subscriptions(CAMERA_INFO, 1)
         assert vehicle.transition("deactivate", MANAGED)
-        vehicle.wait_for(lambda: not vehicle.subscriptions(TOPIC), "the subscription to end")
-        assert not vehicle.subscriptions("/managed/camera_info")
+        for topic in (TOPIC, CAMERA_INFO):
+            vehicle.wait_for_subscriptions(topic, 0)
     assert vehicle.transition("cleanup", MANAGED)
     vehicle.wait_for(lambda: not publishers(vehicle, "/managed/mask"), "the mask's publisher to go")
     assert vehicle.state(MANAGED) == "unconfigured"
@@ -100,8 +105,7 @@ def test_enable_service(
     assert enable(vehicle, MANAGED, False) == SetBool.Response(success=True, message="unconfigured")
     for _ in range(2):
         assert enable(vehicle, MANAGED, True) == SetBool.Response(success=True, message="active")
-        said = vehicle.statuses(f"{MANAGED}: segmentation")
-        assert "starting" in [status.message for status in said]
+        vehicle.wait_for(lambda: "starting" in messages(vehicle, f"{MANAGED}: segmentation"), "the start to be told")
         assert enable(vehicle, MANAGED, True).success, "enabling an active node does nothing"
         camera.connect(image, masks)
         assert enable(vehicle, MANAGED, False) == SetBool.Response(success=True, message="inactive")
@@ -141,7 +145,7 @@ def test_without_rclpys_lifecycle_a_plain_node_has_the_same_topics_and_enable(ve
         topics = {f"/plain/{name}" for name in ("mask", "confidence", "color_mask", "overlay", "camera_info")}
         assert topics | {"/diagnostics"} <= set(names)
         assert enable(vehicle, node, False) == SetBool.Response(success=True, message="inactive")
-        vehicle.wait_for(lambda: not vehicle.subscriptions(topic), "the subscription to end")
+        vehicle.wait_for_subscriptions(topic, 0)
         assert enable(vehicle, node, True) == SetBool.Response(success=True, message="active")
         camera.connect(image, masks)
         process.send(signal.SIGINT)
