@@ -11,6 +11,7 @@ from typing import Callable, Dict, Iterator, Optional
 import numpy as np
 import onnx
 import pytest
+from camvid_classes import CAMVID
 from onnx import helper
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.rosbag2.storage_mcap import McapWriter
@@ -19,7 +20,6 @@ from bisenet_ros.bags.bag_images import COMPRESSED_IMAGE, IMAGE, TYPES, BagFrame
 from bisenet_ros.bags.bag_reader import Bag
 from bisenet_ros.bags.bag_writer import make_header
 from bisenet_ros.engines import Engine
-from bisenet_ros.model.class_map import CAMVID
 from bisenet_ros.model.model_card import ModelCard
 
 CAMERA = "/camera/image_raw"

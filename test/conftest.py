@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Dict, Iterator, List, Tuple
 
 import pytest
+from camvid_classes import CAMVID
 
-from bisenet_ros.model.class_map import CAMVID
 from bisenet_ros.model.model_card import ModelCard
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tupl
 
 import numpy as np
 import rclpy
+from camvid_classes import CAMVID
 from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
@@ -31,7 +32,6 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from bisenet_ros.engines.engine import Engine
-from bisenet_ros.model.class_map import CAMVID
 from bisenet_ros.model.model_card import ModelCard
 from bisenet_ros.node.driver import node_process
 from bisenet_ros.node.driver.diagnostics_listener import DiagnosticsListener

@@ -13,8 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from camvid_classes import CAMVID
 
-from bisenet_ros.model.class_map import CAMVID
 from demo.clip import RATE, frame_ids, read_ground_truth, read_image
 
 

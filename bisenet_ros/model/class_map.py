@@ -93,21 +93,3 @@ def _read_class(entry: Mapping[str, Any]) -> Tuple[int, SegmentationClass]:
     if len(color) != 3 or not all(type(c) is int and 0 <= c <= 255 for c in color):
         raise ClassMapError(f"the color of {name!r} must be three whole numbers of 0 to 255, got {list(color)}")
     return class_id, SegmentationClass(name, color)
-
-
-CAMVID = ClassMap(
-    (
-        SegmentationClass("sky", (128, 128, 128)),
-        SegmentationClass("building", (128, 0, 0)),
-        SegmentationClass("pole", (192, 192, 128)),
-        SegmentationClass("road", (128, 64, 128)),
-        SegmentationClass("sidewalk", (60, 40, 222)),
-        SegmentationClass("tree", (128, 128, 0)),
-        SegmentationClass("signsymbol", (192, 128, 128)),
-        SegmentationClass("fence", (64, 64, 128)),
-        SegmentationClass("car", (64, 0, 128)),
-        SegmentationClass("pedestrian", (64, 64, 0)),
-        SegmentationClass("bicyclist", (0, 128, 192)),
-    )
-)
-"""CamVid's 11 classes in the usual order, in SegNet's display colors."""

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import numpy as np
 import onnx
 import pytest
+from camvid_classes import CAMVID
 from fake_tensorrt import FakeTensorRtModule
 from onnx import TensorProto
 from tiny_model import save_stem_model, save_tiny_model
@@ -31,7 +32,6 @@ from bisenet_ros.engines.tensorrt.api import TensorRt, load_tensorrt
 from bisenet_ros.engines.tensorrt.builder import PlanRequest, PlanStore, build_plan, wrapped_model
 from bisenet_ros.engines.tensorrt.plan import TensorRtError
 from bisenet_ros.engines.tensorrt.plan_cache import PlanCache
-from bisenet_ros.model.class_map import CAMVID
 from bisenet_ros.model.model_card import ModelCard, write_card
 from bisenet_ros.model.model_file import model_sha256
 

@@ -9,13 +9,14 @@ import json
 import cv2
 import numpy as np
 import pytest
+from camvid_classes import CAMVID
 
 from bisenet_ros.bags.bag_images import read_masks
 from bisenet_ros.cli import main
 from bisenet_ros.engines import load_engine
 from bisenet_ros.evaluation.metrics import class_iou, confusion_matrix
 from bisenet_ros.model.class_groups import UNLISTED, read_class_groups
-from bisenet_ros.model.class_map import CAMVID, IGNORE
+from bisenet_ros.model.class_map import IGNORE
 from demo.clip import frame_ids, read_ground_truth, read_image
 
 GROUPS = """\

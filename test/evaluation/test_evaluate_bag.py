@@ -37,6 +37,7 @@ from bag_workshop import (
     write_bag,
     write_model,
 )
+from camvid_classes import CAMVID
 from mcap.writer import IndexType
 from mcap.writer import Writer as McapWriter
 from rosbags.highlevel import AnyReader
@@ -57,7 +58,6 @@ from bisenet_ros.evaluation.frame_record import RecordFile
 from bisenet_ros.evaluation.ground_truth import GroundTruthError
 from bisenet_ros.evaluation.report import bag_report
 from bisenet_ros.images.colors import blend, paint
-from bisenet_ros.model.class_map import CAMVID
 from bisenet_ros.model.model_file import model_sha256
 from demo.clip import FOLDER, frame_ids
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from camvid_classes import CAMVID
 
 from bisenet_ros.bags.bag_images import BagFrame
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.evaluation.frame_record import RECORDS, FrameMeasurer, FrameRecord, RecordFile
-from bisenet_ros.model.class_map import CAMVID
 
 SIZE = (60, 80)
 

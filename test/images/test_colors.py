@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from camvid_classes import CAMVID
 
 from bisenet_ros.images.colors import blend, paint
-from bisenet_ros.model.class_map import CAMVID
 
 TABLE = CAMVID.color_table()
 LABELS = np.array([[0, 3, 10], [11, 254, 255]], np.uint8)

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from camvid_classes import CAMVID
 
 from bisenet_ros.images.colors import paint
 from bisenet_ros.images.compression import encode_color_mask, encode_jpeg
 from bisenet_ros.images.encodings import decode_compressed
-from bisenet_ros.model.class_map import CAMVID
 
 TABLE = CAMVID.color_table()
 

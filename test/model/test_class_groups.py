@@ -14,11 +14,12 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from camvid_classes import CAMVID
 from tiny_model import save_tiny_model
 
 from bisenet_ros.engines import load_engine
 from bisenet_ros.model.class_groups import UNLISTED, read_class_groups
-from bisenet_ros.model.class_map import CAMVID, IGNORE, ClassMap, ClassMapError, SegmentationClass
+from bisenet_ros.model.class_map import IGNORE, ClassMap, ClassMapError, SegmentationClass
 from bisenet_ros.model.grouped_model import NEVER, write_grouped_model
 from bisenet_ros.model.model_card import read_card
 from demo.clip import frame_ids, read_image

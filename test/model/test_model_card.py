@@ -8,9 +8,10 @@ import json
 
 import onnx
 import pytest
+from camvid_classes import CAMVID
 from onnx import TensorProto, helper
 
-from bisenet_ros.model.class_map import CAMVID, ClassMap, ClassMapError
+from bisenet_ros.model.class_map import ClassMap, ClassMapError
 from bisenet_ros.model.model_card import METADATA_KEY, ModelCard, read_card, write_card
 from bisenet_ros.model.model_file import ModelError
 

@@ -9,6 +9,7 @@ from typing import Any, Dict, Iterator, List, Type
 import cv2
 import numpy as np
 import pytest
+from camvid_classes import CAMVID
 from diagnostic_msgs.msg import DiagnosticStatus
 from fake_node import fake_node
 from node_harness import (
@@ -31,7 +32,6 @@ from bisenet_ros.engines import load_engine
 from bisenet_ros.engines.engine import Engine
 from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
 from bisenet_ros.images.colors import blend
-from bisenet_ros.model.class_map import CAMVID
 from bisenet_ros.node import camera_outputs, segmentation_node
 from bisenet_ros.node.image_messages import ReusedImage
 from demo.clip import frame_ids, read_image

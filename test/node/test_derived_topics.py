@@ -11,6 +11,7 @@ from typing import Any, List
 
 import numpy as np
 import pytest
+from camvid_classes import CAMVID
 from fake_node import fake_node
 from node_harness import CAMERA, NODE, PATIENCE, FakeEngine, camera_image, find_answer, to_array, values_of
 from sensor_msgs.msg import Image
@@ -18,7 +19,6 @@ from std_srvs.srv import SetBool
 
 from bisenet_ros.images.colors import blend, paint
 from bisenet_ros.images.encodings import decode_compressed
-from bisenet_ros.model.class_map import CAMVID
 from bisenet_ros.node import camera_outputs
 from bisenet_ros.node.camera_outputs import OUTPUT_TOPICS
 

@@ -10,12 +10,12 @@ from typing import Any, Iterator, List, Tuple
 
 import numpy as np
 import pytest
+from camvid_classes import CAMVID
 from fake_node import fake_node
 from nav_msgs.msg import OccupancyGrid
 from node_harness import FakeEngine, camera_image
 from sensor_msgs.msg import CameraInfo, Image
 
-from bisenet_ros.model.class_map import CAMVID
 from bisenet_ros.node.settings import SETTINGS, camera_settings
 
 pytestmark = pytest.mark.timeout(60)

@@ -8,12 +8,12 @@ from typing import Any, List
 
 import numpy as np
 import pytest
+from camvid_classes import CAMVID
 from fake_node import fake_node
 from node_harness import FakeEngine, camera_image, to_array
 from sensor_msgs.msg import Image
 
 from bisenet_ros.engines.cpu.cpu_engine import CpuEngine
-from bisenet_ros.model.class_map import CAMVID
 from bisenet_ros.model.model_card import ModelCard
 
 pytestmark = pytest.mark.timeout(60)

@@ -18,11 +18,12 @@ from bisenet_training.data.datasets import DATASETS, find_dataset, open_dataset
 from bisenet_training.data.segmentation_dataset import Inspection, SegmentationDataset
 from bisenet_training.errors import DataError
 from bisenet_training.yaml_file import YamlError
+from camvid_classes import CAMVID
 from PIL import Image
 
 from bisenet_ros.cli import main
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.model.class_map import CAMVID, ClassMap
+from bisenet_ros.model.class_map import ClassMap
 
 HEIGHT, WIDTH = 6, 8
 PHOTO = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)

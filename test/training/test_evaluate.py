@@ -32,12 +32,13 @@ from bisenet_training.data.datasets import find_dataset, open_dataset
 from bisenet_training.data.loading import ValidationFrames
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
 from bisenet_training.errors import DataError, OptionError
+from camvid_classes import CAMVID
 from torch import nn
 
 from bisenet_ros.cli import main
 from bisenet_ros.engines import Engine
 from bisenet_ros.engines.cpu.postprocess import upsample_mask
-from bisenet_ros.model.class_map import CAMVID, ClassMap, SegmentationClass
+from bisenet_ros.model.class_map import ClassMap, SegmentationClass
 from bisenet_ros.model.model_card import ModelCard, ModelError
 from bisenet_ros.network import BiSeNetV2
 from bisenet_ros.network.layers import upsample_to

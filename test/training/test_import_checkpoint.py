@@ -14,11 +14,11 @@ import torch
 from bisenet_training.import_checkpoint import CITYSCAPES_MEAN, CITYSCAPES_STD, import_network, read_state_dict
 from bisenet_training.trainer.module import SegmentationModule
 from bisenet_training.trainer.recipe_file import load_recipe
+from camvid_classes import CAMVID
 from torch import Tensor
 from torch.nn import functional as F
 
 from bisenet_ros.cli import main
-from bisenet_ros.model.class_map import CAMVID
 from bisenet_ros.model.model_card import ModelCard, ModelError, read_card
 
 CLASSES, HEAD_WIDTH = 11, 16  # the published files have 1024; the rest is as wide as there

@@ -19,8 +19,9 @@ from bisenet_training.data.datasets import DATASETS, find_dataset
 from bisenet_training.trainer.module import HEAD_PART, SegmentationModule
 from bisenet_training.trainer.recipe import NetworkRecipe, Recipe
 from bisenet_training.trainer.recipe_file import load_recipe
+from camvid_classes import CAMVID
 
-from bisenet_ros.model.class_map import CAMVID, ClassMap
+from bisenet_ros.model.class_map import ClassMap
 from bisenet_ros.model.model_card import ModelCard
 from bisenet_ros.network import BiSeNetV2
 from bisenet_ros.network.backbones import BACKBONES
