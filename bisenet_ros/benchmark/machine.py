@@ -30,8 +30,8 @@ def describe_machine() -> Dict[str, str]:
     clock = _cpuinfo("cpu MHz")
     facts = {
         "board": _read(Path("/proc/device-tree/model")),
-        "CPU": _cpuinfo("model name") or platform.machine(),
-        "cores": f"{len(os.sched_getaffinity(0))} usable of {os.cpu_count()}",
+        "CPU": _cpu_name(),
+        "cores": _cores(),
         "CPU clock": clock and f"{float(clock):.0f} MHz",
         "CPU frequency governor": _read(CPU_FOLDER / "scaling_governor") or "not readable",
         **_describe_gpu(),
@@ -40,6 +40,11 @@ def describe_machine() -> Dict[str, str]:
         **{package: _version(package) for package in PACKAGES},
     }
     return {name: value for name, value in facts.items() if value}
+
+
+def describe_cpu() -> str:
+    """The CPU's name and how many of its cores may be used, in one line."""
+    return f"{_cpu_name()}, cores: {_cores()}"
 
 
 def describe_load(load: float, *, cores: int) -> str:
@@ -59,6 +64,14 @@ def _describe_gpu() -> Dict[str, Optional[str]]:
     except (OSError, subprocess.SubprocessError):
         return {"GPU": "nvidia-smi does not answer"}
     return dict(zip(GPU_FACTS, (value.strip() for value in answer.split(","))))
+
+
+def _cpu_name() -> str:
+    return _cpuinfo("model name") or platform.machine()
+
+
+def _cores() -> str:
+    return f"{len(os.sched_getaffinity(0))} usable of {os.cpu_count()}"
 
 
 def _read(path: Path) -> Optional[str]:

@@ -23,6 +23,7 @@ from bisenet_training.commands.train import DIVERGED
 from bisenet_training.data.loading import SeededBatches, worker_count
 from bisenet_training.export import load_checkpoint
 
+from bisenet_ros.benchmark.machine import describe_cpu
 from bisenet_ros.cli import main
 from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou
 from bisenet_ros.model.model_card import read_card
@@ -115,6 +116,9 @@ def test_a_short_run_learns_reports_and_exports(camvid, tmp_path):
     card = read_card(model)
     assert card.scores["val_miou"] == pytest.approx(max(logged(tmp_path, "val_miou")))
     assert card.training["optimizer"]["learning_rate"] == 0.025 and "root" not in card.training["data"]
+    assert card.training["images_seen"] == 80 * card.training["run"]["batch_size"]
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else describe_cpu()
+    assert card.training["device"] == device
 
 
 @pytest.mark.parametrize("overrides", [{}, {"optimizer__average_decay": 0.9, "run__workers": 1}])
@@ -128,6 +132,7 @@ def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(camvid, tm
     whole, resumed = checkpoint(tmp_path / "whole"), checkpoint(tmp_path / "killed")
     assert resumed["global_step"] == 40 and same_weights(whole, resumed)
     assert resumed["card"]["scores"] == whole["card"]["scores"] and resumed["card"]["training"]["earlier_runs"] == []
+    assert resumed["card"]["training"]["images_seen"] == whole["card"]["training"]["images_seen"]
     best = [checkpoint(tmp_path / folder, "best") for folder in ("whole", "killed")]
     assert best[0]["card"]["scores"] == best[1]["card"]["scores"] and same_weights(*best)
 
@@ -263,7 +268,9 @@ def test_where_a_run_can_go_on_from(camvid, tmp_path, capsys):
 
 def test_two_processes_share_every_batch_and_the_validation(two_processes):
     last = checkpoint(two_processes.output)
-    assert last["global_step"] == 20 and last["card"]["training"]["processes"] == 2
+    training = last["card"]["training"]
+    assert last["global_step"] == 20 and training["processes"] == 2
+    assert training["images_seen"] == 20 * training["run"]["batch_size"]
     assert last["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"] == 20, "batches, not halves"
 
     engine = TorchEngine(*load_checkpoint(two_processes.output / "camvid" / "last.ckpt"))

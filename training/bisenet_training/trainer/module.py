@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassConfusionMatrix
 
+from bisenet_ros.benchmark.machine import describe_cpu
 from bisenet_ros.evaluation.metrics import class_iou, mean_iou
 from bisenet_ros.model.class_map import IGNORE
 from bisenet_ros.model.input_size import STRIDE
@@ -63,6 +64,7 @@ class SegmentationModule(lightning.LightningModule):
         self.earlier_runs: list[dict[str, Any]] = []
         self.started_from: dict[str, Any] | None = None
         self.seconds_before = 0.0
+        self.images_seen = 0
 
     def on_fit_start(self) -> None:
         self.began = time.monotonic()
@@ -109,6 +111,7 @@ class SegmentationModule(lightning.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         images, target = batch
+        self.images_seen += len(images) * self.trainer.world_size
         logits = self.network.forward_boosted(images.contiguous(memory_format=torch.channels_last))
         weight, stride = self.recipe.loss.booster_weight, self.recipe.loss.booster_stride
         loss = boosted_loss(logits, target, criterion=self.criterion, booster_weight=weight, booster_stride=stride)
@@ -174,9 +177,10 @@ class SegmentationModule(lightning.LightningModule):
         card["training"] = {
             **without_places(self.recipe),
             "iterations_done": self.global_step,
+            "images_seen": self.images_seen,
             "earlier_runs": self.earlier_runs,
             "started_from": self.started_from,
-            "device": torch.cuda.get_device_name(self.device) if self.on_gpu else self.device.type,
+            "device": torch.cuda.get_device_name(self.device) if self.on_gpu else describe_cpu(),
             "processes": self.trainer.world_size,
             "seconds": round(self.seconds_before + time.monotonic() - self.began),
         }
@@ -188,6 +192,7 @@ class SegmentationModule(lightning.LightningModule):
         """Keeps the earlier schedules for the card, and the iterations until which they held."""
         before = checkpoint["card"]["training"]
         self.seconds_before = before["seconds"]
+        self.images_seen = before.get("images_seen", before["iterations_done"] * before["run"]["batch_size"])
         self.started_from = before["started_from"]
         self.earlier_runs = before["earlier_runs"]
         if before["run"] != without_places(self.recipe)["run"]:
