@@ -84,62 +84,71 @@ def load_engine(
     check_max_batch(max_batch)
     check_size_choice(network_size)
     groups = read_class_groups(Path(class_map)) if class_map else None
-    chosen = choose_device(device, precision)
-    if chosen == "cuda":
-        choice = choose_precision(Path(model), device="cuda", precision=precision)
-        prepared = _prepare(choice.model, groups)
+    if choose_device(device, precision) == "cuda":
+        prepared = _prepare(Path(model), groups, device="cuda", precision=precision)
         try:
-            engine = _open_tensorrt(
-                prepared.path,
-                prepared.card,
-                precision=choice.precision,
-                cache=cache,
-                size_choice=network_size,
-                max_batch=max_batch,
-            )
-            return _described(engine, choice, prepared, class_map)
+            engine = _open_on_gpu(prepared, cache=cache, size_choice=network_size, max_batch=max_batch)
+            return _described(engine, prepared, class_map)
         except EngineError as error:
             if device != "auto":
                 raise
             logger.warning("device auto takes the CPU: %s", error)
-    choice = choose_precision(Path(model), device="cpu", precision=precision)
-    prepared = _prepare(choice.model, groups)
-    runtime = installed_runtimes("cpu")[0]
-    try:
-        engine = runtime.create(prepared.path, prepared.card, precision=choice.precision, size_choice=network_size)
-        # The first frame compiles and allocates, and shows whether the network is what its card says.
-        engine.segment(np.zeros((*prepared.card.network_size, 3), np.uint8))
-    except Exception as error:  # each runtime has its own
-        raise ModelError(f"{choice.model} cannot be run: {error}") from error
-    return _described(engine, choice, prepared, class_map)
+    prepared = _prepare(Path(model), groups, device="cpu", precision=precision)
+    return _described(_open_on_cpu(prepared, size_choice=network_size), prepared, class_map)
 
 
 class _Prepared(NamedTuple):
     """A model file as it is run; `folder` is removed with its engine, where the file was made for it alone."""
 
+    choice: PrecisionChoice
     path: Path
     card: ModelCard
     unlisted: Optional[int] = None
     folder: Optional[tempfile.TemporaryDirectory] = None
 
 
-def _prepare(model: Path, groups: Optional[ClassGroups]) -> _Prepared:
-    """The model file itself, or one of its own with its classes merged."""
-    card = read_card(model)
+def _prepare(model: Path, groups: Optional[ClassGroups], *, device: str, precision: str) -> _Prepared:
+    """The model file for a precision: as it is, or one of its own with its classes merged."""
+    choice = choose_precision(model, device=device, precision=precision)
+    card = read_card(choice.model)
     if groups is None:
-        return _Prepared(model, card)
+        return _Prepared(choice, choice.model, card)
     grouping = groups.fit(card.classes)
     folder = tempfile.TemporaryDirectory(prefix="bisenet_ros.")
     _folders.add(folder)
-    path = Path(folder.name, model.name)
-    return _Prepared(path, write_grouped_model(model, card, grouping, path), grouping.unlisted, folder)
+    path = Path(folder.name, choice.model.name)
+    card = write_grouped_model(choice.model, card, grouping, path)
+    return _Prepared(choice, path, card, grouping.unlisted, folder)
 
 
-def _described(
-    engine: Engine, choice: PrecisionChoice, prepared: _Prepared, class_map: Union[str, Path, None]
-) -> Engine:
+def _open_on_gpu(prepared: _Prepared, *, cache: Optional[Path], size_choice: str, max_batch: int) -> Engine:
+    return _open_tensorrt(
+        prepared.path,
+        prepared.card,
+        precision=prepared.choice.precision,
+        cache=cache,
+        size_choice=size_choice,
+        max_batch=max_batch,
+    )
+
+
+def _open_on_cpu(prepared: _Prepared, *, size_choice: str) -> Engine:
+    """Segments a frame too, which compiles and allocates, and shows whether the network is what its card says."""
+    runtime = installed_runtimes("cpu")[0]
+    try:
+        engine = runtime.create(
+            prepared.path, prepared.card, precision=prepared.choice.precision, size_choice=size_choice
+        )
+        engine.segment(np.zeros((*prepared.card.network_size, 3), np.uint8))
+    except Exception as error:  # each runtime has its own
+        raise ModelError(f"{prepared.choice.model} cannot be run: {error}") from error
+    return engine
+
+
+def _described(engine: Engine, prepared: _Prepared, class_map: Union[str, Path, None]) -> Engine:
     """The engine, which says what was chosen, and keeps the file that was made for it."""
-    engine.model_file, engine.precision_reason, engine.unlisted = choice.model, choice.reason, prepared.unlisted
+    engine.model_file, engine.precision_reason = prepared.choice.model, prepared.choice.reason
+    engine.unlisted = prepared.unlisted
     size = describe_size_choice(engine.size_choice, trained=engine.card.network_size)
     engine.description = f"{engine.description}, network size {size}"
     if class_map:

@@ -9,7 +9,7 @@ constant scales.
 
 from __future__ import annotations
 
-from typing import Any, List
+from typing import Any, List, Sequence, Tuple, Union
 
 import numpy as np
 import onnx
@@ -26,6 +26,8 @@ TAILS = (MASK, LOGITS, NETWORK)
 OPSET_OF_FP16_SCALES = 19
 """The first whose QuantizeLinear takes fp16."""
 PREFIX = "network/"
+Shape = Sequence[Union[int, str]]
+"""With a name for a dimension that changes."""
 
 
 def wrap_network(
@@ -64,6 +66,31 @@ def wrap_network(
         raise ValueError(f"tail must be one of {', '.join(TAILS)}, got {tail!r}")
     if max_batch < 1 or min(frame_size) < 1:
         raise ValueError(f"max_batch and frame_size must be at least 1, got {max_batch} and {frame_size}")
+    model, network = _read_network(model, half=half)
+    size = network_size(*frame_size, trained=card.network_size, choice=size_choice)
+    small = (size[0] // STRIDE, size[1] // STRIDE)
+    batch = 1 if max_batch == 1 else "batch"
+    graph = _Graph()
+    if tail == NETWORK:
+        image = graph.add_input(IMAGE, TensorProto.FLOAT, (batch, 3, *size))
+    else:
+        kind = TensorProto.UINT8 if uint8 else TensorProto.FLOAT
+        frames = graph.add_input(FRAMES, kind, (batch, *frame_size, 3))
+        image = _add_normalization(graph, graph.resize(_add_planes(graph, frames), frame_size, size), card)
+    graph.add("Cast", image, to=TensorProto.FLOAT16 if half else TensorProto.FLOAT, output=network.input[0].name)
+    graph.include(network)
+    logits = graph.add("Cast", network.output[0].name, to=TensorProto.FLOAT, output=LOGITS)
+    if tail == MASK:
+        kind = TensorProto.UINT8 if uint8 else TensorProto.INT32
+        _add_mask(graph, graph.resize(graph.resize(logits, small, size), size, frame_size), kind)
+        graph.add_output(MASK, kind, (batch, *frame_size))
+    else:
+        graph.add_output(LOGITS, TensorProto.FLOAT, (batch, len(card.classes), *small))
+    return graph.to_model(card.name, like=model)
+
+
+def _read_network(model: onnx.ModelProto, *, half: bool) -> Tuple[onnx.ModelProto, onnx.GraphProto]:
+    """The model, in a newer opset where it must be, and its network with names of its own, in fp16 or fp32."""
     quantized = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
     if half and quantized:
         model = version_converter.convert_version(model, OPSET_OF_FP16_SCALES)
@@ -76,45 +103,22 @@ def wrap_network(
     unpack_weights(network)
     if half:
         _to_half(network)
-
-    size = network_size(*frame_size, trained=card.network_size, choice=size_choice)
-    small = (size[0] // STRIDE, size[1] // STRIDE)
-    batch = 1 if max_batch == 1 else "batch"
-    graph = _Graph()
-    if tail == NETWORK:
-        image = IMAGE
-        given = helper.make_tensor_value_info(IMAGE, TensorProto.FLOAT, (batch, 3, *size))
-    else:
-        kind = TensorProto.UINT8 if uint8 else TensorProto.FLOAT
-        given = helper.make_tensor_value_info(FRAMES, kind, (batch, *frame_size, 3))
-        image = _add_normalization(graph, card, frame_size, size)
-    graph.add("Cast", image, to=TensorProto.FLOAT16 if half else TensorProto.FLOAT, output=network.input[0].name)
-    graph.include(network)
-    logits = graph.add("Cast", network.output[0].name, to=TensorProto.FLOAT, output=LOGITS)
-    output = helper.make_tensor_value_info(LOGITS, TensorProto.FLOAT, (batch, len(card.classes), *small))
-    if tail == MASK:
-        kind = TensorProto.UINT8 if uint8 else TensorProto.INT32
-        logits = graph.resize(logits, small, size)
-        _add_mask(graph, graph.resize(logits, size, frame_size), kind)
-        output = helper.make_tensor_value_info(MASK, kind, (batch, *frame_size))
-    return helper.make_model(
-        helper.make_graph(graph.nodes, card.name, [given], [output], initializer=graph.constants),
-        opset_imports=model.opset_import,
-        ir_version=model.ir_version,
-    )
+    return model, network
 
 
-def _add_normalization(graph: _Graph, card: ModelCard, frame_size: Size, size: Size) -> str:
-    """N x H x W x 3 BGR of 0 to 255 to N x 3 x h x w normalized RGB.
+def _add_planes(graph: _Graph, frames: str) -> str:
+    """N x H x W x 3 to N x 3 x H x W float32."""
+    return graph.add("Transpose", graph.add("Cast", frames, to=TensorProto.FLOAT), perm=(0, 3, 1, 2))
+
+
+def _add_normalization(graph: _Graph, image: str, card: ModelCard) -> str:
+    """N x 3 x h x w BGR of 0 to 255 to normalized RGB.
 
     A 1x1 convolution swaps the channels too: to each it gives one other, and zeros.
     """
     mean, std = np.asarray(card.mean), np.asarray(card.std)
     weights = np.diag(1 / (255 * std))[:, ::-1, None, None].astype(np.float32)
     offset = (-mean / std).astype(np.float32)
-    image = graph.add("Cast", FRAMES, to=TensorProto.FLOAT)
-    image = graph.add("Transpose", image, perm=(0, 3, 1, 2))
-    image = graph.resize(image, frame_size, size)
     return graph.add("Conv", image, graph.constant(weights), graph.constant(offset))
 
 
@@ -160,26 +164,37 @@ def _tensor_to_half(tensor: onnx.TensorProto) -> None:
 
 
 class _Graph:
-    """Nodes in the order in which they are added, and their constants."""
+    """Nodes in the order in which they are added, their constants, and the graph's inputs and outputs."""
 
     def __init__(self) -> None:
-        self.nodes: List[onnx.NodeProto] = []
-        self.constants: List[onnx.TensorProto] = []
+        self._nodes: List[onnx.NodeProto] = []
+        self._constants: List[onnx.TensorProto] = []
+        self._inputs: List[onnx.ValueInfoProto] = []
+        self._outputs: List[onnx.ValueInfoProto] = []
+
+    def add_input(self, name: str, kind: int, shape: Shape) -> str:
+        """Its name."""
+        self._inputs.append(helper.make_tensor_value_info(name, kind, shape))
+        return name
+
+    def add_output(self, name: str, kind: int, shape: Shape) -> None:
+        """Names what is an output of a node, or will be."""
+        self._outputs.append(helper.make_tensor_value_info(name, kind, shape))
 
     def add(self, operator: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         """Adds a node; its output's name."""
-        output = output or f"{operator}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
+        output = output or f"{operator}_{len(self._nodes)}"
+        self._nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
         return output
 
     def include(self, graph: onnx.GraphProto) -> None:
         """Adds another graph's nodes and constants."""
-        self.nodes.extend(graph.node)
-        self.constants.extend(graph.initializer)
+        self._nodes.extend(graph.node)
+        self._constants.extend(graph.initializer)
 
     def constant(self, values: np.ndarray) -> str:
-        name = f"Constant_{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(values, name))
+        name = f"Constant_{len(self._constants)}"
+        self._constants.append(numpy_helper.from_array(values, name))
         return name
 
     def resize(self, image: str, have: Size, want: Size) -> str:
@@ -192,6 +207,11 @@ class _Graph:
         scales = np.array([1, 1, *map(_scale, have, want)], np.float32)
         options = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
         return self.add("Resize", image, "", self.constant(scales), **options)
+
+    def to_model(self, name: str, *, like: onnx.ModelProto) -> onnx.ModelProto:
+        """The graph as a model in another's versions of ONNX."""
+        graph = helper.make_graph(self._nodes, name, self._inputs, self._outputs, initializer=self._constants)
+        return helper.make_model(graph, opset_imports=like.opset_import, ir_version=like.ir_version)
 
 
 def _scale(have: int, want: int) -> np.float32:
