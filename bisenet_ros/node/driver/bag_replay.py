@@ -52,17 +52,7 @@ def replay_through_node(
     if not own:
         raise DriverError(f"{source.bag} {source.topic} has no frame with an offline mask to replay")
     indices, stamps_ns = zip(*own)
-    masks = enumerate(mask for _, mask in read_masks(folder / source.masks, source.mask_topic))
-    differing_pixels: Dict[int, int] = {}
-
-    def compare(frame: SentFrame, message: Any) -> None:
-        """Compares a mask with the offline one, which is read now; offline masks of lost frames are passed over."""
-        expected = next(mask for number, mask in masks if number == frame.number)
-        mask = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)[:, : message.width]
-        differing = int(np.count_nonzero(mask != expected)) if mask.shape == expected.shape else expected.size
-        if differing:
-            differing_pixels[frame.number] = differing
-
+    comparison = _Comparison(folder / source.masks, source.mask_topic)
     # As offline: an engine may compute masks in another way where nobody asks for the confidence.
     topics = Topics(compressed=source.message_type == COMPRESSED_IMAGE, outputs=("mask", "confidence"))
     parameters = {
@@ -77,7 +67,7 @@ def replay_through_node(
     with NodeDriver(topics.node_arguments(**parameters), topics=topics) as driver:
         driver.warm_up(partial(images, indices=indices[:1]))
         with tqdm(desc="through the node", unit="frame", total=len(own), disable=None) as bar:
-            found = driver.play(partial(images, indices=indices), on_answer=compare, bar=bar)
+            found = driver.play(partial(images, indices=indices), on_answer=comparison.add, bar=bar)
         engine = driver.diagnostics.engine
     p50, p99 = np.percentile(found.latencies(), [50, 99]) if found.answers else (0.0, 0.0)
     return NodeReplay(
@@ -89,10 +79,30 @@ def replay_through_node(
         losses=found.losses_in_words,
         latency_p50_ms=round(float(p50), 3),
         latency_p99_ms=round(float(p99), 3),
-        differing_frames=[stamps_ns[number] for number in differing_pixels],
-        differing_pixels=sum(differing_pixels.values()),
+        differing_frames=[stamps_ns[number] for number in comparison.differing_pixels],
+        differing_pixels=sum(comparison.differing_pixels.values()),
         engine=engine,
     )
+
+
+class _Comparison:
+    """Compares the node's masks with the offline ones, which are read as they are needed.
+
+    Attributes:
+        differing_pixels: by the frame's number, of the frames that have any.
+    """
+
+    def __init__(self, masks: Path, topic: str) -> None:
+        self.differing_pixels: Dict[int, int] = {}
+        self._masks = enumerate(mask for _, mask in read_masks(masks, topic))
+
+    def add(self, frame: SentFrame, message: Any) -> None:
+        """Offline masks of frames before it, which were lost, are passed over."""
+        expected = next(mask for number, mask in self._masks if number == frame.number)
+        mask = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)[:, : message.width]
+        differing = int(np.count_nonzero(mask != expected)) if mask.shape == expected.shape else expected.size
+        if differing:
+            self.differing_pixels[frame.number] = differing
 
 
 def bag_images(bag: Path, topic: str, *, indices: Sequence[int], rate: float) -> Iterator[TimedImage]:
