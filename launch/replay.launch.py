@@ -30,7 +30,7 @@ from rclpy.node import Node
 
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.package_share import package_file
-from bisenet_ros.node.camera_topics import TYPE_NAMES, image_topic, output_prefix
+from bisenet_ros.node.camera_topics import TYPE_NAMES, image_topic, output_prefix, rectified_topic
 
 CLOCK_RATE = 200
 """Hz of /clock; frame ages by simulated time are accurate to 5 ms."""
@@ -148,7 +148,8 @@ def _with_topics(configuration: str, context: LaunchContext) -> Path:
     arguments = context.launch_configurations
     cameras = _split(arguments["cameras"]) or ["camera"]
     namespace = f"/{arguments['namespace'].strip('/')}".rstrip("/")
-    image = arguments["image_topic"] or image_topic(cameras[0])
+    default_topic = rectified_topic if arguments["rectified"] == "true" else image_topic
+    image = arguments["image_topic"] or default_topic(cameras[0])
     if not image.startswith("/"):
         image = f"{namespace}/{image}"
     outputs = f"{namespace}/{output_prefix(cameras[0], cameras)}"

@@ -26,7 +26,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.package_share import package_file
 from bisenet_ros.node import restart
-from bisenet_ros.node.camera_topics import are_camera_names, image_topic
+from bisenet_ros.node.camera_topics import are_camera_names, image_topic, rectified_topic
 from bisenet_ros.node.fastdds import shared_memory_environment
 
 TOPIC = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
@@ -47,6 +47,11 @@ def generate_launch_description() -> LaunchDescription:
             "compressed",
             choices=["", *TRANSPORTS],
             description=f"Whether to read IMAGE_TOPIC/compressed; auto: if no raw images are published; {UNSET}.",
+        ),
+        optional(
+            "rectified",
+            choices=["", "true", "false"],
+            description=f"true: the images are rectified, by default those of /NAME/image_rect; {UNSET}.",
         ),
         optional("device", description=f"Where the network runs: auto, cpu or cuda; {UNSET}."),
         optional("precision", description=f"Number format of the network: auto, fp32, bf16, fp16 or int8; {UNSET}."),
@@ -79,7 +84,11 @@ def _segmentation_node(context: LaunchContext) -> List[Action]:
             f"namespace must be names (letters, digits, _) joined by /, or / for none, got {namespace!r}"
         )
     in_file, overrides = _parameters_in(params_file), _overrides(arguments)
-    cameras = overrides.get("cameras") or in_file.get("cameras") or ["camera"]
+    named = overrides.get("cameras") or in_file.get("cameras")
+    cameras = named if are_camera_names(named) else ["camera"]  # the node refuses other names that a file has
+    is_rectified = arguments["rectified"] == "true"
+    if arguments["rectified"]:
+        overrides.update({f"{camera}.rectified": is_rectified for camera in cameras})
     # Not launch_ros's LifecycleNode: launch sends no transitions here, and Galactic's rclpy has no lifecycle.
     node = Node(
         package="bisenet_ros",
@@ -87,7 +96,7 @@ def _segmentation_node(context: LaunchContext) -> List[Action]:
         name="segmentation_node",
         namespace=namespace,
         parameters=[params_file, {name: _typed(value) for name, value in overrides.items()}],
-        remappings=_remappings(arguments["image_topic"], cameras),
+        remappings=_remappings(arguments["image_topic"], cameras, is_rectified=is_rectified),
         arguments=["--ros-args", "--log-level", arguments["log_level"]],
         additional_env={restart.FAULT_LOG: str(Path(launch.logging.launch_config.log_dir, "segmentation_node_faults"))},
         output="screen",
@@ -135,14 +144,19 @@ def _camera_names(text: str) -> List[str]:
     return names
 
 
-def _remappings(topic: str, cameras: List[str]) -> List[tuple]:
-    """Remaps the image topic; the node finds `compressed` and `camera_info` beside it."""
+def _remappings(topic: str, cameras: List[str], *, is_rectified: bool) -> List[tuple]:
+    """Remaps the image topics; the node finds `compressed` and `camera_info` beside them."""
     if not topic:
-        return []
+        return [(image_topic(camera), rectified_topic(camera)) for camera in cameras] if is_rectified else []
     if not TOPIC.fullmatch(topic):
         raise BisenetError(f"image_topic must be names (letters, digits, _) joined by /, got {topic!r}")
     if topic.endswith("/compressed"):
         raise BisenetError(f"image_topic must be without /compressed, got {topic!r}; add compressed:=true instead")
+    if is_rectified and topic.endswith("/image_raw"):
+        raise BisenetError(
+            f"with rectified:=true image_topic must be a topic of rectified images, such as "
+            f"{topic[: -len('image_raw')]}image_rect, got {topic!r}"
+        )
     if len(cameras) > 1:
         raise BisenetError(
             f"image_topic is for one camera, got {topic!r} and the cameras {', '.join(cameras)}; "

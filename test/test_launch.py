@@ -85,6 +85,7 @@ def test_arguments_have_descriptions(installation: Installation) -> None:
         "network_size",
         "params_file",
         "precision",
+        "rectified",
         "respawn",
     ]
     assert not [name for name, text in described.items() if text.startswith(("(default", "no description", "Valid"))]
@@ -140,6 +141,31 @@ def test_arguments_override_the_parameter_file(
         assert_ends_cleanly(launch)
 
 
+def test_rectified_images_are_those_of_image_rect(
+    installation: Installation, launch_vehicle: Vehicle, tmp_path: Path
+) -> None:
+    """Of each camera, with the camera_info beside them; the argument overrides the parameter file."""
+    parameters = params_file(tmp_path, **{"left.rectified": "false"})
+    arguments = ["namespace:=rect", f"params_file:={parameters}", "cameras:=left,right", "rectified:=true"]
+    with installation.start(*LAUNCH, *arguments, ROS_DOMAIN_ID=str(DOMAIN)) as launch:
+        expected = {"left.rectified": True, "right.rectified": True}
+        for topic in ("/left/image_rect", "/left/camera_info", "/right/image_rect", "/right/camera_info"):
+            launch_vehicle.wait_for_subscriptions(topic, 1)
+        launch_vehicle.wait_for_subscriptions("/left/image_raw", 0)
+        assert parameters_of(launch_vehicle, "/rect/segmentation_node", *expected) == expected
+        assert_ends_cleanly(launch)
+
+
+def test_a_topic_of_rectified_images_is_taken_as_it_is(installation: Installation, launch_vehicle: Vehicle) -> None:
+    arguments = ["namespace:=color", "image_topic:=/front/image_rect_color", "rectified:=true"]
+    with installation.start(*LAUNCH, *arguments, ROS_DOMAIN_ID=str(DOMAIN)) as launch:
+        launch_vehicle.wait_for_subscriptions("/front/image_rect_color", 1)
+        assert parameters_of(launch_vehicle, "/color/segmentation_node", "camera.rectified") == {
+            "camera.rectified": True
+        }
+        assert_ends_cleanly(launch)
+
+
 def test_empty_arguments_keep_the_parameter_file(
     installation: Installation, launch_vehicle: Vehicle, own_model: str, tmp_path: Path
 ) -> None:
@@ -163,6 +189,10 @@ def test_empty_arguments_keep_the_parameter_file(
         (["namespace:=front/"], "namespace must be names .*, got 'front/'"),
         (["image_topic:=/front image"], "image_topic must be names .*, got '/front image'"),
         (["image_topic:=/image/compressed"], "image_topic must be without /compressed, .* compressed:=true"),
+        (
+            ["image_topic:=/front/image_raw", "rectified:=true"],
+            "with rectified:=true image_topic must be .*, such as /front/image_rect, got '/front/image_raw'",
+        ),
         (["image_topic:=/a", "cameras:=left,right"], "image_topic is for one camera, got '/a' and .* left, right"),
         (["compressed:=maybe"], '"compressed" provided value "maybe" is not valid'),
     ],

@@ -112,6 +112,8 @@ def test_bag_is_played_with_simulated_time_and_the_launch_ends_with_it(
 def test_arguments_and_the_viewers_topics(installation: Installation, launch_vehicle: Vehicle, view: str) -> None:
     arguments = ["bag:=bag", f"view:={view}", "rate:=0.5", "loop:=true", "start_paused:=true", "topics:=/a, /tf"]
     arguments += ["remap:=/a:=/front/image_raw,/b:=/c", "cameras:=front,rear", "namespace:=seg"]
+    is_rectified = view == "rqt"
+    arguments += ["rectified:=true"] if is_rectified else []
     with installation.start(*LAUNCH, *arguments, PLAYER="300") as launch:
         viewer = start_record(installation, launch_vehicle, "viewer")
         assert (
@@ -122,8 +124,9 @@ def test_arguments_and_the_viewers_topics(installation: Installation, launch_veh
             ).split()
         )
         assert launch.interrupt() == 0
-    topics = set(re.findall(r"/\w+(?:/\w+)*/(?:image_raw|overlay|color_mask)", viewer["configuration"]))
-    assert topics == {"/front/image_raw", "/seg/front/overlay", "/seg/front/color_mask"}
+    topics = set(re.findall(r"/\w+(?:/\w+)*/(?:image_raw|image_rect|overlay|color_mask)", viewer["configuration"]))
+    images = "/front/image_rect" if is_rectified else "/front/image_raw"
+    assert topics == {images, "/seg/front/overlay", "/seg/front/color_mask"}
     assert viewer["argv"][1] == {"rviz": "--display-config", "rqt": "--perspective-file"}[view]
 
 

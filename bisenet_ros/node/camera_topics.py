@@ -29,6 +29,11 @@ def image_topic(camera: str) -> str:
     return f"/{camera}/image_raw"
 
 
+def rectified_topic(camera: str) -> str:
+    """The topic of the same images rectified, by image_proc's rectify_node in the camera's namespace."""
+    return f"/{camera}/image_rect"
+
+
 def compressed_topic(images: str) -> str:
     """The topic on which image_transport publishes the same images compressed."""
     return f"{images}{COMPRESSED_SUFFIX}"
