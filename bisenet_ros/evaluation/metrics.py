@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The confusion matrix of masks, and the scores read from it."""
 
+from typing import Optional, Sequence
+
 import numpy as np
 
 from bisenet_ros.model.class_map import IGNORE
@@ -22,16 +24,19 @@ def confusion_matrix(ground_truth: np.ndarray, mask: np.ndarray, *, classes: int
     return np.bincount(classes * pairs[0] + pairs[1], minlength=classes**2).reshape(classes, classes)
 
 
-def class_iou(confusion: np.ndarray) -> np.ndarray:
-    """float64 intersection over union of each class; NaN for a class that neither side has."""
+def class_iou(confusion: np.ndarray, *, scored: Optional[Sequence[int]] = None) -> np.ndarray:
+    """float64 intersection over union of each class; NaN for a class that neither side has, or that is not `scored`."""
     intersection = np.diag(confusion).astype(float)
     union = confusion.sum(axis=0) + confusion.sum(axis=1) - intersection
-    return np.divide(intersection, union, out=np.full_like(intersection, np.nan), where=union > 0)
+    counted = union > 0
+    if scored is not None:
+        counted &= np.isin(np.arange(len(confusion)), scored)
+    return np.divide(intersection, union, out=np.full_like(intersection, np.nan), where=counted)
 
 
-def mean_iou(confusion: np.ndarray) -> float:
+def mean_iou(confusion: np.ndarray, *, scored: Optional[Sequence[int]] = None) -> float:
     """The mean of `class_iou` over the classes that occur; NaN when none does."""
-    iou = class_iou(confusion)
+    iou = class_iou(confusion, scored=scored)
     return float(np.nanmean(iou)) if np.isfinite(iou).any() else float("nan")
 
 

@@ -11,15 +11,15 @@
         optional: [person, pedestrian, rider]    # classes that may be there
     unlisted: 255                 # what no group names: 255 (no class, the default), or the name of a group
 
-A group of optional classes none of which is there keeps its id, and is never found. `grouped_model.py` says how a
-pixel's group is chosen.
+A group of optional classes none of which is there keeps its id, and is never found. Classes that are the groups already,
+by name and order, stay as they are. `grouped_model.py` says how a pixel's group is chosen.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -69,23 +69,40 @@ class ClassGroups:
     path: Path
 
     def fit(self, classes: ClassMap, *, what: str = "the model") -> Grouping:
-        """The groups of certain classes; raises ClassMapError where `what` lacks one of `of`, or has none at all."""
-        known = ", ".join(classes.names)
-        for name, group in self.of.items():
-            if name not in classes.names:
-                raise ClassMapError(
-                    f"{self.path}: {what} has no class {name!r}, which group {self.groups[group].name!r} is of; its "
-                    f"classes are {known}; a class that may be missing is listed under `optional`"
-                )
+        """The groups of certain classes, which `what` has; raises ClassMapError as `ids_of`."""
+        ids = self.ids_of(classes, what=what)
+        left_out = ids[: len(classes)] == IGNORE
+        if not left_out.any():
+            return Grouping(self.groups, ids, None)
+        unlisted = len(self.groups)
+        ids[: len(classes)][left_out] = unlisted
+        return Grouping(ClassMap((*self.groups, SegmentationClass(UNLISTED, (0, 0, 0)))), ids, unlisted)
+
+    def ids_of(self, classes: ClassMap, *, what: str) -> np.ndarray:
+        """256 uint8: the group of each class; IGNORE for a class that is left out, and for ids of no class.
+
+        Raises:
+            ClassMapError: `what`, which has these classes, lacks one of `of`, or has none that is named.
+        """
         named = {**self.of, **self.optional}
-        if not set(named) & set(classes.names):
-            raise ClassMapError(f"{self.path}: {what} has none of the classes that are named; its classes are {known}")
-        groups, unlisted = self.groups, None
-        if self.unlisted == IGNORE and not set(classes.names) <= set(named):
-            groups, unlisted = ClassMap((*groups, SegmentationClass(UNLISTED, (0, 0, 0)))), len(groups)
+        missing = [name for name in self.of if name not in classes.names]
+        if missing or not set(named) & set(classes.names):
+            if classes.names != self.groups.names:
+                raise ClassMapError(f"{self.path}: {self._explain(missing, classes, what=what)}")
+            named = {name: number for number, name in enumerate(classes.names)}
         ids = np.full(256, IGNORE, np.uint8)
-        ids[: len(classes)] = [named.get(name, unlisted or self.unlisted) for name in classes.names]
-        return Grouping(groups, ids, unlisted)
+        ids[: len(classes)] = [named.get(name, self.unlisted) for name in classes.names]
+        return ids
+
+    def _explain(self, missing: Sequence[str], classes: ClassMap, *, what: str) -> str:
+        """Why the groups cannot be those of certain classes."""
+        known = ", ".join(classes.names)
+        if not missing:
+            return f"{what} has none of the classes that are named; its classes are {known}"
+        return (
+            f"{what} has no class {missing[0]!r}, which group {self.groups[self.of[missing[0]]].name!r} is of; its "
+            f"classes are {known}; a class that may be missing is listed under `optional`"
+        )
 
 
 def read_class_groups(path: Path) -> ClassGroups:
