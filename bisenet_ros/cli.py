@@ -41,7 +41,11 @@ def main(argv: Optional[List[str]] = None) -> int:
         return _INTERRUPTED
     except OSError as error:  # of stdout: its reader has ended, as `head` does, or its disk is full
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _BROKEN_PIPE if isinstance(error, BrokenPipeError) else _fail(f"stdout cannot be written: {error}")
+        return (
+            _BROKEN_PIPE
+            if isinstance(error, BrokenPipeError)
+            else _fail(f"stdout cannot be written: {_describe(error)}")
+        )
 
 
 def _main(words: List[str]) -> int:
@@ -87,7 +91,9 @@ def _run(name: str, command: ModuleType, words: List[str]) -> int:
         )
     except BrokenPipeError:
         raise
-    except (BisenetError, OSError) as error:
+    except OSError as error:
+        return _fail(_describe(error))
+    except BisenetError as error:
         return _fail(str(error))
 
 
@@ -101,6 +107,13 @@ def _usage(commands: Dict[str, metadata.EntryPoint]) -> str:
 
 def _summary(command: ModuleType) -> str:
     return (command.__doc__ or "").strip().splitlines()[0].rstrip(".")
+
+
+def _describe(error: OSError) -> str:
+    """The file and what is wrong with it, without the system's number."""
+    if not error.strerror:  # one of ours
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
 def _fail(message: str) -> int:

@@ -127,6 +127,13 @@ def test_a_users_error_is_one_line(command, capsys):
         assert capsys.readouterr().err == "bisenet: error: expected bread, got stone\n"
 
 
+def test_an_error_of_the_system_names_the_file_without_a_number(command, tmp_path, capsys):
+    for name, words in (("none", "No such file or directory"), ("", "Is a directory")):
+        command(lambda arguments, name=name: (tmp_path / name).read_bytes())
+        assert main(["try"]) == 1
+        assert capsys.readouterr().err == f"bisenet: error: {tmp_path / name}: {words}\n"
+
+
 @pytest.mark.parametrize("error", [ValueError("a bug"), KeyError("a bug"), RuntimeError("a bug")])
 def test_any_other_error_shows_its_traceback(command, error):
     def fail(arguments):
@@ -181,7 +188,7 @@ def test_a_reader_that_ends_early_is_no_error():
 def test_a_stdout_that_cannot_be_written_is_no_traceback(words, target, code):
     program = f"exec {sys.executable} -m bisenet_ros.cli {' '.join(words)} {target}"
     done = subprocess.run(["sh", "-c", program], stderr=subprocess.PIPE, cwd=ROOT)
-    told = b"" if code == 0 else b"bisenet: error: stdout cannot be written: [Errno 28] No space left on device\n"
+    told = b"" if code == 0 else b"bisenet: error: stdout cannot be written: No space left on device\n"
     assert done.returncode == code and told in done.stderr and b"Traceback" not in done.stderr
 
 

@@ -19,7 +19,7 @@ LONGEST_SIDE = 8192
 
 Size = Tuple[int, int]
 """(height, width) in pixels, as NumPy has it; people write WIDTHxHEIGHT."""
-
+WIDTH_BY_HEIGHT = re.compile(r"(\d{1,5})x(\d{1,5})")
 
 CARD, HALF, FULL = "card", "half", "full"
 """Names of network sizes: as many pixels as the card's, half of the frame's sides (the paper's Cityscapes), or all."""
@@ -59,10 +59,12 @@ def check_size_choice(choice: str) -> None:
     """Raises SizeError for what is no `choice` of `network_size`."""
     if choice in (CARD, HALF, FULL):
         return
-    try:
-        parse_size(choice)
-    except SizeError as error:
-        raise SizeError(f"a network size is {CARD}, {HALF}, {FULL} or WIDTHxHEIGHT: {error}") from None
+    if not WIDTH_BY_HEIGHT.fullmatch(choice):
+        raise SizeError(
+            f"expected {CARD}, {HALF}, {FULL} or WIDTHxHEIGHT in pixels, such as 1024x512, as network size, "
+            f"got {choice!r}"
+        )
+    parse_size(choice)
 
 
 def describe_size_choice(choice: str, *, trained: Size) -> str:
@@ -77,7 +79,7 @@ def parse_size(text: str) -> Size:
     Raises:
         SizeError: it is something else, or too small or large.
     """
-    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    match = WIDTH_BY_HEIGHT.fullmatch(text)
     if not match:
         raise SizeError(f"expected a size as WIDTHxHEIGHT in pixels, such as 2048x1024, got {text!r}")
     width, height = map(int, match.groups())

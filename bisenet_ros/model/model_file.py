@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     import onnx
 
 
+ONNX_START = b"\x08"
+"""Of a model whose first field is its version of the format, as ONNX's own library and PyTorch write it."""
+
+
 class ModelError(BisenetError):
     """A model file that cannot be used; the message says what was expected, what came and what to do."""
 
@@ -43,8 +47,7 @@ def read_model(path: Path, *, weights: bool = True) -> onnx.ModelProto:
     except DecodeError:
         model = onnx.ModelProto()
     if not model.graph.node:
-        found = describe_bytes(path.read_bytes())
-        raise ModelError(f"{path} is not an ONNX model, or an empty one, but {found}; make one with `bisenet export`")
+        raise ModelError(_explain_missing_network(path))
     for name, size in _external_data(model).items():
         file = path.parent / name
         if name.startswith("/") or ".." in Path(name).parts:
@@ -56,6 +59,16 @@ def read_model(path: Path, *, weights: bool = True) -> onnx.ModelProto:
     if weights:
         onnx.external_data_helper.load_external_data_for_model(model, str(path.parent))
     return model
+
+
+def _explain_missing_network(path: Path) -> str:
+    data = path.read_bytes()
+    if data.startswith(ONNX_START):
+        return (
+            f"{path} begins as an ONNX model, but is cut off, damaged or empty ({len(data):,} bytes); copy it again, "
+            "or make it with `bisenet export`"
+        )
+    return f"{path} is not an ONNX model, but {describe_bytes(data)}; make one with `bisenet export`"
 
 
 def model_sha256(path: Path) -> str:

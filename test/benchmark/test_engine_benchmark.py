@@ -267,7 +267,7 @@ def test_a_busy_machine_is_said_to_be_busy():
         (["--seconds", "0"], "--seconds must be a number above 0, got 0"),
         (["--seconds", "nan"], "--seconds must be a number above 0, got nan"),
         (["--size", "huge"], "expected a size as WIDTHxHEIGHT in pixels, such as 2048x1024, got 'huge'"),
-        (["--network-size", "tiny"], "a network size is card, half, full or WIDTHxHEIGHT"),
+        (["--network-size", "tiny"], "expected card, half, full or WIDTHxHEIGHT"),
         (["--precision", "int8"], "tiny.int8.onnx, which `bisenet quantize` makes"),
         (["--device", "cuda"], "no engine is installed for device cuda; install one with `pip install tensorrt`"),
         (["--json", "."], "--json must be a file, and . is a folder"),

@@ -194,7 +194,7 @@ def test_another_network_size_is_another_plan(gpu, model, rtx, tmp_path, capsys)
         (image,) = onnx.load_from_string(wrapped_model(request, rtx)).graph.input
         assert [side.dim_value for side in image.type.tensor_type.shape.dim[2:]] == expected
     assert run(model, "--size", "192x144", "--cache", tmp_path, "--network-size", "third") == 1
-    assert "a network size is card, half, full or WIDTHxHEIGHT" in capsys.readouterr().err
+    assert "expected card, half, full or WIDTHxHEIGHT" in capsys.readouterr().err
 
 
 def test_without_a_gpu_the_model_is_tried_and_nothing_kept(no_gpu, model, tmp_path, capsys):

@@ -219,7 +219,7 @@ def test_a_network_size_reaches_the_engine_and_is_in_its_description(opened, dri
     assert engine.network_size(128, 192) == (64, 96)
     assert engine.segment(np.zeros((50, 70, 3), np.uint8)).shape == (50, 70)
     assert load_engine(model, precision="fp32").description.endswith("network size 480x360 (card)")
-    with pytest.raises(SizeError, match="a network size is card, half, full or WIDTHxHEIGHT"):
+    with pytest.raises(SizeError, match="expected card, half, full or WIDTHxHEIGHT"):
         load_engine(model, network_size="large")
 
 

@@ -53,10 +53,16 @@ def test_another_size_than_the_card_s_can_be_chosen(choice, frame, expected, wor
     assert describe_size_choice(choice, trained=(360, 480)) == words
 
 
-@pytest.mark.parametrize("choice", ["", "Half", "quarter", "0.5", "16x16"])
+@pytest.mark.parametrize("choice", ["", "Half", "quarter", "0.5"])
 def test_what_is_no_network_size_is_refused(choice):
-    with pytest.raises(SizeError, match="a network size is card, half, full or WIDTHxHEIGHT: expected a size"):
+    expected = "expected card, half, full or WIDTHxHEIGHT in pixels, such as 1024x512, as network size, got"
+    with pytest.raises(SizeError, match=f"{expected} '{choice}'"):
         check_size_choice(choice)
+
+
+def test_a_network_size_has_limits():
+    with pytest.raises(SizeError, match="32 to 8192 pixels a side, got 16x16"):
+        check_size_choice("16x16")
 
 
 def test_a_size_is_width_by_height():

@@ -90,5 +90,13 @@ def test_a_file_that_is_not_there(tmp_path, read):
 def test_what_is_no_onnx_is_told_by_what_it_is(tmp_path, content, kind):
     path = tmp_path / "model.onnx"
     path.write_bytes(content)
-    with pytest.raises(ModelError, match=f"is not an ONNX model, or an empty one, but {kind}"):
+    with pytest.raises(ModelError, match=f"is not an ONNX model, but {kind}"):
+        read_card(path)
+
+
+@pytest.mark.parametrize("size", (2, 1000, 100_000))
+def test_a_model_that_is_cut_off_is_told_as_such(tmp_path, shipped_model, size):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(shipped_model.read_bytes()[:size])
+    with pytest.raises(ModelError, match=rf"begins as an ONNX model, but is cut off, .* \({size:,} bytes\); copy it"):
         read_card(path)

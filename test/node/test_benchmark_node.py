@@ -111,7 +111,7 @@ def test_a_node_that_cannot_run_ends_it_with_the_nodes_own_reason(capsys: pytest
             "--topics must be of mask, confidence, color_mask, color_mask/compressed, overlay,",
         ),
         (["--size", "640x480", "big"], "expected a size as WIDTHxHEIGHT"),
-        (["--network-size", "big"], "a network size is card, half, full or WIDTHxHEIGHT"),
+        (["--network-size", "big"], "expected card, half, full or WIDTHxHEIGHT"),
         (["--model", "missing.onnx"], "expected a model file at "),
     ),
 )

@@ -142,7 +142,7 @@ def test_what_cannot_be_explained_is_refused(checkpoint, images, tmp_path, shipp
     assert "network.branches=detail, and" in error(both, *images, *swapped)
     assert "Fig. 11 has BiSeNetV2 beside BiSeNetV2-Large" in error(both, *images, "--large", both)
     assert "--class must be one of sky, building" in error(both, *images, "--class", "rail")
-    assert f"No such file or directory: '{tmp_path / 'none.jpg'}'" in error(both, str(tmp_path / "none.jpg"))
+    assert f"{tmp_path / 'none.jpg'}: No such file or directory" in error(both, str(tmp_path / "none.jpg"))
     assert not (tmp_path / "out").exists()
 
 

@@ -9,6 +9,7 @@ import io
 import json
 import math
 import re
+import shutil
 from pathlib import Path
 from typing import Any, Callable, Dict, List
 
@@ -236,6 +237,7 @@ def relabel(*shapes: Dict[str, Any], **entries: Any) -> Spoil:
             "background 'x' must be one of the classes, lane",
         ),
         (lambda export: None, ["--val", "0"], "--val must be above 0 and below 1"),
+        (lambda export: shutil.rmtree(export), [], "COCO file of an export at .*export, there is nothing"),
         (lambda export: write_image(export.parent / "yard" / "old.png"), [], "expected an empty folder at .*yard"),
     ],
 )

@@ -38,6 +38,8 @@ def read_export(export: Path, images: Path | None = None) -> Iterator[LabeledIma
     Raises:
         DataError: it is none of these.
     """
+    if not export.exists():
+        raise DataError(f"expected the folder or the COCO file of an export at {export}, there is nothing")
     if export.is_file():
         return read_coco(export, images)
     if (export / LABEL_MAP).is_file():

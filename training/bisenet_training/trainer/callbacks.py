@@ -53,11 +53,13 @@ class ProgressReport(lightning.Callback):
             self.computing.append(_now() - self.batch_began)
         if trainer.global_step % module.recipe.run.validate_every == 0:
             self._measure(trainer, module.recipe.run.batch_size)
-            if module.recipe.data.val_split is None:
+            if not module.recipe.data.scored:
                 self._report(trainer)
 
     def on_validation_end(self, trainer: lightning.Trainer, module: Any) -> None:
-        self._report(trainer, f"mIoU {100 * module.scores['val_miou']:.1f} %, ")
+        sets = [f"{name} {100 * found['val_miou']:.2f}" for name, found in module.scores.get("sets", {}).items()]
+        means = f" in the mean of {', '.join(sets)}" if sets else ""
+        self._report(trainer, f"mIoU {100 * module.scores['val_miou']:.2f} %{means}, ")
 
     def on_train_end(self, trainer: lightning.Trainer, module: Any) -> None:
         if trainer.global_step < trainer.max_steps:
@@ -152,7 +154,7 @@ class PortableCheckpoint(Checkpoint):
             write_bytes(self.path, deflated(portable(checkpoint)))
 
     def on_train_batch_end(self, trainer: lightning.Trainer, module: Any, *_: Any) -> None:
-        if module.recipe.data.val_split is None and trainer.global_step % module.recipe.run.validate_every == 0:
+        if not module.recipe.data.scored and trainer.global_step % module.recipe.run.validate_every == 0:
             self.on_validation_end(trainer)
 
     def on_train_end(self, trainer: lightning.Trainer, *_: Any) -> None:
