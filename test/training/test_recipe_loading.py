@@ -31,18 +31,18 @@ def test_text_stays_text(tmp_path, text):
     overrides = [f"name={text.replace('/', '-')}", f"data.train_split={text}", f"data.root={text}"]
     recipe = load_recipe(CAMVID, overrides)
     assert recipe.name == text.replace("/", "-")
-    assert recipe.data.train_split == recipe.data.root == text
+    assert recipe.data.sets[0].train_split == recipe.data.sets[0].root == text
     if text[0].isalnum() and ":" not in text:  # a plain scalar in YAML
         (tmp_path / "own.yaml").write_text(f"base: {CAMVID}\nname: {text}\ndata: {{root: {text}}}")
         recipe = load_recipe(tmp_path / "own.yaml")
-        assert recipe.name == recipe.data.root == text
+        assert recipe.name == recipe.data.sets[0].root == text
 
 
 def test_other_types_follow_from_the_entry():
     overrides = ["data.root=x", "data.val_split=null", "augmentation.crop=[64, 96]", "augmentation.flip=no"]
     overrides += ["run.iterations=1000", "optimizer.learning_rate=5e-3", "loss.ohem_threshold=~"]
     recipe = load_recipe(CAMVID, overrides)
-    assert recipe.data.val_split is None and recipe.loss.ohem_threshold is None
+    assert recipe.data.sets[0].val_split is None and recipe.data.scored == [] and recipe.loss.ohem_threshold is None
     assert recipe.augmentation.crop == [64, 96] and recipe.augmentation.flip is False
     assert recipe.run.iterations == 1000 and recipe.optimizer.learning_rate == 0.005
 

@@ -42,9 +42,10 @@ def load(path: Path) -> Recipe:
 def test_every_recipe_makes_a_network(path):
     recipe = load(path)
     assert recipe.name == path.stem
-    assert recipe.data.dataset in DATASETS
-    train, val = find_dataset(recipe.data.dataset).splits
-    assert (recipe.data.train_split, recipe.data.val_split) in ((train, val), (f"{train}+{val}", None))
+    for entry in recipe.data.sets:
+        assert entry.dataset in DATASETS
+        train, val = find_dataset(entry.dataset).splits
+        assert (entry.train_split, entry.val_split) in ((train, val), (f"{train}+{val}", None))
     if "cpu" not in path.stem:  # whose crops are smaller, for speed
         assert (recipe.augmentation.resize or recipe.augmentation.crop) == recipe.data.network_size
     if recipe.network.backbone in BACKBONES:
@@ -59,8 +60,12 @@ def test_a_recipe_states_everything():
     assert len(sections) == 6
     for section in sections:
         for field in fields(section):
-            assert field.default is NO_DEFAULT, f"{section.__name__}.{field.name} has a default"
+            assert field.default is NO_DEFAULT or field.name in FOR_SEVERAL, f"{section.__name__}.{field.name}"
             assert field.default_factory is NO_DEFAULT
+
+
+FOR_SEVERAL = ("class_map", "weight", "frame_size")
+"""Entries that matter where data sets are joined or merged; other recipes may leave them out."""
 
 
 def test_a_recipe_states_every_argument_of_the_network():
@@ -105,8 +110,8 @@ PAPER_SPLITS = ("camvid_original", "camvid_original_large", "cityscapes_trainval
     "name", [*PAPER_SPLITS, *(name.replace("original", "original_pretrained") for name in PAPER_SPLITS[:2])]
 )
 def test_what_is_scored_on_test_is_trained_on_train_and_val(name):
-    data = load(FOLDER / f"{name}.yaml").data
-    assert (data.train_split, data.val_split) == ("train+val", None)
+    (entry,) = load(FOLDER / f"{name}.yaml").data.sets
+    assert (entry.train_split, entry.val_split) == ("train+val", None)
 
 
 @pytest.mark.parametrize("size", ["", "_large"])
@@ -123,7 +128,7 @@ def test_a_shipped_recipe_starts_from_the_checkpoint_of_another(capsys, tmp_path
     def module(name: str) -> SegmentationModule:
         recipe = load(FOLDER / f"{name}.yaml")
         entries = {"name": name, "mean": recipe.data.mean, "std": recipe.data.std, "network_size": [64, 64]}
-        classes = find_dataset(recipe.data.dataset).classes
+        classes = find_dataset(recipe.data.sets[0].dataset).classes
         return SegmentationModule(recipe, ModelCard.from_dict({**entries, "classes": classes.to_list()}))
 
     first, second = module("cityscapes"), module("camvid_original_pretrained")

@@ -81,8 +81,8 @@ def same_weights(one: Dict[str, Any], other: Dict[str, Any]) -> bool:
 
 def test_batches_follow_the_seed_and_show_every_frame_once_an_epoch():
     def batches(**options: Any) -> list:
-        settings = dict(batch_size=4, iterations=7, seed=1, first=0, rank=0, world_size=1)
-        return list(SeededBatches(14, **{**settings, **options}))
+        settings = dict(weights=[1.0], batch_size=4, iterations=7, seed=1, first=0, rank=0, world_size=1)
+        return list(SeededBatches([14], **{**settings, **options}))
 
     whole = batches()
     frames = [draw.frame for batch in whole for draw in batch]
@@ -326,7 +326,7 @@ def test_without_a_validation_split_the_last_weights_are_the_result(camvid, tmp_
 
 def test_best_and_last_are_told_apart_also_by_a_run_that_goes_on(camvid, tmp_path, monkeypatch):
     scores = iter([0.9, 0.1, 0.2])
-    monkeypatch.setattr("bisenet_training.trainer.module.mean_iou", lambda confusion: next(scores))
+    monkeypatch.setattr("bisenet_training.trainer.module.mean_iou", lambda *_, **__: next(scores))
     assert main(small_run(camvid, tmp_path)) == 0
     assert [checkpoint(tmp_path, name)["global_step"] for name in ("best", "last")] == [2, 4]
     assert main([*small_run(camvid, tmp_path, run__iterations=6), "--resume"]) == 0

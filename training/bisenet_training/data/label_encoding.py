@@ -29,6 +29,7 @@ class IdEncoding:
     """
 
     def __init__(self, train_ids: Mapping[int, int], *, palette: bool = True) -> None:
+        self.train_ids = train_ids
         self._palette = palette
         self._expected = _ranges(sorted(train_ids))
         self._table = np.full(2**16, UNKNOWN, np.int16)
@@ -36,6 +37,10 @@ class IdEncoding:
         self._numbers = np.zeros(256, np.uint8 if max(train_ids) < 256 else np.uint16)
         for number, train_id in reversed(list(train_ids.items())):
             self._numbers[train_id] = number
+
+    def merged(self, ids: np.ndarray) -> "IdEncoding":
+        """The encoding of merged classes: 256 uint8 `ids` has the new train id of each train id."""
+        return IdEncoding({number: int(ids[old]) for number, old in self.train_ids.items()}, palette=self._palette)
 
     def read_file(self, path: Path) -> np.ndarray:
         """The numbers in a label file: an image, or a MATLAB file; raises DataError or ImageError."""
@@ -64,12 +69,17 @@ class ColorEncoding:
     read_file = staticmethod(read_label_colors)
 
     def __init__(self, train_ids: Mapping[Color, int]) -> None:
+        self.train_ids = train_ids
         packed = {red << 16 | green << 8 | blue: train_id for (red, green, blue), train_id in train_ids.items()}
         self._colors = np.array(sorted(packed), np.int32)
         self._train_ids = np.array([packed[color] for color in sorted(packed)], np.uint8)
         self._bgr = np.zeros((256, 3), np.uint8)
         for color, train_id in reversed(list(train_ids.items())):
             self._bgr[train_id] = color[::-1]
+
+    def merged(self, ids: np.ndarray) -> "ColorEncoding":
+        """As IdEncoding's."""
+        return ColorEncoding({color: int(ids[old]) for color, old in self.train_ids.items()})
 
     def decode(self, pixels: np.ndarray) -> np.ndarray:
         """H x W x 3 uint8 BGR to H x W uint8 train ids; raises DataError for a color of no class."""

@@ -20,20 +20,26 @@ from bisenet_training.data.transforms import Augment, pad_frame, pad_target
 
 Example = tuple[torch.Tensor, torch.Tensor]
 """An image and its target."""
+ORDER, AUGMENTATION, CHOICE = range(3)
+"""What a generator draws: its third seed. The seeds [s, e] are those of [s, e, ORDER, 0]: numpy pads with zeros."""
 
 
 class Draw(NamedTuple):
-    """A frame's position in the run, counted over all epochs, and its index in the data set."""
+    """A frame's position in the run, counted over all epochs, its data set, and its index in that."""
 
     position: int
+    dataset: int
     frame: int
 
 
 class SeededBatches(Sampler[list[Draw]]):
     """The batches of one process, from an iteration on: epoch after epoch over the frames, shuffled anew each time.
 
+    Of several data sets one is drawn for each position, by weight; each has epochs of its own.
+
     Args:
-        frames: how many there are.
+        frames: how many each data set has.
+        weights: of the data sets, above 0.
         batch_size: frames of an iteration, all processes together.
         iterations: where the run ends.
         seed: of the order.
@@ -42,9 +48,20 @@ class SeededBatches(Sampler[list[Draw]]):
     """
 
     def __init__(
-        self, frames: int, *, batch_size: int, iterations: int, seed: int, first: int, rank: int, world_size: int
+        self,
+        frames: Sequence[int],
+        *,
+        weights: Sequence[float],
+        batch_size: int,
+        iterations: int,
+        seed: int,
+        first: int,
+        rank: int,
+        world_size: int,
     ) -> None:
         self.frames = frames
+        self.datasets = _drawn_by_weight(weights, iterations * batch_size, seed=seed)
+        self.counts = _counts_before(self.datasets)
         self.batch_size = batch_size
         self.iterations = iterations
         self.seed = seed
@@ -62,27 +79,43 @@ class SeededBatches(Sampler[list[Draw]]):
             yield [self._draw(position) for position in range(start, start + self.shard)]
 
     def _draw(self, position: int) -> Draw:
-        epoch, place = divmod(position, self.frames)
-        return Draw(position, int(_shuffled(self.frames, self.seed, epoch)[place]))
+        dataset = int(self.datasets[position])
+        epoch, place = divmod(int(self.counts[position]), self.frames[dataset])
+        return Draw(position, dataset, int(_shuffled(self.frames[dataset], self.seed, epoch, dataset)[place]))
 
 
-@lru_cache(maxsize=2)  # a batch may reach into the next epoch
-def _shuffled(frames: int, seed: int, epoch: int) -> np.ndarray:
-    return np.random.default_rng([seed, epoch]).permutation(frames)
+def _drawn_by_weight(weights: Sequence[float], positions: int, *, seed: int) -> np.ndarray:
+    """positions uint8: the data set of each position; a longer run begins with those of a shorter one."""
+    ends = np.cumsum(weights) / np.sum(weights)
+    drawn = np.random.default_rng([seed, 0, CHOICE]).random(positions)
+    return np.searchsorted(ends[:-1], drawn, side="right").astype(np.uint8)
+
+
+def _counts_before(datasets: np.ndarray) -> np.ndarray:
+    """positions int64: how many of the positions before are of the same data set."""
+    counts = np.empty(len(datasets), np.int64)
+    for dataset in np.unique(datasets):
+        places = np.flatnonzero(datasets == dataset)
+        counts[places] = np.arange(len(places))
+    return counts
+
+
+@lru_cache(maxsize=64)  # of each data set two: a batch may reach into the next epoch
+def _shuffled(frames: int, seed: int, epoch: int, dataset: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch, ORDER, dataset]).permutation(frames)
 
 
 class TrainingFrames(Dataset):
     """Augmented frames, by `Draw`: 3 x h x w float32 normalized RGB and h x w int64 targets of the crop's size."""
 
-    def __init__(self, frames: SegmentationDataset, augment: Augment, *, seed: int) -> None:
+    def __init__(self, frames: Sequence[SegmentationDataset], augment: Augment, *, seed: int) -> None:
         self.frames = frames
         self.augment = augment
         self.seed = seed
 
     def __getitem__(self, draw: Draw) -> Example:
-        # A third number keeps these draws apart from those of the order.
-        rng = np.random.default_rng([self.seed, draw.position, 1])
-        return self.augment(*self.frames[draw.frame], rng)
+        rng = np.random.default_rng([self.seed, draw.position, AUGMENTATION])
+        return self.augment(*self.frames[draw.dataset][draw.frame], rng)
 
 
 class ValidationFrames(Dataset):

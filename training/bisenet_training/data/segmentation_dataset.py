@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.images.image_file import read_image, read_orientation
-from bisenet_ros.model.class_map import ClassMap
+from bisenet_ros.model.class_map import IGNORE, ClassMap
 from bisenet_ros.model.input_size import CARD, size_text
 from bisenet_training.data.description import Description
 from bisenet_training.data.label_encoding import LabelEncoding
@@ -87,6 +87,11 @@ class SegmentationDataset(Dataset):
 
     def __len__(self) -> int:
         return len(self._frames)
+
+    @property
+    def labeled(self) -> list[int]:
+        """The train ids that label files of this kind can have."""
+        return sorted({*self.encoding.train_ids.values()} - {IGNORE})
 
     def name(self, index: int) -> str:
         """A short name of the frame, unique in the split."""

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The paper's augmentation: random scale, random crop, horizontal flip; photometric jitter; then tensors."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Sequence
 
@@ -76,6 +77,8 @@ class Augment:
         target_size: (height, width) that targets are resized to, by the nearest pixel; None is the image's size.
         flip: mirror every second image.
         jitter: how much the colors vary.
+        frame_size: (height, width); scales count from a frame shrunk or enlarged to as many pixels, so that the
+            frames of different cameras are of one scale. None: they count from the frame as it is.
     """
 
     scales: Sequence[float]
@@ -86,12 +89,13 @@ class Augment:
     flip: bool
     jitter: PhotometricJitter
     then: ToTensor
+    frame_size: Sequence[int] | None = None
 
     def __call__(
         self, image: np.ndarray, target: np.ndarray, rng: np.random.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Draws from `rng`; the result has the crop's size, or those of `resize` and `target_size`."""
-        image, target = self._scaled_crop(image, target, self._scale(rng), rng)
+        image, target = self._scaled_crop(image, target, self._scale(rng) * self._zoom(target.shape), rng)
         image, target = pad_frame(image, self.crop, mean=self.then.mean), pad_target(target, self.crop)
         if self.resize:
             image = _resize_image(image, self.resize)
@@ -106,6 +110,10 @@ class Augment:
         if self.scale_range is None:
             return float(rng.choice(self.scales))
         return float(np.exp(rng.uniform(*np.log(self.scale_range))))
+
+    def _zoom(self, size: Sequence[int]) -> float:
+        """The scale that gives a frame of this height and width as many pixels as `frame_size`."""
+        return math.sqrt(math.prod(self.frame_size) / math.prod(size)) if self.frame_size else 1.0
 
     def _scaled_crop(
         self, image: np.ndarray, target: np.ndarray, scale: float, rng: np.random.Generator

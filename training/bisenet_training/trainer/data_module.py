@@ -3,6 +3,7 @@
 """The data loaders of a training run, as its recipe wants them."""
 
 from dataclasses import asdict, fields
+from typing import Sequence
 
 import lightning
 import torch
@@ -20,7 +21,9 @@ class DataModule(lightning.LightningDataModule):
 
     trainer: lightning.Trainer
 
-    def __init__(self, recipe: Recipe, training: SegmentationDataset, validation: SegmentationDataset | None) -> None:
+    def __init__(
+        self, recipe: Recipe, training: Sequence[SegmentationDataset], validation: Sequence[SegmentationDataset]
+    ) -> None:
         super().__init__()
         self.recipe = recipe
         self.training = training
@@ -36,7 +39,8 @@ class DataModule(lightning.LightningDataModule):
                 f"{recipe.run.batch_size} cannot be divided among {trainer.world_size}"
             )
         batches = SeededBatches(
-            len(self.training),
+            [len(frames) for frames in self.training],
+            weights=[entry.weight for entry in recipe.data.sets],
             batch_size=recipe.run.batch_size,
             iterations=recipe.run.iterations,
             seed=recipe.run.seed,
@@ -47,18 +51,19 @@ class DataModule(lightning.LightningDataModule):
         frames = TrainingFrames(self.training, _augment(recipe), seed=recipe.run.seed)
         return self._loader(frames, batch_sampler=batches)
 
-    def val_dataloader(self) -> DataLoader | list:
-        if self.validation is None:
-            return []
+    def val_dataloader(self) -> list[DataLoader]:
+        return [self._val_loader(frames) for frames in self.validation]
+
+    def _val_loader(self, dataset: SegmentationDataset) -> DataLoader:
         trainer = self.trainer
-        if len(self.validation) < trainer.world_size:
+        if len(dataset) < trainer.world_size:
             raise RecipeError(
-                f"data.val_split {self.recipe.data.val_split!r} has {len(self.validation)} frames for "
+                f"data.val_split {dataset.split!r} has {len(dataset)} frames for "
                 f"{trainer.world_size} processes; each needs one: choose a larger split, or fewer processes"
             )
         data = self.recipe.data
         size = (data.network_size[0], data.network_size[1])
-        frames = ValidationFrames(self.validation, trained=size, mean=data.mean, std=data.std)
+        frames = ValidationFrames(dataset, trained=size, mean=data.mean, std=data.std)
         return self._loader(Subset(frames, range(trainer.global_rank, len(frames), trainer.world_size)))
 
     def _loader(self, frames: Dataset, **options) -> DataLoader:

@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict
 from inspect import signature
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 import lightning
 import torch
@@ -24,7 +24,7 @@ from bisenet_ros.network.layers import upsample_to
 from bisenet_training.errors import TrainingDiverged
 from bisenet_training.export import read_checkpoint
 from bisenet_training.trainer.losses import OhemCrossEntropy, boosted_loss
-from bisenet_training.trainer.recipe import Recipe, without_places
+from bisenet_training.trainer.recipe import DataSetRecipe, Recipe, without_places
 
 Batch = tuple[Tensor, Tensor]
 HEAD_PART = re.compile(r"network\.(head|boosters\.\w+)\.(convolution|classifier)")
@@ -43,9 +43,17 @@ class SegmentationModule(lightning.LightningModule):
     Args:
         card: of the checkpoints; its training and scores are filled in here.
         class_weights: classes float; the weight of a pixel of each class in the loss. None: equal weights.
+        labeled: the class ids that each data set to validate with can have; None: all.
     """
 
-    def __init__(self, recipe: Recipe, card: ModelCard, class_weights: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        card: ModelCard,
+        class_weights: Tensor | None = None,
+        *,
+        labeled: Sequence[Sequence[int]] | None = None,
+    ) -> None:
         super().__init__()
         self.recipe = recipe
         self.card = card
@@ -59,7 +67,9 @@ class SegmentationModule(lightning.LightningModule):
         self.criterion = OhemCrossEntropy(
             threshold=loss.ohem_threshold, min_fraction=loss.ohem_min_fraction, class_weights=class_weights
         )
-        self.confusion = MulticlassConfusionMatrix(num_classes=len(card.classes), ignore_index=IGNORE)
+        classes, sets = len(card.classes), recipe.data.scored
+        self.labeled = labeled or [range(classes)] * len(sets)
+        self.confusions = nn.ModuleList(MulticlassConfusionMatrix(classes, ignore_index=IGNORE) for _ in sets)
         self.scores: dict[str, Any] = {}
         self.earlier_runs: list[dict[str, Any]] = []
         self.started_from: dict[str, Any] | None = None
@@ -119,12 +129,13 @@ class SegmentationModule(lightning.LightningModule):
         self.log("loss", loss, prog_bar=True)
         return loss
 
-    def validation_step(self, batch: Batch, _: int) -> None:
+    def validation_step(self, batch: Batch, _: int, dataloader_idx: int = 0) -> None:
         """The mask as the engines compute it: logits upsampled x8, then to the frame's size, argmax."""
         images, target = batch
         logits = self.network(images)
         logits = upsample_to(logits, (logits.shape[-2] * STRIDE, logits.shape[-1] * STRIDE))
-        self.confusion.update(upsample_to(logits, target.shape[-2:]).argmax(dim=1), target)
+        confusion: Any = self.confusions[dataloader_idx]
+        confusion.update(upsample_to(logits, target.shape[-2:]).argmax(dim=1), target)
 
     def _expect_finite(self, values: Tensor, what: str) -> None:
         if values.isfinite().all():
@@ -141,14 +152,26 @@ class SegmentationModule(lightning.LightningModule):
         )
 
     def on_validation_epoch_end(self) -> None:
-        confusion = self.confusion.compute().cpu().numpy()
-        self.confusion.reset()
-        self.scores = {
-            "val_miou": round(mean_iou(confusion), 4),
-            "val_iou": dict(zip(self.card.classes.names, class_iou(confusion).round(4).tolist())),
-            "iteration": self.global_step,
-        }
+        """Scores each data set; the run's score is the mean of their mIoU."""
+        scores = [self._score(*found) for found in zip(self.confusions, self.labeled)]
+        if len(scores) == 1:
+            self.scores = {**scores[0], "iteration": self.global_step}
+        else:
+            named = dict(zip(set_names(self.recipe.data.scored), scores))
+            mean = round(sum(found["val_miou"] for found in scores) / len(scores), 4)
+            self.scores = {"val_miou": mean, "sets": named, "iteration": self.global_step}
+            self.log_dict({f"val_miou_{name}": found["val_miou"] for name, found in named.items()}, sync_dist=True)
         self.log("val_miou", self.scores["val_miou"], prog_bar=True, sync_dist=True)
+
+    def _score(self, metric: Any, labeled: Sequence[int]) -> dict[str, Any]:
+        """mIoU and IoU on one data set, of the classes that it labels."""
+        confusion = metric.compute().cpu().numpy()
+        metric.reset()
+        iou = class_iou(confusion, scored=labeled).round(4).tolist()
+        return {
+            "val_miou": round(mean_iou(confusion, scored=labeled), 4),
+            "val_iou": dict(zip(self.card.classes.names, iou)),
+        }
 
     def configure_optimizers(self) -> Any:
         """SGD with the poly schedule; weight decay on the parameters of convolutions only (section 4, "Training")."""
@@ -197,6 +220,12 @@ class SegmentationModule(lightning.LightningModule):
         self.earlier_runs = before["earlier_runs"]
         if before["run"] != without_places(self.recipe)["run"]:
             self.earlier_runs = [*self.earlier_runs, {"until": before["iterations_done"], "run": before["run"]}]
+
+
+def set_names(sets: Sequence[DataSetRecipe]) -> list[str]:
+    """Short names of data sets, each once."""
+    names = [Path(entry.dataset).stem for entry in sets]
+    return [name if names.count(name) == 1 else f"{name}_{number}" for number, name in enumerate(names)]
 
 
 def other_heads(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor], *, same_classes: bool) -> tuple[str, ...]:

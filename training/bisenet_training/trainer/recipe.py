@@ -72,6 +72,7 @@ ScaleRange = Annotated[ListOf[float], must("be null, or a smallest and a largest
 Probability = Annotated[float, must("be between 0 and 1, or null", lambda probability: 0 < probability < 1)]
 Fraction = Annotated[float, must("be from 0 to 1", lambda fraction: 0 <= fraction <= 1)]
 Stride = Annotated[int, must("be from 1 to 32", lambda stride: 1 <= stride <= 32)]
+Weight = Annotated[float, must("be above 0; leave out a set that is not to be trained on", lambda weight: weight > 0)]
 Minutes = Annotated[float, must("be null or above 0", lambda minutes: minutes > 0)]
 BatchSize = Annotated[int, must("be at least 2", lambda images: images >= 2)]
 Precision = Annotated[str, must(f"be one of {', '.join(PRECISIONS)}", PRECISIONS.__contains__)]
@@ -80,14 +81,28 @@ STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(config=STRICT)
-class DataRecipe:
+class DataSetRecipe:
     dataset: Text  # the name of a file in bisenet_training/datasets, or the path of your own data set's YAML
     root: Text
     train_split: Text  # several may be joined by "+"
-    val_split: Nullable[Text]  # null: nothing is scored, and the last weights are the result
+    val_split: Nullable[Text]  # null: the set is not scored; without any that is, the last weights are the result
+    class_map: Nullable[Text] = None  # merges classes: the name of a file in bisenet_training/class_maps, or a path
+    weight: Weight = 1.0  # how often a frame of this set is drawn, relative to the other sets
+
+
+@dataclass(config=STRICT)
+class DataRecipe:
+    """In a recipe, `data` is the entries of one data set, or a list of such; these three are the same for all."""
+
+    sets: List[DataSetRecipe]
     mean: Mean  # of RGB in 0 to 1
     std: Std
     network_size: Size  # height, width; frames are resized to as many pixels to be segmented
+
+    @property
+    def scored(self) -> List[DataSetRecipe]:
+        """The sets that the weights are scored on."""
+        return [entry for entry in self.sets if entry.val_split]
 
 
 @dataclass(config=STRICT)
@@ -121,6 +136,7 @@ class AugmentationRecipe:
     contrast: Share
     saturation: Share
     channel_gain: Share
+    frame_size: SizeOrNull = None  # height, width; scales count from frames of as many pixels; null: from frames as is
 
 
 @dataclass(config=STRICT)
@@ -182,8 +198,19 @@ class Recipe:
 
 def without_places(recipe: Recipe) -> Dict[str, Any]:
     """The recipe for model cards and checkpoints: as plain types, without this machine's paths."""
-    entries = asdict(recipe)
-    del entries["data"]["root"]
+    entries = {**asdict(recipe), "data": _data_without_places(recipe.data)}
     if recipe.run.start_from:
         entries["run"]["start_from"] = Path(recipe.run.start_from).name
     return entries
+
+
+def _data_without_places(data: DataRecipe) -> Any:
+    """As it is written in a recipe: the entries of one data set, or a list of such."""
+    common = {key: value for key, value in asdict(data).items() if key != "sets"}
+    sets = []
+    for entry in data.sets:
+        class_map = {"class_map": Path(entry.class_map).name} if entry.class_map else {}
+        weight = {"weight": entry.weight} if len(data.sets) > 1 else {}
+        splits = {"train_split": entry.train_split, "val_split": entry.val_split}
+        sets.append({"dataset": entry.dataset, **splits, **class_map, **weight, **common})
+    return sets if len(sets) > 1 else sets[0]

@@ -10,7 +10,7 @@ from typing import Any, Sequence, get_type_hints
 from pydantic import ValidationError
 
 from bisenet_training.errors import RecipeError
-from bisenet_training.trainer.recipe import Recipe
+from bisenet_training.trainer.recipe import DataRecipe, DataSetRecipe, Recipe
 from bisenet_training.yaml_file import TextLoader, read_yaml
 
 MISSING = "???"
@@ -32,6 +32,8 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Reads a recipe and applies overrides, the last of which holds.
 
     A recipe may build on another, `base: ../camvid.yaml`, relative to itself, and then states what it changes.
+    Where `data` is a list, its entries have those of a base's one data set that they do not state. On the command line
+    `data.1.root` is the second data set's, and `data.mean` every one's.
 
     Raises:
         YamlError: a file cannot be read.
@@ -39,14 +41,16 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     entries = _entries_of(path, above=[])
     for override in overrides:
-        entries = _merged(entries, _override(override))
+        entries = _overridden(entries, override)
+    sets = entries.get("data")
+    entries["data"] = _joined(sets if isinstance(sets, list) else [sets], path)
     for section in get_type_hints(Recipe).keys() - {"name"}:
         stated = entries.get(section)
         entries[section] = _given(stated) if isinstance(stated, dict) else {}
     try:
         return Recipe(**_given(entries))
     except ValidationError as error:
-        raise RecipeError(f"{path}: {_problem(error)}") from None
+        raise RecipeError(f"{path}: {_problem(error, several=isinstance(sets, list))}") from None
 
 
 def _entries_of(path: Path, *, above: list[Path]) -> Entries:
@@ -64,39 +68,85 @@ def _entries_of(path: Path, *, above: list[Path]) -> Entries:
     return _merged(_entries_of(path.parent / base, above=[*above, path.resolve()]), entries)
 
 
-def _override(text: str) -> Entries:
-    """The entries that a `key=value` of the command line stands for."""
-    match = re.fullmatch(r"(?:(\w+)\.)?(\w+)=(.+)", text, re.DOTALL)
+def _overridden(entries: Entries, text: str) -> Entries:
+    """The entries with what a `key=value` of the command line says."""
+    match = re.fullmatch(r"(?:(\w+)\.(?:(\d+)\.)?)?(\w+)=(.+)", text, re.DOTALL)
     if not match:
         raise RecipeError(f"expected key=value, such as data.root=/data/camvid, got {text!r}")
-    section, key, value = match.groups()
-    return {section: {key: value}} if section else {key: value}
+    section, place, key, value = match.groups()
+    if place is None:
+        return _merged(entries, {section: {key: value}} if section else {key: value})
+    listed = entries.get(section)
+    if not isinstance(listed, list) or int(place) >= len(listed):
+        count = len(listed) if isinstance(listed, list) else "no list of"
+        raise RecipeError(f"the recipe has {count} entries of {section}, which are counted from 0, got {text!r}")
+    changed = _merged({section: listed[int(place)]}, {section: {key: value}})[section]
+    return {**entries, section: [*listed[: int(place)], changed, *listed[int(place) + 1 :]]}
 
 
 def _merged(entries: Entries, changes: Entries) -> Entries:
-    """The entries with the changes; those of a section are merged one by one."""
+    """The entries with the changes; those of a section are merged one by one, into each of a list."""
     merged = dict(entries)
     for key, value in changes.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = {**merged[key], **value} if both else value
+        below = merged.get(key)
+        if isinstance(below, dict) and isinstance(value, dict):
+            merged[key] = {**below, **value}
+        elif isinstance(below, dict) and isinstance(value, list):
+            merged[key] = [_merged({key: below}, {key: entry})[key] for entry in value]
+        elif isinstance(below, list) and isinstance(value, dict):
+            merged[key] = [_merged({key: entry}, {key: value})[key] for entry in below]
+        else:
+            merged[key] = value
     return merged
+
+
+def _joined(sets: Sequence[Any], path: Path) -> Entries:
+    """The section of several data sets, whose entries are their own but for what they have in common."""
+    if not sets:
+        raise RecipeError(f"{path}: data must be the entries of a data set, or a list of such, got an empty list")
+    sets = [_given(entries) if isinstance(entries, dict) else {} for entries in sets]
+    common: Entries = {}
+    for key in get_type_hints(DataRecipe).keys() - {"sets"}:
+        stated = [entries.pop(key) for entries in sets if key in entries]
+        if any(value != stated[0] for value in stated):
+            values = " and ".join(map(str, stated))
+            raise RecipeError(f"{path}: data.{key} must be the same for all data sets, got {values}")
+        common.update({key: stated[0]} if stated else {})
+    return {"sets": sets, **common}
 
 
 def _given(entries: Entries) -> Entries:
     return {key: value for key, value in entries.items() if value != MISSING}
 
 
-def _problem(error: ValidationError) -> str:
-    """The first entry that cannot be used, and why; or else all that are missing."""
+def _problem(error: ValidationError, *, several: bool) -> str:
+    """The first entry that cannot be used, and why; or else all that are missing.
+
+    Args:
+        several: data is a list, whose entries have numbers.
+    """
     problems = error.errors()
     wrong = next((problem for problem in problems if problem["type"] != "missing"), None)
     if wrong is None:
-        missing = [".".join(map(str, problem["loc"])) for problem in problems]
+        missing = [_place(problem["loc"], several=several) for problem in problems]
         return f"{', '.join(missing)} missing; give each on the command line, as {missing[0]}=..."
-    section, *key = map(str, wrong["loc"][:2])
-    entry = ".".join([section, *key])
+    entry = _place(wrong["loc"], several=several)
     if wrong["type"] == "unexpected_keyword_argument":
-        what, kind = (section, get_type_hints(Recipe)[section]) if key else ("a recipe", Recipe)
-        return f"{entry} is unknown; {what} has {', '.join(field.name for field in fields(kind))}"
+        section = entry.split(".")[0] if "." in entry else None
+        return f"{entry} is unknown; {section or 'a recipe'} has {', '.join(_known(section))}"
     words = PROBLEMS.get(wrong["type"], wrong["msg"].removeprefix("Value error, "))
     return f"{entry} {words}, got {wrong['input']!r}"
+
+
+def _place(location: Sequence[str | int], *, several: bool) -> str:
+    """An entry's name as it is written in a recipe, such as data.1.root or augmentation.crop."""
+    if tuple(location[:2]) != ("data", "sets"):
+        return ".".join(map(str, location[:2]))
+    return ".".join(map(str, ["data", *location[2 if several else 3 : 4]]))
+
+
+def _known(section: str | None) -> list[str]:
+    """The entries of a section, or of a recipe."""
+    kind = get_type_hints(Recipe)[section] if section else Recipe
+    known = [*fields(DataSetRecipe), *fields(DataRecipe)] if kind is DataRecipe else fields(kind)
+    return [field.name for field in known if field.name != "sets"]

@@ -6,31 +6,29 @@ import logging
 import os
 import sys
 import warnings
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Mapping, Sequence
 
 import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_only
 
 from bisenet_ros.bags.recording import check_path
 from bisenet_ros.engines.precision import computes_in_bf16
-from bisenet_ros.model.class_map import IGNORE
+from bisenet_ros.model.class_map import ClassMap
 from bisenet_ros.model.model_card import ModelCard
-from bisenet_training.data.dataset_check import inspect
-from bisenet_training.data.datasets import open_dataset
-from bisenet_training.data.segmentation_dataset import Inspection, SegmentationDataset
-from bisenet_training.errors import DataError, RecipeError
+from bisenet_training.errors import RecipeError
 from bisenet_training.export import read_checkpoint
 from bisenet_training.trainer.callbacks import PortableCheckpoint, ProgressReport, TimeLimit
 from bisenet_training.trainer.data_module import DataModule
 from bisenet_training.trainer.losses import balanced_weights
 from bisenet_training.trainer.module import SegmentationModule
 from bisenet_training.trainer.recipe import Recipe, without_places
+from bisenet_training.trainer.run_data import class_shares, open_data
 
 IRRELEVANT_WARNINGS = (
     ".*your dataloader is not resumable.*",  # it need not be: its batches begin at the trainer's iteration
@@ -86,15 +84,20 @@ def train(
 def _fit(recipe: Recipe, output: Path, *, checkpoint: Path | None, save_weights: Path | None) -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # `ProgressReport` has what a user needs
     lightning.seed_everything(recipe.run.seed, workers=True, verbose=False)
-    training, inspections = _open(recipe, recipe.data.train_split)
-    validation = _open(recipe, recipe.data.val_split)[0] if recipe.data.val_split else None
-    module = SegmentationModule(recipe, _card(recipe, training), _class_weights(recipe, training, inspections))
+    data = open_data(recipe, processes=_processes()["devices"])
+    classes = data.training[0].classes
+    module = SegmentationModule(
+        recipe,
+        _card(recipe, classes),
+        _class_weights(recipe, data.pixels, classes=len(classes)),
+        labeled=[frames.labeled for frames in data.validation],
+    )
     if recipe.run.start_from and not checkpoint:
         module.start_from(Path(recipe.run.start_from))
     trainer = lightning.Trainer(
         max_steps=recipe.run.iterations,
         val_check_interval=recipe.run.validate_every,
-        limit_val_batches=None if validation else 0,
+        limit_val_batches=None if data.validation else 0,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         log_every_n_steps=10,
@@ -107,8 +110,8 @@ def _fit(recipe: Recipe, output: Path, *, checkpoint: Path | None, save_weights:
         default_root_dir=output,
         **_processes(),
     )
-    data = DataModule(recipe, training, validation)
-    trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
+    loaders = DataModule(recipe, data.training, data.validation)
+    trainer.fit(module, loaders, ckpt_path=checkpoint, weights_only=True)
 
 
 def _check_resumable(last: Path, recipe: Recipe) -> None:
@@ -117,12 +120,11 @@ def _check_resumable(last: Path, recipe: Recipe) -> None:
     before = checkpoint["card"]["training"]
     if "iterations_done" not in before:
         raise RecipeError(f"{last} was imported and is no run to go on with; start from it: run.start_from={last}")
+    then = _flat(before)
     differences = [
-        f"{section}.{key} was {before[section].get(key)}, is now {value}"
-        for section, entries in without_places(recipe).items()
-        if section not in ("name", "run")
-        for key, value in entries.items()
-        if before[section].get(key) != value
+        f"{name} was {then.get(name)}, is now {value}"
+        for name, value in _flat(without_places(recipe)).items()
+        if then.get(name) != value
     ]
     if differences:
         raise RecipeError(
@@ -139,29 +141,15 @@ def _check_resumable(last: Path, recipe: Recipe) -> None:
         print(f"run.iterations was {planned} and is now {iterations}: the learning rate follows the new one")
 
 
-def _open(recipe: Recipe, split: str) -> tuple[SegmentationDataset, list[Inspection]]:
-    """A split whose files are all as they should be, and what was found in them.
-
-    Every process reads them all: on its own machine, and into the memory that its loader processes share.
-
-    Raises:
-        DataError: a file cannot be used, or no pixel of the split has a class.
-    """
-    frames = open_dataset(
-        recipe.data.dataset,
-        root=Path(recipe.data.root),
-        split=split,
-        cache_bytes=int(recipe.run.cache_gigabytes * 1e9) // _processes()["devices"],
-    )
-    inspections, problems = inspect(frames, progress=rank_zero_only.rank == 0)  # type: ignore[attr-defined]
-    if problems:
-        raise DataError(
-            f"{len(problems)} of {len(frames)} frames of split {split!r} cannot be used, first: {problems[0]}\n"
-            f"see all with `bisenet check-dataset {recipe.data.dataset} --root {recipe.data.root} --split {split}`"
-        )
-    if not any(found.pixels[:IGNORE].any() for found in inspections):
-        raise DataError(f"none of the {len(frames)} frames of split {split!r} has a labeled pixel")
-    return frames, inspections
+def _flat(training: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of a recipe that a run that goes on must not change, by names such as data.1.weight."""
+    sections = {field.name: training[field.name] for field in fields(Recipe) if field.name not in ("name", "run")}
+    sets = sections.pop("data")
+    if isinstance(sets, list):
+        sections.update({f"data.{number}": entries for number, entries in enumerate(sets)}, data={"sets": len(sets)})
+    else:
+        sections["data"] = {"sets": 1, **sets}
+    return {f"{section}.{key}": value for section, entries in sections.items() for key, value in entries.items()}
 
 
 def choose_precision(precision: str) -> str:
@@ -178,7 +166,7 @@ def choose_precision(precision: str) -> str:
 
 def _callbacks(recipe: Recipe, output: Path, save_weights: Path | None) -> list[lightning.Callback]:
     in_place = partial(ModelCheckpoint, dirpath=output, enable_version_counter=False)
-    scored, last = recipe.data.val_split is not None, output / "last.ckpt"
+    scored, last = bool(recipe.data.scored), output / "last.ckpt"
     callbacks: list[lightning.Callback] = [LearningRateMonitor()]
     if recipe.optimizer.average_decay:
         device = "cuda" if torch.cuda.is_available() else "cpu"  # it is set up before the network is there
@@ -213,20 +201,19 @@ def _processes() -> dict[str, Any]:
     }
 
 
-def _class_weights(
-    recipe: Recipe, frames: SegmentationDataset, inspections: Sequence[Inspection]
-) -> torch.Tensor | None:
+def _class_weights(recipe: Recipe, pixels: Sequence[np.ndarray], *, classes: int) -> torch.Tensor | None:
     if recipe.loss.class_balance == 0:
         return None
-    pixels = np.sum([found.pixels for found in inspections], axis=0)[: len(frames.classes)]
-    return balanced_weights(pixels.tolist(), power=recipe.loss.class_balance)
+    one = len(pixels) == 1
+    counts = pixels[0] if one else class_shares(pixels, [entry.weight for entry in recipe.data.sets])
+    return balanced_weights(counts[:classes].tolist(), power=recipe.loss.class_balance)
 
 
-def _card(recipe: Recipe, frames: SegmentationDataset) -> ModelCard:
+def _card(recipe: Recipe, classes: ClassMap) -> ModelCard:
     return ModelCard.from_dict(
         {
             "name": "BiSeNetV2-Large" if (recipe.network.width, recipe.network.depth) == (2, 3) else "BiSeNetV2",
-            "classes": frames.classes.to_list(),
+            "classes": classes.to_list(),
             "mean": recipe.data.mean,
             "std": recipe.data.std,
             "network_size": recipe.data.network_size,

@@ -1,0 +1,100 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""The data sets of a training run: opened, read once, and found fit to be joined."""
+
+from pathlib import Path
+from typing import NamedTuple, Sequence
+
+import numpy as np
+from lightning.pytorch.utilities import rank_zero_only
+
+from bisenet_ros.model.class_map import IGNORE
+from bisenet_training.data.dataset_check import inspect
+from bisenet_training.data.datasets import open_dataset
+from bisenet_training.data.segmentation_dataset import SegmentationDataset
+from bisenet_training.errors import DataError
+from bisenet_training.trainer.recipe import DataSetRecipe, Recipe
+
+
+class RunData(NamedTuple):
+    """What a run learns from and is scored on.
+
+    Attributes:
+        training: a split of each data set of the recipe.
+        pixels: of each, 256 int64: how many pixels have each train id.
+        validation: a split of each data set that is scored.
+    """
+
+    training: list[SegmentationDataset]
+    pixels: list[np.ndarray]
+    validation: list[SegmentationDataset]
+
+
+def open_data(recipe: Recipe, *, processes: int) -> RunData:
+    """Opens the data sets and reads every frame of them.
+
+    Every process reads them all: on its own machine, and into the memory that its loader processes share.
+
+    Args:
+        processes: of this machine, which share the memory for decoded frames.
+
+    Raises:
+        DataError: a split is not there, a file cannot be used, no pixel of a split has a class, or the data sets have
+            different classes.
+        ClassMapError: a class map cannot be used, or not with its data set.
+    """
+    sets, scored = recipe.data.sets, recipe.data.scored
+    cache_bytes = int(recipe.run.cache_gigabytes * 1e9) // processes // len(sets)
+    training = [_open(entry, entry.train_split, cache_bytes) for entry in sets]
+    validation = [_open(entry, entry.val_split or "", cache_bytes) for entry in scored]
+    check_same_classes(training)
+    pixels = [_count_pixels(frames, entry) for frames, entry in zip(training, sets)]
+    for frames, entry in zip(validation, scored):
+        _count_pixels(frames, entry)
+    return RunData(training, pixels, validation)
+
+
+def class_shares(pixels: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
+    """256 float: the share of each train id in what is drawn; `pixels` and `weights` are of the data sets."""
+    return np.average([found / found.sum() for found in pixels], axis=0, weights=weights)
+
+
+def check_same_classes(datasets: Sequence[SegmentationDataset]) -> None:
+    """Raises DataError unless all data sets have classes of the same names, in the same order."""
+    first, *others = (frames.classes.names for frames in datasets)
+    for number, names in enumerate(others, start=1):
+        if names != first:
+            raise DataError(
+                f"data sets that are joined need the same classes in the same order; data.0 has {len(first)}, "
+                f"data.{number} has {len(names)}{_difference(first, names, number)}; give each a class_map to the same "
+                "classes"
+            )
+
+
+def _difference(first: Sequence[str], other: Sequence[str], number: int) -> str:
+    lacking = {f"data.{number}": set(first) - set(other), "data.0": set(other) - set(first)}
+    words = [f"{which} has no {', '.join(sorted(names))}" for which, names in lacking.items() if names]
+    return f", and {'; '.join(words)}" if words else " in another order"
+
+
+def _open(entry: DataSetRecipe, split: str, cache_bytes: int) -> SegmentationDataset:
+    root = Path(entry.root)
+    return open_dataset(entry.dataset, root=root, split=split, class_map=entry.class_map, cache_bytes=cache_bytes)
+
+
+def _count_pixels(frames: SegmentationDataset, entry: DataSetRecipe) -> np.ndarray:
+    """How many pixels of a split have each train id: 256 int64.
+
+    Raises:
+        DataError: a file cannot be used, or no pixel of the split has a class.
+    """
+    inspections, problems = inspect(frames, progress=rank_zero_only.rank == 0)  # type: ignore[attr-defined]
+    if problems:
+        raise DataError(
+            f"{len(problems)} of {len(frames)} frames of split {frames.split!r} cannot be used, first: {problems[0]}\n"
+            f"see all with `bisenet check-dataset {entry.dataset} --root {entry.root} --split {frames.split}`"
+        )
+    pixels = np.sum([found.pixels for found in inspections], axis=0)
+    if not pixels[:IGNORE].any():
+        raise DataError(f"none of the {len(frames)} frames of split {frames.split!r} has a labeled pixel")
+    return pixels
