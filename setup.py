@@ -19,6 +19,7 @@ data_files = [
     ("share/bisenet_ros", ["package.xml"]),
     ("share/bisenet_ros/launch", glob("launch/*.launch.py")),
     ("share/bisenet_ros/config", glob("config/*.*")),
+    ("share/bisenet_ros/config/nav2", glob("config/nav2/*.yaml")),
     ("share/bisenet_ros/config/class_maps", glob("config/class_maps/*.yaml")),
     ("share/bisenet_ros/models", glob("models/*.onnx")),
     ("share/bisenet_ros/recipes", glob("training/recipes/*.yaml")),

@@ -12,6 +12,7 @@ import yaml
 from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
+    GroupAction,
     LogInfo,
     OpaqueFunction,
     RegisterEventHandler,
@@ -77,7 +78,7 @@ def generate_launch_description() -> LaunchDescription:
 
 def _segmentation_node(context: LaunchContext) -> List[Action]:
     """The actions that start the node, made once launch knows the arguments' values."""
-    arguments = context.launch_configurations
+    arguments = dict(context.launch_configurations)
     namespace, params_file = arguments["namespace"], arguments["params_file"]
     if namespace != "/" and not TOPIC.fullmatch(namespace):
         raise BisenetError(
@@ -102,15 +103,20 @@ def _segmentation_node(context: LaunchContext) -> List[Action]:
         output="screen",
         emulate_tty=True,
     )
-    return [RegisterEventHandler(OnProcessExit(target_action=node, on_exit=_respawn)), node]
+    respawn = partial(_respawn, arguments=arguments)
+    return [RegisterEventHandler(OnProcessExit(target_action=node, on_exit=respawn)), node]
 
 
-def _respawn(event: ProcessExited, context: LaunchContext) -> List[Action]:
-    """Starts the node again if it ended with the exit code that asks for a new process."""
-    wanted = context.launch_configurations["respawn"] == "true" and not context.is_shutdown
+def _respawn(event: ProcessExited, context: LaunchContext, *, arguments: Dict[str, str]) -> List[Action]:
+    """Starts the node again if it ended with the exit code that asks for a new process.
+
+    With the arguments that it had: the scope of a file that includes this one has ended, or has others by now.
+    """
+    wanted = arguments["respawn"] == "true" and not context.is_shutdown
     if event.returncode != restart.EXIT_CODE or not wanted:
         return []
-    again = OpaqueFunction(function=_segmentation_node)
+    restored = OpaqueFunction(function=lambda scope: scope.launch_configurations.update(arguments))
+    again = GroupAction([restored, OpaqueFunction(function=_segmentation_node)])
     return [
         LogInfo(msg=f"segmentation_node is started again in {restart.DELAY:.0f} s"),
         TimerAction(period=restart.DELAY, actions=[again]),

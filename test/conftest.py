@@ -34,6 +34,7 @@ NEEDED_PACKAGES: Dict[str, Tuple[str, ...]] = {
     "node/test_fuzz_node.py": ("hypothesis",),
     "node/test_soak.py": ("psutil",),
     "segmentation": ("rosbags", "mcap", "tqdm"),
+    "test_include_launch.py": ("rclpy", "launch_ros", "ros2launch"),
     "test_launch.py": ("rclpy", "launch_ros", "ros2launch"),
     "test_replay.py": ("rclpy", "launch_ros", "ros2launch"),
     "training": ("torch", "lightning", "pydantic", "yaml", "scipy", "tqdm", "jinja2", "matplotlib"),

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Dict, Iterator, List, Sequence
 
 from bisenet_ros.node.fastdds import PROFILE_VARIABLES, TRANSPORTS_VARIABLE
+from bisenet_ros.node.restart import EXIT_CODE, FAULT_LOG
 
 ROOT = Path(__file__).parents[1]
 NODE = "lib/bisenet_ros/segmentation_node"
@@ -28,6 +29,16 @@ ROS2_LAUNCH = (
     "bisenet_ros",
 )
 COLCON = "import sys; from colcon_core.command import main; sys.exit(main())"
+FAILS_ONCE = f"""\
+#!/bin/sh
+started="started_$(echo "$@" | grep -o "__ns:=[^ ]*" | tr -c "a-z\\n" _)"
+if [ ! -e "$started" ]; then
+  touch "$started"
+  echo "the GPU answers CUDA_ERROR_OF_THIS_TEST" >> "${FAULT_LOG}"
+  exit {EXIT_CODE}
+fi
+exec "$(dirname "$0")/../../bin/segmentation_node" "$@"
+"""
 NOT_SOURCES = (".*", "__pycache__", "*.egg-info", "build", "install", "log", "runs", "demo_output")
 
 
@@ -80,6 +91,20 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+
+
+@contextlib.contextmanager
+def failing_once(installation: Installation) -> Iterator[None]:
+    """The installed node ends at its first start in each namespace, as after a GPU fault that needs a new process."""
+    program = installation.prefix / NODE
+    content = program.read_bytes()
+    program.write_text(FAILS_ONCE)
+    try:
+        yield
+    finally:
+        program.write_bytes(content)
+        for file in installation.folder.glob("started_*"):
+            file.unlink()
 
 
 def pip_install(folder: Path) -> Installation:

@@ -12,7 +12,7 @@ from typing import Any, Dict, Iterator, List
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
-from installed_package import NODE, ROOT, ROS2_LAUNCH, Installation, Process, pip_install
+from installed_package import ROOT, ROS2_LAUNCH, Installation, Process, failing_once, pip_install
 from node_harness import Vehicle, camera_image
 from rcl_interfaces.srv import GetParameters
 from rclpy.parameter import parameter_value_to_python
@@ -20,7 +20,7 @@ from ros_domains import new_domain
 from sensor_msgs.msg import Image
 
 from bisenet_ros.node.fastdds import PROFILE_VARIABLES, profile_variable
-from bisenet_ros.node.restart import EXIT_CODE, FAULT_LOG
+from bisenet_ros.node.restart import EXIT_CODE
 
 DOMAIN = new_domain()
 SHIPPED_MODEL = ROOT / "models" / "bisenetv2_camvid.onnx"
@@ -206,30 +206,15 @@ def test_invalid_argument_is_an_error_of_one_line(installation: Installation, ar
         assert "process started" not in launch.output
 
 
-FAILS_ONCE = f"""\
-#!/bin/sh
-if [ ! -e first ]; then
-  touch first
-  echo "the GPU answers CUDA_ERROR_OF_THIS_TEST" >> "${FAULT_LOG}"
-  exit {EXIT_CODE}
-fi
-exec "$(dirname "$0")/../../bin/segmentation_node" "$@"
-"""
-
-
 @pytest.fixture
-def node_that_fails_once(installation: Installation) -> Iterator[Path]:
-    """The file that launch starts: at first it ends like a node after a GPU fault that needs a new process."""
-    program = installation.prefix / NODE
-    content = program.read_bytes()
-    program.write_text(FAILS_ONCE)
-    yield program
-    program.write_bytes(content)
-    (installation.folder / "first").unlink()
+def node_that_fails_once(installation: Installation) -> Iterator[None]:
+    """What launch starts ends at first like a node after a GPU fault that needs a new process."""
+    with failing_once(installation):
+        yield
 
 
 def test_node_is_started_again_after_a_gpu_fault_and_says_why(
-    installation: Installation, launch_vehicle: Vehicle, node_that_fails_once: Path
+    installation: Installation, launch_vehicle: Vehicle, node_that_fails_once: None
 ) -> None:
     arguments = ("namespace:=again", "autostart:=false")
     with installation.start(*LAUNCH, *arguments, ROS_DOMAIN_ID=str(DOMAIN)) as launch:
@@ -240,7 +225,7 @@ def test_node_is_started_again_after_a_gpu_fault_and_says_why(
 
 
 def test_node_is_not_started_again_where_that_is_not_wanted(
-    installation: Installation, node_that_fails_once: Path
+    installation: Installation, node_that_fails_once: None
 ) -> None:
     with installation.start(*LAUNCH, "respawn:=false", ROS_DOMAIN_ID=str(DOMAIN)) as launch:
         launch.wait()

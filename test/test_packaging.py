@@ -19,7 +19,7 @@ from installed_package import NODE, ROOT, Installation, colcon_build, colcon_tes
 
 import bisenet_ros
 
-DATA = ["launch/*.launch.py", "config/*.*", "config/class_maps/*.yaml", "models/*.onnx"]
+DATA = ["launch/*.launch.py", "config/*.*", "config/*/*.yaml", "models/*.onnx"]
 LOOKUP = """
 import json, bisenet_ros, bisenet_training
 from ament_index_python import get_package_prefix, get_package_share_directory
