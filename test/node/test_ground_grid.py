@@ -10,37 +10,17 @@ from typing import Any, Iterator, List, Tuple
 
 import numpy as np
 import pytest
-from camvid_classes import CAMVID
 from fake_node import fake_node
 from nav_msgs.msg import OccupancyGrid
-from node_harness import FakeEngine, camera_image
+from node_harness import FakeEngine
 from sensor_msgs.msg import CameraInfo, Image
+from street_camera import POSE, camera_info, street
 
 from bisenet_ros.node.settings import SETTINGS, camera_settings
 
 pytestmark = pytest.mark.timeout(60)
 
-HEIGHT, WIDTH, FOCAL = 96, 128, 100.0
-ROAD, SKY, CAR = (CAMVID.names.index(name) for name in ("road", "sky", "car"))
-POSE = f"[0.0, 0.0, 1.5, {-math.pi / 2 - 0.2}, 0.0, {-math.pi / 2}]"
 GRID = ("-p", "grid.x:=[0.0, 10.0]", "-p", "grid.y:=[-5.0, 5.0]", "-p", "grid.resolution:=0.5")
-
-
-def camera_info(**changes: Any) -> CameraInfo:
-    info = CameraInfo(height=HEIGHT, width=WIDTH, distortion_model="plumb_bob", d=[0.0] * 5)
-    info.k = [FOCAL, 0.0, WIDTH / 2, 0.0, FOCAL, HEIGHT / 2, 0.0, 0.0, 1.0]
-    info.p = [FOCAL, 0.0, WIDTH / 2, 0.0, 0.0, FOCAL, HEIGHT / 2, 0.0, 0.0, 0.0, 1.0, 0.0]
-    for name, value in changes.items():
-        setattr(info, name, value)
-    return info
-
-
-def street() -> Image:
-    """The fake engine's mask is the first channel: sky above, road below, and a car on the right."""
-    mask = np.full((HEIGHT, WIDTH, 3), ROAD, np.uint8)
-    mask[: HEIGHT // 4] = SKY
-    mask[:, 3 * WIDTH // 4 :] = CAR
-    return camera_image(mask, "bgr8")
 
 
 @contextmanager
