@@ -44,7 +44,7 @@ setup(
     package_dir={"bisenet_training": "training/bisenet_training"},
     package_data={
         "bisenet_ros": ["py.typed"],
-        "bisenet_training": ["py.typed", "datasets/*.yaml"],
+        "bisenet_training": ["py.typed", "class_maps/*.yaml", "datasets/*.yaml"],
         "bisenet_ros.engines.cuda": ["*.cu"],
         "bisenet_ros.evaluation.report": ["templates/*"],
     },
