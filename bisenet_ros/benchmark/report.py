@@ -16,6 +16,9 @@ from bisenet_ros.benchmark.markdown import markdown_table
 from bisenet_ros.benchmark.plot import draw_speed
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.atomic_write import write_json, write_text
+from bisenet_ros.files.result_folder import require_free
+
+FILES = ("benchmark.json", "benchmark.md", "benchmark.png")
 
 Numbers = Dict[str, Any]
 """What `EngineBenchmark.run` returns, or a part of it."""
@@ -67,14 +70,18 @@ def statistics(milliseconds: Sequence[float], *, fps: bool = False) -> Dict[str,
     return {name: round(float(value), 4) for name, value in values.items()}
 
 
-def prepare_outputs(folder: Optional[Path], json: Optional[Path]) -> None:
+def prepare_outputs(folder: Optional[Path], json: Optional[Path], *, files: Sequence[str], force: bool) -> None:
     """Makes the folders for a report and for a JSON file, before minutes are spent on what cannot be written.
+
+    Args:
+        files: the names of the report's; those of an earlier run are replaced with `force`.
 
     Raises BisenetError, OSError, or where a report has no matplotlib to plot with, ModuleNotFoundError.
     """
     if folder:
         import matplotlib.figure  # noqa: F401
 
+        require_free(folder, files, force=force)
         folder.mkdir(parents=True, exist_ok=True)
     if json and json.is_dir():
         raise BisenetError(f"--json must be a file, and {json} is a folder")

@@ -47,16 +47,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form.add_argument("--paper", action="store_true", help=words)
     folder = "for benchmark.json, benchmark.md and benchmark.png; default with --sweep and no --json: benchmark_sweep"
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help=folder)
+    parser.add_argument("--force", action="store_true", help="replace the files of an earlier benchmark in FOLDER")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers, with their protocol, as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from bisenet_ros.benchmark.report import prepare_outputs, to_text, write_report
+    from bisenet_ros.benchmark.report import FILES, prepare_outputs, to_text, write_report
     from bisenet_ros.files.atomic_write import write_json
 
     benchmark = _paper_benchmark(arguments) if arguments.paper else _own_benchmark(arguments)
     output = arguments.output or (Path("benchmark_sweep") if arguments.sweep and not arguments.json else None)
-    prepare_outputs(output, arguments.json)
+    prepare_outputs(output, arguments.json, files=FILES, force=arguments.force)
     found = benchmark.run(on_progress=lambda text: print(text, file=sys.stderr))
     if arguments.json:
         write_json(arguments.json, found)

@@ -54,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="per pipeline and size, default 20; a size takes 6 times as long",
     )
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="write node_benchmark.json, .md and .png")
+    parser.add_argument("--force", action="store_true", help="replace the files of an earlier benchmark in FOLDER")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers, with their protocol, as JSON")
 
 
@@ -61,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bisenet_ros.benchmark.report import prepare_outputs
     from bisenet_ros.files.atomic_write import write_json
     from bisenet_ros.node.benchmark.measurement import MAX_RATE, measure
-    from bisenet_ros.node.benchmark.report import to_markdown, write_report
+    from bisenet_ros.node.benchmark.report import FILES, to_markdown, write_report
     from bisenet_ros.node.benchmark.scenario import Scenario
 
     if not 1 <= arguments.cameras <= MAX_CAMERAS:
@@ -85,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         reliability=arguments.reliability,
     )
     scenarios = [replace(scenario, size=parse_size(size)) for size in dict.fromkeys(arguments.size)]
-    prepare_outputs(arguments.output, arguments.json)
+    prepare_outputs(arguments.output, arguments.json, files=FILES, force=arguments.force)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the processes are ended too
     numbers = measure(scenarios, choose_pipelines(arguments), rate=arguments.rate, seconds=arguments.seconds)
     print(to_markdown(numbers), end="")

@@ -18,13 +18,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, metavar="OUT", help="a folder for compare.html, compare.json and compare.txt"
     )
+    parser.add_argument("--force", action="store_true", help="replace the files of an earlier comparison there")
 
 
 def run(arguments: argparse.Namespace) -> int:
     from bisenet_ros.evaluation.report.comparison import compare_reports
-    from bisenet_ros.evaluation.report.comparison_report import to_text, write_comparison
+    from bisenet_ros.evaluation.report.comparison_report import FILES, to_text, write_comparison
     from bisenet_ros.evaluation.report.finished_report import read_report
+    from bisenet_ros.files.result_folder import require_free
 
+    if arguments.output:
+        require_free(arguments.output, FILES, force=arguments.force)
     found = compare_reports(read_report(arguments.report_a), read_report(arguments.report_b))
     print(to_text(found), end="")
     if arguments.output:

@@ -11,6 +11,7 @@ from typing import Any, Dict, Optional, TextIO
 
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.atomic_write import write_json
+from bisenet_ros.files.result_folder import require_free
 
 RUN = "run.json"
 LOCK = "lock"
@@ -43,8 +44,8 @@ class RunFolder:
         for left_over in self.output.parent.glob(f"{self.output.name}.*{REMOVED}"):  # of a process that was killed
             shutil.rmtree(left_over, ignore_errors=True)
         finished = _read(self.output / RUN)
-        if finished is None and self.output.exists() and (not self.output.is_dir() or any(self.output.iterdir())):
-            raise BisenetError(f"{self.output} exists and holds something else; name a new folder with -o")
+        if finished is None:
+            require_free(self.output)
         if finished and not restart:
             _require_same(finished["asked"], inputs, folder=self.output)
             if _read(self.partial / RUN) and not self.result.exists():  # its process was killed while it tidied up

@@ -10,6 +10,7 @@ import numpy as np
 
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.atomic_write import write_bytes, write_json, write_png
+from bisenet_ros.files.result_folder import require_free
 from bisenet_ros.images.compression import encode_color_mask, encode_jpeg
 from bisenet_ros.images.image_file import read_image
 from bisenet_ros.segmentation.inputs import Input
@@ -78,8 +79,7 @@ class OutputFolder:
         """None where there is none yet."""
         path = self.folder / RECORD
         if not path.exists():
-            if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
-                raise BisenetError(f"{self.folder} exists and holds something else; name a new folder with -o")
+            require_free(self.folder)
             return None
         try:
             found = json.loads(path.read_text(encoding="utf-8"))

@@ -117,6 +117,14 @@ def compared(tmp_path_factory, good, worse) -> Path:
     return output
 
 
+def test_an_earlier_comparison_is_replaced_only_by_force(good, worse, compared, capsys):
+    command = ["compare", str(good), str(worse), "-o", str(compared)]
+    assert main(command) == 1 and "add --force to replace them" in capsys.readouterr().err
+    assert main([*command, "--force"]) == 0
+    assert main(["compare", str(good), str(worse), "-o", str(good), "--force"]) == 1
+    assert f"{good} exists and holds something else" in capsys.readouterr().err
+
+
 def test_what_got_worse_is_found(compared):
     found = json.loads((compared / "compare.json").read_text())
     wrong = (2 * 2 + 4) * 48  # pixels of the frames 0, 2 and 4 that were road

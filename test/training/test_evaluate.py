@@ -314,15 +314,26 @@ def test_a_file_gets_no_progress_bar(brightness, capfd):
 
 
 def test_tricks_are_reported_everywhere(camvid, model, tmp_path, capsys):
-    command = ["evaluate", str(model), "--data", "camvid", "--root", str(camvid), "-o", str(tmp_path)]
+    command = ["evaluate", str(model), "--data", "camvid", "--root", str(camvid), "-o", str(tmp_path / "out")]
     assert main([*command, "--flip", "--scales", "0.75", "1", "--size", "64x48"]) == 0
     named, size = "with flip and scales 0.75, 1 (the paper has no test-time tricks)", "480x360"
-    page, printed = (tmp_path / "report.html").read_text(), capsys.readouterr().out
+    page, printed = (tmp_path / "out" / "report.html").read_text(), capsys.readouterr().out
     assert named in page and named in printed
-    found = json.loads((tmp_path / "scores.json").read_text())
+    found = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert found["tricks"] == "flip and scales 0.75, 1"
     assert found["protocol"]["network size"] == "64x48"
     assert found["protocol"]["size"] == f"64x48 as asked for; the model's card says {size}"
+
+
+def test_a_report_is_replaced_only_by_force(camvid, model, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "scores.json").write_text("earlier")
+    command = ["evaluate", str(model), "--data", "camvid", "--root", str(camvid), "--size", "64x48"]
+    assert main([*command, "-o", str(tmp_path / "out")]) == 1
+    assert "add --force to replace them" in capsys.readouterr().err
+    assert (tmp_path / "out" / "scores.json").read_text() == "earlier"
+    assert main([*command, "-o", str(tmp_path / "out"), "--force"]) == 0
+    assert json.loads((tmp_path / "out" / "scores.json").read_text())["tricks"] is None
 
 
 def test_padding_is_reported(brightness):
@@ -430,3 +441,5 @@ def test_the_command_writes_predictions_instead_of_scores(tmp_path, camvid, mode
     assert cv2.imread(str(tmp_path / "masks" / f"{FRAMES[0]}.png"), cv2.IMREAD_UNCHANGED).max() < 11
     assert main([*arguments, "--predictions", str(tmp_path / "masks"), "--json", str(tmp_path / "a.json")]) == 1
     assert "--predictions scores nothing" in capsys.readouterr().err
+    assert main([*arguments, "--predictions", str(tmp_path / "masks")]) == 1, "these may be of another model"
+    assert "exists and holds something else" in capsys.readouterr().err

@@ -10,11 +10,20 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from bisenet_training.analysis.explanation import choose_classes, draw_grad_cam, draw_masks, grad_cam
+from bisenet_training.analysis.explanation import (
+    branch_outputs,
+    choose_classes,
+    draw_features,
+    draw_grad_cam,
+    draw_masks,
+    grad_cam,
+)
 from bisenet_training.analysis.torch_engine import TorchEngine
+from bisenet_training.commands.explain import FIGURES
 from torch import nn
 
 from bisenet_ros.cli import main
+from bisenet_ros.engines.cpu.preprocess import normalize_frame
 from bisenet_ros.network import BiSeNetV2
 from demo.clip import FOLDER, frame_ids
 
@@ -104,6 +113,26 @@ def test_fig_8_has_a_row_for_each_image_and_a_map_for_each_stage(card):
     assert figure.axes[1].images[1].get_array().shape == (90, 120)
 
 
+def test_fig_9_shows_what_each_part_of_a_network_gives(card):
+    torch.manual_seed(0)
+    engine = TorchEngine(BiSeNetV2(**SMALL), card, device="cpu")
+    frame = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
+    image = torch.from_numpy(normalize_frame(frame, engine.network_size(96, 128), mean=card.mean, std=card.std))
+    with torch.inference_mode():
+        detail, semantics = engine.network.detail(image), engine.network.semantics(image).s5_5
+        expected = [detail, semantics, engine.network.aggregation(detail, semantics)]
+        assert engine.network.head(expected[2]).allclose(engine.network(image))
+    outputs = branch_outputs(engine.network, image)
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(outputs, expected))
+    figure = draw_features(engine, [frame])
+    titles = ["image", "detail branch", "semantics branch", "aggregation", "mask"]
+    assert [axis.get_title() for axis in figure.axes] == titles
+    for axis, features in zip(figure.axes[1:4], outputs):
+        magnitude = cv2.resize(features[0].abs().mean(dim=0).numpy(), (128, 96))
+        assert np.array_equal(axis.images[0].get_array(), magnitude)
+    assert np.array_equal(figure.axes[4].images[0].get_array(), card.classes.color_table()[engine.segment(frame)])
+
+
 def test_fig_9_shows_each_networks_own_mask(card):
     engines = {}
     for seed, branches in enumerate(("detail", "semantics", "both")):
@@ -119,14 +148,16 @@ def test_the_command_draws_the_figures(checkpoint, images, tmp_path, capsys):
     output = tmp_path / "new" / "folder"
     command = ["explain", str(checkpoint("both")), images[0], "-o", str(output)]
     assert main(command) == 0
-    assert [path.name for path in output.iterdir()] == ["grad_cam.png"]
+    assert sorted(path.name for path in output.iterdir()) == ["features.png", "grad_cam.png"]
     assert f"{images[0]}: Grad-CAM of " in capsys.readouterr().out
+    assert main(command) == 1 and "add --force to replace them" in capsys.readouterr().err
     others = [f"--{branch}-only={checkpoint(branch)}" for branch in ("detail", "semantics")]
-    assert main([*command, *others]) == 0
-    assert sorted(path.name for path in output.iterdir()) == ["branches.png", "grad_cam.png"]
-    assert main([*command, f"--large={checkpoint('both', name='BiSeNetV2-Large')}"]) == 0
-    assert sorted(path.name for path in output.iterdir()) == ["branches.png", "grad_cam.png", "large.png"]
-    assert all(cv2.imread(str(output / name)).std() > 10 for name in ("branches.png", "large.png"))
+    large = f"--large={checkpoint('both', name='BiSeNetV2-Large')}"
+    assert main([*command, "--force", *others, large]) == 0
+    assert sorted(path.name for path in output.iterdir()) == sorted(FIGURES)
+    assert all(cv2.imread(str(output / name)).std() > 10 for name in FIGURES)
+    assert main(["explain", str(checkpoint("detail")), images[0], "-o", str(output), "--force"]) == 0
+    assert [path.name for path in output.iterdir()] == ["grad_cam.png"], "the others are of another network"
 
 
 def test_what_cannot_be_explained_is_refused(checkpoint, images, tmp_path, shipped_model, capsys):
@@ -137,13 +168,15 @@ def test_what_cannot_be_explained_is_refused(checkpoint, images, tmp_path, shipp
     both, detail, semantics = (str(checkpoint(branches)) for branches in ("both", "detail", "semantics"))
     assert "has no gradients; give the checkpoint" in error(str(shipped_model), *images)
     assert "network.branches=both or detail, and" in error(semantics, *images)
-    assert "give both --detail-only and --semantics-only, or neither" in error(both, *images, "--detail-only", detail)
+    assert "give both --detail-only and --semantics-only, or none" in error(both, *images, "--detail-only", detail)
     swapped = ("--detail-only", semantics, "--semantics-only", detail)
     assert "network.branches=detail, and" in error(both, *images, *swapped)
     assert "Fig. 11 has BiSeNetV2 beside BiSeNetV2-Large" in error(both, *images, "--large", both)
     assert "--class must be one of sky, building" in error(both, *images, "--class", "rail")
     assert f"{tmp_path / 'none.jpg'}: No such file or directory" in error(both, str(tmp_path / "none.jpg"))
     assert not (tmp_path / "out").exists()
+    assert main(["explain", both, *images, "-o", str(tmp_path)]) == 1
+    assert f"{tmp_path} exists and holds something else" in capsys.readouterr().err
 
 
 def test_a_class_that_is_not_in_the_image_is_named(card):

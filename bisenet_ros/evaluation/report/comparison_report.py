@@ -15,6 +15,7 @@ from bisenet_ros.evaluation.report.pictures import disagreement_row
 from bisenet_ros.evaluation.run_summary import Source
 from bisenet_ros.files.atomic_write import write_json, write_text
 
+FILES = ("compare.html", "compare.json", "compare.txt")
 UNITS = {
     "mIoU, pixel accuracy, iou, temporal consistency, mean confidence": "fraction, 0 to 1",
     "engine": "milliseconds per frame",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+FILES = ("node_benchmark.json", "node_benchmark.md", "node_benchmark.png")
 COLUMNS = (
     *("size", "pipeline", "part", "Hz sent", "sent", "lost", "where", "p50 ms", "p99", "max", "FPS", "CPU ms/frame"),
     *("cores: cameras", "pipeline ", "listener"),

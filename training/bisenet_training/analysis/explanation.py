@@ -1,10 +1,10 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""The paper's Figs. 8, 9 and 11: Grad-CAM of the detail branch, and the masks of several networks side by side."""
+"""The paper's Figs. 8, 9 and 11: Grad-CAM and features of the branches, masks of several networks side by side."""
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Sequence
+from typing import Any, Sequence
 
 import cv2
 import numpy as np
@@ -63,16 +63,22 @@ def grad_cam(network: nn.Module, stages: Sequence[nn.Module], image: Tensor, cla
     Returns:
         For each stage h' x w' float32, 0 or more. All zeros where no pixel is given to the class.
     """
-    features: dict[nn.Module, Tensor] = {}
-    with ExitStack() as hooks, torch.enable_grad():
-        for stage in stages:
-            keep = stage.register_forward_hook(lambda module, _, output: features.update({module: output}))
-            hooks.enter_context(keep)
-        logits = network(image.detach().requires_grad_())
+    with torch.enable_grad():
+        logits, outputs = _run(network, stages, image.detach().requires_grad_())
     score = logits[:, class_id][logits.argmax(dim=1) == class_id].sum()
-    outputs = [features[stage] for stage in stages]
     weights = [gradient.mean(dim=(2, 3), keepdim=True) for gradient in torch.autograd.grad(score, outputs)]
     return [F.relu((weight * output.detach()).sum(dim=1))[0] for weight, output in zip(weights, outputs)]
+
+
+def _run(network: nn.Module, parts: Sequence[nn.Module], image: Tensor) -> tuple[Tensor, list[Any]]:
+    """What a network gives for an image, and what each of its parts gives on the way."""
+    outputs: dict[nn.Module, Any] = {}
+    with ExitStack() as hooks:
+        for part in parts:
+            keep = part.register_forward_hook(lambda module, _, output: outputs.update({module: output}))
+            hooks.enter_context(keep)
+        result = network(image)
+    return result, [outputs[part] for part in parts]
 
 
 def draw_grad_cam(engine: TorchEngine, frames: Sequence[np.ndarray], class_ids: Sequence[int]) -> Figure:
@@ -83,8 +89,7 @@ def draw_grad_cam(engine: TorchEngine, frames: Sequence[np.ndarray], class_ids: 
     figure, axes = _grid(frames, ["image", *(f"{stage.upper()} of the detail branch" for stage in STAGES)])
     figure.supxlabel("Each map goes from 0 (blue) to its own maximum (red).", fontsize="medium")
     for row, frame, class_id in zip(axes, frames, class_ids):
-        size = engine.network_size(*frame.shape[:2])
-        image = torch.from_numpy(normalize_frame(frame, size, mean=engine.card.mean, std=engine.card.std))
+        image = _network_input(engine, frame)
         stages = [getattr(engine.network.detail, stage) for stage in STAGES]
         row[0].set_ylabel(f"Grad-CAM of {engine.card.classes.names[class_id]}")
         for axis in row:
@@ -92,6 +97,38 @@ def draw_grad_cam(engine: TorchEngine, frames: Sequence[np.ndarray], class_ids: 
         for axis, heat in zip(row[1:], grad_cam(engine.network, stages, image, class_id)):
             axis.imshow(cv2.resize(heat.numpy(), frame.shape[1::-1]), cmap="jet", vmin=0, alpha=0.5)
     return figure
+
+
+def draw_features(engine: TorchEngine, frames: Sequence[np.ndarray]) -> Figure:
+    """Fig. 9 of one network with both branches: a row for each frame (H x W x 3 uint8 BGR).
+
+    The frame, then what the detail branch, the semantics branch and the aggregation give, then the mask. A picture of
+    features is the mean magnitude of their channels, from its least (dark) to its largest (bright).
+    """
+    titles = ["image", "detail branch", "semantics branch", "aggregation", "mask"]
+    figure, axes = _grid(frames, titles)
+    figure.supxlabel("Features: the mean magnitude of their channels, each from its least to its largest.")
+    for row, frame in zip(axes, frames):
+        row[0].imshow(frame[..., ::-1])
+        for axis, features in zip(row[1:], branch_outputs(engine.network, _network_input(engine, frame))):
+            magnitude = features[0].abs().mean(dim=0).numpy()
+            axis.imshow(cv2.resize(magnitude, frame.shape[1::-1]), cmap="viridis")
+        row[-1].imshow(engine.card.classes.color_table()[engine.segment(frame)])
+    return figure
+
+
+@torch.inference_mode()
+def branch_outputs(network: nn.Module, image: Tensor) -> list[Tensor]:
+    """What the detail branch (at 1/8), the semantics branch (1/32) and the aggregation (1/8) give: B x C x h x w."""
+    parts = [getattr(network, part) for part in ("detail", "semantics", "aggregation")]
+    _, (detail, semantics, aggregated) = _run(network, parts, image)
+    return [detail, semantics.s5_5, aggregated]
+
+
+def _network_input(engine: TorchEngine, frame: np.ndarray) -> Tensor:
+    """1 x 3 x h x w float of H x W x 3 uint8 BGR, resized and normalized."""
+    size = engine.network_size(*frame.shape[:2])
+    return torch.from_numpy(normalize_frame(frame, size, mean=engine.card.mean, std=engine.card.std))
 
 
 def draw_masks(engines: dict[str, TorchEngine], frames: Sequence[np.ndarray]) -> Figure:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bisenet_training.data.segmentation_dataset import SegmentationDataset
 
 EXTRA = "training"
+FILES = ("report.html", "scores.json")
 NO_PADDING = "none"
 DESCRIPTION = """\
 mIoU, pixel accuracy and the IoU of every class, by the paper's protocol: no tricks. A frame keeps its shape and is
@@ -43,8 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--pad", metavar="WIDTHxHEIGHT", help=f"pad smaller frames; {NO_PADDING} for no padding; default: the paper's"
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default auto: a GPU, if any")
-    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of a model file")
+    words = "of a model file; default fp32, as the paper's scores; auto is what the node takes"
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help=words)
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="for report.html and scores.json")
+    parser.add_argument("--force", action="store_true", help="replace the files of an earlier evaluation in FOLDER")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores as JSON")
     words = "write the masks there as label files, and score nothing: for a test set without ground truth"
     parser.add_argument("--predictions", type=Path, metavar="FOLDER", help=words)
@@ -52,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from bisenet_ros.evaluation.report.data_set_report import write_data_set_report
+    from bisenet_ros.files.result_folder import require_free
     from bisenet_training.analysis.evaluation import evaluate, find_examples
     from bisenet_training.analysis.test_time_augmentation import augmented, describe_tricks
     from bisenet_training.analysis.torch_engine import open_engine
@@ -71,6 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
         return _predict(arguments, engine, dataset, pad=pad)
     if arguments.json and arguments.json.is_dir():
         raise OptionError(f"--json must be a file, and {arguments.json} is a folder")
+    if arguments.output:
+        require_free(arguments.output, FILES, force=arguments.force)
     for folder in filter(None, (arguments.output, arguments.json and arguments.json.parent)):
         folder.mkdir(parents=True, exist_ok=True)  # before an hour of evaluation
 
@@ -99,10 +105,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _predict(
     arguments: argparse.Namespace, engine: Engine, dataset: SegmentationDataset, *, pad: tuple[int, int]
 ) -> int:
+    from bisenet_ros.files.result_folder import require_free
     from bisenet_training.analysis.predictions import write_predictions
 
     if arguments.output or arguments.json:
         raise OptionError("--predictions scores nothing, so that --output and --json would stay empty; leave them out")
+    require_free(arguments.predictions)
     write_predictions(engine, dataset, arguments.predictions, pad=pad)
     print(f"{len(dataset)} masks: {arguments.predictions}")
     return 0

@@ -10,6 +10,7 @@ from typing import Iterator, NamedTuple, Sequence
 import yaml
 
 from bisenet_ros.files.atomic_write import write_png, write_text
+from bisenet_ros.files.result_folder import require_free
 from bisenet_ros.images.image_file import read_image
 from bisenet_ros.model.class_map import IGNORE, ClassMap
 from bisenet_ros.model.input_size import size_text
@@ -71,11 +72,10 @@ def make_data_set(
 
     Raises:
         DataError: two images have one name, an image is missing or of another size, a label is none of the classes, or
-            there are fewer than two frames. Then nothing is left in `output`.
+            there are fewer than two frames. BisenetError: the folder holds something. Then nothing is left in `output`.
         ClassMapError: there is no class, more than 255, or one twice.
     """
-    if output.exists() and any(output.iterdir()):
-        raise DataError(f"expected an empty folder at {output}, found files; choose another one")
+    require_free(output)
     names = list(classes) or _classes_of(labeled, background)
     ids = {**{name: i for i, name in enumerate(names)}, IGNORED: IGNORE}
     if background and background not in ids:
