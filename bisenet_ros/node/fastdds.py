@@ -13,6 +13,7 @@ PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES
 """Environment variables that name a profile file: of Fast DDS 2 (Humble, Jazzy), and of 3 (Kilted, Lyrical)."""
 FIRST_RCLPY_WITH_FASTDDS_3 = 9
 """Kilted's major version of rclpy."""
+MIDDLEWARE_VARIABLE = "RMW_IMPLEMENTATION"
 TRANSPORTS_VARIABLE = "FASTDDS_BUILTIN_TRANSPORTS"
 """Environment variable that chooses transports without a file; Fast DDS ignores it where a profile is set."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -28,9 +29,18 @@ def profile_variable() -> str:
     return PROFILE_VARIABLES[major >= FIRST_RCLPY_WITH_FASTDDS_3]
 
 
+def other_middleware() -> str:
+    """The middleware that the user has chosen instead of Fast DDS, such as rmw_zenoh_cpp; else empty."""
+    chosen = os.environ.get(MIDDLEWARE_VARIABLE, "")
+    return "" if chosen.startswith("rmw_fastrtps") else chosen
+
+
 def shared_memory_environment() -> Dict[str, str]:
-    """The environment variable that sets the profile; none if the user has already set a profile or transports."""
-    if any(os.environ.get(name) for name in (*PROFILE_VARIABLES, TRANSPORTS_VARIABLE)):
+    """The environment variable that sets the profile.
+
+    None if the user has already set a profile or transports, or has chosen another middleware.
+    """
+    if other_middleware() or any(os.environ.get(name) for name in (*PROFILE_VARIABLES, TRANSPORTS_VARIABLE)):
         return {}
     return {profile_variable(): str(package_file("config/fastdds_shared_memory.xml"))}
 

@@ -6,7 +6,13 @@ import os
 from importlib.metadata import PackageNotFoundError, version
 from typing import Dict
 
-from bisenet_ros.node.fastdds import PROFILE_VARIABLES, TRANSPORTS_VARIABLE, shared_memory_environment
+from bisenet_ros.node.fastdds import (
+    MIDDLEWARE_VARIABLE,
+    PROFILE_VARIABLES,
+    TRANSPORTS_VARIABLE,
+    other_middleware,
+    shared_memory_environment,
+)
 
 
 def describe_ros() -> Dict[str, str]:
@@ -14,13 +20,15 @@ def describe_ros() -> Dict[str, str]:
     return {
         "ROS distribution": os.environ.get("ROS_DISTRO", "not set up in this shell (ROS_DISTRO is not set)"),
         "rclpy": _version("rclpy"),
-        "middleware": os.environ.get("RMW_IMPLEMENTATION", "the distribution's default"),
+        "middleware": os.environ.get(MIDDLEWARE_VARIABLE, "the distribution's default"),
         "ROS domain": os.environ.get("ROS_DOMAIN_ID", "0"),
         "Fast DDS profile": _describe_profile(),
     }
 
 
 def _describe_profile() -> str:
+    if other_middleware():
+        return "none, as the middleware is another one"
     for name in (*PROFILE_VARIABLES, TRANSPORTS_VARIABLE):
         if os.environ.get(name):
             return f"your own, {name}={os.environ[name]}"

@@ -10,6 +10,7 @@ import pytest
 
 from bisenet_ros.node import fastdds
 from bisenet_ros.node.fastdds import PROFILE_VARIABLES, TRANSPORTS_VARIABLE, profile_variable, shared_memory_environment
+from bisenet_ros.node.ros_environment import describe_ros
 
 PROFILE = str(Path(__file__).parents[2] / "config" / "fastdds_shared_memory.xml")
 
@@ -21,6 +22,20 @@ def test_dds_settings_of_the_user_are_kept(monkeypatch: pytest.MonkeyPatch, name
     assert shared_memory_environment() == {profile_variable(): PROFILE}
     monkeypatch.setenv(name, "set by the user")
     assert shared_memory_environment() == {}
+
+
+@pytest.mark.parametrize(
+    "middleware, is_left_alone",
+    [("", False), ("rmw_fastrtps_cpp", False), ("rmw_cyclonedds_cpp", True), ("rmw_zenoh_cpp", True)],
+)
+def test_other_middlewares_get_no_profile(
+    monkeypatch: pytest.MonkeyPatch, middleware: str, is_left_alone: bool
+) -> None:
+    for variable in (*PROFILE_VARIABLES, TRANSPORTS_VARIABLE):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("RMW_IMPLEMENTATION", middleware)
+    assert (shared_memory_environment() == {}) == is_left_alone
+    assert describe_ros()["Fast DDS profile"].startswith("none" if is_left_alone else PROFILE)
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,14 @@ from rclpy.qos import ReliabilityPolicy
 from bisenet_ros.node import qos
 from bisenet_ros.node.camera_subscription import CameraSubscription
 from bisenet_ros.node.camera_topics import COMPRESSED_SUFFIX, TYPE_NAMES, compressed_topic
-from bisenet_ros.node.fastdds import profile_variable
+from bisenet_ros.node.fastdds import other_middleware, profile_variable
 
 UNKNOWN_NODE = "_NODE_NAME_UNKNOWN_"
 """rcl's name for a node of which discovery knows a publisher but not yet the name."""
 LOSS_REMEDY = (
-    f"start the driver with {profile_variable()} set to bisenet_ros's config/fastdds_shared_memory.xml, or let it "
+    "let the driver publish reliably"
+    if other_middleware()
+    else f"start the driver with {profile_variable()} set to bisenet_ros's config/fastdds_shared_memory.xml, or let it "
     "publish reliably"
 )
 """How to keep large images from being lost in transport; the profile of the sender decides."""
