@@ -22,13 +22,15 @@ class QuantizationCost:
     Attributes:
         frames: how many were segmented.
         same_class: share of the pixels that keep their class.
-        miou: of fp32 and of int8, 0 to 1, where there is ground truth.
+        miou: of fp32 and of int8, 0 to 1, on the frames that have labels, where there are any.
+        labeled_frames: how many these are.
         time_ratio: int8's median time of a whole frame by fp32's; the two took turns.
     """
 
     frames: int
     same_class: float
     miou: Optional[Tuple[float, float]]
+    labeled_frames: int
     time_ratio: float
 
     @property
@@ -40,6 +42,7 @@ class QuantizationCost:
         """For a model card."""
         values: Dict[str, Any] = {"frames": self.frames, "same_class": round(self.same_class, 5)}
         if self.miou:
+            values["labeled_frames"] = self.labeled_frames
             values["miou"] = {name: round(miou, 5) for name, miou in zip(("fp32", "int8"), self.miou)}
         return values
 
@@ -47,7 +50,8 @@ class QuantizationCost:
         miou = ""
         if self.miou:
             fp32, int8 = self.miou
-            miou = f"mIoU fp32 {fp32:.2%}, int8 {int8:.2%} ({100 * (int8 - fp32):+.2f} points); "
+            miou = f"mIoU fp32 {fp32:.2%}, int8 {int8:.2%} ({100 * (int8 - fp32):+.2f} points)"
+            miou += f" on the {self.labeled_frames} that are labeled; " if self.labeled_frames < self.frames else "; "
         same = f"{self.same_class:.2%} of the pixels keep their class"
         return f"{miou}{same}; a frame takes {self.time_ratio:.2f} of fp32's time here"
 
@@ -61,7 +65,7 @@ def quantization_cost(fp32: Engine, int8: Engine, frames: Iterable[LabeledFrame]
     before, after = np.zeros((2, classes, classes), np.int64)
     same: List[float] = []
     times: List[Tuple[float, float]] = []
-    has_ground_truth = False
+    has_ground_truth, labeled_frames = False, 0
     for frame, ground_truth in frames:
         start = time.perf_counter()
         mask = fp32.segment(frame)
@@ -71,6 +75,7 @@ def quantization_cost(fp32: Engine, int8: Engine, frames: Iterable[LabeledFrame]
         same.append(share_of_same_class(mask, quantized))
         if ground_truth is not None:
             has_ground_truth = True
+            labeled_frames += bool((ground_truth != IGNORE).any())
             before += confusion_matrix(ground_truth, mask, classes=classes)
             after += confusion_matrix(ground_truth, quantized, classes=classes)
     if not same:
@@ -79,7 +84,7 @@ def quantization_cost(fp32: Engine, int8: Engine, frames: Iterable[LabeledFrame]
         raise BisenetError(f"expected ground truth with labels, got {IGNORE} (unlabeled) in every pixel of all of it")
     fp32_time, int8_time = np.median(times, axis=0)
     miou = (mean_iou(before), mean_iou(after)) if has_ground_truth else None
-    return QuantizationCost(len(same), float(np.mean(same)), miou, int8_time / fp32_time)
+    return QuantizationCost(len(same), float(np.mean(same)), miou, labeled_frames, int8_time / fp32_time)
 
 
 def share_of_same_class(mask: Mask, other: Mask) -> float:

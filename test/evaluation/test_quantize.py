@@ -83,6 +83,16 @@ def test_with_ground_truth_the_card_has_what_auto_asks_for(model, images, labels
     assert choose_precision(model, device="cpu", precision="auto")[:2] == ("int8", path)
 
 
+def test_frames_without_labels_are_not_counted_as_labeled(model, images, labels, capsys):
+    (labels / "0.png").unlink()
+    cv2.imwrite(str(labels / "1.png"), np.full(SIZE, 255, np.uint8))
+    assert run(model, "--calibration", images, "--ground-truth", labels) == 0
+    count = len(FRAMES) - 2
+    assert f"points) on the {count} that are labeled; " in capsys.readouterr().out
+    compared = read_card(model.with_name("m.int8.onnx")).quantization["compared"]
+    assert compared["frames"] == len(FRAMES) and compared["labeled_frames"] == count
+
+
 def test_without_ground_truth_it_says_what_is_missing(model, images, tmp_path, capsys):
     output = tmp_path / "other.onnx"
     assert run(model, "--calibration", images, "-o", output) == 0
