@@ -14,7 +14,7 @@ class ImageError(BisenetError):
     """An image that cannot be read; the message says what was expected and what came.
 
     Attributes:
-        reason: "encoding", "size", "step", "data" or "format".
+        reason: "encoding", "size", "step", "data", "format" or "ignore_mask".
     """
 
     def __init__(self, reason: str, message: str) -> None:

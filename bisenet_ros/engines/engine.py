@@ -120,6 +120,13 @@ class Engine(ABC):
         """1 to `max_batch` frames of one size, checked."""
         return [self._segment(frame, confidence=confidence) for frame in frames]
 
+    def last_logits(self) -> Optional[np.ndarray]:
+        """The logits of the last batch, frames x classes x h x w float32, valid until the next.
+
+        None before the first, and where an engine does not have them: a plan of TensorRT may end with the mask.
+        """
+        return None
+
     @property
     def building(self) -> str:
         """What is being built now, such as "a plan for 1920x1080", which may take minutes; else empty."""

@@ -15,6 +15,7 @@ from sensor_msgs.msg import CameraInfo
 from bisenet_ros.engines.cpu.temporal_smoothing import TemporalSmoothing
 from bisenet_ros.model.class_map import ClassMap
 from bisenet_ros.model.input_size import Size
+from bisenet_ros.node.camera_confidence import CameraConfidence
 from bisenet_ros.node.camera_outputs import CameraOutputs
 from bisenet_ros.node.camera_subscription import CameraSubscription
 from bisenet_ros.node.frame_statistics import FrameStatistics
@@ -35,7 +36,7 @@ class CameraFrame:
         pixels: H x W x 3 uint8 BGR, once converted.
         convert: seconds that the conversion took.
         camera_info: the camera's, when the mask was published.
-        mask, confidence: H x W uint8, once segmented; the confidence None where nobody listens to it.
+        mask, confidence: H x W uint8, once segmented; the confidence None where it was not computed.
     """
 
     camera: Camera
@@ -61,8 +62,10 @@ class Camera:
     def __init__(
         self, node: Node, parameters: Parameters, name: str, *, classes: ClassMap, put: Callable[[CameraFrame], None]
     ) -> None:
+        """Raises BisenetError where the parameter `NAME.ignore_mask` cannot be used."""
         self.name = name
         self.statistics = FrameStatistics()
+        self.confidence = CameraConfidence(node, parameters, name)
         self.outputs = CameraOutputs(node, parameters, name, classes=classes)
         self.subscription = CameraSubscription(
             node,
@@ -100,6 +103,11 @@ class Camera:
         stamp = frame.message.header.stamp
         seconds = stamp.sec + stamp.nanosec / 1e9
         return self._smoothing.smooth(logits, frame.pixels, stamp=seconds, past=self._parameters["smoothing"])
+
+    @property
+    def needs_confidence(self) -> bool:
+        """Whether the confidence of the next frame is to be computed, pixel by pixel."""
+        return self.outputs.has_subscriber("confidence") or self.confidence.is_needed
 
     def update_subscription(self) -> None:
         """Subscribes if the camera is enabled, unsubscribes if not; adapts to what the topic's publishers offer."""

@@ -42,7 +42,7 @@ class DerivedTopics:
 
     def put(self, frame: CameraFrame) -> None:
         """Takes a frame with its mask, and its confidence where it was computed."""
-        if frame.confidence is not None:
+        if frame.confidence is not None and frame.camera.outputs.has_subscriber("confidence"):
             self._confidences.put(frame.camera.name, frame)
         if self._ground_grid is not None and self._ground_grid.has_subscriber:
             self._grids.put(frame.camera.name, frame)

@@ -116,6 +116,7 @@ class Pipeline:
             if self._is_dropped(frame):
                 return False
             frame.pixels = read_frame(frame.message)
+            frame.camera.confidence.check_size(frame.pixels.shape[:2])
         except ImageError as error:
             frame.camera.statistics.count("skipped")
             frame.camera.statistics.count(f"skipped_{error.reason}")
@@ -136,13 +137,19 @@ class Pipeline:
                 batches: Dict[Tuple, List[CameraFrame]] = {}
                 for frame in frames:
                     if not self._is_dropped(frame):
-                        wanted = frame.camera.outputs.has_subscriber("confidence")
-                        with_confidence = wanted and self._engine.has_confidence
+                        with_confidence = self._has_confidence(frame)
                         batches.setdefault((frame.pixels.shape, with_confidence), []).append(frame)
                 for (_, with_confidence), batch in batches.items():
                     self._segment(batch, with_confidence)
             except Exception as error:  # the next frame may be fine; at the shutdown, ROS ends before this thread
                 self._log_error("could not segment images", error)
+
+    def _has_confidence(self, frame: CameraFrame) -> bool:
+        """Whether the frame is segmented with its confidence: where that is needed, and the engine gives it."""
+        engine, confidence = self._engine, frame.camera.confidence
+        if not engine.has_confidence and confidence.decides and self._may_log("min_confidence"):
+            self._logger.warning(f"min_confidence has no effect: {engine.description} gives no confidence")
+        return engine.has_confidence and frame.camera.needs_confidence
 
     def _segment(self, frames: List[CameraFrame], with_confidence: bool) -> None:
         """Segments and publishes frames of one size."""
@@ -159,8 +166,22 @@ class Pipeline:
             frame.camera.sizes = size, self._engine.network_size(*size)
             wait = start - frame.received - frame.convert
             frame.camera.statistics.add_seconds(wait=wait, convert=frame.convert, engine=engine)
-            frame.mask, frame.confidence = result if with_confidence else (result, None)
+            mask, confidence = result if with_confidence else (result, None)
+            frame.mask, frame.confidence = frame.camera.confidence.hide_unknown(mask, confidence)
             self._publish(frame)
+        self._measure_confidence(frames, with_confidence)
+
+    def _measure_confidence(self, frames: List[CameraFrame], with_confidence: bool) -> None:
+        """Measures the confidence of those frames that are due, after their masks were published."""
+        due = [(place, frame) for place, frame in enumerate(frames) if frame.camera.confidence.is_due]
+        if not due:
+            return
+        try:
+            logits = None if with_confidence else self._engine.last_logits()
+            for place, frame in due:
+                frame.camera.confidence.measure(frame.confidence, None if logits is None else logits[place])
+        except Exception as error:
+            self._log_error("could not measure the confidence", error)
 
     def _run_engine(self, frames: List[CameraFrame], confidence: bool) -> List:
         try:

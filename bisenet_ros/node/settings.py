@@ -159,6 +159,20 @@ SETTINGS = (
         LIVE,
         range=(0.0, 0.9),
     ),
+    Setting(
+        "min_confidence",
+        0.0,
+        "Pixels below this confidence are 255 (unknown) in the mask, 0 to 1; costs what the topic confidence does.",
+        LIVE,
+        range=(0.0, 1.0),
+    ),
+    Setting(
+        "warn_confidence",
+        0.0,
+        "The diagnostics warn while a camera's mean confidence of the last 10 s is below this, 0 to 1; 0: never.",
+        LIVE,
+        range=(0.0, 1.0),
+    ),
     Setting("overlay_opacity", 0.5, "Opacity of the classes' colors in the overlay, 0 to 1.", LIVE, range=(0.0, 1.0)),
     Setting("grid.frame", "base_link", "Frame of the ground grid; its z = 0 is the ground."),
     Setting("grid.resolution", 0.1, "Side of a cell of the ground grid, in m.", range=(0.01, 10.0)),
@@ -177,11 +191,17 @@ def enabled(camera: str) -> str:
     return f"{camera}.enabled"
 
 
+def ignore_mask(camera: str) -> str:
+    """The name of the parameter with the file of a camera's ignore mask."""
+    return f"{camera}.ignore_mask"
+
+
 def camera_settings(camera: str) -> Tuple[Setting, ...]:
     """The settings of one camera."""
     pose = "Pose of the optical frame of {} in grid.frame: x, y, z in m, roll, pitch, yaw in rad; [0.0]: from tf2."
     return (
         Setting(enabled(camera), True, f"Whether the images of {camera} are segmented.", LIVE),
+        Setting(ignore_mask(camera), "", f"PNG of the size of {camera}'s images; what is not black is 255 in masks."),
         Setting(
             f"{camera}.pose",
             NO_POSE,

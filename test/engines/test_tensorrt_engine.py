@@ -354,6 +354,39 @@ def test_a_batch_is_one_run_and_has_confidence(gpu, cpu_engine, clip_frame):
     assert gpu.stub.copied == (up + 2 * 3 * 64 * 96, down + 2 * 2 * 64 * 96)
 
 
+def test_the_logits_of_the_last_batch_are_copied_for_who_asks(gpu, cpu_engine, clip_frame, monkeypatch):
+    monkeypatch.setattr(tail_choice, "read", lambda path: "logits")
+    engine, size = gpu.engine(max_batch=2), (64, 96)
+    assert engine.last_logits() is None, "before the first"
+    frames = [clip_frame[:64, :96], clip_frame[-64:, -96:]]
+    expected = [cpu_engine.frame_logits(frame, engine.network_size(*size)).copy() for frame in frames]
+    assert np.array_equal(cpu_engine.last_logits()[0], expected[1])
+    for batch in ((0, 1), (1,), (0, 1)):
+        engine.segment_batch([frames[i] for i in batch])
+        _, down = gpu.stub.copied
+        logits = engine.last_logits()
+        np.testing.assert_allclose(logits, [expected[i] for i in batch], atol=1e-3)
+        assert gpu.stub.copied[1] == down + logits.nbytes
+    engine.close()
+    assert gpu.is_clean()
+
+
+def test_a_plan_that_ends_with_the_mask_has_no_logits(gpu, frame):
+    engine = gpu.engine(compiles=False)
+    engine.segment(frame(SIZES[0]))
+    assert engine.last_logits() is None
+
+
+def test_logits_are_gone_after_a_failure(gpu, frame):
+    engine = gpu.engine(has_uint8=False, captures=False)
+    engine.segment(frame(SIZES[0]))
+    assert engine.last_logits() is not None
+    gpu.tensorrt.fails = True
+    with pytest.raises(RuntimeError, match="TensorRT cannot run the plan"):
+        engine.segment(frame(SIZES[0]))
+    assert engine.last_logits() is None
+
+
 def test_each_batch_size_has_a_graph_of_its_own(gpu, frame):
     engine = gpu.engine(compiles=False, max_batch=3)
     batches = [[frame((64, 64))] * count for count in (1, 2, 3)]

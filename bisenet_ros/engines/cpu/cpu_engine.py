@@ -4,7 +4,7 @@
 
 import time
 from abc import abstractmethod
-from typing import Dict
+from typing import Dict, Optional
 
 import numpy as np
 
@@ -17,6 +17,11 @@ from bisenet_ros.model.model_card import ModelError
 
 class CpuEngine(Engine):
     """Everything but the network itself, which a subclass runs."""
+
+    _last_logits: Optional[np.ndarray] = None
+
+    def last_logits(self) -> Optional[np.ndarray]:
+        return self._last_logits
 
     def _segment(self, frame: np.ndarray, *, confidence: bool) -> Result:
         logits = self.frame_logits(frame, self.network_size(*frame.shape[:2]))
@@ -46,6 +51,7 @@ class CpuEngine(Engine):
                 f"expected float32 logits of shape {expected} for the {len(self.card.classes)} classes on the model's "
                 f"card, got {logits.dtype} of {logits.shape}; export the model again with its own card"
             )
+        self._last_logits = logits
         return logits[0]
 
     def stage_milliseconds(self, frame: np.ndarray) -> Dict[str, float]:

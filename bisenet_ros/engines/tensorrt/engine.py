@@ -107,6 +107,9 @@ class TensorRtEngine(Engine):
             return None
         return (total - free) / MEBIBYTE, total / MEBIBYTE
 
+    def last_logits(self) -> Optional[np.ndarray]:
+        return self._thread.call(self._gpu.last_logits)
+
     def close(self) -> None:
         self._close()
 
@@ -154,6 +157,7 @@ class _Gpu:
         self._pipelines: OrderedDict[Size, Dict[str, FramePipeline]] = OrderedDict()  # least recently used first
         self._network_timer: Optional[Tuple[Size, NetworkTimer]] = None
         self._faster: Dict[Size, str] = {}
+        self._last: Optional[FramePipeline] = None
         self.tensorrt = load_tensorrt()
         self.device = open_device()
         with ExitStack() as undo:
@@ -170,8 +174,15 @@ class _Gpu:
         size = (frames[0].shape[0], frames[0].shape[1])
         if confidence and LOGITS not in self.tails:
             raise EngineError("confidence needs our own kernel, which does not compile here; see the log of the start")
-        tail = LOGITS if confidence else self._faster_tail(size)
-        return self.run(size, tail, frames, confidence=confidence)
+        tail, self._last = LOGITS if confidence else self._faster_tail(size), None
+        results = self.run(size, tail, frames, confidence=confidence)
+        self._last = self._pipelines[size][tail]
+        return results
+
+    @_fatal_faults()
+    def last_logits(self) -> Optional[np.ndarray]:
+        """See `Engine.last_logits`; a small copy from the GPU, of those who ask for it alone."""
+        return self._last.last_logits() if self._last else None
 
     def stage_milliseconds(self, frame: np.ndarray) -> Dict[str, float]:
         size = (frame.shape[0], frame.shape[1])

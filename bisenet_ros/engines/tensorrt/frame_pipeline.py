@@ -72,7 +72,8 @@ class FramePipeline:
             return
         self._confidence = device.allocate_pinned((max_batch, *frame_size), owner)
         self._confidence_address = device.allocate(self._confidence.nbytes, owner)
-        self._logits_address = device.allocate(4 * max_batch * int(np.prod(output.shape[1:])), owner)
+        self._logits_shape = output.shape[1:]
+        self._logits_address = device.allocate(4 * max_batch * int(np.prod(self._logits_shape)), owner)
         self._addresses[output.name] = self._logits_address
         _require(output.shape[1:-2] == (classes,), f"logits of N x {classes} x h x w", output.shape)
         logits_size = (output.shape[-2], output.shape[-1])
@@ -94,6 +95,15 @@ class FramePipeline:
         if not confidence:
             return [*masks]
         return [*zip(masks, (place.copy() for place in self._confidence[: self._batch]))]
+
+    def last_logits(self) -> Optional[np.ndarray]:
+        """A copy of the last batch's logits, N x classes x h x w float32; None where the plan itself upsamples."""
+        if self._upsampling is None or not self._batch:
+            return None
+        logits = np.empty((self._batch, *self._logits_shape), np.float32)
+        self._device.download(logits, self._logits_address, self._stream)
+        self._device.synchronize(self._stream)
+        return logits
 
     def stage_milliseconds(self, frame: np.ndarray, *, network: float) -> Dict[str, float]:
         """How long each stage of one frame takes, run one by one, each as a graph where there are graphs.
@@ -133,6 +143,7 @@ class FramePipeline:
 
     def close(self) -> None:
         """Frees everything on the GPU, the plan too; a second call does nothing."""
+        self._batch = 0
         self._owner.close()
 
     def _prepare(self, batch: int) -> None:

@@ -63,6 +63,7 @@ class CameraStatus:
             "input_hz": f"{new['received'] / seconds:.1f}",
             "output_hz": f"{new['published'] / seconds:.1f}",
             "seconds_without_image": f"{now - self._last_image:.0f}",
+            **self._confidence_values(),
             **self._camera.statistics.milliseconds(),
         }
         return DiagnosticStatus(
@@ -98,7 +99,16 @@ class CameraStatus:
             return ERROR, f"no image could be segmented: {_explain_unused(new)}"
         if _unused(new) > MAX_UNUSED * new["received"]:
             return WARN, f"not every image could be segmented: {_explain_unused(new)}"
+        doubt = self._camera.confidence.warning()
+        if doubt:
+            return WARN, doubt
         return OK, self._segmenting() if self._camera.statistics.counts()["received"] else "waiting for the first image"
+
+    def _confidence_values(self) -> Dict[str, str]:
+        figures = self._camera.confidence.figures()
+        if figures is None:
+            return {}
+        return {"mean_confidence": f"{figures.mean:.3f}", "unknown_share": f"{figures.unknown:.3f}"}
 
     def _segmenting(self) -> str:
         offset = self._camera.clock_offset
