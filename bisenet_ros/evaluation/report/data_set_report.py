@@ -3,7 +3,7 @@
 """The report of `bisenet evaluate`: the scores of a model on a data set, and its best and worst frames."""
 
 from pathlib import Path
-from typing import Mapping, NamedTuple, Sequence
+from typing import Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -30,6 +30,7 @@ def write_data_set_report(
     classes: ClassMap,
     confusion: np.ndarray,
     galleries: Mapping[str, Sequence[Example]],
+    scored: Optional[Sequence[int]] = None,
 ) -> None:
     """Writes the page.
 
@@ -38,9 +39,10 @@ def write_data_set_report(
         protocol: how they were measured: names and values, among them "model".
         confusion: classes x classes int64 pixels, rows the ground truth, columns the mask.
         galleries: frames by the title that they are shown under.
+        scored: ids of the classes that have an IoU; None: all.
     """
     colors = classes.color_table()
-    iou, pixels = class_iou(confusion), confusion.sum(axis=1)
+    iou, pixels = class_iou(confusion, scored=scored), confusion.sum(axis=1)
     columns = {
         "IoU": {name: number(value) for name, value in zip(classes.names, iou)},
         "share": {name: ratio(count, pixels.sum()) for name, count in zip(classes.names, pixels)},

@@ -18,6 +18,7 @@ from bisenet_ros.engines import Engine
 from bisenet_ros.evaluation.metrics import class_iou, confusion_matrix, mean_iou, pixel_accuracy
 from bisenet_ros.evaluation.report.data_set_report import Example
 from bisenet_ros.evaluation.report.page import number
+from bisenet_ros.model.class_groups import show_unlisted
 from bisenet_ros.model.class_map import ClassMap
 from bisenet_ros.model.input_size import size_text
 from bisenet_ros.model.model_card import ModelError
@@ -46,11 +47,12 @@ class Evaluation:
     """The scores of a whole split, all from one confusion matrix.
 
     Attributes:
-        classes: the data set's.
+        classes: the data set's; behind them, with a class map, perhaps UNLISTED, which the mask may have.
         confusion: classes x classes int64 pixels; a row for each true class, a column for each predicted one.
         frames: every frame with a labeled pixel, the worst first.
         protocol: how it was measured, for people: names and values.
         tricks: the test-time tricks, such as "flip"; None is the paper's protocol.
+        scored: ids of the classes that have an IoU; None: all. Pixels that are taken for others are wrong.
     """
 
     classes: ClassMap
@@ -58,10 +60,11 @@ class Evaluation:
     frames: list[FrameScore]
     protocol: Mapping[str, str]
     tricks: str | None
+    scored: Sequence[int] | None = None
 
     @property
     def miou(self) -> float:
-        return mean_iou(self.confusion)
+        return mean_iou(self.confusion, scored=self.scored)
 
     @property
     def pixel_accuracy(self) -> float:
@@ -69,8 +72,8 @@ class Evaluation:
 
     @property
     def iou(self) -> dict[str, float]:
-        """Of each class; NaN for one that is in no target and no mask."""
-        return dict(zip(self.classes.names, class_iou(self.confusion).tolist()))
+        """Of each class; NaN for one that is in no target and no mask, or that is not scored."""
+        return dict(zip(self.classes.names, class_iou(self.confusion, scored=self.scored).tolist()))
 
     @property
     def share(self) -> dict[str, float]:
@@ -98,20 +101,26 @@ class Evaluation:
 
 
 def evaluate(
-    engine: Engine, dataset: SegmentationDataset, *, pad: Size = (0, 0), tricks: str | None = None
+    engine: Engine,
+    dataset: SegmentationDataset,
+    *,
+    pad: Size = (0, 0),
+    tricks: str | None = None,
+    scored: Sequence[int] | None = None,
 ) -> Evaluation:
     """Scores every frame of a data set.
 
     Args:
         pad: (height, width) that smaller frames are padded to.
         tricks: the engine's test-time tricks, for the report.
+        scored: ids of the classes to score, the only ones in the targets; None: all.
 
     Raises:
         ModelError: the model's classes are not the data set's.
         DataError: a frame cannot be read, which is named; or nothing is labeled.
     """
-    check_classes(engine.card.classes, dataset.classes)
-    classes = len(dataset.classes)
+    check_classes(engine.classes, dataset.classes)
+    classes = len(engine.card.classes)
     confusion = np.zeros((classes, classes), np.int64)
     frames: list[FrameScore] = []
     sizes: list[Size] = []
@@ -127,30 +136,36 @@ def evaluate(
         sizes.append(image.shape[:2])
         network_sizes.append(engine.network_size(*map(max, image.shape[:2], pad)))
         if frame.any():
-            frames.append(FrameScore(index, dataset.name(index), mean_iou(frame)))
+            frames.append(FrameScore(index, dataset.name(index), mean_iou(frame, scored=scored)))
     if not frames:
         raise DataError(f"none of the {len(dataset)} frames has a labeled pixel, so that there is nothing to score")
     return Evaluation(
-        classes=dataset.classes,
+        classes=engine.card.classes,
         confusion=confusion,
         frames=sorted(frames, key=lambda frame: frame.miou),
         protocol={
             "frames": str(len(dataset)),
             "frame size": _describe_sizes(sizes),
             "network size": _describe_sizes(network_sizes),
+            **_describe_scored(engine.classes, confusion, sizes, scored),
             **({"padding": f"to {size_text(pad)}, with the mean color"} if any(pad) else {}),
             "test-time tricks": f"{tricks}, averaging logits (the paper has none)" if tricks else NO_TRICKS,
             "engine": engine.description,
             "time per frame": f"{1000 * float(np.median(seconds)):.0f} ms (median, with resizing)",
         },
         tricks=tricks,
+        scored=scored,
     )
 
 
 def segment(engine: Engine, frame: np.ndarray, *, pad: Size) -> np.ndarray:
-    """`engine.segment` of a frame that is first padded to at least `pad` with the mean color: the frame's mask."""
+    """`engine.segment` of a frame that is first padded to at least `pad` with the mean color: the frame's mask.
+
+    What a class map leaves out has the id of the card's class UNLISTED.
+    """
     height, width = frame.shape[:2]
-    return engine.segment(pad_frame(frame, pad, mean=engine.card.mean))[:height, :width]
+    mask = engine.segment(pad_frame(frame, pad, mean=engine.card.mean))[:height, :width]
+    return show_unlisted(mask, engine.card.classes)
 
 
 def check_classes(model: ClassMap, dataset: ClassMap) -> None:
@@ -177,6 +192,20 @@ def find_examples(
         return Example(title, image, target, segment(engine, image, pad=pad))
 
     return {"Worst frames": [*map(example, worst)], "Best frames": [*map(example, best)]}
+
+
+def _describe_scored(
+    classes: ClassMap, confusion: np.ndarray, sizes: Sequence[Size], scored: Sequence[int] | None
+) -> dict[str, str]:
+    """Which classes have a score and how many of the pixels, where it is not all that are labeled."""
+    if scored is None:
+        return {}
+    names = ", ".join(classes.names[class_id] for class_id in scored)
+    share = confusion.sum() / sum(height * width for height, width in sizes)
+    return {
+        "scored classes": f"the {len(scored)} of {len(classes)} that model and data set have: {names}",
+        "scored pixels": f"{share:.1%} of all, those of the scored classes",
+    }
 
 
 def _describe_sizes(sizes: Sequence[Size]) -> str:

@@ -28,7 +28,7 @@ def write_predictions(engine: Engine, dataset: SegmentationDataset, folder: Path
         BisenetError: an image cannot be read, which is named.
         OSError: a file cannot be written.
     """
-    check_classes(engine.card.classes, dataset.classes)
+    check_classes(engine.classes, dataset.classes)
     for index in tqdm(range(len(dataset)), desc="segmenting", unit="frame", disable=None):
         mask = segment(engine, dataset.read_image(index), pad=pad)
         path = folder / f"{dataset.name(index)}.png"

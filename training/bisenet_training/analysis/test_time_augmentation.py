@@ -34,7 +34,7 @@ class AugmentedEngine(CpuEngine):
         if not scales or not all(0 < scale <= LARGEST_SCALE for scale in scales):
             raise OptionError(f"scales must be above 0 and at most {LARGEST_SCALE:g}, got {list(scales)}")
         super().__init__(engine.card, description=engine.description)
-        self.size_choice = engine.size_choice
+        self.size_choice, self.unlisted = engine.size_choice, engine.unlisted
         self._engine = engine
         self._flip = flip
         self._scales = sorted(scales)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A checkpoint as an engine: frames are processed as with an exported model, with the network in torch."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,11 @@ from torch import nn
 
 from bisenet_ros.engines import Engine, load_engine
 from bisenet_ros.engines.cpu.cpu_engine import CpuEngine
+from bisenet_ros.model.class_groups import Grouping, read_class_groups
+from bisenet_ros.model.class_map import ClassMap
+from bisenet_ros.model.grouped_model import NEVER
 from bisenet_ros.model.input_size import CARD, check_size_choice
-from bisenet_ros.model.model_card import ModelCard, ModelError
+from bisenet_ros.model.model_card import ModelCard, ModelError, read_card
 from bisenet_training.errors import OptionError
 from bisenet_training.export import load_checkpoint
 
@@ -45,20 +49,61 @@ class TorchEngine(CpuEngine):
             return self.network(torch.from_numpy(image).to(self._device)).cpu().numpy()
 
 
-def open_engine(path: Path, *, device: str = "auto", precision: str = "fp32", network_size: str = CARD) -> Engine:
+class GroupedNetwork(nn.Module):
+    """A network whose classes are merged into groups, as in `bisenet_ros.model.grouped_model`."""
+
+    def __init__(self, network: nn.Module, grouping: Grouping) -> None:
+        super().__init__()
+        self.network = network
+        self.members = [np.flatnonzero(grouping.ids == number).tolist() for number in range(len(grouping.classes))]
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits = self.network(images)
+        never = torch.full_like(logits[:, 0], NEVER)
+        return torch.stack([logits[:, ids].logsumexp(dim=1) if ids else never for ids in self.members], dim=1)
+
+
+def open_engine(
+    path: Path,
+    *,
+    device: str = "auto",
+    precision: str = "fp32",
+    network_size: str = CARD,
+    class_map: Path | None = None,
+) -> Engine:
     """The engine for a model file or a checkpoint; `network_size` is the size of frames for the network.
+
+    Args:
+        class_map: a file that says what the model's classes are merged into.
 
     Raises:
         ModelError: the file is neither, or cannot be used.
-        BisenetError: the device or precision is not available.
+        BisenetError: the device or precision is not available, or the class map cannot be used.
+        OSError: there is no such class map.
     """
-    if path.suffix not in (".onnx", ".ckpt"):
-        raise ModelError(f"expected a model file (.onnx) or a checkpoint of `bisenet train` (.ckpt), got {path}")
-    if path.suffix == ".onnx":
-        return load_engine(path, device=device, precision=precision, network_size=network_size)
+    if _is_model_file(path):
+        return load_engine(path, device=device, precision=precision, network_size=network_size, class_map=class_map)
     if precision not in ("fp32", "auto"):
         raise OptionError(f"{path} is a checkpoint, which is scored in fp32; precision {precision} is for model files")
     check_size_choice(network_size)
-    engine = TorchEngine(*load_checkpoint(path), device=device)
+    network, card = load_checkpoint(path)
+    if class_map is None:
+        engine = TorchEngine(network, card, device=device)
+    else:
+        grouping = read_class_groups(class_map).fit(card.classes)
+        engine = TorchEngine(GroupedNetwork(network, grouping), replace(card, classes=grouping.classes), device=device)
+        engine.unlisted = grouping.unlisted
     engine.size_choice = network_size
     return engine
+
+
+def read_classes(path: Path) -> ClassMap:
+    """The classes of a model file or a checkpoint; raises ModelError where it is neither."""
+    return (read_card(path) if _is_model_file(path) else load_checkpoint(path)[1]).classes
+
+
+def _is_model_file(path: Path) -> bool:
+    """Whether it is a model file, or else a checkpoint; raises ModelError where its name is of neither."""
+    if path.suffix not in (".onnx", ".ckpt"):
+        raise ModelError(f"expected a model file (.onnx) or a checkpoint of `bisenet train` (.ckpt), got {path}")
+    return path.suffix == ".onnx"

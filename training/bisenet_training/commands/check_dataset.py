@@ -14,18 +14,21 @@ DATASET_HELP = "a data set's name, such as cityscapes or comma10k, or the YAML t
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", help=DATASET_HELP)
     parser.add_argument("--root", type=Path, required=True, help="the data set's folder")
+    words = "merges its classes: the name of one in bisenet_training/class_maps, or a file"
+    parser.add_argument("--class-map", metavar="MAP", help=words)
     parser.add_argument("--split", action="append", help="may be repeated; default: those to train and validate with")
 
 
 def run(arguments: argparse.Namespace) -> int:
     from bisenet_training.data.dataset_check import inspect, summarize
-    from bisenet_training.data.datasets import find_dataset, open_dataset
+    from bisenet_training.data.datasets import find_dataset
+    from bisenet_training.data.segmentation_dataset import SegmentationDataset
 
-    description = find_dataset(arguments.dataset)
+    description = find_dataset(arguments.dataset, class_map=arguments.class_map)
     datasets, problems = [], []
     for split in arguments.split or description.splits:
         try:
-            datasets.append(open_dataset(arguments.dataset, root=arguments.root, split=split))
+            datasets.append(SegmentationDataset(description, arguments.root, split))
         except DataError as error:
             problems.append(str(error))
     if not datasets:

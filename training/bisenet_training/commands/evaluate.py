@@ -35,6 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, help="a model file (.onnx) or a checkpoint of `bisenet train` (.ckpt)")
     parser.add_argument("--data", required=True, help=DATASET_HELP)
     parser.add_argument("--root", type=Path, required=True, help="the data set's folder")
+    words = "merges the classes of both to common ones: the name of one in bisenet_training/class_maps, or a file"
+    parser.add_argument("--class-map", metavar="MAP", help=words)
     parser.add_argument("--split", help="default: the one that the data set validates with, such as val")
     parser.add_argument("--flip", action="store_true", help="trick: average with the logits of the mirror image")
     parser.add_argument("--scales", type=float, nargs="+", default=[1.0], metavar="X", help="trick: scales to average")
@@ -56,19 +58,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from bisenet_ros.evaluation.report.data_set_report import write_data_set_report
     from bisenet_ros.files.result_folder import require_free
+    from bisenet_training.analysis.common_classes import merge_to_common
     from bisenet_training.analysis.evaluation import evaluate, find_examples
     from bisenet_training.analysis.test_time_augmentation import augmented, describe_tricks
-    from bisenet_training.analysis.torch_engine import open_engine
-    from bisenet_training.data.datasets import find_dataset, open_dataset
+    from bisenet_training.analysis.torch_engine import open_engine, read_classes
+    from bisenet_training.data.datasets import find_class_map, find_dataset
+    from bisenet_training.data.segmentation_dataset import SegmentationDataset
 
+    if arguments.class_map and arguments.predictions:
+        raise OptionError("--predictions are in the classes of the data set's label files; leave --class-map out")
     description = find_dataset(arguments.data)
     size = arguments.size or description.network_size
-    engine = open_engine(arguments.model, device=arguments.device, precision=arguments.precision, network_size=size)
+    class_map = find_class_map(arguments.class_map) if arguments.class_map else None
+    scored = None
+    if class_map:
+        model, what = read_classes(arguments.model), f"the data set {arguments.data}"
+        description, scored = merge_to_common(description, model, class_map, what=what)
+    options = {"device": arguments.device, "precision": arguments.precision, "network_size": size}
+    engine = open_engine(arguments.model, **options, class_map=class_map)
     split = arguments.split or description.splits[1]
     source = {"model": arguments.model.name, "data set": f"{Path(arguments.data).name}, split {split}"}
     if arguments.size:
         source["size"] = f"{size} as asked for; the model's card says {size_text(engine.card.network_size)}"
-    dataset = open_dataset(arguments.data, root=arguments.root, split=split, labeled=not arguments.predictions)
+    dataset = SegmentationDataset(description, arguments.root, split, labeled=not arguments.predictions)
     engine = augmented(engine, flip=arguments.flip, scales=arguments.scales)
     pad = _padding(arguments.pad, dataset.padding)
     if arguments.predictions:
@@ -81,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
         folder.mkdir(parents=True, exist_ok=True)  # before an hour of evaluation
 
     tricks = describe_tricks(flip=arguments.flip, scales=arguments.scales)
-    found = evaluate(engine, dataset, pad=pad, tricks=tricks)
+    found = evaluate(engine, dataset, pad=pad, tricks=tricks, scored=scored)
     found = replace(found, protocol={**source, **found.protocol})
     print_scores(found)
     scores = json.dumps(found.to_dict(), indent=1, allow_nan=False) + "\n"
@@ -97,6 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
             classes=found.classes,
             confusion=found.confusion,
             galleries=find_examples(found.frames, engine, dataset, pad=pad),
+            scored=scored,
         )
         print(f"report: {report}")
     return 0
@@ -125,8 +138,9 @@ def print_scores(found: Evaluation) -> None:
     from bisenet_ros.evaluation.report.page import number, percent
 
     table = Table("class", Column("IoU %", justify="right"), Column("pixels %", justify="right"))
-    for name, iou in found.iou.items():
-        table.add_row(escape(name), percent(number(iou)), percent(found.share[name]))
+    names = found.classes.names
+    for name in names if found.scored is None else [names[class_id] for class_id in found.scored]:
+        table.add_row(escape(name), percent(number(found.iou[name])), percent(found.share[name]))
     console = Console(highlight=False, markup=False, soft_wrap=True)
     console.print(table)
     for name, value in found.protocol.items():

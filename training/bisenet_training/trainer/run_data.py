@@ -90,9 +90,10 @@ def _count_pixels(frames: SegmentationDataset, entry: DataSetRecipe) -> np.ndarr
     """
     inspections, problems = inspect(frames, progress=rank_zero_only.rank == 0)  # type: ignore[attr-defined]
     if problems:
+        command = f"bisenet check-dataset {entry.dataset} --root {entry.root} --split {frames.split}"
         raise DataError(
             f"{len(problems)} of {len(frames)} frames of split {frames.split!r} cannot be used, first: {problems[0]}\n"
-            f"see all with `bisenet check-dataset {entry.dataset} --root {entry.root} --split {frames.split}`"
+            f"see all with `{command}`"
         )
     pixels = np.sum([found.pixels for found in inspections], axis=0)
     if not pixels[:IGNORE].any():

@@ -1,0 +1,39 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""The classes that a model and a data set have in common, once a class map has merged both."""
+
+from pathlib import Path
+
+import numpy as np
+
+from bisenet_ros.model.class_groups import read_class_groups
+from bisenet_ros.model.class_map import IGNORE, ClassMap, ClassMapError
+from bisenet_training.data.datasets import merge_classes
+from bisenet_training.data.description import Description
+
+
+def merge_to_common(
+    dataset: Description, model: ClassMap, class_map: Path, *, what: str
+) -> tuple[Description, list[int]]:
+    """The data set with its classes merged, all but the common ones ignored, and the ids of the common ones.
+
+    Common are the groups that classes of both are merged into. Pixels of others are not scored; the model would be
+    wrong there whatever it says.
+
+    Args:
+        model: its classes, before they are merged.
+        class_map: the file; it merges the classes of both, but for those of a side that has the groups already.
+        what: the data set, for messages.
+
+    Raises:
+        ClassMapError: the class map cannot be used, or not with the classes of one of both, or nothing is common.
+    """
+    groups = read_class_groups(class_map)
+    merged = merge_classes(dataset, groups, what=what)
+    of_model = groups.ids_of(model, what="the model").tolist()
+    common = sorted({*of_model} & {*merged.encoding.train_ids.values()} - {IGNORE})
+    if not common:
+        raise ClassMapError(f"{class_map}: the model and {what} have no group in common, so that there is no score")
+    ids = np.full(256, IGNORE, np.uint8)
+    ids[common] = common
+    return merged._replace(encoding=merged.encoding.merged(ids)), common
