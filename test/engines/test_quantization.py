@@ -46,8 +46,9 @@ def score(model, card) -> float:
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     confusion = np.zeros((len(card.classes), len(card.classes)), np.int64)
     for frame_id in EVALUATION:
-        image = normalize_frame(read_image(frame_id), card.network_size, mean=card.mean, std=card.std)
-        mask = upsample_mask(session.run(None, {"image": image})[0][0], card.network_size)
+        frame = read_image(frame_id)
+        image = normalize_frame(frame, card.network_size, mean=card.mean, std=card.std)
+        mask = upsample_mask(session.run(None, {"image": image})[0][0], frame.shape[:2])
         confusion += confusion_matrix(read_ground_truth(frame_id), mask, classes=len(card.classes))
     return mean_iou(confusion)
 
@@ -57,8 +58,8 @@ def test_calibration_sees_frames_at_the_network_s_size(card):
     frame = read_image(CALIBRATION[0])[:120, :160]
     calibration = _Calibration(_inputs("image", card, [frame]))
     (image,) = calibration.get_next().values()
-    assert image.shape == (1, 3, 360, 480)
-    assert np.array_equal(image, normalize_frame(frame, (360, 480), mean=card.mean, std=card.std))
+    assert image.shape == (1, 3, *card.network_size)
+    assert np.array_equal(image, normalize_frame(frame, card.network_size, mean=card.mean, std=card.std))
     assert calibration.get_next() is None
 
 
