@@ -26,8 +26,8 @@ mask/NAME.png (class ids, one channel), overlay/NAME.jpg, and for a video also o
 video's frames have their number behind it, a camera's the time (UTC). Every file is there whole or not at all, and the
 same command goes on with the frames that are left. OUT is never mixed with the results of another model, of other
 settings or of another input of the same name. Exit codes: 0 all is well; 1 an error; {IMPERFECT} done, but a video has
-fewer frames than it promises, or an image could not be read; {INTERRUPTED} stopped by Ctrl-C, or by closing the window
-of --show."""
+fewer frames than it promises, or an image could not be read or has another size than the ignore mask; {INTERRUPTED}
+stopped by Ctrl-C, or by closing the window of --show."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +52,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", choices=PRECISIONS, default="auto")
     groups = "merges the model's classes into groups, such as config/class_maps/drivable.yaml"
     parser.add_argument("--class-map", type=Path, metavar="YAML", help=groups)
+    parser.add_argument(
+        "--min-confidence",
+        type=_confidence,
+        default=0.0,
+        metavar="P",
+        help="pixels below this confidence, 0 to 1, are 255 in the mask; default 0: none",
+    )
+    hood = "of the images' size; what is not black, such as the hood, is 255 in the mask and 0 in the confidence"
+    parser.add_argument("--ignore-mask", type=Path, metavar="PNG", help=hood)
     resized = "of frames for the network: card (default: as many pixels as the model's card says), half, full or "
     parser.add_argument("--network-size", default=CARD, metavar="SIZE", help=f"{resized}WIDTHxHEIGHT")
 
@@ -76,6 +85,13 @@ def run(arguments: argparse.Namespace) -> int:
     earlier = f", {outcome.earlier} were there already" if outcome.earlier else ""
     print(f"{request.output}: {outcome.segmented} frames segmented{earlier}; {', '.join(request.outputs)}")
     return IMPERFECT if outcome.is_imperfect else 0
+
+
+def _confidence(text: str) -> float:
+    confidence = float(text)
+    if not 0 <= confidence <= 1:
+        raise argparse.ArgumentTypeError(f"expected a confidence of 0 to 1, got {text}")
+    return confidence
 
 
 def _outputs(text: str) -> Tuple[str, ...]:

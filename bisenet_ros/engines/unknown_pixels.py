@@ -39,13 +39,17 @@ def read_ignore_mask(path: Path) -> np.ndarray:
     return np.where(is_ignored, IGNORE, 0).astype(np.uint8)
 
 
-def check_size(ignored: np.ndarray, size: Size, *, name: str) -> None:
-    """Raises ImageError where the ignore mask, called `name`, has another size than the image, (height, width)."""
+def check_size(ignored: np.ndarray, size: Size, *, name: str, image: str = "the image") -> None:
+    """Raises ImageError where an ignore mask has another size than an image, (height, width).
+
+    Args:
+        name, image: what the mask and the image are called.
+    """
     if ignored.shape != size:
         raise ImageError(
             "ignore_mask",
-            f"expected an ignore mask of the image's size, {size_text(size)}, got one of {size_text(ignored.shape)} as "
-            f"{name}; make one of {size_text(size)}",
+            f"expected an ignore mask of the size of {image}, {size_text(size)}, got one of {size_text(ignored.shape)} "
+            f"as {name}; make one of {size_text(size)}",
         )
 
 

@@ -90,10 +90,11 @@ class OutputFolder:
     def _require_same(
         self, before: Mapping[str, Any], settings: Mapping[str, str], identities: Mapping[str, List[Any]]
     ) -> None:
+        earlier = before["settings"]
         changed = [
-            f"{name}: {before['settings'].get(name, 'none')}, now {value}"
-            for name, value in settings.items()
-            if before["settings"].get(name, "none") != value
+            f"{name}: {earlier.get(name, 'none')}, now {settings.get(name, 'none')}"
+            for name in {**earlier, **settings}
+            if earlier.get(name) != settings.get(name)
         ]
         known = before["inputs"]
         for name, identity in identities.items():

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from bisenet_ros.bags.bag_writer import full_disk_told
 from bisenet_ros.engines import Engine, load_engine
+from bisenet_ros.engines.unknown_pixels import check_size, hide_unknown, read_ignore_mask
 from bisenet_ros.errors import BisenetError, ImageError
 from bisenet_ros.files.file_content import sha256_of
 from bisenet_ros.images.colors import OPACITY, blend
@@ -38,6 +39,12 @@ class Request:
     precision: str = "auto"
     network_size: str = CARD
     class_map: Optional[Path] = None
+    min_confidence: float = 0.0
+    ignore_mask: Optional[Path] = None
+
+    @property
+    def needs_confidence(self) -> bool:
+        return "confidence" in self.outputs or self.min_confidence > 0
 
 
 @dataclass
@@ -73,6 +80,7 @@ def segment_inputs(
     """
     require_apart(request.output, request.inputs)
     inputs = find_inputs(request.inputs)
+    ignored = read_ignore_mask(request.ignore_mask) if request.ignore_mask else None
     engine = load(
         request.model,
         request.device,
@@ -82,14 +90,14 @@ def segment_inputs(
     )
     with ExitStack() as resources:
         resources.callback(engine.close)
-        if "confidence" in request.outputs and not engine.has_confidence:
-            raise BisenetError(f"{engine.description} gives no confidence; leave it out of --write")
+        if request.needs_confidence and not engine.has_confidence:
+            raise BisenetError(
+                f"{engine.description} gives no confidence; leave it out of --write, and --min-confidence too"
+            )
         folder = OutputFolder(request.output, outputs=request.outputs, color_table=engine.classes.color_table())
         resources.enter_context(full_disk_told(request.output))
-        sha256 = model_sha256(engine.model_file or request.model)
-        class_map = {"class map": sha256_of(request.class_map)} if request.class_map else {}
-        folder.begin({"engine": engine.description, "model file": sha256, **class_map}, inputs)
-        run = _Run(engine, folder, request.outputs, show)
+        folder.begin(_settings(request, engine), inputs)
+        run = _Run(request, engine, folder, ignored, show)
         counts = [found.count for found in inputs]
         total = None if None in counts else sum(filter(None, counts))
         with tqdm(total=total, desc="segmenting", unit="frame", disable=None) as bar:
@@ -100,12 +108,32 @@ def segment_inputs(
     return run.outcome
 
 
+def _settings(request: Request, engine: Engine) -> Dict[str, str]:
+    """What masks depend on beside the inputs, by name, for people."""
+    settings = {"engine": engine.description, "model file": model_sha256(engine.model_file or request.model)}
+    for name, file in (("class map", request.class_map), ("ignore mask", request.ignore_mask)):
+        if file:
+            settings[name] = sha256_of(file)
+    if request.min_confidence > 0:
+        settings["min confidence"] = f"{request.min_confidence:g}"
+    return settings
+
+
 class _Run:
     """Passes inputs through the engine and writes what comes out."""
 
-    def __init__(self, engine: Engine, folder: OutputFolder, outputs: Sequence[str], show: Optional[Show]) -> None:
+    def __init__(
+        self,
+        request: Request,
+        engine: Engine,
+        folder: OutputFolder,
+        ignored: Optional[np.ndarray],
+        show: Optional[Show],
+    ) -> None:
+        """`ignored` is the ignore mask, H x W uint8."""
         self.outcome = Outcome()
-        self._engine, self._folder, self._outputs, self._show = engine, folder, outputs, show
+        self._request, self._engine, self._folder, self._ignored, self._show = request, engine, folder, ignored, show
+        self._outputs = request.outputs
         self._colors = engine.classes.color_table()
 
     def segment(self, found: Input, *, progress: Callable[[], object]) -> None:
@@ -151,15 +179,21 @@ class _Run:
 
     def _make_outputs(self, name: str, frame: np.ndarray) -> Dict[str, np.ndarray]:
         """The pixels of each output; the overlay also where it is only shown."""
-        pixels = {}
+        if self._ignored is not None:
+            check_size(self._ignored, frame.shape[:2], image=name, name="--ignore-mask")
+        confidence: Optional[np.ndarray] = None
         try:
-            if "confidence" in self._outputs:
-                mask, pixels["confidence"] = self._engine.segment(frame, confidence=True)
+            if self._request.needs_confidence:
+                mask, confidence = self._engine.segment(frame, confidence=True)
             else:
                 mask = self._engine.segment(frame)
         except RuntimeError as error:
             raise BisenetError(f"{self._engine.description} failed on {name}: {error}") from error
-        pixels["mask"] = pixels["color_mask"] = mask
+        least = self._request.min_confidence
+        mask, confidence = hide_unknown(mask, confidence, ignored=self._ignored, min_confidence=least)
+        pixels = {"mask": mask, "color_mask": mask}
+        if confidence is not None:
+            pixels["confidence"] = confidence
         if "overlay" in self._outputs or self._show is not None:
             pixels["overlay"] = blend(frame, mask, self._colors, opacity=OPACITY)
         return pixels

@@ -65,9 +65,9 @@ def test_a_text_and_a_missing_file_are_no_ignore_mask(tmp_path):
 
 def test_another_size_is_refused_with_both_sizes():
     check_size(HOOD, (4, 6), name="--ignore-mask")
-    message = "image's size, 8x4, got one of 6x4 as --ignore-mask; make one of 8x4"
+    message = "mask of the size of road.jpg, 8x4, got one of 6x4 as --ignore-mask; make one of 8x4"
     with pytest.raises(ImageError, match=message):
-        check_size(HOOD, (4, 8), name="--ignore-mask")
+        check_size(HOOD, (4, 8), name="--ignore-mask", image="road.jpg")
 
 
 @pytest.mark.parametrize("least", [0.0, 0.001, 0.25, 0.5, 0.6, 0.998, 1.0])

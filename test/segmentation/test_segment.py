@@ -185,6 +185,36 @@ def test_class_groups(tmp_path, model, images, capsys):
     assert not (tmp_path / "other").exists()
 
 
+def test_unknown_pixels(tmp_path, model, images, capsys):
+    hood, out = np.zeros(SIZE, np.uint8), tmp_path / "out"
+    hood[36:] = 1
+    cv2.imwrite(str(tmp_path / "hood.png"), hood)
+    plain = ["--write", "mask,overlay,confidence", "--device", "cpu", "--precision", "fp32"]
+    options = [*plain, "--ignore-mask", str(tmp_path / "hood.png"), "--min-confidence", "0.5"]
+    assert segment(model, images, output=out, options=options) == 0
+    engine, frame = load_engine(model, "cpu", "fp32"), cv2.imread(str(images / "img_2.png"))
+    expected, certain = engine.segment(frame, confidence=True)
+    expected[(hood > 0) | (certain < 128)] = 255
+    assert 0.01 < (expected[:36] == 255).mean() < 0.99, "else nothing is shown"
+    found = {name: cv2.imread(str(out / name / "img_2.png"), cv2.IMREAD_UNCHANGED) for name in ("mask", "confidence")}
+    assert np.array_equal(found["mask"], expected)
+    assert np.array_equal(found["confidence"], np.where(hood, 0, certain))
+    overlay = encode_jpeg(blend(frame, expected, engine.classes.color_table(), opacity=OPACITY))
+    assert (out / "overlay" / "img_2.jpg").read_bytes() == overlay
+
+    assert segment(model, images, output=out, options=plain) == 1
+    changed = r"\(ignore mask: \w{64}, now none; min confidence: 0.5, now none\)"
+    assert re.search(f"results of another run {changed}", capsys.readouterr().err)
+    cv2.imwrite(str(images / "wide.png"), np.zeros((48, 96, 3), np.uint8))
+    assert segment(model, images, output=out, options=options) == 3
+    assert "mask of the size of wide, 96x48, got one of 64x48 as --ignore-mask; make one" in capsys.readouterr().err
+    assert segment(model, images, output=tmp_path / "no", options=["--ignore-mask", str(tmp_path / "no.png")]) == 1
+    assert "No such file" in capsys.readouterr().err and not (tmp_path / "no").exists()
+    with pytest.raises(SystemExit, match="2"):
+        segment(model, images, output=out, options=["--min-confidence", "50"])
+    assert "argument --min-confidence: expected a confidence of 0 to 1, got 50" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("content", (None, "[]", "{", '{"settings": 3, "inputs": {}}'))
 def test_a_folder_of_something_else_is_left_alone(tmp_path, model, images, content, capsys):
     out = tmp_path / "out"
