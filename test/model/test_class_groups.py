@@ -69,6 +69,16 @@ def test_what_is_unlisted_may_be_a_group(groups_in):
     assert groups_in(GROUPS).fit(only).unlisted is None, "nothing is left out"
 
 
+def test_a_model_that_has_the_groups_already_keeps_them(groups_in):
+    """As one that was trained with the class map. In another order they are other classes."""
+    names = ["ground", "gravel", "things"]
+    groups = ClassMap(tuple(SegmentationClass(name, (0, 0, 0)) for name in names))
+    grouping = groups_in(GROUPS).fit(groups)
+    assert grouping.ids[:3].tolist() == [0, 1, 2] and grouping.unlisted is None
+    with pytest.raises(ClassMapError, match="the model has no class 'sidewalk'"):
+        groups_in(GROUPS).fit(ClassMap(groups.classes[::-1]))
+
+
 @pytest.mark.parametrize("name", ("drivable", "nav2_costs"))
 @pytest.mark.parametrize("classes", (CAMVID.names, CITYSCAPES), ids=("camvid", "cityscapes"))
 def test_the_shipped_class_maps_fit_both_data_sets(name, classes):

@@ -17,7 +17,15 @@ FRAME = np.random.default_rng(0).integers(60, 140, (48, 64, 3), np.uint8)
 
 
 def augment(
-    *, scales=(1.0,), scale_range=None, crop=(64, 96), resize=None, target_size=None, flip=False, **jitter
+    *,
+    scales=(1.0,),
+    scale_range=None,
+    crop=(64, 96),
+    resize=None,
+    target_size=None,
+    flip=False,
+    frame_size=None,
+    **jitter,
 ) -> Augment:
     return Augment(
         scales=scales,
@@ -28,6 +36,7 @@ def augment(
         flip=flip,
         jitter=PhotometricJitter(**jitter),
         then=TO_GRAY,
+        frame_size=frame_size,
     )
 
 
@@ -70,6 +79,16 @@ def test_draws_follow_the_generator():
         for seed in (1, 1, 2)
     )
     assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("size", [(180, 240), (720, 960), (360, 480)])
+def test_frames_of_any_size_are_brought_to_one_size_before_they_are_scaled(size):
+    frame, target = frame_of_blocks()
+    other = cv2.resize(target, size[::-1], interpolation=cv2.INTER_NEAREST)
+    moving = augment(scales=[0.5], crop=(90, 120), frame_size=(180, 240))
+    pixels, found = moving(np.repeat(other[..., None], 3, axis=2), other, np.random.default_rng(0))
+    expected = cv2.resize(target, (120, 90), interpolation=cv2.INTER_NEAREST)
+    assert np.mean(found.numpy() == expected) > 0.9 and np.mean(pixels[0].numpy().round() == expected) > 0.8
 
 
 def test_a_small_image_is_padded_with_the_ignored_id():

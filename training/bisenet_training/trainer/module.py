@@ -167,10 +167,10 @@ class SegmentationModule(lightning.LightningModule):
         """mIoU and IoU on one data set, of the classes that it labels."""
         confusion = metric.compute().cpu().numpy()
         metric.reset()
-        iou = class_iou(confusion, scored=labeled).round(4).tolist()
+        iou = class_iou(confusion).round(4).tolist()
         return {
             "val_miou": round(mean_iou(confusion, scored=labeled), 4),
-            "val_iou": dict(zip(self.card.classes.names, iou)),
+            "val_iou": {self.card.classes[class_id].name: iou[class_id] for class_id in labeled},
         }
 
     def configure_optimizers(self) -> Any:

@@ -24,6 +24,8 @@ PROBLEMS = {
     "list_type": "must be a list such as [480, 640]",
 }
 """Pydantic's types of errors, in words for a user."""
+COMMON = get_type_hints(DataRecipe).keys() - {"sets"}
+"""What is the same for all data sets of a recipe, so that it is enough to state it once."""
 Entries = dict[str, Any]
 """Names and values; a value is text, a list, or the entries of a section."""
 
@@ -91,13 +93,19 @@ def _merged(entries: Entries, changes: Entries) -> Entries:
         below = merged.get(key)
         if isinstance(below, dict) and isinstance(value, dict):
             merged[key] = {**below, **value}
-        elif isinstance(below, dict) and isinstance(value, list):
-            merged[key] = [_merged({key: below}, {key: entry})[key] for entry in value]
         elif isinstance(below, list) and isinstance(value, dict):
             merged[key] = [_merged({key: entry}, {key: value})[key] for entry in below]
+        elif isinstance(below, (dict, list)) and isinstance(value, list):
+            inherited = {**(below if isinstance(below, dict) else _common(below)), **_common(value)}
+            merged[key] = [_merged({key: inherited}, {key: entry})[key] for entry in value]
         else:
             merged[key] = value
     return merged
+
+
+def _common(sets: Sequence[Any]) -> Entries:
+    """What the entries of a list say of all data sets."""
+    return {key: entries[key] for entries in sets if isinstance(entries, dict) for key in COMMON & entries.keys()}
 
 
 def _joined(sets: Sequence[Any], path: Path) -> Entries:
@@ -106,7 +114,7 @@ def _joined(sets: Sequence[Any], path: Path) -> Entries:
         raise RecipeError(f"{path}: data must be the entries of a data set, or a list of such, got an empty list")
     sets = [_given(entries) if isinstance(entries, dict) else {} for entries in sets]
     common: Entries = {}
-    for key in get_type_hints(DataRecipe).keys() - {"sets"}:
+    for key in sorted(COMMON):
         stated = [entries.pop(key) for entries in sets if key in entries]
         if any(value != stated[0] for value in stated):
             values = " and ".join(map(str, stated))
