@@ -7,8 +7,10 @@ The fake engine's mask is a frame's first channel, its confidence the second.
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Dict, List, Optional
 
 import numpy as np
@@ -28,7 +30,8 @@ from bisenet_ros.engines import load_engine
 from bisenet_ros.engines.unknown_pixels import cell_confidence
 from bisenet_ros.images.colors import blend, paint
 from bisenet_ros.model.model_card import ModelCard
-from bisenet_ros.node.camera_confidence import PERIOD
+from bisenet_ros.node import camera_confidence
+from bisenet_ros.node.camera_confidence import PERIOD, WINDOW, CameraConfidence
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -195,6 +198,26 @@ def test_a_file_that_is_no_ignore_mask_is_told_and_can_be_corrected(hood: Path, 
         assert enable(hood).success
         reason = vehicle.set_parameter("camera.ignore_mask", "").reason
         assert reason.startswith("parameter camera.ignore_mask is read when the node is configured")
+
+
+def test_two_frames_a_second_are_measured_and_the_last_10_s_count(monkeypatch: pytest.MonkeyPatch, hood: Path) -> None:
+    now = [100.0]
+    monkeypatch.setattr(camera_confidence, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    parameters: Any = {"min_confidence": 0.0, "warn_confidence": 0.6, "camera.ignore_mask": str(hood)}
+    node: Any = SimpleNamespace(get_logger=lambda: logging.getLogger("node"))
+    measured = CameraConfidence(node, parameters, "camera")
+    assert measured.is_due and measured.figures() is None and not measured.warning()
+    for seconds, certain in ((0.0, 51), (PERIOD, 153)):
+        now[0] = 100 + seconds
+        assert measured.is_due
+        measured.measure(np.where(HOOD, 255, certain).astype(np.uint8), None)
+        now[0] += 0.9 * PERIOD
+        assert not measured.is_due
+    assert measured.figures() == pytest.approx((0.4, 0.0)) and measured.warning()
+    now[0] = 100 + WINDOW + PERIOD
+    assert measured.figures() == pytest.approx((0.6, 0.0)) and not measured.warning()
+    now[0] += 0.1
+    assert measured.figures() is None
 
 
 def values_with_confidence(vehicle: Vehicle) -> Dict[str, str]:
