@@ -37,7 +37,7 @@ class ConfidenceFigures(NamedTuple):
 class CameraConfidence:
     """Hides the unknown pixels of one camera's masks, and measures the confidence of two frames a second.
 
-    `figures` and `warning` are for any thread, the rest is for one.
+    `check_size`, `figures` and `warning` are for any thread, the rest is for one.
     """
 
     def __init__(self, node: Node, parameters: Parameters, camera: str) -> None:
