@@ -98,7 +98,7 @@ def load_engine(
 
 
 class _Prepared(NamedTuple):
-    """A model file as it is run; `folder` is removed with its engine, where the file was made for it alone."""
+    """A model file as it is run; with a class map it is one that was made for it, in a temporary `folder`."""
 
     choice: PrecisionChoice
     path: Path
@@ -122,7 +122,8 @@ def _prepare(model: Path, groups: Optional[ClassGroups], *, device: str, precisi
 
 
 def _open_on_gpu(prepared: _Prepared, *, cache: Optional[Path], size_choice: str, max_batch: int) -> Engine:
-    return _open_tensorrt(
+    """TensorRT reads the file at every new frame size, so that the file stays as long as the engine."""
+    engine = _open_tensorrt(
         prepared.path,
         prepared.card,
         precision=prepared.choice.precision,
@@ -130,6 +131,9 @@ def _open_on_gpu(prepared: _Prepared, *, cache: Optional[Path], size_choice: str
         size_choice=size_choice,
         max_batch=max_batch,
     )
+    if prepared.folder:
+        weakref.finalize(engine, prepared.folder.cleanup)
+    return engine
 
 
 def _open_on_cpu(prepared: _Prepared, *, size_choice: str) -> Engine:
@@ -142,19 +146,19 @@ def _open_on_cpu(prepared: _Prepared, *, size_choice: str) -> Engine:
         engine.segment(np.zeros((*prepared.card.network_size, 3), np.uint8))
     except Exception as error:  # each runtime has its own
         raise ModelError(f"{prepared.choice.model} cannot be run: {error}") from error
+    if prepared.folder:
+        prepared.folder.cleanup()  # the runtime has read it; a process that is killed leaves no file behind
     return engine
 
 
 def _described(engine: Engine, prepared: _Prepared, class_map: Union[str, Path, None]) -> Engine:
-    """The engine, which says what was chosen, and keeps the file that was made for it."""
+    """The engine, which says what was chosen."""
     engine.model_file, engine.precision_reason = prepared.choice.model, prepared.choice.reason
     engine.unlisted = prepared.unlisted
     size = describe_size_choice(engine.size_choice, trained=engine.card.network_size)
     engine.description = f"{engine.description}, network size {size}"
     if class_map:
         engine.description += f", class map {Path(class_map).name}"
-    if prepared.folder:
-        weakref.finalize(engine, prepared.folder.cleanup)
     return engine
 
 

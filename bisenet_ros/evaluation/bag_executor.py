@@ -4,6 +4,7 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 import tempfile
 import threading
@@ -115,10 +116,13 @@ def _segment_here(task: BagTask, load: LoadEngine) -> None:
 
 
 def _begin_process(count: Any, jobs: int, scratch: str) -> None:
-    """Prepares a process: its cores, its end with that of its parent, and a scratch folder that the parent removes."""
+    """Prepares a process: its cores, its end with that of its parent, and a scratch folder that they share.
+
+    The parent removes that folder, or its children do where the parent was killed.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent ends its children
     tempfile.tempdir = scratch
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(scratch,), daemon=True).start()
     with count.get_lock():
         job, count.value = count.value, count.value + 1
     if hasattr(os, "sched_setaffinity"):  # runtimes have as many threads as they may use cores
@@ -126,8 +130,9 @@ def _begin_process(count: Any, jobs: int, scratch: str) -> None:
         os.sched_setaffinity(0, cores[job % jobs :: jobs] or [cores[job % len(cores)]])
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(scratch: str) -> None:
     parent = parent_process()
     if parent:
         parent.join()
+        shutil.rmtree(scratch, ignore_errors=True)
         os._exit(1)

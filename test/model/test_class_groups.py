@@ -180,11 +180,13 @@ def test_a_group_of_one_class_has_its_logit(groups_in, tmp_path, card):
     assert np.array_equal(logits_of(path, image)[:, ::-1], logits_of(tmp_path / "reversed.onnx", image))
 
 
-def test_an_engine_gives_the_groups_and_255_for_what_is_left_out(groups_in, tmp_path, shipped_model):
+def test_an_engine_gives_the_groups_and_255_for_what_is_left_out(groups_in, tmp_path, shipped_model, monkeypatch):
     groups_in(GROUPS)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     plain, engine = (load_engine(shipped_model, "cpu", "fp32", class_map=it) for it in (None, tmp_path / "groups.yaml"))
     assert engine.classes.names == ["ground", "gravel", "things"] and plain.classes == CAMVID
     assert engine.description == f"{plain.description}, class map groups.yaml"
+    assert [path.name for path in tmp_path.iterdir()] == ["groups.yaml"], "the model file that was made is gone"
     frame = read_image(frame_ids()[0])
     mask, confidence = engine.segment(frame, confidence=True)
     assert np.array_equal(mask, engine.segment(frame)) and set(np.unique(mask)) == {0, 2, IGNORE}
