@@ -17,7 +17,7 @@ import pytest
 from camvid_classes import CAMVID
 from tiny_model import save_tiny_model
 
-from bisenet_ros.engines import load_engine
+from bisenet_ros.engines import load_engine, loader
 from bisenet_ros.model.class_groups import UNLISTED, read_class_groups
 from bisenet_ros.model.class_map import IGNORE, ClassMap, ClassMapError, SegmentationClass
 from bisenet_ros.model.grouped_model import NEVER, write_grouped_model
@@ -180,13 +180,11 @@ def test_a_group_of_one_class_has_its_logit(groups_in, tmp_path, card):
     assert np.array_equal(logits_of(path, image)[:, ::-1], logits_of(tmp_path / "reversed.onnx", image))
 
 
-def test_an_engine_gives_the_groups_and_255_for_what_is_left_out(groups_in, tmp_path, shipped_model, monkeypatch):
+def test_an_engine_gives_the_groups_and_255_for_what_is_left_out(groups_in, tmp_path, shipped_model):
     groups_in(GROUPS)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     plain, engine = (load_engine(shipped_model, "cpu", "fp32", class_map=it) for it in (None, tmp_path / "groups.yaml"))
     assert engine.classes.names == ["ground", "gravel", "things"] and plain.classes == CAMVID
     assert engine.description == f"{plain.description}, class map groups.yaml"
-    assert [path.name for path in tmp_path.iterdir()] == ["groups.yaml"], "the model file that was made is gone"
     frame = read_image(frame_ids()[0])
     mask, confidence = engine.segment(frame, confidence=True)
     assert np.array_equal(mask, engine.segment(frame)) and set(np.unique(mask)) == {0, 2, IGNORE}
@@ -206,13 +204,20 @@ def test_an_engine_gives_the_groups_and_255_for_what_is_left_out(groups_in, tmp_
     assert np.abs(confidence - 255 * sums.max(axis=0)).mean() < 1
 
 
-def test_the_file_that_is_made_for_an_engine_goes_with_it(groups_in, tmp_path, card, monkeypatch):
+def test_the_file_that_is_made_for_tensorrt_goes_with_the_engine(groups_in, tmp_path, card, monkeypatch):
     groups_in(GROUPS)
     model, scratch = save_tiny_model(tmp_path / "model.onnx", card), tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
-    engine = load_engine(model, "cpu", "fp32", class_map=tmp_path / "groups.yaml")
-    assert [path.name for path in scratch.rglob("*.onnx")] == ["model.onnx"], "TensorRT reads it later"
+    load_engine(model, "cpu", "fp32", class_map=tmp_path / "groups.yaml")
+    assert not list(scratch.iterdir()), "on the CPU it has been read"
+
+    def open_fake_tensorrt(model, card, **_):
+        return loader.installed_runtimes("cpu")[0].create(model, card, precision="fp32")
+
+    monkeypatch.setattr(loader, "_open_tensorrt", open_fake_tensorrt)
+    engine = load_engine(model, "cuda", "fp32", class_map=tmp_path / "groups.yaml")
+    assert [path.name for path in scratch.rglob("*.onnx")] == ["model.onnx"], "it is read at each new frame size"
     engine.close()
     del engine
     gc.collect()
