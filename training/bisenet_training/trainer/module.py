@@ -174,18 +174,22 @@ class SegmentationModule(lightning.LightningModule):
         }
 
     def configure_optimizers(self) -> Any:
-        """SGD with the poly schedule; weight decay on the parameters of convolutions only (section 4, "Training")."""
+        """SGD with the poly schedule."""
+        optimizer = self._optimizer()
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _optimizer(self) -> torch.optim.SGD:
+        """Weight decay is on the parameters of convolutions only (section 4, "Training")."""
         recipe = self.recipe.optimizer
         layers = [layer for layer in self.network.modules() if isinstance(layer, nn.Conv2d)]
         decayed = [parameter for layer in layers for parameter in layer.parameters()]
         others = [p for layer in self.network.modules() if layer not in layers for p in layer.parameters(recurse=False)]
-        optimizer = torch.optim.SGD(
+        return torch.optim.SGD(
             [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
             lr=recipe.learning_rate,
             momentum=recipe.momentum,
         )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _rate(self, iteration: int) -> float:
         """The learning rate of an iteration, as a share of the recipe's."""
@@ -212,7 +216,22 @@ class SegmentationModule(lightning.LightningModule):
         checkpoint["network"] = self.network_options
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps the earlier schedules for the card, and the iterations until which they held."""
+        """Keeps the earlier schedules for the card, and the iterations until which they held.
+
+        Raises:
+            ModelError: its momentum is of other groups of parameters.
+        """
+        (optimizer,) = checkpoint["optimizer_states"]
+        own = self._optimizer().state_dict()["param_groups"]
+        if optimizer["state"] and [len(group["params"]) for group in own] != [
+            len(group["params"]) for group in optimizer["param_groups"]
+        ]:
+            raise ModelError(
+                "expected a checkpoint whose weight decay is on the parameters of all convolutions, got one of an "
+                "earlier version, whose momentum cannot be used; start from its weights: run.start_from=CHECKPOINT"
+            )
+        for mine, theirs in zip(own, optimizer["param_groups"]):
+            theirs["params"] = mine["params"]  # a portable checkpoint of an earlier version had other groups
         before = checkpoint["card"]["training"]
         self.seconds_before = before["seconds"]
         self.images_seen = before.get("images_seen", before["iterations_done"] * before["run"]["batch_size"])
