@@ -11,8 +11,8 @@
         optional: [person, pedestrian, rider]    # classes that may be there
     unlisted: 255                 # what no group names: 255 (no class, the default), or the name of a group
 
-A group of optional classes none of which is there keeps its id, and is never found. Classes that are the groups already,
-by name and order, stay as they are. `grouped_model.py` says how a pixel's group is chosen.
+A group of optional classes none of which is there keeps its id, and is never found. Classes that are the groups
+already, by name and order, stay as they are. `grouped_model.py` says how a pixel's group is chosen.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def _parse(tree: Any, path: Path) -> ClassGroups:
         raise ClassMapError(f"expected a list `classes` and perhaps `{UNLISTED}`, got {came}")
     for entry in entries:
         if not isinstance(entry, dict) or not {"name", "color"} <= set(entry) <= KEYS:
-            raise ClassMapError(f"a group has a name, a color, and `of` or `optional`, got {entry!r}")
+            raise ClassMapError(f"a group has a name, a color, and `of` or `optional`, {_explain_entry(entry)}")
     # Numbers such as `name: 3` are no names, and ClassMap says so.
     groups = ClassMap.from_list([{**entry, "id": number} for number, entry in enumerate(entries)])
     unlisted = _unlisted_id(tree.get(UNLISTED, IGNORE), groups.names)
@@ -142,6 +142,15 @@ def _parse(tree: Any, path: Path) -> ClassGroups:
     if empty:
         raise ClassMapError(f"the group {empty[0]!r} names no class; list them under `of` or `optional`")
     return ClassGroups(groups, of, optional, unlisted, path)
+
+
+def _explain_entry(entry: Any) -> str:
+    """What is wrong with a group's entry."""
+    if not isinstance(entry, dict):
+        return f"got {entry!r}"
+    faults = [f"no {key}" for key in ("name", "color") if key not in entry] + [repr(k) for k in entry if k not in KEYS]
+    example = "{name: road, color: [128, 64, 128], of: [road]}"
+    return f"got {' and '.join(faults)} in {entry!r}; write it as {example}"
 
 
 def _group_ids(entries: List[Dict[str, Any]], key: str, found: Dict[str, int], groups: ClassMap) -> Dict[str, int]:

@@ -25,6 +25,9 @@ from bisenet_ros.node.settings import (
 USER_ERRORS = (BisenetError, ParameterException, OSError, ModuleNotFoundError)
 """Errors that a user can mend, in the parameters, the model or the installation."""
 
+MIXED_LIST = "Sequence should be of same type"
+"""What ROS says of a list with integers and other numbers, such as [0, 1.5]."""
+
 
 class Parameters:
     """Declares the parameters, validates changes, and returns values.
@@ -120,4 +123,6 @@ def error_text(error: BaseException) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, InvalidParameterTypeException):
         return text.rpartition(": ")[0] or text  # rclpy appends the parameter's name once more
+    if MIXED_LIST in text:
+        return f"{text}; write all numbers of a list with a decimal point, such as [0.0, 1.5]"
     return text if isinstance(error, USER_ERRORS) else f"{type(error).__name__}: {text}"

@@ -84,7 +84,8 @@ class Setting:
         elif self.is_valid:
             expected, is_valid = self.expected, self.is_valid(value)
             if isinstance(self.default, list) and isinstance(value, str):
-                hint = f"; a list has brackets: [{value}]"
+                is_quoted = value.startswith("[")
+                hint = f"; a list has no quotes: {value}" if is_quoted else f"; a list has brackets: [{value}]"
         else:
             expected = TYPE_WORDS[type(self.default)]
             is_valid = isinstance(value, type(self.default))

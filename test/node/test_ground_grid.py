@@ -134,13 +134,16 @@ def test_grids_that_cannot_be_are_refused_when_the_node_is_configured(
     [
         ("camera.pose", [1.0, 2.0], "a list of 6 numbers (x, y, z, roll, pitch, yaw), or [0.0] for tf2"),
         ("camera.pose", [0.0, 0.0, 1.5, 0.0, 0.0, math.nan], "a list of 6 numbers"),
+        ("camera.pose", "0.0, 1.5", "got '0.0, 1.5'; a list has brackets: [0.0, 1.5]"),
+        ("camera.pose", "[0.0, 1.5]", "got '[0.0, 1.5]'; a list has no quotes: [0.0, 1.5]"),
         ("grid.y", [3.0, 1.0], "a list of a smaller and a larger number"),
         ("grid.drivable", [1, 2], "a list of the names of classes"),
     ],
 )
 def test_bad_values_are_refused(name: str, value: Any, expected: str) -> None:
     (setting,) = [setting for setting in (*SETTINGS, *camera_settings("camera")) if setting.name == name]
-    assert setting.problem(value).startswith(f"parameter {name} must be {expected}")
+    problem = setting.problem(value)
+    assert problem.startswith(f"parameter {name} must be ") and expected in problem
     assert setting.problem(setting.default) == ""
 
 

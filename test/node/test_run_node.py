@@ -148,9 +148,10 @@ def test_integer_is_accepted_for_a_float_and_an_unknown_parameter_is_a_warning()
 
 
 def test_malformed_ros_argument_ends_the_node_without_a_traceback() -> None:
-    with NodeProcess(DOMAIN, "--ros-args", "-p", "device:=[1,") as process:
+    with NodeProcess(DOMAIN, "--ros-args", "-p", "camera.pose:=[0, 1.5]") as process:
         assert process.wait() == 1
-        assert process.matching(r"\[FATAL\] .*device:=\[1,") and not process.matching("Traceback"), process.output
+        told = r"\[FATAL\] .*camera.pose:=\[0, 1.5\].*; write all numbers of a list with a decimal point"
+        assert process.matching(told) and not process.matching("Traceback"), process.output
 
 
 # Shutdown
