@@ -103,7 +103,7 @@ def test_the_shipped_class_maps_fit_both_data_sets(name, classes):
         (GROUPS + "extra: 3\n", "got classes, extra"),
         (GROUPS + "  - 3\n", "a group has a name, a color, and `of` or `optional`, got 3"),
         (GROUPS + "  - {name: a}\n", "`optional`, got no color in {'name': 'a'}; write it as {name: road, color: ["),
-        (GROUPS + "  - {name: a, color: [1, 2, 3], off: [sky]}\n", "`optional`, got 'off' in {'name': 'a', "),
+        (GROUPS + "  - {name: a, color: [1, 2, 3], ofs: [sky]}\n", "`optional`, got 'ofs' in {'name': 'a', "),
         (GROUPS + "  - {name: a, color: [1, 2]}\n", "the color of 'a' must be three whole numbers of 0 to 255"),
         (GROUPS + "  - {name: a, color: [1, 2, 256]}\n", "the color of 'a' must be three"),
         (GROUPS + "  - {name: a, color: red}\n", "the color of 'a' must be three"),
