@@ -9,11 +9,12 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from bisenet_training.export import export, load_checkpoint
+from bisenet_training.export import export
 
 from bisenet_ros.cli import main
 from bisenet_ros.model.model_card import ModelError, read_card
 from bisenet_ros.network import BiSeNetV2
+from bisenet_ros.network.checkpoint import load_checkpoint
 
 OPTIONS = {"classes": 11, "width": 0.25, "head_width": 16}
 

@@ -21,12 +21,12 @@ import torch
 from bisenet_training.analysis.torch_engine import TorchEngine
 from bisenet_training.commands.train import DIVERGED
 from bisenet_training.data.loading import SeededBatches, worker_count
-from bisenet_training.export import load_checkpoint
 
 from bisenet_ros.benchmark.machine import describe_cpu
 from bisenet_ros.cli import main
 from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou
 from bisenet_ros.model.model_card import read_card
+from bisenet_ros.network.checkpoint import load_checkpoint
 from demo.clip import FOLDER, frame_ids, read_ground_truth, read_image
 
 RECIPE = Path(__file__).parents[2] / "training" / "recipes" / "camvid.yaml"

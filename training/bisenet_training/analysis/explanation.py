@@ -16,9 +16,9 @@ from torch.nn import functional as F
 
 from bisenet_ros.engines.cpu.preprocess import normalize_frame
 from bisenet_ros.model.model_card import ModelError
+from bisenet_ros.network.checkpoint import load_checkpoint
 from bisenet_training.analysis.torch_engine import TorchEngine
 from bisenet_training.errors import OptionError
-from bisenet_training.export import load_checkpoint
 
 STAGES = ("s1", "s2", "s3")
 """Of the detail branch."""

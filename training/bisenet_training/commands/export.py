@@ -20,7 +20,7 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from bisenet_training.export import load_checkpoint
+    from bisenet_ros.network.checkpoint import load_checkpoint
 
     write_model(*load_checkpoint(arguments.checkpoint), arguments)
     return 0

@@ -20,9 +20,9 @@ from bisenet_ros.model.class_map import IGNORE
 from bisenet_ros.model.input_size import STRIDE
 from bisenet_ros.model.model_card import ModelCard, ModelError
 from bisenet_ros.network import BiSeNetV2
+from bisenet_ros.network.checkpoint import read_checkpoint
 from bisenet_ros.network.layers import upsample_to
 from bisenet_training.errors import TrainingDiverged
-from bisenet_training.export import read_checkpoint
 from bisenet_training.trainer.losses import OhemCrossEntropy, boosted_loss
 from bisenet_training.trainer.recipe import DataSetRecipe, Recipe, without_places
 

@@ -21,8 +21,8 @@ from bisenet_ros.bags.recording import check_path
 from bisenet_ros.engines.precision import computes_in_bf16
 from bisenet_ros.model.class_map import ClassMap
 from bisenet_ros.model.model_card import ModelCard
+from bisenet_ros.network.checkpoint import read_checkpoint
 from bisenet_training.errors import RecipeError
-from bisenet_training.export import read_checkpoint
 from bisenet_training.trainer.callbacks import PortableCheckpoint, ProgressReport, TimeLimit
 from bisenet_training.trainer.data_module import DataModule
 from bisenet_training.trainer.losses import balanced_weights
