@@ -15,9 +15,11 @@ from bisenet_ros.benchmark import paper
 from bisenet_ros.benchmark.interleaved_timing import WARM_UP, time_engines
 from bisenet_ros.benchmark.machine import describe_load, describe_machine
 from bisenet_ros.benchmark.report import Numbers, describe_timings
+from bisenet_ros.benchmark.torch_engine import PROTOCOL, is_checkpoint, read_checkpoint_card
 from bisenet_ros.engines.engine import Engine, EngineError
 from bisenet_ros.engines.loader import Runtime
 from bisenet_ros.engines.precision import int8_path
+from bisenet_ros.files.file_content import sha256_of
 from bisenet_ros.model.input_size import Size, check_size_choice, size_text
 from bisenet_ros.model.model_card import ModelCard, read_card
 from bisenet_ros.model.model_file import ModelError, model_sha256
@@ -26,7 +28,7 @@ Progress = Callable[[str], None]
 
 
 class Choice(NamedTuple):
-    """An engine to time, of a model file."""
+    """An engine to time, of a model file or a checkpoint."""
 
     model: Path
     runtime: Runtime
@@ -74,7 +76,7 @@ class EngineBenchmark:
             ModelError: no engine can run any of the models.
         """
         load = describe_load(os.getloadavg()[0], cores=len(os.sched_getaffinity(0)))
-        cards = {choice.model: read_card(choice.model) for choice in self.choices}
+        cards = {choice.model: _read_card(choice.model) for choice in self.choices}
         measurements: List[Numbers] = []
         left_out: Dict[str, str] = {}
         for size in self.frame_sizes:
@@ -151,16 +153,21 @@ class EngineBenchmark:
             "synchronization": "a frame is done when its mask is there",
             "CPU ms": "time of all cores together per frame, median; other programs change it less than the rest",
             "threads": "each runtime's default",
+            **({"PyTorch": PROTOCOL} if any(is_checkpoint(choice.model) for choice in self.choices) else {}),
         }
 
     def _time_limit(self) -> str:
         return f", or as many as {self.seconds:g} s allow" if math.isfinite(self.seconds) else ""
 
 
+def _read_card(model: Path) -> ModelCard:
+    return read_checkpoint_card(model) if is_checkpoint(model) else read_card(model)
+
+
 def _describe_model(model: Path, card: ModelCard) -> Dict[str, str]:
     return {
         "file": model.name,
-        "SHA-256": model_sha256(model),
+        "SHA-256": sha256_of(model) if is_checkpoint(model) else model_sha256(model),
         "architecture": card.name,
         "classes": str(len(card.classes)),
         "network size on the card": size_text(card.network_size),

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Dict, Optional
 
-PACKAGES = ("numpy", "numba", "openvino", "onnxruntime", "tensorrt", "tensorrt-rtx", "cuda-bindings", "pycuda")
+PACKAGES = ("numpy", "numba", "openvino", "onnxruntime", "tensorrt", "tensorrt-rtx", "torch", "cuda-bindings", "pycuda")
 CPU_FOLDER = Path("/sys/devices/system/cpu/cpu0/cpufreq")
 GPU_FACTS = {
     "GPU": "name",

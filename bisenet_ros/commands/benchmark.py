@@ -4,7 +4,8 @@
 
 Measures from a frame in host memory to its mask in host memory, and without the copies between host and GPU. Prints
 median, 90th and 99th percentile, frames per second, the network alone, and each stage's share. With --paper it does as
-the paper did, and prints the paper's set-up and figures beside.
+the paper did, and prints the paper's set-up and figures beside. A checkpoint of `bisenet train` is run by PyTorch, as
+the paper's Fig. 10 has it beside TensorRT: give the checkpoint and the model file that was exported from it.
 """
 
 import argparse
@@ -30,7 +31,13 @@ SWEEP_SIZES = ("1536x768", "1280x720", "1024x512", "640x360", "512x256")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = __doc__
-    parser.add_argument("models", type=Path, nargs="+", metavar="MODEL", help="a model file (.onnx)")
+    parser.add_argument(
+        "models",
+        type=Path,
+        nargs="+",
+        metavar="MODEL",
+        help="a model file (.onnx), or a checkpoint (.ckpt) for PyTorch",
+    )
     parser.add_argument("--device", choices=DEVICES, default="auto", help="default auto: every installed engine")
     precisions = "default auto: each engine's own; --sweep: all of them"
     parser.add_argument("--precision", choices=PRECISIONS, help=precisions)
@@ -105,10 +112,14 @@ def _paper_benchmark(arguments: argparse.Namespace) -> "EngineBenchmark":
 
 def _choices(arguments: argparse.Namespace, precision: str, *, every: bool) -> "List[Choice]":
     from bisenet_ros.benchmark.engine_benchmark import choose_engines
+    from bisenet_ros.benchmark.torch_engine import is_checkpoint, torch_runtime
     from bisenet_ros.model.model_file import is_quantized
 
     choices = []
     for model in dict.fromkeys(arguments.models):
-        runtimes = installed_runtimes(arguments.device, quantized=is_quantized(model))
+        if is_checkpoint(model):
+            runtimes = [torch_runtime(model, arguments.device)]
+        else:
+            runtimes = installed_runtimes(arguments.device, quantized=is_quantized(model))
         choices += choose_engines(model, runtimes, precision, every=every)
     return choices
