@@ -15,7 +15,14 @@ import torch
 from bisenet_training.analysis.common_classes import merge_to_common
 from bisenet_training.analysis.evaluation import evaluate
 from bisenet_training.analysis.torch_engine import open_engine, read_classes
-from bisenet_training.data.datasets import CLASS_MAPS, DATASETS, find_class_map, find_dataset, open_dataset
+from bisenet_training.data.datasets import (
+    CLASS_MAPS,
+    DATASETS,
+    find_class_map,
+    find_dataset,
+    ignored_classes,
+    open_dataset,
+)
 from bisenet_training.data.description import Description
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
 from bisenet_training.errors import DataError
@@ -134,7 +141,8 @@ def test_check_dataset_shows_the_merged_classes(tmp_path, capsys):
     assert main([*command, "--class-map", class_map(tmp_path, PASSABLE)]) == 0
     printed = capsys.readouterr().out
     assert "passable   60.00%" in printed and "unlabeled  40.00%" in printed
-    assert "classes that never occur: obstacle" in printed
+    assert "classes that the data set does not label: obstacle\n" in printed and "never occur" not in printed
+    assert "the class map leaves out, and so training and scores ignore: hedge\n" in printed
 
 
 @pytest.mark.parametrize(
@@ -196,7 +204,7 @@ def models(tmp_path_factory, card, camvid) -> Dict[str, Path]:
 
 
 def common(dataset: Description, model: Path, chosen: Path) -> tuple[Description, List[int]]:
-    return merge_to_common(dataset, read_classes(model), chosen, what="the data set")
+    return merge_to_common(dataset, read_classes(model), model_map=chosen, dataset_map=chosen, what="the data set")
 
 
 def test_a_model_is_scored_by_the_classes_that_it_has_in_common_with_a_data_set(models, camvid):
@@ -232,6 +240,22 @@ def test_a_checkpoint_is_merged_as_its_model_file(models, camvid):
     assert np.mean(masks[0] != masks[1]) < 1e-3
 
 
+def test_model_and_data_set_may_have_a_class_map_each(models, tmp_path):
+    """CamVid's model on IDD's frames, both as Cityscapes' classes."""
+    files = {"model_map": find_class_map("camvid_to_cityscapes"), "dataset_map": find_class_map("idd_to_cityscapes")}
+    classes = read_classes(models["checkpoint"])
+    description, scored = merge_to_common(find_dataset("idd"), classes, **files, what="IDD")
+    assert description.classes == CITYSCAPES and len(scored) == 10
+    assert ignored_classes(find_dataset("idd"), description)[:3] == [
+        "parking / drivable fallback",
+        "rail track / non-drivable fallback",
+        "rider",
+    ]
+    files["dataset_map"] = Path(class_map(tmp_path, "  - {name: a, color: [1, 2, 3], of: [road]}"))
+    with pytest.raises(ClassMapError, match="must have the same groups in the same order, got road, .* and a$"):
+        merge_to_common(find_dataset("idd"), classes, **files, what="IDD")
+
+
 def test_a_side_that_has_the_groups_already_stays_as_it_is(models):
     chosen = find_class_map("camvid_to_cityscapes")
     description, scored = common(find_dataset("cityscapes"), models["model file"], chosen)
@@ -248,6 +272,10 @@ def test_the_command_scores_by_common_classes(models, camvid, tmp_path, capsys):
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores["iou"]["terrain"] is None and f"mIoU {100 * scores['miou']:.2f} %" in printed
     assert (tmp_path / "report.html").is_file()
+    assert main([*command, "camvid_to_cityscapes", "--split", "val", "--json", str(tmp_path / "both.json")]) == 0
+    assert json.loads((tmp_path / "both.json").read_text())["miou"] == scores["miou"]
+    assert main([*command, "camvid_to_cityscapes", "idd_to_cityscapes"]) == 1
+    assert "--class-map takes one for both, or the model's and the data set's, got 3" in capsys.readouterr().err
     assert main([*command, "--predictions", str(tmp_path / "masks")]) == 1
     assert "leave --class-map out" in capsys.readouterr().err
 

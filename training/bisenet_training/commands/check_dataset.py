@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from bisenet_training.data.dataset_check import inspect, summarize
-    from bisenet_training.data.datasets import find_dataset
+    from bisenet_training.data.datasets import find_dataset, ignored_classes
     from bisenet_training.data.segmentation_dataset import SegmentationDataset
 
     description = find_dataset(arguments.dataset, class_map=arguments.class_map)
@@ -39,6 +39,9 @@ def run(arguments: argparse.Namespace) -> int:
         inspections, found = inspect(dataset)
         print("\n".join([*found, *summarize(dataset, inspections)]))
         problems += found
+    ignored = ignored_classes(find_dataset(arguments.dataset), description)
+    if ignored:
+        print(f"the class map leaves out, and so training and scores ignore: {', '.join(ignored)}")
     for what in ("license", "origin"):
         if getattr(description, what):
             print(f"{what}: {getattr(description, what)}")

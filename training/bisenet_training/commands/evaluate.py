@@ -8,7 +8,7 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Sequence
 
 from bisenet_ros.engines.precision import PRECISIONS
 from bisenet_ros.model.input_size import parse_size, size_text
@@ -35,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, help="a model file (.onnx) or a checkpoint of `bisenet train` (.ckpt)")
     parser.add_argument("--data", required=True, help=DATASET_HELP)
     parser.add_argument("--root", type=Path, required=True, help="the data set's folder")
-    words = "merges the classes of both to common ones: the name of one in bisenet_training/class_maps, or a file"
-    parser.add_argument("--class-map", metavar="MAP", help=words)
+    words = "merges classes to common ones: one for both sides, or the model's and the data set's; the name of one in "
+    parser.add_argument("--class-map", nargs="+", metavar="MAP", help=f"{words}bisenet_training/class_maps, or a file")
     parser.add_argument("--split", help="default: the one that the data set validates with, such as val")
     parser.add_argument("--flip", action="store_true", help="trick: average with the logits of the mirror image")
     parser.add_argument("--scales", type=float, nargs="+", default=[1.0], metavar="X", help="trick: scales to average")
@@ -62,20 +62,21 @@ def run(arguments: argparse.Namespace) -> int:
     from bisenet_training.analysis.evaluation import evaluate, find_examples
     from bisenet_training.analysis.test_time_augmentation import augmented, describe_tricks
     from bisenet_training.analysis.torch_engine import open_engine, read_classes
-    from bisenet_training.data.datasets import find_class_map, find_dataset
+    from bisenet_training.data.datasets import find_dataset
     from bisenet_training.data.segmentation_dataset import SegmentationDataset
 
     if arguments.class_map and arguments.predictions:
         raise OptionError("--predictions are in the classes of the data set's label files; leave --class-map out")
     description = find_dataset(arguments.data)
     size = arguments.size or description.network_size
-    class_map = find_class_map(arguments.class_map) if arguments.class_map else None
+    model_map, dataset_map = _class_maps(arguments.class_map)
     scored = None
-    if class_map:
-        model, what = read_classes(arguments.model), f"the data set {arguments.data}"
-        description, scored = merge_to_common(description, model, class_map, what=what)
+    if model_map and dataset_map:
+        maps = {"model_map": model_map, "dataset_map": dataset_map}
+        what = f"the data set {arguments.data}"
+        description, scored = merge_to_common(description, read_classes(arguments.model), **maps, what=what)
     options = {"device": arguments.device, "precision": arguments.precision, "network_size": size}
-    engine = open_engine(arguments.model, **options, class_map=class_map)
+    engine = open_engine(arguments.model, **options, class_map=model_map)
     split = arguments.split or description.splits[1]
     source = {"model": arguments.model.name, "data set": f"{Path(arguments.data).name}, split {split}"}
     if arguments.size:
@@ -146,6 +147,17 @@ def print_scores(found: Evaluation) -> None:
     for name, value in found.protocol.items():
         console.print(f"{name}: {value}")
     console.print(found.headline, style="bold")
+
+
+def _class_maps(names: Sequence[str] | None) -> tuple[Path, Path] | tuple[None, None]:
+    """The files of the class maps of the model and of the data set; none where none is asked for."""
+    from bisenet_training.data.datasets import find_class_map
+
+    if not names:
+        return None, None
+    if len(names) > 2:
+        raise OptionError(f"--class-map takes one for both, or the model's and the data set's, got {len(names)}")
+    return find_class_map(names[0]), find_class_map(names[-1])
 
 
 def _padding(text: str | None, default: tuple[int, int]) -> tuple[int, int]:

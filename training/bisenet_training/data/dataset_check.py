@@ -70,8 +70,11 @@ def _shares(dataset: SegmentationDataset, pixels: np.ndarray) -> list[str]:
     rows = [*((name, pixels[i]) for i, name in enumerate(names)), ("unlabeled", pixels[IGNORE])]
     widest = max(len(name) for name, _ in rows)
     lines = [f"  {name:<{widest}} {count / pixels.sum():7.2%}" for name, count in rows if count]
-    absent = [name for name, count in rows[:-1] if not count]
-    return [*lines, f"  classes that never occur: {_some(absent)}"] if absent else lines
+    absent = {
+        "classes that never occur": [names[i] for i in dataset.labeled if not pixels[i]],
+        "classes that the data set does not label": [name for i, name in enumerate(names) if i not in dataset.labeled],
+    }
+    return [*lines, *(f"  {what}: {_some(absent[what])}" for what in absent if absent[what])]
 
 
 def _some(names: list[str]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Mapping
 
 from bisenet_ros.model.class_groups import ClassGroups, read_class_groups
+from bisenet_ros.model.class_map import IGNORE
 from bisenet_training.data.description import Description, read_description
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
 from bisenet_training.errors import DataError
@@ -48,6 +49,13 @@ def merge_classes(description: Description, groups: ClassGroups, *, what: str) -
     """The description of a data set with its classes merged into groups; raises ClassMapError where they do not fit."""
     encoding = description.encoding.merged(groups.ids_of(description.classes, what=what))
     return description._replace(classes=groups.groups, encoding=encoding)
+
+
+def ignored_classes(plain: Description, merged: Description) -> list[str]:
+    """The names of a data set's classes that a class map leaves out."""
+    pairs = zip(plain.encoding.train_ids.values(), merged.encoding.train_ids.values())
+    ids = {before for before, after in pairs if after == IGNORE} - {IGNORE}
+    return [name for class_id, name in enumerate(plain.classes.names) if class_id in ids]
 
 
 def open_dataset(
