@@ -41,7 +41,8 @@ def run_node(args: Optional[List[str]] = None, *, load: LoadEngine = load_engine
     try:
         node = SegmentationNode(load=load)
         node.autostart()
-        rclpy.spin(node)
+        if rclpy.ok():  # else a signal came while the model was loaded
+            rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except FatalEngineError as error:

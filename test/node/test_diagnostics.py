@@ -36,6 +36,7 @@ from bisenet_ros.engines import load_engine
 from bisenet_ros.model.model_card import ModelCard
 from bisenet_ros.node.diagnostics.camera_status import HEALTH_WINDOW, NO_MASK_TIMEOUT
 from bisenet_ros.node.diagnostics.missing_images import publisher_name
+from bisenet_ros.node.fastdds import profile_variable
 from bisenet_ros.node.frame_statistics import STAGES
 
 pytestmark = pytest.mark.timeout(120)
@@ -280,7 +281,7 @@ def test_images_lost_in_transport_are_a_warning(vehicle: Vehicle) -> None:
         finally:
             driver.kill()
             driver.wait()
-        assert "start the driver with FASTRTPS_DEFAULT_PROFILES_FILE" in status.message
+        assert f"start the driver with {profile_variable()}" in status.message
         values = values_of(status)
         assert int(values["lost_in_transport"]) > int(values["received"])
         vehicle.wait_for(lambda: process.matching("WARN.*images on /lossy/image are lost in transport"), "the warning")

@@ -204,7 +204,9 @@ def test_signal_while_the_model_is_loaded(number: signal.Signals, tmp_path: Path
         except BrokenPipeError:  # SIGINT ended the node at once
             pass
         assert process.wait() == 0, process.output
-        assert not process.matching("Traceback|ERROR|FATAL"), process.output
+        # From Kilted on rclpy says that it could not publish the new state, as ROS is shut down.
+        errors = [line for line in process.matching("ERROR|FATAL") if "Failed to complete transition 1" not in line]
+        assert not errors + process.matching("Traceback"), process.output
 
 
 @pytest.mark.parametrize(
