@@ -33,6 +33,7 @@ NEEDED_PACKAGES: Dict[str, Tuple[str, ...]] = {
     "node/test_bag_replay.py": ("rosbags", "mcap", "jinja2", "matplotlib", "tqdm"),
     "node/test_benchmark_node.py": ("psutil",),
     "node/test_fuzz_node.py": ("hypothesis",),
+    "node/test_ground_grid_tf2.py": ("rclpy", "tf2_ros"),
     "node/test_soak.py": ("psutil",),
     "segmentation": ("rosbags", "mcap", "tqdm"),
     "test_include_launch.py": ("rclpy", "launch_ros", "ros2launch"),

@@ -8,7 +8,6 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 from nav_msgs.msg import MapMetaData, OccupancyGrid
 from rclpy.node import Node
-from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
@@ -20,7 +19,6 @@ from bisenet_ros.geometry.ground_projection import (
     UNKNOWN,
     GridGeometry,
     GroundGridError,
-    Pose,
     cell_values,
     fuse,
     ground_pixels,
@@ -29,14 +27,8 @@ from bisenet_ros.model.class_map import ClassMap
 from bisenet_ros.model.input_size import size_text
 from bisenet_ros.node import qos
 from bisenet_ros.node.camera import CameraFrame
+from bisenet_ros.node.camera_poses import CameraPoses
 from bisenet_ros.node.parameters import Parameters
-from bisenet_ros.node.settings import NO_POSE
-
-try:
-    from tf2_ros import Buffer, TransformException, TransformListener
-except ImportError:  # then poses come from parameters
-    Buffer = TransformListener = None
-    TransformException = RuntimeError
 
 DRIVABLE, IGNORED = ("road", "drivable"), ("sky",)
 """Classes that are free and unknown unless the parameters name others."""
@@ -55,7 +47,7 @@ class _View(NamedTuple):
 class GroundGrid:
     """Publishes `ground_grid`, in the parameters' frame, with every mask while somebody subscribes.
 
-    The lookup table of a camera is computed once for each of its camera_infos.
+    The lookup table of a camera is computed once for each of its camera_infos and poses.
     """
 
     def __init__(self, node: Node, parameters: Parameters, *, classes: ClassMap) -> None:
@@ -71,9 +63,7 @@ class GroundGrid:
         self._publisher = qos.create_publisher(node, OccupancyGrid, "ground_grid", 1)
         self._views: Dict[str, _View] = {}
         self._grids: Dict[str, Tuple[float, np.ndarray]] = {}
-        needs_tf2 = any(list(parameters[f"{name}.pose"]) == NO_POSE for name in parameters["cameras"])
-        self._transforms = Buffer() if Buffer and needs_tf2 else None
-        self._listener = TransformListener(self._transforms, node) if self._transforms is not None else None
+        self._poses = CameraPoses(node, parameters)
 
     @property
     def has_subscriber(self) -> bool:
@@ -92,11 +82,12 @@ class GroundGrid:
                 f"{', '.join(self._classes.names)}"
             )
         name, header = frame.camera.name, frame.message.header
-        pixels = self._pixels(name, frame.camera_info, frame.mask.shape, header.frame_id)
         seconds = header.stamp.sec + header.stamp.nanosec / 1e9
         last = self._grids.get(name, (seconds, None))[0]
         if seconds < last - FUSION_SECONDS:  # the clock was set back, as by a bag that begins again
             self._grids.clear()
+            self._poses.forget_moving()
+        pixels = self._pixels(name, frame.camera_info, frame.mask.shape, header)
         self._grids[name] = seconds, cell_values(frame.mask, pixels, self._values)
         newest = max(stamp for stamp, _ in self._grids.values())
         if seconds < newest - FUSION_SECONDS:
@@ -105,11 +96,10 @@ class GroundGrid:
         self._publisher.publish(self._message(fuse(recent), header))
 
     def close(self) -> None:
-        if self._listener is not None:
-            self._listener.unregister()
+        self._poses.close()
         self._node.destroy_publisher(self._publisher)
 
-    def _pixels(self, name: str, info: Optional[CameraInfo], size: Tuple[int, ...], frame_id: str) -> np.ndarray:
+    def _pixels(self, name: str, info: Optional[CameraInfo], size: Tuple[int, ...], header: Header) -> np.ndarray:
         if info is None:
             raise GroundGridError(f"the ground grid needs a camera_info of {name}, and none has come yet")
         if (info.height, info.width) != size:
@@ -118,29 +108,14 @@ class GroundGrid:
                 f"{size_text(size)}"
             )
         rectified = self._parameters[f"{name}.rectified"]
-        key = (*size, info.distortion_model, *info.d, *info.k, *info.p, rectified, frame_id)
+        pose = self._poses.pose(name, header)
+        placed = (*pose.position, *pose.rotation.flat)
+        key = (*size, info.distortion_model, *info.d, *info.k, *info.p, rectified, *placed)
         view = self._views.get(name)
         if view is None or view.key != key:
             camera = CameraModel.from_camera_info(info, rectified=rectified)
-            view = self._views[name] = _View(key, ground_pixels(camera, self._pose(name, frame_id), self._geometry))
+            view = self._views[name] = _View(key, ground_pixels(camera, pose, self._geometry))
         return view.pixels
-
-    def _pose(self, name: str, frame_id: str) -> Pose:
-        """Of the parameter NAME.pose, else of tf2."""
-        values = list(self._parameters[f"{name}.pose"])
-        if values != NO_POSE:
-            return Pose.from_angles(values)
-        remedy = f"set the parameter {name}.pose to [x, y, z, roll, pitch, yaw] of its optical frame in {self._frame}"
-        if self._transforms is None:
-            raise GroundGridError(f"the pose of {name} is not known, as tf2_ros is not installed; {remedy}")
-        try:
-            transform = self._transforms.lookup_transform(self._frame, frame_id, Time()).transform
-        except TransformException as error:
-            raise GroundGridError(f"tf2 does not know the pose of {name}: {error}; publish it, or {remedy}") from None
-        position, rotation = transform.translation, transform.rotation
-        return Pose.from_quaternion(
-            (position.x, position.y, position.z), (rotation.x, rotation.y, rotation.z, rotation.w)
-        )
 
     def _message(self, grid: np.ndarray, header: Header) -> OccupancyGrid:
         rows, columns = grid.shape

@@ -29,18 +29,16 @@ def grids_of(
 ) -> Iterator[Tuple[Any, List[OccupancyGrid], Any]]:
     """The test's side of the node, the grids that it hears, and what sends a camera's image with its calibration."""
     with fake_node(*GRID, *arguments, engine=FakeEngine()) as (_, vehicle, _):
-        masks, grids = (
-            vehicle.listen("/segmentation/mask", Image),
-            vehicle.listen("/segmentation/ground_grid", OccupancyGrid),
-        )
+        calibrations = vehicle.listen("/segmentation/camera_info", CameraInfo)
         camera, infos = vehicle.camera(f"{topic}/image_raw"), vehicle.camera(f"{topic}/camera_info", kind=CameraInfo)
-        camera.connect(street(), masks)
-        infos.send(info)
 
         def send() -> Image:
             infos.send(info)
             return camera.send(street())
 
+        # So that what is said first is of the grid, and not that there is no camera_info yet.
+        vehicle.wait_for(lambda: send() and calibrations, "that the node has the camera_info")
+        grids = vehicle.listen("/segmentation/ground_grid", OccupancyGrid)
         yield vehicle, grids, send
 
 

@@ -1,0 +1,78 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Where the cameras are in the frame of the ground grid: from the parameters NAME.pose, else from tf2."""
+
+from typing import Any, Optional
+
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.time import Time
+from std_msgs.msg import Header
+
+from bisenet_ros.geometry.ground_projection import GroundGridError, Pose
+from bisenet_ros.node.parameters import Parameters
+from bisenet_ros.node.settings import NO_POSE
+
+try:
+    from tf2_ros import Buffer, ExtrapolationException, TransformException, TransformListener
+except ImportError:  # then poses come from parameters
+    Buffer = TransformListener = None
+    ExtrapolationException = TransformException = RuntimeError
+
+FIRST_WAIT = 1.0
+"""Seconds that the first pose of tf2 may take to come."""
+
+
+class CameraPoses:
+    """The poses of the cameras' optical frames in `grid.frame`; for one thread, but for `close`.
+
+    tf2 is listened to from the first pose on that it is needed for: a Python node spends much time on a busy /tf.
+    """
+
+    def __init__(self, node: Node, parameters: Parameters) -> None:
+        self._node = node
+        self._parameters = parameters
+        self._frame = parameters["grid.frame"]
+        self._transforms: Optional[Any] = None
+        self._listener: Optional[Any] = None
+
+    def pose(self, name: str, header: Header) -> Pose:
+        """The pose of a camera at the stamp of its image, or the newest where tf2 does not reach to the stamp.
+
+        Raises:
+            GroundGridError: neither the parameter nor tf2 has it.
+        """
+        values = list(self._parameters[f"{name}.pose"])
+        if values != NO_POSE:
+            return Pose.from_angles(values)
+        remedy = f"set the parameter {name}.pose to [x, y, z, roll, pitch, yaw] of its optical frame in {self._frame}"
+        if Buffer is None:
+            raise GroundGridError(f"the pose of {name} is not known, as tf2_ros is not installed; {remedy}")
+        try:
+            transform = self._lookup(header).transform
+        except TransformException as error:
+            raise GroundGridError(f"tf2 does not know the pose of {name}: {error}; publish it, or {remedy}") from None
+        position, rotation = transform.translation, transform.rotation
+        return Pose.from_quaternion(
+            (position.x, position.y, position.z), (rotation.x, rotation.y, rotation.z, rotation.w)
+        )
+
+    def forget_moving(self) -> None:
+        """Drops the moving transforms, as after a step back in time; tf2 would ignore those that come."""
+        if self._transforms is not None:
+            self._transforms.clear()
+
+    def close(self) -> None:
+        if self._listener is not None:
+            self._listener.unregister()
+
+    def _lookup(self, header: Header) -> Any:
+        """The geometry_msgs/TransformStamped from the frame of an image to the grid's."""
+        if self._transforms is None:
+            self._transforms = Buffer()
+            self._listener = TransformListener(self._transforms, self._node)
+            self._transforms.can_transform(self._frame, header.frame_id, Time(), timeout=Duration(seconds=FIRST_WAIT))
+        try:
+            return self._transforms.lookup_transform(self._frame, header.frame_id, Time.from_msg(header.stamp))
+        except ExtrapolationException:
+            return self._transforms.lookup_transform(self._frame, header.frame_id, Time())
