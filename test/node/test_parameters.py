@@ -8,16 +8,19 @@ import re
 from pathlib import Path
 
 import pytest
+import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from fake_node import fake_node
-from node_harness import DOMAIN, NODE, FakeEngine, NodeProcess, Vehicle, values_of
+from node_harness import DOMAIN, NODE, OTHER_DOMAIN, FakeEngine, NodeProcess, Vehicle, values_of
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import SetBool
 
-from bisenet_ros.node.segmentation_node import UPDATE_PERIOD
+from bisenet_ros.node.parameters import USER_ERRORS, error_text
+from bisenet_ros.node.segmentation_node import UPDATE_PERIOD, SegmentationNode
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -32,40 +35,64 @@ def parameter_file(folder: Path, lines: str) -> Path:
     return path
 
 
-# Files
+# At the start
+
+
+def error_at_start(*arguments: str) -> str:
+    """What the node says of ROS arguments that it cannot start with; its process would end with it."""
+    rclpy.init(args=["--ros-args", *arguments], domain_id=OTHER_DOMAIN, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        with pytest.raises(USER_ERRORS) as raised:
+            SegmentationNode()
+        return error_text(raised.value)
+    finally:
+        rclpy.shutdown()
 
 
 @pytest.mark.parametrize(
-    "lines, expected",
+    "argument, expected",
     (
-        ("max_age: soon", "parameter max_age must be a number from 0 to 3600, got 'soon'"),
-        ("overlay_opacity: true", "parameter overlay_opacity must be a number from 0 to 1, got True"),
-        ("cameras: camera", r"cameras must be a list of .*, got 'camera'; a list has brackets: \[camera\]$"),
-        ("camera:\n  enabled: 1", "parameter camera.enabled must be true or false, got 1$"),
-        ("network_size: big", r"network_size must be card, half, full or WIDTHxHEIGHT \(sides of 32 to .*, got 'big'$"),
-        ("network_size: 480", r"network_size must be card, half, full or WIDTHxHEIGHT .*, got 480$"),
-        ("model: [a, b]", r"parameter model must be a string, got \['a', 'b'\]$"),
-        ("use_sim_time: maybe", "'use_sim_time' to 'maybe' of type 'STRING', expecting type 'BOOL'$"),
-        (
-            "qos_overrides:\n  /diagnostics:\n    publisher:\n      reliability: sometimes",
-            r"could not create the publisher; check .* qos_overrides./diagnostics.publisher.\*: .*sometimes",
-        ),
-    ),
-    ids=(
-        "string for a number",
-        "bool for a number",
-        "string for a list",
-        "number for a bool",
-        "no size",
-        "number for a size",
-        "list for a string",
-        "clock",
-        "qos",
+        ("device:=abacus", "parameter device must be one of auto, .*, got 'abacus'"),
+        ("cameras:=[front, front]", "parameter cameras must be a list of different names"),
+        ("cameras:=front", r"must be a list of .*, got 'front'; a list has brackets: \[front\]$"),
+        ("cameras:=[on, off]", r"cameras must be a list of different names .*, got \[True, False\]$"),
+        ("cameras:=['front left']", "parameter cameras must be a list of different names"),
+        ("max_age:=long", "parameter max_age must be a number from 0 to 3600, got 'long'"),
+        ("autostart:=5", "parameter autostart must be true or false, got 5$"),
+        ("precision:=fp99", "parameter precision must be one of auto, .*, got 'fp99'"),
+        ("reliability:=maybe", "parameter reliability must be one of auto, .*, got 'maybe'"),
+        ("model:=5", "parameter model must be a string, got 5$"),
+        ("diagnostics_rate:=often", "parameter diagnostics_rate must be a number from 0.1 to 10, got 'often'"),
+        ("diagnostics_rate:=100.0", "diagnostics_rate must be a number from 0.1 to 10, got 100.0$"),
     ),
 )
-def test_invalid_value_in_a_file_ends_the_node_and_names_the_parameter(
-    lines: str, expected: str, tmp_path: Path
-) -> None:
+def test_an_invalid_value_is_named(argument: str, expected: str) -> None:
+    assert re.search(expected, error_at_start("-p", argument))
+
+
+INVALID_IN_FILES = (
+    ("max_age: soon", "parameter max_age must be a number from 0 to 3600, got 'soon'"),
+    ("overlay_opacity: true", "parameter overlay_opacity must be a number from 0 to 1, got True"),
+    ("cameras: camera", r"cameras must be a list of .*, got 'camera'; a list has brackets: \[camera\]$"),
+    ("camera:\n  enabled: 1", "parameter camera.enabled must be true or false, got 1$"),
+    ("network_size: big", r"network_size must be card, half, full or WIDTHxHEIGHT \(sides of 32 to .*, got 'big'$"),
+    ("network_size: 480", r"network_size must be card, half, full or WIDTHxHEIGHT .*, got 480$"),
+    ("model: [a, b]", r"parameter model must be a string, got \['a', 'b'\]$"),
+    ("use_sim_time: maybe", "'use_sim_time' to 'maybe' of type 'STRING', expecting type 'BOOL'$"),
+    (
+        "qos_overrides:\n  /diagnostics:\n    publisher:\n      reliability: sometimes",
+        r"could not create the publisher; check .* qos_overrides./diagnostics.publisher.\*: .*sometimes",
+    ),
+)
+
+
+@pytest.mark.parametrize("lines, expected", INVALID_IN_FILES)
+def test_an_invalid_value_in_a_file_is_named(lines: str, expected: str, tmp_path: Path) -> None:
+    assert re.search(expected, error_at_start("--params-file", str(parameter_file(tmp_path, lines))))
+
+
+@pytest.mark.parametrize("lines, expected", INVALID_IN_FILES[-2:], ids=("clock", "qos"))
+def test_an_error_of_ros_ends_the_node_with_one_line(lines: str, expected: str, tmp_path: Path) -> None:
     path = parameter_file(tmp_path, lines)
     with NodeProcess(DOMAIN, "--ros-args", "-r", "__ns:=/file", "--params-file", str(path)) as process:
         assert process.wait() == 1
