@@ -67,7 +67,7 @@ def run(tmp_path_factory) -> Run:
 
 
 def test_masks_of_the_node_are_the_offline_ones_but_for_pixels_that_we_changed(run):
-    found = run.replay(rate=0.5)
+    found = run.replay(rate=0.2)
     assert found.sent == FRAMES - 1
     assert found.received == FRAMES - 1 and not any(found.losses.values())
     assert found.differing_frames == [stamp(3)] and found.differing_pixels == 7

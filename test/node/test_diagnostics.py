@@ -217,12 +217,13 @@ def test_an_engine_that_does_not_come_back_is_a_warning(image: Image) -> None:
 
 
 def test_a_compressed_topic_named_as_the_raw_one_is_logged_with_its_remedy(vehicle: Vehicle) -> None:
-    """Within 10 s of the start, whatever else is going on."""
+    """Within 10 s of the node's start, whatever else is going on."""
     topic = "/jpeg/image/compressed"
     camera = vehicle.camera(topic, kind=CompressedImage)
-    start = time.monotonic()
     arguments = ("--ros-args", "-r", "__ns:=/jpeg", "-r", f"/camera/image_raw:={topic}")
     with NodeProcess(DOMAIN, *arguments) as process:
+        vehicle.wait_for(lambda: process.matching("subscribed to"), "the node's start")
+        start = time.monotonic()
         remedy = "name the topic without /compressed, /jpeg/image: the node appends that itself"
         vehicle.wait_for(lambda: process.matching(f"WARN.*no image on {topic}: .*{remedy}"), "the warning")
         assert time.monotonic() - start < 10
