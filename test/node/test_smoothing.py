@@ -66,6 +66,24 @@ def test_a_deviating_frame_does_not_show_while_smoothing_is_on() -> None:
         assert not vehicle.set_parameter("smoothing", 1.0).successful
 
 
+@pytest.mark.parametrize("min_confidence, class_id", [(0.6, 0), (0.8, 255)])
+def test_mask_and_confidence_are_both_those_of_the_smoothed_logits(min_confidence: float, class_id: int) -> None:
+    """The deviating frame alone is of class 3 with a confidence of 0.98; smoothed, it is of class 0 with 0.68."""
+    sure, unsure = np.exp([6, 0]) / (np.exp(6) + len(CAMVID) - 1)
+    expected = 255 * (0.7 * sure + 0.3 * unsure)
+    engine: Any = SureEngine()
+    arguments = ("-p", "smoothing:=0.7", "-p", f"min_confidence:={min_confidence}")
+    with fake_node(*arguments, engine=engine) as (_, vehicle, _):
+        topics = ("mask", "confidence")
+        masks, confidences = (vehicle.listen(f"/segmentation/{topic}", Image) for topic in topics)
+        camera = vehicle.camera("/camera/image_raw")
+        camera.connect(still_frame(0), confidences)
+        _, deviating = masks_of(vehicle, engine, masks, [0, 3])
+        assert (deviating == class_id).mean() > 0.9
+        confidence = to_array(vehicle.answer(confidences, still_frame(2)))
+        assert (np.abs(confidence - expected) < 2).mean() > 0.9
+
+
 def test_an_engine_without_logits_goes_on_and_says_so(capfd: pytest.CaptureFixture) -> None:
     image = camera_image(np.full((48, 64, 3), 7, np.uint8), "bgr8")
     with fake_node("-p", "smoothing:=0.5", engine=FakeEngine()) as (_, vehicle, _):
