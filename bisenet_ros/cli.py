@@ -65,9 +65,9 @@ def _main(words: List[str]) -> int:
 
 def find_commands() -> Dict[str, metadata.EntryPoint]:
     """The subcommands of every installed package by name, such as "benchmark" and "benchmark node", sorted."""
-    points = metadata.entry_points()
+    points: Any = metadata.entry_points()
     # Python before 3.10 has a dict of groups.
-    group: Any = points.select(group=GROUP) if hasattr(points, "select") else points.get(GROUP, [])
+    group = points.select(group=GROUP) if hasattr(points, "select") else points.get(GROUP, [])
 
     def words(name: str) -> str:
         first, dash, second = name.partition("-")
