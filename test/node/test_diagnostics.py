@@ -34,7 +34,7 @@ from tiny_model import save_tiny_model
 
 from bisenet_ros.engines import load_engine
 from bisenet_ros.model.model_card import ModelCard
-from bisenet_ros.node.diagnostics.camera_status import HEALTH_WINDOW, NO_MASK_TIMEOUT
+from bisenet_ros.node.diagnostics import camera_status
 from bisenet_ros.node.diagnostics.missing_images import publisher_name
 from bisenet_ros.node.fastdds import profile_variable
 from bisenet_ros.node.frame_statistics import STAGES
@@ -184,35 +184,43 @@ def test_images_that_cannot_be_decoded_are_an_error(image: Image) -> None:
         assert int(values_of(status)["skipped_encoding"]) == int(values_of(status)["skipped"]) > 0
 
 
-def test_images_of_which_most_cannot_be_decoded_are_a_warning(image: Image) -> None:
+def test_images_of_which_most_cannot_be_decoded_are_a_warning(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nine of ten, as of a camera whose JPEGs lack their end."""
+    monkeypatch.setattr(camera_status, "HEALTH_WINDOW", 1.0)
     with fake_node() as (_, vehicle, _):
         camera = vehicle.camera("/camera/image_raw")
         bad = camera_image(np.zeros((48, 64, 3), np.uint8), "32FC1")
         vehicle.wait_for(lambda: vehicle.subscriptions(camera.topic), "the subscription")
         vehicle.diagnostics.forget()
-        for number in range(80):
+        for number in range(40):
             camera.send(image if number % 10 == 0 else bad)
             vehicle.spin_until(lambda: False, 0.05)
         assert int(vehicle.counts()["published"]) > 2
         said = [(status.level, status.message) for status in vehicle.statuses(CAMERA)][-5:]
         assert set(said) == {(WARN, "not every image could be segmented: skipped encoding; see the log")}
-        stream(vehicle, camera, image, rate=20, seconds=HEALTH_WINDOW + 1)
-        assert vehicle.statuses(CAMERA)[-1].level == OK, "the bad images are long past"
+
+        def is_well() -> bool:
+            camera.send(image)
+            return vehicle.statuses(CAMERA)[-1].level == OK
+
+        vehicle.wait_for(is_well, "the bad images to be long past")
 
 
-def test_an_engine_that_does_not_come_back_is_a_warning(image: Image) -> None:
+def test_an_engine_that_does_not_come_back_is_a_warning(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(camera_status, "NO_MASK_TIMEOUT", 1.0)
     with fake_node() as (_, vehicle, engine):
         camera, masks = vehicle.camera("/camera/image_raw"), vehicle.listen("/segmentation/mask", Image)
         camera.connect(image, masks)
-        engine.seconds = NO_MASK_TIMEOUT + 3
-        stream(vehicle, camera, image, rate=10, seconds=NO_MASK_TIMEOUT + 2)
-        status = vehicle.statuses(CAMERA)[-1]
-        assert (status.level, status.message) == (
-            WARN,
-            "images arrive on /camera/image_raw, but none is segmented: the engine is still at work",
-        )
-        engine.seconds = 0.0
+        engine.gate.clear()
+        vehicle.diagnostics.forget()
+
+        def warnings() -> List[str]:
+            camera.send(image)
+            return [status.message for status in vehicle.statuses(CAMERA) if status.level == WARN]
+
+        (told,) = set(vehicle.wait_for(warnings, "a warning"))
+        assert told == "images arrive on /camera/image_raw, but none is segmented: the engine is still at work"
+        engine.gate.set()
         vehicle.wait_for_status(CAMERA, OK, "^segmenting")
 
 
