@@ -87,6 +87,7 @@ setup(
             "ros-std-srvs~=5.5.1",
         ],
         "demo": ["tqdm"],
+        "segment": ["tqdm"],
         "benchmark": ["psutil", "matplotlib"],
         "evaluation": ["rosbags>=0.11", "mcap", "tqdm", "jinja2", "matplotlib"],
         "cluster": ["distributed"],  # evaluate-bag --dask

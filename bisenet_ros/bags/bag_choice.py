@@ -10,8 +10,8 @@ from typing import Collection, Dict, List, Sequence, Tuple
 from bisenet_ros.bags.bag_images import IMAGE_TYPES
 from bisenet_ros.bags.bag_reader import METADATA, Bag, BagError
 from bisenet_ros.bags.storage import Topic, natural_order
-from bisenet_ros.bags.storage_file import first_bytes, is_storage, storage_files
-from bisenet_ros.files.file_content import ROS_1, describe_bytes
+from bisenet_ros.bags.storage_file import is_storage, storage_files
+from bisenet_ros.files.file_content import ROS_1, describe_bytes, first_bytes
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,8 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import sqlite3
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterator, Literal
+from typing import Any, Dict, Literal
 
 import numpy as np
 from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
@@ -17,13 +13,13 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.rosbag2.enums import CompressionFormat, CompressionMode
 
 from bisenet_ros.bags.bag_images import COMPRESSED_IMAGE, IMAGE, TYPES
+from bisenet_ros.files.full_disk import full_disk_told
 
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 VERSION: Literal[8] = 8
 """Of metadata.yaml: Humble cannot read the QoS of version 9."""
 LATEST_SECOND = 2**31 - 1
 """Of a stamp: it has no room for more seconds, but for up to 4.29 seconds as nanoseconds."""
-FULL = os.strerror(errno.ENOSPC)
 FOREVER = QosTime(2147483647, 4294967295)
 # A reliable publisher serves subscribers of both kinds.
 OFFERED = Qos(
@@ -37,21 +33,6 @@ OFFERED = Qos(
     FOREVER,
     False,
 )
-
-
-@contextmanager
-def full_disk_told(folder: Path) -> Iterator[None]:
-    """Raises an OSError (ENOSPC) with the place and what to do, where the disk is full; `folder` is being written."""
-    try:
-        yield
-    except (OSError, sqlite3.OperationalError) as error:
-        # An OSError with other words names its place already. SQLite's error has a code since Python 3.11 only.
-        if getattr(error, "strerror", None) != FULL and "disk is full" not in str(error):
-            raise
-        place = getattr(error, "filename", None) or folder
-        raise OSError(
-            errno.ENOSPC, f"{FULL} writing {place}; free some space, and give the same command again"
-        ) from error
 
 
 class BagWriter:

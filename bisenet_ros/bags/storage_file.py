@@ -13,7 +13,7 @@ from typing import Iterator, List, Union
 from bisenet_ros.bags.mcap_file import MCAP0_MAGIC, McapFile
 from bisenet_ros.bags.sqlite_file import SqliteFile
 from bisenet_ros.bags.storage import DamagedFileError, natural_order, problem_of
-from bisenet_ros.files.file_content import describe_bytes
+from bisenet_ros.files.file_content import describe_bytes, first_bytes
 
 try:
     from compression import zstd
@@ -103,12 +103,6 @@ def _open_plain(file: Path) -> Storage:
     storage = SqliteFile(file)
     storage.problem = storage.problem or unmoved
     return storage
-
-
-def first_bytes(file: Path) -> bytes:
-    """The 32 by which `describe_bytes` tells what a file is; raises OSError."""
-    with file.open("rb") as opened:
-        return opened.read(32)
 
 
 def _size(file: Path) -> int:

@@ -16,7 +16,7 @@ from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
 from bisenet_ros.model.input_size import CARD
 from bisenet_ros.segmentation import OUTPUTS
 
-EXTRA = "evaluation"
+EXTRA = "segment"
 IMPERFECT = 3
 INTERRUPTED = 130
 DEFAULT_OUTPUTS = ("mask", "overlay")

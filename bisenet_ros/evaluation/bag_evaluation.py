@@ -13,7 +13,6 @@ from tqdm import tqdm
 from bisenet_ros.bags import STORAGES
 from bisenet_ros.bags.bag_choice import ChosenBag, choose_bags
 from bisenet_ros.bags.bag_reader import BagError
-from bisenet_ros.bags.bag_writer import full_disk_told
 from bisenet_ros.bags.recording import URI_CHARACTERS, check_path
 from bisenet_ros.benchmark.machine import describe_machine
 from bisenet_ros.evaluation import OUTPUTS
@@ -33,6 +32,7 @@ from bisenet_ros.evaluation.report.picture_loader import load_pictures
 from bisenet_ros.evaluation.run_folder import Inputs, RunFolder
 from bisenet_ros.evaluation.run_summary import NodeReplay, RunSummary, Source
 from bisenet_ros.files.file_content import sha256_of
+from bisenet_ros.files.full_disk import full_disk_told
 from bisenet_ros.images.image_file import image_files
 from bisenet_ros.model.class_groups import Grouping, read_class_groups
 from bisenet_ros.model.input_size import CARD

@@ -16,11 +16,11 @@ from multiprocessing.process import parent_process
 from pathlib import Path
 from typing import Any, Callable, Iterator, Optional, Sequence
 
-from bisenet_ros.bags.bag_writer import full_disk_told
 from bisenet_ros.engines import Engine, load_engine
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.evaluation.bag_results import BagTask
 from bisenet_ros.evaluation.bag_segmentation import segment_bag
+from bisenet_ros.files.full_disk import full_disk_told
 from bisenet_ros.model.input_size import CARD
 from bisenet_ros.model.model_file import model_sha256
 

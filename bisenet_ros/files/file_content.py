@@ -33,6 +33,12 @@ def sha256_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def first_bytes(file: Path) -> bytes:
+    """The 32 by which `describe_bytes` tells what a file is; raises OSError."""
+    with file.open("rb") as opened:
+        return opened.read(32)
+
+
 def describe_bytes(start: bytes) -> str:
     """Such as "a PNG image", "an empty file" or "a file that begins with 00112233", by a file's first 32 bytes."""
     if not start:

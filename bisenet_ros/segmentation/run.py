@@ -10,11 +10,11 @@ from typing import Callable, Dict, List, Optional, Sequence
 import numpy as np
 from tqdm import tqdm
 
-from bisenet_ros.bags.bag_writer import full_disk_told
 from bisenet_ros.engines import Engine, load_engine
 from bisenet_ros.engines.unknown_pixels import check_size, hide_unknown, read_ignore_mask
 from bisenet_ros.errors import BisenetError, ImageError
 from bisenet_ros.files.file_content import sha256_of
+from bisenet_ros.files.full_disk import full_disk_told
 from bisenet_ros.images.colors import OPACITY, blend
 from bisenet_ros.model.input_size import CARD
 from bisenet_ros.model.model_file import model_sha256

@@ -8,6 +8,8 @@ import errno
 import os
 import re
 import resource
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -72,6 +74,13 @@ def segment(model, *inputs, output, options=()):
 
 def request_for(model, *inputs, output, outputs=("mask", "overlay")):
     return Request(inputs=list(map(str, inputs)), model=model, output=output, outputs=outputs)
+
+
+def test_images_are_segmented_without_what_reads_bags():
+    """The libraries for bags need Python 3.10; a Jetson may have 3.8."""
+    blocked = "import sys; sys.modules.update(rosbags=None, mcap=None, backports=None, compression=None)"
+    done = subprocess.run([sys.executable, "-c", f"{blocked}; import bisenet_ros.segmentation.run"], timeout=60)
+    assert done.returncode == 0
 
 
 def test_every_output_of_images_and_videos(tmp_path, model, images, capsys):
