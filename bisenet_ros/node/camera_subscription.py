@@ -76,6 +76,13 @@ class CameraSubscription:
         """The publishers of the images, raw or compressed, as rclpy's TopicEndpointInfo."""
         return self._node.get_publishers_info_by_topic(self._topics[transport])  # remaps the name itself
 
+    @property
+    def has_camera_info_of_driver(self) -> bool:
+        """Whether camera_info comes from the node that publishes the images, which sends one with each."""
+        publishers = self.publishers(self.transport), self._node.get_publishers_info_by_topic(self._info_topic)
+        images, infos = ({(info.node_namespace, info.node_name) for info in found} for found in publishers)
+        return images == infos
+
     def update(self) -> None:
         """Subscribes, or subscribes anew if the publishers' transport or reliability calls for it."""
         transport = next(filter(self._is_published, self._transports), self.transport)

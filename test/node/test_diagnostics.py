@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from typing import Any, List
 
 import numpy as np
 import pytest
+import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from fake_node import fake_node
 from node_harness import (
@@ -295,6 +297,35 @@ def test_images_lost_in_transport_are_a_warning(vehicle: Vehicle) -> None:
         assert int(values["lost_in_transport"]) > int(values["received"])
         vehicle.wait_for(lambda: process.matching("WARN.*images on /lossy/image are lost in transport"), "the warning")
         assert not process.matching("Traceback"), process.output
+
+
+@pytest.mark.parametrize("by_the_driver", (True, False))
+def test_fewer_images_than_camera_infos_are_lost_unless_another_node_sends_these(
+    by_the_driver: bool, image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(camera_status, "HEALTH_WINDOW", 1.0)
+    with fake_node() as (_, vehicle, _):
+        camera, masks = vehicle.camera("/camera/image_raw"), vehicle.listen("/segmentation/mask", Image)
+        other = rclpy.create_node("calibration", context=vehicle.node.context)
+        node = vehicle.node if by_the_driver else other
+        infos = node.create_publisher(CameraInfo, "/camera/camera_info", 10)
+        camera.connect(image, masks)
+        vehicle.wait_for(lambda: vehicle.subscriptions("/camera/camera_info"), "the subscription to camera_info")
+        vehicle.diagnostics.forget()
+
+        level, words = (WARN, "images on .* are lost in transport; ") if by_the_driver else (OK, "segmenting")
+
+        def fitting() -> List[DiagnosticStatus]:
+            """Statuses since there have been five times as many camera_infos as images."""
+            camera.send(image)
+            for _ in range(5):
+                infos.publish(CameraInfo())
+                vehicle.spin_until(lambda: False, 0.02)
+            later = [found for found in vehicle.statuses(CAMERA) if int(values_of(found)["camera_infos"]) > 50]
+            return [found for found in later if found.level == level and re.match(words, found.message)]
+
+        vehicle.wait_for(fitting, words)
+        other.destroy_node()
 
 
 def test_the_network_size_is_told(card: ModelCard, image: Image, tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ class CameraStatus:
             return OK, "inactive"
         if subscription.profile is None:
             return OK, "disabled"
-        if _is_losing_images(new):
+        if _is_losing_images(new, has_infos=subscription.has_camera_info_of_driver):
             return WARN, f"images on {subscription.topic} are lost in transport; {LOSS_REMEDY}"
         if now - self._last_image > NO_IMAGE_TIMEOUT:
             return WARN, f"no image on {subscription.topic}: {explain_missing_images(self._node, subscription)}"
@@ -122,14 +122,15 @@ def _difference(counts: Dict[str, int], earlier: Dict[str, int]) -> Dict[str, in
     return {event: count - earlier.get(event, 0) for event, count in counts.items()}
 
 
-def _is_losing_images(new: Dict[str, int]) -> bool:
+def _is_losing_images(new: Dict[str, int], *, has_infos: bool) -> bool:
     """Losses that DDS reports, or fewer images than messages of camera_info, which are small and not lost.
 
-    A driver sends an image and a camera_info together.
+    `has_infos`: the driver sends an image and a camera_info together. A camera_info of another node may come more
+    often, as where images are throttled.
     """
     if new["lost_in_transport"] > MAX_UNUSED * (new["received"] + new["lost_in_transport"]):
         return True
-    return new["received"] < (1 - MAX_UNUSED) * new.get("camera_infos", 0) - 1
+    return has_infos and new["received"] < (1 - MAX_UNUSED) * new.get("camera_infos", 0) - 1
 
 
 def _unused(new: Dict[str, int]) -> int:
