@@ -20,6 +20,8 @@ from bisenet_ros.node.driver.driver_node import DriverError
 
 MODEL = Path(__file__).parents[2] / "models" / "bisenetv2_camvid.onnx"
 FRAMES = 6
+NETWORK_SIZE = "128x96"
+"""So small that the node keeps up with a frame every 0.2 s on a busy machine too."""
 TOPIC, MASKS = "/front/image_raw", "/front/mask"
 SOURCE = {"bag": "drive", "topic": TOPIC, "message_type": IMAGE, "masks": "masks", "mask_topic": MASKS, "skipped": {}}
 
@@ -34,7 +36,7 @@ class Run(NamedTuple):
     records: List[FrameRecord]
 
     def replay(self, **options) -> NodeReplay:
-        options = {"model": MODEL, "device": "cpu", "precision": "fp32", **options}
+        options = {"model": MODEL, "device": "cpu", "precision": "fp32", "network_size": NETWORK_SIZE, **options}
         return replay_through_node(self.source, self.records, folder=self.folder, **options)
 
 
@@ -43,7 +45,7 @@ def run(tmp_path_factory) -> Run:
     """A bag, its masks as the engine makes them but for 7 pixels of frame 3, and the records."""
     folder = tmp_path_factory.mktemp("run")
     random = np.random.default_rng(5)
-    engine = load_engine(MODEL, "cpu", "fp32")
+    engine = load_engine(MODEL, "cpu", "fp32", network_size=NETWORK_SIZE)
     measurer, records = FrameMeasurer(len(engine.card.classes)), []
     topics = {"drive": {TOPIC: IMAGE}, "masks": {MASKS: IMAGE}}
     bag, masks = (BagWriter(folder / name, storage="sqlite3", topics=types) for name, types in topics.items())
@@ -67,7 +69,7 @@ def run(tmp_path_factory) -> Run:
 
 
 def test_masks_of_the_node_are_the_offline_ones_but_for_pixels_that_we_changed(run):
-    found = run.replay(rate=0.2)
+    found = run.replay()
     assert found.sent == FRAMES - 1
     assert found.received == FRAMES - 1 and not any(found.losses.values())
     assert found.differing_frames == [stamp(3)] and found.differing_pixels == 7
