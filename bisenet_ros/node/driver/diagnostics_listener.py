@@ -52,11 +52,15 @@ class DiagnosticsListener:
     def counts_at_rest(self, name: Optional[str] = None) -> Optional[Counter[str]]:
         """What the node counts, from `forget` on, once every frame that it received has its outcome; None before.
 
-        `name` is that of one camera's status; by default all cameras count together.
+        Two messages must say the same: frames may still be on the way, and the node may have made the first message
+        before `forget` and sent it after.
+
+        Args:
+            name: of one camera's status; by default all cameras count together.
         """
         found = [counts for counts in (_count_frames(array, name) for array in self.messages) if counts]
-        # The node may have made the first message before, and sent it after.
-        return next((counts for counts in found[1:] if is_at_rest(counts)), None)
+        pairs = zip(found, found[1:])
+        return next((counts for before, counts in pairs if is_at_rest(counts) and counts == before), None)
 
     def _keep(self, message: DiagnosticArray) -> None:
         self.messages.append(message)
