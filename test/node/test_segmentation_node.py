@@ -13,10 +13,12 @@ import cv2
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
+from fake_node import fake_node
 from node_harness import (
     CAMERA,
     DOMAIN,
     NODE,
+    QUICK_DIAGNOSTICS,
     Camera,
     NodeProcess,
     Vehicle,
@@ -34,7 +36,6 @@ from bisenet_ros.engines.cpu.cpu_engine import CpuEngine
 from bisenet_ros.engines.engine import Engine
 from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
 from bisenet_ros.node import camera_outputs, pipeline
-from bisenet_ros.node.diagnostics.camera_status import HEALTH_WINDOW
 from bisenet_ros.node.settings import SETTINGS
 from demo.clip import frame_ids, read_image
 
@@ -42,7 +43,7 @@ pytestmark = pytest.mark.timeout(120)
 
 MODEL = package_file(SHIPPED_MODEL)
 RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
-# One node, started with no arguments, is shared by most of these tests.
+# One node, started with no arguments but the rate of its diagnostics, is shared by most of these tests.
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +53,7 @@ def engine() -> Engine:
 
 @pytest.fixture(scope="session")
 def node(vehicle: Vehicle) -> Iterator[NodeProcess]:
-    with NodeProcess(DOMAIN) as process:
+    with NodeProcess(DOMAIN, "--ros-args", *QUICK_DIAGNOSTICS) as process:
         yield process
 
 
@@ -201,6 +202,22 @@ def test_size_and_encoding_may_change_with_every_frame(
     assert after["received"] - before["received"] == len(sequence)
 
 
+def test_diagnostics_warn_while_the_camera_sends_nothing(
+    vehicle: Vehicle, camera: Camera, masks: List[Image], frame: np.ndarray
+) -> None:
+    """Before the tests with invalid images, which are a warning too."""
+    no_image = "no image on /camera/image_raw: /vehicle publishes it, but sends nothing"
+    vehicle.wait_for_status(CAMERA, DiagnosticStatus.WARN, no_image)
+    vehicle.diagnostics.forget()
+
+    def is_segmenting() -> bool:
+        vehicle.answer(masks, camera.send(camera_image(frame, "bgr8")))
+        return any(status.level == DiagnosticStatus.OK for status in vehicle.statuses(CAMERA))
+
+    vehicle.wait_for(is_segmenting, "the images to be noticed")
+    vehicle.wait_for_status(CAMERA, DiagnosticStatus.WARN, no_image)
+
+
 def bad_image(frame: np.ndarray, **changes: Any) -> Image:
     """An image message of the frame, with some of its fields set to contradictory values."""
     message = camera_image(frame, "bgr8")
@@ -265,18 +282,6 @@ def test_many_invalid_images_give_few_log_lines(
     periods = (time.monotonic() - start) / pipeline.LOG_PERIOD
     assert vehicle.counts()["skipped"] - skipped > 10
     assert len(node.matching("WARN")) - warnings <= 1 + periods
-
-
-def test_diagnostics_warn_while_the_camera_sends_nothing(
-    vehicle: Vehicle, camera: Camera, masks: List[Image], frame: np.ndarray
-) -> None:
-    no_image = "no image on /camera/image_raw: /vehicle publishes it, but sends nothing"
-    vehicle.wait_for_status(CAMERA, DiagnosticStatus.WARN, no_image)
-    for _ in range(int(HEALTH_WINDOW / 0.5) + 1):  # until the bad images of the tests before no longer count
-        vehicle.answer(masks, camera.send(camera_image(frame, "bgr8")))
-        vehicle.spin_until(lambda: False, 0.5)
-    vehicle.wait_for_status(CAMERA, DiagnosticStatus.OK, "segmenting")
-    vehicle.wait_for_status(CAMERA, DiagnosticStatus.WARN, no_image)
 
 
 def test_newest_frame_wins(
@@ -347,7 +352,7 @@ def test_class_names_parameter(vehicle: Vehicle, node: NodeProcess, camera: Came
 def test_subscription_adapts_to_the_reliability_of_a_remapped_camera(
     vehicle: Vehicle, frame: np.ndarray, engine: Engine
 ) -> None:
-    arguments = ("--ros-args", "-r", "/camera/image_raw:=/front/image", "-r", "__ns:=/front")
+    arguments = ("--ros-args", "-r", "/camera/image_raw:=/front/image", "-r", "__ns:=/front", *QUICK_DIAGNOSTICS)
     masks = vehicle.listen("/front/mask", Image)
     image = camera_image(frame, "bgr8")
     with NodeProcess(DOMAIN, *arguments) as process:
@@ -369,19 +374,12 @@ def test_subscription_adapts_to_the_reliability_of_a_remapped_camera(
 
 
 @pytest.mark.parametrize("reliability", (RELIABLE, BEST_EFFORT), ids=lambda policy: policy.name)
-def test_reliability_parameter_fixes_the_subscription(
-    reliability: ReliabilityPolicy, vehicle: Vehicle, frame: np.ndarray
-) -> None:
-    name = reliability.name.lower()
-    arguments = ("-p", f"reliability:={name}", "-r", f"/camera/image_raw:=/{name}/image", "-r", f"__ns:=/{name}")
-    masks = vehicle.listen(f"/{name}/mask", Image)
-    with NodeProcess(DOMAIN, "--ros-args", *arguments) as process:
-        vehicle.wait_for(lambda: process.matching("subscribed to"), "the node's start")
-        camera = vehicle.camera(f"/{name}/image", RELIABLE)
+def test_reliability_parameter_fixes_the_subscription(reliability: ReliabilityPolicy, image: Image) -> None:
+    with fake_node("-p", f"reliability:={reliability.name.lower()}") as (_, vehicle, _):
+        masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw", RELIABLE)
         vehicle.wait_for(lambda: vehicle.subscriptions(camera.topic), "the subscription")
-        camera.connect_any(camera_image(frame, "bgr8"), masks)
+        camera.connect_any(image, masks)
         assert vehicle.subscriptions(camera.topic) == [reliability]
-        camera.close()
 
 
 # Shutdown
