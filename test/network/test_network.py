@@ -68,7 +68,7 @@ def test_repeats_of_table_1():
 
 
 def test_the_tables_have_the_papers_figures_and_no_others():
-    """The figures of shared/facts/paper.md, which the project began with."""
+    """The figures of the published tables; none of them is in the text of the paper."""
     figures = {row.change: row.gflops for row in ROWS if row.gflops is not None}
     assert figures == {
         "BGA (default)": 21.15,
