@@ -109,16 +109,18 @@ def read_class_groups(path: Path) -> ClassGroups:
     """Reads a class map's file.
 
     Raises:
-        ClassMapError: it is not as above, has two groups of one name, or names a class twice; the message names the
-            file.
+        ClassMapError: it is not as above, has two groups of one name, or has a class or a key twice; the message names
+            the file.
         OSError: it cannot be read.
     """
     import yaml
 
+    from bisenet_ros.files.unique_keys import StrictLoader
+
     if not path.is_file():
         raise FileNotFoundError(f"expected a class map (.yaml) at {path}, there is no such file")
     try:
-        return _parse(yaml.safe_load(path.read_text(encoding="utf-8")), path)
+        return _parse(yaml.load(path.read_text(encoding="utf-8"), Loader=StrictLoader), path)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ClassMapError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     except ClassMapError as error:

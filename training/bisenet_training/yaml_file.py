@@ -9,25 +9,14 @@ from typing import Any
 import yaml
 
 from bisenet_ros.errors import BisenetError
+from bisenet_ros.files.unique_keys import UniqueKeys
 
 
 class YamlError(BisenetError):
     """A file that is missing or is not YAML; the message names it, and the line."""
 
 
-class _UniqueKeys:
-    """A mixin for PyYAML's loaders, which would take the last of two values."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Any:
-        seen = []
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key.value}", key.start_mark)
-            seen.append(key.value)
-        return super().construct_mapping(node, deep=deep)  # type: ignore[misc]
-
-
-class TypedLoader(_UniqueKeys, yaml.SafeLoader):
+class TypedLoader(UniqueKeys, yaml.SafeLoader):
     """Keeps every value as text but whole numbers such as 12: YAML itself guesses that 010 is 8, and yes is True."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}
@@ -36,7 +25,7 @@ class TypedLoader(_UniqueKeys, yaml.SafeLoader):
 TypedLoader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"-?(0|[1-9][0-9]*)$"), list("-0123456789"))
 
 
-class TextLoader(_UniqueKeys, yaml.BaseLoader):
+class TextLoader(UniqueKeys, yaml.BaseLoader):
     """Keeps every value as the text that it is written as."""
 
 
