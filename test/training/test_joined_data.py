@@ -228,6 +228,8 @@ def test_a_joined_run_that_is_stopped_and_resumed_has_the_weights_of_an_unbroken
 
     assert main([*command(folder, tmp_path / "whole", "data.1.weight=2", "run.iterations=4"), "--resume"]) == 1
     assert "data.1.weight was 1.0, is now 2.0" in capsys.readouterr().err
+    assert main([*command(folder, tmp_path / "whole", "data.1.class_map=null", "run.iterations=4"), "--resume"]) == 1
+    assert "data.1.class_map was groups.yaml, is now None" in capsys.readouterr().err
     one = f"{{root: {folder / 'clip'}, dataset: camvid, train_split: train, val_split: val, weight: 2}}"
     (folder / "one.yaml").write_text(f"base: joined.yaml\ndata: [{one}]")
     assert main([*command(folder, tmp_path / "whole", "run.iterations=4", recipe="one"), "--resume"]) == 1

@@ -144,11 +144,12 @@ def _check_resumable(last: Path, recipe: Recipe) -> None:
 def _flat(training: Mapping[str, Any]) -> dict[str, Any]:
     """The entries of a recipe that a run that goes on must not change, by names such as data.1.weight."""
     sections = {field.name: training[field.name] for field in fields(Recipe) if field.name not in ("name", "run")}
-    sets = sections.pop("data")
-    if isinstance(sets, list):
+    data = sections.pop("data")
+    sets = [{"class_map": None, **entries} for entries in (data if isinstance(data, list) else [data])]
+    if isinstance(data, list):
         sections.update({f"data.{number}": entries for number, entries in enumerate(sets)}, data={"sets": len(sets)})
     else:
-        sections["data"] = {"sets": 1, **sets}
+        sections["data"] = {"sets": 1, **sets[0]}
     return {f"{section}.{key}": value for section, entries in sections.items() for key, value in entries.items()}
 
 
