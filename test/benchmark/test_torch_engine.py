@@ -14,11 +14,13 @@ from plain_torch import plain_torch_logits
 from tiny_model import save_tiny_model
 
 from bisenet_ros.benchmark import torch_engine
+from bisenet_ros.benchmark.plot import draw_speed
 from bisenet_ros.benchmark.torch_engine import read_checkpoint_card, torch_runtime
 from bisenet_ros.cli import main
 from bisenet_ros.engines.engine import EngineError
 from bisenet_ros.network import BiSeNetV2
 from bisenet_ros.network.checkpoint import load_checkpoint
+from bisenet_ros.network.frame_network import FrameNetwork
 
 NETWORK = {"classes": 11, "width": 0.25, "head_width": 16}
 
@@ -48,21 +50,32 @@ def test_masks_are_the_plain_computations(checkpoint, card, size):
         engine.segment(frame, confidence=True)
 
 
+def test_in_half_precision_most_pixels_keep_their_class(checkpoint, card):
+    """As on a GPU, here on the CPU: the network in fp16, all around it in fp32."""
+    frame = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
+    masks = []
+    for half in (False, True):
+        network = FrameNetwork(load_checkpoint(checkpoint)[0], card, device="cpu", half=half)
+        engine = torch_engine.TorchEngine(network, card)
+        masks.append(engine.segment(frame))
+        steps = list(network.steps((96, 128), (96, 128)).values())
+        assert steps[1](steps[0](frame)).dtype == torch.float32
+    assert engine.description.endswith("fp16") and 0.9 < np.mean(masks[0] == masks[1])
+
+
 def test_a_sweep_has_a_curve_of_pytorch(checkpoint, card, tmp_path):
     pytest.importorskip("matplotlib")
-    model = save_tiny_model(tmp_path / "small.onnx", card)
-    arguments = ["--device", "cpu", "--size", "64x64", "96x64", "--iterations", "1", "-o", str(tmp_path / "out")]
+    model, numbers = save_tiny_model(tmp_path / "small.onnx", card), tmp_path / "numbers.json"
+    arguments = ["--device", "cpu", "--size", "64x64", "--iterations", "1", "--json", str(numbers)]
     assert main(["benchmark", str(model), str(checkpoint), "--sweep", *arguments]) == 0
-    found = json.loads((tmp_path / "out" / "benchmark.json").read_text())
-    ours = [entry for entry in found["measurements"] if entry["runtime"] == "PyTorch"]
-    assert [(entry["model"], entry["frame_size"]) for entry in ours] == [
-        ("small.ckpt", "64x64"),
-        ("small.ckpt", "96x64"),
-    ]
-    assert all(entry["precision"] == "fp32" and entry["whole"]["fps"] > 0 for entry in ours)
-    assert all(entry["without_copies"] == entry["whole"] for entry in ours), "the CPU copies nothing"
+    found = json.loads(numbers.read_text())
+    (ours,) = [entry for entry in found["measurements"] if entry["runtime"] == "PyTorch"]
+    assert (ours["model"], ours["precision"], ours["network_size"]) == ("small.ckpt", "fp32", "64x64")
+    assert ours["whole"]["fps"] > 0 and ours["without_copies"] == ours["whole"], "the CPU copies nothing"
     assert found["protocol"]["PyTorch"] == torch_engine.PROTOCOL
     assert {entry["file"] for entry in found["models"]} == {"small.onnx", "small.ckpt"}
+    (legend,) = draw_speed(found).legends
+    assert "small.ckpt, PyTorch" in [text.get_text() for text in legend.get_texts()]
 
 
 def test_with_a_gpu_there_are_fp32_and_fp16(checkpoint, monkeypatch):
