@@ -85,13 +85,8 @@ def make_data_set(
     ids = {**dict.fromkeys(UNLABELED, outside), **ids}
     drawn = [image for image in labeled if image.labels or background]
     _check(drawn, ids, names)
-    frames = sorted(image.image.stem for image in drawn)
-    held_out = max(1, round(len(frames) * val_share))
-    if len(frames) - held_out < 1:
-        raise DataError(
-            f"expected two labeled images or more, one to train on and one to validate with, got {len(frames)}"
-        )
-    made = Made(frames[:-held_out], frames[-held_out:], names, [image.image for image in labeled if image not in drawn])
+    train, val = _split(sorted(image.image.stem for image in drawn), val_share)
+    made = Made(train, val, names, [image.image for image in labeled if image not in drawn])
     output.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=output.parent, ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary) / output.name
@@ -102,6 +97,16 @@ def make_data_set(
         write_text(folder / DESCRIPTION, description)
         folder.replace(output)  # all of it, or nothing
     return made
+
+
+def _split(frames: Sequence[str], val_share: float) -> tuple[list[str], list[str]]:
+    """The frames to train on, and the last ones, to validate with: at least one of each."""
+    held_out = max(1, round(len(frames) * val_share))
+    if len(frames) - held_out < 1:
+        raise DataError(
+            f"expected two labeled images or more, one to train on and one to validate with, got {len(frames)}"
+        )
+    return list(frames[:-held_out]), list(frames[-held_out:])
 
 
 def _classes_of(labeled: Sequence[LabeledImage], background: str | None) -> list[str]:
