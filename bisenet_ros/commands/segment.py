@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -88,9 +89,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _confidence(text: str) -> float:
-    confidence = float(text)
+    try:
+        confidence = float(text)
+    except ValueError:
+        confidence = math.nan
     if not 0 <= confidence <= 1:
-        raise argparse.ArgumentTypeError(f"expected a confidence of 0 to 1, got {text}")
+        raise argparse.ArgumentTypeError(f"expected a confidence of 0 to 1, got {text!r}")
     return confidence
 
 

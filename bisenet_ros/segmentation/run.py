@@ -145,6 +145,8 @@ class _Run:
                 try:
                     overlay = self._segment(frame, with_overlay=video is not None)
                 except ImageError as error:
+                    if found.is_video or found.path is None:  # all frames of a video or a camera are of one size
+                        raise
                     self.outcome.warnings.append(str(error))
                     self.outcome.is_imperfect = True
                     continue

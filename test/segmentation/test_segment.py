@@ -217,11 +217,15 @@ def test_unknown_pixels(tmp_path, model, images, capsys):
     cv2.imwrite(str(images / "wide.png"), np.zeros((48, 96, 3), np.uint8))
     assert segment(model, images, output=out, options=options) == 3
     assert "mask of the size of wide, 96x48, got one of 64x48 as --ignore-mask; make one" in capsys.readouterr().err
+    video = write_video(tmp_path / "wide.avi", size=(48, 96))
+    assert segment(model, video, output=tmp_path / "video", options=options) == 1
+    assert capsys.readouterr().err.count("make one") == 1, "once, not for each of its frames"
     assert segment(model, images, output=tmp_path / "no", options=["--ignore-mask", str(tmp_path / "no.png")]) == 1
     assert "No such file" in capsys.readouterr().err and not (tmp_path / "no").exists()
-    with pytest.raises(SystemExit, match="2"):
-        segment(model, images, output=out, options=["--min-confidence", "50"])
-    assert "argument --min-confidence: expected a confidence of 0 to 1, got 50" in capsys.readouterr().err
+    for text in ("50", "half"):
+        with pytest.raises(SystemExit, match="2"):
+            segment(model, images, output=out, options=["--min-confidence", text])
+        assert f"argument --min-confidence: expected a confidence of 0 to 1, got '{text}'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", (None, "[]", "{", '{"settings": 3, "inputs": {}}'))
