@@ -57,7 +57,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from bisenet_ros.evaluation.report.data_set_report import write_data_set_report
-    from bisenet_ros.files.result_folder import require_free
     from bisenet_training.analysis.common_classes import merge_to_common
     from bisenet_training.analysis.evaluation import evaluate, find_examples
     from bisenet_training.analysis.test_time_augmentation import augmented, describe_tricks
@@ -86,13 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     pad = _padding(arguments.pad, dataset.padding)
     if arguments.predictions:
         return _predict(arguments, engine, dataset, pad=pad)
-    if arguments.json and arguments.json.is_dir():
-        raise OptionError(f"--json must be a file, and {arguments.json} is a folder")
-    if arguments.output:
-        require_free(arguments.output, FILES, force=arguments.force)
-    for folder in filter(None, (arguments.output, arguments.json and arguments.json.parent)):
-        folder.mkdir(parents=True, exist_ok=True)  # before an hour of evaluation
-
+    _make_folders(arguments)
     tricks = describe_tricks(flip=arguments.flip, scales=arguments.scales)
     found = evaluate(engine, dataset, pad=pad, tricks=tricks, scored=scored)
     found = replace(found, protocol={**source, **found.protocol})
@@ -114,6 +107,18 @@ def run(arguments: argparse.Namespace) -> int:
         )
         print(f"report: {report}")
     return 0
+
+
+def _make_folders(arguments: argparse.Namespace) -> None:
+    """Those of --output and --json, before an hour of evaluation."""
+    from bisenet_ros.files.result_folder import require_free
+
+    if arguments.json and arguments.json.is_dir():
+        raise OptionError(f"--json must be a file, and {arguments.json} is a folder")
+    if arguments.output:
+        require_free(arguments.output, FILES, force=arguments.force)
+    for folder in filter(None, (arguments.output, arguments.json and arguments.json.parent)):
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def _predict(
