@@ -5,6 +5,7 @@
 The parameters are `min_confidence`, `warn_confidence` and `NAME.ignore_mask`.
 """
 
+import math
 import threading
 import time
 from collections import deque
@@ -90,7 +91,8 @@ class CameraConfidence:
         self._due = time.monotonic() + PERIOD
         self._lacks_logits = logits is None and (confidence is None or self._lacks_logits)
         if confidence is not None:
-            self._add(confidence[::STRIDE, ::STRIDE] / np.float32(255))
+            cells = [math.ceil(side / STRIDE) for side in confidence.shape[::-1]]
+            self._add(cv2.resize(confidence, cells, interpolation=cv2.INTER_NEAREST) / np.float32(255))
         elif logits is not None:
             self._add(cell_confidence(logits))
 
@@ -112,7 +114,7 @@ class CameraConfidence:
         )
 
     def _add(self, confidence: np.ndarray) -> None:
-        """Measures h x w float32, of 0 to 1."""
+        """Measures h x w float32, of 0 to 1, but for the pixels that `cv2.resize` takes from the ignored ones."""
         seen = confidence
         if self._ignored is not None:
             ignored = cv2.resize(self._ignored, confidence.shape[::-1], interpolation=cv2.INTER_NEAREST)

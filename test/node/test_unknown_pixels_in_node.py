@@ -220,6 +220,17 @@ def test_two_frames_a_second_are_measured_and_the_last_10_s_count(monkeypatch: p
     assert measured.figures() is None
 
 
+def test_ignored_pixels_are_not_measured_whatever_the_size_of_the_image(tmp_path: Path) -> None:
+    hood = np.zeros((47, 61), np.uint8)
+    hood[40:], hood[:, 56:] = 255, 255
+    Picture.fromarray(hood).save(tmp_path / "hood.png")
+    node: Any = SimpleNamespace(get_logger=lambda: logging.getLogger("node"))
+    parameters: Any = {"min_confidence": 0.5, "warn_confidence": 0.0, "camera.ignore_mask": str(tmp_path / "hood.png")}
+    measured = CameraConfidence(node, parameters, "camera")
+    measured.measure(np.where(hood, 0, 255).astype(np.uint8), None)  # as `hide_unknown` gives it
+    assert measured.figures() == (1.0, 0.0)
+
+
 def values_with_confidence(vehicle: Vehicle) -> Dict[str, str]:
     """The values of the camera's next status that has a mean confidence."""
 
