@@ -6,6 +6,7 @@ The parameters are `min_confidence`, `warn_confidence` and `NAME.ignore_mask`.
 """
 
 import math
+import os
 import threading
 import time
 from collections import deque
@@ -133,7 +134,7 @@ class CameraConfidence:
         if not path:
             return None
         try:
-            ignored = read_ignore_mask(Path(path).expanduser())
+            ignored = read_ignore_mask(Path(os.path.expanduser(path)))
         except (BisenetError, OSError) as error:
             raise BisenetError(f"parameter {self._parameter}: {error}") from error
         node.get_logger().info(f"{self._parameter}: {path} ignores {100 * np.mean(ignored > 0):.1f} % of an image")

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lifecycle node: camera images in, segmentation masks out."""
 
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
@@ -152,8 +153,8 @@ class SegmentationNode(ManagedNode):
             device=parameters["device"],
             precision=parameters["precision"],
             network_size=parameters["network_size"],
-            class_map=Path(parameters["class_map"]).expanduser() if parameters["class_map"] else None,
-            cache=Path(parameters["plan_cache"]).expanduser() if parameters["plan_cache"] else None,
+            class_map=Path(os.path.expanduser(parameters["class_map"])) if parameters["class_map"] else None,
+            cache=Path(os.path.expanduser(parameters["plan_cache"])) if parameters["plan_cache"] else None,
             max_batch=len(parameters["cameras"]),
         )
         reason = f" ({engine.precision_reason})" if engine.precision_reason else ""
