@@ -158,7 +158,7 @@ def _remappings(topic: str, cameras: List[str], *, is_rectified: bool) -> List[t
         raise BisenetError(f"image_topic must be names (letters, digits, _) joined by /, got {topic!r}")
     if topic.endswith("/compressed"):
         raise BisenetError(f"image_topic must be without /compressed, got {topic!r}; add compressed:=true instead")
-    if is_rectified and topic.endswith("/image_raw"):
+    if is_rectified and topic.split("/")[-1] == "image_raw":
         raise BisenetError(
             f"with rectified:=true image_topic must be a topic of rectified images, such as "
             f"{topic[: -len('image_raw')]}image_rect, got {topic!r}"

@@ -190,8 +190,8 @@ def test_empty_arguments_keep_the_parameter_file(
         (["image_topic:=/front image"], "image_topic must be names .*, got '/front image'"),
         (["image_topic:=/image/compressed"], "image_topic must be without /compressed, .* compressed:=true"),
         (
-            ["image_topic:=/front/image_raw", "rectified:=true"],
-            "with rectified:=true image_topic must be .*, such as /front/image_rect, got '/front/image_raw'",
+            ["image_topic:=image_raw", "rectified:=true"],
+            "with rectified:=true image_topic must be .*, such as image_rect, got 'image_raw'",
         ),
         (["image_topic:=/a", "cameras:=left,right"], "image_topic is for one camera, got '/a' and .* left, right"),
         (["compressed:=maybe"], '"compressed" provided value "maybe" is not valid'),
