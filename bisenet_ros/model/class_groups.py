@@ -86,10 +86,10 @@ class ClassGroups:
         """
         named = {**self.of, **self.optional}
         missing = [name for name in self.of if name not in classes.names]
-        if missing or not set(named) & set(classes.names):
-            if classes.names != self.groups.names:
-                raise ClassMapError(f"{self.path}: {self._explain(missing, classes, what=what)}")
+        if classes.names == self.groups.names:
             named = {name: number for number, name in enumerate(classes.names)}
+        elif missing or not set(named) & set(classes.names):
+            raise ClassMapError(f"{self.path}: {self._explain(missing, classes, what=what)}")
         ids = np.full(256, IGNORE, np.uint8)
         ids[: len(classes)] = [named.get(name, self.unlisted) for name in classes.names]
         return ids

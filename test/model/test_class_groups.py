@@ -77,6 +77,8 @@ def test_a_model_that_has_the_groups_already_keeps_them(groups_in):
     assert grouping.ids[:3].tolist() == [0, 1, 2] and grouping.unlisted is None
     with pytest.raises(ClassMapError, match="the model has no class 'sidewalk'"):
         groups_in(GROUPS).fit(ClassMap(groups.classes[::-1]))
+    only_optional = groups_in(GROUPS.replace("of:", "optional:").replace(", optional: [fence, wall]", "")).fit(groups)
+    assert only_optional.ids[:3].tolist() == [0, 1, 2], "also where a group is called as one of its classes, gravel"
 
 
 @pytest.mark.parametrize("name", ("drivable", "nav2_costs"))
