@@ -442,4 +442,4 @@ def test_the_command_writes_predictions_instead_of_scores(tmp_path, camvid, mode
     assert main([*arguments, "--predictions", str(tmp_path / "masks"), "--json", str(tmp_path / "a.json")]) == 1
     assert "--predictions scores nothing" in capsys.readouterr().err
     assert main([*arguments, "--predictions", str(tmp_path / "masks")]) == 1, "these may be of another model"
-    assert "exists and holds something else" in capsys.readouterr().err
+    assert "exists and holds something else; name a new folder with --predictions" in capsys.readouterr().err

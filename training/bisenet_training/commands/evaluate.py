@@ -129,7 +129,7 @@ def _predict(
 
     if arguments.output or arguments.json:
         raise OptionError("--predictions scores nothing, so that --output and --json would stay empty; leave them out")
-    require_free(arguments.predictions)
+    require_free(arguments.predictions, option="--predictions")
     write_predictions(engine, dataset, arguments.predictions, pad=pad)
     print(f"{len(dataset)} masks: {arguments.predictions}")
     return 0
