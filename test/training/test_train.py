@@ -380,7 +380,8 @@ def test_training_refuses_a_split_without_a_labeled_pixel(camvid, tmp_path, caps
         label_file.unlink()
         cv2.imwrite(str(label_file), np.full((360, 480), 255, np.uint8))
     assert main(small_run(root, tmp_path)) == 1
-    assert "none of the 3 frames of split 'val' has a labeled pixel" in capsys.readouterr().err
+    message = f"none of the 3 frames of split 'val' has a labeled pixel, in the data set at {root}"
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "camvid" / "last.ckpt").exists()
 
 

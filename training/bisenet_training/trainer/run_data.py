@@ -97,5 +97,9 @@ def _count_pixels(frames: SegmentationDataset, entry: DataSetRecipe) -> np.ndarr
         )
     pixels = np.sum([found.pixels for found in inspections], axis=0)
     if not pixels[:IGNORE].any():
-        raise DataError(f"none of the {len(frames)} frames of split {frames.split!r} has a labeled pixel")
+        merged = f", with the class map {entry.class_map}" if entry.class_map else ""
+        raise DataError(
+            f"none of the {len(frames)} frames of split {frames.split!r} has a labeled pixel, in the data set at "
+            f"{entry.root}{merged}"
+        )
     return pixels
