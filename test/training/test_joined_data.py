@@ -98,9 +98,8 @@ def test_a_list_of_data_sets_has_the_entries_of_the_base_and_its_own(folder):
     assert recipe.data.mean == [0.1, 0.2, 0.3]
     assert recipe.data.network_size == [96, 128], "one of the list says so, and not the base"
     stored = without_places(recipe)["data"]
-    assert [entry["class_map"] for entry in stored] == ["groups.yaml"] * 2 and str(folder / "clip") not in str(
-        stored[0]
-    )
+    assert [entry["class_map"] for entry in stored] == ["groups.yaml"] * 2
+    assert [entry["dataset"] for entry in stored] == ["camvid", "yard.yaml"] and str(folder) not in str(stored)
     assert stored[1]["weight"] == 0.5 and stored[0]["mean"] == [0.1, 0.2, 0.3]
 
 

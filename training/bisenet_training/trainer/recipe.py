@@ -212,5 +212,5 @@ def _data_without_places(data: DataRecipe) -> Any:
         class_map = {"class_map": Path(entry.class_map).name} if entry.class_map else {}
         weight = {"weight": entry.weight} if len(data.sets) > 1 else {}
         splits = {"train_split": entry.train_split, "val_split": entry.val_split}
-        sets.append({"dataset": entry.dataset, **splits, **class_map, **weight, **common})
+        sets.append({"dataset": Path(entry.dataset).name, **splits, **class_map, **weight, **common})
     return sets if len(sets) > 1 else sets[0]
