@@ -72,7 +72,11 @@ ScaleRange = Annotated[ListOf[float], must("be null, or a smallest and a largest
 Probability = Annotated[float, must("be between 0 and 1, or null", lambda probability: 0 < probability < 1)]
 Fraction = Annotated[float, must("be from 0 to 1", lambda fraction: 0 <= fraction <= 1)]
 Stride = Annotated[int, must("be from 1 to 32", lambda stride: 1 <= stride <= 32)]
-Weight = Annotated[float, must("be above 0; leave out a set that is not to be trained on", lambda weight: weight > 0)]
+Weight = Annotated[
+    float,
+    must("be above 0; leave out a set that is not to be trained on", lambda weight: weight > 0),
+    must("be at most 1000000", lambda weight: weight <= 1e6),  # sums of larger ones may overflow
+]
 Minutes = Annotated[float, must("be null or above 0", lambda minutes: minutes > 0)]
 BatchSize = Annotated[int, must("be at least 2", lambda images: images >= 2)]
 Precision = Annotated[str, must(f"be one of {', '.join(PRECISIONS)}", PRECISIONS.__contains__)]
