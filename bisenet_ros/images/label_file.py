@@ -63,10 +63,13 @@ def read_label_file(path: Path, *, palette: bool = True) -> np.ndarray:
 def read_label_colors(path: Path) -> np.ndarray:
     """A label file whose colors stand for classes, as H x W x 3 uint8 BGR; raises as `read_label_file` does.
 
-    An alpha channel is left out where it is opaque. Else it raises ImageError, as it is not known what is meant.
+    An alpha channel is left out where it is opaque. Else it raises ImageError, as it is not known what is meant. So it
+    does for 16 bits, of which an image in memory would keep the upper 8.
     """
     data = read_image_bytes(path)
     image = _open_exact(path, data)
+    if _has_16_bits(data, image):
+        raise ImageError("data", f"expected 8 bits for each channel of {path}, got 16; save it with 8 bits")
     if "A" in image.mode or "transparency" in image.info:
         alpha = np.asarray(image.convert("RGBA"))[..., 3]
         transparent = int(np.count_nonzero(alpha != 255))
@@ -92,6 +95,12 @@ def _open_exact(path: Path, data: bytes) -> Image.Image:
         kind = f"{image.format} of {depth} bits" if tags else str(image.format)
         raise ImageError("format", f"{path} is a {kind}, which does not keep ids as they are; save label files as PNG")
     return image
+
+
+def _has_16_bits(data: bytes, image: Image.Image) -> bool:
+    if data.startswith(PNG_MAGIC):
+        return data[_PNG_DEPTH] == 16
+    return 16 in getattr(image, "tag_v2", {}).get(_TIFF_DEPTH, ())
 
 
 def _has_colors(image: Image.Image) -> bool:

@@ -88,7 +88,7 @@ def _read_class(entry: Mapping[str, Any]) -> Tuple[int, SegmentationClass]:
         color = tuple(entry["colour"] if "colour" in entry else entry["color"])  # "colour" in version 0.1.0
     except (KeyError, TypeError):
         raise ClassMapError(f"a class is written as id, name and color, got {entry!r}") from None
-    if type(class_id) is not int or not isinstance(name, str):
+    if type(class_id) is not int or not isinstance(name, str) or not name.strip():
         raise ClassMapError(f"a class has a whole number as id and a text as name, got {class_id!r} and {name!r}")
     if len(color) != 3 or not all(type(c) is int and 0 <= c <= 255 for c in color):
         raise ClassMapError(f"the color of {name!r} must be three whole numbers of 0 to 255, got {list(color)}")

@@ -144,6 +144,14 @@ def test_a_format_that_changes_ids_is_refused(tmp_path, kind, mode, options):
             read(tmp_path / "a.png")
 
 
+@pytest.mark.parametrize("shape", [(6, 8), (6, 8, 3)], ids=["gray", "color"])
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_colors_of_16_bits_are_refused(tmp_path, shape, suffix):
+    cv2.imwrite(str(tmp_path / f"a{suffix}"), np.full(shape, 200, np.uint16))
+    with pytest.raises(ImageError, match="expected 8 bits for each channel of .*, got 16; save it with 8 bits"):
+        read_label_colors(tmp_path / f"a{suffix}")
+
+
 @pytest.mark.parametrize("depth", [1, 2, 4, 8])
 def test_colors_of_a_palette_are_read(tmp_path, depth):
     ids = np.random.default_rng(0).integers(0, 2**depth, (7, 16), np.uint8)

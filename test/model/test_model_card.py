@@ -76,6 +76,7 @@ def card_with(card: ModelCard, **changes) -> str:
         ({"training": 5}, "training must be an object"),
         ({"scores": [1]}, "scores must be an object"),
         ({"classes": [{"id": False, "name": "a", "color": [0, 0, 0]}]}, "whole number as id"),
+        ({"classes": [{"id": 0, "name": " ", "color": [0, 0, 0]}]}, "a text as name, got 0 and ' '"),
     ],
 )
 def test_bad_cards(tmp_path, card, changes, message):

@@ -15,7 +15,8 @@ import torch
 from bisenet_training.data.dataset_check import inspect
 from bisenet_training.data.datasets import open_dataset
 from bisenet_training.data.loading import Draw, SeededBatches
-from bisenet_training.trainer.recipe import without_places
+from bisenet_training.trainer.module import set_names
+from bisenet_training.trainer.recipe import DataSetRecipe, without_places
 from bisenet_training.trainer.recipe_file import load_recipe
 from bisenet_training.trainer.run_data import class_shares
 
@@ -289,3 +290,15 @@ def test_check_dataset_finds_no_problem_in_the_sets_of_this_file(folder):
     for dataset, root in (("camvid", folder / "clip"), (str(folder / "yard.yaml"), folder)):
         found, problems = inspect(open_dataset(dataset, root=root, class_map=str(folder / "groups.yaml")))
         assert problems == [] and found
+
+
+@pytest.mark.parametrize(
+    "datasets, names",
+    [
+        (["camvid", "sets/yard.yaml"], ["camvid", "yard"]),
+        (["a.yaml", "b/a.yaml", "a_1"], ["a_0", "a_1", "a_1_2"]),
+    ],
+)
+def test_each_data_set_has_a_name_of_its_own(datasets, names):
+    sets = [DataSetRecipe(dataset=dataset, root=".", train_split="train", val_split="val") for dataset in datasets]
+    assert set_names(sets) == names

@@ -242,9 +242,11 @@ class SegmentationModule(lightning.LightningModule):
 
 
 def set_names(sets: Sequence[DataSetRecipe]) -> list[str]:
-    """Short names of data sets, each once."""
+    """Short names of data sets, each once: with their numbers where two would be the same."""
     names = [Path(entry.dataset).stem for entry in sets]
-    return [name if names.count(name) == 1 else f"{name}_{number}" for number, name in enumerate(names)]
+    if len({*names}) == len(names):
+        return names
+    return [f"{name}_{number}" for number, name in enumerate(names)]
 
 
 def other_heads(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor], *, same_classes: bool) -> tuple[str, ...]:
