@@ -110,9 +110,11 @@ def _common(sets: Sequence[Any]) -> Entries:
 
 def _joined(sets: Sequence[Any], path: Path) -> Entries:
     """The section of several data sets, whose entries are their own but for what they have in common."""
-    if not sets:
-        raise RecipeError(f"{path}: data must be the entries of a data set, or a list of such, got an empty list")
-    sets = [_given(entries) if isinstance(entries, dict) else {} for entries in sets]
+    other = [entries for entries in sets if not isinstance(entries, dict | None)]
+    if not sets or other:
+        found = repr(other[0]) if other else "an empty list"
+        raise RecipeError(f"{path}: data must be the entries of a data set, or a list of such, got {found}")
+    sets = [_given(entries or {}) for entries in sets]
     common: Entries = {}
     for key in sorted(COMMON):
         stated = [entries.pop(key) for entries in sets if key in entries]
