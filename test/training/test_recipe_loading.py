@@ -72,7 +72,7 @@ def test_malformed_files_are_refused(tmp_path, text, message):
     [
         ([], r"camvid\.yaml: data\.root missing; give each on the command line, as data\.root=\.\.\."),
         (["optimizer.learning_rat=1"], "optimizer.learning_rat is unknown; optimizer has learning_rate, momentum"),
-        (["data=x"], "data.dataset, data.root"),
+        (["data=x"], "data must be the entries of a data set, or a list of such, got 'x'"),
         (["run.iterations.first=1"], "expected key=value, .* got 'run.iterations.first=1'"),
         (["run.iterations=many"], "run.iterations must be a whole number, got 'many'"),
         (["run.iterations=1.5"], "run.iterations must be a whole number, got '1.5'"),
