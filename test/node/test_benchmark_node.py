@@ -68,7 +68,7 @@ def test_a_stub_is_measured_with_several_cameras_and_topics(tmp_path: Path, caps
 
 def test_the_shipped_model_is_measured_and_what_it_cannot_take_is_reported_as_loss(tmp_path: Path) -> None:
     # 400 frames per second are more than any CPU's share.
-    arguments = ("--size", "320x240", "--network-size", "full", "--rate", "400", "--seconds", "1")
+    arguments = ("--size", "320x240", "--network-size", "full", "--rate", "400", "--seconds", "2")
     found = run_benchmark(tmp_path, *arguments, "-o", str(tmp_path / "out"))
     parts = {(part["part"], part["pipeline"]): part for part in found["parts"]}
     at_rate = {("at rate", pipeline) for pipeline in ("node", "echo", "plain")}
