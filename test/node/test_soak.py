@@ -18,6 +18,7 @@ from bisenet_ros.node.benchmark.soak import (
     Check,
     Sample,
     check_samples,
+    files_in_use,
     mapped_files,
     shared_memory_files,
     soak,
@@ -50,6 +51,8 @@ def test_a_file_that_another_process_makes_anew_is_no_leftover() -> None:
         path.write_bytes(bytes(4096))
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ):
             mapped = mapped_files(os.getpid())
+            assert mapped <= files_in_use(), "another process's files are no leftovers while it runs"
+        assert not mapped & files_in_use()
         assert path in {file for file, _ in mapped & shared_memory_files()}
         path.unlink()
         path.write_bytes(bytes(4096))
