@@ -21,6 +21,7 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParameters
+from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -222,11 +223,16 @@ class Vehicle(DriverNode):
 
     def call(self, service_type: Any, service: str, request: Any) -> Any:
         client = self.node.create_client(service_type, service)
-        self.wait_for(client.service_is_ready, service)
+        self._wait_for_service(client, service)
         future = client.call_async(request)
         self.wait_for(future.done, f"an answer of {service}")
         self.node.destroy_client(client)
         return future.result()
+
+    def _wait_for_service(self, client: Client, service: str) -> None:
+        """Waits until both sides know each other: a node that does not know the client yet answers nobody."""
+        self.wait_for(client.service_is_ready, service)
+        self.spin_until(lambda: False, 0.05)  # the client cannot see what the other side knows
 
     def next_header(self) -> Header:
         self._frames += 1
@@ -275,7 +281,7 @@ class Vehicle(DriverNode):
     def transition_later(self, name: str, node: str = NODE) -> Future:
         """The same, without waiting for the answer."""
         client = self.node.create_client(ChangeState, f"{node}/change_state")
-        self.wait_for(client.service_is_ready, f"{node}/change_state")
+        self._wait_for_service(client, f"{node}/change_state")
         future = client.call_async(ChangeState.Request(transition=Transition(label=name)))
         future.add_done_callback(lambda _: self.node.destroy_client(client))
         return future
