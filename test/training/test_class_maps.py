@@ -27,12 +27,13 @@ from bisenet_training.data.description import Description
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
 from bisenet_training.errors import DataError
 from camvid_classes import CAMVID
+from small_camvid import write_small_camvid
 
 from bisenet_ros.cli import main
 from bisenet_ros.model.class_groups import UNLISTED
 from bisenet_ros.model.class_map import IGNORE, ClassMapError
 from bisenet_ros.network import BiSeNetV2
-from demo.clip import FOLDER, frame_ids
+from demo.clip import frame_ids
 
 CITYSCAPES = find_dataset("cityscapes").classes
 FRAMES = frame_ids()[::25][:3]
@@ -174,15 +175,7 @@ def test_a_class_map_that_is_not_there(tmp_path, capsys):
 @pytest.fixture(scope="module")
 def camvid(tmp_path_factory) -> Path:
     """Three small frames of the clip in CamVid's layout."""
-    root = tmp_path_factory.mktemp("camvid")
-    for kind, ending, interpolation in (("images", "jpg", cv2.INTER_AREA), ("labels", "png", cv2.INTER_NEAREST)):
-        (root / kind).mkdir()
-        for name in FRAMES:
-            pixels = cv2.imread(str(FOLDER / kind / f"{name}.{ending}"), cv2.IMREAD_UNCHANGED)
-            pixels = cv2.resize(pixels, SIZE[::-1], interpolation=interpolation)
-            cv2.imwrite(str(root / kind / f"{name}.{ending}"), pixels)
-    (root / "val.txt").write_text("\n".join(FRAMES))
-    return root
+    return write_small_camvid(tmp_path_factory.mktemp("camvid"), FRAMES, size=SIZE)
 
 
 @pytest.fixture(scope="module")

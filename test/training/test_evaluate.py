@@ -33,6 +33,7 @@ from bisenet_training.data.loading import ValidationFrames
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
 from bisenet_training.errors import DataError, OptionError
 from camvid_classes import CAMVID
+from small_camvid import write_small_camvid
 from torch import nn
 
 from bisenet_ros.cli import main
@@ -42,7 +43,7 @@ from bisenet_ros.model.class_map import ClassMap, SegmentationClass
 from bisenet_ros.model.model_card import ModelCard, ModelError
 from bisenet_ros.network import BiSeNetV2
 from bisenet_ros.network.layers import upsample_to
-from demo.clip import FOLDER, frame_ids
+from demo.clip import frame_ids
 
 SMALL = {"classes": 11, "width": 0.25, "head_width": 16}
 FRAMES = frame_ids()[::25][:4]
@@ -52,15 +53,7 @@ SIZE = (96, 128)
 @pytest.fixture(scope="module")
 def camvid(tmp_path_factory) -> Path:
     """Four frames of the clip in CamVid's layout, small."""
-    root = tmp_path_factory.mktemp("camvid")
-    for kind, ending, interpolation in (("images", "jpg", cv2.INTER_AREA), ("labels", "png", cv2.INTER_NEAREST)):
-        (root / kind).mkdir()
-        for name in FRAMES:
-            pixels = cv2.imread(str(FOLDER / kind / f"{name}.{ending}"), cv2.IMREAD_UNCHANGED)
-            pixels = cv2.resize(pixels, SIZE[::-1], interpolation=interpolation)
-            cv2.imwrite(str(root / kind / f"{name}.{ending}"), pixels)
-    (root / "val.txt").write_text("\n".join(FRAMES))
-    return root
+    return write_small_camvid(tmp_path_factory.mktemp("camvid"), FRAMES, size=SIZE)
 
 
 @pytest.fixture(scope="module")
