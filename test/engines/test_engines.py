@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -113,6 +115,24 @@ def test_frames_may_change_size_and_have_padded_rows(engine):
     expected = engine.segment(frame)
     assert engine.segment(frame_of((96, 64))).shape == (96, 64)
     assert np.array_equal(engine.segment(padded[:, :160]), expected)
+
+
+SIGNAL_AFTER_ENGINES = """
+import signal, sys
+from bisenet_ros.engines import load_engine
+
+engines = [load_engine(sys.argv[1], device="cpu", precision="fp32") for _ in range(3)]
+while engines:
+    del engines[0]
+signal.signal(signal.SIGUSR1, lambda *_: print("still here"))
+signal.raise_signal(signal.SIGUSR1)
+"""
+
+
+def test_a_signal_is_taken_once_engines_are_freed_in_the_order_in_which_they_were_made(model):
+    command = [sys.executable, "-c", SIGNAL_AFTER_ENGINES, str(model)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, timeout=120, text=True)
+    assert (done.returncode, done.stdout) == (0, "still here\n")
 
 
 @pytest.mark.parametrize(

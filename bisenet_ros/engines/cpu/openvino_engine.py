@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The network in OpenVINO."""
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ class OpenVinoEngine(CpuEngine):
     """
 
     def __init__(self, model: Path, card: ModelCard, *, precision: str) -> None:
-        core = openvino.Core()
+        core = _core()
         self._network = core.compile_model(
             core.read_model(read_unsigned(model) if precision == "int8" else model),
             "CPU",
@@ -38,3 +39,13 @@ class OpenVinoEngine(CpuEngine):
 
     def _logits(self, image: np.ndarray) -> np.ndarray:
         return self._request.infer([image], share_inputs=True, share_outputs=True)[0]
+
+
+@lru_cache(maxsize=1)
+def _core() -> openvino.Core:
+    """The only Core of the process, which is kept until the process ends.
+
+    A Core's CPU plugin gives its thread a stack for signals, and gives back the one before when it is freed. Cores that
+    are freed in the order in which they were made leave a stack that is freed: the next signal ends the process.
+    """
+    return openvino.Core()
