@@ -20,8 +20,9 @@ demo: .venv/vehicle  ## replay a driving clip through the real node; pictures in
 	$(BIN)/python -m demo.run_demo
 
 # Types are checked with the wheels: another ROS 2 has other NumPy and rclpy types.
+# A worker that crashed is not replaced: pytest-xdist would wait forever for tests that nobody runs.
 test: $(if $(SOURCED),.venv/complete,lint)  ## run all tests
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --max-worker-restart 0
 
 # Kilted has ended; its wheels are the only second distribution that needs no installation.
 test-kilted: .venv-kilted/complete  ## run the node's tests and the demo on ROS 2 Kilted's wheels
