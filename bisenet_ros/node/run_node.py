@@ -6,8 +6,9 @@ import argparse
 import os
 import signal
 import sys
+import threading
 from contextlib import suppress
-from typing import List, NoReturn, Optional
+from typing import Any, List, NoReturn, Optional
 
 import rclpy
 from rclpy.executors import ExternalShutdownException
@@ -31,6 +32,14 @@ def run_node(args: Optional[List[str]] = None, *, load: LoadEngine = load_engine
 
     A fault of the GPU that only a new process cures ends this one, with restart.EXIT_CODE.
     """
+    spinning = threading.Event()
+
+    def interrupt(*_: Any) -> None:
+        """Ends the start. Once the node spins, ROS is shut down: an error could fall into a destructor, and be lost."""
+        if not spinning.is_set():
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)  # rclpy shuts ROS down, then calls this
     use_shared_memory()
     try:
         _parse_arguments(args)
@@ -42,6 +51,7 @@ def run_node(args: Optional[List[str]] = None, *, load: LoadEngine = load_engine
         node = SegmentationNode(load=load)
         node.autostart()
         if rclpy.ok():  # else a signal came while the model was loaded
+            spinning.set()
             rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
