@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 NEEDED_PACKAGES: Dict[str, Tuple[str, ...]] = {
     "bags": ("rosbags", "mcap"),
-    "benchmark/test_torch_engine.py": ("torch",),
+    "benchmark/test_eager_engine.py": ("torch",),
     "engines/test_engines.py": ("torch",),
     "engines/test_postprocess.py": ("torch",),
     "engines/test_tensorrt_engine.py": ("torch",),

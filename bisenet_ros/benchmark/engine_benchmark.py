@@ -12,10 +12,10 @@ from typing import Callable, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 import numpy as np
 
 from bisenet_ros.benchmark import paper
+from bisenet_ros.benchmark.eager_engine import PROTOCOL, is_checkpoint, read_checkpoint_card
 from bisenet_ros.benchmark.interleaved_timing import WARM_UP, time_engines
 from bisenet_ros.benchmark.machine import describe_load, describe_machine
 from bisenet_ros.benchmark.report import Numbers, describe_timings
-from bisenet_ros.benchmark.torch_engine import PROTOCOL, is_checkpoint, read_checkpoint_card
 from bisenet_ros.engines.engine import Engine, EngineError
 from bisenet_ros.engines.loader import Runtime
 from bisenet_ros.engines.precision import int8_path

@@ -111,8 +111,8 @@ def _paper_benchmark(arguments: argparse.Namespace) -> "EngineBenchmark":
 
 
 def _choices(arguments: argparse.Namespace, precision: str, *, every: bool) -> "List[Choice]":
+    from bisenet_ros.benchmark.eager_engine import is_checkpoint, torch_runtime
     from bisenet_ros.benchmark.engine_benchmark import choose_engines
-    from bisenet_ros.benchmark.torch_engine import is_checkpoint, torch_runtime
     from bisenet_ros.model.model_file import is_quantized
 
     choices = []

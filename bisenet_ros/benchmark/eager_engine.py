@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""A checkpoint in PyTorch, beside the engines: for the curve of PyTorch in the paper's Fig. 10."""
+"""A checkpoint in PyTorch's eager mode, beside the engines: for the curve of PyTorch in the paper's Fig. 10."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PROTOCOL = "eager, without a compiler; resizing, normalization, upsampling and a
 """How a checkpoint is run, for the report."""
 
 
-class TorchEngine(Engine):
+class EagerEngine(Engine):
     """Masks of a network in plain torch; no confidence."""
 
     has_confidence = False
@@ -88,7 +88,7 @@ def _open(model: Path, card: ModelCard, *, precision: str, size_choice: str = CA
     from bisenet_ros.network.checkpoint import load_checkpoint
     from bisenet_ros.network.frame_network import FrameNetwork
 
-    engine = TorchEngine(FrameNetwork(load_checkpoint(model)[0], card, device=device, half=precision == "fp16"), card)
+    engine = EagerEngine(FrameNetwork(load_checkpoint(model)[0], card, device=device, half=precision == "fp16"), card)
     engine.size_choice = size_choice
     return engine
 

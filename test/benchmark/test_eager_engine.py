@@ -13,9 +13,9 @@ import torch
 from plain_torch import plain_torch_logits
 from tiny_model import save_tiny_model
 
-from bisenet_ros.benchmark import torch_engine
+from bisenet_ros.benchmark import eager_engine
+from bisenet_ros.benchmark.eager_engine import read_checkpoint_card, torch_runtime
 from bisenet_ros.benchmark.plot import draw_speed
-from bisenet_ros.benchmark.torch_engine import read_checkpoint_card, torch_runtime
 from bisenet_ros.cli import main
 from bisenet_ros.engines.engine import EngineError
 from bisenet_ros.network import BiSeNetV2
@@ -56,7 +56,7 @@ def test_in_half_precision_most_pixels_keep_their_class(checkpoint, card):
     masks = []
     for half in (False, True):
         network = FrameNetwork(load_checkpoint(checkpoint)[0], card, device="cpu", half=half)
-        engine = torch_engine.TorchEngine(network, card)
+        engine = eager_engine.EagerEngine(network, card)
         masks.append(engine.segment(frame))
         steps = list(network.steps((96, 128), (96, 128)).values())
         assert steps[1](steps[0](frame)).dtype == torch.float32
@@ -72,7 +72,7 @@ def test_a_sweep_has_a_curve_of_pytorch(checkpoint, card, tmp_path):
     (ours,) = [entry for entry in found["measurements"] if entry["runtime"] == "PyTorch"]
     assert (ours["model"], ours["precision"], ours["network_size"]) == ("small.ckpt", "fp32", "64x64")
     assert ours["whole"]["fps"] > 0 and ours["without_copies"] == ours["whole"], "the CPU copies nothing"
-    assert found["protocol"]["PyTorch"] == torch_engine.PROTOCOL
+    assert found["protocol"]["PyTorch"] == eager_engine.PROTOCOL
     assert {entry["file"] for entry in found["models"]} == {"small.onnx", "small.ckpt"}
     (legend,) = draw_speed(found).legends
     assert "small.ckpt, PyTorch" in [text.get_text() for text in legend.get_texts()]
