@@ -25,10 +25,12 @@ def read_ignore_mask(path: Path) -> np.ndarray:
         H x W uint8, IGNORE where a pixel is ignored, else 0.
 
     Raises:
-        ImageError: the file is no image, is of a format that changes pixels (JPEG), is partly transparent, or ignores
-            all pixels or none.
+        ImageError: the file is missing, is no image, is of a format that changes pixels (JPEG), is partly transparent,
+            or ignores all pixels or none.
         OSError: the file cannot be read.
     """
+    if not path.is_file():
+        raise ImageError("data", f"expected an ignore mask at {path}, found no file; give the path of a PNG")
     is_ignored = read_label_colors(path).any(axis=2)
     share = is_ignored.mean()
     if share in (0, 1):

@@ -190,8 +190,8 @@ def test_a_file_that_is_no_ignore_mask_is_told_and_can_be_corrected(hood: Path, 
         for path, why in (
             (photo, f"{photo} is a JPEG, which does not keep ids as they are"),
             (text, f"{text} cannot be decoded as an image"),
-            (missing, f"[Errno 2] No such file or directory: '{missing}'"),
-            (Path("~nobody_here/hood.png"), "[Errno 2] No such file or directory: '~nobody_here/hood.png'"),
+            (missing, f"expected an ignore mask at {missing}, found no file; give the path of a PNG"),
+            (Path("~nobody_here/hood.png"), "expected an ignore mask at ~nobody_here/hood.png, found no file"),
         ):
             answer = enable(path)
             assert not answer.success

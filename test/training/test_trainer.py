@@ -1,9 +1,10 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Parts of the trainer: learning rate, precision, layers in fp32, the portable checkpoint's size."""
+"""Parts of the trainer: learning rate, scores, precision, layers in fp32, the portable checkpoint's size."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,16 @@ def test_the_learning_rate_follows_the_poly_schedule(card, overrides, rates):
     schedule = module.configure_optimizers()["lr_scheduler"]["scheduler"]
     found = {iteration: schedule.lr_lambdas[0](iteration) for iteration in rates}
     assert found == pytest.approx(rates)
+
+
+def test_a_class_that_never_occurs_has_no_score_and_the_card_stays_strict_json(card):
+    module = SegmentationModule(load_recipe(RECIPES / "camvid.yaml", NARROW), card)
+    module.log = lambda *_, **__: None  # there is no trainer
+    module.confusions[0].update(torch.tensor([0, 0, 1]), torch.tensor([0, 1, 1]))
+    module.on_validation_epoch_end()
+    first, second, *others = module.scores["val_iou"].values()
+    assert first == second == module.scores["val_miou"] == 0.5 and set(others) == {None}
+    json.dumps(module.scores, allow_nan=False)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The network as PyTorch Lightning trains it."""
 
+import math
 import re
 import time
 from dataclasses import asdict
@@ -164,10 +165,10 @@ class SegmentationModule(lightning.LightningModule):
         self.log("val_miou", self.scores["val_miou"], prog_bar=True, sync_dist=True)
 
     def _score(self, metric: Any, labeled: Sequence[int]) -> dict[str, Any]:
-        """mIoU and IoU on one data set, of the classes that it labels."""
+        """mIoU and IoU on one data set, of the classes that it labels; None for one that never occurs."""
         confusion = metric.compute().cpu().numpy()
         metric.reset()
-        iou = class_iou(confusion).round(4).tolist()
+        iou = [round(value, 4) if math.isfinite(value) else None for value in class_iou(confusion).tolist()]
         return {
             "val_miou": round(mean_iou(confusion, scored=labeled), 4),
             "val_iou": {self.card.classes[class_id].name: iou[class_id] for class_id in labeled},
