@@ -44,11 +44,14 @@ def grids_of(
 
 def test_the_grid_is_free_on_the_road_and_occupied_at_the_car(capfd: pytest.CaptureFixture) -> None:
     with grids_of("-p", f"camera.pose:={POSE}", info=camera_info()) as (vehicle, grids, send):
-        sent: List[Image] = []
-        vehicle.wait_for(lambda: sent.append(send()) or len(grids) > 1, "a grid")
-        grid = grids[-1]
+        sent: List[Any] = []
+
+        def grid_of_an_image_that_was_sent() -> Any:  # earlier images may have theirs first
+            sent.append(send().header.stamp)
+            return next((grid for grid in grids if grid.header.stamp in sent), None)
+
+        grid = vehicle.wait_for(grid_of_an_image_that_was_sent, "the grid of an image that was sent")
         assert grid.header.frame_id == "base_link"
-        assert grid.header.stamp in [image.header.stamp for image in sent]
         assert (grid.info.width, grid.info.height, round(grid.info.resolution, 3)) == (20, 20, 0.5)
         assert (grid.info.origin.position.x, grid.info.origin.position.y) == (0.0, -5.0)
         cells = np.array(grid.data, np.int8).reshape(20, 20)  # rows along y, columns along x
