@@ -18,7 +18,7 @@ from bisenet_ros.evaluation.run_summary import NodeReplay, Source
 from bisenet_ros.model.input_size import CARD
 from bisenet_ros.node.driver.camera_player import TimedImage
 from bisenet_ros.node.driver.driver_node import DriverError
-from bisenet_ros.node.driver.interval import SentFrame
+from bisenet_ros.node.driver.interval import Interval, SentFrame
 from bisenet_ros.node.driver.node_driver import NodeDriver
 from bisenet_ros.node.driver.topics import Topics
 
@@ -69,20 +69,8 @@ def replay_through_node(
         with tqdm(desc="through the node", unit="frame", total=len(own), disable=None) as bar:
             found = driver.play(partial(images, indices=indices), on_answer=comparison.add, bar=bar)
         engine = driver.diagnostics.engine
-    p50, p99 = np.percentile(found.latencies(), [50, 99]) if found.answers else (0.0, 0.0)
-    return NodeReplay(
-        bag=source.bag,
-        topic=source.topic,
-        rate=rate,
-        sent=len(found.sent),
-        received=len(found.answers),
-        losses=found.losses_in_words,
-        latency_p50_ms=round(float(p50), 3),
-        latency_p99_ms=round(float(p99), 3),
-        differing_frames=[stamps_ns[number] for number in comparison.differing_pixels],
-        differing_pixels=sum(comparison.differing_pixels.values()),
-        engine=engine,
-    )
+    figures = _summarize(found, comparison, stamps_ns=stamps_ns)
+    return NodeReplay(bag=source.bag, topic=source.topic, rate=rate, engine=engine, **figures)
 
 
 class _Comparison:
@@ -103,6 +91,20 @@ class _Comparison:
         differing = int(np.count_nonzero(mask != expected)) if mask.shape == expected.shape else expected.size
         if differing:
             self.differing_pixels[frame.number] = differing
+
+
+def _summarize(found: Interval, comparison: _Comparison, *, stamps_ns: Sequence[int]) -> Dict[str, Any]:
+    """The entries of a NodeReplay that the answers decide."""
+    p50, p99 = np.percentile(found.latencies(), [50, 99]) if found.answers else (0.0, 0.0)
+    return {
+        "sent": len(found.sent),
+        "received": len(found.answers),
+        "losses": found.losses_in_words,
+        "latency_p50_ms": round(float(p50), 3),
+        "latency_p99_ms": round(float(p99), 3),
+        "differing_frames": [stamps_ns[number] for number in comparison.differing_pixels],
+        "differing_pixels": sum(comparison.differing_pixels.values()),
+    }
 
 
 def bag_images(bag: Path, topic: str, *, indices: Sequence[int], rate: float) -> Iterator[TimedImage]:

@@ -145,10 +145,8 @@ def evaluate(
         frames=sorted(frames, key=lambda frame: frame.miou),
         protocol={
             "frames": str(len(dataset)),
-            "frame size": _describe_sizes(sizes),
-            "network size": _describe_sizes(network_sizes),
+            **_describe_input(sizes, network_sizes, pad),
             **_describe_scored(engine.classes, confusion, sizes, scored),
-            **({"padding": f"to {size_text(pad)}, with the mean color"} if any(pad) else {}),
             "test-time tricks": f"{tricks}, averaging logits (the paper has none)" if tricks else NO_TRICKS,
             "engine": engine.description,
             "time per frame": f"{1000 * float(np.median(seconds)):.0f} ms (median, with resizing)",
@@ -192,6 +190,14 @@ def find_examples(
         return Example(title, image, target, segment(engine, image, pad=pad))
 
     return {"Worst frames": [*map(example, worst)], "Best frames": [*map(example, best)]}
+
+
+def _describe_input(sizes: Sequence[Size], network_sizes: Sequence[Size], pad: Size) -> dict[str, str]:
+    """The sizes of the frames and of the network's input, and how small frames were padded."""
+    described = {"frame size": _describe_sizes(sizes), "network size": _describe_sizes(network_sizes)}
+    if any(pad):
+        described["padding"] = f"to {size_text(pad)}, with the mean color"
+    return described
 
 
 def _describe_scored(

@@ -8,7 +8,7 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Sequence
 
 from bisenet_ros.engines.precision import PRECISIONS
 from bisenet_ros.model.input_size import parse_size, size_text
@@ -56,7 +56,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from bisenet_ros.evaluation.report.data_set_report import write_data_set_report
     from bisenet_training.analysis.common_classes import merge_to_common
     from bisenet_training.analysis.evaluation import evaluate, find_examples
     from bisenet_training.analysis.test_time_augmentation import augmented, describe_tricks
@@ -90,23 +89,35 @@ def run(arguments: argparse.Namespace) -> int:
     found = evaluate(engine, dataset, pad=pad, tricks=tricks, scored=scored)
     found = replace(found, protocol={**source, **found.protocol})
     print_scores(found)
+    _write_results(arguments, found, galleries=lambda: find_examples(found.frames, engine, dataset, pad=pad))
+    return 0
+
+
+def _write_results(arguments: argparse.Namespace, found: Evaluation, *, galleries: Callable[[], Any]) -> None:
+    """What --json and --output ask for.
+
+    Args:
+        galleries: segments the report's examples once more.
+    """
+    from bisenet_ros.evaluation.report.data_set_report import write_data_set_report
+
     scores = json.dumps(found.to_dict(), indent=1, allow_nan=False) + "\n"
     if arguments.json:
         arguments.json.write_text(scores)
-    if arguments.output:
-        (arguments.output / "scores.json").write_text(scores)
-        report = arguments.output / "report.html"
-        write_data_set_report(
-            report,
-            headline=found.headline,
-            protocol=found.protocol,
-            classes=found.classes,
-            confusion=found.confusion,
-            galleries=find_examples(found.frames, engine, dataset, pad=pad),
-            scored=scored,
-        )
-        print(f"report: {report}")
-    return 0
+    if not arguments.output:
+        return
+    (arguments.output / "scores.json").write_text(scores)
+    report = arguments.output / "report.html"
+    write_data_set_report(
+        report,
+        headline=found.headline,
+        protocol=found.protocol,
+        classes=found.classes,
+        confusion=found.confusion,
+        galleries=galleries(),
+        scored=found.scored,
+    )
+    print(f"report: {report}")
 
 
 def _make_folders(arguments: argparse.Namespace) -> None:
