@@ -221,7 +221,7 @@ def test_unknown_pixels(tmp_path, model, images, capsys):
     assert segment(model, video, output=tmp_path / "video", options=options) == 1
     assert capsys.readouterr().err.count("make one") == 1, "once, not for each of its frames"
     assert segment(model, images, output=tmp_path / "no", options=["--ignore-mask", str(tmp_path / "no.png")]) == 1
-    assert "No such file" in capsys.readouterr().err and not (tmp_path / "no").exists()
+    assert "no.png, found no file" in capsys.readouterr().err and not (tmp_path / "no").exists()
     for text in ("50", "half"):
         with pytest.raises(SystemExit, match="2"):
             segment(model, images, output=out, options=["--min-confidence", text])
