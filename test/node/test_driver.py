@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, Iterator, List
@@ -19,9 +20,10 @@ from std_msgs.msg import Header
 
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.node.benchmark.measurement import NODE_PROGRAMS
+from bisenet_ros.node.driver import driver_node
 from bisenet_ros.node.driver.camera_player import CameraPlayer, TimedImage, images_at_rate
 from bisenet_ros.node.driver.diagnostics_listener import DiagnosticsListener, is_at_rest
-from bisenet_ros.node.driver.driver_node import DriverError
+from bisenet_ros.node.driver.driver_node import DriverError, free_domain
 from bisenet_ros.node.driver.interval import LOSSES, Interval, SentFrame
 from bisenet_ros.node.driver.node_driver import NodeDriver
 from bisenet_ros.node.driver.topics import Topics
@@ -145,6 +147,17 @@ def test_a_camera_that_is_late_leaves_images_out() -> None:
 
 def counts(received: int, **outcomes: int) -> Counter:
     return Counter({**dict.fromkeys(OUTCOMES, 0), "received": received, **outcomes})
+
+
+def test_no_two_drivers_have_a_domain_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver_node, "FREE_DOMAINS", range(202, 205))  # none that a test beside this one needs
+    monkeypatch.setattr(driver_node, "_has_participant", lambda domain: domain == 204)
+    with ExitStack() as stack:
+        assert {stack.enter_context(free_domain()) for _ in range(2)} == {202, 203}
+        with pytest.raises(DriverError, match="ROS domains 202 to 204 are all in use"):
+            stack.enter_context(free_domain())
+    with free_domain() as domain:
+        assert domain in (202, 203)
 
 
 def test_every_outcome_has_words() -> None:

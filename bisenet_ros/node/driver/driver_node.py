@@ -6,7 +6,8 @@ import os
 import random
 import socket
 import time
-from typing import Any, Callable, Optional, Type, TypeVar
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator, Optional, Type, TypeVar
 
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -77,13 +78,31 @@ class DriverNode:
         return value
 
 
-def free_domain() -> int:
-    """A ROS domain that no process on this machine uses; DriverError if all of FREE_DOMAINS are in use."""
+@contextmanager
+def free_domain() -> Iterator[int]:
+    """A ROS domain that no other driver on this machine has meanwhile; DriverError if all of FREE_DOMAINS are in use.
+
+    A domain is taken by the name of an abstract Unix socket, which Linux frees when the process ends. Domains in which
+    a node of somebody else listens on the network are passed over.
+    """
     for domain in random.SystemRandom().sample(FREE_DOMAINS, len(FREE_DOMAINS)):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as claim:
             try:
-                probe.bind(("", 7410 + 250 * domain))  # the port of a domain's first participant, by the DDS standard
+                claim.bind(f"\0bisenet_ros_domain_{domain}")
             except OSError:
                 continue
-        return domain
+            if _has_participant(domain):
+                continue
+            yield domain
+            return
     raise DriverError(f"ROS domains {FREE_DOMAINS[0]} to {FREE_DOMAINS[-1]} are all in use; end some ROS processes")
+
+
+def _has_participant(domain: int) -> bool:
+    """Whether the port of a domain's first participant, by the DDS standard, is taken."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("", 7410 + 250 * domain))
+        except OSError:
+            return True
+    return False

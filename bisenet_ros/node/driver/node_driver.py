@@ -63,7 +63,8 @@ class NodeDriver:
     def __enter__(self) -> NodeDriver:
         os.environ.update(LOCALHOST_ONLY)
         with ExitStack() as stack:
-            self._ros = stack.enter_context(closing(DriverNode(free_domain())))
+            domain = stack.enter_context(free_domain())
+            self._ros = stack.enter_context(closing(DriverNode(domain)))
             self.diagnostics = DiagnosticsListener(self._ros)
             for camera in self.topics.cameras:
                 for output in self.topics.outputs:
