@@ -4,7 +4,7 @@
 
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from bisenet_ros.errors import BisenetError
 
@@ -12,10 +12,14 @@ GROUP = "bisenet.data_sets"
 """The group of the entry point that opens data sets; see setup.py."""
 
 
-def open_data_set(name: str, root: Path, split: str) -> Any:
+def open_data_set(name: str, root: Path, split: str, *, class_map: Optional[str] = None) -> Any:
     """Opens a data set by the training package's entry point; see `OpenDataSet`.
 
-    Raises BisenetError where a package that it needs is not installed, or there is no such data set.
+    Args:
+        class_map: the name or the file of a class map, which merges the data set's classes.
+
+    Raises BisenetError where a package that it needs is not installed, there is no such data set, or the class map does
+    not fit it.
     """
     points = metadata.distribution("bisenet_ros").entry_points
     entry_point = next(point for point in points if point.group == GROUP)
@@ -25,4 +29,4 @@ def open_data_set(name: str, root: Path, split: str) -> Any:
         raise BisenetError(
             f"data sets need the Python package {error.name!r}; install it with `pip install '.[training]'`"
         ) from error
-    return open_dataset(name, root=root, split=split)
+    return open_dataset(name, root=root, split=split, class_map=class_map)

@@ -17,6 +17,7 @@ from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.file_content import describe_bytes, first_bytes
 from bisenet_ros.images.image_file import list_images, read_image
 from bisenet_ros.images.label_file import read_label_file
+from bisenet_ros.model.class_map import ClassMap
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg")
 
@@ -44,6 +45,7 @@ class ImageSource:
         places: the files and folders that they are read from.
         rate: images a second, where the source knows it.
         labeled: how many of the images have ground truth.
+        classes: of the ground truth, where the source knows them.
     """
 
     images: Callable[..., Iterator[SourceImage]]
@@ -51,6 +53,7 @@ class ImageSource:
     places: Tuple[Path, ...]
     rate: Optional[float] = None
     labeled: int = 0
+    classes: Optional[ClassMap] = None
     count_is_estimate: bool = False
 
     @property
@@ -60,7 +63,7 @@ class ImageSource:
 
 OpenDataSet = Callable[[str, Path, str], Any]
 """Opens a data set by its name, its folder and its split, "" for the one that it validates with. It has a length, gives
-H x W x 3 uint8 BGR and H x W uint8 ids by index, and has `name(index)`."""
+H x W x 3 uint8 BGR and H x W uint8 ids by index, and has `name(index)` and `classes`."""
 
 
 def open_source(text: str, *, labels: Optional[Path] = None, open_data_set: OpenDataSet) -> ImageSource:
@@ -165,4 +168,4 @@ def _from_data_set(data_set: Any, root: Path) -> ImageSource:
         for index in range(0, len(data_set), every):
             yield SourceImage(data_set.name(index), *data_set[index])
 
-    return ImageSource(images, len(data_set), (root,), labeled=len(data_set))
+    return ImageSource(images, len(data_set), (root,), labeled=len(data_set), classes=data_set.classes)

@@ -4,6 +4,7 @@
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from bisenet_ros.engines.precision import int8_path
@@ -30,6 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--evaluation", metavar="FRAMES", help=evaluation)
     labels = "ground truth of what is compared on: PNGs of ids, called as the images, or <stamp in ns>.png for a bag"
     parser.add_argument("--ground-truth", type=Path, metavar="DIR", help=labels)
+    merges = "merges the classes of the data set that is compared on to the model's; see `bisenet evaluate --class-map`"
+    parser.add_argument("--class-map", metavar="MAP", help=merges)
     parser.add_argument("--topic", default="", metavar="T", help="of the bag; default: the only one with images")
     most = f"the most frames to calibrate with, evenly spread; default {FRAMES}"
     parser.add_argument("--frames", type=int, default=FRAMES, metavar="N", help=most)
@@ -52,16 +55,13 @@ def run(arguments: argparse.Namespace) -> int:
         raise BisenetError(f"--frames must be 1 or more, got {arguments.frames}")
     if not 0 <= arguments.same_class <= 100:
         raise BisenetError(f"--same-class must be 0 to 100 per cent, got {arguments.same_class:g}")
-    classes = len(read_card(arguments.model).classes)
-    own_truth, other_truth = (None, arguments.ground_truth) if arguments.evaluation else (arguments.ground_truth, None)
-    calibration = FrameSource(
-        arguments.calibration, classes=classes, most=arguments.frames, ground_truth=own_truth, topic=arguments.topic
-    )
-    evaluation = calibration
+    frames = partial(FrameSource, classes=read_card(arguments.model).classes, topic=arguments.topic)
+    truth = {"ground_truth": arguments.ground_truth, "class_map": arguments.class_map}
     if arguments.evaluation:
-        evaluation = FrameSource(
-            arguments.evaluation, classes=classes, most=sys.maxsize, ground_truth=other_truth, topic=arguments.topic
-        )
+        calibration = frames(arguments.calibration, most=arguments.frames, labeled=False)
+        evaluation = frames(arguments.evaluation, most=sys.maxsize, **truth)
+    else:
+        calibration = evaluation = frames(arguments.calibration, most=arguments.frames, **truth)
     for _ in evaluation:  # what cannot be used is told before minutes are spent
         pass
     quantized = make_quantized_model(

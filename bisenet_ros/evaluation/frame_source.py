@@ -3,6 +3,7 @@
 """Frames of what people have: a folder of images, a video, a data set or a bag; with their ground truth."""
 
 import math
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Iterator, Optional, Tuple
@@ -17,6 +18,7 @@ from bisenet_ros.bags.image_source import ImageSource, SourceImage, open_source
 from bisenet_ros.bags.storage_file import is_storage
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.evaluation.ground_truth import GroundTruthError, check_ids, list_ground_truth, read_ground_truth
+from bisenet_ros.model.class_map import ClassMap, check_same_classes
 from bisenet_ros.model.input_size import size_text
 
 LabeledFrame = Tuple[np.ndarray, Optional[np.ndarray]]
@@ -31,31 +33,49 @@ class FrameSource:
     """
 
     def __init__(
-        self, text: str, *, classes: int, most: int, ground_truth: Optional[Path] = None, topic: str = ""
+        self,
+        text: str,
+        *,
+        classes: ClassMap,
+        most: int,
+        labeled: bool = True,
+        ground_truth: Optional[Path] = None,
+        class_map: Optional[str] = None,
+        topic: str = "",
     ) -> None:
         """
         Args:
             text: a folder of images, a video, a data set as NAME:ROOT[:SPLIT], or a bag.
-            classes: of the ground truth.
+            classes: the model's, which those of the ground truth must be.
             most: the most frames.
+            labeled: False leaves out a data set's ground truth, of whatever classes it is.
             ground_truth: a folder of PNGs of ids: NAME.png of an image NAME.jpg, <stamp in ns>.png of a bag's frame.
+            class_map: merges a data set's classes to the model's: the name of one of the training package, or its file.
             topic: the bag's topic; empty for the only one that has images.
 
-        Raises BisenetError where it cannot be opened; OSError.
+        Raises BisenetError where it cannot be opened, or a data set has other classes; OSError.
         """
-        self._classes = classes
+        self._classes = len(classes)
+        self._labeled = labeled
         self._most = most
         self.name = Path(text).name or text
         path = Path(text)
         if _is_bag(path):
-            self._source = _open_bag(path, topic, ground_truth, classes=classes)
+            self._source = _open_bag(path, topic, ground_truth, classes=len(classes))
         elif ground_truth and not path.is_dir():
             raise BisenetError(f"--ground-truth goes with a folder of images or a bag, got {text}")
         else:
-            self._source = open_source(text, labels=ground_truth, open_data_set=open_data_set)
+            self._source = open_source(
+                text, labels=ground_truth, open_data_set=partial(open_data_set, class_map=class_map)
+            )
             if not path.exists():
                 name, _, place = text.partition(":")
                 self.name = f"{name} {place.partition(':')[2]}".strip()
+        data_set_classes = self._source.classes
+        if class_map and not data_set_classes:
+            raise BisenetError(f"--class-map goes with a data set as NAME:ROOT[:SPLIT], got {text}")
+        if labeled and data_set_classes:
+            check_same_classes(classes, data_set_classes)
         self._every = max(1, math.ceil(self._source.count / most))
 
     def __len__(self) -> int:
@@ -64,18 +84,18 @@ class FrameSource:
     def __iter__(self) -> Iterator[LabeledFrame]:
         """Raises BisenetError where a frame or its ground truth cannot be used."""
         for image in islice(self._source.images(every=self._every), self._most):
-            if image.ground_truth is not None:
-                self._check(image)
-            yield image.pixels, image.ground_truth
+            ground_truth = image.ground_truth if self._labeled else None
+            if ground_truth is not None:
+                self._check(ground_truth, image)
+            yield image.pixels, ground_truth
 
-    def _check(self, image: SourceImage) -> None:
-        assert image.ground_truth is not None
-        if image.ground_truth.shape != image.pixels.shape[:2]:
+    def _check(self, ground_truth: np.ndarray, image: SourceImage) -> None:
+        if ground_truth.shape != image.pixels.shape[:2]:
             raise GroundTruthError(
                 f"expected ground truth of the frame's {size_text(image.pixels.shape)} pixels for {image.name}, got "
-                f"{size_text(image.ground_truth.shape)}"
+                f"{size_text(ground_truth.shape)}"
             )
-        check_ids(image.ground_truth, self._classes, what=f"the ground truth of {image.name}")
+        check_ids(ground_truth, self._classes, what=f"the ground truth of {image.name}")
 
 
 def _is_bag(path: Path) -> bool:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 import numpy as np
@@ -80,6 +81,18 @@ class ClassMap:
         if sorted(classes) != list(range(len(classes))):
             raise ClassMapError(f"class ids must be 0 to {len(classes) - 1} without a gap, got {sorted(classes)}")
         return ClassMap(tuple(classes[i] for i in range(len(classes))))
+
+
+def check_same_classes(model: ClassMap, data_set: ClassMap) -> None:
+    """Raises ClassMapError, with every difference, unless both have the same names in the same order."""
+    pairs = enumerate(zip_longest(model.names, data_set.names))
+    differences = [f"{i}: {ours or 'none'} / {theirs or 'none'}" for i, (ours, theirs) in pairs if ours != theirs]
+    if differences:
+        raise ClassMapError(
+            f"expected a model of the data set's {len(data_set)} classes, got one of {len(model)}; they differ in "
+            f"(id: model / data set) {', '.join(differences)}; choose the data set that the model was trained for, or "
+            "merge classes with --class-map"
+        )
 
 
 def _read_class(entry: Mapping[str, Any]) -> Tuple[int, SegmentationClass]:

@@ -5,11 +5,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import onnx
 import pytest
+from camvid_classes import CAMVID
+from small_camvid import write_small_camvid
 from tiny_model import save_stem_model
 
 from bisenet_ros.cli import main
@@ -124,7 +127,7 @@ def test_frames_of_a_bag(model, images, labels, tmp_path, capsys, with_labels):
 def test_frames_are_spread_over_the_whole_source(tmp_path, most, expected):
     for number in range(7):
         cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((*SIZE, 3), number, np.uint8))
-    source = FrameSource(str(tmp_path), classes=11, most=most)
+    source = FrameSource(str(tmp_path), classes=CAMVID, most=most)
     assert [frame[0, 0, 0] for frame, _ in source] == expected and len(source) == len(expected)
 
 
@@ -134,7 +137,7 @@ def test_frames_of_a_video_are_spread_too(tmp_path):
     for number in range(7):
         video.write(np.full((*SIZE, 3), 30 * number, np.uint8))
     video.release()
-    source = FrameSource(str(path), classes=11, most=3)
+    source = FrameSource(str(path), classes=CAMVID, most=3)
     assert [round(frame.mean() / 30) for frame, _ in source] == [0, 3, 6] and source.name == "drive.avi"
 
 
@@ -147,6 +150,43 @@ def test_int8_is_compared_on_other_frames(model, images, labels, tmp_path, capsy
     quantization = read_card(model.with_name("m.int8.onnx")).quantization
     assert quantization["calibration"]["source"] == "other_drive"
     assert quantization["compared"]["source"] == "my_drive" and read_card(model.with_name("m.int8.onnx")).int8_loss
+
+
+@pytest.fixture
+def cityscapes_model(tmp_path, card):
+    """A model of Cityscapes' 19 classes."""
+    datasets = pytest.importorskip("bisenet_training.data.datasets")
+    return save_stem_model(tmp_path / "c.onnx", replace(card, classes=datasets.find_dataset("cityscapes").classes))
+
+
+@pytest.fixture
+def camvid(tmp_path):
+    """A data set of CamVid's 11 classes, as `quantize` takes it."""
+    (tmp_path / "camvid").mkdir()
+    return f"camvid:{write_small_camvid(tmp_path / 'camvid', frame_ids()[:2], size=SIZE)}:val"
+
+
+def test_ground_truth_of_other_classes_is_not_scored(cityscapes_model, camvid, capsys):
+    """CamVid's ids are ids of Cityscapes too, where they mean something else."""
+    assert run(cityscapes_model, "--calibration", camvid) == 1
+    error = capsys.readouterr().err
+    assert "expected a model of the data set's 11 classes, got one of 19" in error
+    assert "0: road / sky" in error and "--class-map" in error
+
+
+def test_a_class_map_makes_them_the_models(cityscapes_model, camvid, capsys):
+    assert run(cityscapes_model, "--calibration", camvid, "--class-map", "camvid_to_cityscapes") == 0
+    assert re.search(r"on 2 frames of camvid val, .*: mIoU fp32", capsys.readouterr().out)
+
+
+def test_frames_to_calibrate_with_alone_may_be_of_any_data_set(cityscapes_model, camvid, images, capsys):
+    assert run(cityscapes_model, "--calibration", camvid, "--evaluation", images) == 0
+    assert f"on {len(FRAMES)} frames of my_drive" in capsys.readouterr().out
+
+
+def test_a_class_map_goes_with_a_data_set(model, images, capsys):
+    assert run(model, "--calibration", images, "--class-map", "camvid_to_cityscapes") == 1
+    assert f"--class-map goes with a data set as NAME:ROOT[:SPLIT], got {images}" in capsys.readouterr().err
 
 
 def test_the_layers_that_change_masks_most_are_left_in_fp32(model, images, capsys):

@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Model cards and class maps: read back as written, and refused with a reason."""
+"""Model cards: read back as written, and refused with a reason."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ import json
 
 import onnx
 import pytest
-from camvid_classes import CAMVID
 from onnx import TensorProto, helper
 
-from bisenet_ros.model.class_map import ClassMap, ClassMapError
 from bisenet_ros.model.model_card import METADATA_KEY, ModelCard, read_card, write_card
 from bisenet_ros.model.model_file import ModelError
 
@@ -97,22 +95,3 @@ def test_broken_cards(tmp_path, text, message):
     onnx.save(model, path)
     with pytest.raises(ModelError, match=message):
         read_card(path)
-
-
-def test_camvid_classes():
-    assert len(CAMVID) == 11
-    assert CAMVID.names[3] == "road"
-    assert ClassMap.from_list(CAMVID.to_list()[::-1]) == CAMVID
-    table = CAMVID.color_table()
-    assert table[3].tolist() == [128, 64, 128] and table[255].tolist() == [0, 0, 0]
-
-
-def test_colors_as_version_0_1_0_spelled_them():
-    older = [{"id": 0, "name": "road", "colour": [1, 2, 3]}]
-    assert ClassMap.from_list(older).to_list() == [{"id": 0, "name": "road", "color": [1, 2, 3]}]
-
-
-def test_duplicate_names():
-    entry = {"name": "road", "color": [0, 0, 0]}
-    with pytest.raises(ClassMapError, match="'road' is used twice"):
-        ClassMap.from_list([{"id": 0, **entry}, {"id": 1, **entry}])

@@ -8,7 +8,6 @@ Model files and checkpoints are both scored through an engine, so that what is s
 import time
 from collections import Counter
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import Any, Mapping, Sequence
 
 import numpy as np
@@ -19,9 +18,8 @@ from bisenet_ros.evaluation.metrics import class_iou, confusion_matrix, mean_iou
 from bisenet_ros.evaluation.report.data_set_report import Example
 from bisenet_ros.evaluation.report.page import number
 from bisenet_ros.model.class_groups import show_unlisted
-from bisenet_ros.model.class_map import ClassMap
+from bisenet_ros.model.class_map import ClassMap, check_same_classes
 from bisenet_ros.model.input_size import size_text
-from bisenet_ros.model.model_card import ModelError
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
 from bisenet_training.data.transforms import pad_frame
 from bisenet_training.errors import DataError
@@ -116,10 +114,10 @@ def evaluate(
         scored: ids of the classes to score, the only ones in the targets; None: all.
 
     Raises:
-        ModelError: the model's classes are not the data set's.
+        ClassMapError: the model's classes are not the data set's.
         DataError: a frame cannot be read, which is named; or nothing is labeled.
     """
-    check_classes(engine.classes, dataset.classes)
+    check_same_classes(engine.classes, dataset.classes)
     classes = len(engine.card.classes)
     confusion = np.zeros((classes, classes), np.int64)
     frames: list[FrameScore] = []
@@ -164,17 +162,6 @@ def segment(engine: Engine, frame: np.ndarray, *, pad: Size) -> np.ndarray:
     height, width = frame.shape[:2]
     mask = engine.segment(pad_frame(frame, pad, mean=engine.card.mean))[:height, :width]
     return show_unlisted(mask, engine.card.classes)
-
-
-def check_classes(model: ClassMap, dataset: ClassMap) -> None:
-    """Raises ModelError, with every difference, unless both have the same names in the same order."""
-    pairs = enumerate(zip_longest(model.names, dataset.names))
-    differences = [f"{i}: {ours or 'none'} / {theirs or 'none'}" for i, (ours, theirs) in pairs if ours != theirs]
-    if differences:
-        raise ModelError(
-            f"expected a model of the data set's {len(dataset)} classes, got one of {len(model)}; they differ in "
-            f"(id: model / data set) {', '.join(differences)}; choose the data set that the model was trained for"
-        )
 
 
 def find_examples(

@@ -9,8 +9,9 @@ from tqdm import tqdm
 
 from bisenet_ros.engines import Engine
 from bisenet_ros.files.atomic_write import write_bytes
+from bisenet_ros.model.class_map import check_same_classes
 from bisenet_ros.model.input_size import Size
-from bisenet_training.analysis.evaluation import check_classes, segment
+from bisenet_training.analysis.evaluation import segment
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
 
 
@@ -24,11 +25,11 @@ def write_predictions(engine: Engine, dataset: SegmentationDataset, folder: Path
         pad: (height, width) that smaller frames are padded to.
 
     Raises:
-        ModelError: the model's classes are not the data set's.
+        ClassMapError: the model's classes are not the data set's.
         BisenetError: an image cannot be read, which is named.
         OSError: a file cannot be written.
     """
-    check_classes(engine.classes, dataset.classes)
+    check_same_classes(engine.classes, dataset.classes)
     for index in tqdm(range(len(dataset)), desc="segmenting", unit="frame", disable=None):
         mask = segment(engine, dataset.read_image(index), pad=pad)
         path = folder / f"{dataset.name(index)}.png"
