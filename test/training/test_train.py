@@ -313,6 +313,8 @@ def test_a_run_starts_from_the_weights_of_another(camvid, tmp_path, capsys):
     assert torch.equal(*weights)
     told = checkpoint(tmp_path / "b")["card"]["training"]
     assert told["started_from"]["iterations_done"] == 4 and told["run"]["start_from"] == "last.ckpt"
+    scores = checkpoint(tmp_path)["card"]["scores"]
+    assert told["started_from"]["scores"] == scores and 0 < scores["val_miou"] < 1
 
     capsys.readouterr()
     assert main(small_run(camvid, tmp_path / "c", run__start_from=first, network__width=0.5)) == 1

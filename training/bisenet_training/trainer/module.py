@@ -118,7 +118,7 @@ class SegmentationModule(lightning.LightningModule):
                 f"{path} was trained with data.mean={list(card.mean)} data.std={list(card.std)}, "
                 f"this run has data.mean={list(self.card.mean)} data.std={list(self.card.std)}"
             )
-        self.started_from = checkpoint["card"]["training"]
+        self.started_from = {**card.training, "scores": dict(card.scores)}
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         images, target = batch
