@@ -18,8 +18,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import yaml
 from bisenet_training.analysis.torch_engine import TorchEngine
 from bisenet_training.commands.train import DIVERGED
+from bisenet_training.data.datasets import DATASETS
 from bisenet_training.data.loading import SeededBatches, worker_count
 
 from bisenet_ros.benchmark.machine import describe_cpu
@@ -273,6 +275,33 @@ def test_momentum_of_other_groups_of_parameters_is_refused_and_a_portable_checkp
     assert "expected a checkpoint whose weight decay is on the parameters of all convol" in capsys.readouterr().err
     assert main([*longer, str(portable)]) == 0
     assert checkpoint(tmp_path / "there")["global_step"] == 6
+
+
+def test_a_run_does_not_go_on_with_other_classes(camvid, tmp_path, capsys):
+    """As after a data set was made anew under its old name: with its classes in another order, or one more."""
+    described = yaml.safe_load(DATASETS["camvid"].read_text(encoding="utf-8"))
+    classes = [{**entry, "values": [number]} for number, entry in enumerate(described["classes"])]
+    yard = tmp_path / "yard.yaml"
+
+    def run(classes: List[Dict[str, Any]], *options: str, **overrides: Any) -> int:
+        yard.write_text(yaml.safe_dump({**described, "classes": classes}))
+        return main([*small_run(camvid, tmp_path, data__dataset=yard, **overrides), *options])
+
+    assert run(classes, run__iterations=2) == 0
+    capsys.readouterr()
+    for others in (classes[::-1], [*classes, {"name": "shrub", "values": [77]}]):
+        assert run(others, "--resume") == 1
+        assert "expected a checkpoint of the data set's classes, " in capsys.readouterr().err
+    assert checkpoint(tmp_path)["global_step"] == 2
+    assert run(classes, "--resume") == 0
+
+
+def test_frames_that_are_trained_on_and_scored_are_told(camvid, tmp_path, capsys):
+    words = "3 of the 3 frames of data.val_split 'val' are in data.train_split too"
+    assert main(small_run(camvid, tmp_path / "apart", run__iterations=2)) == 0
+    assert words not in capsys.readouterr().out
+    assert main(small_run(camvid, tmp_path / "both", run__iterations=2, data__train_split="train+val")) == 0
+    assert words in capsys.readouterr().out
 
 
 def test_where_a_run_can_go_on_from(camvid, tmp_path, capsys):

@@ -97,6 +97,11 @@ class SegmentationDataset(Dataset):
         """A short name of the frame, unique in the split."""
         return self._frames[index].name
 
+    @property
+    def image_files(self) -> list[Path]:
+        """The frames' images, in their order."""
+        return [frame.image for frame in self._frames]
+
     def read_image(self, index: int) -> np.ndarray:
         """The frame's image, H x W x 3 uint8 BGR, without its label file."""
         frame = self._frames[index]

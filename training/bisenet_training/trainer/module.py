@@ -220,8 +220,9 @@ class SegmentationModule(lightning.LightningModule):
         """Keeps the earlier schedules for the card, and the iterations until which they held.
 
         Raises:
-            ModelError: its momentum is of other groups of parameters.
+            ModelError: it is of other classes, or its momentum of other groups of parameters.
         """
+        self._require_same_classes(ModelCard.from_dict(checkpoint["card"]).classes.names)
         (optimizer,) = checkpoint["optimizer_states"]
         own = self._optimizer().state_dict()["param_groups"]
         if optimizer["state"] and [len(group["params"]) for group in own] != [
@@ -240,6 +241,14 @@ class SegmentationModule(lightning.LightningModule):
         self.earlier_runs = before["earlier_runs"]
         if before["run"] != without_places(self.recipe)["run"]:
             self.earlier_runs = [*self.earlier_runs, {"until": before["iterations_done"], "run": before["run"]}]
+
+    def _require_same_classes(self, before: Sequence[str]) -> None:
+        names = self.card.classes.names
+        if before != names:
+            raise ModelError(
+                f"expected a checkpoint of the data set's classes, {', '.join(names)}, got one of {', '.join(before)}; "
+                "start from its weights: run.start_from=CHECKPOINT, and another --output"
+            )
 
 
 def set_names(sets: Sequence[DataSetRecipe]) -> list[str]:

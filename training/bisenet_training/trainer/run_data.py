@@ -48,6 +48,7 @@ def open_data(recipe: Recipe, *, processes: int) -> RunData:
     training = [_open(entry, entry.train_split, cache_bytes) for entry in sets]
     validation = [_open(entry, entry.val_split or "", cache_bytes) for entry in scored]
     check_same_classes(training)
+    _tell_shared_frames(training, validation)
     pixels = [_count_pixels(frames, entry) for frames, entry in zip(training, sets)]
     for frames, entry in zip(validation, scored):
         _count_pixels(frames, entry)
@@ -75,6 +76,19 @@ def _difference(first: Sequence[str], other: Sequence[str], number: int) -> str:
     lacking = {f"data.{number}": set(first) - set(other), "data.0": set(other) - set(first)}
     words = [f"{which} has no {', '.join(sorted(names))}" for which, names in lacking.items() if names]
     return f", and {'; '.join(words)}" if words else " in another order"
+
+
+@rank_zero_only
+def _tell_shared_frames(training: Sequence[SegmentationDataset], validation: Sequence[SegmentationDataset]) -> None:
+    """Prints which of the splits to validate with have frames that the run learns from."""
+    learned = {file for frames in training for file in frames.image_files}
+    for frames in validation:
+        shared = len(learned.intersection(frames.image_files))
+        if shared:
+            print(
+                f"{shared} of the {len(frames)} frames of data.val_split {frames.split!r} are in data.train_split too: "
+                "the scores are not of unseen frames"
+            )
 
 
 def _open(entry: DataSetRecipe, split: str, cache_bytes: int) -> SegmentationDataset:
