@@ -66,7 +66,6 @@ class Camera:
         self.name = name
         self.statistics = FrameStatistics()
         self.confidence = CameraConfidence(node, parameters, name)
-        self.outputs = CameraOutputs(node, parameters, name, classes=classes)
         self.subscription = CameraSubscription(
             node,
             parameters,
@@ -75,6 +74,7 @@ class Camera:
             on_camera_info=self._take_camera_info,
             on_lost=lambda number: self.statistics.count("lost_in_transport", number),
         )
+        self.outputs = CameraOutputs(node, parameters, name, classes=classes, info_topic=self.subscription.info_topic)
         self.clock_offset = 0.0
         self.sizes: Optional[Tuple[Size, Size]] = None
         self._smoothing = TemporalSmoothing()

@@ -13,7 +13,7 @@ from bisenet_ros.images.colors import blend, paint
 from bisenet_ros.images.compression import encode_color_mask, encode_jpeg
 from bisenet_ros.model.class_map import ClassMap
 from bisenet_ros.node import qos
-from bisenet_ros.node.camera_topics import output_prefix
+from bisenet_ros.node.camera_topics import output_prefix, resolve_topic
 from bisenet_ros.node.image_messages import ReusedImage, make_compressed_image
 from bisenet_ros.node.parameters import Parameters
 
@@ -38,9 +38,13 @@ class CameraOutputs:
 
     Attributes:
         camera_info: that of the camera, published again with every mask; None if there is none.
+
+    Args:
+        info_topic: of the camera's own camera_info. Where the node is in the camera's namespace, its own would be the
+            same topic, and is not published: its subscribers would get each message twice.
     """
 
-    def __init__(self, node: Node, parameters: Parameters, camera: str, *, classes: ClassMap) -> None:
+    def __init__(self, node: Node, parameters: Parameters, camera: str, *, classes: ClassMap, info_topic: str) -> None:
         prefix = output_prefix(camera, parameters["cameras"])
         self.camera_info: Optional[CameraInfo] = None
         self._node = node
@@ -51,6 +55,7 @@ class CameraOutputs:
         self._publishers = {
             name: qos.create_publisher(node, message_type, prefix + name, DEPTH)
             for name, message_type in OUTPUT_TOPICS.items()
+            if resolve_topic(node, prefix + name) != info_topic
         }
 
     def has_subscriber(self, *names: str) -> bool:
@@ -63,7 +68,7 @@ class CameraOutputs:
     def publish_camera_info(self, header: Header) -> None:
         """Publishes the camera's calibration under the header of a mask."""
         camera_info = self.camera_info
-        if camera_info is not None and self.has_subscriber("camera_info"):
+        if camera_info is not None and "camera_info" in self._publishers and self.has_subscriber("camera_info"):
             camera_info.header = header
             self._publishers["camera_info"].publish(camera_info)
 

@@ -68,6 +68,11 @@ class CameraSubscription:
         return resolve_topic(self._node, self._topics[self.transport])
 
     @property
+    def info_topic(self) -> str:
+        """The camera_info's topic, after remapping."""
+        return resolve_topic(self._node, self._info_topic)
+
+    @property
     def profile(self) -> Optional[QoSProfile]:
         """The QoS of the subscription to the images; None if there is none."""
         return self._images.qos_profile if self._images is not None else None

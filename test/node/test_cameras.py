@@ -225,6 +225,18 @@ def test_two_cameras_with_swapped_topics() -> None:
         assert "nobody publishes it" in status.message
 
 
+def test_in_the_cameras_namespace_its_camera_info_is_not_doubled() -> None:
+    image = camera_image(np.zeros((48, 64, 3), np.uint8), "bgr8")
+    with fake_node("-r", "__ns:=/", "-p", "cameras:=[front, rear]") as (_, vehicle, _):
+        masks, heard = vehicle.listen("/front/mask", Image), vehicle.listen("/front/camera_info", CameraInfo)
+        camera, infos = vehicle.camera("/front/image_raw"), vehicle.camera("/front/camera_info", kind=CameraInfo)
+        camera.connect(image, masks)
+        sent = [infos.send(CameraInfo(width=64, height=48)).header.stamp.sec for _ in range(3)]
+        vehicle.answer(masks, camera.send(image))
+        vehicle.answer(masks, camera.send(image))  # what came with the mask before has come by now
+        assert [info.header.stamp.sec for info in heard] == sent
+
+
 @pytest.mark.parametrize(
     "transport, kind, topic",
     (("raw", Image, "/camera/image_raw"), ("compressed", CompressedImage, "/camera/image_raw/compressed")),
