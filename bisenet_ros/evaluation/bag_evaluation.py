@@ -151,7 +151,8 @@ class _Run:
             raise ModelError(f"{request.model} cannot be run: {error}") from error
         self._model = self._engine.model_file or request.model
         self._sha256 = model_sha256(self._model)
-        self._load = load or replace(loader, sha256=self._sha256)
+        self._class_map_sha256 = sha256_of(request.class_map) if request.class_map else ""
+        self._load = load or replace(loader, sha256=self._sha256, class_map_sha256=self._class_map_sha256)
         self._classes = self._engine.card.classes
         self._labels = len(read_card(request.model).classes) if self._grouping else len(self._classes)
 
@@ -167,7 +168,7 @@ class _Run:
             **inputs,
             "engine": self._engine.description,
             "the model file": [self._sha256],
-            "class map": sha256_of(request.class_map) if request.class_map else "none",
+            "class map": self._class_map_sha256 or "none",
             "truth topic": request.truth_topic or "none",
             "truth folder": str(truth.resolve()) if truth else "none",
             "the ground truth": _fingerprint(image_files(truth)) if truth else [],

@@ -20,6 +20,7 @@ from bisenet_ros.engines import Engine, load_engine
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.evaluation.bag_results import BagTask
 from bisenet_ros.evaluation.bag_segmentation import segment_bag
+from bisenet_ros.files.file_content import sha256_of
 from bisenet_ros.files.full_disk import full_disk_told
 from bisenet_ros.model.input_size import CARD
 from bisenet_ros.model.model_file import model_sha256
@@ -29,10 +30,11 @@ LoadEngine = Callable[[], Engine]
 
 @dataclass(frozen=True)
 class EngineLoader:
-    """Loads the engine wherever a bag is segmented; the same everywhere, as the model's SHA-256 makes sure.
+    """Loads the engine wherever a bag is segmented; the same everywhere, as the SHA-256 of its files make sure.
 
     Attributes:
         sha256: of the file that must be run, which may be the model's int8 version; empty: whichever is there.
+        class_map_sha256: likewise of the class map.
     """
 
     model: Path
@@ -41,19 +43,26 @@ class EngineLoader:
     network_size: str = CARD
     class_map: Optional[Path] = None
     sha256: str = ""
+    class_map_sha256: str = ""
 
     def __call__(self) -> Engine:
-        """Raises ModelError and the like; BisenetError where another file lies at the model's path."""
+        """Raises ModelError and the like; BisenetError where another file lies at the model's or class map's path."""
+        if self.class_map and self.class_map_sha256 not in ("", sha256_of(self.class_map)):
+            raise _another_file(self.class_map)
         engine = load_engine(
             self.model, self.device, self.precision, network_size=self.network_size, class_map=self.class_map
         )
         file = engine.model_file or self.model
         if self.sha256 and model_sha256(file) != self.sha256:
             engine.close()
-            raise BisenetError(
-                f"{file} is another file now, or on this machine; evaluate with one model and one --precision"
-            )
+            raise _another_file(file)
         return engine
+
+
+def _another_file(file: Path) -> BisenetError:
+    return BisenetError(
+        f"{file} is another file now, or on this machine; evaluate with one model, one class map and one --precision"
+    )
 
 
 def segment_bags(

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import cv2
 import numpy as np
@@ -14,7 +16,9 @@ from camvid_classes import CAMVID
 from bisenet_ros.bags.bag_images import read_masks
 from bisenet_ros.cli import main
 from bisenet_ros.engines import load_engine
+from bisenet_ros.evaluation import bag_evaluation
 from bisenet_ros.evaluation.metrics import class_iou, confusion_matrix
+from bisenet_ros.evaluation.report import bag_report
 from bisenet_ros.model.class_groups import UNLISTED, read_class_groups
 from bisenet_ros.model.class_map import IGNORE
 from demo.clip import frame_ids, read_ground_truth, read_image
@@ -86,6 +90,21 @@ def test_another_class_map_is_another_run(tmp_path, evaluate, capsys):
     out = evaluate(GROUPS)
     evaluate(OTHER, code=1)
     assert f"{out} is of a run with other inputs (class map: " in capsys.readouterr().err
+
+
+def test_workers_that_stay_take_the_class_map_as_it_is_now(evaluate, monkeypatch):
+    """As those of a Dask cluster, which keep an engine for the next run."""
+    monkeypatch.setattr(bag_report, "write_bag_page", lambda *_: None)  # it takes seconds
+    with ThreadPoolExecutor(1) as workers:
+        monkeypatch.setattr(bag_evaluation, "open_executor", lambda **_: nullcontext(workers))
+        title, ground, vehicle = GROUPS.splitlines()
+        first, second = (
+            evaluate(groups, "--dask", "tcp://workers", name=name)
+            for name, groups in (("first", GROUPS), ("second", f"{title}\n{vehicle}\n{ground}\n"))
+        )
+    swapped = np.array([1, 0, *range(2, 256)], np.uint8)
+    masks = [[mask for _, mask in read_masks(out / "masks", "/segmentation/mask")] for out in (first, second)]
+    assert all(np.array_equal(swapped[before], now) and (now == 1).any() for before, now in zip(*masks))
 
 
 def test_a_class_map_that_does_not_fit_makes_nothing(tmp_path, evaluate, capsys):
