@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The masks of all cameras, projected to flat ground, as one nav_msgs/OccupancyGrid."""
 
+import time
 from array import array
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -35,6 +36,17 @@ DRIVABLE, IGNORED = ("road", "drivable"), ("sky",)
 FUSION_SECONDS = 0.5
 """A camera whose last mask is older than that against the newest one is not part of the grid; a step back in time that
 is larger begins the grid anew."""
+FORGET_SECONDS = 5.0
+"""Of the machine's own clock: a camera without a mask for that long is forgotten. It was disabled or has failed, and
+its last stamp may be ahead of all others', as after a bag that begins again."""
+
+
+class _Grid(NamedTuple):
+    """What one camera sees: the stamp of its mask in seconds, when it came by time.monotonic(), and the cells."""
+
+    stamp: float
+    received: float
+    cells: np.ndarray
 
 
 class _View(NamedTuple):
@@ -51,7 +63,7 @@ class GroundGrid:
     """
 
     def __init__(self, node: Node, parameters: Parameters, *, classes: ClassMap) -> None:
-        """Raises BisenetError for a grid without cells, or a class that the model lacks."""
+        """Raises BisenetError for a grid without cells, or a class that the model lacks or that is free and unknown."""
         self._node = node
         self._parameters = parameters
         self._frame = parameters["grid.frame"]
@@ -59,10 +71,11 @@ class GroundGrid:
         self._geometry = GridGeometry(float(parameters["grid.resolution"]), (x0, x1), (y0, y1))
         self._classes = classes
         self._drivable = _chosen(classes, parameters, "grid.drivable", default=DRIVABLE)
-        self._values = _values(classes, self._drivable, _chosen(classes, parameters, "grid.ignored", default=IGNORED))
+        ignored = _chosen(classes, parameters, "grid.ignored", default=IGNORED)
+        self._values = _values(classes, self._drivable, ignored)
         self._publisher = qos.create_publisher(node, OccupancyGrid, "ground_grid", 1)
         self._views: Dict[str, _View] = {}
-        self._grids: Dict[str, Tuple[float, np.ndarray]] = {}
+        self._grids: Dict[str, _Grid] = {}
         self._poses = CameraPoses(node, parameters)
 
     @property
@@ -83,16 +96,18 @@ class GroundGrid:
             )
         name, header = frame.camera.name, frame.message.header
         seconds = header.stamp.sec + header.stamp.nanosec / 1e9
-        last = self._grids.get(name, (seconds, None))[0]
-        if seconds < last - FUSION_SECONDS:  # the clock was set back, as by a bag that begins again
+        last = self._grids.get(name)
+        if last and seconds < last.stamp - FUSION_SECONDS:  # the clock was set back, as by a bag that begins again
             self._grids.clear()
             self._poses.forget_moving()
         pixels = self._pixels(name, frame.camera_info, frame.mask.shape, header)
-        self._grids[name] = seconds, cell_values(frame.mask, pixels, self._values)
-        newest = max(stamp for stamp, _ in self._grids.values())
+        now = time.monotonic()
+        self._grids = {camera: grid for camera, grid in self._grids.items() if now < grid.received + FORGET_SECONDS}
+        self._grids[name] = _Grid(seconds, now, cell_values(frame.mask, pixels, self._values))
+        newest = max(grid.stamp for grid in self._grids.values())
         if seconds < newest - FUSION_SECONDS:
             return
-        recent = [grid for stamp, grid in self._grids.values() if stamp >= newest - FUSION_SECONDS]
+        recent = [grid.cells for grid in self._grids.values() if grid.stamp >= newest - FUSION_SECONDS]
         self._publisher.publish(self._message(fuse(recent), header))
 
     def close(self) -> None:
@@ -139,6 +154,12 @@ def _chosen(classes: ClassMap, parameters: Parameters, parameter: str, *, defaul
 
 def _values(classes: ClassMap, free: Sequence[str], unknown: Sequence[str]) -> np.ndarray:
     """256 int8: the value of each id; what is neither free nor unknown is occupied."""
+    both = [name for name in free if name in unknown]
+    if both:
+        raise BisenetError(
+            f"{both[0]!r} is in grid.drivable and in grid.ignored (where none is named: {' or '.join(DRIVABLE)}, and "
+            f"{IGNORED[0]}), so that it would be free and unknown; name other classes in one of the two parameters"
+        )
     values: Any = np.full(256, UNKNOWN, np.int8)
     values[: len(classes)] = OCCUPIED
     values[[classes.names.index(name) for name in free]] = FREE

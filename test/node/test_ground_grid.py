@@ -120,6 +120,7 @@ def test_without_a_pose_the_parameter_is_named(capfd: pytest.CaptureFixture) -> 
     [
         (("-p", "grid.drivable:=[lawn]"), "parameter grid.drivable names 'lawn', which is no class of the model: sky,"),
         (("-p", "grid.x:=[0.0, 40000.0]"), "expected a grid of 1 to 4000000 cells"),
+        (("-p", "grid.ignored:=[tree, road]"), "'road' is in grid.drivable and in grid.ignored"),
     ],
 )
 def test_grids_that_cannot_be_are_refused_when_the_node_is_configured(
@@ -189,6 +190,28 @@ def test_a_late_camera_is_left_out_and_time_does_not_run_back() -> None:
             vehicle.spin_until(lambda: False, 0.05)
         stamps = [grid.header.stamp.sec + grid.header.stamp.nanosec / 1e9 for grid in grids]
         assert len(stamps) > 5 and stamps == sorted(stamps) and stamps[-1] > 103
+
+
+def test_a_camera_that_was_disabled_does_not_hold_up_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bag begins again meanwhile, so that its last stamp is ahead of theirs."""
+    monkeypatch.setattr("bisenet_ros.node.ground_grid.FORGET_SECONDS", 0.3)
+    cameras = ("-p", "cameras:=[left, right]", "-p", f"left.pose:={POSE}", "-p", f"right.pose:={POSE}")
+    with fake_node(*GRID, *cameras) as (_, vehicle, _):
+        grids = vehicle.listen("/segmentation/ground_grid", OccupancyGrid)
+        images = {name: vehicle.camera(f"/{name}/image_raw") for name in ("left", "right")}
+        infos = {name: vehicle.camera(f"/{name}/camera_info", kind=CameraInfo) for name in images}
+
+        def has_grid(name: str, second: int) -> bool:
+            infos[name].send(camera_info())
+            image = street()
+            image.header.stamp.sec = second
+            images[name].send_as_it_is(image)
+            vehicle.spin_until(lambda: False, 0.05)
+            return any(grid.header.stamp.sec == second for grid in grids)
+
+        vehicle.wait_for(lambda: has_grid("left", 200), "the left camera's grid")
+        assert vehicle.set_parameter("left.enabled", False).successful
+        vehicle.wait_for(lambda: has_grid("right", 100), "the right camera's grid", 10.0)
 
 
 def test_several_cameras_are_fused() -> None:
