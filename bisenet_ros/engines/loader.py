@@ -144,6 +144,9 @@ def _open_on_cpu(prepared: _Prepared, *, size_choice: str) -> Engine:
             prepared.path, prepared.card, precision=prepared.choice.precision, size_choice=size_choice
         )
         engine.segment(np.zeros((*prepared.card.network_size, 3), np.uint8))
+        logits = engine.last_logits()
+        if logits is not None and not np.isfinite(logits).all():  # each mask would be of the first class alone
+            raise ModelError("its logits are not finite: its training diverged, or the file is damaged")
     except Exception as error:  # each runtime has its own
         raise ModelError(f"{prepared.choice.model} cannot be run: {error}") from error
     if prepared.folder:
