@@ -10,7 +10,7 @@ from typing import Collection, Dict, List, Sequence, Tuple
 from bisenet_ros.bags.bag_images import IMAGE_TYPES
 from bisenet_ros.bags.bag_reader import METADATA, Bag, BagError
 from bisenet_ros.bags.storage import Topic, natural_order
-from bisenet_ros.bags.storage_file import is_storage, storage_files
+from bisenet_ros.bags.storage_file import is_storage, storage_files, unpacked
 from bisenet_ros.files.file_content import ROS_1, describe_bytes, first_bytes
 
 
@@ -31,7 +31,7 @@ def choose_bags(
     Args:
         given: bags, or folders of bags.
         topics: of images; none for the only one that each bag has.
-        but: resolved folders, such as earlier results in a folder of bags, that are none of them.
+        but: resolved folders within those of bags, such as earlier results, that are none of them.
         but_topics: topics that are not chosen by themselves.
 
     Raises BagError where not one can be used, or one is given twice; FileNotFoundError.
@@ -129,12 +129,19 @@ def _bags_at(path: Path, but: Collection[Path]) -> List[Path]:
     files = storage_files(path)
     folders = natural_order(child for child in path.iterdir() if child.is_dir() and child.resolve() not in but)
     below = [bag for folder in folders for bag in _bags_at(folder, but)]
-    names = {re.sub(r"_\d+$", "", file.name.split(".")[0]) for file in files}
-    return [path] if len(names) == 1 and not below else files + below
+    return [path] if _are_one_bag(files) and not below else files + below
+
+
+def _are_one_bag(files: Sequence[Path]) -> bool:
+    """Whether there is one file alone, or they are called as parts of one recording: NAME_0, NAME_1 and so on."""
+    if len(files) == 1:
+        return True
+    parts = [unpacked(file).stem.rpartition("_") for file in files]
+    return len({name for name, _, _ in parts}) == 1 and "0" in (number for _, _, number in parts)
 
 
 def _free_name(path: Path, taken: Collection[str]) -> str:
-    short = path.resolve().name if path.is_dir() else path.name.partition(".")[0]
+    short = path.resolve().name if path.is_dir() else unpacked(path).stem
     short = re.sub(r"[?#%\ud800-\udfff]", "_", short)  # a folder has this name; SQLite takes it as part of a URI
     name, number = short, 2
     while name in taken:

@@ -50,7 +50,7 @@ def problem_of(error: BaseException) -> str:
 def natural_order(paths: Iterable[Path]) -> List[Path]:
     """Sorted by name, with numbers by value: 2 before 10."""
     return sorted(
-        paths, key=lambda path: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
+        paths, key=lambda path: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]
     )
 
 

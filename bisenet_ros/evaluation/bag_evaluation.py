@@ -17,7 +17,7 @@ from bisenet_ros.bags.recording import URI_CHARACTERS, check_path
 from bisenet_ros.benchmark.machine import describe_machine
 from bisenet_ros.evaluation import OUTPUTS
 from bisenet_ros.evaluation.bag_executor import EngineLoader, LoadEngine, open_executor, segment_bags
-from bisenet_ros.evaluation.bag_results import BagTask, find_unused, join_results, mask_namespaces
+from bisenet_ros.evaluation.bag_results import BagTask, describe_shared, find_unused, join_results, mask_namespaces
 from bisenet_ros.evaluation.bag_segmentation import segment_bag
 from bisenet_ros.evaluation.frame_record import RecordFile
 from bisenet_ros.evaluation.ground_truth import (
@@ -29,7 +29,7 @@ from bisenet_ros.evaluation.ground_truth import (
 from bisenet_ros.evaluation.report.bag_report import write_bag_report
 from bisenet_ros.evaluation.report.page import percent
 from bisenet_ros.evaluation.report.picture_loader import load_pictures
-from bisenet_ros.evaluation.run_folder import Inputs, RunFolder
+from bisenet_ros.evaluation.run_folder import Inputs, RunFolder, find_runs
 from bisenet_ros.evaluation.run_summary import NodeReplay, RunSummary, Source
 from bisenet_ros.files.file_content import sha256_of
 from bisenet_ros.files.full_disk import full_disk_told
@@ -126,7 +126,7 @@ class _Run:
         self._bags, self._notices = choose_bags(
             request.bags,
             request.topics,
-            but=(self.folder.output, self.folder.partial),
+            but=(self.folder.output, self.folder.partial, *find_runs(request.bags)),
             but_topics=[request.truth_topic] if request.truth_topic else [],
         )
         several = [chosen for chosen in self._bags if len(chosen.topics) > 1]
@@ -185,6 +185,7 @@ class _Run:
         sources, records = join_results(tasks, folder)
         ground_truth = {task.bag: task.ground_truth for task in tasks if task.ground_truth}
         unused = find_unused(ground_truth, records)
+        self._notices += describe_shared(ground_truth, records)
         replays, failures = self._replay(sources, records)
         jobs = " and ".join(sorted({source.jobs for source in sources}))
         run = RunSummary(

@@ -5,9 +5,10 @@
 import json
 import re
 import shutil
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Set, Tuple
 
 from bisenet_ros.bags.bag_reader import BagError
 from bisenet_ros.evaluation.frame_record import RECORDS, RecordFile
@@ -94,3 +95,22 @@ def find_unused(ground_truth: Dict[str, Path], records: RecordFile) -> List[Path
             f"as {next(iter(records)).stamp_ns}"
         )
     return unused
+
+
+def describe_shared(ground_truth: Dict[str, Path], records: RecordFile) -> List[str]:
+    """In words, that files of ground truth were taken for frames of several bags; nothing where none was.
+
+    Args:
+        ground_truth: as for `find_unused`.
+    """
+    bags: Dict[Path, Set[str]] = defaultdict(set)
+    for record in records:
+        if record.ground_truth:
+            bags[ground_truth[record.bag] / record.ground_truth].add(record.bag)
+    shared = sorted(file.name for file, names in bags.items() if len(names) > 1)
+    if not shared:
+        return []
+    return [
+        f"{len(shared)} files of the ground truth have the stamp of frames of several bags, such as {shared[0]}: "
+        "frames may have been scored by the ground truth of others; evaluate each bag alone"
+    ]

@@ -7,7 +7,7 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, Optional, TextIO
+from typing import Any, Dict, Iterable, List, Optional, TextIO
 
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.atomic_write import write_json
@@ -19,6 +19,12 @@ REMOVED = ".removed"
 Inputs = Dict[str, Any]
 """All that the results of a run depend on, by name: what was asked for as text, and lists, as JSON has them, that tell
 whether a file is still the same."""
+
+
+def find_runs(folders: Iterable[Path]) -> List[Path]:
+    """The resolved folders of runs, finished or not, anywhere below some folders."""
+    files = (file for folder in folders for file in folder.rglob(RUN))
+    return [file.parent.resolve() for file in files if _read(file)]
 
 
 class RunFolder:

@@ -21,9 +21,10 @@ from rosbags.rosbag2 import CompressionMode, Reader
 
 from bisenet_ros.bags import STORAGES
 from bisenet_ros.bags import storage_file as storage_module
-from bisenet_ros.bags.bag_choice import choose_topics, find_bags
+from bisenet_ros.bags.bag_choice import choose_bags, choose_topics, find_bags
 from bisenet_ros.bags.bag_images import COMPRESSED_IMAGE, IMAGE, decode_frame, decode_mask
 from bisenet_ros.bags.bag_reader import Bag, BagError
+from bisenet_ros.bags.storage import natural_order
 from bisenet_ros.bags.storage_file import ZSTD_MAGIC, zstd
 from bisenet_ros.errors import ImageError
 
@@ -281,6 +282,31 @@ def test_bags_are_found_in_folders_in_natural_order(tmp_path):
     shutil.copy(storage_file(tmp_path / "drives" / "run_2"), tmp_path / "drives" / "alone.db3")
     found = find_bags(tmp_path / "drives")
     assert [path.name for path in found] == ["alone.db3", "run_2", "run_10"]
+
+
+@pytest.mark.parametrize(
+    "names, bags",
+    [
+        (("drive_0.db3", "drive_1.db3", "drive_10.db3.zstd"), 1),
+        (("drive_20260101.db3", "drive_20260102.db3"), 2),
+        (("2026.01.01.db3", "2026.01.02.db3"), 2),
+        (("drive_0.db3", "drive_1.db3", "yard.db3"), 3),
+    ],
+)
+def test_files_without_metadata_are_one_bag_where_they_are_called_as_its_parts(tmp_path, names, bags):
+    """Those that are called by a day or a version are recordings of their own."""
+    file = storage_file(write_bag(tmp_path / "bag", count=1))
+    (tmp_path / "drives").mkdir()
+    for name in names:
+        shutil.copy(file, tmp_path / "drives" / name)
+    found = choose_bags([tmp_path / "drives"])[0]
+    assert len({chosen.name for chosen in found}) == len(found) == bags
+    assert sum(len(chosen.bag.files) for chosen in found) == len(names)
+
+
+def test_natural_order_is_by_decimal_digits_alone():
+    paths = [Path(name) for name in ("4²10.png", "4²9.png", "area²_3.png")]
+    assert natural_order(paths[::-1]) == [paths[1], paths[0], paths[2]]
 
 
 def test_a_message_of_other_bytes_is_an_image_error(tmp_path):

@@ -257,7 +257,18 @@ def test_a_folder_of_truth_is_checked_once_for_all_bags(tmp_path, request_for, m
     check = bag_evaluation.check_ground_truth
     monkeypatch.setattr(bag_evaluation, "check_ground_truth", lambda *a, **k: checked.append(a) or check(*a, **k))
     request = request_for(*bags, truth_folder=write_truth(tmp_path / "truth", (0, 1)))
-    assert evaluate(request) == 0 and len(checked) == 1
+    assert evaluate(request) == 3 and len(checked) == 1  # the bags have the same stamps
+
+
+def test_results_of_earlier_runs_are_no_bags_unless_they_are_given(tmp_path, request_for):
+    drives, first = tmp_path / "drives", tmp_path / "drives" / "first"
+    write_bag(drives / "a", count=2)
+    assert evaluate(request_for(drives, output=first)) == 0
+    interrupt(request_for(drives, output=drives / "stopped"), at=1)
+    assert evaluate(request_for(drives, output=drives / "second")) == 0
+    assert [source["bag"] for source in report_of(drives / "second")["sources"]] == ["a"]
+    assert evaluate(request_for(first, output=tmp_path / "of masks")) == 0
+    assert [source["topic"] for source in report_of(tmp_path / "of masks")["sources"]] == [MASK]
 
 
 def test_truth_belongs_to_the_frames_of_its_own_bag(tmp_path, request_for, capsys):
@@ -275,11 +286,21 @@ def test_truth_belongs_to_the_frames_of_its_own_bag(tmp_path, request_for, capsy
     assert f"1 files of the ground truth have the stamp of no frame: {stamp(3)}.png\n" in printed.err
     assert re.search(r"8 frames, mIoU [\d.]+ % of the 4 with ground truth\n", printed.out)
     shared = request_for(
-        *bags, topics=[CAMERA], truth_folder=write_truth(tmp_path / "truth", (0, 7)), output=tmp_path / "shared"
+        *bags, topics=[CAMERA], truth_folder=write_truth(tmp_path / "truth", (3, 7)), output=tmp_path / "shared"
     )
     assert evaluate(shared) == 0
-    assert report_of(tmp_path / "shared")["protocol"]["frames with ground truth"] == "3 of 8"
-    assert capsys.readouterr().err == "", "each file is that of a frame of some bag"
+    assert report_of(tmp_path / "shared")["protocol"]["frames with ground truth"] == "2 of 8"
+    assert capsys.readouterr().err == "", "each file is that of a frame of one bag"
+
+
+def test_ground_truth_that_is_taken_for_frames_of_several_bags_is_told(tmp_path, request_for, capsys):
+    """As of bags that `bisenet make-bag` has made: all begin at the same stamp."""
+    bags = [write_bag(tmp_path / name, count=3) for name in "ab"]
+    truth = write_truth(tmp_path / "truth", (0, 2))
+    assert evaluate(request_for(*bags, truth_folder=truth)) == 3
+    words = f"2 files of the ground truth have the stamp of frames of several bags, such as {stamp(0)}.png"
+    assert words in capsys.readouterr().err
+    assert evaluate(request_for(bags[0], truth_folder=truth, restart=True)) == 0
 
 
 def test_an_error_in_a_process_of_its_own_is_the_same_error(tmp_path, request_for, monkeypatch):
