@@ -7,6 +7,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -16,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from bisenet_training.export import export
@@ -35,6 +37,7 @@ from bisenet_ros.engines.tensorrt.engine import MOST_SIZES, TensorRtEngine
 from bisenet_ros.engines.tensorrt.frame_pipeline import NetworkTimer
 from bisenet_ros.engines.tensorrt.worker_thread import WorkerThread
 from bisenet_ros.model.model_card import read_card
+from bisenet_ros.model.model_file import ModelError
 from bisenet_ros.network import BiSeNetV2
 from demo.clip import frame_ids, read_image
 
@@ -231,6 +234,21 @@ def test_a_plan_that_tensorrt_refuses_is_built_anew(gpu, frame, caplog):
     runner.plans.cache.get(key, lambda: b"no plan at all", anew=True)
     assert np.array_equal(gpu.engine(compiles=False).segment(frame((64, 64))), expected)
     assert "is built anew" in caplog.text and gpu.tensorrt.built == 1
+
+
+def test_a_model_file_that_is_replaced_is_not_run_under_the_card_of_the_first(gpu, model, frame, monkeypatch, tmp_path):
+    path = Path(shutil.copy(model, tmp_path / "model.onnx"))
+    monkeypatch.setattr(gpu, "_model", path)
+    engine = gpu.engine()
+    expected = engine.segment(frame(SIZES[0]))
+    network = onnx.load(model)
+    network.doc_string = "exported anew"
+    onnx.save(network, path)
+    with pytest.raises(ModelError, match="model.onnx is not the file any more that the engine was opened with"):
+        engine.segment(frame(SIZES[1]))
+    engine._thread.call(engine._gpu._drop, SIZES[0])  # as for want of memory; the cache has its plan
+    assert np.array_equal(engine.segment(frame(SIZES[0])), expected)
+    assert gpu.engine().segment(frame(SIZES[1])).shape == SIZES[1]
 
 
 def test_four_threads_at_once_get_their_own_masks(gpu, frame):

@@ -17,7 +17,7 @@ from bisenet_ros.engines.tensorrt.plan import LOGITS, MASK, Plan, TensorRtError
 from bisenet_ros.engines.tensorrt.plan_cache import Key, PlanCache
 from bisenet_ros.model.input_size import CARD, Size
 from bisenet_ros.model.model_card import read_card
-from bisenet_ros.model.model_file import model_sha256, read_model
+from bisenet_ros.model.model_file import ModelError, model_sha256, read_model
 
 CODE = (
     ("bisenet_ros.engines.tensorrt", "api.py"),
@@ -42,6 +42,7 @@ class PlanRequest(NamedTuple):
         max_batch: the most frames in a batch.
         tail: where the plan ends: MASK, LOGITS or NETWORK.
         size_choice: the size that frames have for the network, a `choice` of `network_size`.
+        model_sha256: of the model file that is meant, where another may have taken its place; empty: as it is now.
     """
 
     model: Path
@@ -50,6 +51,7 @@ class PlanRequest(NamedTuple):
     max_batch: int = 1
     tail: str = MASK
     size_choice: str = CARD
+    model_sha256: str = ""
 
 
 def tails(tensorrt: TensorRt) -> Tuple[str, ...]:
@@ -85,7 +87,7 @@ class PlanStore:
     def key(self, request: PlanRequest) -> Key:
         """What the request's plan is cached under."""
         return {
-            "model_sha256": model_sha256(request.model),
+            "model_sha256": request.model_sha256 or model_sha256(request.model),
             "gpu": self._device.name,
             "compute_capability": list(self._device.compute_capability),
             "multiprocessors": self._device.multiprocessors,  # GPUs of one name may differ in them
@@ -110,6 +112,11 @@ class PlanStore:
         key = self.key(request)
 
         def build() -> bytes:
+            if model_sha256(request.model) != key["model_sha256"]:
+                raise ModelError(
+                    f"{request.model} is not the file any more that the engine was opened with; open it anew (clean "
+                    "the node up and configure it), or put the earlier file back"
+                )
             logger.info("building the TensorRT plan %s; this may take minutes, once", self.cache.path(key))
             timings = self.cache.timing_cache(key)
             built = build_plan(

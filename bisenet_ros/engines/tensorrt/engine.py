@@ -27,6 +27,7 @@ from bisenet_ros.engines.tensorrt.plan_cache import PlanCache
 from bisenet_ros.engines.tensorrt.worker_thread import WorkerThread
 from bisenet_ros.model.input_size import CARD, Size, size_text
 from bisenet_ros.model.model_card import ModelCard
+from bisenet_ros.model.model_file import model_sha256
 
 MOST_SIZES = 4
 """Frame sizes whose plans stay on the GPU, so that frames of many sizes do not fill its memory."""
@@ -150,6 +151,7 @@ class _Gpu:
     ) -> None:
         self.building = ""
         self._model = model
+        self._model_sha256 = model_sha256(model)  # plans of other frame sizes are built later, with the same card
         self._card = card
         self._precision = precision
         self._size_choice = size_choice
@@ -255,7 +257,8 @@ class _Gpu:
                 steps.callback(pipeline.close)
 
     def request(self, size: Size, tail: str) -> PlanRequest:
-        return PlanRequest(self._model, size, self._precision, self._max_batch, tail, self._size_choice)
+        options = self._precision, self._max_batch, tail, self._size_choice, self._model_sha256
+        return PlanRequest(self._model, size, *options)
 
     def _faster_tail(self, size: Size) -> str:
         if len(self.tails) == 1:
