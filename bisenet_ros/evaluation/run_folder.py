@@ -45,7 +45,7 @@ class RunFolder:
         """Prepares the folders; the exit code of the run where it was finished before.
 
         With `restart`, what an earlier run left is thrown away. Raises BisenetError where the folder holds something
-        else, or another run's results; or that run is still at work.
+        else, also beside results that would be thrown away, or another run's results; or that run is still at work.
         """
         for left_over in self.output.parent.glob(f"{self.output.name}.*{REMOVED}"):  # of a process that was killed
             shutil.rmtree(left_over, ignore_errors=True)
@@ -58,6 +58,7 @@ class RunFolder:
                 self._take_lock()
                 self.discard()
             return finished["exit_code"]
+        self._require_own(finished)
         self.partial.mkdir(parents=True, exist_ok=True)
         self._take_lock()
         begun = _read(self.partial / RUN)
@@ -77,7 +78,8 @@ class RunFolder:
 
     def finish(self, inputs: Inputs, *, exit_code: int) -> None:
         """The results are there."""
-        write_json(self.result / RUN, {"asked": inputs, "exit_code": exit_code})
+        made = sorted(path.name for path in self.result.iterdir())
+        write_json(self.result / RUN, {"asked": inputs, "exit_code": exit_code, "made": made})
         if self.output.exists():
             _remove(self.output)
         self.result.rename(self.output)
@@ -92,6 +94,15 @@ class RunFolder:
         """Lets another process go on with the run; harmless when called again."""
         if self._lock:
             self._lock.close()
+
+    def _require_own(self, finished: Optional[Dict[str, Any]]) -> None:
+        """Raises BisenetError where files that no run made lie among the results of an earlier one."""
+        if finished and "made" in finished:  # an earlier version did not write it
+            others = sorted({path.name for path in self.output.iterdir()} - {*finished["made"], RUN})
+            if others:
+                raise BisenetError(
+                    f"{self.output} would be made anew, and also holds {others[0]}, which is of no run; move it away"
+                )
 
     def _take_lock(self) -> None:
         self._lock = (self.partial / LOCK).open("w")

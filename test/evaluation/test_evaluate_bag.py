@@ -260,6 +260,17 @@ def test_a_folder_of_truth_is_checked_once_for_all_bags(tmp_path, request_for, m
     assert evaluate(request) == 3 and len(checked) == 1  # the bags have the same stamps
 
 
+def test_files_that_are_not_of_the_run_are_not_thrown_away_with_it(tmp_path, request_for):
+    request = request_for(write_bag(tmp_path / "a", count=2), restart=True)
+    assert evaluate(request) == evaluate(request) == 0
+    notes = tmp_path / "OUT" / "notes.txt"
+    notes.write_text("the third frame is wrong")
+    with pytest.raises(BisenetError, match="also holds notes.txt, which is of no run; move it away"):
+        evaluate(request)
+    assert notes.is_file() and not (tmp_path / "OUT.partial").exists()
+    assert evaluate(replace(request, restart=False)) == 0
+
+
 def test_results_of_earlier_runs_are_no_bags_unless_they_are_given(tmp_path, request_for):
     drives, first = tmp_path / "drives", tmp_path / "drives" / "first"
     write_bag(drives / "a", count=2)
