@@ -100,7 +100,7 @@ class Pipeline:
         return False
 
     def _is_wanted(self, frame: CameraFrame) -> bool:
-        return self.active and frame.activation == self._activation
+        return self.active and frame.activation == self._activation and frame.camera.is_enabled
 
     # On the converting thread
 

@@ -225,6 +225,22 @@ def test_two_cameras_with_swapped_topics() -> None:
         assert "nobody publishes it" in status.message
 
 
+def test_frames_under_way_are_dropped_when_their_camera_is_disabled() -> None:
+    engine, image = FakeEngine(), camera_image(np.zeros((48, 64, 3), np.uint8), "bgr8")
+    with fake_node(engine=engine) as (_, vehicle, _):
+        masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
+        camera.connect(image, masks)
+        before, batches = vehicle.counts(), len(engine.batches)
+        engine.gate.clear()
+        camera.send(image)
+        vehicle.wait_for(lambda: len(engine.batches) > batches, "the engine to have the frame")
+        assert vehicle.set_parameter("camera.enabled", False).successful
+        engine.gate.set()
+        counts = vehicle.counts()
+        assert counts["dropped_inactive"] == before["dropped_inactive"] + 1
+        assert counts["published"] == before["published"]
+
+
 def test_in_the_cameras_namespace_its_camera_info_is_not_doubled() -> None:
     image = camera_image(np.zeros((48, 64, 3), np.uint8), "bgr8")
     with fake_node("-r", "__ns:=/", "-p", "cameras:=[front, rear]") as (_, vehicle, _):
