@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Optional
 
@@ -160,7 +161,7 @@ def test_the_page_stands_alone_and_shows_both(compared):
 
 def test_the_text_says_the_same(compared):
     text = (compared / "compare.txt").read_text()
-    assert "A has ground truth for 6 frames and B for 3; both are scored on the 3 that they share" in text
+    assert "A has ground truth for 6 frames and B for 3; both are scored on the 3 where it is the same" in text
     assert re.search(r"mIoU +% +100\.00 .* worse\n", text)
     assert re.search(r"sky +% +100\.00 +85\.71 +-14\.29  worse\n", text)
 
@@ -197,7 +198,7 @@ def test_without_truth_the_rest_is_compared(good, bag, tmp_path, capsys):
     unscored = make_report(tmp_path / "unscored", bag, wrong_rows=4, truth_every=None)
     assert main(["compare", str(good), str(unscored)]) == 0
     printed = capsys.readouterr().out
-    assert "they share none: no scores" in printed and "mIoU" not in printed
+    assert "it is never the same: no scores" in printed and "mIoU" not in printed
     assert "engine, p99" in printed
 
 
@@ -270,6 +271,20 @@ def test_another_bag_at_the_place_of_the_evaluated_one_is_told(tmp_path, change)
     found = compare_reports(read_report(first), read_report(second))
     rows, (notice,) = load_gallery(found)
     assert not rows and "the pictures are left out" in notice and "frame " in notice
+
+
+def test_frames_whose_ground_truth_was_corrected_meanwhile_are_not_scored(good, bag, tmp_path):
+    """The gain would be that of the labels, not of the model."""
+    second = make_report(tmp_path / "second", bag)
+    records = list(RecordFile(second / RECORDS))
+    (second / RECORDS).unlink()
+    for record in records:
+        moved = [[2, *cell[1:]] if record.index < 2 and cell[0] == 0 else cell for cell in record.confusion]
+        RecordFile(second / RECORDS).append(replace(record, confusion=moved))
+    found = compare_reports(read_report(good), read_report(second))
+    assert found.scored == 4 and found.scores[0][1:3] == (1.0, 1.0)
+    (notice,) = found.notices
+    assert "A has ground truth for 6 frames and B for 6; both are scored on the 4 where it is the same" in notice
 
 
 def test_another_topic_is_refused(good, bag, tmp_path, capsys):

@@ -79,7 +79,8 @@ class MaskAgreement:
         agreeing: share of the pixels with the same class, 0 to 1, of every frame.
         pixels: of all frames.
         pairs: classes x classes int64: differing pixels, rows the first report's class, columns the second's.
-        confusions: 2 x classes x classes int64, of each report, over the frames for which both have ground truth.
+        confusions: 2 x classes x classes int64, of each report, over the frames for which both have the same ground
+            truth, which is told by its pixels of each class.
         scored: how many frames those are.
     """
 
@@ -98,9 +99,11 @@ class MaskAgreement:
         self.pairs += np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
         self.pixels += differs.size
         self.agreeing.append(1 - len(pairs) / differs.size)
-        if all(record.confusion is not None for record in records):
+        confusions = np.stack([record.dense_confusion() for record in records])
+        labeled = all(record.confusion is not None for record in records)
+        if labeled and np.array_equal(*confusions.sum(axis=2)):
             self.scored += 1
-            self.confusions += [record.dense_confusion() for record in records]
+            self.confusions += confusions
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ class Comparison:
     Attributes:
         summaries, agreements: of each report and of their masks, by topic.
         scores: mIoU and the like, and the engine's times where they can be compared.
-        iou: a row per class, the largest gain first; over `scored` frames, for which both reports have ground truth.
+        iou: a row per class, the largest gain first; over the `scored` frames, see MaskAgreement.
         differing: share of all pixels with another class.
         pairs: the largest pairs of classes of A and B, with their share of the differing pixels.
         extremes: the frames whose masks differ most, with the share of the differing pixels.
@@ -237,6 +240,6 @@ def _notices(a: FinishedReport, b: FinishedReport, summaries: Sequence[Topics], 
     if not counts[0] == counts[1] == scored:
         found.append(
             f"A has ground truth for {counts[0]} frames and B for {counts[1]}; "
-            + (f"both are scored on the {scored} that they share" if scored else "they share none: no scores")
+            + (f"both are scored on the {scored} where it is the same" if scored else "it is never the same: no scores")
         )
     return found
