@@ -52,7 +52,8 @@ class CameraModel:
         if not (np.isfinite(matrix).all() and matrix[0, 0] > 0 and matrix[1, 1] > 0):
             name = "projection matrix (p)" if rectified else "camera matrix (k)"
             raise CameraInfoError(f"expected a calibrated camera, got a camera_info whose {name} is {matrix.tolist()}")
-        if max(info.binning_x, info.binning_y) > 1 or info.roi.width or info.roi.height:
+        is_whole = (info.roi.height, info.roi.width) in ((0, 0), (info.height, info.width))  # both mean all of it
+        if max(info.binning_x, info.binning_y) > 1 or not is_whole:
             raise CameraInfoError(
                 "expected a camera_info of whole images, this one has binning or a region of interest"
             )

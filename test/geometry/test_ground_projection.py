@@ -39,9 +39,13 @@ LENSES = {
 def camera_info(model: str = "plumb_bob", d: Any = (0.0,) * 5, **changes: Any) -> SimpleNamespace:
     k = [FOCAL, 0, WIDTH / 2 + 7, 0, FOCAL, HEIGHT / 2 - 5, 0, 0, 1]
     p = [500.0, 0, WIDTH / 2, 0, 0, 500.0, HEIGHT / 2, 0, 0, 0, 1, 0]
-    roi = SimpleNamespace(x_offset=0, y_offset=0, width=0, height=0, do_rectify=False)
+    roi = region_of_interest(width=0, height=0)
     entries = {"height": HEIGHT, "width": WIDTH, "distortion_model": model, "d": list(d), "k": k, "p": p, "roi": roi}
     return SimpleNamespace(**{**entries, "binning_x": 0, "binning_y": 0, **changes})
+
+
+def region_of_interest(*, width: int, height: int) -> SimpleNamespace:
+    return SimpleNamespace(x_offset=0, y_offset=0, width=width, height=height, do_rectify=False)
 
 
 def floor(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -128,6 +132,11 @@ def test_poses_that_see_no_ground_are_refused(pose: Any, message: str) -> None:
         ground_pixels(CameraModel.from_camera_info(camera_info()), Pose.from_angles(pose), GRID)
 
 
+def test_a_region_of_interest_that_is_the_whole_image_is_none() -> None:
+    info = camera_info(roi=region_of_interest(width=WIDTH, height=HEIGHT))
+    assert CameraModel.from_camera_info(info).size == (HEIGHT, WIDTH)
+
+
 @pytest.mark.parametrize(
     "changes, message",
     [
@@ -135,6 +144,7 @@ def test_poses_that_see_no_ground_are_refused(pose: Any, message: str) -> None:
         ({"d": [0.1] * 5, "distortion_model": "ftheta"}, "plumb_bob, rational_polynomial, equidistant .* got 'ftheta'"),
         ({"d": [0.1] * 3}, "expected 4 or 5 coefficients of plumb_bob in the camera_info, got 3"),
         ({"binning_x": 2}, "has binning or a region of interest"),
+        ({"roi": region_of_interest(width=WIDTH, height=HEIGHT // 2)}, "has binning or a region of interest"),
     ],
 )
 def test_camera_infos_without_a_projection_are_refused(changes: Any, message: str) -> None:
