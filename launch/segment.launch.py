@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`ros2 launch bisenet_ros segment.launch.py`: starts the segmentation node."""
 
+import os
 import re
 from functools import partial
 from pathlib import Path
@@ -127,7 +128,7 @@ def _overrides(arguments: Dict[str, str]) -> Dict[str, Any]:
     """The parameters that arguments set; an empty argument does not override the parameter file."""
     engine = ("model", "device", "precision", "network_size", "class_map")
     overrides: Dict[str, Any] = {name: arguments[name] for name in engine if arguments[name]}
-    if "model" in overrides and not Path(overrides["model"]).is_file():
+    if "model" in overrides and not Path(os.path.expanduser(overrides["model"])).is_file():
         raise FileNotFoundError(f"model must be a model file (.onnx), got {overrides['model']!r}, which does not exist")
     if arguments["cameras"]:
         overrides["cameras"] = _camera_names(arguments["cameras"])

@@ -147,14 +147,14 @@ class SegmentationNode(ManagedNode):
 
     def _load_engine(self) -> Engine:
         parameters = self._settings
-        model = parameters["model"] or package_file(SHIPPED_MODEL)
+        model = _path(parameters["model"]) or package_file(SHIPPED_MODEL)
         engine = self._load(
             model,
             device=parameters["device"],
             precision=parameters["precision"],
             network_size=parameters["network_size"],
-            class_map=Path(os.path.expanduser(parameters["class_map"])) if parameters["class_map"] else None,
-            cache=Path(os.path.expanduser(parameters["plan_cache"])) if parameters["plan_cache"] else None,
+            class_map=_path(parameters["class_map"]),
+            cache=_path(parameters["plan_cache"]),
             max_batch=len(parameters["cameras"]),
         )
         reason = f" ({engine.precision_reason})" if engine.precision_reason else ""
@@ -255,3 +255,8 @@ class SegmentationNode(ManagedNode):
         array.status += [status.message(active=is_active) for status in self._cameras.values()]
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
+
+
+def _path(text: str) -> Optional[Path]:
+    """The path that a parameter holds; None where it is empty."""
+    return Path(os.path.expanduser(text)) if text else None

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any, Dict
 
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from fake_node import fake_node
-from node_harness import DOMAIN, NODE, OTHER_DOMAIN, FakeEngine, NodeProcess, Vehicle, values_of
+from node_harness import DOMAIN, NODE, OTHER_DOMAIN, FakeEngine, NodeProcess, Vehicle, node_here, values_of
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -282,3 +283,17 @@ def test_invalid_qos_override_of_a_later_topic_deactivates_the_node(image: Image
         vehicle.wait_for(lambda: not vehicle.node.get_publishers_info_by_topic(other.topic), "the driver to go")
         assert vehicle.call(SetBool, f"{NODE}/enable", SetBool.Request(data=True)).success
         vehicle.camera("/camera/image_raw").connect(image, masks)
+
+
+def test_paths_may_begin_with_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/robot")
+    found: Dict[str, Any] = {}
+
+    def load(model: Path, **options: Any) -> FakeEngine:
+        found.update(model=model, **options)
+        return FakeEngine()
+
+    arguments = ("-p", "model:=~/m.onnx", "-p", "class_map:=~/c.yaml", "-p", "plan_cache:=~/plans")
+    with node_here(*arguments, load=load):
+        paths = [found[name] for name in ("model", "class_map", "cache")]
+    assert paths == [Path("/home/robot", name) for name in ("m.onnx", "c.yaml", "plans")]
