@@ -44,17 +44,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from bisenet_ros.evaluation.frame_source import FrameSource
+    from bisenet_ros.evaluation.frame_source import FrameSource, is_bag
     from bisenet_ros.evaluation.quantized_model import make_quantized_model
     from bisenet_ros.model.model_card import read_card
 
     output = arguments.output or int8_path(arguments.model)
+    if output.resolve() == arguments.model.resolve():
+        raise BisenetError(f"{output} is the model itself, which would be replaced; name another file with --output")
     if output.exists() and not arguments.force:
         raise BisenetError(f"{output} exists; add --force to replace it, or name another file with --output")
     if arguments.frames < 1:
         raise BisenetError(f"--frames must be 1 or more, got {arguments.frames}")
     if not 0 <= arguments.same_class <= 100:
         raise BisenetError(f"--same-class must be 0 to 100 per cent, got {arguments.same_class:g}")
+    sources = [text for text in (arguments.calibration, arguments.evaluation) if text]
+    if arguments.topic and not any(is_bag(Path(text)) for text in sources):
+        raise BisenetError(f"--topic goes with a bag, got {' and '.join(sources)}")
     frames = partial(FrameSource, classes=read_card(arguments.model).classes, topic=arguments.topic)
     truth = {"ground_truth": arguments.ground_truth, "class_map": arguments.class_map}
     if arguments.evaluation:
@@ -62,8 +67,13 @@ def run(arguments: argparse.Namespace) -> int:
         evaluation = frames(arguments.evaluation, most=sys.maxsize, **truth)
     else:
         calibration = evaluation = frames(arguments.calibration, most=arguments.frames, **truth)
-    for _ in evaluation:  # what cannot be used is told before minutes are spent
-        pass
+    # What cannot be used is told before minutes are spent.
+    labeled = sum(ground_truth is not None for _, ground_truth in evaluation)
+    if arguments.ground_truth and not labeled:
+        raise BisenetError(
+            f"none of the {len(evaluation)} frames of {evaluation.name} has ground truth in {arguments.ground_truth}, "
+            "whose files are called as the images, or <stamp in ns>.png for a bag; use more --frames or other files"
+        )
     quantized = make_quantized_model(
         arguments.model,
         calibration=calibration,

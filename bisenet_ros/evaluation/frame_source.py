@@ -60,7 +60,7 @@ class FrameSource:
         self._most = most
         self.name = Path(text).name or text
         path = Path(text)
-        if _is_bag(path):
+        if is_bag(path):
             self._source = _open_bag(path, topic, ground_truth, classes=len(classes))
         elif ground_truth and not path.is_dir():
             raise BisenetError(f"--ground-truth goes with a folder of images or a bag, got {text}")
@@ -98,7 +98,8 @@ class FrameSource:
         check_ids(ground_truth, self._classes, what=f"the ground truth of {image.name}")
 
 
-def _is_bag(path: Path) -> bool:
+def is_bag(path: Path) -> bool:
+    """Whether frames at a path are those of a bag."""
     if not path.is_dir():
         return path.is_file() and is_storage(path)
     return (path / METADATA).exists() or any(map(is_storage, path.iterdir()))

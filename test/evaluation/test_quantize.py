@@ -121,6 +121,24 @@ def test_frames_of_a_bag(model, images, labels, tmp_path, capsys, with_labels):
     assert f"on {len(FRAMES)} frames of recording" in capsys.readouterr().out
 
 
+def test_ground_truth_of_no_frame_is_refused(model, images, labels, tmp_path, capsys):
+    bag, truth = tmp_path / "recording", tmp_path / "truth"
+    make_bag = ["make-bag", images, "--labels", labels, "--export-labels", truth, "-o", bag]
+    assert main([*map(str, make_bag)]) == 0
+    for path in list(truth.iterdir()):
+        path.rename(path.with_name(f"{int(path.stem) + 7}.png"))
+    assert run(model, "--calibration", bag, "--topic", "/camera/image_raw", "--ground-truth", truth) == 1
+    message = f"none of the {len(FRAMES)} frames of recording has ground truth in {truth}, "
+    printed = capsys.readouterr().err
+    assert message in printed and "calibrating" not in printed
+    for path in list(labels.iterdir())[1:]:
+        path.unlink()
+    (labels / "0.png").unlink(missing_ok=True)
+    cv2.imwrite(str(labels / "1.png"), np.zeros(SIZE, np.uint8))
+    assert run(model, "--calibration", images, "--ground-truth", labels, "--frames", 1) == 1
+    assert "none of the 1 frames of my_drive has ground truth in" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "most, expected", [(1, [0]), (2, [0, 4]), (4, [0, 2, 4, 6]), (7, list(range(7))), (100, list(range(7)))]
 )
@@ -253,6 +271,17 @@ def test_what_cannot_be_quantized_or_calibrated_with(model, images, tmp_path, ca
     assert run(model, "--calibration", images, "--frames", 1) == 0
     assert run(model.with_name("m.int8.onnx"), "--calibration", images) == 1
     assert "is quantized already; give the model file that it was made from" in capsys.readouterr().err
+
+
+def test_a_topic_goes_with_a_bag(model, images, capsys):
+    assert run(model, "--calibration", images, "--topic", "/front/image") == 1
+    assert f"--topic goes with a bag, got {images}" in capsys.readouterr().err
+
+
+def test_the_model_itself_is_kept_with_force_too(model, images, capsys):
+    before = model.read_bytes()
+    assert run(model, "--calibration", images, "-o", model) == 1
+    assert "is the model itself, which would be replaced" in capsys.readouterr().err and model.read_bytes() == before
 
 
 def test_an_int8_file_that_exists_is_kept_without_force(tmp_path, capsys):
