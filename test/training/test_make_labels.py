@@ -20,6 +20,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from bisenet_ros.cli import main
+from bisenet_ros.images.image_file import ORIENTATION_TAG
 
 HEIGHT, WIDTH = 12, 16
 PHOTO = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
@@ -250,6 +251,20 @@ def test_mistakes_are_named(spoil, options, message, tmp_path, capsys):
     assert main(["make-labels", str(export), "-o", str(tmp_path / "yard"), *options]) == 1
     assert sorted(tmp_path.glob("*")) == before, "nothing is left half made"
     assert re.search(message, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("orientation, refused", [(1, False), (3, True), (6, False)])
+def test_labels_of_an_image_that_the_tool_has_shown_turned_are_refused(tmp_path, capsys, orientation, refused):
+    """Upside down it has the size that is stored; where it was to be turned by 90 degrees, that size is told apart."""
+    export, exif = tmp_path / "export", Image.Exif()
+    exif[ORIENTATION_TAG] = orientation
+    for name in ("a", "b"):
+        labelme(export, name, [shape("lane", LEFT)])
+    Image.fromarray(PHOTO).save(export / "b.png", exif=exif)
+    assert main(["make-labels", str(export), "-o", str(tmp_path / "yard")]) == refused
+    assert (
+        f"b.png is 16x12 as it is stored, with the EXIF orientation {orientation}" in capsys.readouterr().err
+    ) == refused
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import yaml
 
 from bisenet_ros.files.atomic_write import write_png, write_text
 from bisenet_ros.files.result_folder import require_free
-from bisenet_ros.images.image_file import read_image
+from bisenet_ros.images.image_file import read_image, read_orientation
 from bisenet_ros.model.class_map import IGNORE, ClassMap
 from bisenet_ros.model.input_size import size_text
 from bisenet_training.data.description import voc_color
@@ -22,6 +22,8 @@ from bisenet_training.label_exports.labelme import read_labelme
 from bisenet_training.label_exports.segmentation_masks import LABEL_MAP, read_segmentation_masks
 
 DESCRIPTION = "dataset.yaml"
+FIRST_THAT_SWAPS_SIDES = 5
+"""Of the EXIF orientations 1 to 8; 5 to 8 turn an image by 90 degrees."""
 
 
 class Made(NamedTuple):
@@ -71,7 +73,7 @@ def make_data_set(
             one drive that follow each other are nearly the same.
 
     Raises:
-        DataError: two images have one name, an image is missing or of another size, a label is none of the classes, or
+        DataError: two images have one name, an image is missing, of another size or shown turned, a label is none of the classes, or
             there are fewer than two frames. BisenetError: the folder holds something. Then nothing is left in `output`.
         ClassMapError: there is no class, more than 255, or one twice.
     """
@@ -131,11 +133,13 @@ def _check(labeled: Sequence[LabeledImage], ids: dict[str, int], names: Sequence
 
 def _write(labeled: LabeledImage, output: Path, ids: dict[str, int], outside: int) -> None:
     target = labeled.draw(ids, outside)
-    size = read_image(labeled.image).shape[:2]
-    if target.shape != size:
+    size, orientation = read_image(labeled.image).shape[:2], read_orientation(labeled.image)
+    shown = size if orientation < FIRST_THAT_SWAPS_SIDES else size[::-1]
+    if target.shape != size or (orientation != 1 and target.shape == shown):
         raise DataError(
             f"{labeled.source} is for an image of {size_text(target.shape)}, and {labeled.image} is {size_text(size)} "
-            "as it is stored; images that viewers turn by an EXIF tag must be saved turned before they are labeled"
+            f"as it is stored, with the EXIF orientation {orientation}; images that viewers turn by that tag (all but "
+            "1) must be saved turned and without it, as labelling tools show them turned"
         )
     for folder in ("images", "labels"):
         (output / folder).mkdir(parents=True, exist_ok=True)
