@@ -24,6 +24,8 @@ from bisenet_ros.node.parameters import Parameters
 
 MAX_PLAUSIBLE_AGE = 60.0
 """Seconds from an image's stamp to its arrival; with a larger difference the stamp is taken to be of another clock."""
+MANY_RESTARTS = 5
+"""Frames in a row that smoothing found no past for, after which it is said to have no effect."""
 
 
 @dataclass
@@ -103,6 +105,11 @@ class Camera:
         stamp = frame.message.header.stamp
         seconds = stamp.sec + stamp.nanosec / 1e9
         return self._smoothing.smooth(logits, frame.pixels, stamp=seconds, past=self._parameters["smoothing"])
+
+    @property
+    def is_smoothed_in_vain(self) -> bool:
+        """Whether the last frames were too far apart, or of different sizes, so that `smooth` had no effect."""
+        return self._smoothing.restarts >= MANY_RESTARTS
 
     @property
     def needs_confidence(self) -> bool:

@@ -10,6 +10,7 @@ import rclpy
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from bisenet_ros.engines.cpu.cpu_engine import CpuEngine
+from bisenet_ros.engines.cpu.temporal_smoothing import LONGEST_GAP
 from bisenet_ros.engines.engine import Engine, FatalEngineError
 from bisenet_ros.errors import ImageError
 from bisenet_ros.node.camera import CameraFrame
@@ -197,10 +198,20 @@ class Pipeline:
         """Masks, or masks and confidences; smoothed over time where the parameter `smoothing` asks for it."""
         engine, is_smoothed = self._engine, frames[0].camera.is_smoothed
         if is_smoothed and isinstance(engine, CpuEngine):
-            return [_segment_smoothed(engine, frame, confidence=confidence) for frame in frames]
+            return [self._segment_smoothed(engine, frame, confidence=confidence) for frame in frames]
         if is_smoothed and self._may_log("smoothing"):
             self._logger.warning(f"smoothing has no effect: {engine.description} does not give its logits")
         return engine.segment_batch([frame.pixels for frame in frames], confidence=confidence)
+
+    def _segment_smoothed(self, engine: CpuEngine, frame: CameraFrame, *, confidence: bool) -> Any:
+        camera, size = frame.camera, frame.pixels.shape[:2]
+        logits = camera.smooth(engine.frame_logits(frame.pixels, engine.network_size(*size)), frame)
+        if camera.is_smoothed_in_vain and self._may_log(f"smoothing of {camera.name}"):
+            self._logger.warning(
+                f"smoothing has no effect on {camera.name}: by their stamps its frames are more than {LONGEST_GAP:g} s "
+                "apart, or their size changes; see publish_rate, or choose a smaller network_size"
+            )
+        return engine.upsample(logits, size, confidence=confidence)
 
     def _count_engine_failure(self, frames: List[CameraFrame], error: Exception) -> None:
         """Counts a failure, and gives the engine up after MAX_FAILURES in a row, or a fatal one."""
@@ -254,9 +265,3 @@ class Pipeline:
 
 def _count_displaced(frame: CameraFrame) -> None:
     frame.camera.statistics.count("dropped_newer")
-
-
-def _segment_smoothed(engine: CpuEngine, frame: CameraFrame, *, confidence: bool) -> Any:
-    size = frame.pixels.shape[:2]
-    logits = engine.frame_logits(frame.pixels, engine.network_size(*size))
-    return engine.upsample(frame.camera.smooth(logits, frame), size, confidence=confidence)

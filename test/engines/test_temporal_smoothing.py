@@ -50,6 +50,13 @@ def test_the_first_frame_stays_as_it_is() -> None:
     assert smoothed.dtype == np.float32 and np.allclose(softmax(smoothed), softmax(logits), atol=1e-4)
 
 
+def test_frames_without_a_past_that_can_be_used_are_counted() -> None:
+    smoothing = TemporalSmoothing()
+    for stamp, restarts in ((0.0, 1), (0.4, 0), (1.0, 1), (2.0, 2), (2.1, 0), (1.0, 1)):
+        smoothing.smooth(uniform(0), texture(), stamp=stamp, past=0.5)
+        assert smoothing.restarts == restarts
+
+
 def test_probabilities_of_a_still_picture_are_averaged() -> None:
     smoothing, frame = TemporalSmoothing(), texture()
     smoothing.smooth(uniform(0), frame, stamp=0.0, past=0.6)

@@ -15,6 +15,7 @@ from sensor_msgs.msg import Image
 
 from bisenet_ros.engines.cpu.cpu_engine import CpuEngine
 from bisenet_ros.model.model_card import ModelCard
+from bisenet_ros.node.camera import MANY_RESTARTS
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -91,3 +92,16 @@ def test_an_engine_without_logits_goes_on_and_says_so(capfd: pytest.CaptureFixtu
         camera.connect(image, masks)
         assert (to_array(vehicle.answer(masks, camera.send(image))) == 7).all()
     assert "smoothing has no effect: fake does not give its logits" in capfd.readouterr().err
+
+
+def test_frames_that_are_too_far_apart_are_told(capfd: pytest.CaptureFixture) -> None:
+    engine: Any = SureEngine()
+    with fake_node("-p", "smoothing:=0.5", engine=engine) as (_, vehicle, _):
+        masks = vehicle.listen("/segmentation/mask", Image)
+        camera, frame = vehicle.camera("/camera/image_raw"), still_frame(0)
+        camera.connect(still_frame(0), masks)
+        for number in range(MANY_RESTARTS):
+            frame.header.stamp.sec = 200 + number
+            vehicle.answer(masks, camera.send_as_it_is(frame))
+        said = "smoothing has no effect on camera: by their stamps its frames are more than 0.5 s apart"
+        vehicle.wait_for(lambda: said in capfd.readouterr().err, said)

@@ -23,9 +23,14 @@ LEAST = np.float32(1e-6)
 
 
 class TemporalSmoothing:
-    """The average of one camera's frames. Its methods are for one thread."""
+    """The average of one camera's frames. Its methods are for one thread.
+
+    Attributes:
+        restarts: how many frames in a row, up to the last one, had no past that could be used.
+    """
 
     def __init__(self) -> None:
+        self.restarts = 0
         self._probabilities: Optional[np.ndarray] = None  # classes x h x w float32
         self._picture: np.ndarray  # 2h x 2w uint8
         self._stamp = 0.0
@@ -45,6 +50,7 @@ class TemporalSmoothing:
         goes_on = before is not None and before.shape == logits.shape and 0 <= stamp - self._stamp <= LONGEST_GAP
         if before is not None and goes_on:
             probabilities = self._average(probabilities, before, picture, past)
+        self.restarts = 0 if goes_on else self.restarts + 1
         self._probabilities, self._picture, self._stamp = probabilities, picture, stamp
         return cv2.log(probabilities + LEAST).reshape(logits.shape)
 
