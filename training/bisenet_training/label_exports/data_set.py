@@ -73,8 +73,9 @@ def make_data_set(
             one drive that follow each other are nearly the same.
 
     Raises:
-        DataError: two images have one name, an image is missing, of another size or shown turned, a label is none of the classes, or
-            there are fewer than two frames. BisenetError: the folder holds something. Then nothing is left in `output`.
+        DataError: two images have one name, an image is missing, of another size or shown turned, a label is none of
+            the classes, or there are fewer than two frames. BisenetError: the folder holds something. Then nothing is
+            left in `output`.
         ClassMapError: there is no class, more than 255, or one twice.
     """
     require_free(output)
