@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import yaml
 from bisenet_training.analysis.evaluation import (
     Evaluation,
     FrameScore,
@@ -27,7 +28,7 @@ from bisenet_training.analysis.predictions import write_predictions
 from bisenet_training.analysis.test_time_augmentation import AugmentedEngine, augmented, describe_tricks
 from bisenet_training.analysis.torch_engine import TorchEngine, open_engine
 from bisenet_training.commands.evaluate import print_scores
-from bisenet_training.data.datasets import find_dataset, open_dataset
+from bisenet_training.data.datasets import DATASETS, find_dataset, open_dataset
 from bisenet_training.data.loading import ValidationFrames
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
 from bisenet_training.errors import DataError, OptionError
@@ -427,3 +428,20 @@ def test_the_command_writes_predictions_instead_of_scores(tmp_path, camvid, mode
     assert "--predictions scores nothing" in capsys.readouterr().err
     assert main([*arguments, "--predictions", str(tmp_path / "masks")]) == 1, "these may be of another model"
     assert "exists and holds something else; name a new folder with --predictions" in capsys.readouterr().err
+
+
+def test_classes_that_the_data_set_does_not_label_have_no_score_and_no_predictions(tmp_path, camvid, model, capsys):
+    """The model may say them, and cannot be right; as a label they would have another class's value."""
+    described = yaml.safe_load(DATASETS["camvid"].read_text(encoding="utf-8"))
+    *classes, last = [{**entry, "values": [number]} for number, entry in enumerate(described["classes"])]
+    path, scores = tmp_path / "yard.yaml", tmp_path / "scores.json"
+    path.write_text(yaml.safe_dump({**described, "classes": [*classes, {**last, "values": []}], "ignore": [10, 255]}))
+    arguments = ["evaluate", str(model), "--data", str(path), "--root", str(camvid), "--split", "val"]
+    assert main([*arguments, "--json", str(scores)]) == 0
+    found = json.loads(scores.read_text())
+    iou = [value for value in found["iou"].values() if value is not None]
+    assert any(row[10] for row in found["confusion"]) and found["iou"][last["name"]] is None
+    assert found["miou"] == pytest.approx(np.mean(iou), abs=1e-5)
+    assert main([*arguments, "--predictions", str(tmp_path / "masks")]) == 1
+    assert f"the label files of the data set have no value for {last['name']}, so that" in capsys.readouterr().err
+    assert not (tmp_path / "masks").exists()

@@ -13,6 +13,7 @@ from bisenet_ros.model.class_map import check_same_classes
 from bisenet_ros.model.input_size import Size
 from bisenet_training.analysis.evaluation import segment
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
+from bisenet_training.errors import DataError
 
 
 def write_predictions(engine: Engine, dataset: SegmentationDataset, folder: Path, *, pad: Size) -> None:
@@ -26,10 +27,17 @@ def write_predictions(engine: Engine, dataset: SegmentationDataset, folder: Path
 
     Raises:
         ClassMapError: the model's classes are not the data set's.
+        DataError: label files have no value for one of them.
         BisenetError: an image cannot be read, which is named.
         OSError: a file cannot be written.
     """
     check_same_classes(engine.classes, dataset.classes)
+    without = [name for class_id, name in enumerate(dataset.classes.names) if class_id not in dataset.labeled]
+    if without:
+        raise DataError(
+            f"the label files of the data set have no value for {', '.join(without)}, so that masks cannot be written "
+            "as such; give each class `values` in its YAML"
+        )
     for index in tqdm(range(len(dataset)), desc="segmenting", unit="frame", disable=None):
         mask = segment(engine, dataset.read_image(index), pad=pad)
         path = folder / f"{dataset.name(index)}.png"

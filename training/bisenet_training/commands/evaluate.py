@@ -80,6 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.size:
         source["size"] = f"{size} as asked for; the model's card says {size_text(engine.card.network_size)}"
     dataset = SegmentationDataset(description, arguments.root, split, labeled=not arguments.predictions)
+    if scored is None and len(dataset.labeled) < len(dataset.classes):
+        scored = dataset.labeled  # as while training: others cannot be right
     engine = augmented(engine, flip=arguments.flip, scales=arguments.scales)
     pad = _padding(arguments.pad, dataset.padding)
     if arguments.predictions:
