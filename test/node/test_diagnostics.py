@@ -139,6 +139,16 @@ def test_rates_and_stage_times(image: Image) -> None:
         assert 0 <= float(values_of(status)["receive_p50_ms"]) < 1000
 
 
+def test_a_camera_whose_clock_is_a_little_ahead(image: Image) -> None:
+    with fake_node() as (_, vehicle, _):
+        masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
+        camera.connect(image, masks)
+        ahead = vehicle.node.get_clock().now().nanoseconds + 900_000_000
+        image.header.stamp.sec, image.header.stamp.nanosec = divmod(ahead, 10**9)
+        camera.send_as_it_is(image)
+        vehicle.wait_for_status(CAMERA, OK, "^segmenting; the stamps are less than 1 s ahead of the node's clock")
+
+
 def test_building_a_plan_is_reported(image: Image) -> None:
     with fake_node() as (_, vehicle, engine):
         status = vehicle.wait_for_status(f"{NODE}: segmentation", OK, "^running$")

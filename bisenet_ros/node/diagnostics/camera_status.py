@@ -114,8 +114,9 @@ class CameraStatus:
         offset = self._camera.clock_offset
         if not offset:
             return "segmenting"
+        amount = f"{abs(offset):.0f} s" if abs(offset) >= 1 else "less than 1 s"
         order = "behind" if offset > 0 else "ahead of"
-        return f"segmenting; the stamps are {abs(offset):.0f} s {order} the node's clock, so `receive` is not measured"
+        return f"segmenting; the stamps are {amount} {order} the node's clock, so `receive` is not measured"
 
 
 def _difference(counts: Dict[str, int], earlier: Dict[str, int]) -> Dict[str, int]:
