@@ -16,7 +16,7 @@ published: its mask was published. dropped_newer: displaced by a newer image whi
 skipped: cannot be decoded. failed: the engine could not segment it, or its mask could not be published.
 """
 DERIVED_DROPS = ("confidence_dropped", "ground_grid_dropped", "pictures_dropped")
-"""Masks published without their confidence, ground grid, or pictures (color mask, overlay), as newer ones came first."""
+"""Masks published without confidence, ground grid, or pictures (color mask, overlay), as newer ones came first."""
 STAGES = ("receive", "wait", "convert", "engine", "publish", "total", "pictures")
 """The stages that are timed.
 
