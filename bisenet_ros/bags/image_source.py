@@ -63,7 +63,7 @@ class ImageSource:
 
 OpenDataSet = Callable[[str, Path, str], Any]
 """Opens a data set by its name, its folder and its split, "" for the one that it validates with. It has a length, gives
-H x W x 3 uint8 BGR and H x W uint8 ids by index, and has `name(index)` and `classes`."""
+H x W x 3 uint8 BGR and H x W uint8 ids by index, and has `name(index)`, the list `image_files` and `classes`."""
 
 
 def open_source(text: str, *, labels: Optional[Path] = None, open_data_set: OpenDataSet) -> ImageSource:
@@ -164,8 +164,10 @@ def _open_video(path: Path) -> ImageSource:
 
 
 def _from_data_set(data_set: Any, root: Path) -> ImageSource:
+    files = data_set.image_files
+
     def images(every: int = 1) -> Iterator[SourceImage]:
         for index in range(0, len(data_set), every):
-            yield SourceImage(data_set.name(index), *data_set[index])
+            yield SourceImage(data_set.name(index), *data_set[index], file=files[index])
 
     return ImageSource(images, len(data_set), (root,), labeled=len(data_set), classes=data_set.classes)

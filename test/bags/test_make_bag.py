@@ -214,6 +214,11 @@ def test_a_data_set_becomes_a_bag_with_its_truth(tmp_path):
     truths = [labels for _, labels in read_masks(tmp_path / "bag", "/camera/labels")]
     assert len(truths) == 3 and np.array_equal(truths[2], read_ground_truth(names[2]))
 
+    packed = ["-o", str(tmp_path / "packed"), "--compressed", "jpeg"]
+    assert main(["make-bag", f"camvid:{tmp_path / 'camvid'}:val", *packed]) == 0
+    for message, name in zip(Bag(tmp_path / "packed").messages([f"{TOPIC}/compressed"]), names):
+        assert (FOLDER / "images" / f"{name}.jpg").read_bytes() in message.data, "byte by byte, as of a folder"
+
 
 def test_a_data_set_without_the_training_tools_says_what_to_install(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "bisenet_training.data.datasets", None)
