@@ -168,6 +168,7 @@ def _from_data_set(data_set: Any, root: Path) -> ImageSource:
 
     def images(every: int = 1) -> Iterator[SourceImage]:
         for index in range(0, len(data_set), every):
-            yield SourceImage(data_set.name(index), *data_set[index], file=files[index])
+            pixels, ground_truth = data_set[index]
+            yield SourceImage(data_set.name(index), pixels, ground_truth, file=files[index])
 
     return ImageSource(images, len(data_set), (root,), labeled=len(data_set), classes=data_set.classes)
