@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the cameras are in the frame of the ground grid: from the parameters NAME.pose, else from tf2."""
 
-from typing import Any, Optional
+from typing import Any, Dict, Optional
 
 from rclpy.duration import Duration
 from rclpy.node import Node
@@ -11,7 +11,7 @@ from std_msgs.msg import Header
 
 from bisenet_ros.geometry.ground_projection import GroundGridError, Pose
 from bisenet_ros.node.parameters import Parameters
-from bisenet_ros.node.settings import NO_POSE
+from bisenet_ros.node.settings import NO_POSE, enabled
 
 try:
     from tf2_ros import Buffer, ExtrapolationException, TransformException, TransformListener
@@ -33,6 +33,7 @@ class CameraPoses:
         self._node = node
         self._parameters = parameters
         self._frame = parameters["grid.frame"]
+        self._frame_ids: Dict[str, str] = {}  # of the cameras' last images
         self._transforms: Optional[Any] = None
         self._listener: Optional[Any] = None
 
@@ -40,7 +41,7 @@ class CameraPoses:
         """The pose of a camera at the stamp of its image, or the newest where tf2 does not reach to the stamp.
 
         Raises:
-            GroundGridError: neither the parameter nor tf2 has it.
+            GroundGridError: neither the parameter nor tf2 has it, or tf2 has one for two cameras.
         """
         values = list(self._parameters[f"{name}.pose"])
         if values != NO_POSE:
@@ -48,6 +49,12 @@ class CameraPoses:
         remedy = f"set the parameter {name}.pose to [x, y, z, roll, pitch, yaw] of its optical frame in {self._frame}"
         if Buffer is None:
             raise GroundGridError(f"the pose of {name} is not known, as tf2_ros is not installed; {remedy}")
+        other = self._camera_of_same_frame(name, header.frame_id)
+        if other:
+            raise GroundGridError(
+                f"the images of {other} and of {name} have the same frame_id, {header.frame_id!r}, for which tf2 has "
+                f"one pose; let each driver have its own, or {remedy}"
+            )
         try:
             transform = self._lookup(header).transform
         except TransformException as error:
@@ -65,6 +72,12 @@ class CameraPoses:
     def close(self) -> None:
         if self._listener is not None:
             self._listener.unregister()
+
+    def _camera_of_same_frame(self, name: str, frame_id: str) -> str:
+        """Another camera whose last image had this frame_id; empty if there is none."""
+        self._frame_ids[name] = frame_id
+        others = (other for other, found in self._frame_ids.items() if other != name and found == frame_id)
+        return next((other for other in others if self._parameters[enabled(other)]), "")
 
     def _lookup(self, header: Header) -> Any:
         """The geometry_msgs/TransformStamped from the frame of an image to the grid's."""

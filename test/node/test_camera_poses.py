@@ -104,6 +104,23 @@ def test_a_pose_is_that_of_the_stamp_else_the_newest(buffers: List[FakeBuffer]) 
     assert not buffer.heights and len(buffers) == 1
 
 
+def test_two_cameras_of_one_frame_id_have_no_pose_of_tf2(buffers: List[FakeBuffer]) -> None:
+    """As of drivers that call every camera "camera"."""
+    parameters: Any = {"grid.frame": "base_link", **{f"{name}.pose": [0.0] for name in ("left", "right")}}
+    parameters.update({"left.enabled": True, "right.enabled": True})
+    node: Any = None
+    poses = CameraPoses(node, parameters)
+    with pytest.raises(GroundGridError):
+        poses.pose("left", header(100))
+    buffers[0].heights[100] = 1.5
+    assert poses.pose("left", header(100)).position[2] == 1.5
+    for names in (("left", "right"), ("right", "left")):
+        with pytest.raises(GroundGridError, match="{} and of {} have the same frame_id, 'front_camera'".format(*names)):
+            poses.pose(names[1], header(100))
+    parameters["left.enabled"] = False
+    assert poses.pose("right", header(100)).position[2] == 1.5
+
+
 def test_the_listener_ends_with_the_poses(buffers: List[FakeBuffer], monkeypatch: pytest.MonkeyPatch) -> None:
     listeners: List[FakeListener] = []
 
