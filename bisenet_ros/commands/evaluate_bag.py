@@ -82,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also replay the bags in real time through the running node, and report what differs; needs ROS 2",
     )
-    parser.add_argument("--rate", type=_rate, default=1.0, help="of that replay: 2 is twice the bag's pace; default 1")
+    parser.add_argument("--rate", type=_rate, help="of that replay: 2 is twice the bag's pace; default 1")
     parser.add_argument("--restart", action="store_true", help="throw away what an earlier run left in OUT")
 
 
@@ -91,6 +91,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     if not arguments.bags:
         raise BisenetError("no bag given; write the bags before --topic, which takes all names that follow it")
+    if arguments.rate and not arguments.through_node:
+        raise BisenetError("--rate is the pace of the replay; add --through-node, or leave it out")
+    arguments.rate = arguments.rate or Request.rate
     request = Request(**{field.name: getattr(arguments, field.name) for field in fields(Request)})
     replay = _find_replay() if arguments.through_node else None  # a missing package is told before an hour of work
     try:

@@ -459,6 +459,11 @@ def test_a_bag_at_two_points_has_its_folders_name(tmp_path, request_for, monkeyp
     assert [source["bag"] for source in report_of(tmp_path / "OUT")["sources"]] == ["drive"]
 
 
+def test_a_rate_goes_with_the_replay_through_the_node(tmp_path, capsys):
+    assert main(["evaluate-bag", "BAG", "--model", "m.onnx", "-o", str(tmp_path / "OUT"), "--rate", "2"]) == 1
+    assert "--rate is the pace of the replay; add --through-node" in capsys.readouterr().err
+
+
 def test_topics_come_after_the_bags_and_several_times(tmp_path, capsys, monkeypatch):
     found = []
     monkeypatch.setattr(

@@ -345,6 +345,14 @@ def test_a_run_starts_from_an_imported_checkpoint(state, tmp_path, capsys):
     assert "was imported and is no run to go on with; start from it: run.start_from=" in capsys.readouterr().err
 
 
+def test_the_file_to_import_is_not_replaced(state, tmp_path, capsys):
+    path = tmp_path / "model_final.ckpt"
+    torch.save(state, path)
+    before = path.read_bytes()
+    assert main(["import-checkpoint", str(path), "-o", str(path), "--labels", "cityscapes"]) == 1
+    assert "is the file to import, which would be replaced" in capsys.readouterr().err and path.read_bytes() == before
+
+
 def test_a_data_set_with_another_number_of_classes_is_refused(state, tmp_path, capsys):
     source, model = tmp_path / "model_final.pth", tmp_path / "model.onnx"
     torch.save(state, source)

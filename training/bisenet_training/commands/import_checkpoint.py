@@ -34,6 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
     to_start_from = arguments.output.suffix == ".ckpt"
     if to_start_from and arguments.weights != "fp32":
         raise OptionError("--weights is the stored type of a model file (.onnx); a checkpoint is fp32: leave it out")
+    if arguments.output.resolve() == arguments.checkpoint.resolve():
+        raise OptionError(f"{arguments.output} is the file to import, which would be replaced; name another with -o")
     imported, card = import_checkpoint(
         arguments.checkpoint,
         dataset=arguments.labels,
