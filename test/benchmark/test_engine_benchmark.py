@@ -164,6 +164,11 @@ def test_a_sweep_writes_its_three_files(model, tmp_path, capsys, monkeypatch):
     for name in ("benchmark.json", "benchmark.md"):
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
     assert (tmp_path / "again" / "benchmark.png").stat().st_size > 10_000
+    command = ["benchmark", "report", str(folder / "benchmark.json")]
+    assert main([*command, str(folder)]) == 0, "its own table and plot, drawn again"
+    assert main([*command, str(tmp_path / "again")]) == 1
+    assert "holds the results of an earlier run; add --force to replace them" in capsys.readouterr().err
+    assert main([*command, str(tmp_path / "again"), "--force"]) == 0
 
 
 def test_an_engine_that_cannot_run_is_left_out_and_named(model, tmp_path, capsys, monkeypatch):
