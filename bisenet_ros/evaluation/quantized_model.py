@@ -5,7 +5,7 @@
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Callable, Collection, List, Mapping, Sequence, Tuple
+from typing import Callable, Collection, Iterator, List, Mapping, Sequence, Tuple
 
 import numpy as np
 import onnx
@@ -71,9 +71,17 @@ def make_quantized_model(
     """
     network, card = read_model(model), read_card(model)
     on_progress(f"calibrating with {len(calibration)} frames of {calibration.name}")
-    quantized = quantize(network, card, (frame for frame, _ in calibration))
+    counted = 0
+
+    def frames_to_calibrate_with() -> Iterator[np.ndarray]:
+        nonlocal counted  # a video, or a bag that was cut off, has fewer than it promises
+        for frame, _ in calibration:
+            counted += 1
+            yield frame
+
+    quantized = quantize(network, card, frames_to_calibrate_with())
     fp32 = _open(network, card, precision="fp32")
-    every = max(1, len(calibration) // SENSITIVITY_FRAMES)
+    every = max(1, counted // SENSITIVITY_FRAMES)
     frames = [frame for number, (frame, _) in enumerate(calibration) if number % every == 0][:SENSITIVITY_FRAMES]
     costs = layer_costs(network, card.network_size)
     left_out = choose_layers_left_out(
@@ -87,7 +95,7 @@ def make_quantized_model(
     convolutions = [node.name for node in quantized.graph.node if node.op_type == "Conv"]
     description = {
         "made_from_sha256": model_sha256(model),
-        "calibration": {"source": calibration.name, "frames": len(calibration)},
+        "calibration": {"source": calibration.name, "frames": counted},
         "layers_in_fp32": [name for name in convolutions if name not in layers],
         "compared": {"source": evaluation.name, "engine": int8.description, **cost.to_dict()},
         "loss_points": None if cost.loss_points is None else round(cost.loss_points, 3),

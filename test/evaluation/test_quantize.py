@@ -121,6 +121,17 @@ def test_frames_of_a_bag(model, images, labels, tmp_path, capsys, with_labels):
     assert f"on {len(FRAMES)} frames of recording" in capsys.readouterr().out
 
 
+def test_the_card_has_the_frames_that_were_read_not_those_that_were_promised(model, images, tmp_path):
+    bag = tmp_path / "recording"
+    assert main(["make-bag", str(images), "-o", str(bag)]) == 0
+    metadata = bag / "metadata.yaml"
+    promised = metadata.read_text().replace(f"message_count: {len(FRAMES)}", "message_count: 40")
+    metadata.write_text(promised)
+    assert run(model, "--calibration", bag) == 0 and promised.count("message_count: 40") > 1
+    quantization = read_card(model.with_name("m.int8.onnx")).quantization
+    assert quantization["calibration"]["frames"] == quantization["compared"]["frames"] == len(FRAMES)
+
+
 def test_ground_truth_of_no_frame_is_refused(model, images, labels, tmp_path, capsys):
     bag, truth = tmp_path / "recording", tmp_path / "truth"
     make_bag = ["make-bag", images, "--labels", labels, "--export-labels", truth, "-o", bag]
