@@ -91,6 +91,7 @@ def _segmentation_node(context: LaunchContext) -> List[Action]:
     is_rectified = arguments["rectified"] == "true"
     if arguments["rectified"]:
         overrides.update({f"{camera}.rectified": is_rectified for camera in cameras})
+    faults = restart.fault_log(Path(launch.logging.launch_config.log_dir), namespace)
     # Not launch_ros's LifecycleNode: launch sends no transitions here, and Galactic's rclpy has no lifecycle.
     node = Node(
         package="bisenet_ros",
@@ -100,7 +101,7 @@ def _segmentation_node(context: LaunchContext) -> List[Action]:
         parameters=[params_file, {name: _typed(value) for name, value in overrides.items()}],
         remappings=_remappings(arguments["image_topic"], cameras, is_rectified=is_rectified),
         arguments=["--ros-args", "--log-level", arguments["log_level"]],
-        additional_env={restart.FAULT_LOG: str(Path(launch.logging.launch_config.log_dir, "segmentation_node_faults"))},
+        additional_env={restart.FAULT_LOG: str(faults)},
         output="screen",
         emulate_tty=True,
     )

@@ -15,6 +15,11 @@ DELAY = 2.0
 """Seconds until the new process is started."""
 
 
+def fault_log(folder: Path, namespace: str) -> Path:
+    """The file of the faults of the node in a namespace; a launch may start several, which have one log folder."""
+    return folder / "_".join(["segmentation_node_faults", *filter(None, namespace.split("/"))])
+
+
 def record_fault(fault: str) -> None:
     """Adds the fault that ends this process to the file."""
     if FAULT_LOG in os.environ:

@@ -23,7 +23,7 @@ from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool
 
 from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
-from bisenet_ros.node.restart import EXIT_CODE, FAULT_LOG
+from bisenet_ros.node.restart import EXIT_CODE, FAULT_LOG, fault_log
 from demo.clip import frame_ids, read_image
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("vehicle")]
@@ -243,3 +243,9 @@ def test_gpu_fault_ends_the_process_with_its_own_code_and_the_next_one_says_why(
         assert values_of(found)["restarts"] == "1"
         assert list(tmp_path.glob("bisenet_ros.*/*.onnx")), "the test sees the folder"
     camera.close()
+
+
+def test_nodes_of_one_launch_have_files_of_their_own_for_their_faults(tmp_path: Path) -> None:
+    files = [fault_log(tmp_path, namespace) for namespace in ("/", "segmentation", "/front/segmentation")]
+    assert len({*files}) == 3 and all(file.parent == tmp_path for file in files)
+    assert fault_log(tmp_path, "front/segmentation") == files[-1]
