@@ -85,6 +85,8 @@ def test_malformed_files_are_refused(tmp_path, text, message):
         (["run.iterations=1001"], r"a multiple of run.validate_every \(250\)"),
         (["run.precision=fp8"], "run.precision must be one of auto, 32-true"),
         (["run.batch_size=0"], "run.batch_size must be at least 2"),
+        (["run.seed=4294967296"], "run.seed must be from 0 to 4294967295"),
+        (["run.cache_gigabytes=1e300"], "run.cache_gigabytes must be from 0 to 1000000"),
         (["run.workers=-1"], "run.workers must be at least 0"),
         (["run.max_minutes=0"], "run.max_minutes must be null or above 0"),
         (["augmentation.scales=[]"], "augmentation.scales must be from 0.1 to 10"),

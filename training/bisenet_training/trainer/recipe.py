@@ -77,6 +77,8 @@ Weight = Annotated[
     must("be above 0; leave out a set that is not to be trained on", lambda weight: weight > 0),
     must("be at most 1000000", lambda weight: weight <= 1e6),  # sums of larger ones may overflow
 ]
+Gigabytes = Annotated[float, must("be from 0 to 1000000", lambda size: 0 <= size <= 1e6)]
+Seed = Annotated[int, must("be from 0 to 4294967295", lambda seed: 0 <= seed < 2**32)]
 Minutes = Annotated[float, must("be null or above 0", lambda minutes: minutes > 0)]
 BatchSize = Annotated[int, must("be at least 2", lambda images: images >= 2)]
 Precision = Annotated[str, must(f"be one of {', '.join(PRECISIONS)}", PRECISIONS.__contains__)]
@@ -176,9 +178,9 @@ class RunRecipe:
     max_minutes: Nullable[Minutes]  # then the run stops with its state saved, for --resume; null: no limit
     precision: Precision  # 32-true, bf16-mixed, 16-mixed, or auto: bf16-mixed where the device computes in it
     workers: Count  # processes of each device that load data, at most one a core; 0 loads in the training process
-    cache_gigabytes: AtLeast0  # of a machine, for its processes' copies of a split: what fits is decoded once
+    cache_gigabytes: Gigabytes  # of a machine, for its processes' copies of a split: what fits is decoded once
     start_from: Nullable[Text]  # checkpoint whose weights the run starts with; null: from scratch
-    seed: Count
+    seed: Seed
 
     @field_validator("iterations")
     @classmethod
