@@ -134,7 +134,7 @@ def test_signal_in_each_state(transitions: Tuple[str, ...], vehicle: Vehicle) ->
 
 
 def test_without_rclpys_lifecycle_a_plain_node_has_the_same_topics_and_enable(vehicle: Vehicle, image: Image) -> None:
-    node, topic = "/plain/segmentation_node", "/plain/image"
+    node, topic = "/plain/segmentation_node", "/plain_camera/image"
     arguments = ("--ros-args", "-r", "__ns:=/plain", "-r", f"/camera/image_raw:={topic}")
     masks, camera = vehicle.listen("/plain/mask", Image), vehicle.camera(topic)
     with NodeProcess(DOMAIN, *arguments, program=("-c", WITHOUT_LIFECYCLE)) as process:
