@@ -296,10 +296,12 @@ def test_a_run_does_not_go_on_with_other_classes(camvid, tmp_path, capsys):
     assert run(classes, "--resume") == 0
 
 
-def test_frames_that_are_trained_on_and_scored_are_told(camvid, tmp_path, capsys):
+def test_scores_of_frames_that_are_trained_on_and_scales_that_are_not_are_told(camvid, tmp_path, capsys):
     words = "3 of the 3 frames of data.val_split 'val' are in data.train_split too"
     assert main(small_run(camvid, tmp_path / "apart", run__iterations=2)) == 0
-    assert words not in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert words not in printed
+    assert "7 of the 7 frames of 'train' are segmented at a scale that is not trained: at 0.27 of" in printed
     assert main(small_run(camvid, tmp_path / "both", run__iterations=2, data__train_split="train+val")) == 0
     assert words in capsys.readouterr().out
 
@@ -384,7 +386,8 @@ def test_best_and_last_are_told_apart_also_by_a_run_that_goes_on(camvid, tmp_pat
 
 
 def test_a_run_tells_its_milestones(camvid, tmp_path, capsys):
-    assert main(small_run(camvid, tmp_path, run__iterations=20, run__validate_every=10)) == 0
+    iterations = {"run__iterations": 20, "run__validate_every": 10}
+    assert main(small_run(camvid, tmp_path, augmentation__frame_size="[96,128]", **iterations)) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith("BiSeNetV2, 0.") and "1 x cpu" in printed[0]
     assert re.fullmatch(

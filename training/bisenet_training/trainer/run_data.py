@@ -11,8 +11,9 @@ from lightning.pytorch.utilities import rank_zero_only
 from bisenet_ros.model.class_map import IGNORE
 from bisenet_training.data.dataset_check import inspect
 from bisenet_training.data.datasets import open_dataset
-from bisenet_training.data.segmentation_dataset import SegmentationDataset
+from bisenet_training.data.segmentation_dataset import Inspection, SegmentationDataset
 from bisenet_training.errors import DataError
+from bisenet_training.trainer.frame_scales import describe_other_scale
 from bisenet_training.trainer.recipe import DataSetRecipe, Recipe
 
 
@@ -48,11 +49,14 @@ def open_data(recipe: Recipe, *, processes: int) -> RunData:
     training = [_open(entry, entry.train_split, cache_bytes) for entry in sets]
     validation = [_open(entry, entry.val_split or "", cache_bytes) for entry in scored]
     check_same_classes(training)
-    _tell_shared_frames(training, validation)
-    pixels = [_count_pixels(frames, entry) for frames, entry in zip(training, sets)]
+    for frames in validation:
+        _tell(_describe_shared(training, frames))
+    found = [_inspect(frames, entry) for frames, entry in zip(training, sets)]
+    for frames, inspections in zip(training, found):
+        _tell(describe_other_scale(recipe, [it.size for it in inspections], dataset=frames))
     for frames, entry in zip(validation, scored):
-        _count_pixels(frames, entry)
-    return RunData(training, pixels, validation)
+        _inspect(frames, entry)
+    return RunData(training, [_count_pixels(inspections) for inspections in found], validation)
 
 
 def class_shares(pixels: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
@@ -78,17 +82,22 @@ def _difference(first: Sequence[str], other: Sequence[str], number: int) -> str:
     return f", and {'; '.join(words)}" if words else " in another order"
 
 
+def _describe_shared(training: Sequence[SegmentationDataset], frames: SegmentationDataset) -> str:
+    """In words, how many frames of a split to validate with the run learns from; "" where it learns from none."""
+    learned = {file for other in training for file in other.image_files}
+    shared = len(learned.intersection(frames.image_files))
+    if not shared:
+        return ""
+    return (
+        f"{shared} of the {len(frames)} frames of data.val_split {frames.split!r} are in data.train_split too: "
+        "the scores are not of unseen frames"
+    )
+
+
 @rank_zero_only
-def _tell_shared_frames(training: Sequence[SegmentationDataset], validation: Sequence[SegmentationDataset]) -> None:
-    """Prints which of the splits to validate with have frames that the run learns from."""
-    learned = {file for frames in training for file in frames.image_files}
-    for frames in validation:
-        shared = len(learned.intersection(frames.image_files))
-        if shared:
-            print(
-                f"{shared} of the {len(frames)} frames of data.val_split {frames.split!r} are in data.train_split too: "
-                "the scores are not of unseen frames"
-            )
+def _tell(words: str) -> None:
+    if words:
+        print(words)
 
 
 def _open(entry: DataSetRecipe, split: str, cache_bytes: int) -> SegmentationDataset:
@@ -96,8 +105,8 @@ def _open(entry: DataSetRecipe, split: str, cache_bytes: int) -> SegmentationDat
     return open_dataset(entry.dataset, root=root, split=split, class_map=entry.class_map, cache_bytes=cache_bytes)
 
 
-def _count_pixels(frames: SegmentationDataset, entry: DataSetRecipe) -> np.ndarray:
-    """How many pixels of a split have each train id: 256 int64.
+def _inspect(frames: SegmentationDataset, entry: DataSetRecipe) -> list[Inspection]:
+    """Reads every frame of a split.
 
     Raises:
         DataError: a file cannot be used, or no pixel of the split has a class.
@@ -109,11 +118,15 @@ def _count_pixels(frames: SegmentationDataset, entry: DataSetRecipe) -> np.ndarr
             f"{len(problems)} of {len(frames)} frames of split {frames.split!r} cannot be used, first: {problems[0]}\n"
             f"see all with `{command}`"
         )
-    pixels = np.sum([found.pixels for found in inspections], axis=0)
-    if not pixels[:IGNORE].any():
+    if not _count_pixels(inspections)[:IGNORE].any():
         merged = f", with the class map {entry.class_map}" if entry.class_map else ""
         raise DataError(
             f"none of the {len(frames)} frames of split {frames.split!r} has a labeled pixel, in the data set at "
             f"{entry.root}{merged}"
         )
-    return pixels
+    return inspections
+
+
+def _count_pixels(inspections: Sequence[Inspection]) -> np.ndarray:
+    """How many pixels of a split have each train id: 256 int64."""
+    return np.sum([found.pixels for found in inspections], axis=0)
