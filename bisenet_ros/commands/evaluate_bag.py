@@ -28,8 +28,9 @@ Segments every frame of ROS 2 bags (sqlite3 or MCAP, compressed or not; folders,
 on it; no ROS is needed. OUT gets the masks as a bag (OUT/masks, or OUT/NAME/masks for several bags), report.html,
 report.json, report.csv and frames.jsonl. It appears when all is done; until then the work lies in OUT.partial, and the
 same command goes on with the bags that are not done. Exit codes: 0 all is well; 1 an error, there is no OUT; 3
-done, but a bag was damaged or has other messages than it promises, messages could not be read, the node's masks differ,
-or its replay failed, which the report names; {INTERRUPTED} stopped by Ctrl-C."""
+done, but a bag was damaged, left out or has other messages than it promises, messages could not be read, ground truth
+is missing or may be of other frames, the node's masks differ, or its replay failed, which the report names;
+{INTERRUPTED} stopped by Ctrl-C."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

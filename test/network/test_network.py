@@ -267,6 +267,8 @@ def test_complexity_of_a_recipe(capsys):
     stated = complexity(capsys, "--recipe", recipe)
     assert stated["gather"] is False and stated["gflops"] == complexity(capsys, "--without-gather")["gflops"]
     assert complexity(capsys, "--recipe", recipe, "--expansion", "1")["expansion"] == 1
+    of_any_data = complexity(capsys, "--recipe", str(Path(recipe).parents[1] / "finetune_cpu.yaml"))
+    assert of_any_data["head_width"] == 128, "though the recipe leaves the data set open"
 
 
 def test_complexity_table(capsys, monkeypatch):

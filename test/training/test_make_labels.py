@@ -295,6 +295,38 @@ def test_mistakes_in_coco_files_are_named(annotation, message, tmp_path, capsys)
 
 
 @pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"images": [(1, "1.png", 12), (1, "2.png", 12)]}, "2 images have the id 1, as in files that were joined"),
+        ({"categories": [(1, "road"), (1, "lane")]}, "2 categories have the id 1, as in files that were joined"),
+        ({"images": [(1, None, 12), (2, "2.png", 12)]}, "which is missing; name the images' folder with --images"),
+        ({"images": [(1, "1.png", "tall"), (2, "2.png", 12)]}, "is not a COCO file of segmentations"),
+        ({"images": [(1, "1.png", 12.0), (2, "2.png", "12")]}, ""),
+    ],
+)
+def test_entries_of_coco_files_that_cannot_be_meant_are_named(changes, message, tmp_path, capsys):
+    path = coco(tmp_path / "coco.json", [])
+    content = json.loads(path.read_text())
+    if "categories" in changes:
+        content["categories"] = [{"id": number, "name": name} for number, name in changes["categories"]]
+    if "images" in changes:
+        content["images"] = [
+            {"id": number, "file_name": name, "height": height, "width": WIDTH}
+            for number, name, height in changes["images"]
+        ]
+    number = content["categories"][0]["id"]
+    content["annotations"] = [
+        {"image_id": image["id"], "category_id": number, "segmentation": [[0, 0, 8, 0, 8, 8]]}
+        for image in content["images"]
+    ]
+    path.write_text(json.dumps(content))
+    for i in (1, 2):
+        write_image(tmp_path / f"{i}.png")
+    assert main(["make-labels", str(path), "-o", str(tmp_path / "yard")]) == bool(message)
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     "spoil, message",
     [
         (lambda export: (export / "labelmap.txt").write_text("road 1,2,3"), "expected lines such as road:128,64,128::"),

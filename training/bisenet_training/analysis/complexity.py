@@ -27,7 +27,8 @@ DEFAULTS = {
 
 def network_options(recipe: Path | None, given: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of BiSeNetV2 without boosters: those given, else the recipe's, else the defaults."""
-    stated = asdict(load_recipe(recipe, ["data.root=."]).network) if recipe else {}
+    of_any_data = ["data.dataset=any", "data.root=."]
+    stated = asdict(load_recipe(recipe, of_any_data).network) if recipe else {}
     return {**DEFAULTS, **stated, **given, "boosters": ()}
 
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """COCO's JSON with polygons and run-length masks, as CVAT, Label Studio and others export it."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from functools import partial
 from pathlib import Path
 from typing import Any, Iterator, Mapping
@@ -24,7 +24,7 @@ def read_coco(path: Path, images: Path | None = None) -> Iterator[LabeledImage]:
             CVAT's export, or else the file's own folder.
 
     Raises:
-        DataError: the file is none of COCO's, or has annotations of images that it does not list.
+        DataError: the file is none of COCO's, has an id twice, or has annotations of images that it does not list.
     """
     entries = read_json(path)
     try:
@@ -32,12 +32,17 @@ def read_coco(path: Path, images: Path | None = None) -> Iterator[LabeledImage]:
         annotations: dict[int, list[tuple[str, Any]]] = defaultdict(list)
         for annotation in entries["annotations"]:
             annotations[annotation["image_id"]].append((names[annotation["category_id"]], annotation["segmentation"]))
-        found = [(entry["id"], entry["file_name"], (entry["height"], entry["width"])) for entry in entries["images"]]
-    except (KeyError, TypeError) as error:
+        found = [
+            (entry["id"], str(entry["file_name"]), (int(entry["height"]), int(entry["width"])))
+            for entry in entries["images"]
+        ]
+    except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"{path} is not a COCO file of segmentations, which has images, categories, and annotations with "
             f"image_id, category_id and segmentation; {error} is missing or unknown"
         ) from None
+    _require_distinct(path, "categories", [category["id"] for category in entries["categories"]])
+    _require_distinct(path, "images", [number for number, _, _ in found])
     unlisted = set(annotations) - {number for number, _, _ in found}
     if unlisted:
         count = sum(len(annotations[number]) for number in unlisted)
@@ -51,6 +56,16 @@ def read_coco(path: Path, images: Path | None = None) -> Iterator[LabeledImage]:
         regions = annotations[number]
         labels = frozenset(label for label, _ in regions)
         yield LabeledImage(folder / name, path, labels, partial(_draw, path, name, regions, size))
+
+
+def _require_distinct(path: Path, what: str, numbers: list[Any]) -> None:
+    """Raises DataError where several categories or images have one id."""
+    for number, count in Counter(numbers).most_common(1):
+        if count > 1:
+            raise DataError(
+                f"{path}: {count} {what} have the id {number!r}, as in files that were joined, so that it is not known "
+                "whose annotations are whose; make a data set of each file"
+            )
 
 
 def _draw(
