@@ -311,6 +311,11 @@ def test_where_a_run_can_go_on_from(camvid, tmp_path, capsys):
     assert "expected a checkpoint of `bisenet train` at" in capsys.readouterr().err
     assert main([*small_run(camvid, tmp_path), "--save-weights", str(tmp_path / "none" / "weights.pt")]) == 1
     assert "expected a folder at" in capsys.readouterr().err
+    start = tmp_path / "start.ckpt"
+    for taken in (tmp_path / "camvid" / "last.ckpt", tmp_path / "camvid" / "best.ckpt", start):
+        taken.parent.mkdir(exist_ok=True)
+        assert main([*small_run(camvid, tmp_path, run__start_from=start), "--save-weights", str(taken)]) == 1
+        assert "is a checkpoint of this run, or what it starts from" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main([*small_run(camvid, tmp_path), "--resume", "--resume-from", "weights.pt"])
     assert "not allowed with argument --resume" in capsys.readouterr().err

@@ -70,8 +70,8 @@ def train(
         raise RecipeError(f"expected a checkpoint to resume at {last}, found none; start without --resume")
     if last.exists() and not resume:
         raise RecipeError(f"{output} holds a run already; pass --resume to go on with it, or another --output")
-    if save_weights and not save_weights.parent.is_dir():
-        raise RecipeError(f"expected a folder at {save_weights.parent} to write {save_weights.name} to, found none")
+    if save_weights:
+        _check_place(save_weights, others=[last, output / "best.ckpt", Path(recipe.run.start_from or last)])
     checkpoint = last if resume else resume_from
     if checkpoint:
         _check_resumable(checkpoint, recipe)
@@ -112,6 +112,16 @@ def _fit(recipe: Recipe, output: Path, *, checkpoint: Path | None, save_weights:
     )
     loaders = DataModule(recipe, data.training, data.validation)
     trainer.fit(module, loaders, ckpt_path=checkpoint, weights_only=True)
+
+
+def _check_place(save_weights: Path, *, others: Sequence[Path]) -> None:
+    """The portable checkpoint must have a folder, and must not replace other checkpoints."""
+    if not save_weights.parent.is_dir():
+        raise RecipeError(f"expected a folder at {save_weights.parent} to write {save_weights.name} to, found none")
+    if save_weights.resolve() in [path.resolve() for path in others]:
+        raise RecipeError(
+            f"{save_weights} is a checkpoint of this run, or what it starts from; name another with --save-weights"
+        )
 
 
 def _check_resumable(last: Path, recipe: Recipe) -> None:
