@@ -6,7 +6,7 @@ import math
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Iterator, Optional, Tuple
+from typing import Iterator, Optional, Set, Tuple
 
 import numpy as np
 
@@ -113,9 +113,16 @@ def _open_bag(path: Path, topic: str, ground_truth: Optional[Path], *, classes: 
     files = list_ground_truth(ground_truth) if ground_truth else {}
 
     def images(every: int = 1) -> Iterator[SourceImage]:
+        stamps: Set[int] = set()
         for message in islice(bag.messages([chosen.name]), 0, None, every):
             frame = decode_frame(message)
             found = files.get(frame.stamp_ns, [])
+            if found and frame.stamp_ns in stamps:
+                raise GroundTruthError(
+                    f"several frames of {path} have the stamp {frame.stamp_ns}, so that it is not known whose ground "
+                    f"truth {found[0].name} is; use images in place of the bag"
+                )
+            stamps.add(frame.stamp_ns)
             ids = read_ground_truth(found[0], classes=classes) if len(found) == 1 else None
             yield SourceImage(f"message {message.number} of {chosen.name} in {path}", frame.pixels, ids)
 

@@ -15,6 +15,8 @@ from camvid_classes import CAMVID
 from small_camvid import write_small_camvid
 from tiny_model import save_stem_model
 
+from bisenet_ros.bags.bag_images import IMAGE
+from bisenet_ros.bags.bag_writer import BagWriter
 from bisenet_ros.cli import main
 from bisenet_ros.engines import load_engine
 from bisenet_ros.engines.precision import choose_precision
@@ -119,6 +121,18 @@ def test_frames_of_a_bag(model, images, labels, tmp_path, capsys, with_labels):
     assert "on 2 frames of recording" in printed and ("mIoU fp32" in printed) == with_labels
     assert run(*arguments) == 0
     assert f"on {len(FRAMES)} frames of recording" in capsys.readouterr().out
+
+
+def test_ground_truth_that_may_be_of_several_frames_is_refused(model, tmp_path, capsys):
+    """As of a driver that leaves its stamps zero."""
+    bag, truth = tmp_path / "recording", tmp_path / "truth"
+    truth.mkdir()
+    cv2.imwrite(str(truth / "0.png"), np.zeros(SIZE, np.uint8))
+    with BagWriter(bag, storage="sqlite3", topics={"/image": IMAGE}) as writer:
+        for number, frame in enumerate(FRAMES):
+            writer.write_image("/image", frame, encoding="bgr8", stamp_ns=0, frame_id="", log_ns=number)
+    assert run(model, "--calibration", bag, "--ground-truth", truth) == 1
+    assert f"several frames of {bag} have the stamp 0, so that it is not known whose" in capsys.readouterr().err
 
 
 def test_the_card_has_the_frames_that_were_read_not_those_that_were_promised(model, images, tmp_path):
