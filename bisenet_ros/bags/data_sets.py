@@ -13,9 +13,13 @@ GROUP = "bisenet.data_sets"
 
 
 def open_data_set(name: str, root: Path, split: str, *, class_map: Optional[str] = None) -> Any:
-    """Opens a data set by the training package's entry point; see `OpenDataSet`.
+    """Opens a data set by the training package's entry point.
+
+    It has a length, gives H x W x 3 uint8 BGR and H x W uint8 ids (255: no label) by index, and has `name(index)`, the
+    list `image_files` and `classes`.
 
     Args:
+        split: "" for the one that it validates with.
         class_map: the name or the file of a class map, which merges the data set's classes.
 
     Raises BisenetError where a package that it needs is not installed, there is no such data set, or the class map does

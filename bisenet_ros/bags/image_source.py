@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 import cv2
 import numpy as np
 
+from bisenet_ros.bags.data_sets import open_data_set
 from bisenet_ros.bags.recording import check_path
 from bisenet_ros.bags.storage import natural_order
 from bisenet_ros.errors import BisenetError
@@ -61,16 +62,12 @@ class ImageSource:
         return self.labeled > 0
 
 
-OpenDataSet = Callable[[str, Path, str], Any]
-"""Opens a data set by its name, its folder and its split, "" for the one that it validates with. It has a length, gives
-H x W x 3 uint8 BGR and H x W uint8 ids by index, and has `name(index)`, the list `image_files` and `classes`."""
-
-
-def open_source(text: str, *, labels: Optional[Path] = None, open_data_set: OpenDataSet) -> ImageSource:
+def open_source(text: str, *, labels: Optional[Path] = None, class_map: Optional[str] = None) -> ImageSource:
     """The folder of images, the video, or the data set (NAME:ROOT[:SPLIT]) that a text names.
 
     Args:
         labels: a folder of PNGs of ids, named as the images of a folder.
+        class_map: merges the classes of a data set; see `open_data_set`.
 
     Raises BisenetError where there is none, or labels fit no image; OSError.
     """
@@ -89,7 +86,7 @@ def open_source(text: str, *, labels: Optional[Path] = None, open_data_set: Open
         raise FileNotFoundError(
             f"expected the folder of a data set as NAME:ROOT[:SPLIT], got {text}: there is no folder {root!r}"
         )
-    return _from_data_set(open_data_set(name, Path(root), split), Path(root))
+    return _from_data_set(open_data_set(name, Path(root), split, class_map=class_map), Path(root))
 
 
 def _open_folder(folder: Path, labels: Optional[Path]) -> ImageSource:

@@ -68,10 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from bisenet_ros.bags.bag_maker import make_bag
     from bisenet_ros.bags.camera_info import read_camera_info
-    from bisenet_ros.bags.data_sets import open_data_set
     from bisenet_ros.bags.image_source import open_source
 
-    source = open_source(arguments.images, labels=arguments.labels, open_data_set=open_data_set)
+    source = open_source(arguments.images, labels=arguments.labels)
     recording = Recording(
         topic=check_topic(arguments.topic),
         frame_id=check_frame_id(arguments.frame_id),

@@ -3,7 +3,6 @@
 """Frames of what people have: a folder of images, a video, a data set or a bag; with their ground truth."""
 
 import math
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Iterator, Optional, Set, Tuple
@@ -13,7 +12,6 @@ import numpy as np
 from bisenet_ros.bags.bag_choice import choose_topics
 from bisenet_ros.bags.bag_images import decode_frame
 from bisenet_ros.bags.bag_reader import METADATA, Bag
-from bisenet_ros.bags.data_sets import open_data_set
 from bisenet_ros.bags.image_source import ImageSource, SourceImage, open_source
 from bisenet_ros.bags.storage_file import is_storage
 from bisenet_ros.errors import BisenetError
@@ -65,9 +63,7 @@ class FrameSource:
         elif ground_truth and not path.is_dir():
             raise BisenetError(f"--ground-truth goes with a folder of images or a bag, got {text}")
         else:
-            self._source = open_source(
-                text, labels=ground_truth, open_data_set=partial(open_data_set, class_map=class_map)
-            )
+            self._source = open_source(text, labels=ground_truth, class_map=class_map)
             if not path.exists():
                 name, _, place = text.partition(":")
                 self.name = f"{name} {place.partition(':')[2]}".strip()

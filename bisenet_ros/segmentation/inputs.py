@@ -13,7 +13,6 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Se
 import cv2
 import numpy as np
 
-from bisenet_ros.bags.data_sets import open_data_set
 from bisenet_ros.bags.image_source import open_source
 from bisenet_ros.bags.storage import natural_order
 from bisenet_ros.errors import BisenetError
@@ -114,7 +113,7 @@ def _image(path: Path) -> Input:
 
 
 def _video(path: Path) -> Input:
-    source = open_source(str(path), open_data_set=open_data_set)
+    source = open_source(str(path))
 
     def frames() -> Iterator[InputFrame]:
         for number, image in enumerate(source.images()):
