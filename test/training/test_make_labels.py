@@ -106,6 +106,15 @@ def test_the_shapes_of_labelme(tmp_path):
     assert find_dataset(str(root / "dataset.yaml")).classes.names == ["road", "car", "mark"]
 
 
+@pytest.mark.parametrize("corners", [LEFT, LEFT[::2], LEFT[2::-2], LEFT[1::2]])
+def test_a_rectangle_may_have_all_four_corners(tmp_path, corners):
+    """labelme writes two of them, X-AnyLabeling all."""
+    for name in "ab":
+        labelme(tmp_path / "export", name, [shape("path", corners, "rectangle")])
+    assert main(["make-labels", str(tmp_path / "export"), "-o", str(tmp_path / "yard")]) == 0
+    assert np.array_equal(target(tmp_path / "yard", "a"), left_half(0, 255))
+
+
 def test_a_background_is_a_class(tmp_path):
     export, root = tmp_path / "export", tmp_path / "yard"
     labelme(export, "a", [shape("path", LEFT), shape("_background_", [[0, 0], [15, 0]], "rectangle")])

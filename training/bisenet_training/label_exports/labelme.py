@@ -80,8 +80,8 @@ def _kind_and_points(shape: Mapping[str, Any], *, source: str) -> tuple[str, np.
 
 
 def _draw_outline(target: np.ndarray, kind: str, points: np.ndarray, value: int) -> None:
-    if kind == "rectangle":
-        (left, top), (right, bottom) = points[:2]
+    if kind == "rectangle":  # two opposite corners; tools that write labelme's files write all four
+        (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
         points = np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
     fixed = np.round(points * 2**FRACTION_BITS).astype(np.int32)
     if kind == "circle":  # its center, and a point on it
