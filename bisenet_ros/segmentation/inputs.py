@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Collection, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 import cv2
 import numpy as np
@@ -82,12 +82,20 @@ def find_inputs(texts: Sequence[str]) -> List[Input]:
                 f"two inputs are called {found.name!r}, {_text(other)} and {_text(found)}, so that their masks would "
                 "have one name; segment them into two folders"
             )
+    videos = [found.name for found in inputs if found.is_video]
     for found in inputs:
-        match = VIDEO_FRAME.fullmatch(found.name)
-        video = named.get(match[1]) if match else None
-        if video is not None and video.is_video:
-            raise BisenetError(f"{_text(found)} is called as a frame of {_text(video)}; segment them into two folders")
+        video = video_of(found.name, videos)
+        if video:
+            raise BisenetError(
+                f"{_text(found)} is called as a frame of {_text(named[video])}; segment them into two folders"
+            )
     return inputs
+
+
+def video_of(name: str, videos: Collection[str]) -> str:
+    """The one of some videos that has a frame of this name; "" for none."""
+    match = VIDEO_FRAME.fullmatch(name)
+    return match[1] if match and match[1] in videos else ""
 
 
 def _text(found: Input) -> str:

@@ -12,8 +12,8 @@ from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.atomic_write import write_bytes, write_json, write_png
 from bisenet_ros.files.result_folder import require_free
 from bisenet_ros.images.compression import encode_color_mask, encode_jpeg
-from bisenet_ros.images.image_file import read_image
-from bisenet_ros.segmentation.inputs import Input
+from bisenet_ros.images.image_file import IMAGE_SUFFIXES, read_image
+from bisenet_ros.segmentation.inputs import Input, video_of
 
 RECORD = "segment.json"
 """What the files were made with and of, so that no other run mixes its own with them."""
@@ -101,10 +101,21 @@ class OutputFolder:
             if known.get(name, identity) != identity:
                 other = identity[0] if known[name][0] != identity[0] else "another file of this name and place"
                 changed.append(f"{name}: {known[name][0]}, now {other}")
+        together = {**known, **identities}
+        videos = [name for name, identity in together.items() if _is_video(identity)]
+        for name in together:
+            video = video_of(name, videos)
+            if video:
+                changed.append(f"{together[name][0]} is called as a frame of {together[video][0]}")
         if changed:
             raise BisenetError(
                 f"{self.folder} holds the results of another run ({'; '.join(changed)}); name another folder with -o"
             )
+
+
+def _is_video(identity: List[Any]) -> bool:
+    """Whether an input's identity is a video's: it is a file, and is not called as an image."""
+    return len(identity) > 1 and Path(identity[0]).suffix.lower() not in IMAGE_SUFFIXES
 
 
 def require_apart(folder: Path, texts: Sequence[str]) -> None:

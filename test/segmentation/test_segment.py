@@ -268,6 +268,19 @@ def test_inputs_that_cannot_be_used_are_named(tmp_path, images, refuse):
     assert f"{images}/drive_000003.png is called as a frame of {video}" in refuse(images, video)
 
 
+@pytest.mark.parametrize("video_first", [True, False])
+def test_an_image_that_is_called_as_a_frame_of_an_earlier_runs_video_is_refused(tmp_path, model, capsys, video_first):
+    """Its mask would be that of the frame, or the frame's that of the image."""
+    image, video = tmp_path / "drive_000003.png", write_video(tmp_path / "drive.avi")
+    cv2.imwrite(str(image), np.zeros((*SIZE, 3), np.uint8))
+    first, second = (video, image) if video_first else (image, video)
+    assert segment(model, first, output=tmp_path / "out") == 0
+    before = files_of(tmp_path / "out")
+    assert segment(model, second, output=tmp_path / "out") == 1
+    assert f"{image} is called as a frame of {video}); name another folder with -o" in capsys.readouterr().err
+    assert files_of(tmp_path / "out") == before
+
+
 def test_results_do_not_lie_among_the_inputs(tmp_path, model, images, refuse, capfd):
     assert "must lie apart" in refuse(images, output=images / "out")
     assert "must lie apart" in refuse(images / "img_1.png", images, output=images / "a" / "b")
