@@ -236,7 +236,7 @@ def test_a_truth_without_a_labeled_pixel_is_a_truth(tmp_path):
     assert found["truth_frames"] == 2 and found["miou"] is None and "nan" not in Reader(page).text
     agreement = MaskAgreement(classes=3)
     labels = np.zeros((HEIGHT, WIDTH), np.uint8)
-    agreement.add((records[0], records[1]), (labels, labels))
+    agreement.add((records[0], records[2]), (labels, labels))
     assert agreement.scored == 1
 
 
