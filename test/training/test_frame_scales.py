@@ -41,13 +41,14 @@ def test_the_recipes_train_the_scale_at_which_they_segment(name):
 
 def test_photos_that_are_larger_than_the_recipes_frames_are_told():
     """Of 1920x1080 the network gets 0.38 of the sides, and crops would show it 0.8 to 2.2 of them."""
-    recipe, photos = RECIPES / "finetune_cpu.yaml", [(1080, 1920)] * 3 + [(360, 480)]
+    photos = [(1080, 1920)] * 3 + [(360, 480)]
     here = ["data.root=x", "data.dataset=camvid"]
-    words = describe_other_scale(load_recipe(recipe, here), photos, dataset=open_frames("camvid"))
+    words = describe_other_scale(load_recipe(RECIPES / "camvid_cpu.yaml", here), photos, dataset=open_frames("camvid"))
     assert words.startswith("3 of the 4 frames of 'train' are segmented at a scale that is not trained: at 0.38 of")
     assert "and at 0.80 to 2.20 by augmentation; set augmentation.frame_size to data.network_size" in words
-    mended = load_recipe(recipe, [*here, "augmentation.frame_size=[480,640]"])
+    mended = load_recipe(RECIPES / "finetune_cpu.yaml", here)
     assert describe_other_scale(mended, photos, dataset=open_frames("camvid")) == ""
+    assert trained_scales(mended.augmentation, (1080, 1920)) == pytest.approx((0.231, 0.635), abs=1e-3)
 
 
 def test_scales_of_crops_that_are_resized_and_of_frames_that_are_padded():

@@ -36,10 +36,8 @@ def describe_other_scale(recipe: Recipe, sizes: Sequence[Size], *, dataset: Segm
     """
     others = []
     for size in sizes:
-        (smallest, largest), scale = (
-            trained_scales(recipe.augmentation, size),
-            segmented_scale(recipe, size, dataset=dataset),
-        )
+        smallest, largest = trained_scales(recipe.augmentation, size)
+        scale = segmented_scale(recipe, size, dataset=dataset)
         if not smallest / TOLERANCE <= scale <= largest * TOLERANCE:
             others.append((smallest, largest, scale))
     if 2 * len(others) <= len(sizes):

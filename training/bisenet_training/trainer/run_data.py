@@ -48,7 +48,7 @@ def open_data(recipe: Recipe, *, processes: int) -> RunData:
     cache_bytes = int(recipe.run.cache_gigabytes * 1e9) // processes // len(sets)
     training = [_open(entry, entry.train_split, cache_bytes) for entry in sets]
     validation = [_open(entry, entry.val_split or "", cache_bytes) for entry in scored]
-    check_same_classes(training)
+    _require_same_classes(training)
     for frames in validation:
         _tell(_describe_shared(training, frames))
     found = [_inspect(frames, entry) for frames, entry in zip(training, sets)]
@@ -64,7 +64,7 @@ def class_shares(pixels: Sequence[np.ndarray], weights: Sequence[float]) -> np.n
     return np.average([found / found.sum() for found in pixels], axis=0, weights=weights)
 
 
-def check_same_classes(datasets: Sequence[SegmentationDataset]) -> None:
+def _require_same_classes(datasets: Sequence[SegmentationDataset]) -> None:
     """Raises DataError unless all data sets have classes of the same names, in the same order."""
     first, *others = (frames.classes.names for frames in datasets)
     for number, names in enumerate(others, start=1):
