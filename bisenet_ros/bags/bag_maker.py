@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes a bag of images: the bag appears when it is whole, or not at all."""
 
+import json
 import shutil
 from dataclasses import replace
 from itertools import combinations, product
@@ -13,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from bisenet_ros.bags.bag_images import COMPRESSED_IMAGE, IMAGE
-from bisenet_ros.bags.bag_reader import METADATA
+from bisenet_ros.bags.bag_reader import LABEL_CLASSES, METADATA
 from bisenet_ros.bags.bag_writer import CAMERA_INFO, BagWriter, make_header
 from bisenet_ros.bags.camera_info import guess_camera_info
 from bisenet_ros.bags.image_source import ImageSource, SourceImage
@@ -77,7 +78,8 @@ def _record(source: ImageSource, folder: Path, recording: Recording, *, labels: 
         labels.mkdir()
     count = 0
     stamped = _stamped(source, recording)
-    with BagWriter(folder, storage=recording.storage, topics=topics) as bag:
+    custom_data = {LABEL_CLASSES: json.dumps(source.classes.names)} if source.classes else {}
+    with BagWriter(folder, storage=recording.storage, topics=topics, custom_data=custom_data) as bag:
         for stamp_ns, image in tqdm(stamped, total=source.count or None, desc="recording", unit="image", disable=None):
             _write(bag, stamp_ns, image, recording)
             if labels and image.ground_truth is not None:

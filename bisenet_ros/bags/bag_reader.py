@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """ROS 2 bags, read in order and without ROS: sqlite3 and MCAP, compressed or not, whole or cut off."""
 
+import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -22,6 +23,8 @@ from bisenet_ros.bags.storage_file import (
 from bisenet_ros.errors import BisenetError
 
 METADATA = "metadata.yaml"
+LABEL_CLASSES = "label_classes"
+"""The entry of custom_data in metadata.yaml with the names of the ground truth's classes, as JSON."""
 
 
 class BagError(BisenetError):
@@ -34,6 +37,7 @@ class Bag:
     Attributes:
         files: what the bag is stored in, in order.
         topics: what was recorded, by name.
+        label_classes: the names of the ground truth's classes, where `bisenet make-bag` knew them; else empty.
         problems: in words, what is missing or damaged, and where fewer or more messages were read than the bag says it
             has; complete once `messages` was read to its end.
     """
@@ -43,6 +47,7 @@ class Bag:
         if not path.exists():
             raise FileNotFoundError(f"expected a bag at {path}, there is nothing")
         self.path = path
+        self.label_classes: List[str] = []
         self.problems: List[str] = []
         self.files = [path]
         listed: Optional[List[Topic]] = None
@@ -97,6 +102,7 @@ class Bag:
             topics = merge_topics(map(_listed_topic, information["topics_with_message_count"]))
             if not topics:
                 raise ValueError("it lists no topic")
+            self.label_classes = json.loads((information.get("custom_data") or {}).get(LABEL_CLASSES, "[]"))
         except BagError:
             raise
         except (YAMLError, ValueError, TypeError, KeyError, AttributeError) as error:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Literal
+from typing import Any, Dict, Literal, Mapping, Optional
 
 import numpy as np
 from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
@@ -42,12 +42,21 @@ class BagWriter:
     Every method raises OSError; that of a full disk names the folder.
     """
 
-    def __init__(self, folder: Path, *, storage: str, topics: Dict[str, str]) -> None:
-        """Makes a folder, whose name the file has; `topics` has the type of each topic's messages by its name."""
+    def __init__(
+        self, folder: Path, *, storage: str, topics: Dict[str, str], custom_data: Optional[Mapping[str, str]] = None
+    ) -> None:
+        """Makes a folder, whose name the file has.
+
+        Args:
+            topics: the type of each topic's messages, by its name.
+            custom_data: entries of metadata.yaml under that name, which rosbag2 leaves to who records.
+        """
         self._folder = folder
         self._writer = Writer(folder, version=VERSION, storage_plugin=StoragePlugin[storage.upper()])
         if storage == "mcap":
             self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+        for key, value in (custom_data or {}).items():
+            self._writer.set_custom_data(key, value)
         self._topics = topics
         self._connections: Dict[str, Connection] = {}
 

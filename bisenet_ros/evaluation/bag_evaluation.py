@@ -154,7 +154,7 @@ class _Run:
         self._class_map_sha256 = sha256_of(request.class_map) if request.class_map else ""
         self._load = load or replace(loader, sha256=self._sha256, class_map_sha256=self._class_map_sha256)
         self._classes = self._engine.card.classes
-        self._labels = len(read_card(request.model).classes) if self._grouping else len(self._classes)
+        self._labels = read_card(request.model).classes if self._grouping else self._classes
 
     def describe_inputs(self) -> Inputs:
         """What the results depend on."""
@@ -204,9 +204,9 @@ class _Run:
     def _check_ground_truth(self, folder: Path) -> None:
         """Raises GroundTruthError; with a class map, makes the files that the masks are scored by."""
         if self._grouping is None:
-            check_ground_truth(folder, classes=self._labels)
+            check_ground_truth(folder, classes=len(self._labels))
         elif not self._merged_truth.exists():
-            merge_ground_truth(folder, self._merged_truth, classes=self._labels, grouping=self._grouping)
+            merge_ground_truth(folder, self._merged_truth, classes=len(self._labels), grouping=self._grouping)
 
     @property
     def _merged_truth(self) -> Path:

@@ -18,7 +18,7 @@ from bisenet_ros.files.atomic_write import write_png
 from bisenet_ros.images.image_file import image_files
 from bisenet_ros.images.label_file import read_label_file
 from bisenet_ros.model.class_groups import Grouping
-from bisenet_ros.model.class_map import IGNORE
+from bisenet_ros.model.class_map import IGNORE, ClassMap
 from bisenet_ros.model.input_size import Size, size_text
 
 SUFFIX = ".png"
@@ -98,16 +98,22 @@ def merge_ground_truth(source: Path, folder: Path, *, classes: int, grouping: Gr
 
 
 def export_ground_truth(
-    bag: Bag, topic: str, folder: Path, *, classes: int, grouping: Optional[Grouping] = None
+    bag: Bag, topic: str, folder: Path, *, classes: ClassMap, grouping: Optional[Grouping] = None
 ) -> None:
     """Writes the masks of a topic as such a folder, so that each is found whenever its frame comes.
 
     With a grouping, the ids are those of its groups.
 
-    Raises GroundTruthError where the topic is missing or empty, or a message is no mask of the classes.
+    Raises GroundTruthError where the topic is missing or empty, the bag names other classes, or a message is no mask of
+    the classes.
     """
     if topic not in bag.topics:
         raise GroundTruthError(f"{bag.path} has no topic {topic} of ground truth; it holds {', '.join(bag.topics)}")
+    if bag.label_classes not in ([], classes.names):
+        raise GroundTruthError(
+            f"expected ground truth of the model's classes ({', '.join(classes.names)}), got that of {bag.path} "
+            f"({', '.join(bag.label_classes)}); choose a model of these classes"
+        )
     unfinished = _begin_folder(folder)
     seen: Counter = Counter()
     for message in bag.messages([topic]):
@@ -117,7 +123,7 @@ def export_ground_truth(
         except ImageError as error:
             raise GroundTruthError(f"{what} is no ground truth: {error}") from error
         ground_truth = np.ascontiguousarray(ground_truth)
-        check_ids(ground_truth, classes, what=what)
+        check_ids(ground_truth, len(classes), what=what)
         if grouping is not None:
             ground_truth = grouping.ids[ground_truth]
         seen[stamp_ns] += 1

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from bag_workshop import read_frames
+from camvid_classes import CAMVID
 from PIL import Image
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import Reader
@@ -213,6 +214,7 @@ def test_a_data_set_becomes_a_bag_with_its_truth(tmp_path):
         assert np.array_equal(frame.pixels, read_image(name))
     truths = [labels for _, labels in read_masks(tmp_path / "bag", "/camera/labels")]
     assert len(truths) == 3 and np.array_equal(truths[2], read_ground_truth(names[2]))
+    assert Bag(tmp_path / "bag").label_classes == CAMVID.names
 
     packed = ["-o", str(tmp_path / "packed"), "--compressed", "jpeg"]
     assert main(["make-bag", f"camvid:{tmp_path / 'camvid'}:val", *packed]) == 0

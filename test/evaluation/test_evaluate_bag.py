@@ -47,7 +47,8 @@ from tiny_model import save_int8_version, save_tiny_model
 
 from bisenet_ros.bags import STORAGES
 from bisenet_ros.bags.bag_images import IMAGE, TYPES, read_masks
-from bisenet_ros.bags.bag_reader import BagError
+from bisenet_ros.bags.bag_reader import LABEL_CLASSES, BagError
+from bisenet_ros.bags.bag_writer import BagWriter
 from bisenet_ros.cli import main
 from bisenet_ros.commands import evaluate_bag
 from bisenet_ros.errors import BisenetError
@@ -249,6 +250,19 @@ def test_ground_truth_that_a_bag_promises_and_does_not_have_is_told(tmp_path, re
         connection.execute("DELETE FROM messages WHERE id IN (2, 4)")
     assert evaluate(request_for(bag, truth_topic=TRUTH)) == 3
     assert f"bag, {TRUTH}: 4 masks of ground truth promised, 2 read\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_ground_truth_of_other_classes_is_not_scored(tmp_path, request_for, storage):
+    """Its ids may be ids of the model too, where they mean something else."""
+    names = ["road", *CAMVID.names[1:]]
+    topics = {CAMERA: IMAGE, TRUTH: IMAGE}
+    custom_data = {LABEL_CLASSES: json.dumps(names)}
+    with BagWriter(tmp_path / "bag", storage=storage, topics=topics, custom_data=custom_data) as bag:
+        bag.write(CAMERA, image(picture(0)), log_ns=0)
+        bag.write(TRUTH, image(truth_of(0), encoding="mono8"), log_ns=0)
+    with pytest.raises(GroundTruthError, match=r"classes \(sky, building, .*\), got that of .*bag \(road, building"):
+        evaluate(request_for(tmp_path / "bag", truth_topic=TRUTH))
 
 
 def test_a_folder_of_truth_is_checked_once_for_all_bags(tmp_path, request_for, monkeypatch):
