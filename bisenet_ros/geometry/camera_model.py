@@ -30,7 +30,7 @@ class CameraModel:
     Attributes:
         size: (height, width) of the image.
         matrix: 3 x 3 float64, the pinhole camera's.
-        distortion: the coefficients of `model`, without any for a rectified image.
+        distortion: the coefficients of `model`; none for a rectified image, or where all are 0, as in image_geometry.
         model: "plumb_bob", "rational_polynomial" or "equidistant".
     """
 

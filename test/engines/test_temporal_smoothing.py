@@ -118,17 +118,20 @@ def test_flat_and_small_pictures_do_no_harm(height: int, width: int) -> None:
         assert smoothed.shape == logits.shape and np.isfinite(smoothed).all()
 
 
-def test_on_the_clip_a_fifth_less_flickers_and_no_miou_is_lost(shipped_model: Path) -> None:
+def test_on_a_noisy_clip_a_fifth_less_flickers_and_no_miou_is_lost(shipped_model: Path) -> None:
+    """The shipped model was trained on this clip; noise makes its masks flicker as those of other roads do."""
+    rng = np.random.default_rng(0)
     engine, smoothing = load_engine(shipped_model, device="cpu", precision="fp32"), TemporalSmoothing()
     classes = len(engine.card.classes)
     confusions = {past: np.zeros((classes, classes), np.int64) for past in (False, True)}
     consistency = {past: TemporalConsistency(classes) for past in (False, True)}
     changes = {past: np.zeros(2, np.int64) for past in (False, True)}
     for number, frame_id in enumerate(frame_ids()[:30]):
-        frame = read_image(FOLDER / "images" / f"{frame_id}.jpg")
+        image = read_image(FOLDER / "images" / f"{frame_id}.jpg")
+        frame = np.clip(image + rng.normal(0, 10, image.shape), 0, 255).astype(np.uint8)
         ground_truth = read_label_file(FOLDER / "labels" / f"{frame_id}.png")
         logits = engine.frame_logits(frame, engine.network_size(*frame.shape[:2])).copy()
-        smoothed = smoothing.smooth(logits, frame, stamp=number * PERIOD, past=0.5)
+        smoothed = smoothing.smooth(logits, frame, stamp=number * PERIOD, past=0.3)
         for past, chosen in ((False, logits), (True, smoothed)):
             mask = upsample_mask(chosen, frame.shape[:2])
             confusions[past] += confusion_matrix(ground_truth, mask, classes=classes)
@@ -136,5 +139,4 @@ def test_on_the_clip_a_fifth_less_flickers_and_no_miou_is_lost(shipped_model: Pa
             changes[past] += np.sum([row[1:] for row in change or []], axis=0, dtype=np.int64)
     changed = {past: counts[1] / counts[0] for past, counts in changes.items()}
     assert changed[True] < 0.8 * changed[False]
-    # Over the whole clip it gains 0.2 points; 30 frames vary.
     assert mean_iou(confusions[True]) >= mean_iou(confusions[False]) - 0.003
