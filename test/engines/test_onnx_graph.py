@@ -130,11 +130,11 @@ def test_the_network_alone_is_what_lies_between_the_image_and_the_logits(shipped
 
 def test_half_precision_computes_in_fp16_and_agrees(shipped, shipped_model, shipped_card):
     """By ONNX's own slow runtime: ONNX Runtime computes in fp32 where the CPU has no fp16 kernels."""
-    size, card = (64, 96), dataclasses.replace(shipped_card, network_size=(64, 96))
+    size, card = (192, 256), dataclasses.replace(shipped_card, network_size=(192, 256))
     frames = frames_of(size)
     wrapped = wrap_network(shipped, card, frame_size=size, half=True)
     mask = ReferenceEvaluator(wrapped).run(None, {"frames": frames})[0]
-    assert np.mean(mask[0] == OnnxRuntimeEngine(shipped_model, card).segment(frames[0])) >= 0.99
+    assert np.mean(mask[0] == OnnxRuntimeEngine(shipped_model, card).segment(frames[0])) >= 0.998
 
 
 def test_half_precision_is_of_the_network_alone(shipped, shipped_card):
