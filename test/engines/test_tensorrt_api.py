@@ -117,11 +117,26 @@ def test_a_gpu_that_it_has_kernels_for_is_taken(generation, compute_capability):
     TensorRt(FakeTensorRtModule(generation)).require_gpu(compute_capability)
 
 
-def test_a_timing_cache_that_does_not_fit_gives_way_to_an_empty_one(monkeypatch):
+def test_a_timing_cache_that_does_not_fit_gives_way_to_an_empty_one(caplog):
+    caplog.set_level(logging.DEBUG)
     module = FakeTensorRtModule("8.5")
-    module.answers["set_timing_cache"] = False
+    log, severity = log_of(module), module.ILogger.Severity
+
+    class Refused:
+        """As a failed call is: TensorRT reports an error, and returns False."""
+
+        def __bool__(self) -> bool:
+            log.log(severity.ERROR, "4: The timing cache will not be used!")
+            return False
+
+    module.answers["set_timing_cache"] = Refused()
     TensorRt(module).build(b"model", precision="fp32", max_batch=1, timing_cache=b"of another GPU")
     assert [call[1:] for call in module.calls if call[0] == "create_timing_cache"] == [(b"of another GPU",), (b"",)]
+    assert "the timings of an earlier build do not fit" in caplog.text
+    levels = {record.levelno for record in caplog.records if "will not be used" in record.getMessage()}
+    assert levels == {logging.DEBUG} and log.reason() == "it gives no reason"
+    log.log(severity.ERROR, "2: broken")
+    assert caplog.records[-1].levelno == logging.ERROR
 
 
 def test_a_gpu_without_int8_says_so():

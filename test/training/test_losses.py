@@ -9,9 +9,11 @@ from typing import Optional, Tuple
 
 import pytest
 import torch
-from bisenet_training.trainer.losses import OhemCrossEntropy, balanced_weights, boosted_loss
+from bisenet_training.trainer.losses import OhemCrossEntropy, _upsample_by_matrices, balanced_weights, boosted_loss
 from torch import Tensor
 from torch.nn import functional as F
+
+from bisenet_ros.network.layers import upsample_to
 
 WEIGHTS = torch.tensor([1.0, 2.0, 0.5, 4.0, 1.0])
 
@@ -98,3 +100,16 @@ def test_boosters_are_compared_with_every_fourth_pixel():
     assert sparse.shape == (2, 4, 5)
     expected = boosted_loss([head], target, **options) + boosted_loss([booster], sparse, **options)
     assert float(loss) == pytest.approx(float(expected))
+
+
+@pytest.mark.parametrize("size", [(96, 128), (90, 121), (12, 16), (5, 7)])
+def test_upsampling_by_matrices_is_bilinear_interpolation_with_its_gradient(size):
+    torch.manual_seed(0)
+    planes = torch.randn(2, 3, 12, 16, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        found, expected = _upsample_by_matrices(planes, size), upsample_to(planes, size)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    weights = torch.randn(2, 3, *size)
+    gradients = [torch.autograd.grad((result * weights).sum(), planes)[0] for result in (found, expected)]
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-4)

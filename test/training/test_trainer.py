@@ -8,10 +8,11 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from bisenet_training.trainer.callbacks import deflated, portable
-from bisenet_training.trainer.module import SegmentationModule, keep_strided_depthwise_in_fp32
+from bisenet_training.trainer.module import SegmentationModule, keep_strided_depthwise_in_fp32, normalized
 from bisenet_training.trainer.recipe_file import load_recipe
 from bisenet_training.trainer.training_run import choose_precision
 
@@ -45,6 +46,14 @@ def test_a_class_that_never_occurs_has_no_score_and_the_card_stays_strict_json(c
     first, second, *others = module.scores["val_iou"].values()
     assert first == second == module.scores["val_miou"] == 0.5 and set(others) == {None}
     json.dumps(module.scores, allow_nan=False)
+
+
+def test_frames_are_normalized_where_they_are_trained_on():
+    frames = np.random.default_rng(0).integers(0, 256, (2, 48, 64, 3), np.uint8)
+    found = normalized(torch.from_numpy(frames), mean=(0.2, 0.4, 0.6), std=(0.1, 0.2, 0.3))
+    expected = (frames[..., ::-1] / 255 - [0.2, 0.4, 0.6]) / [0.1, 0.2, 0.3]
+    assert found.shape == (2, 3, 48, 64) and found.is_contiguous(memory_format=torch.channels_last)
+    assert found.dtype == torch.float32 and np.allclose(found.permute(0, 2, 3, 1), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(

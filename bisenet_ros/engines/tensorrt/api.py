@@ -139,7 +139,7 @@ class TensorRt:
         if self.flavor == "tensorrt_rtx":
             self._set_target(config, compute_capability)
         if self._has_timing_cache:
-            _set_timing_cache(config, timing_cache)
+            _set_timing_cache(config, timing_cache, log)
         plan = builder.build_serialized_network(network, config)
         if plan is None:
             raise TensorRtError(f"{self.name} cannot build a plan of the model: {log.reason()}")
@@ -271,7 +271,11 @@ def _is_package(name: str) -> bool:
         return False
 
 
-def _set_timing_cache(config: Any, content: bytes) -> None:
-    cache = config.create_timing_cache(content)
-    if cache is None or not config.set_timing_cache(cache, False):
-        config.set_timing_cache(config.create_timing_cache(b""), False)
+def _set_timing_cache(config: Any, content: bytes, log: Any) -> None:
+    """TensorRT 8.5 refuses what it wrote itself in another build, where Myelin's part is in it (seen on an H200)."""
+    with log.expected_errors():
+        cache = config.create_timing_cache(content)
+        if cache is not None and config.set_timing_cache(cache, False):
+            return
+    logger.info("the timings of an earlier build do not fit; everything is timed anew")
+    config.set_timing_cache(config.create_timing_cache(b""), False)

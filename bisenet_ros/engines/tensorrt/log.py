@@ -4,8 +4,9 @@
 
 import logging
 from collections import deque
+from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, Deque, Set
+from typing import Any, Deque, Iterator, Set
 
 logger = logging.getLogger(__name__)
 
@@ -27,11 +28,14 @@ def log_of(trt: Any) -> Any:
             trt.ILogger.__init__(self)
             self.errors: Deque[str] = deque(maxlen=3)
             self._warnings: Set[str] = set()
+            self._errors_expected = False
 
         def log(self, severity: Any, message: str) -> None:
             level = levels.get(severity)
             if level is None:
                 return  # tens of thousands of lines
+            if level == logging.ERROR and self._errors_expected:
+                level = logging.DEBUG
             if level == logging.ERROR:
                 self.errors.append(message.strip())
             if level == logging.WARNING:
@@ -39,6 +43,15 @@ def log_of(trt: Any) -> Any:
                     return  # TensorRT for RTX gives the same two for every int8 layer
                 self._warnings.add(message)
             logger.log(level, "%s: %s", trt.__name__, message)
+
+        @contextmanager
+        def expected_errors(self) -> Iterator[None]:
+            """Until it is left, errors are logged as details: the caller says what they mean."""
+            self._errors_expected = True
+            try:
+                yield
+            finally:
+                self._errors_expected = False
 
         def reason(self) -> str:
             return "; ".join(self.errors) or "it gives no reason"

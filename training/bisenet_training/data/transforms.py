@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""The paper's augmentation: random scale, random crop, horizontal flip; photometric jitter; then tensors."""
+"""The paper's augmentation: random scale, random crop, horizontal flip; and photometric jitter."""
 
 import math
 from dataclasses import dataclass
@@ -8,31 +8,11 @@ from typing import Any, Sequence
 
 import cv2
 import numpy as np
-import torch
 
 from bisenet_ros.model.class_map import IGNORE
 
 GRAY_OF_BGR = np.array([0.114, 0.587, 0.299])
 """How much of blue, green and red is in gray, by ITU-R BT.601, as in OpenCV."""
-
-
-@dataclass(frozen=True)
-class ToTensor:
-    """Normalizes: H x W x 3 uint8 BGR and H x W uint8 target to 3 x H x W float32 normalized RGB and H x W int64.
-
-    Attributes:
-        mean, std: of RGB in 0 to 1, as in the model's card.
-    """
-
-    mean: Sequence[float]
-    std: Sequence[float]
-
-    def __call__(self, image: np.ndarray, target: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        pixels = np.empty((3, *image.shape[:2]), np.float32)
-        for plane, channel, mean, std in zip(pixels, (2, 1, 0), self.mean, self.std):
-            np.multiply(image[..., channel], np.float32(1 / (255 * std)), out=plane)
-            plane -= np.float32(mean / std)
-        return torch.from_numpy(pixels), torch.from_numpy(target.astype(np.int64))
 
 
 @dataclass(frozen=True)
@@ -44,17 +24,22 @@ class PhotometricJitter:
         contrast: of the factor of a pixel's distance to the image's mean.
         saturation: of the factor of a pixel's distance to its own gray.
         channel_gain: of the factors of blue, green and red, one each.
+        noise: the largest standard deviation of noise that is added to every value, as a share of 255.
     """
 
     brightness: float = 0.0
     contrast: float = 0.0
     saturation: float = 0.0
     channel_gain: float = 0.0
+    noise: float = 0.0
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """H x W x 3 uint8 BGR to the same; draws from `rng`."""
-        if not any((self.brightness, self.contrast, self.saturation, self.channel_gain)):
-            return image
+        if any((self.brightness, self.contrast, self.saturation, self.channel_gain)):
+            image = self._recolored(image, rng)
+        return self._noisy(image, rng) if self.noise else image
+
+    def _recolored(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         brightness, contrast, saturation = (
             rng.uniform(1 - spread, 1 + spread) for spread in (self.brightness, self.contrast, self.saturation)
         )
@@ -64,10 +49,15 @@ class PhotometricJitter:
         mix = saturation * np.eye(3) + (1 - saturation) * GRAY_OF_BGR
         return cv2.transform(image, np.column_stack([contrast * mix * gains, np.full(3, (1 - contrast) * mean)]))
 
+    def _noisy(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        deviation = rng.uniform(0, 255 * self.noise)
+        noise = rng.standard_normal(image.shape, np.float32)
+        return cv2.addWeighted(image, 1.0, noise, deviation, 0.0, dtype=cv2.CV_8U)
+
 
 @dataclass(frozen=True)
 class Augment:
-    """Random scale, crop, flip and colors, then `then`.
+    """Random scale, crop, flip and colors.
 
     Attributes:
         scales: one is drawn for each image.
@@ -77,6 +67,7 @@ class Augment:
         target_size: (height, width) that targets are resized to, by the nearest pixel; None is the image's size.
         flip: mirror every second image.
         jitter: how much the colors vary.
+        mean: of RGB in 0 to 1; the color that small images are padded with.
         frame_size: (height, width); scales count from a frame shrunk or enlarged to as many pixels, so that the
             frames of different cameras are of one scale. None: they count from the frame as it is.
     """
@@ -88,15 +79,18 @@ class Augment:
     target_size: Sequence[int] | None
     flip: bool
     jitter: PhotometricJitter
-    then: ToTensor
+    mean: Sequence[float]
     frame_size: Sequence[int] | None = None
 
     def __call__(
         self, image: np.ndarray, target: np.ndarray, rng: np.random.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Draws from `rng`; the result has the crop's size, or those of `resize` and `target_size`."""
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """H x W x 3 uint8 BGR and H x W uint8 target to the same of other sizes; draws from `rng`.
+
+        The sizes are that of the crop, or those of `resize` and `target_size`.
+        """
         image, target = self._scaled_crop(image, target, self._scale(rng) * self._zoom(target.shape), rng)
-        image, target = pad_frame(image, self.crop, mean=self.then.mean), pad_target(target, self.crop)
+        image, target = pad_frame(image, self.crop, mean=self.mean), pad_target(target, self.crop)
         if self.resize:
             image = _resize_image(image, self.resize)
         target_size = self.target_size or self.resize
@@ -104,7 +98,7 @@ class Augment:
             target = _resize_target(target, target_size)
         if self.flip and rng.random() < 0.5:
             image, target = image[:, ::-1], target[:, ::-1]
-        return self.then(self.jitter(image, rng), target)
+        return self.jitter(image, rng), target
 
     def _scale(self, rng: np.random.Generator) -> float:
         if self.scale_range is None:

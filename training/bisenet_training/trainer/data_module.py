@@ -5,13 +5,14 @@
 from dataclasses import asdict, fields
 from typing import Sequence
 
+import cv2
 import lightning
 import torch
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from bisenet_training.data.loading import SeededBatches, TrainingFrames, ValidationFrames, worker_count
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
-from bisenet_training.data.transforms import Augment, PhotometricJitter, ToTensor
+from bisenet_training.data.transforms import Augment, PhotometricJitter
 from bisenet_training.errors import RecipeError
 from bisenet_training.trainer.recipe import Recipe
 
@@ -72,12 +73,18 @@ class DataModule(lightning.LightningDataModule):
             frames,
             num_workers=workers,
             persistent_workers=workers > 0,
+            worker_init_fn=use_one_thread,
             pin_memory=torch.cuda.is_available(),
             **options,
         )
 
 
+def use_one_thread(_: int) -> None:
+    """Keeps OpenCV in a loader process from starting a thread for each core beside those of the other processes."""
+    cv2.setNumThreads(1)
+
+
 def _augment(recipe: Recipe) -> Augment:
     entries = asdict(recipe.augmentation)
     jitter = PhotometricJitter(**{field.name: entries.pop(field.name) for field in fields(PhotometricJitter)})
-    return Augment(**entries, jitter=jitter, then=ToTensor(mean=recipe.data.mean, std=recipe.data.std))
+    return Augment(**entries, jitter=jitter, mean=recipe.data.mean)

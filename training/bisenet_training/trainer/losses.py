@@ -88,4 +88,15 @@ def boosted_loss(
 
 def _upsampled(logits: Tensor, target: Tensor) -> Tensor:
     """fp32 logits of the target's size, plane by plane: the softmax over channels-last ones is slower on a CPU."""
-    return upsample_to(logits.float().contiguous(), target.shape[-2:])
+    planes, size = logits.float().contiguous(), target.shape[-2:]
+    return _upsample_by_matrices(planes, size) if logits.is_cuda else upsample_to(planes, size)
+
+
+def _upsample_by_matrices(planes: Tensor, size: Sequence[int]) -> Tensor:
+    """As `upsample_to`; for a GPU, where the gradient of that takes 60 % of an iteration (torch 2.11, an H200)."""
+    rows, columns = (
+        F.interpolate(torch.eye(have, device=planes.device)[None], size=want, mode="linear")[0]
+        for have, want in zip(planes.shape[-2:], size)
+    )
+    with torch.autocast(planes.device.type, enabled=False):
+        return rows.T @ planes @ columns

@@ -121,9 +121,10 @@ class SegmentationModule(lightning.LightningModule):
         self.started_from = {**card.training, "scores": dict(card.scores)}
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        images, target = batch
-        self.images_seen += len(images) * self.trainer.world_size
-        logits = self.network.forward_boosted(images.contiguous(memory_format=torch.channels_last))
+        """Of B x h x w x 3 uint8 BGR and B x h x w uint8 targets."""
+        frames, target = batch[0], batch[1].long()
+        self.images_seen += len(frames) * self.trainer.world_size
+        logits = self.network.forward_boosted(normalized(frames, mean=self.card.mean, std=self.card.std))
         weight, stride = self.recipe.loss.booster_weight, self.recipe.loss.booster_stride
         loss = boosted_loss(logits, target, criterion=self.criterion, booster_weight=weight, booster_stride=stride)
         self._expect_finite(loss, "the loss")
@@ -249,6 +250,13 @@ class SegmentationModule(lightning.LightningModule):
                 f"expected a checkpoint of the data set's classes, {', '.join(names)}, got one of {', '.join(before)}; "
                 "start from its weights: run.start_from=CHECKPOINT, and another --output"
             )
+
+
+def normalized(frames: Tensor, *, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """B x h x w x 3 uint8 BGR to B x 3 x h x w float32 normalized RGB in channels-last memory, on the same device."""
+    scale = torch.tensor([1 / (255 * share) for share in std], device=frames.device)
+    offset = torch.tensor([share / spread for share, spread in zip(mean, std)], device=frames.device)
+    return (frames.flip(-1) * scale - offset).permute(0, 3, 1, 2)
 
 
 def set_names(sets: Sequence[DataSetRecipe]) -> list[str]:

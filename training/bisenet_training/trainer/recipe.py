@@ -142,6 +142,7 @@ class AugmentationRecipe:
     contrast: Share
     saturation: Share
     channel_gain: Share
+    noise: Share  # the largest standard deviation of noise that is added to every value, as a share of 255
     frame_size: SizeOrNull = None  # height, width; scales count from frames of as many pixels; null: from frames as is
 
 
