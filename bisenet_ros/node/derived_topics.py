@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The topics that are derived from a mask, published beside the engine so that no mask waits for them."""
 
+import os
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -15,6 +17,8 @@ from bisenet_ros.node.ground_grid import GroundGrid
 
 SHORTEST_REST = 0.02
 """Seconds between two looks whether the next pictures are due."""
+NICENESS = 5
+"""Added to that of the threads here, so that the engine comes first where every core is busy. Linux alone has it."""
 OnError = Callable[[str, Exception], None]
 
 
@@ -34,7 +38,7 @@ class DerivedTopics:
         self._grids: FrameQueue[CameraFrame] = FrameQueue(partial(_count, "ground_grid_dropped"))
         self._pictures: FrameQueue[CameraFrame] = FrameQueue(partial(_count, "pictures_dropped"))
         self._threads = [
-            threading.Thread(target=target, name=target.__name__.strip("_"), daemon=True)
+            threading.Thread(target=self._run, args=[target], name=target.__name__.strip("_"), daemon=True)
             for target in (self._publish_confidences, self._publish_grids, self._publish_pictures)
         ]
         for thread in self._threads:
@@ -67,6 +71,13 @@ class DerivedTopics:
         for thread in self._threads:
             thread.join(timeout)
         return not any(thread.is_alive() for thread in self._threads)
+
+    @staticmethod
+    def _run(publish: Callable[[], None]) -> None:
+        if sys.platform == "linux":
+            thread = threading.get_native_id()
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)
+        publish()
 
     def _publish_confidences(self) -> None:
         while frames := self._confidences.take():

@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 from copy import copy
-from typing import Any, List
+from typing import Any, Dict, List
 
 import numpy as np
 import pytest
@@ -57,6 +59,20 @@ def test_derived_topics_are_computed_only_while_subscribed(monkeypatch: pytest.M
         assert not any(confidences)
         camera.connect(image, vehicle.listen("/segmentation/confidence", Image))
         assert confidences[-1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have a niceness of their own on Linux alone")
+def test_the_engine_comes_before_the_derived_topics_where_every_core_is_busy() -> None:
+    def niceness() -> Dict[str, int]:
+        return {thread.name: os.getpriority(os.PRIO_PROCESS, thread.native_id) for thread in threading.enumerate()}
+
+    derived = ("publish_confidences", "publish_grids", "publish_pictures")
+    with fake_node() as (_, vehicle, _):
+        vehicle.wait_for(lambda: niceness()["publish_pictures"] > niceness()["MainThread"], "the niceness")
+        found = niceness()
+        assert {found[name] for name in derived} == {found["segment_all"] + 5} and found["segment_all"] == found[
+            "convert_all"
+        ]
 
 
 def test_compressed_pictures_show_what_the_raw_ones_do() -> None:
