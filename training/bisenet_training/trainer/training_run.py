@@ -103,7 +103,6 @@ def _fit(recipe: Recipe, output: Path, *, checkpoint: Path | None, save_weights:
         num_sanity_val_steps=0,
         log_every_n_steps=10,
         precision=choose_precision(recipe.run.precision),  # type: ignore[arg-type]
-        benchmark=True,  # cuDNN's fastest algorithms: all crops are of one size
         use_distributed_sampler=False,  # `SeededBatches` has each process's shard
         callbacks=_callbacks(recipe, output, save_weights),
         enable_progress_bar=sys.stderr.isatty(),
