@@ -139,6 +139,13 @@ def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(camvid, tm
     assert best[0]["card"]["scores"] == best[1]["card"]["scores"] and same_weights(*best)
 
 
+@pytest.mark.timeout(60)
+def test_loader_processes_start_after_opencv_had_threads(camvid, tmp_path):
+    cv2.setNumThreads(4)
+    cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (0, 0), 5)
+    assert main(small_run(camvid, tmp_path, run__workers=2)) == 0
+
+
 def kill_after_a_checkpoint(command: List[str], last: Path) -> None:
     process = subprocess.Popen([sys.executable, "-m", "bisenet_ros.cli", *command])
     deadline = time.monotonic() + 120

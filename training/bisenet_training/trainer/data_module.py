@@ -69,19 +69,16 @@ class DataModule(lightning.LightningDataModule):
 
     def _loader(self, frames: Dataset, **options) -> DataLoader:
         workers = worker_count(self.recipe.run.workers, processes=self.trainer.num_devices)
+        if workers:
+            # One thread in each. Set before they are forked: in a forked process OpenCV would wait for threads forever.
+            cv2.setNumThreads(1)
         return DataLoader(
             frames,
             num_workers=workers,
             persistent_workers=workers > 0,
-            worker_init_fn=use_one_thread,
             pin_memory=torch.cuda.is_available(),
             **options,
         )
-
-
-def use_one_thread(_: int) -> None:
-    """Keeps OpenCV in a loader process from starting a thread for each core beside those of the other processes."""
-    cv2.setNumThreads(1)
 
 
 def _augment(recipe: Recipe) -> Augment:
