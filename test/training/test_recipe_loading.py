@@ -114,6 +114,8 @@ def test_malformed_files_are_refused(tmp_path, text, message):
         (["optimizer.warmup_iterations=-1"], "optimizer.warmup_iterations must be at least 0"),
         (["run.cache_gigabytes=inf"], "run.cache_gigabytes must be a finite number"),
         (["network.boosters=[s3,s3]"], "network.boosters must be different stages"),
+        (["augmentation.copy_paste=car"], r"augmentation.copy_paste must be a list such as"),
+        (["augmentation.copy_paste=[car,car]"], "augmentation.copy_paste must have different names"),
     ],
 )
 def test_bad_entries_are_named(overrides, message):

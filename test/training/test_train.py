@@ -414,6 +414,15 @@ def test_mixed_precision_and_class_balance_train_too(camvid, tmp_path):
     assert checkpoint(tmp_path)["state_dict"]["network.head.classifier.weight"].dtype == torch.float32
 
 
+def test_classes_to_paste_are_those_of_the_data(camvid, tmp_path, capsys):
+    assert main(small_run(camvid, tmp_path, augmentation__copy_paste="[car,tram]")) == 1
+    message = capsys.readouterr().err
+    assert "augmentation.copy_paste must name classes of the data, which are sky, building, pole" in message
+    assert message.endswith("got tram\n")
+    assert main(small_run(camvid, tmp_path, augmentation__copy_paste="[car,bicyclist]")) == 0
+    assert checkpoint(tmp_path)["card"]["training"]["augmentation"]["copy_paste"] == ["car", "bicyclist"]
+
+
 def test_training_refuses_a_split_without_a_labeled_pixel(camvid, tmp_path, capsys):
     root = tmp_path / "unlabeled"
     (root / "labels").mkdir(parents=True)

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset, Sampler
 
 from bisenet_ros.engines.cpu.preprocess import normalize_frame
 from bisenet_ros.model.input_size import network_size
+from bisenet_training.data.copy_paste import CopyPaste
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
 from bisenet_training.data.transforms import Augment, pad_frame, pad_target
 
@@ -109,16 +110,34 @@ class TrainingFrames(Dataset):
     """Augmented frames, by `Draw`: h x w x 3 uint8 BGR and h x w uint8 targets of the crop's size.
 
     They are normalized where they are trained on: bytes are a fifth of the copying, which one thread does for a GPU.
+
+    Args:
+        frames: the data sets that are drawn from.
+        augment: what every frame goes through.
+        copy_paste: what every second frame goes through before; its other frame is any of the same data set.
+        seed: of what is drawn.
     """
 
-    def __init__(self, frames: Sequence[SegmentationDataset], augment: Augment, *, seed: int) -> None:
+    def __init__(
+        self,
+        frames: Sequence[SegmentationDataset],
+        augment: Augment,
+        *,
+        copy_paste: CopyPaste | None = None,
+        seed: int,
+    ) -> None:
         self.frames = frames
         self.augment = augment
+        self.copy_paste = copy_paste
         self.seed = seed
 
     def __getitem__(self, draw: Draw) -> Example:
         rng = np.random.default_rng([self.seed, draw.position, AUGMENTATION])
-        image, target = self.augment(*self.frames[draw.dataset][draw.frame], rng)
+        frames = self.frames[draw.dataset]
+        frame = frames[draw.frame]
+        if self.copy_paste and rng.random() < 0.5:
+            frame = self.copy_paste(frame, frames[int(rng.integers(len(frames)))], rng)
+        image, target = self.augment(*frame, rng)
         return torch.from_numpy(image.copy()), torch.from_numpy(target.copy())
 
 

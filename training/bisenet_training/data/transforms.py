@@ -92,10 +92,10 @@ class Augment:
         image, target = self._scaled_crop(image, target, self._scale(rng) * self._zoom(target.shape), rng)
         image, target = pad_frame(image, self.crop, mean=self.mean), pad_target(target, self.crop)
         if self.resize:
-            image = _resize_image(image, self.resize)
+            image = resize_image(image, self.resize)
         target_size = self.target_size or self.resize
         if target_size:
-            target = _resize_target(target, target_size)
+            target = resize_target(target, target_size)
         if self.flip and rng.random() < 0.5:
             image, target = image[:, ::-1], target[:, ::-1]
         return self.jitter(image, rng), target
@@ -122,7 +122,7 @@ class Augment:
         image, target = image[tuple(windows)], target[tuple(windows)]
         if tuple(size) == target.shape:
             return image, target
-        return _resize_image(image, size), _resize_target(target, size)
+        return resize_image(image, size), resize_target(target, size)
 
 
 def pad_frame(frame: np.ndarray, size: Sequence[int], *, mean: Sequence[float]) -> np.ndarray:
@@ -142,9 +142,11 @@ def _pad(pixels: np.ndarray, size: Sequence[int], *, value: Any) -> np.ndarray:
     return cv2.copyMakeBorder(pixels, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=value)
 
 
-def _resize_image(image: np.ndarray, size: Sequence[int]) -> np.ndarray:
+def resize_image(image: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """H x W x 3 to the size (height, width), bilinearly."""
     return cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
 
 
-def _resize_target(target: np.ndarray, size: Sequence[int]) -> np.ndarray:
+def resize_target(target: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """H x W train ids to the size (height, width), by the nearest pixel."""
     return cv2.resize(target, (size[1], size[0]), interpolation=cv2.INTER_NEAREST)

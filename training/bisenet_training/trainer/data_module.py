@@ -10,6 +10,7 @@ import lightning
 import torch
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from bisenet_training.data.copy_paste import CopyPaste
 from bisenet_training.data.loading import SeededBatches, TrainingFrames, ValidationFrames, worker_count
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
 from bisenet_training.data.transforms import Augment, PhotometricJitter
@@ -49,11 +50,16 @@ class DataModule(lightning.LightningDataModule):
             rank=trainer.global_rank,
             world_size=trainer.world_size,
         )
-        frames = TrainingFrames(self.training, _augment(recipe), seed=recipe.run.seed)
+        frames = TrainingFrames(self.training, _augment(recipe), copy_paste=self._copy_paste(), seed=recipe.run.seed)
         return self._loader(frames, batch_sampler=batches)
 
     def val_dataloader(self) -> list[DataLoader]:
         return [self._val_loader(frames) for frames in self.validation]
+
+    def _copy_paste(self) -> CopyPaste | None:
+        names = self.training[0].classes.names
+        chosen = self.recipe.augmentation.copy_paste
+        return CopyPaste([names.index(name) for name in chosen]) if chosen else None
 
     def _val_loader(self, dataset: SegmentationDataset) -> DataLoader:
         trainer = self.trainer
@@ -83,5 +89,6 @@ class DataModule(lightning.LightningDataModule):
 
 def _augment(recipe: Recipe) -> Augment:
     entries = asdict(recipe.augmentation)
+    del entries["copy_paste"]
     jitter = PhotometricJitter(**{field.name: entries.pop(field.name) for field in fields(PhotometricJitter)})
     return Augment(**entries, jitter=jitter, mean=recipe.data.mean)

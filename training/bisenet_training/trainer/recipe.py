@@ -66,6 +66,7 @@ Mean = Annotated[ListOf[float], must("have 3 numbers", lambda mean: len(mean) ==
 Std = Annotated[ListOf[float], must("have 3 numbers above 0", lambda std: len(std) == 3 and min(std) > 0)]
 Size = Annotated[ListOf[int], must(f"be {SIZE}", is_size)]
 SizeOrNull = Nullable[Annotated[ListOf[int], must(f"be null, or {SIZE}", is_size)]]
+Names = Annotated[ListOf[Text], must("have different names", lambda names: len(set(names)) == len(names))]
 Stages = Annotated[ListOf[Text], must("be different stages", lambda stages: len(set(stages)) == len(stages))]
 Scales = Annotated[ListOf[float], must("be from 0.1 to 10, and at least one", lambda s: s and all(map(is_scale, s)))]
 ScaleRange = Annotated[ListOf[float], must("be null, or a smallest and a largest scale from 0.1 to 10", is_scale_range)]
@@ -143,6 +144,7 @@ class AugmentationRecipe:
     saturation: Share
     channel_gain: Share
     noise: Share  # the largest standard deviation of noise that is added to every value, as a share of 255
+    copy_paste: Names  # classes whose pixels are pasted into every second frame, from another one
     frame_size: SizeOrNull = None  # height, width; scales count from frames of as many pixels; null: from frames as is
 
 

@@ -8,11 +8,11 @@ from typing import NamedTuple, Sequence
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_only
 
-from bisenet_ros.model.class_map import IGNORE
+from bisenet_ros.model.class_map import IGNORE, ClassMap
 from bisenet_training.data.dataset_check import inspect
 from bisenet_training.data.datasets import open_dataset
 from bisenet_training.data.segmentation_dataset import Inspection, SegmentationDataset
-from bisenet_training.errors import DataError
+from bisenet_training.errors import DataError, RecipeError
 from bisenet_training.trainer.frame_scales import describe_other_scale
 from bisenet_training.trainer.recipe import DataSetRecipe, Recipe
 
@@ -42,6 +42,7 @@ def open_data(recipe: Recipe, *, processes: int) -> RunData:
     Raises:
         DataError: a split is not there, a file cannot be used, no pixel of a split has a class, or the data sets have
             different classes.
+        RecipeError: a class whose pixels are to be pasted is none of the data's.
         ClassMapError: a class map cannot be used, or not with its data set.
     """
     sets, scored = recipe.data.sets, recipe.data.scored
@@ -49,6 +50,7 @@ def open_data(recipe: Recipe, *, processes: int) -> RunData:
     training = [_open(entry, entry.train_split, cache_bytes) for entry in sets]
     validation = [_open(entry, entry.val_split or "", cache_bytes) for entry in scored]
     _require_same_classes(training)
+    _require_classes(recipe.augmentation.copy_paste, training[0].classes)
     for frames in validation:
         _tell(_describe_shared(training, frames))
     found = [_inspect(frames, entry) for frames, entry in zip(training, sets)]
@@ -74,6 +76,16 @@ def _require_same_classes(datasets: Sequence[SegmentationDataset]) -> None:
                 f"data.{number} has {len(names)}{_difference(first, names, number)}; give each a class_map to the same "
                 "classes"
             )
+
+
+def _require_classes(pasted: Sequence[str], classes: ClassMap) -> None:
+    """Raises RecipeError unless all classes of augmentation.copy_paste are there."""
+    unknown = [name for name in pasted if name not in classes.names]
+    if unknown:
+        raise RecipeError(
+            f"augmentation.copy_paste must name classes of the data, which are {', '.join(classes.names)}; "
+            f"got {', '.join(unknown)}"
+        )
 
 
 def _difference(first: Sequence[str], other: Sequence[str], number: int) -> str:
