@@ -83,6 +83,7 @@ def test_malformed_files_are_refused(tmp_path, text, message):
         (["augmentation.crop=[[64]]"], "augmentation.crop must be a single value"),
         (["augmentation.crop=[32]"], "augmentation.crop must be a height and a width"),
         (["run.iterations=1001"], r"a multiple of run.validate_every \(250\)"),
+        (["run.iterations=100000000"], "run.iterations must be at most 10000000"),
         (["run.precision=fp8"], "run.precision must be one of auto, 32-true"),
         (["run.batch_size=0"], "run.batch_size must be at least 2"),
         (["run.seed=4294967296"], "run.seed must be from 0 to 4294967295"),

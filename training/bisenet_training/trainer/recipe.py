@@ -80,6 +80,7 @@ Weight = Annotated[
 ]
 Gigabytes = Annotated[float, must("be from 0 to 1000000", lambda size: 0 <= size <= 1e6)]
 Seed = Annotated[int, must("be from 0 to 4294967295", lambda seed: 0 <= seed < 2**32)]
+Iterations = Annotated[int, must("be at most 10000000", lambda iterations: iterations <= 10**7)]  # an image takes 9 bytes
 Minutes = Annotated[float, must("be null or above 0", lambda minutes: minutes > 0)]
 BatchSize = Annotated[int, must("be at least 2", lambda images: images >= 2)]
 Precision = Annotated[str, must(f"be one of {', '.join(PRECISIONS)}", PRECISIONS.__contains__)]
@@ -176,7 +177,7 @@ class OptimizerRecipe:
 @dataclass(config=STRICT)
 class RunRecipe:
     validate_every: int  # iterations
-    iterations: int
+    iterations: Iterations
     batch_size: BatchSize  # of all devices together
     max_minutes: Nullable[Minutes]  # then the run stops with its state saved, for --resume; null: no limit
     precision: Precision  # 32-true, bf16-mixed, 16-mixed, or auto: bf16-mixed where the device computes in it
