@@ -80,7 +80,7 @@ Weight = Annotated[
 ]
 Gigabytes = Annotated[float, must("be from 0 to 1000000", lambda size: 0 <= size <= 1e6)]
 Seed = Annotated[int, must("be from 0 to 4294967295", lambda seed: 0 <= seed < 2**32)]
-Iterations = Annotated[int, must("be at most 10000000", lambda iterations: iterations <= 10**7)]  # an image takes 9 bytes
+Iterations = Annotated[int, must("be at most 10000000", lambda count: count <= 10**7)]  # 9 bytes for each image
 Minutes = Annotated[float, must("be null or above 0", lambda minutes: minutes > 0)]
 BatchSize = Annotated[int, must("be at least 2", lambda images: images >= 2)]
 Precision = Annotated[str, must(f"be one of {', '.join(PRECISIONS)}", PRECISIONS.__contains__)]
