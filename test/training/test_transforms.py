@@ -9,7 +9,7 @@ from typing import Tuple
 import cv2
 import numpy as np
 import pytest
-from bisenet_training.data.transforms import Augment, PhotometricJitter
+from bisenet_training.data.transforms import Augment, PhotometricJitter, resize_image, resize_target
 
 FRAME = np.random.default_rng(0).integers(60, 140, (48, 64, 3), np.uint8)
 
@@ -55,6 +55,15 @@ def test_image_and_target_move_together(resize, shape):
         assert np.mean((pixels[..., 0] == target)[labeled]) > 0.9
 
 
+@pytest.mark.parametrize("length", [121, 151, 263, 307, 433])
+def test_a_target_is_not_moved_against_its_image(length):
+    """A ramp as image and as target. An odd length has no pixel that is between two, but for the one in the middle."""
+    ramp = np.repeat(np.arange(200, dtype=np.uint8)[:, None], 40, axis=1)
+    for frame, size in ((ramp, (length, 40)), (np.ascontiguousarray(ramp.T), (40, length))):
+        image, target = resize_image(frame.astype(np.float32), size), resize_target(frame, size)
+        assert image.shape == size and abs((target - image).mean()) * length / 200 < 0.01, "pixels of the target"
+
+
 def test_targets_can_keep_the_crops_resolution():
     """As the loss at full resolution has them, of images at half of it."""
     frame, target = frame_of_blocks()
@@ -78,7 +87,7 @@ def test_frames_of_any_size_are_brought_to_one_size_before_they_are_scaled(size)
     other = cv2.resize(target, size[::-1], interpolation=cv2.INTER_NEAREST)
     moving = augment(scales=[0.5], crop=(90, 120), frame_size=(180, 240))
     pixels, found = moving(np.repeat(other[..., None], 3, axis=2), other, np.random.default_rng(0))
-    expected = cv2.resize(target, (120, 90), interpolation=cv2.INTER_NEAREST)
+    expected = cv2.resize(target, (120, 90), interpolation=cv2.INTER_NEAREST_EXACT)
     assert np.mean(found == expected) > 0.9 and np.mean(pixels[..., 0] == expected) > 0.8
 
 

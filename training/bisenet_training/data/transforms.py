@@ -148,5 +148,8 @@ def resize_image(image: np.ndarray, size: Sequence[int]) -> np.ndarray:
 
 
 def resize_target(target: np.ndarray, size: Sequence[int]) -> np.ndarray:
-    """H x W train ids to the size (height, width), by the nearest pixel."""
-    return cv2.resize(target, (size[1], size[0]), interpolation=cv2.INTER_NEAREST)
+    """H x W train ids to the size (height, width), by the pixel whose center is nearest.
+
+    OpenCV's INTER_NEAREST would move them against the image, by half a pixel at most scales.
+    """
+    return cv2.resize(target, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT)
