@@ -65,6 +65,8 @@ def card_with(card: ModelCard, **changes) -> str:
         ({"classes": [{"name": "a"}]}, "id, name and color"),
         ({"mean": [1, 2]}, "mean must be three numbers"),
         ({"std": [1, 0, 1]}, "std must be above 0"),
+        ({"std": [58.4, 57.1, 57.4]}, "std must be above 0 and up to 1, of colors of 0 to 1, got .*; divide it by 255"),
+        ({"mean": [123.7, 116.3, 103.5]}, "mean must be from 0 to 1, of colors of 0 to 1, got .*; divide it by 255"),
         ({"network_size": [0, 480]}, "8 to 8192 pixels"),
         ({"network_size": "large"}, "network_size must be"),
         ({"network_size": [360.5, 480]}, "in whole pixels"),

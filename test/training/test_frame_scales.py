@@ -46,6 +46,9 @@ def test_photos_that_are_larger_than_the_recipes_frames_are_told():
     words = describe_other_scale(load_recipe(RECIPES / "camvid_cpu.yaml", here), photos, dataset=open_frames("camvid"))
     assert words.startswith("3 of the 4 frames of 'train' are segmented at a scale that is not trained: at 0.38 of")
     assert "and at 0.80 to 2.20 by augmentation; set augmentation.frame_size to data.network_size" in words
+    larger = load_recipe(RECIPES / "finetune_cpu.yaml", [*here, "augmentation.scale_range=[1.5,2.0]"])
+    words = describe_other_scale(larger, photos, dataset=open_frames("camvid"))
+    assert words.endswith("choose augmentation.scales, scale_range, crop and resize so that this scale is among them")
     mended = load_recipe(RECIPES / "finetune_cpu.yaml", here)
     assert describe_other_scale(mended, photos, dataset=open_frames("camvid")) == ""
     assert trained_scales(mended.augmentation, (1080, 1920)) == pytest.approx((0.231, 0.635), abs=1e-3)

@@ -228,6 +228,12 @@ def relabel(*shapes: Dict[str, Any], **entries: Any) -> Spoil:
             [],
             "b.json is of .*c.png, which is missing; name the images",
         ),
+        (
+            relabel(shape("lane", LEFT), imageHeight=-12),
+            [],
+            "b.json: imageHeight and imageWidth must be from 1 to 65536",
+        ),
+        (relabel(shape("lane", LEFT), imageWidth=math.inf), [], "must be from 1 to 65536, got 12 and inf"),
         (lambda export: (export / "b.json").write_text("{"), [], "b.json is not a JSON file"),
         (
             lambda export: (export / "b.json").write_text("[]"),
@@ -262,6 +268,15 @@ def test_mistakes_are_named(spoil, options, message, tmp_path, capsys):
     assert re.search(message, capsys.readouterr().err)
 
 
+@pytest.mark.parametrize("name", [".hidden", "photo ", " photo"])
+def test_names_that_a_list_of_frames_cannot_have_are_refused(name, tmp_path, capsys):
+    for other in ("a", name):
+        labelme(tmp_path / "export", other, [shape("lane", LEFT)])
+    assert main(["make-labels", str(tmp_path / "export"), "-o", str(tmp_path / "yard")]) == 1
+    assert "cannot be listed by its name, which must not begin with a dot" in capsys.readouterr().err
+    assert not (tmp_path / "yard").exists()
+
+
 @pytest.mark.parametrize("orientation, refused", [(1, False), (3, True), (6, False)])
 def test_labels_of_an_image_that_the_tool_has_shown_turned_are_refused(tmp_path, capsys, orientation, refused):
     """Upside down it has the size that is stored; where it was to be turned by 90 degrees, that size is told apart."""
@@ -291,6 +306,14 @@ def test_labels_of_an_image_that_the_tool_has_shown_turned_are_refused(tmp_path,
             {"image_id": 7, "category_id": 5, "segmentation": [[0, 0, 8, 0, 8, 12]]},
             "coco.json: 2 annotations are of 1 images that the file does not list, such as image_id 7; export",
         ),
+        ({"category_id": 5, "segmentation": [[0, 0, 1e9, 0, 1e9, 1e9]]}, "it has a point more than 65536 pixels away"),
+        ({"category_id": 5, "segmentation": [[0, 0, math.nan, 0, 8, 8]]}, "it has a point more than 65536 pixels away"),
+        ({"category_id": 5, "segmentation": [[0, 0, 8, 0, 8, 8, 3]]}, "must have an x and a y of every point, got 7"),
+        (
+            {"category_id": 5, "segmentation": {"size": [12, 16], "counts": [7, 8]}},
+            "its run lengths must add up to 192 pixels, got 15",
+        ),
+        ({"category_id": 5, "segmentation": {"size": [12, 16], "counts": [-1, 193]}}, "must add up to 192 pixels"),
         ({"category_id": 7, "segmentation": []}, "is not a COCO file of segmentations, .*; 7 is missing or unknown"),
         ({"category_id": 5, "bbox": [0, 0, 3, 3]}, "is not a COCO file of segmentations, .*'segmentation' is missing"),
     ],
@@ -309,6 +332,10 @@ def test_mistakes_in_coco_files_are_named(annotation, message, tmp_path, capsys)
         ({"images": [(1, "1.png", 12), (1, "2.png", 12)]}, "2 images have the id 1, as in files that were joined"),
         ({"categories": [(1, "road"), (1, "lane")]}, "2 categories have the id 1, as in files that were joined"),
         ({"images": [(1, None, 12), (2, "2.png", 12)]}, "which is missing; name the images' folder with --images"),
+        (
+            {"images": [(1, "1.png", -12), (2, "2.png", 12)]},
+            "coco.json: height and width must be from 1 to 65536, got -12 and 16\n",
+        ),
         ({"images": [(1, "1.png", "tall"), (2, "2.png", 12)]}, "is not a COCO file of segmentations"),
         ({"images": [(1, "1.png", 12.0), (2, "2.png", "12")]}, ""),
     ],
@@ -340,6 +367,14 @@ def test_entries_of_coco_files_that_cannot_be_meant_are_named(changes, message, 
     [
         (lambda export: (export / "labelmap.txt").write_text("road 1,2,3"), "expected lines such as road:128,64,128::"),
         (lambda export: (export / "labelmap.txt").write_text("road:1,2,3::\nlane:1,2,3::"), "of 'lane:1,2,3::' twice"),
+        (
+            lambda export: (export / "labelmap.txt").write_text("road:1,2,300::"),
+            "with colors of 0 to 255, in .*:1,2,300",
+        ),
+        (
+            lambda export: (export / "labelmap.txt").write_bytes(b"stra\xdfe:1,2,3::"),
+            "expected text in UTF-8 in .*map.txt",
+        ),
         (
             lambda export: (export / "labelmap.txt").write_text("road:1,2,3::"),
             "1.png holds RGB colors other than the 2",

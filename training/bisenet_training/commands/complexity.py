@@ -55,5 +55,5 @@ def run(arguments: argparse.Namespace) -> int:
 def _fraction(text: str) -> float:
     try:
         return float(Fraction(text))
-    except (ValueError, ZeroDivisionError):
+    except (OverflowError, ValueError, ZeroDivisionError):
         raise argparse.ArgumentTypeError(f"expected a number or a fraction such as 1/4, got {text!r}") from None

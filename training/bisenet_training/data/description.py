@@ -202,6 +202,8 @@ def _encoding(encoding: Any, classes: Sequence[Mapping[str, Any]], class_map: Cl
             if key in owners:
                 raise DataError(f"value {value} belongs to both {owners[key]} and {owner}; give it to one")
             train_ids[key], owners[key] = train_id, owner
+    if not set(train_ids.values()) - {IGNORE}:
+        raise DataError("at least one class must have values, got none of any class")
     return ColorEncoding(train_ids) if colors else IdEncoding(train_ids, palette=encoding == "palette")
 
 

@@ -10,7 +10,7 @@ from typing import Any, Iterator, Mapping
 import numpy as np
 
 from bisenet_training.errors import DataError
-from bisenet_training.label_exports.labeled_image import LabeledImage, read_json
+from bisenet_training.label_exports.labeled_image import FARTHEST, LabeledImage, read_json, read_size
 
 FEWEST_NUMBERS = 6
 """Of a polygon: x and y of three points."""
@@ -33,9 +33,11 @@ def read_coco(path: Path, images: Path | None = None) -> Iterator[LabeledImage]:
         for annotation in entries["annotations"]:
             annotations[annotation["image_id"]].append((names[annotation["category_id"]], annotation["segmentation"]))
         found = [
-            (entry["id"], str(entry["file_name"]), (int(entry["height"]), int(entry["width"])))
+            (entry["id"], str(entry["file_name"]), read_size(entry, "height", "width", source=path))
             for entry in entries["images"]
         ]
+    except DataError:  # a ValueError too
+        raise
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"{path} is not a COCO file of segmentations, which has images, categories, and annotations with "
@@ -93,9 +95,26 @@ def _decode(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
     if isinstance(segmentation, list):
         if not segmentation or min(map(len, segmentation)) < FEWEST_NUMBERS:
             raise ValueError("it must be polygons of three points or more, or a mask; a box alone has no outline")
+        _check_polygons(segmentation)
         return mask.decode(mask.merge(mask.frPyObjects(segmentation, height, width))).astype(bool)
     if list(segmentation["size"]) != [height, width]:
         raise ValueError(f"its mask is {segmentation['size']}, the image [{height}, {width}]")
     if isinstance(segmentation["counts"], list):
+        _check_run_lengths(segmentation["counts"], pixels=height * width)
         segmentation = mask.frPyObjects(segmentation, height, width)
     return mask.decode(segmentation).astype(bool)
+
+
+def _check_polygons(polygons: list[Any]) -> None:
+    """Raises ValueError for what the library draws wrongly, or does not survive."""
+    for polygon in polygons:
+        if len(polygon) % 2:
+            raise ValueError(f"it must have an x and a y of every point, got {len(polygon)} numbers")
+        if not (np.abs(np.array(polygon, float)) <= FARTHEST).all():  # also where one is NaN
+            raise ValueError(f"it has a point more than {FARTHEST} pixels away")
+
+
+def _check_run_lengths(counts: list[Any], *, pixels: int) -> None:
+    """Raises ValueError unless the runs cover the mask."""
+    if min(counts, default=0) < 0 or sum(counts) != pixels:
+        raise ValueError(f"its run lengths must add up to {pixels} pixels, got {sum(counts)}")

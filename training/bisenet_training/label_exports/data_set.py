@@ -120,6 +120,12 @@ def _classes_of(labeled: Sequence[LabeledImage], background: str | None) -> list
 def _check(labeled: Sequence[LabeledImage], ids: dict[str, int], names: Sequence[str]) -> None:
     seen: dict[str, LabeledImage] = {}
     for image in labeled:
+        name = image.image.stem
+        if name.startswith(".") or name.splitlines() != [name.strip()]:
+            raise DataError(
+                f"{str(image.image)!r} cannot be listed by its name, which must not begin with a dot, have a space "
+                "at either end, or have a line break; rename it"
+            )
         other = seen.setdefault(image.image.stem, image)
         if other is not image:
             raise DataError(f"{other.image} and {image.image} have one name; rename one of them")

@@ -13,6 +13,8 @@ from bisenet_training.errors import DataError
 
 UNLABELED = ("background", "_background_")
 """Labels that tools give to pixels in which nobody has drawn anything."""
+FARTHEST = 2**16
+"""Coordinate or side in pixels, above the side of any JPEG; beyond it what draws regions overflows."""
 IGNORED = "__ignore__"
 """labelme's label of regions that are to be ignored."""
 
@@ -42,6 +44,20 @@ def read_json(path: Path) -> Any:
         raise DataError(f"expected a JSON file at {path}: {error.strerror}") from None
     except ValueError as error:  # no UTF-8, or no JSON
         raise DataError(f"{path} is not a JSON file ({error}); export it again") from None
+
+
+def read_size(entries: Mapping[str, Any], height: str, width: str, *, source: Path) -> tuple[int, int]:
+    """An image's height and width, by the names of their entries.
+
+    Raises:
+        KeyError, TypeError, ValueError: one is missing or no number. DataError, beginning with `source`: it is no size.
+    """
+    sides = float(entries[height]), float(entries[width])
+    if not all(1 <= side <= FARTHEST for side in sides):
+        raise DataError(
+            f"{source}: {height} and {width} must be from 1 to {FARTHEST}, got {sides[0]:g} and {sides[1]:g}"
+        )
+    return int(sides[0]), int(sides[1])
 
 
 def find_image(folder: Path, stem: str, *, source: Path) -> Path:

@@ -13,12 +13,10 @@ import numpy as np
 from PIL import Image
 
 from bisenet_training.errors import DataError
-from bisenet_training.label_exports.labeled_image import LabeledImage, read_json
+from bisenet_training.label_exports.labeled_image import FARTHEST, LabeledImage, read_json, read_size
 
 FRACTION_BITS = 4
 """Of the coordinates of polygons, which labelme writes as fractions of a pixel, for OpenCV."""
-FARTHEST = 2**16
-"""Coordinate in pixels, above the side of any JPEG; beyond it OpenCV's fixed-point numbers lose pixels or overflow."""
 FEWEST_POINTS = {"polygon": 3, "rectangle": 2, "circle": 2, "mask": 2}
 
 
@@ -34,10 +32,12 @@ def read_labelme(folder: Path, images: Path | None = None) -> Iterator[LabeledIm
     for path in sorted(folder.glob("*.json")):
         entries = read_json(path)
         try:
-            size = int(entries["imageHeight"]), int(entries["imageWidth"])
+            size = read_size(entries, "imageHeight", "imageWidth", source=path)
             image = (images or path.parent) / _relative(entries["imagePath"], flat=images is not None)
             shapes = [dict(shape) for shape in entries["shapes"]]
             labels = frozenset(str(shape["label"]) for shape in shapes)
+        except DataError:  # a ValueError too
+            raise
         except (KeyError, TypeError, ValueError):
             raise DataError(
                 f"{path} is not of labelme, whose files have imagePath, imageHeight, imageWidth and shapes with a label"

@@ -36,14 +36,23 @@ def read_segmentation_masks(folder: Path, images: Path | None = None) -> Iterato
 def _read_label_map(path: Path) -> dict[str, Color]:
     """The colors by label. A line is `label:r,g,b:parts:actions`, a comment begins with #."""
     colors: dict[str, Color] = {}
-    for line in path.read_text(encoding="utf-8-sig").splitlines():
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"expected text in UTF-8 in {path}, got bytes that are none: {error}; save it as UTF-8"
+        ) from None
+    for line in lines:
         if not line.strip() or line.startswith("#"):
             continue
         try:
             label, color = line.split(":")[:2]
             red, green, blue = map(int, color.split(","))
+            bytes((red, green, blue))  # each is 0 to 255
         except ValueError:
-            raise DataError(f"expected lines such as road:128,64,128:: in {path}, got {line!r}") from None
+            raise DataError(
+                f"expected lines such as road:128,64,128::, with colors of 0 to 255, in {path}, got {line!r}"
+            ) from None
         if label in colors or (red, green, blue) in colors.values():
             raise DataError(f"{path} has the label or the color of {line!r} twice; give each label a color of its own")
         colors[label] = red, green, blue

@@ -43,10 +43,16 @@ def describe_other_scale(recipe: Recipe, sizes: Sequence[Size], *, dataset: Segm
     if 2 * len(others) <= len(sizes):
         return ""
     smallest, largest, scale = others[len(others) // 2]
+    followed = recipe.augmentation.frame_size == recipe.data.network_size
+    advice = (
+        "choose augmentation.scales, scale_range, crop and resize so that this scale is among them"
+        if followed
+        else "set augmentation.frame_size to data.network_size, so that scales count from what the network segments"
+    )
     return (
         f"{len(others)} of the {len(sizes)} frames of {dataset.split!r} are segmented at a scale that is not trained: "
         f"at {scale:.2f} of their size by data.network_size, and at {smallest:.2f} to {largest:.2f} by augmentation; "
-        "set augmentation.frame_size to data.network_size, so that scales count from what the network segments"
+        f"{advice}"
     )
 
 

@@ -18,6 +18,9 @@ from bisenet_training.yaml_file import TextLoader
 
 SIZE = f"a height and a width of {SMALLEST_SIDE} to {LONGEST_SIDE} pixels"
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
+MOST_IMAGES = 10**8
+"""Of a run, counted each time they are shown; which one is shown when takes up to 25 bytes of memory for each."""
+OF_BYTES = "divide those of colors of 0 to 255 by 255"
 T = TypeVar("T")
 
 
@@ -48,6 +51,14 @@ def is_size(sides: List[int]) -> bool:
     return len(sides) == 2 and all(SMALLEST_SIDE <= side <= LONGEST_SIDE for side in sides)
 
 
+def is_mean(mean: List[float]) -> bool:
+    return len(mean) == 3 and 0 <= min(mean) <= max(mean) <= 1
+
+
+def is_std(std: List[float]) -> bool:
+    return is_mean(std) and min(std) > 0
+
+
 def is_scale(scale: float) -> bool:
     return 0.1 <= scale <= 10
 
@@ -62,8 +73,8 @@ Text = Annotated[str, must("not be empty", bool)]
 Share = Annotated[float, must("be from 0 to below 1", lambda share: 0 <= share < 1)]
 AtLeast0 = Annotated[float, must("be at least 0", lambda number: number >= 0)]
 Count = Annotated[int, must("be at least 0", lambda number: number >= 0)]
-Mean = Annotated[ListOf[float], must("have 3 numbers", lambda mean: len(mean) == 3)]
-Std = Annotated[ListOf[float], must("have 3 numbers above 0", lambda std: len(std) == 3 and min(std) > 0)]
+Mean = Annotated[ListOf[float], must(f"have 3 numbers from 0 to 1; {OF_BYTES}", is_mean)]
+Std = Annotated[ListOf[float], must(f"have 3 numbers above 0 and up to 1; {OF_BYTES}", is_std)]
 Size = Annotated[ListOf[int], must(f"be {SIZE}", is_size)]
 SizeOrNull = Nullable[Annotated[ListOf[int], must(f"be null, or {SIZE}", is_size)]]
 Names = Annotated[ListOf[Text], must("have different names", lambda names: len(set(names)) == len(names))]
@@ -80,7 +91,6 @@ Weight = Annotated[
 ]
 Gigabytes = Annotated[float, must("be from 0 to 1000000", lambda size: 0 <= size <= 1e6)]
 Seed = Annotated[int, must("be from 0 to 4294967295", lambda seed: 0 <= seed < 2**32)]
-Iterations = Annotated[int, must("be at most 10000000", lambda count: count <= 10**7)]  # 9 bytes for each image
 Minutes = Annotated[float, must("be null or above 0", lambda minutes: minutes > 0)]
 BatchSize = Annotated[int, must("be at least 2", lambda images: images >= 2)]
 Precision = Annotated[str, must(f"be one of {', '.join(PRECISIONS)}", PRECISIONS.__contains__)]
@@ -177,7 +187,7 @@ class OptimizerRecipe:
 @dataclass(config=STRICT)
 class RunRecipe:
     validate_every: int  # iterations
-    iterations: Iterations
+    iterations: int
     batch_size: BatchSize  # of all devices together
     max_minutes: Nullable[Minutes]  # then the run stops with its state saved, for --resume; null: no limit
     precision: Precision  # 32-true, bf16-mixed, 16-mixed, or auto: bf16-mixed where the device computes in it
@@ -193,6 +203,14 @@ class RunRecipe:
         if every < 1 or iterations < 1 or iterations % every:
             raise ValueError(f"must be a multiple of run.validate_every ({every}), so that the last weights are scored")
         return iterations
+
+    @field_validator("batch_size")
+    @classmethod
+    def _fits_into_memory(cls, batch_size: int, info: ValidationInfo) -> int:
+        iterations = info.data.get("iterations", 1)
+        if iterations * batch_size > MOST_IMAGES:
+            raise ValueError(f"times run.iterations ({iterations}) must be at most {MOST_IMAGES} images")
+        return batch_size
 
 
 @dataclass(config=STRICT)

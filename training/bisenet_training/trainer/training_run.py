@@ -119,6 +119,8 @@ def _check_place(save_weights: Path, *, others: Sequence[Path]) -> None:
     """The portable checkpoint must have a folder, and must not replace other checkpoints."""
     if not save_weights.parent.is_dir():
         raise RecipeError(f"expected a folder at {save_weights.parent} to write {save_weights.name} to, found none")
+    if save_weights.is_dir():
+        raise RecipeError(f"expected a file to write the weights to, got the folder {save_weights}")
     if save_weights.resolve() in [path.resolve() for path in others]:
         raise RecipeError(
             f"{save_weights} is a checkpoint of this run, or what it starts from; name another with --save-weights"
