@@ -46,24 +46,25 @@ def make_bag(
         raise BisenetError("--export-labels needs labels: name them with --labels, or a data set that has them")
     check_path(folder, forbidden=URI_CHARACTERS)
     folder, labels = folder.resolve(), labels.resolve() if labels else None
-    unfinished = folder.with_name(f"{folder.name}.partial")
-    _require_apart([folder, *([labels] if labels else [])], source.places)
-    # The bag's file is called as its folder, so that the folder has its last name from the beginning.
-    made = {folder: unfinished / folder.name, **({labels: unfinished / "labels"} if labels else {})}
+    targets = [folder, *([labels] if labels else [])]
+    # A bag's file is called as its folder, so that the folder has its last name from the beginning.
+    made = {target: target.with_name(f"{target.name}.partial") / target.name for target in targets}
+    _require_apart(targets, source.places)
     _require_free(folder, force=force, replaceable=_is_bag(folder), kind="a bag")
     if labels:
         _require_free(labels, force=force, replaceable=_is_labels(labels), kind="a folder of <stamp in ns>.png")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
     try:
+        for whole in made.values():
+            shutil.rmtree(whole.parent, ignore_errors=True)
+            whole.parent.mkdir(parents=True)
         count = _record(source, made[folder], recording, labels=made[labels] if labels else None)
         for target, whole in made.items():
-            target.parent.mkdir(parents=True, exist_ok=True)
             if target.is_dir():
                 shutil.rmtree(target)
             whole.rename(target)
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        for whole in made.values():
+            shutil.rmtree(whole.parent, ignore_errors=True)
     return count
 
 

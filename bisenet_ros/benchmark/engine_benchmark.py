@@ -18,7 +18,6 @@ from bisenet_ros.benchmark.machine import describe_load, describe_machine
 from bisenet_ros.benchmark.report import Numbers, describe_timings
 from bisenet_ros.engines.engine import Engine, EngineError
 from bisenet_ros.engines.loader import Runtime
-from bisenet_ros.engines.precision import int8_path
 from bisenet_ros.files.file_content import sha256_of
 from bisenet_ros.model.input_size import Size, check_size_choice, size_text
 from bisenet_ros.model.model_card import ModelCard, read_card
@@ -185,9 +184,5 @@ def choose_engines(model: Path, runtimes: Sequence[Runtime], precision: str, *, 
     chosen = [Choice(model, runtime, precision) for runtime in runtimes if precision in runtime.precisions]
     if not chosen:
         have = "; ".join(f"{runtime.name}: {', '.join(runtime.precisions)}" for runtime in runtimes)
-        hint = ""
-        if precision == "int8":
-            file = int8_path(model)
-            hint = f"; or give {file}" + ("" if file.is_file() else ", which `bisenet quantize` makes")
-        raise EngineError(f"no engine here computes in {precision}; choose one of these: {have}{hint}")
+        raise EngineError(f"no engine here computes in {precision}; choose one of these: {have}")
     return chosen

@@ -14,9 +14,8 @@ from bisenet_ros.benchmark import paper
 from bisenet_ros.benchmark.interleaved_timing import Timings
 from bisenet_ros.benchmark.markdown import markdown_table
 from bisenet_ros.benchmark.plot import draw_speed
-from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.atomic_write import write_json, write_text
-from bisenet_ros.files.result_folder import require_free
+from bisenet_ros.files.result_folder import require_free, require_writable
 
 FILES = ("benchmark.json", "benchmark.md", "benchmark.png")
 
@@ -83,10 +82,9 @@ def prepare_outputs(folder: Optional[Path], json: Optional[Path], *, files: Sequ
 
         require_free(folder, files, force=force)
         folder.mkdir(parents=True, exist_ok=True)
-    if json and json.is_dir():
-        raise BisenetError(f"--json must be a file, and {json} is a folder")
     if json:
         json.parent.mkdir(parents=True, exist_ok=True)
+        require_writable(json)
 
 
 def write_report(folder: Path, numbers: Numbers) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, List
 
 from bisenet_ros.engines.loader import DEVICES, installed_runtimes
-from bisenet_ros.engines.precision import PRECISIONS
+from bisenet_ros.engines.precision import PRECISIONS, int8_file
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.model.input_size import parse_size
 
@@ -66,11 +66,11 @@ def run(arguments: argparse.Namespace) -> int:
     output = arguments.output or (Path("benchmark_sweep") if arguments.sweep and not arguments.json else None)
     prepare_outputs(output, arguments.json, files=FILES, force=arguments.force)
     found = benchmark.run(on_progress=lambda text: print(text, file=sys.stderr))
+    print(to_text(found))
     if arguments.json:
         write_json(arguments.json, found)
     if output:
         write_report(output, found)
-    print(to_text(found))
     return 0
 
 
@@ -115,8 +115,11 @@ def _choices(arguments: argparse.Namespace, precision: str, *, every: bool) -> "
     from bisenet_ros.benchmark.engine_benchmark import choose_engines
     from bisenet_ros.model.model_file import is_quantized
 
+    models = arguments.models
+    if precision == "int8":
+        models = [model if is_checkpoint(model) else int8_file(model) for model in models]
     choices = []
-    for model in dict.fromkeys(arguments.models):
+    for model in dict.fromkeys(models):
         if is_checkpoint(model):
             runtimes = [torch_runtime(model, arguments.device)]
         else:

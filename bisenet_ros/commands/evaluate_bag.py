@@ -76,7 +76,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--jobs", type=_jobs, default=1, metavar="N", help="bags side by side, in processes that share the cores"
     )
     side_by_side.add_argument(
-        "--dask", metavar="ADDRESS", help="bags side by side on the cluster of the Dask scheduler at this address"
+        "--dask",
+        type=_address,
+        metavar="ADDRESS",
+        help="bags side by side on the cluster of the Dask scheduler at this address",
     )
     parser.add_argument(
         "--through-node",
@@ -139,6 +142,14 @@ def _outputs(text: str) -> Tuple[str, ...]:
     if unknown:
         raise argparse.ArgumentTypeError(f"expected some of {','.join(OUTPUTS)}, got {unknown[0]!r}")
     return tuple(name for name in OUTPUTS if name in names or name == OUTPUTS[0])
+
+
+def _address(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError(
+            "expected the address of a Dask scheduler, such as tcp://192.168.1.10:8786, got ''"
+        )
+    return text
 
 
 def _jobs(text: str) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bisenet_ros.engines.precision import int8_path
 from bisenet_ros.errors import BisenetError
+from bisenet_ros.files.result_folder import require_writable
 
 EXTRA = "evaluation"
 FRAMES = 100
@@ -53,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise BisenetError(f"{output} is the model itself, which would be replaced; name another file with --output")
     if output.exists() and not arguments.force:
         raise BisenetError(f"{output} exists; add --force to replace it, or name another file with --output")
+    require_writable(output)
     if arguments.frames < 1:
         raise BisenetError(f"--frames must be 1 or more, got {arguments.frames}")
     if not 0 <= arguments.same_class <= 100:

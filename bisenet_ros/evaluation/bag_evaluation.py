@@ -29,7 +29,7 @@ from bisenet_ros.evaluation.ground_truth import (
 from bisenet_ros.evaluation.report.bag_report import write_bag_report
 from bisenet_ros.evaluation.report.page import percent
 from bisenet_ros.evaluation.report.picture_loader import load_pictures
-from bisenet_ros.evaluation.run_folder import Inputs, RunFolder, find_runs
+from bisenet_ros.evaluation.run_folder import Inputs, RunFolder, find_runs, fingerprint
 from bisenet_ros.evaluation.run_summary import NodeReplay, RunSummary, Source
 from bisenet_ros.files.file_content import sha256_of
 from bisenet_ros.files.full_disk import full_disk_told
@@ -109,9 +109,11 @@ def evaluate_bags(request: Request, *, load: Optional[LoadEngine] = None, replay
         with full_disk_told(folder.partial):
             outcome = run.evaluate()
             folder.finish(inputs, exit_code=outcome.exit_code)
-    except (BagError, GroundTruthError):
-        folder.discard()  # the same command would end here again
+    except BagError:  # the same command would end here again
+        folder.discard()
         raise
+    except GroundTruthError as error:
+        raise GroundTruthError(f"{error}{folder.give_up()}") from None
     finally:
         folder.close()
     return outcome
@@ -163,7 +165,7 @@ class _Run:
         for chosen in self._bags:
             inputs[f"bag {chosen.name}"] = str(chosen.bag.path.resolve())
             inputs[f"topics of {chosen.name}"] = ", ".join(topic.name for topic in chosen.topics)
-            inputs[f"the content of bag {chosen.name}"] = _fingerprint(chosen.bag.files)
+            inputs[f"the content of bag {chosen.name}"] = fingerprint(chosen.bag.files)
         return {
             **inputs,
             "engine": self._engine.description,
@@ -171,7 +173,7 @@ class _Run:
             "class map": self._class_map_sha256 or "none",
             "truth topic": request.truth_topic or "none",
             "truth folder": str(truth.resolve()) if truth else "none",
-            "the ground truth": _fingerprint(image_files(truth)) if truth else [],
+            "the ground truth": fingerprint(image_files(truth)) if truth else [],
             "masks": f"{', '.join(request.outputs)} in {request.storage}",
             "replay through the node": f"at rate {request.rate:g}" if self._replay_source else "none",
         }
@@ -275,19 +277,17 @@ class _Run:
         return replays, failures
 
 
-def _fingerprint(files: Sequence[Path]) -> List[List[Any]]:
-    return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
-
-
 def _outcome(run: RunSummary, findings: Dict[str, Any], unused: Sequence[Path]) -> Outcome:
     warnings = [f"{source.bag}, {source.topic}: {notice}" for source in run.sources for notice in source.notices]
+    frames, scored = findings["frames"], findings["truth_frames"]
+    is_unlabeled = scored and findings["miou"] is None
+    warnings += ["no pixel of the ground truth has a class: nothing was scored"] if is_unlabeled else []
     if unused:
         shown = ", ".join(file.name for file in unused[:MOST_NAMES]) + (" and more" if unused[MOST_NAMES:] else "")
         warnings.append(f"{len(unused)} files of the ground truth have the stamp of no frame: {shown}")
     differing = [replay for replay in run.through_node if replay.differing_pixels]
     warnings += [f"{it.bag}, {it.topic}: the node's masks differ in {it.differing_pixels} pixels" for it in differing]
-    faulty = differing or unused or run.notices or any(source.faulty for source in run.sources)
-    frames, scored = findings["frames"], findings["truth_frames"]
+    faulty = differing or unused or is_unlabeled or run.notices or any(source.faulty for source in run.sources)
     part = f" of the {scored} with ground truth" if scored < frames else ""
     scores = f", mIoU {percent(findings['miou'])} %{part}" if scored else ""
     return Outcome(

@@ -97,7 +97,13 @@ def open_executor(*, jobs: int, dask: Optional[str]) -> Iterator[Executor]:
     if dask:
         from distributed import Client
 
-        with Client(dask) as client:
+        try:
+            client = Client(dask)
+        except ValueError as error:
+            raise BisenetError(
+                f"expected the address of a Dask scheduler, such as tcp://192.168.1.10:8786, got {dask!r}: {error}"
+            ) from None
+        with client:
             yield client.get_executor(pure=False)
         return
     context = multiprocessing.get_context("spawn")  # a fork breaks engines

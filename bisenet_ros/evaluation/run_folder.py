@@ -21,6 +21,11 @@ Inputs = Dict[str, Any]
 whether a file is still the same."""
 
 
+def fingerprint(files: Iterable[Path]) -> List[List[Any]]:
+    """What tells, in a later run, whether files are still the same, for `Inputs`."""
+    return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+
+
 def find_runs(folders: Iterable[Path]) -> List[Path]:
     """The resolved folders of runs, finished or not, anywhere below some folders."""
     files = (file for folder in folders for file in folder.rglob(RUN))
@@ -84,6 +89,15 @@ class RunFolder:
             _remove(self.output)
         self.result.rename(self.output)
         self.discard()
+
+    def give_up(self) -> str:
+        """Throws away what there is so far, unless bags are done; in words, where those are."""
+        for unfinished in self.bags.glob("*.partial"):
+            shutil.rmtree(unfinished, ignore_errors=True)
+        if any(self.bags.glob("*")):
+            return f"; the masks of the bags that were done before are kept in {self.partial}"
+        self.discard()
+        return ""
 
     def discard(self) -> None:
         """Throws away what there is so far."""

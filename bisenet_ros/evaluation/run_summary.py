@@ -66,7 +66,7 @@ class Source:
             found.append(f"stamps went backwards {self.backwards} times; those frames were not compared in time")
         if self.repeated:
             found.append(
-                f"{self.repeated} frames have the stamp of an earlier frame; its ground truth was taken in order"
+                f"{self.repeated} frames have the stamp of an earlier frame; they are told apart by their order"
             )
         if self.unmatched:
             found.append(

@@ -2,10 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The folder that a command writes its results to: a new one, or its own of an earlier run."""
 
+import os
 from pathlib import Path
 from typing import Sequence
 
 from bisenet_ros.errors import BisenetError
+
+
+def require_writable(file: Path) -> None:
+    """Raises BisenetError where a file cannot be written: before the work begins, not after it."""
+    folder = file.parent
+    if file.is_dir():
+        raise BisenetError(f"expected a file to write, got the folder {file}")
+    if not folder.is_dir():
+        raise BisenetError(f"expected a folder at {folder} to write {file.name} to, found none; make it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise BisenetError(f"{file.name} cannot be written to {folder}: permission denied; name another folder")
 
 
 def require_free(folder: Path, results: Sequence[str] = (), *, force: bool = False, option: str = "-o") -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from bisenet_ros.bags.image_source import open_source
 from bisenet_ros.bags.storage import natural_order
-from bisenet_ros.errors import BisenetError
+from bisenet_ros.errors import BisenetError, ImageError
 from bisenet_ros.images.image_file import IMAGE_SUFFIXES, list_images, read_image, silence_opencv
 
 CAMERA = re.compile(r"camera:(\d{1,3})")
@@ -25,7 +25,7 @@ VIDEO_FRAME = re.compile(r"(.+)_\d{6,}")
 
 
 class InputFrame(NamedTuple):
-    """A frame that is yet to be read: `read` returns H x W x 3 uint8 BGR, or raises ImageError or OSError.
+    """A frame that is yet to be read: `read` returns H x W x 3 uint8 BGR, or raises ImageError.
 
     Attributes:
         name: its own among all frames; its files are called so.
@@ -62,7 +62,10 @@ class Input:
         """What tells, in a later run, whether a name stands for the same input; for JSON."""
         if self.path is None:
             return [self.name]
-        status = self.path.stat()
+        try:
+            status = self.path.stat()
+        except OSError:  # such as a link to nowhere, of which reading tells more
+            return [str(self.path.absolute()), 0, 0]
         return [str(self.path.resolve()), status.st_size, status.st_mtime_ns]
 
 
@@ -117,7 +120,15 @@ def _find(text: str) -> Iterator[Input]:
 
 
 def _image(path: Path) -> Input:
-    return Input(path.stem, path, lambda: iter([InputFrame(path.stem, partial(read_image, path))]))
+    return Input(path.stem, path, lambda: iter([InputFrame(path.stem, partial(_read_image, path))]))
+
+
+def _read_image(path: Path) -> np.ndarray:
+    """As `read_image`, with an ImageError also where the file cannot be opened."""
+    try:
+        return read_image(path)
+    except OSError as error:
+        raise ImageError("data", f"{path} cannot be read: {error.strerror}") from None
 
 
 def _video(path: Path) -> Input:

@@ -38,15 +38,26 @@ class OutputFolder:
 
         Raises:
             BisenetError: the folder holds something else, results with other settings, or results of another input
-                under the name of one of these.
+                under the name of one of these. Settings and images of which nothing was written do not count.
         """
         identities = {found.name: found.identity for found in inputs}
-        before = self._read_record() or {"settings": dict(settings), "inputs": {}}
+        before = self._read_record()
+        if before is None or not self._has_files():
+            before = {"settings": dict(settings), "inputs": {}}
+        before["inputs"] = {name: known for name, known in before["inputs"].items() if self._has_files_of(name, known)}
         self._require_same(before, settings, identities)
         for output in self._outputs:
             (self.folder / output).mkdir(parents=True, exist_ok=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / RECORD, {**before, "inputs": {**before["inputs"], **identities}})
+
+    def _has_files(self) -> bool:
+        return any(path for kind in SUFFIXES for path in (self.folder / kind).glob("*"))
+
+    def _has_files_of(self, name: str, identity: List[Any]) -> bool:
+        """Whether something was written of an input; of a video or a camera, which have many frames, always."""
+        is_image = len(identity) > 1 and not _is_video(identity)
+        return not is_image or any(self.path(kind, name).exists() for kind in SUFFIXES)
 
     def has(self, name: str) -> bool:
         """Whether all files of a frame are there."""

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -132,6 +134,19 @@ def test_labels_become_a_truth_topic_and_files(tmp_path, images):
     ]
     exported = {path.name: set(cv2.imread(str(path), -1).ravel()) for path in (tmp_path / "truth").iterdir()}
     assert exported == {"1100000000.png": {3}, "1300000000.png": {255}}
+
+
+def test_labels_may_lie_on_another_disk(tmp_path, images):
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("needs a second file system")
+    with tempfile.TemporaryDirectory(dir=memory) as disk:
+        truth = Path(disk) / "truth"
+        arguments = ["make-bag", str(images), "-o", str(tmp_path / "bag"), "--labels", str(tmp_path / "labels")]
+        for options in ([], ["--force"]):
+            assert main([*arguments, "--export-labels", str(truth), *options]) == 0
+            assert sorted(path.name for path in truth.iterdir()) == ["1100000000.png", "1300000000.png"]
+        assert [path.name for path in Path(disk).iterdir()] == ["truth"]
 
 
 @pytest.mark.parametrize("kind", ("jpeg", "png"))

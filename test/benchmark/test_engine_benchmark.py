@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -273,9 +274,9 @@ def test_a_busy_machine_is_said_to_be_busy():
         (["--seconds", "nan"], "--seconds must be a number above 0, got nan"),
         (["--size", "huge"], "expected a size as WIDTHxHEIGHT in pixels, such as 2048x1024, got 'huge'"),
         (["--network-size", "tiny"], "expected card, half, full or WIDTHxHEIGHT"),
-        (["--precision", "int8"], "tiny.int8.onnx, which `bisenet quantize` makes"),
+        (["--precision", "int8"], "tiny.int8.onnx, which is not there; make it with `bisenet quantize"),
         (["--device", "cuda"], "no engine is installed for device cuda; install one with `pip install tensorrt`"),
-        (["--json", "."], "--json must be a file, and . is a folder"),
+        (["--json", "."], "expected a file to write, got the folder ."),
     ],
 )
 def test_what_cannot_be_benchmarked_is_refused_before_anything_is_timed(model, capsys, arguments, message):
@@ -284,11 +285,23 @@ def test_what_cannot_be_benchmarked_is_refused_before_anything_is_timed(model, c
     assert message in error and "timing" not in error
 
 
-def test_the_int8_version_that_is_there_is_named(model, tmp_path, capsys):
+def test_precision_int8_takes_the_int8_version_that_is_there(model, tmp_path, capsys):
+    pytest.importorskip("openvino")
     fp32 = Path(shutil.copy(model, tmp_path))
     int8 = save_int8_version(fp32, tmp_path)
-    assert main(["benchmark", str(fp32), "--precision", "int8"]) == 1
-    assert capsys.readouterr().err.endswith(f"; or give {int8}\n")
+    options = ["--device", "cpu", "--precision", "int8", "--size", "96x64", "--iterations", "3"]
+    assert main(["benchmark", str(fp32), str(int8), *options, "--json", str(tmp_path / "numbers.json")]) == 0
+    found = json.loads((tmp_path / "numbers.json").read_text())
+    assert [described["file"] for described in found["models"]] == ["tiny.int8.onnx"]
+    assert {measured["precision"] for measured in found["measurements"]} == {"int8"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_is_not_writable_is_told_before_anything_is_timed(model, tmp_path, capsys):
+    tmp_path.chmod(0o500)
+    assert main(["benchmark", str(model), "--json", str(tmp_path / "numbers.json")]) == 1
+    error = capsys.readouterr().err
+    assert f"numbers.json cannot be written to {tmp_path}: permission denied" in error and "timing" not in error
 
 
 def test_a_missing_model_is_named(tmp_path, capsys):

@@ -328,6 +328,25 @@ def test_ground_truth_that_is_taken_for_frames_of_several_bags_is_told(tmp_path,
     assert evaluate(request_for(bags[0], truth_folder=truth, restart=True)) == 0
 
 
+def test_bags_that_are_done_outlive_the_wrong_ground_truth_of_a_later_one(tmp_path, request_for):
+    bags, truth = [write_bag(tmp_path / name, count=count) for name, count in (("a", 4), ("b", 12))], tmp_path / "truth"
+    truth.mkdir()
+    cv2.imwrite(str(truth / f"{stamp(8)}.png"), np.zeros((10, 10), np.uint8))
+    kept = tmp_path / "OUT.partial"
+    with pytest.raises(GroundTruthError, match=f"got 10x10; the masks of the bags that were done .* kept in {kept}$"):
+        evaluate(request_for(*bags, truth_folder=truth))
+    assert [path.name for path in (kept / "bags").iterdir()] == ["a"]
+    assert list((kept / "bags" / "a").rglob("*.db3"))
+
+
+def test_ground_truth_without_a_labeled_pixel_is_told(tmp_path, request_for, capsys):
+    bag, truth = write_bag(tmp_path / "bag"), tmp_path / "truth"
+    truth.mkdir()
+    cv2.imwrite(str(truth / f"{stamp(4)}.png"), np.full(SIZE, 255, np.uint8))
+    assert evaluate(request_for(bag, truth_folder=truth)) == 3
+    assert "no pixel of the ground truth has a class: nothing was scored" in capsys.readouterr().err
+
+
 def test_an_error_in_a_process_of_its_own_is_the_same_error(tmp_path, request_for, monkeypatch):
     bags = [write_bag(tmp_path / name, storage="mcap", compression=CompressionMode.FILE) for name in "ab"]
     truth, scratch = tmp_path / "truth", tmp_path / "scratch"
@@ -667,6 +686,13 @@ def test_a_cluster_that_is_not_there_is_an_error_in_words(tmp_path, two_drives, 
         evaluate_bags(replace(two_drives, dask="tcp://127.0.0.1:1"), load=BlueEngine)
 
 
+@pytest.mark.parametrize("address", ["192.168.1.10", "foo://x:3"])
+def test_an_address_that_is_none_is_told(two_drives, address):
+    pytest.importorskip("distributed")
+    with pytest.raises(BisenetError, match=f"expected the address of a Dask scheduler, .*, got '{address}': "):
+        evaluate_bags(replace(two_drives, dask=address), load=BlueEngine)
+
+
 class DyingEngine(BlueEngine):
     """Its process ends at a frame, as where memory runs out."""
 
@@ -820,7 +846,7 @@ def test_ground_truth_of_repeated_stamps_is_matched_by_its_order(tmp_path, reque
     report = report_of(tmp_path / "OUT")
     assert report["pixel_accuracy"] == 0.5 and report["truth_frames"] == 12
     said = capsys.readouterr().err
-    assert "frames have the stamp of an earlier frame; its ground truth was taken in order" in said
+    assert "frames have the stamp of an earlier frame; they are told apart by their order" in said
     masks = [mask for _, mask in read_masks(tmp_path / "OUT" / "masks", MASK)]
     assert all(np.array_equal(mask, mask_of(i)) for i, mask in enumerate(masks))
 

@@ -309,6 +309,16 @@ def test_the_model_itself_is_kept_with_force_too(model, images, capsys):
     assert "is the model itself, which would be replaced" in capsys.readouterr().err and model.read_bytes() == before
 
 
+def test_an_output_that_cannot_be_written_is_told_before_the_work(model, images, tmp_path, capsys):
+    for output, words in (
+        (tmp_path / "none" / "q.onnx", f"expected a folder at {tmp_path / 'none'} to write q.onnx to, found none"),
+        (images, f"expected a file to write, got the folder {images}"),
+    ):
+        assert run(model, "--calibration", images, "-o", output, "--force") == 1
+        error = capsys.readouterr().err
+        assert words in error and "calibrating" not in error
+
+
 def test_an_int8_file_that_exists_is_kept_without_force(tmp_path, capsys):
     model, output = tmp_path / "model.onnx", tmp_path / "model.int8.onnx"
     output.write_bytes(b"as it was")

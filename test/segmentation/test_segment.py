@@ -301,6 +301,33 @@ def test_an_image_that_cannot_be_read_does_not_stop_the_others(tmp_path, model, 
     assert "not one frame could be read" in capfd.readouterr().err
 
 
+def test_a_link_to_nowhere_does_not_stop_the_others(tmp_path, model, images, capfd):
+    (images / "img_3.png").symlink_to(tmp_path / "nowhere.png")
+    assert segment(model, images, output=tmp_path / "out") == 3
+    printed = capfd.readouterr()
+    assert "img_3.png cannot be read: No such file" in printed.err and "3 frames segmented" in printed.out
+
+
+def test_the_same_command_goes_on_with_an_image_that_was_copied_again(tmp_path, model, images, capsys):
+    broken, out = images / "img_2.png", tmp_path / "out"
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[:-300])
+    assert segment(model, images, output=out) == 3
+    broken.write_bytes(whole)
+    assert segment(model, images, output=out) == 0
+    assert "1 frames segmented" in capsys.readouterr().out and len(list((out / "mask").iterdir())) == 3
+
+
+def test_settings_of_a_run_that_wrote_nothing_may_change(tmp_path, model, images):
+    ignored, out = tmp_path / "hood.png", tmp_path / "out"
+    options = ["--ignore-mask", str(ignored)]
+    for size, brightness, code in (((10, 10), 255, 1), (SIZE, 255, 0), (SIZE, 200, 1)):  # the last one finds masks
+        pixels = np.zeros(size, np.uint8)
+        pixels[-2:] = brightness
+        cv2.imwrite(str(ignored), pixels)
+        assert segment(model, images, output=out, options=options) == code
+
+
 def test_a_video_that_ends_early_is_told(tmp_path, model, capfd):
     video = write_video(tmp_path / "drive.avi", frames=60)
     video.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
