@@ -3,7 +3,7 @@
 """The lifecycle node: camera images in, segmentation masks out."""
 
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
@@ -11,6 +11,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool
 
@@ -30,6 +31,8 @@ from bisenet_ros.node.pipeline import Pipeline
 
 UPDATE_PERIOD = 0.25
 """Seconds between two checks whether the cameras' subscriptions still fit their parameters and publishers."""
+LAST_WORDS = Duration(seconds=1)
+"""Time for the last diagnostics of a process to arrive."""
 UNCONFIGURED, INACTIVE, FINALIZED = "unconfigured", "inactive", "finalized"
 
 LoadEngine = Callable[..., Engine]
@@ -243,6 +246,8 @@ class SegmentationNode(ManagedNode):
     def _deactivate_after_fault(self) -> None:
         if self._fatal is not None:
             self._publish_diagnostics()
+            with suppress(RuntimeError):  # which not every RMW can
+                self._diagnostics.wait_for_all_acked(LAST_WORDS)
             raise self._fatal
         if self._status.state != ACTIVE or not self._status.fault:
             return

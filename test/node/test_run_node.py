@@ -235,8 +235,10 @@ def test_gpu_fault_ends_the_process_with_its_own_code_and_the_next_one_says_why(
         assert process.matching("FATAL.*CUDA_ERROR_ILLEGAL_ADDRESS") and not process.matching("Traceback")
     assert not list(tmp_path.glob("bisenet_ros.*")), "the model file that was made is gone"
     if when == "frame":  # at the start nobody knows the node yet
-        said = [entry.message for entry in vehicle.statuses(status) if entry.level == ERROR]
-        assert any("ILLEGAL_ADDRESS; this process ends with exit code 75" in message for message in said)
+        words = "ILLEGAL_ADDRESS; this process ends with exit code 75"
+        vehicle.wait_for(
+            lambda: any(entry.level == ERROR and words in entry.message for entry in vehicle.statuses(status)), words
+        )
     with NodeProcess(DOMAIN, "never", *arguments, program=("-c", NODE_WHOSE_GPU_FAILS)):
         words = "^running; started again after a fault: the GPU answers CUDA_ERROR_ILLEGAL_ADDRESS$"
         found = vehicle.wait_for_status(status, DiagnosticStatus.WARN, words)
