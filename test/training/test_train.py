@@ -319,7 +319,7 @@ def test_where_a_run_can_go_on_from(camvid, tmp_path, capsys):
     assert main([*small_run(camvid, tmp_path), "--save-weights", str(tmp_path / "none" / "weights.pt")]) == 1
     assert "expected a folder at" in capsys.readouterr().err
     assert main([*small_run(camvid, tmp_path), "--save-weights", str(tmp_path)]) == 1
-    assert f"expected a file to write the weights to, got the folder {tmp_path}" in capsys.readouterr().err
+    assert f"expected a file to write, got the folder {tmp_path}" in capsys.readouterr().err
     start = tmp_path / "start.ckpt"
     for taken in (tmp_path / "camvid" / "last.ckpt", tmp_path / "camvid" / "best.ckpt", start):
         taken.parent.mkdir(exist_ok=True)

@@ -20,6 +20,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from bisenet_ros.bags.recording import check_path
 from bisenet_ros.engines.precision import computes_in_bf16
+from bisenet_ros.files.result_folder import require_writable
 from bisenet_ros.model.class_map import ClassMap
 from bisenet_ros.model.model_card import ModelCard
 from bisenet_ros.network.checkpoint import read_checkpoint
@@ -117,10 +118,7 @@ def _fit(recipe: Recipe, output: Path, *, checkpoint: Path | None, save_weights:
 
 def _check_place(save_weights: Path, *, others: Sequence[Path]) -> None:
     """The portable checkpoint must have a folder, and must not replace other checkpoints."""
-    if not save_weights.parent.is_dir():
-        raise RecipeError(f"expected a folder at {save_weights.parent} to write {save_weights.name} to, found none")
-    if save_weights.is_dir():
-        raise RecipeError(f"expected a file to write the weights to, got the folder {save_weights}")
+    require_writable(save_weights)
     if save_weights.resolve() in [path.resolve() for path in others]:
         raise RecipeError(
             f"{save_weights} is a checkpoint of this run, or what it starts from; name another with --save-weights"
