@@ -10,6 +10,7 @@ the size that it had in its own frame: cameras on vehicles see the road under on
 from dataclasses import dataclass
 from typing import Sequence
 
+import cv2
 import numpy as np
 
 from bisenet_training.data.segmentation_dataset import Pixels
@@ -45,7 +46,11 @@ class CopyPaste:
         shift = int(rng.integers(-(width // 2), width // 2 + 1))
         here = slice(max(0, shift), width + min(0, shift))
         there = slice(max(0, -shift), width + min(0, -shift))
-        chosen = np.isin(ids[:, there], self.class_ids)
-        image[:, here][chosen] = pasted[:, there][chosen]
-        target[:, here][chosen] = ids[:, there][chosen]
+        chosen = self._mask(ids[:, there])
+        image[:, here] = cv2.copyTo(pasted[:, there], chosen, image[:, here])
+        target[:, here] = cv2.copyTo(ids[:, there], chosen, target[:, here])
         return image, target
+
+    def _mask(self, ids: np.ndarray) -> np.ndarray:
+        """H x W uint8: 255 where a pixel's class is pasted, else 0."""
+        return cv2.LUT(ids, np.isin(np.arange(256), self.class_ids).astype(np.uint8) * 255)
