@@ -185,14 +185,16 @@ def test_weights_and_biases_of_convolutions_decay_and_nothing_else():
     assert all(parameter.ndim == 1 for parameter in others["params"])
 
 
-def test_the_cpu_recipes_show_as_many_frames_as_the_paper():
-    runs = [load(FOLDER / f"{name}.yaml") for name in ("camvid_cpu", "camvid_cpu_trainval")]
+@pytest.mark.parametrize("name, frames", [("camvid_cpu", 160_000), ("camvid_gpu", 223_000)])
+def test_the_two_recipes_together_show_at_least_as_many_frames_as_the_paper(name, frames):
+    runs = [load(FOLDER / f"{it}.yaml") for it in (name, f"{name}_trainval")]
     pixels = sum(run.run.iterations * run.run.batch_size * math.prod(run.augmentation.crop) for run in runs)
-    assert pixels / (480 * 360) == pytest.approx(160_000, rel=0.01)
+    assert pixels / (480 * 360) == pytest.approx(frames, rel=0.01)
 
 
-def test_the_second_cpu_recipe_goes_on_with_the_learning_rate_of_the_first():
-    first, second = (load(FOLDER / f"{name}.yaml").optimizer for name in ("camvid_cpu", "camvid_cpu_trainval"))
+@pytest.mark.parametrize("name", ["camvid_cpu", "camvid_gpu"])
+def test_the_recipe_for_train_and_val_goes_on_with_the_learning_rate_of_the_first(name):
+    first, second = (load(FOLDER / f"{it}.yaml").optimizer for it in (name, f"{name}_trainval"))
     assert second.learning_rate == pytest.approx(first.learning_rate * first.poly_end**first.poly_power, rel=0.01)
     assert second.poly_end == 0
 
