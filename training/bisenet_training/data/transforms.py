@@ -52,7 +52,7 @@ class PhotometricJitter:
     def _noisy(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         deviation = rng.uniform(0, 255 * self.noise)
         cv2.setRNGSeed(int(rng.integers(2**31)))  # of this thread; OpenCV draws in a third of numpy's time
-        noise = cv2.randn(np.empty(image.shape, np.float32), (0.0,) * 3, (deviation,) * 3)
+        noise = cv2.randn(np.empty(image.shape, np.float32), np.zeros(3), np.full(3, deviation))
         return cv2.add(image, noise, dtype=cv2.CV_8U)
 
 
