@@ -201,3 +201,9 @@ def test_noise_has_deviations_from_none_to_the_largest():
     assert all(abs(image.mean() - 120) < 1.5 for image in noisy), "the mean stays"
     planes = noisy[int(deviations.argmax())].reshape(-1, 3).T
     assert np.abs(np.corrcoef(planes) - np.eye(3)).max() < 0.1, "every value has its own"
+
+
+def test_noise_follows_from_the_generator():
+    gray = np.full((64, 64, 3), 120, np.uint8)
+    first, again, other = (PhotometricJitter(noise=0.1)(gray, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
