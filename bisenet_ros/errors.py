@@ -14,9 +14,12 @@ class ImageError(BisenetError):
     """An image that cannot be read; the message says what was expected and what came.
 
     Attributes:
-        reason: "encoding", "size", "step", "data", "format" or "ignore_mask".
+        reason: "encoding", "size", "step", "data", "format", "message" or "ignore_mask".
     """
 
     def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
+        super().__init__(reason, message)  # all arguments, so that it can be pickled
         self.reason = reason
+
+    def __str__(self) -> str:
+        return str(self.args[1])

@@ -3,10 +3,11 @@
 """Makes a bag of images: the bag appears when it is whole, or not at all."""
 
 import json
-import shutil
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import combinations, product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
 
 import cv2
@@ -22,6 +23,7 @@ from bisenet_ros.bags.recording import RATE, STAMP_LIMIT, URI_CHARACTERS, Record
 from bisenet_ros.bags.storage_file import STORAGE_SUFFIXES
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.atomic_write import write_png
+from bisenet_ros.files.result_folder import put_in_place
 from bisenet_ros.model.input_size import size_text
 
 JPEG_QUALITY = 95
@@ -47,25 +49,24 @@ def make_bag(
     check_path(folder, forbidden=URI_CHARACTERS)
     folder, labels = folder.resolve(), labels.resolve() if labels else None
     targets = [folder, *([labels] if labels else [])]
-    # A bag's file is called as its folder, so that the folder has its last name from the beginning.
-    made = {target: target.with_name(f"{target.name}.partial") / target.name for target in targets}
     _require_apart(targets, source.places)
     _require_free(folder, force=force, replaceable=_is_bag(folder), kind="a bag")
     if labels:
         _require_free(labels, force=force, replaceable=_is_labels(labels), kind="a folder of <stamp in ns>.png")
-    try:
-        for whole in made.values():
-            shutil.rmtree(whole.parent, ignore_errors=True)
-            whole.parent.mkdir(parents=True)
+    with ExitStack() as stack:
+        made = {target: stack.enter_context(_partial_folder(target)) for target in targets}
         count = _record(source, made[folder], recording, labels=made[labels] if labels else None)
         for target, whole in made.items():
-            if target.is_dir():
-                shutil.rmtree(target)
-            whole.rename(target)
-    finally:
-        for whole in made.values():
-            shutil.rmtree(whole.parent, ignore_errors=True)
+            put_in_place(whole, target)
     return count
+
+
+@contextmanager
+def _partial_folder(target: Path) -> Iterator[Path]:
+    """Where a folder is made beside `target`; it has its name already, as a bag's file is called as its folder."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f"{target.name}.", suffix=".partial", dir=target.parent) as folder:
+        yield Path(folder) / target.name
 
 
 def _record(source: ImageSource, folder: Path, recording: Recording, *, labels: Optional[Path]) -> int:

@@ -48,18 +48,15 @@ class Timings:
         return {stage: 100 * median / sum(medians.values()) for stage, median in medians.items()}
 
 
-def time_engines(
-    engines: Sequence[Engine], frame: np.ndarray, *, iterations: int, seconds: float, warm_up: int = WARM_UP
-) -> List[Timings]:
+def time_engines(engines: Sequence[Engine], frame: np.ndarray, *, iterations: int, seconds: float) -> List[Timings]:
     """Times `engine.segment` and the stages of a frame, with every engine in turn.
 
     Args:
         frame: H x W x 3 uint8 BGR.
         iterations: frames per engine.
         seconds: when they have passed, the round that has begun is the last.
-        warm_up: frames per engine that are not timed; a tenth of `seconds` ends them earlier.
     """
-    for _ in rounds(warm_up, seconds=seconds / 10, least=2):
+    for _ in rounds(WARM_UP, seconds=seconds / 10, least=2):
         _time_round(engines, frame, [Timings() for _ in engines])
     timings = [Timings() for _ in engines]
     for _ in rounds(iterations, seconds=seconds, least=1):

@@ -17,8 +17,16 @@ from bisenet_ros.bags.recording import URI_CHARACTERS, check_path
 from bisenet_ros.benchmark.machine import describe_machine
 from bisenet_ros.evaluation import OUTPUTS
 from bisenet_ros.evaluation.bag_executor import EngineLoader, LoadEngine, open_executor, segment_bags
-from bisenet_ros.evaluation.bag_results import BagTask, describe_shared, find_unused, join_results, mask_namespaces
-from bisenet_ros.evaluation.bag_segmentation import segment_bag
+from bisenet_ros.evaluation.bag_results import (
+    BagTask,
+    NoFrameError,
+    describe_shared,
+    describe_unused,
+    find_unused,
+    join_results,
+    mask_namespaces,
+)
+from bisenet_ros.evaluation.bag_segmentation import ENGINE_TIME, segment_bag
 from bisenet_ros.evaluation.frame_record import RecordFile
 from bisenet_ros.evaluation.ground_truth import (
     GroundTruthError,
@@ -42,12 +50,6 @@ from bisenet_ros.model.model_file import ModelError, model_sha256
 IMPERFECT = 3
 ENGINE = ("model", "device", "precision", "network_size", "class_map")
 """What of a request the engine depends on."""
-MOST_NAMES = 5
-"""Files that a warning names."""
-ENGINE_TIME = (
-    "of each frame by itself, from its pixels to its mask and their confidence; the first frame of each size is "
-    "segmented once before, for every bag, which warms the engine up and does not count"
-)
 
 Replay = Callable[..., NodeReplay]
 """Replays a source through the running node: `replay(source, records, folder=, rate=, **engine)`, whose `engine` is the
@@ -109,11 +111,11 @@ def evaluate_bags(request: Request, *, load: Optional[LoadEngine] = None, replay
         with full_disk_told(folder.partial):
             outcome = run.evaluate()
             folder.finish(inputs, exit_code=outcome.exit_code)
-    except BagError:  # the same command would end here again
+    except NoFrameError:  # the same command would end here again
         folder.discard()
         raise
-    except GroundTruthError as error:
-        raise GroundTruthError(f"{error}{folder.give_up()}") from None
+    except (BagError, GroundTruthError) as error:
+        raise type(error)(f"{error}{folder.give_up()}") from None
     finally:
         folder.close()
     return outcome
@@ -282,17 +284,16 @@ def _outcome(run: RunSummary, findings: Dict[str, Any], unused: Sequence[Path]) 
     frames, scored = findings["frames"], findings["truth_frames"]
     is_unlabeled = scored and findings["miou"] is None
     warnings += ["no pixel of the ground truth has a class: nothing was scored"] if is_unlabeled else []
-    if unused:
-        shown = ", ".join(file.name for file in unused[:MOST_NAMES]) + (" and more" if unused[MOST_NAMES:] else "")
-        warnings.append(f"{len(unused)} files of the ground truth have the stamp of no frame: {shown}")
+    warnings += describe_unused(unused)
     differing = [replay for replay in run.through_node if replay.differing_pixels]
+    notices = findings["notices"]
     warnings += [f"{it.bag}, {it.topic}: the node's masks differ in {it.differing_pixels} pixels" for it in differing]
-    faulty = differing or unused or is_unlabeled or run.notices or any(source.faulty for source in run.sources)
+    faulty = differing or unused or is_unlabeled or notices or any(source.faulty for source in run.sources)
     part = f" of the {scored} with ground truth" if scored < frames else ""
     scores = f", mIoU {percent(findings['miou'])} %{part}" if scored else ""
     return Outcome(
         exit_code=IMPERFECT if faulty else 0,
         scores=f"{frames} frames{scores}",
-        warnings=(*warnings, *run.notices),
+        warnings=(*warnings, *notices),
         replays=run.through_node,
     )

@@ -140,9 +140,8 @@ def _begin_process(count: Any, jobs: int, scratch: str) -> None:
     threading.Thread(target=_end_with_parent, args=(scratch,), daemon=True).start()
     with count.get_lock():
         job, count.value = count.value, count.value + 1
-    if hasattr(os, "sched_setaffinity"):  # runtimes have as many threads as they may use cores
-        cores = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, cores[job % jobs :: jobs] or [cores[job % len(cores)]])
+    cores = sorted(os.sched_getaffinity(0))  # runtimes have as many threads as they may use cores
+    os.sched_setaffinity(0, cores[job % jobs :: jobs] or [cores[job % len(cores)]])
 
 
 def _end_with_parent(scratch: str) -> None:

@@ -17,6 +17,12 @@ from bisenet_ros.evaluation.run_summary import Source
 
 MASKS = "masks"
 SOURCES = "bag.json"
+MOST_NAMES = 5
+"""Files that a warning names."""
+
+
+class NoFrameError(BagError):
+    """Bags that have no frame that can be segmented."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ def mask_namespaces(topics: Sequence[str]) -> Dict[str, str]:
 def join_results(tasks: Sequence[BagTask], folder: Path) -> Tuple[List[Source], RecordFile]:
     """Moves what the tasks made into the report's folder; harmless when done again after an interruption.
 
-    Raises BagError where there is not one frame.
+    Raises NoFrameError where there is not one frame.
     """
     sources = [source for task in tasks for source in task.read_sources()]
     records = RecordFile(folder / RECORDS)
@@ -73,7 +79,7 @@ def join_results(tasks: Sequence[BagTask], folder: Path) -> Tuple[List[Source], 
                 (task.folder / MASKS).rename(folder / task.masks)
     if not any(source.frames for source in sources):
         reasons = "; ".join(notice for source in sources for notice in source.notices)
-        raise BagError(f"not one frame could be read: {reasons}")
+        raise NoFrameError(f"not one frame could be read: {reasons}")
     return sources, records
 
 
@@ -95,6 +101,14 @@ def find_unused(ground_truth: Dict[str, Path], records: RecordFile) -> List[Path
             f"as {next(iter(records)).stamp_ns}"
         )
     return unused
+
+
+def describe_unused(unused: Sequence[Path]) -> List[str]:
+    """In words, the files that `find_unused` has found; nothing where there is none."""
+    if not unused:
+        return []
+    names = ", ".join(file.name for file in unused[:MOST_NAMES]) + (" and more" if unused[MOST_NAMES:] else "")
+    return [f"{len(unused)} files of the ground truth have the stamp of no frame: {names}"]
 
 
 def describe_shared(ground_truth: Dict[str, Path], records: RecordFile) -> List[str]:

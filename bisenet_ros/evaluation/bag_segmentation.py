@@ -31,6 +31,12 @@ from bisenet_ros.files.atomic_write import write_json
 from bisenet_ros.images.colors import OPACITY, blend, paint
 from bisenet_ros.model.class_groups import show_unlisted
 
+ENGINE_TIME = (
+    "of each frame by itself, from its pixels to its mask and their confidence; the first frame of each size is "
+    "segmented once before, for every bag, which warms the engine up and does not count"
+)
+"""For people, in reports."""
+
 
 def segment_bag(task: BagTask, engine: Engine, *, progress: Callable[[], Any] = lambda: None) -> None:
     """Makes the task's folder, which appears when all of it is there.

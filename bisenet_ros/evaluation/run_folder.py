@@ -5,17 +5,15 @@
 import fcntl
 import json
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional, TextIO
 
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.atomic_write import write_json
-from bisenet_ros.files.result_folder import require_free
+from bisenet_ros.files.result_folder import put_in_place, remove, remove_left_over, require_free
 
 RUN = "run.json"
 LOCK = "lock"
-REMOVED = ".removed"
 Inputs = Dict[str, Any]
 """All that the results of a run depend on, by name: what was asked for as text, and lists, as JSON has them, that tell
 whether a file is still the same."""
@@ -52,8 +50,7 @@ class RunFolder:
         With `restart`, what an earlier run left is thrown away. Raises BisenetError where the folder holds something
         else, also beside results that would be thrown away, or another run's results; or that run is still at work.
         """
-        for left_over in self.output.parent.glob(f"{self.output.name}.*{REMOVED}"):  # of a process that was killed
-            shutil.rmtree(left_over, ignore_errors=True)
+        remove_left_over(self.output)
         finished = _read(self.output / RUN)
         if finished is None:
             require_free(self.output)
@@ -85,9 +82,7 @@ class RunFolder:
         """The results are there."""
         made = sorted(path.name for path in self.result.iterdir())
         write_json(self.result / RUN, {"asked": inputs, "exit_code": exit_code, "made": made})
-        if self.output.exists():
-            _remove(self.output)
-        self.result.rename(self.output)
+        put_in_place(self.result, self.output)
         self.discard()
 
     def give_up(self) -> str:
@@ -101,7 +96,7 @@ class RunFolder:
 
     def discard(self) -> None:
         """Throws away what there is so far."""
-        _remove(self.partial)
+        remove(self.partial)
         self.close()
 
     def close(self) -> None:
@@ -124,13 +119,6 @@ class RunFolder:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise BisenetError(f"another process is at work in {self.partial}; wait for it or stop it") from error
-
-
-def _remove(folder: Path) -> None:
-    """Renames it first, in one step: what a killed process removed by half would count as whole."""
-    aside = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=REMOVED, dir=folder.parent))
-    folder.rename(aside / folder.name)
-    shutil.rmtree(aside)
 
 
 def _require_same(before: Inputs, now: Inputs, *, folder: Path) -> None:

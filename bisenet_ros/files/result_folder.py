@@ -3,10 +3,14 @@
 """The folder that a command writes its results to: a new one, or its own of an earlier run."""
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Sequence
 
 from bisenet_ros.errors import BisenetError
+
+REMOVED = ".removed"
 
 
 def require_writable(file: Path) -> None:
@@ -36,3 +40,29 @@ def require_free(folder: Path, results: Sequence[str] = (), *, force: bool = Fal
             )
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BisenetError(f"{folder} exists and holds something else; name a new folder with {option}")
+
+
+def put_in_place(folder: Path, target: Path) -> None:
+    """Renames a whole folder to `target`, and then removes the folder that was there."""
+    aside = _set_aside(target) if target.exists() else None
+    folder.rename(target)
+    if aside:
+        shutil.rmtree(aside)
+
+
+def remove(folder: Path) -> None:
+    """Removes a folder that is there; where the process is killed meanwhile, no half of it is left under its name."""
+    shutil.rmtree(_set_aside(folder))
+
+
+def remove_left_over(target: Path) -> None:
+    """Removes what processes that were killed have left of the two functions above."""
+    for left_over in target.parent.glob(f"{target.name}.*{REMOVED}"):
+        shutil.rmtree(left_over, ignore_errors=True)
+
+
+def _set_aside(folder: Path) -> Path:
+    """Renames a folder, in one step; returns where it is."""
+    aside = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=REMOVED, dir=folder.parent))
+    folder.rename(aside / folder.name)
+    return aside

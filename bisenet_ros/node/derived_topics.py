@@ -27,6 +27,9 @@ class DerivedTopics:
 
     On each the newest frame wins; one that is dropped is counted as `confidence_dropped`, `ground_grid_dropped` or
     `pictures_dropped`.
+
+    Attributes:
+        threads: they run until `close`.
     """
 
     def __init__(self, *, ground_grid: Optional[GroundGrid], on_error: OnError) -> None:
@@ -37,11 +40,11 @@ class DerivedTopics:
         self._confidences: FrameQueue[CameraFrame] = FrameQueue(partial(_count, "confidence_dropped"))
         self._grids: FrameQueue[CameraFrame] = FrameQueue(partial(_count, "ground_grid_dropped"))
         self._pictures: FrameQueue[CameraFrame] = FrameQueue(partial(_count, "pictures_dropped"))
-        self._threads = [
+        self.threads = [
             threading.Thread(target=self._run, args=[target], name=target.__name__.strip("_"), daemon=True)
             for target in (self._publish_confidences, self._publish_grids, self._publish_pictures)
         ]
-        for thread in self._threads:
+        for thread in self.threads:
             thread.start()
 
     def put(self, frame: CameraFrame) -> None:
@@ -62,15 +65,12 @@ class DerivedTopics:
         for frame in self._pictures.clear():
             _count("pictures_dropped", frame)
 
-    def close(self, *, timeout: Optional[float] = None) -> bool:
-        """Ends the threads after their current frame; False if one still runs after `timeout` seconds."""
+    def close(self) -> None:
+        """Lets the threads end after their current frame; does not wait for them."""
         self._ended.set()
         self._confidences.close()
         self._grids.close()
         self._pictures.close()
-        for thread in self._threads:
-            thread.join(timeout)
-        return not any(thread.is_alive() for thread in self._threads)
 
     @staticmethod
     def _run(publish: Callable[[], None]) -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
+import numpy as np
 import rclpy
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
@@ -85,10 +86,12 @@ class Pipeline:
         self.stop()
         self._messages.close()
         self._frames.close()
-        for thread in self._threads:
-            thread.join(timeout)
-        ended = not any(thread.is_alive() for thread in self._threads)
-        return self._derived_topics.close(timeout=timeout) and ended
+        self._derived_topics.close()
+        threads = [*self._threads, *self._derived_topics.threads]
+        end = time.monotonic() + (timeout or 0.0)
+        for thread in threads:
+            thread.join(None if timeout is None else max(0.0, end - time.monotonic()))
+        return not any(thread.is_alive() for thread in threads)
 
     def _is_dropped(self, frame: CameraFrame) -> bool:
         """Whether a frame is to be dropped, as inactive or stale; counts it."""
@@ -167,9 +170,7 @@ class Pipeline:
             frame.camera.sizes = size, self._engine.network_size(*size)
             wait = start - frame.received - frame.convert
             frame.camera.statistics.add_seconds(wait=wait, convert=frame.convert, engine=engine)
-            mask, confidence = result if with_confidence else (result, None)
-            frame.mask, frame.confidence = frame.camera.confidence.hide_unknown(mask, confidence)
-            self._publish(frame)
+            self._publish(frame, *(result if with_confidence else (result, None)))
         self._measure_confidence(frames, with_confidence)
 
     def _measure_confidence(self, frames: List[CameraFrame], with_confidence: bool) -> None:
@@ -222,14 +223,15 @@ class Pipeline:
             self.active = False  # before the next frame, not only when the executor's thread deactivates the node
             self._on_fault(error)
 
-    def _publish(self, frame: CameraFrame) -> None:
-        """Publishes the mask, and passes the frame on for what belongs to it."""
+    def _publish(self, frame: CameraFrame, mask: np.ndarray, confidence: Optional[np.ndarray]) -> None:
+        """Publishes the mask without its unknown pixels, and passes the frame on for what belongs to it."""
         camera, header = frame.camera, frame.message.header
         if not self._is_wanted(frame):
             camera.statistics.count("dropped_inactive")
             return
         segmented = time.perf_counter()
         try:
+            frame.mask, frame.confidence = camera.confidence.hide_unknown(mask, confidence)
             camera.outputs.publish_mask(frame.mask, header)
         except Exception as error:
             self._count_failed([frame], error, "could not publish a mask")

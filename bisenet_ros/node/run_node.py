@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from contextlib import suppress
 from typing import Any, List, NoReturn, Optional
 
@@ -28,14 +29,14 @@ SHUTDOWN_TIMEOUT = 4.0
 
 
 def run_node(args: Optional[List[str]] = None, *, load: LoadEngine = load_engine) -> int:
-    """Runs the node until SIGINT or SIGTERM; returns the exit code: 1 if it could not start, else 0.
+    """Runs the node until SIGINT or SIGTERM; returns the exit code: 1 after an error, else 0.
 
     A fault of the GPU that only a new process cures ends this one, with restart.EXIT_CODE.
     """
     spinning = threading.Event()
 
     def interrupt(*_: Any) -> None:
-        """Ends the start. Once the node spins, ROS is shut down: an error could fall into a destructor, and be lost."""
+        """Ends the start. Once the node spins, rclpy ends it: an exception could be lost in a destructor."""
         if not spinning.is_set():
             raise KeyboardInterrupt
 
@@ -46,7 +47,7 @@ def run_node(args: Optional[List[str]] = None, *, load: LoadEngine = load_engine
         rclpy.init(args=args)
     except RuntimeError as error:  # ROS arguments that rclpy cannot read
         return _report(error)
-    node = None
+    node, code = None, 0
     try:
         node = SegmentationNode(load=load)
         node.autostart()
@@ -60,18 +61,18 @@ def run_node(args: Optional[List[str]] = None, *, load: LoadEngine = load_engine
     except Exception as error:
         # SIGTERM shuts ROS down without interrupting Python: a node that is still starting then fails with any error.
         if rclpy.ok():
-            if isinstance(error, USER_ERRORS):
-                return _report(error)
-            raise
+            code = _report(error)
+            if not isinstance(error, USER_ERRORS):
+                traceback.print_exc()
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not interrupt the shutdown
         if node is not None and not node.close(timeout=SHUTDOWN_TIMEOUT):
             # TensorRT is building a plan, which takes minutes and cannot be interrupted.
-            _exit_at_once(0)
+            _exit_at_once(code)
         with suppress(RuntimeError):  # rclpy's signal handler, on a thread of its own, may do so at the same moment
             rclpy.try_shutdown()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # again: rclpy has restored the handler from before
-    return 0
+    return code
 
 
 def _parse_arguments(args: Optional[List[str]]) -> None:

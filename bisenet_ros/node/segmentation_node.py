@@ -31,7 +31,7 @@ from bisenet_ros.node.pipeline import Pipeline
 
 UPDATE_PERIOD = 0.25
 """Seconds between two checks whether the cameras' subscriptions still fit their parameters and publishers."""
-LAST_WORDS = Duration(seconds=1)
+ACK_TIMEOUT = Duration(seconds=1)
 """Time for the last diagnostics of a process to arrive."""
 UNCONFIGURED, INACTIVE, FINALIZED = "unconfigured", "inactive", "finalized"
 
@@ -101,7 +101,7 @@ class SegmentationNode(ManagedNode):
         return self._transition("clean up", self._clean_up, to=UNCONFIGURED)
 
     def on_shutdown(self, state: Any) -> TransitionCallbackReturn:
-        return self._transition("shut down", self._free, to=FINALIZED)
+        return self._transition("shut down", self._shut_down, to=FINALIZED)
 
     def on_error(self, state: Any) -> TransitionCallbackReturn:
         return self._transition("recover", self._free, to=UNCONFIGURED)
@@ -182,11 +182,23 @@ class SegmentationNode(ManagedNode):
         self._pipeline.stop()
 
     def _clean_up(self) -> None:
-        engine = self._status.engine
-        if engine is not None and engine.building:
-            # It cannot be interrupted, and waiting for minutes would block the node's services.
-            raise BisenetError(f"the engine is building {engine.building}; try again when that is done")
+        building = self._building
+        if building:
+            raise BisenetError(f"the engine is building {building}; try again when that is done")
         self._free()
+
+    def _shut_down(self) -> None:
+        building = self._building
+        if not building:
+            self._free()
+            return
+        self._deactivate()
+        self.get_logger().warning(f"the engine is building {building}; it is freed when the process ends")
+
+    @property
+    def _building(self) -> str:
+        """What the engine is building. That cannot be interrupted, and waiting would block the services for minutes."""
+        return self._status.engine.building if self._status.engine is not None else ""
 
     def _free(self) -> None:
         """Frees all that `_configure` has made so far; an error in one step does not keep the others from running."""
@@ -247,7 +259,7 @@ class SegmentationNode(ManagedNode):
         if self._fatal is not None:
             self._publish_diagnostics()
             with suppress(RuntimeError):  # which not every RMW can
-                self._diagnostics.wait_for_all_acked(LAST_WORDS)
+                self._diagnostics.wait_for_all_acked(ACK_TIMEOUT)
             raise self._fatal
         if self._status.state != ACTIVE or not self._status.fault:
             return

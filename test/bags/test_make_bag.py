@@ -23,6 +23,7 @@ from bisenet_ros.bags.bag_reader import Bag
 from bisenet_ros.bags.camera_info import guess_camera_info, read_camera_info
 from bisenet_ros.cli import main
 from bisenet_ros.errors import BisenetError
+from bisenet_ros.files import result_folder
 from bisenet_ros.files.atomic_write import write_png
 from demo.clip import FOLDER, frame_ids, read_ground_truth, read_image
 
@@ -52,6 +53,10 @@ def images(tmp_path):
     return tmp_path / "images"
 
 
+def interrupt(*_, **__):
+    raise KeyboardInterrupt
+
+
 def messages_of(path, topic):
     with AnyReader([path]) as reader:
         chosen = [connection for connection in reader.connections if connection.topic == topic]
@@ -72,7 +77,7 @@ def test_a_folder_becomes_a_bag_in_natural_order(tmp_path, images, storage, caps
         assert all("string frame_id" in c.msgdef.data for c in reader.connections)
     printed = capsys.readouterr()
     assert "4 images" in printed.out and "camera_info is a guess: pinhole, 60 degrees" in printed.err
-    assert not bag.with_name("bag.partial").exists()
+    assert [*tmp_path.glob("bag*")] == [bag]
 
 
 def test_the_guessed_camera_has_the_field_of_view_that_is_asked_for(tmp_path, images):
@@ -298,6 +303,23 @@ def test_a_bag_at_two_points_has_its_folders_name(tmp_path, images, monkeypatch)
     assert (tmp_path / "drive" / "drive.db3").is_file()
 
 
+def test_a_folder_called_partial_is_left_alone(tmp_path, images):
+    """Such as that of an evaluate-bag that was stopped and can be gone on with."""
+    (tmp_path / "bag.partial").mkdir()
+    (tmp_path / "bag.partial" / "run.json").write_text("{}")
+    assert main(["make-bag", str(images), "-o", str(tmp_path / "bag")]) == 0
+    assert (tmp_path / "bag.partial" / "run.json").read_text() == "{}"
+
+
+def test_a_bag_is_replaced_in_one_step(tmp_path, images, monkeypatch):
+    command = ["make-bag", str(images), "-o", str(tmp_path / "bag"), "--force", "--rate"]
+    assert main([*command, "2"]) == 0
+    monkeypatch.setattr(result_folder.shutil, "rmtree", interrupt)
+    assert main([*command, "4"]) == 130
+    stamps = [frame.stamp_ns for frame in read_frames(tmp_path / "bag", TOPIC)]
+    assert len(stamps) == 4 and stamps[1] - stamps[0] == 250_000_000, "the new one is whole"
+
+
 @pytest.mark.parametrize("name", ("a#1", "50%", "what?", b"stra\xdfe"))
 def test_a_path_that_the_bag_would_not_lie_at_is_refused(tmp_path, images, name, capsys):
     target = os.path.join(os.fsencode(tmp_path), os.fsencode(name))
@@ -314,7 +336,7 @@ def test_a_file_name_that_is_not_utf8_is_read(tmp_path, images):
 def test_bad_input_is_named_and_leaves_nothing(tmp_path, images, capsys):
     def error(*arguments):
         assert main(["make-bag", *map(str, arguments), "-o", str(tmp_path / "bag")]) == 1
-        assert not (tmp_path / "bag").exists() and not (tmp_path / "bag.partial").exists()
+        assert not [*tmp_path.glob("bag*")]
         return capsys.readouterr().err
 
     (tmp_path / "empty").mkdir()

@@ -361,7 +361,7 @@ def test_a_batch_is_segmented_like_its_frames(gpu, cpu_engine, clip_frame, optio
 def test_a_batch_is_one_run_and_has_confidence(gpu, cpu_engine, clip_frame):
     engine = gpu.engine(has_uint8=False, max_batch=2)
     frames = [clip_frame[:64, :96], clip_frame[-64:, -96:]]
-    engine.prepare((64, 96))
+    engine.segment_batch(frames)  # which builds and loads the plan
     (up, down), runs = gpu.stub.copied, gpu.tensorrt.enqueued
     found = engine.segment_batch(frames, confidence=True)
     for (mask, confidence), frame in zip(found, frames):
@@ -479,7 +479,7 @@ def test_what_is_being_built_is_told(gpu, frame, monkeypatch):
     build = gpu.tensorrt.build
     monkeypatch.setattr(gpu.tensorrt, "build", lambda *a, **k: told.append(engine.building) or build(*a, **k))
     assert engine.building == ""
-    engine.prepare((64, 96))
+    engine.segment(frame((64, 96)))
     assert told == ["a plan for 96x64"] and engine.building == ""
 
 

@@ -52,13 +52,14 @@ from bisenet_ros.bags.bag_writer import BagWriter
 from bisenet_ros.cli import main
 from bisenet_ros.commands import evaluate_bag
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.evaluation import bag_evaluation, bag_results, run_folder
+from bisenet_ros.evaluation import bag_evaluation, bag_results
 from bisenet_ros.evaluation.bag_evaluation import IMPERFECT, Request, evaluate_bags
 from bisenet_ros.evaluation.bag_executor import EngineLoader
 from bisenet_ros.evaluation.bag_results import mask_namespaces
 from bisenet_ros.evaluation.frame_record import RecordFile
 from bisenet_ros.evaluation.ground_truth import GroundTruthError
 from bisenet_ros.evaluation.report import bag_report
+from bisenet_ros.files import result_folder
 from bisenet_ros.images.colors import blend, paint
 from bisenet_ros.model.model_file import model_sha256
 from demo.clip import FOLDER, frame_ids
@@ -750,7 +751,7 @@ def test_a_run_that_was_killed_while_it_threw_away_goes_on(tmp_path, request_for
     request = request_for(write_bag(tmp_path / "bag"))
     interrupt(request, at=9)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(run_folder, "shutil", SimpleNamespace(rmtree=remove_half))
+        patch.setattr(result_folder, "shutil", SimpleNamespace(rmtree=remove_half))
         evaluate(replace(request, restart=True))
     assert evaluate(replace(request, restart=restart)) == 0
     assert len(list(read_frames(tmp_path / "OUT" / "masks", MASK))) == report_of(tmp_path / "OUT")["frames"] == 12
@@ -763,11 +764,45 @@ def test_a_run_that_was_killed_at_its_end_leaves_nothing_for_ever(tmp_path, requ
     if restart:
         assert evaluate(request) == 0
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(run_folder, "shutil", SimpleNamespace(rmtree=remove_half))
+        patch.setattr(result_folder, "shutil", SimpleNamespace(rmtree=remove_half))
         evaluate(replace(request, restart=restart))
     assert list(tmp_path.glob("OUT*.removed"))
     assert evaluate(request) == 0
     assert report_of(tmp_path / "OUT")["frames"] == 12 and not list(tmp_path.glob("OUT?*"))
+
+
+class ForgettingEngine(BlueEngine):
+    """As if a bag's file were moved away at a frame."""
+
+    def __init__(self, *, bag, at):
+        super().__init__()
+        self._bag, self._at = bag, at
+
+    def _segment(self, frame, *, confidence):
+        if self.frames + 1 == self._at:
+            (file,) = self._bag.glob("*.db3")
+            file.rename(self._bag.with_name("moved.db3"))
+        return super()._segment(frame, confidence=confidence)
+
+
+def test_a_bag_whose_file_is_moved_away_costs_the_pictures_alone(tmp_path, request_for, real_page, capsys):
+    bags = [write_bag(tmp_path / name) for name in ("first", "second")]
+    assert evaluate(request_for(*bags), load=partial(ForgettingEngine, bag=bags[0], at=20)) == 3
+    assert "the report has no pictures: " in capsys.readouterr().err
+    report = report_of(tmp_path / "OUT")
+    assert report["frames"] == 24 and "the report has no pictures: " in report["notices"][0]
+    assert "the report has no pictures: " in (tmp_path / "OUT" / "report.html").read_text()
+    assert len(list(read_frames(tmp_path / "OUT" / "first" / "masks", MASK))) == 12
+
+
+def test_a_bag_that_is_gone_before_its_turn_does_not_cost_the_others(tmp_path, request_for, capsys):
+    bags = [write_bag(tmp_path / name) for name in ("first", "second")]
+    with pytest.raises(BisenetError, match="the masks of the bags that were done before are kept in"):
+        evaluate(request_for(*bags), load=partial(ForgettingEngine, bag=bags[1], at=5))
+    (tmp_path / "moved.db3").rename(bags[1] / "second.db3")
+    engine = BlueEngine()
+    assert evaluate(request_for(*bags), load=lambda: engine) == 0
+    assert report_of(tmp_path / "OUT")["frames"] == 24 and engine.frames == 13, "the second bag's, and one to warm up"
 
 
 def test_a_run_that_was_killed_at_its_beginning_goes_on(tmp_path, request_for):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from pathlib import Path
 
 import cv2
@@ -126,3 +127,9 @@ def test_a_folder_s_images_are_listed_by_name(tmp_path):
     assert [path.name for path in list_images(tmp_path)] == ["a.jpeg", "b.PNG"]
     with pytest.raises(ImageError, match="expected images .* found none"):
         list_images(tmp_path / "none")
+
+
+def test_an_image_error_reaches_another_process_whole():
+    """As from a loader process, or from one of several that segment bags."""
+    error = pickle.loads(pickle.dumps(ImageError("size", "expected more")))
+    assert (str(error), error.reason) == ("expected more", "size")

@@ -236,6 +236,21 @@ def test_an_engine_that_does_not_come_back_is_a_warning(image: Image, monkeypatc
         vehicle.wait_for_status(CAMERA, OK, "^segmenting")
 
 
+def test_a_camera_that_was_disabled_is_not_missed(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(camera_status, "NO_IMAGE_TIMEOUT", 1.0)
+    with fake_node() as (_, vehicle, _):
+        camera, masks = vehicle.camera("/camera/image_raw"), vehicle.listen("/segmentation/mask", Image)
+        camera.connect(image, masks)
+        assert vehicle.set_parameter("camera.enabled", False).successful
+        vehicle.wait_for_status(CAMERA, OK, "^disabled$")
+        vehicle.spin_until(lambda: False, 1.5)
+        vehicle.diagnostics.forget()
+        assert vehicle.set_parameter("camera.enabled", True).successful
+        vehicle.spin_until(lambda: False, 0.5)
+        assert vehicle.statuses(CAMERA) and all(status.level == OK for status in vehicle.statuses(CAMERA))
+        vehicle.wait_for_status(CAMERA, WARN, "^no image on /camera/image_raw")
+
+
 def test_a_compressed_topic_named_as_the_raw_one_is_logged_with_its_remedy(vehicle: Vehicle) -> None:
     """Within 10 s of the node's start, whatever else is going on."""
     topic = "/jpeg/image/compressed"

@@ -8,7 +8,7 @@ import signal
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, List, Tuple
+from typing import Any, Iterator, List, Tuple
 
 import numpy as np
 import pytest
@@ -31,6 +31,8 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool
 
+from bisenet_ros.node.camera_confidence import CameraConfidence
+
 pytestmark = pytest.mark.timeout(120)
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
@@ -42,6 +44,15 @@ from bisenet_ros.node.run_node import run_node
 engine = FakeEngine()
 engine.seconds = float(sys.argv.pop(1))
 sys.exit(run_node(load=lambda *_, **__: engine))
+"""
+WRONG_CALLBACK = """
+from bisenet_ros.node.segmentation_node import SegmentationNode
+def update(node):
+    if engine.batches:
+        raise RuntimeError("a mistake")
+    for camera in node._cameras:
+        camera.update_subscription()
+SegmentationNode._update_cameras = update
 """
 SUBSCRIBER = """
 import sys
@@ -126,6 +137,39 @@ def test_blocked_engine_does_not_block_the_shutdown(vehicle: Vehicle, image: Ima
         assert process.wait() == 0
         assert not process.matching("Traceback|ERROR|FATAL"), process.output
     camera.close()
+
+
+def test_an_error_while_the_node_shuts_down_is_told_though_the_engine_is_at_work(
+    vehicle: Vehicle, image: Image
+) -> None:
+    arguments = ("60", "--ros-args", "-r", "__ns:=/wrong", "-r", "/camera/image_raw:=/wrong/image")
+    program = NODE_WITH_FAKE_ENGINE.replace("sys.exit(", WRONG_CALLBACK + "sys.exit(")
+    camera = vehicle.camera("/wrong/image")
+    with NodeProcess(DOMAIN, *arguments, program=("-c", program)) as process:
+        vehicle.wait_for(lambda: vehicle.subscriptions(camera.topic), "the subscription")
+        vehicle.wait_for(lambda: camera.send(image) and not process.is_running(), "the process to end")
+        assert process.wait() == 1
+        assert process.matching("RuntimeError: a mistake"), process.output
+    camera.close()
+
+
+# Masks
+
+
+def test_an_image_whose_mask_cannot_be_published_has_failed(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    with node_and_masks() as (_, vehicle, masks):
+        camera = vehicle.camera("/camera/image_raw")
+        camera.connect(image, masks)
+
+        def no_memory(*_: Any) -> None:
+            raise MemoryError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(CameraConfidence, "hide_unknown", no_memory)
+            camera.send(image)
+            vehicle.wait_for(lambda: vehicle.counts()["failed"] == 1, "the image to have failed")
+        vehicle.answer(masks, camera.send(image))
+        assert vehicle.state() == "active"
 
 
 # Cameras and stamps

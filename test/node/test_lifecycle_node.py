@@ -231,6 +231,24 @@ def test_cleanup_is_refused_while_a_plan_is_built_and_old_frames_do_not_reach_a_
         assert find_answer(masks, header) is None, "the frame belongs to the activation before"
 
 
+def test_shutdown_does_not_wait_for_a_plan_that_is_built(image: Image) -> None:
+    engine = FakeEngine()
+    with fake_node(engine=engine) as (node, vehicle, _):
+        masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
+        camera.connect(image, masks)
+        taken = len(engine.batches)
+        engine.gate.clear()
+        engine.plan = "a plan for 64x48"
+        camera.send(image)
+        vehicle.wait_for(lambda: len(engine.batches) > taken, "the engine to take the frame")
+        assert vehicle.transition("shutdown") and vehicle.state() == "finalized"
+        assert not engine.closed and not node.close(timeout=0.1), "the engine is still at work"
+        assert not vehicle.subscriptions(camera.topic)
+        engine.plan = ""
+        engine.gate.set()
+    assert engine.closed == 1
+
+
 def test_failed_activation_leaves_no_subscription(image: Image) -> None:
     arguments = ("-p", "cameras:=[front, rear]", "-p", "qos_overrides./rear/image_raw.subscription.depth:=deep")
     with fake_node(*arguments) as (node, vehicle, _):

@@ -77,7 +77,7 @@ class PlanStore:
         """
         Args:
             device: the GPU that plans are for, and that TensorRT builds on.
-            on_progress: called every 5 s while a plan is built, from another thread.
+            on_progress: called every few seconds while a plan is built, from another thread.
         """
         self.cache = cache
         self._tensorrt = tensorrt

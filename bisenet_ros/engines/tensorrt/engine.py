@@ -85,12 +85,6 @@ class TensorRtEngine(Engine):
     def building(self) -> str:
         return self._gpu.building
 
-    def prepare(self, frame_size: Size) -> None:
-        """Builds and loads the plans for frames of (height, width), so that the first is as fast as the others."""
-        frame = np.zeros((*frame_size, 3), np.uint8)
-        for batch in sorted({self.max_batch, 1}, reverse=True):
-            self._thread.call(self._gpu.segment, [frame] * batch, False)
-
     def stage_milliseconds(self, frame: np.ndarray) -> Dict[str, float]:
         return self._thread.call(self._gpu.stage_milliseconds, frame)
 

@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Sequence
 
 import numpy as np
 
+from bisenet_ros.errors import BisenetError
 from bisenet_ros.evaluation.frame_record import FrameKey, FrameRecord
 from bisenet_ros.evaluation.metrics import mean_iou
 from bisenet_ros.evaluation.report.figures import CONFIDENCE, CONSISTENCY, ENGINE_TIME, series_chart, shares_chart
@@ -45,11 +46,19 @@ def write_bag_page(
     findings: Dict[str, Any],
     load_pictures: LoadPictures,
 ) -> None:
-    """Writes report.html of the findings, as report.json has them, and the extreme frames of the galleries."""
+    """Writes report.html of the findings, as report.json has them, and the extreme frames of the galleries.
+
+    Where a bag is gone or has been changed, the page has no pictures, and `findings["notices"]` gets the reason.
+    """
     sources = {source.key: source for source in run.sources}
     described = {source.key: found for source, found in zip(run.sources, findings["sources"])}
     scored = findings["truth_frames"]
     headline = f"mIoU {percent(findings['miou'])} %" if scored else f"{findings['frames']} frames"
+    try:
+        pictures = _load_pictures(topics, run, extremes, load_pictures)
+    except (BisenetError, OSError) as error:
+        pictures = {"strips": [], "galleries": []}
+        findings["notices"].append(f"the report has no pictures: {error}")
     columns = {"share": findings["share"], "changed": findings["changed_by_class"], "IoU": findings["iou"] or {}}
     write_page(
         path,
@@ -57,14 +66,14 @@ def write_bag_page(
         title=f"{', '.join(dict.fromkeys(source.bag for source in run.sources))}: {headline}",
         notices=[
             *(f"{source.bag} {source.topic}: {notice}" for source in run.sources for notice in source.notices),
-            *run.notices,
+            *findings["notices"],
         ],
         numbers=_numbers(findings),
         classes=class_rows(run.classes, columns),
         confusion=confusion_tables(np.array(findings["confusion"]), run.classes.names) if scored else None,
         scored_frames=scored,
         sections=[_section(topic, sources[topic.key], run, described[topic.key]) for topic in topics],
-        **_load_pictures(topics, run, extremes, load_pictures),
+        **pictures,
         through_node={f"{replay.bag}: {replay.topic}": replay.facts() for replay in run.through_node},
         protocol=findings["protocol"],
         model={**run.model, "engine": run.engine},

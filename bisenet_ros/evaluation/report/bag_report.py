@@ -56,9 +56,9 @@ def write_bag_report(
     found = find_records(records, {key for frames in lowest.values() for _, key in frames})
     extremes = {kind: [found[key] for _, key in frames] for kind, frames in lowest.items()}
     findings = describe_findings(topics, run, extremes)
-    write_json(folder / REPORT, findings)
     write_csv(folder / "report.csv", records, names=run.classes.names)
     write_bag_page(folder / "report.html", topics, run, extremes, findings, load_pictures)
+    write_json(folder / REPORT, findings)
     return findings
 
 

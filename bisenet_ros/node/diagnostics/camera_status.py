@@ -42,15 +42,15 @@ class CameraStatus:
     def message(self, *, active: bool) -> DiagnosticStatus:
         """The status of the last seconds; `active`: whether the node is."""
         now, counts = time.monotonic(), self._camera.statistics.counts()
-        last_status, last_counts = self._history[-1]
-        new = _difference(counts, last_counts)
-        seconds = max(now - last_status, 1e-3)
-        if new["received"] or not active:
+        new = _difference(counts, self._history[-1][1])
+        if new["received"] or not active or self._camera.subscription.profile is None:  # None: it is disabled
             self._last_image = now
         if _answered(new) or not _waiting(counts) or not active:
             self._last_answer = now
         self._remember(now, counts, active=active)
-        level, text = self._level_and_text(_difference(counts, self._history[0][1]), now=now, active=active)
+        begin, first_counts = self._history[0]
+        recent, seconds = _difference(counts, first_counts), max(now - begin, 1e-3)
+        level, text = self._level_and_text(recent, now=now, active=active)
         self._problems.update([] if level == OK else [text])
         subscription = self._camera.subscription
         values = {
@@ -60,8 +60,8 @@ class CameraStatus:
             "reliability": subscription.profile.reliability.name.lower() if subscription.profile else "",
             **dict(zip(("frame_size", "network_size"), map(size_text, self._camera.sizes or ()))),
             **counts,
-            "input_hz": f"{new['received'] / seconds:.1f}",
-            "output_hz": f"{new['published'] / seconds:.1f}",
+            "input_hz": f"{recent['received'] / seconds:.1f}",
+            "output_hz": f"{recent['published'] / seconds:.1f}",
             "seconds_without_image": f"{now - self._last_image:.0f}",
             **self._confidence_values(),
             **self._camera.statistics.milliseconds(),
@@ -135,7 +135,7 @@ def _is_losing_images(new: Dict[str, int], *, has_infos: bool) -> bool:
 
 
 def _unused(new: Dict[str, int]) -> int:
-    """Images of which no mask could be made. Those that gave way to newer ones are none of them."""
+    """Images of which no mask could be made; those that were dropped for a newer one do not count."""
     return new["skipped"] + new["failed"] + new["dropped_stale"]
 
 

@@ -11,7 +11,6 @@ from typing import Iterator, NamedTuple
 
 import cv2
 import numpy as np
-from torch.utils.data import Dataset
 
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.images.image_file import read_image, read_orientation
@@ -43,7 +42,7 @@ class Inspection(NamedTuple):
     moments: np.ndarray
 
 
-class SegmentationDataset(Dataset):
+class SegmentationDataset:
     """The frames of a split; `dataset[i]` is H x W x 3 uint8 BGR and H x W uint8 train ids, 255 where unlabeled.
 
     A frame is decoded when it is first asked for, and kept if a whole split of its size fits into `cache_bytes`.

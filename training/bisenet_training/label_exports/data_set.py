@@ -146,7 +146,7 @@ def _write(labeled: LabeledImage, output: Path, ids: dict[str, int], outside: in
         raise DataError(
             f"{labeled.source} is for an image of {size_text(target.shape)}, and {labeled.image} is {size_text(size)} "
             f"as it is stored, with the EXIF orientation {orientation}; images that viewers turn by that tag (all but "
-            "1) must be saved turned and without it, as labelling tools show them turned"
+            "1) must be saved turned and without it, as labeling tools show them turned"
         )
     for folder in ("images", "labels"):
         (output / folder).mkdir(parents=True, exist_ok=True)

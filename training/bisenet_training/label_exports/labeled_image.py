@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""An image and what a labelling tool says of it."""
+"""An image and what a labeling tool says of it."""
 
 import json
 from pathlib import Path
