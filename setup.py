@@ -89,7 +89,16 @@ setup(
         "demo": ["tqdm"],
         "segment": ["tqdm"],
         "benchmark": ["psutil", "matplotlib"],
-        "evaluation": ["rosbags>=0.11", "mcap", "tqdm", "jinja2", "matplotlib"],
+        "evaluation": [
+            "rosbags>=0.11",
+            "ruamel.yaml",  # as rosbags: YAML 1.2
+            "mcap",
+            "zstandard",  # as mcap
+            "backports.zstd; python_version < '3.14'",  # as rosbags
+            "tqdm",
+            "jinja2",
+            "matplotlib",
+        ],
         "cluster": ["distributed"],  # evaluate-bag --dask
         "training": [
             "torch",

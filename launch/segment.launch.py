@@ -45,6 +45,7 @@ def generate_launch_description() -> LaunchDescription:
         optional("model", description=f"Model file (.onnx); {UNSET}, by default the shipped model."),
         optional("cameras", description=f"Names, separated by commas; NAME is read from /NAME/image_raw; {UNSET}."),
         optional("image_topic", description="The sensor_msgs/Image topic of the only camera; empty: /NAME/image_raw."),
+        optional("camera_namespace", description="What precedes NAME: /camera_namespace/NAME/image_raw is read."),
         optional(
             "compressed",
             choices=["", *TRANSPORTS],
@@ -63,8 +64,9 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(
             "respawn",
             default_value="true",
-            choices=["true", "false"],
-            description=f"Whether to restart the node after a GPU fault that needs it (exit code {restart.EXIT_CODE}).",
+            choices=["true", "false", "always"],
+            description=f"Whether to restart the node after a GPU fault that needs it (exit code {restart.EXIT_CODE}); "
+            "always: after any other fault too.",
         ),
         DeclareLaunchArgument("namespace", default_value="segmentation", description="Of the node; / for none."),
         DeclareLaunchArgument("params_file", default_value=parameters, description="YAML file with the parameters."),
@@ -99,7 +101,9 @@ def _segmentation_node(context: LaunchContext) -> List[Action]:
         name="segmentation_node",
         namespace=namespace,
         parameters=[params_file, {name: _typed(value) for name, value in overrides.items()}],
-        remappings=_remappings(arguments["image_topic"], cameras, is_rectified=is_rectified),
+        remappings=_remappings(
+            arguments["image_topic"], cameras, camera_namespace=arguments["camera_namespace"], is_rectified=is_rectified
+        ),
         arguments=["--ros-args", "--log-level", arguments["log_level"]],
         additional_env={restart.FAULT_LOG: str(faults)},
         output="screen",
@@ -110,12 +114,12 @@ def _segmentation_node(context: LaunchContext) -> List[Action]:
 
 
 def _respawn(event: ProcessExited, context: LaunchContext, *, arguments: Dict[str, str]) -> List[Action]:
-    """Starts the node again if it ended with the exit code that asks for a new process.
+    """Starts the node again if it ended with the exit code that asks for a new process, or with any error.
 
     With the arguments that it had: the scope of a file that includes this one has ended, or has others by now.
     """
-    wanted = arguments["respawn"] == "true" and not context.is_shutdown
-    if event.returncode != restart.EXIT_CODE or not wanted:
+    needed = {"true": event.returncode == restart.EXIT_CODE, "always": event.returncode != 0}
+    if context.is_shutdown or not needed.get(arguments["respawn"]):
         return []
     restored = OpaqueFunction(function=lambda scope: scope.launch_configurations.update(arguments))
     again = GroupAction([restored, OpaqueFunction(function=_segmentation_node)])
@@ -152,10 +156,16 @@ def _camera_names(text: str) -> List[str]:
     return names
 
 
-def _remappings(topic: str, cameras: List[str], *, is_rectified: bool) -> List[tuple]:
+def _remappings(topic: str, cameras: List[str], *, camera_namespace: str, is_rectified: bool) -> List[tuple]:
     """Remaps the image topics; the node finds `compressed` and `camera_info` beside them."""
+    if camera_namespace and not TOPIC.fullmatch(camera_namespace):
+        raise BisenetError(f"camera_namespace must be names (letters, digits, _) joined by /, got {camera_namespace!r}")
+    if not topic and not camera_namespace and not is_rectified:
+        return []
     if not topic:
-        return [(image_topic(camera), rectified_topic(camera)) for camera in cameras] if is_rectified else []
+        prefix = f"/{camera_namespace.strip('/')}" if camera_namespace else ""
+        name = rectified_topic if is_rectified else image_topic
+        return [(image_topic(camera), prefix + name(camera)) for camera in cameras]
     if not TOPIC.fullmatch(topic):
         raise BisenetError(f"image_topic must be names (letters, digits, _) joined by /, got {topic!r}")
     if topic.endswith("/compressed"):
@@ -164,6 +174,10 @@ def _remappings(topic: str, cameras: List[str], *, is_rectified: bool) -> List[t
         raise BisenetError(
             f"with rectified:=true image_topic must be a topic of rectified images, such as "
             f"{topic[: -len('image_raw')]}image_rect, got {topic!r}"
+        )
+    if camera_namespace:
+        raise BisenetError(
+            f"image_topic is a whole name, got {topic!r} and camera_namespace {camera_namespace!r}; leave one out"
         )
     if len(cameras) > 1:
         raise BisenetError(

@@ -74,6 +74,7 @@ def test_arguments_have_descriptions(installation: Installation) -> None:
     described = dict(re.findall(r"'(\w+)':\n +(\S.*)\n", shown))
     assert sorted(described) == [
         "autostart",
+        "camera_namespace",
         "cameras",
         "class_map",
         "compressed",
@@ -116,6 +117,18 @@ def test_own_image_topic_model_and_dds_profile(
         assert [environment.get(name) for name in PROFILE_VARIABLES] == [str(own_profile), None]
         expected = {"model": own_model, "reliability": "reliable", "cameras": ["windscreen"]}
         assert parameters_of(launch_vehicle, "/front/segmentation_node", *expected) == expected
+        assert_ends_cleanly(launch)
+
+
+@pytest.mark.parametrize("rectified, name", (("false", "image_raw"), ("true", "image_rect")))
+def test_cameras_of_one_of_several_robots(
+    installation: Installation, launch_vehicle: Vehicle, rectified: str, name: str
+) -> None:
+    arguments = ["namespace:=robot1/segmentation", "camera_namespace:=/robot1", f"rectified:={rectified}"]
+    with installation.start(*LAUNCH, *arguments, "cameras:=front,rear", ROS_DOMAIN_ID=str(DOMAIN)) as launch:
+        for camera in ("front", "rear"):
+            image, mask = f"/robot1/{camera}/{name}", f"/robot1/segmentation/{camera}/mask"
+            wait_for_mask(launch_vehicle, camera_topic=image, mask_topic=mask)
         assert_ends_cleanly(launch)
 
 
@@ -194,6 +207,11 @@ def test_empty_arguments_keep_the_parameter_file(
             "with rectified:=true image_topic must be .*, such as image_rect, got 'image_raw'",
         ),
         (["image_topic:=/a", "cameras:=left,right"], "image_topic is for one camera, got '/a' and .* left, right"),
+        (["image_topic:=/a", "camera_namespace:=robot1"], "image_topic is a whole name, got '/a' and camera_namespace"),
+        (
+            ["camera_namespace:=robot 1"],
+            "camera_namespace must be names (letters, digits, _) joined by /, got 'robot 1'",
+        ),
         (["compressed:=maybe"], '"compressed" provided value "maybe" is not valid'),
     ],
 )
@@ -230,6 +248,15 @@ def test_node_is_not_started_again_where_that_is_not_wanted(
     with installation.start(*LAUNCH, "respawn:=false", ROS_DOMAIN_ID=str(DOMAIN)) as launch:
         launch.wait()
         assert f"exit code {EXIT_CODE}" in launch.output and "started again" not in launch.output
+
+
+def test_respawn_always_starts_the_node_again_after_any_error(
+    installation: Installation, launch_vehicle: Vehicle
+) -> None:
+    arguments = ("device:=gpu", "respawn:=always")
+    with installation.start(*LAUNCH, *arguments, ROS_DOMAIN_ID=str(DOMAIN)) as launch:
+        launch_vehicle.wait_for(lambda: launch.output.count("process started with pid") > 1, "the second start")
+        assert "segmentation_node is started again in 2 s" in launch.output
 
 
 def test_invalid_device_is_an_error_of_the_node(installation: Installation) -> None:

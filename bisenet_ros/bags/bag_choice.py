@@ -9,9 +9,10 @@ from typing import Collection, Dict, List, Sequence, Tuple
 
 from bisenet_ros.bags.bag_images import IMAGE_TYPES
 from bisenet_ros.bags.bag_reader import METADATA, Bag, BagError
-from bisenet_ros.bags.storage import Topic, natural_order
+from bisenet_ros.bags.storage import Topic
 from bisenet_ros.bags.storage_file import is_storage, storage_files, unpacked
 from bisenet_ros.files.file_content import ROS_1, describe_bytes, first_bytes
+from bisenet_ros.files.file_names import natural_order
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def choose_bags(
         try:
             bag = Bag(path)
             found = choose_topics(bag, topics, but=but_topics)
-        except BagError as error:  # the others are still worth a night
+        except BagError as error:  # the others may be fine
             if len(paths) == 1:
                 raise
             left_out.append(f"left out: {error}")

@@ -19,10 +19,11 @@ from bisenet_ros.bags.bag_reader import LABEL_CLASSES, METADATA
 from bisenet_ros.bags.bag_writer import CAMERA_INFO, BagWriter, make_header
 from bisenet_ros.bags.camera_info import guess_camera_info
 from bisenet_ros.bags.image_source import ImageSource, SourceImage
-from bisenet_ros.bags.recording import RATE, STAMP_LIMIT, URI_CHARACTERS, Recording, check_path
+from bisenet_ros.bags.recording import RATE, STAMP_LIMIT, URI_CHARACTERS, Recording
 from bisenet_ros.bags.storage_file import STORAGE_SUFFIXES
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.atomic_write import write_png
+from bisenet_ros.files.file_names import check_path
 from bisenet_ros.files.result_folder import put_in_place
 from bisenet_ros.model.input_size import size_text
 

@@ -13,7 +13,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.rosbag2.enums import CompressionFormat, CompressionMode
 
 from bisenet_ros.bags.bag_images import COMPRESSED_IMAGE, IMAGE, TYPES
-from bisenet_ros.files.full_disk import full_disk_told
+from bisenet_ros.files.full_disk import explain_full_disk
 
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 VERSION: Literal[8] = 8
@@ -61,7 +61,7 @@ class BagWriter:
         self._connections: Dict[str, Connection] = {}
 
     def __enter__(self) -> BagWriter:
-        with full_disk_told(self._folder):
+        with explain_full_disk(self._folder):
             self._writer.open()
             for topic, kind in self._topics.items():
                 self._connections[topic] = self._writer.add_connection(
@@ -70,7 +70,7 @@ class BagWriter:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        with full_disk_told(self._folder):
+        with explain_full_disk(self._folder):
             self._writer.__exit__(*error)
 
     def write_image(
@@ -102,7 +102,7 @@ class BagWriter:
     def write(self, topic: str, message: Any, *, log_ns: int) -> None:
         """A message of rosbags' types, recorded at `log_ns`."""
         connection = self._connections[topic]
-        with full_disk_told(self._folder):
+        with explain_full_disk(self._folder):
             self._writer.write(connection, log_ns, TYPES.serialize_cdr(message, connection.msgtype))
 
 

@@ -12,10 +12,9 @@ import cv2
 import numpy as np
 
 from bisenet_ros.bags.data_sets import open_data_set
-from bisenet_ros.bags.recording import check_path
-from bisenet_ros.bags.storage import natural_order
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.file_content import describe_bytes, first_bytes
+from bisenet_ros.files.file_names import check_path, natural_order
 from bisenet_ros.images.image_file import list_images, read_image
 from bisenet_ros.images.label_file import read_label_file
 from bisenet_ros.model.class_map import ClassMap

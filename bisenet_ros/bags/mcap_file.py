@@ -35,13 +35,13 @@ class McapFile:
         self._summary: Optional[Summary] = None
         self._file = path.open("rb")
         try:
-            with _damage_told():
+            with _as_damaged_file():
                 self._indexed = SeekingReader(self._file, validate_crcs=True, record_size_limit=MOST_BYTES)
         except DamagedFileError:
             self.close()
             raise
         try:
-            with _damage_told():
+            with _as_damaged_file():
                 self._summary = self._indexed.get_summary()
         except DamagedFileError as error:
             self.problem = str(error) if self._is_closed() else "it has no end, as after a recording that was cut off"
@@ -58,7 +58,7 @@ class McapFile:
             return merge_topics(_topic(summary.schemas.get(it.schema_id), it, counts.get(it.id)) for it in channels)
         found: List[Topic] = []
         try:
-            with _damage_told():
+            with _as_damaged_file():
                 for schema, channel, _ in self._find(None):
                     found = merge_topics([*found, _topic(schema, channel, 1)])
         except DamagedFileError as error:
@@ -78,7 +78,7 @@ class McapFile:
 
         Raises DamagedFileError where the file breaks off.
         """
-        with _damage_told():
+        with _as_damaged_file():
             for schema, channel, message in self._find(topics):
                 yield BagMessage(channel.topic, schema.name if schema else "", message.log_time, message.data)
 
@@ -141,7 +141,7 @@ def _in_words(error: Exception) -> str:
 
 
 @contextmanager
-def _damage_told() -> Iterator[None]:
+def _as_damaged_file() -> Iterator[None]:
     """Raises DamagedFileError for the errors that wrong bytes make the reader raise."""
     try:
         yield

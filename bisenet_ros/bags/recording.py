@@ -4,7 +4,6 @@
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Optional
 
 from bisenet_ros.bags import STORAGES
@@ -76,12 +75,3 @@ def check_frame_id(text: str) -> str:
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise BisenetError(f"expected --frame-id in UTF-8, got {text!r}")
     return text
-
-
-def check_path(path: Path, *, forbidden: str = "") -> None:
-    """Raises BisenetError where a path is not UTF-8, which libraries need, or has one of some characters."""
-    text = str(path.absolute())
-    wrong = [character for character in text if character in forbidden or "\ud800" <= character <= "\udfff"]
-    if wrong:
-        kind = f"without any of {' '.join(forbidden)}" if wrong[0] in forbidden else "in UTF-8"
-        raise BisenetError(f"expected a path {kind}, got {text!r}; choose another name")

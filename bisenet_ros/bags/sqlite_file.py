@@ -39,7 +39,9 @@ class SqliteFile:
         """With the messages that are left."""
         counts = dict.fromkeys(self._topics, 0)
         try:
-            with _damage_told(), closing(self._connection.execute("SELECT topic_id FROM messages ORDER BY id")) as rows:
+            with _as_damaged_file(), closing(
+                self._connection.execute("SELECT topic_id FROM messages ORDER BY id")
+            ) as rows:
                 for (number,) in rows:
                     counts[number] = counts.get(number, 0) + 1
         except DamagedFileError as error:
@@ -60,19 +62,19 @@ class SqliteFile:
             "SELECT topic_id, CAST(timestamp AS INTEGER), CAST(data AS BLOB) FROM messages "
             f"WHERE topic_id IN ({','.join('?' * len(wanted))}) ORDER BY {self._order}"
         )
-        with _damage_told(), closing(self._connection.execute(query, wanted)) as rows:
+        with _as_damaged_file(), closing(self._connection.execute(query, wanted)) as rows:
             for number, log_ns, data in rows:
                 topic = self._topics[number]
                 yield BagMessage(topic.name, topic.type, log_ns or 0, data or b"")
 
     def _read_topics(self) -> Dict[int, Topic]:
-        with _damage_told():
+        with _as_damaged_file():
             rows = self._connection.execute("SELECT id, name, type, serialization_format FROM topics").fetchall()
         return {number: Topic(name, kind, None, encoding) for number, name, kind, encoding in rows}
 
 
 @contextmanager
-def _damage_told() -> Iterator[None]:
+def _as_damaged_file() -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:

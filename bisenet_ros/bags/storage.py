@@ -2,9 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the readers of a bag's files, `McapFile` and `SqliteFile`, have in common."""
 
-import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 
@@ -45,13 +43,6 @@ class BagMessage:
 def problem_of(error: BaseException) -> str:
     """An error in one line without a full stop."""
     return (" ".join(str(error).split()) or type(error).__name__).rstrip(".")
-
-
-def natural_order(paths: Iterable[Path]) -> List[Path]:
-    """Sorted by name, with numbers by value: 2 before 10."""
-    return sorted(
-        paths, key=lambda path: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]
-    )
 
 
 def merge_topics(topics: Iterable[Topic]) -> List[Topic]:

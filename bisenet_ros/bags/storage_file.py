@@ -12,8 +12,9 @@ from typing import Iterator, List, Union
 
 from bisenet_ros.bags.mcap_file import MCAP0_MAGIC, McapFile
 from bisenet_ros.bags.sqlite_file import SqliteFile
-from bisenet_ros.bags.storage import DamagedFileError, natural_order, problem_of
+from bisenet_ros.bags.storage import DamagedFileError, problem_of
 from bisenet_ros.files.file_content import describe_bytes, first_bytes
+from bisenet_ros.files.file_names import natural_order
 
 try:
     from compression import zstd

@@ -21,13 +21,13 @@ def run(arguments: argparse.Namespace) -> int:
     from bisenet_ros.benchmark.machine import describe_machine
     from bisenet_ros.engines import load_engine
     from bisenet_ros.engines.gpu_check import examine_gpu
-    from bisenet_ros.engines.precision import describe_cpu
+    from bisenet_ros.engines.precision import describe_instructions
     from bisenet_ros.node.ros_environment import describe_ros
 
     for title, facts in (
         (f"bisenet_ros {bisenet_ros.__version__}", describe_machine()),
         ("ROS 2", describe_ros()),
-        ("device cpu", describe_cpu()),
+        ("device cpu", describe_instructions()),
         ("device cuda", examine_gpu()),
     ):
         print(title)

@@ -133,7 +133,7 @@ def computes_in_int8() -> bool:
     return not _cpu_flags().isdisjoint({"avx512_vnni", "avx_vnni"})
 
 
-def describe_cpu() -> Dict[str, str]:
+def describe_instructions() -> Dict[str, str]:
     """What the CPU and its runtimes offer, for people."""
     return {
         "OpenVINO": "installed" if _has_openvino() else "NO: `pip install openvino` makes the CPU faster",

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from bisenet_ros.bags import STORAGES
 from bisenet_ros.bags.bag_choice import ChosenBag, choose_bags
 from bisenet_ros.bags.bag_reader import BagError
-from bisenet_ros.bags.recording import URI_CHARACTERS, check_path
+from bisenet_ros.bags.recording import URI_CHARACTERS
 from bisenet_ros.benchmark.machine import describe_machine
 from bisenet_ros.evaluation import OUTPUTS
 from bisenet_ros.evaluation.bag_executor import EngineLoader, LoadEngine, open_executor, segment_bags
@@ -40,7 +40,8 @@ from bisenet_ros.evaluation.report.picture_loader import load_pictures
 from bisenet_ros.evaluation.run_folder import Inputs, RunFolder, find_runs, fingerprint
 from bisenet_ros.evaluation.run_summary import NodeReplay, RunSummary, Source
 from bisenet_ros.files.file_content import sha256_of
-from bisenet_ros.files.full_disk import full_disk_told
+from bisenet_ros.files.file_names import check_path
+from bisenet_ros.files.full_disk import explain_full_disk
 from bisenet_ros.images.image_file import image_files
 from bisenet_ros.model.class_groups import Grouping, read_class_groups
 from bisenet_ros.model.input_size import CARD
@@ -103,12 +104,12 @@ def evaluate_bags(request: Request, *, load: Optional[LoadEngine] = None, replay
     run = _Run(request, load, replay)
     inputs = run.describe_inputs()
     folder = run.folder
-    with full_disk_told(folder.partial):
+    with explain_full_disk(folder.partial):
         finished = folder.begin(inputs, restart=request.restart)
     if finished is not None:
         return Outcome(finished)
     try:
-        with full_disk_told(folder.partial):
+        with explain_full_disk(folder.partial):
             outcome = run.evaluate()
             folder.finish(inputs, exit_code=outcome.exit_code)
     except NoFrameError:  # the same command would end here again
@@ -158,7 +159,7 @@ class _Run:
         self._class_map_sha256 = sha256_of(request.class_map) if request.class_map else ""
         self._load = load or replace(loader, sha256=self._sha256, class_map_sha256=self._class_map_sha256)
         self._classes = self._engine.card.classes
-        self._labels = read_card(request.model).classes if self._grouping else self._classes
+        self._truth_classes = read_card(request.model).classes if self._grouping else self._classes
 
     def describe_inputs(self) -> Inputs:
         """What the results depend on."""
@@ -208,9 +209,9 @@ class _Run:
     def _check_ground_truth(self, folder: Path) -> None:
         """Raises GroundTruthError; with a class map, makes the files that the masks are scored by."""
         if self._grouping is None:
-            check_ground_truth(folder, classes=len(self._labels))
+            check_ground_truth(folder, classes=len(self._truth_classes))
         elif not self._merged_truth.exists():
-            merge_ground_truth(folder, self._merged_truth, classes=len(self._labels), grouping=self._grouping)
+            merge_ground_truth(folder, self._merged_truth, classes=len(self._truth_classes), grouping=self._grouping)
 
     @property
     def _merged_truth(self) -> Path:
@@ -225,7 +226,7 @@ class _Run:
             truth = self.folder.partial / "ground_truth" / chosen.name
             if not truth.exists():
                 export_ground_truth(
-                    chosen.bag, request.truth_topic, truth, classes=self._labels, grouping=self._grouping
+                    chosen.bag, request.truth_topic, truth, classes=self._truth_classes, grouping=self._grouping
                 )
             promised, read = chosen.bag.topics[request.truth_topic].messages, sum(1 for _ in truth.iterdir())
             if promised not in (None, read):

@@ -21,7 +21,7 @@ from bisenet_ros.errors import BisenetError
 from bisenet_ros.evaluation.bag_results import BagTask
 from bisenet_ros.evaluation.bag_segmentation import segment_bag
 from bisenet_ros.files.file_content import sha256_of
-from bisenet_ros.files.full_disk import full_disk_told
+from bisenet_ros.files.full_disk import explain_full_disk
 from bisenet_ros.model.input_size import CARD
 from bisenet_ros.model.model_file import model_sha256
 
@@ -126,7 +126,7 @@ def _engine(load: LoadEngine) -> Engine:
 
 
 def _segment_here(task: BagTask, load: LoadEngine) -> None:
-    with full_disk_told(task.folder):
+    with explain_full_disk(task.folder):
         segment_bag(task, _engine(load))
 
 

@@ -13,7 +13,7 @@ FULL = os.strerror(errno.ENOSPC)
 
 
 @contextmanager
-def full_disk_told(folder: Path) -> Iterator[None]:
+def explain_full_disk(folder: Path) -> Iterator[None]:
     """Raises an OSError (ENOSPC) with the place and what to do, where the disk is full; `folder` is being written."""
     try:
         yield

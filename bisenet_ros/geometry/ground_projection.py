@@ -112,7 +112,8 @@ def ground_pixels(camera: CameraModel, pose: Pose, grid: GridGeometry) -> np.nda
     """
     if not pose.position[2] > 0:
         raise GroundGridError(
-            f"expected a camera above the ground, z = 0 of the grid's frame; its pose has z = {pose.position[2]:g} m"
+            f"expected a camera above the ground, z = 0 of the grid's frame; its pose has z = {pose.position[2]:g} m; "
+            "set grid.frame to a frame on the ground, such as base_footprint, or correct the pose"
         )
     points = (grid.centers().reshape(-1, 3) - pose.position) @ pose.rotation
     pixels = camera.project(points)

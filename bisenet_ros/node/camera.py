@@ -107,7 +107,7 @@ class Camera:
         return self._smoothing.smooth(logits, frame.pixels, stamp=seconds, past=self._parameters["smoothing"])
 
     @property
-    def is_smoothed_in_vain(self) -> bool:
+    def smoothing_has_no_effect(self) -> bool:
         """Whether the last frames were too far apart, or of different sizes, so that `smooth` had no effect."""
         return self._smoothing.restarts >= MANY_RESTARTS
 

@@ -83,14 +83,14 @@ class DerivedTopics:
         while frames := self._confidences.take():
             for frame in frames:
                 assert frame.confidence is not None
-                with self._telling_errors("the confidence"):
+                with self._log_errors("the confidence"):
                     frame.camera.outputs.publish_confidence(frame.confidence, frame.message.header)
 
     def _publish_grids(self) -> None:
         while frames := self._grids.take():
             for frame in frames:
                 assert self._ground_grid is not None
-                with self._telling_errors("the ground grid"):
+                with self._log_errors("the ground grid"):
                     self._ground_grid.publish(frame)
 
     def _publish_pictures(self) -> None:
@@ -99,7 +99,7 @@ class DerivedTopics:
             begin = time.perf_counter()
             for frame in frames:
                 start = time.perf_counter()
-                with self._telling_errors("color mask and overlay"):
+                with self._log_errors("color mask and overlay"):
                     frame.camera.outputs.publish_pictures(frame.pixels, frame.mask, frame.message.header)
                 frame.camera.statistics.add_seconds(pictures=time.perf_counter() - start)
             while time.perf_counter() < begin + frames[0].camera.picture_period:  # which may change meanwhile
@@ -107,7 +107,7 @@ class DerivedTopics:
                     break
 
     @contextmanager
-    def _telling_errors(self, topics: str) -> Iterator[None]:
+    def _log_errors(self, topics: str) -> Iterator[None]:
         try:
             yield
         except Exception as error:  # such as out of memory

@@ -207,7 +207,7 @@ class Pipeline:
     def _segment_smoothed(self, engine: CpuEngine, frame: CameraFrame, *, confidence: bool) -> Any:
         camera, size = frame.camera, frame.pixels.shape[:2]
         logits = camera.smooth(engine.frame_logits(frame.pixels, engine.network_size(*size)), frame)
-        if camera.is_smoothed_in_vain and self._may_log(f"smoothing of {camera.name}"):
+        if camera.smoothing_has_no_effect and self._may_log(f"smoothing of {camera.name}"):
             self._logger.warning(
                 f"smoothing has no effect on {camera.name}: by their stamps its frames are more than {LONGEST_GAP:g} s "
                 "apart, or their size changes; see publish_rate, or choose a smaller network_size"

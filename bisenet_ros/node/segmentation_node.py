@@ -46,9 +46,17 @@ class SegmentationNode(ManagedNode):
     process cures, spinning the node raises FatalEngineError.
     """
 
-    def __init__(self, *, load: LoadEngine = load_engine) -> None:
-        """Raises BisenetError for an invalid parameter."""
-        super().__init__("segmentation_node", namespace="segmentation")
+    def __init__(self, *, load: LoadEngine = load_engine, namespace: str = "segmentation", **options: Any) -> None:
+        """Declares the parameters; call `autostart` then.
+
+        Args:
+            load: makes the engine.
+            options: of rclpy's Node, such as `context` and `parameter_overrides`.
+
+        Raises:
+            BisenetError: a parameter is invalid.
+        """
+        super().__init__("segmentation_node", namespace=namespace, **options)
         self._load = load
         self._pipeline: Optional[Pipeline] = None
         self._fatal: Optional[FatalEngineError] = None

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 
 from bisenet_ros.bags.image_source import open_source
-from bisenet_ros.bags.storage import natural_order
 from bisenet_ros.errors import BisenetError, ImageError
+from bisenet_ros.files.file_names import natural_order
 from bisenet_ros.images.image_file import IMAGE_SUFFIXES, list_images, read_image, silence_opencv
 
 CAMERA = re.compile(r"camera:(\d{1,3})")

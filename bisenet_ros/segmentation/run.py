@@ -14,7 +14,7 @@ from bisenet_ros.engines import Engine, load_engine
 from bisenet_ros.engines.unknown_pixels import check_size, hide_unknown, read_ignore_mask
 from bisenet_ros.errors import BisenetError, ImageError
 from bisenet_ros.files.file_content import sha256_of
-from bisenet_ros.files.full_disk import full_disk_told
+from bisenet_ros.files.full_disk import explain_full_disk
 from bisenet_ros.images.colors import OPACITY, blend
 from bisenet_ros.model.input_size import CARD
 from bisenet_ros.model.model_file import model_sha256
@@ -95,7 +95,7 @@ def segment_inputs(
                 f"{engine.description} gives no confidence; leave it out of --write, and --min-confidence too"
             )
         folder = OutputFolder(request.output, outputs=request.outputs, color_table=engine.classes.color_table())
-        resources.enter_context(full_disk_told(request.output))
+        resources.enter_context(explain_full_disk(request.output))
         folder.begin(_settings(request, engine), inputs)
         run = _Run(request, engine, folder, ignored, show)
         counts = [found.count for found in inputs]

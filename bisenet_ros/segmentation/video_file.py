@@ -13,7 +13,7 @@ from typing import Any, Optional
 import cv2
 import numpy as np
 
-from bisenet_ros.bags.recording import check_path
+from bisenet_ros.files.file_names import check_path
 from bisenet_ros.model.input_size import Size, size_text
 
 CODEC = "mp4v"

@@ -24,7 +24,6 @@ from bisenet_ros.bags import storage_file as storage_module
 from bisenet_ros.bags.bag_choice import choose_bags, choose_topics, find_bags
 from bisenet_ros.bags.bag_images import COMPRESSED_IMAGE, IMAGE, decode_frame, decode_mask
 from bisenet_ros.bags.bag_reader import Bag, BagError
-from bisenet_ros.bags.storage import natural_order
 from bisenet_ros.bags.storage_file import ZSTD_MAGIC, zstd
 from bisenet_ros.errors import ImageError
 
@@ -302,11 +301,6 @@ def test_files_without_metadata_are_one_bag_where_they_are_called_as_its_parts(t
     found = choose_bags([tmp_path / "drives"])[0]
     assert len({chosen.name for chosen in found}) == len(found) == bags
     assert sum(len(chosen.bag.files) for chosen in found) == len(names)
-
-
-def test_natural_order_is_by_decimal_digits_alone():
-    paths = [Path(name) for name in ("4²10.png", "4²9.png", "area²_3.png")]
-    assert natural_order(paths[::-1]) == [paths[1], paths[0], paths[2]]
 
 
 def test_a_message_of_other_bytes_is_an_image_error(tmp_path):

@@ -25,6 +25,7 @@ from node_harness import (
     to_array,
     values_of,
 )
+from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -34,6 +35,7 @@ from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
 from bisenet_ros.images.colors import blend
 from bisenet_ros.node import camera_outputs, segmentation_node
 from bisenet_ros.node.image_messages import ReusedImage
+from bisenet_ros.node.segmentation_node import SegmentationNode
 from demo.clip import frame_ids, read_image
 
 pytestmark = pytest.mark.timeout(120)
@@ -239,6 +241,20 @@ def test_frames_under_way_are_dropped_when_their_camera_is_disabled() -> None:
         counts = vehicle.counts()
         assert counts["dropped_inactive"] == before["dropped_inactive"] + 1
         assert counts["published"] == before["published"]
+
+
+def test_two_nodes_of_one_process() -> None:
+    image = camera_image(np.zeros((48, 64, 3), np.uint8), "bgr8")
+    with fake_node() as (node, vehicle, _):
+        options = {"namespace": "second", "parameter_overrides": [Parameter("cameras", value=["left"])]}
+        second = SegmentationNode(load=lambda *_, **__: FakeEngine(), **options)
+        second.autostart()
+        node.executor.add_node(second)
+        for camera, mask in (("camera", "/segmentation/mask"), ("left", "/second/mask")):
+            vehicle.camera(f"/{camera}/image_raw").connect(image, vehicle.listen(mask, Image))
+        node.executor.remove_node(second)
+        assert second.close()
+        second.destroy_node()
 
 
 def test_in_the_cameras_namespace_its_camera_info_is_not_doubled() -> None:

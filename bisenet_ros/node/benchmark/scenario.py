@@ -15,7 +15,7 @@ from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
 from bisenet_ros.model.input_size import CARD, Size
-from bisenet_ros.node.driver.camera_player import FrameSource, TimedImage, images_at_rate
+from bisenet_ros.node.driver.camera_player import TimedImage, TimedImages, images_at_rate
 from bisenet_ros.node.driver.topics import ECHO, Topics
 from bisenet_ros.node.image_messages import make_image
 
@@ -67,7 +67,7 @@ class Scenario:
         """A few synthetic images."""
         return _make_messages(self.size, self.encoding)
 
-    def images(self, *, rate: float, seconds: float) -> FrameSource:
+    def images(self, *, rate: float, seconds: float) -> TimedImages:
         """What each camera publishes: those images over and over."""
         return partial(_synthetic_images, self.size, self.encoding, rate=rate, seconds=seconds)
 

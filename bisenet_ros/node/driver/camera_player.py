@@ -13,7 +13,7 @@ from builtin_interfaces.msg import Time
 from rclpy.publisher import Publisher
 
 from bisenet_ros.node.driver.driver_node import DriverError, DriverNode
-from bisenet_ros.node.driver.interval import FrameKey, SentFrame
+from bisenet_ros.node.driver.interval import SentFrame, SentKey
 from bisenet_ros.node.driver.topics import Topics
 
 END_TIMEOUT = 10.0
@@ -29,7 +29,7 @@ class TimedImage(NamedTuple):
     message: Any
 
 
-FrameSource = Callable[[], Iterable[TimedImage]]
+TimedImages = Callable[[], Iterable[TimedImage]]
 """Called in the cameras' process, so that it is pickled: a function, or a `partial` of one."""
 
 
@@ -49,12 +49,12 @@ class CameraPlayer:
         assert self._process.pid is not None
         return self._process.pid
 
-    def play(self, frames: FrameSource) -> None:
+    def play(self, frames: TimedImages) -> None:
         """Begins to publish; `sent` tells how far it has come."""
         self._connection.send(frames)
         self.is_playing = True
 
-    def sent(self) -> Iterator[Tuple[FrameKey, SentFrame]]:
+    def sent(self) -> Iterator[Tuple[SentKey, SentFrame]]:
         """The frames published since the last call.
 
         A frame is told of before it is published, so that its answer cannot come first.
@@ -92,7 +92,7 @@ def images_at_rate(messages: Sequence[Any], *, rate: float, seconds: float) -> I
 
 def _serve(connection: Connection, topics: Topics, domain: int) -> None:
     """The process: plays one source of frames after another, until the other side closes the connection."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the other side, and that this one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, whose end closes the connection
     with suppress(*CLOSED), closing(DriverNode(domain, "cameras")) as driver:
         publishers = {
             camera: driver.node.create_publisher(topics.image_type, topics.image(camera), topics.camera_profile)

@@ -21,7 +21,7 @@ LOSSES = {
 
 `unanswered` is all that is known of a node that publishes no diagnostics.
 """
-FrameKey = Tuple[str, int]
+SentKey = Tuple[str, int]
 """A camera, and a stamp in nanoseconds that no other frame has."""
 
 
@@ -45,12 +45,12 @@ class Interval:
     """
 
     outputs: Tuple[str, ...]
-    sent: Dict[FrameKey, SentFrame] = field(default_factory=dict)
-    arrived: DefaultDict[str, Dict[FrameKey, int]] = field(default_factory=lambda: defaultdict(dict))
+    sent: Dict[SentKey, SentFrame] = field(default_factory=dict)
+    arrived: DefaultDict[str, Dict[SentKey, int]] = field(default_factory=lambda: defaultdict(dict))
     repeated: int = 0
     counts: Optional[Counter[str]] = None
 
-    def note_arrival(self, key: FrameKey, output: str, *, time: int) -> Optional[SentFrame]:
+    def note_arrival(self, key: SentKey, output: str, *, time: int) -> Optional[SentFrame]:
         """The frame that an output is of; None where it is no frame of this interval, or came before."""
         if key not in self.sent:
             return None
@@ -61,7 +61,7 @@ class Interval:
         return self.sent[key]
 
     @property
-    def answers(self) -> Dict[FrameKey, int]:
+    def answers(self) -> Dict[SentKey, int]:
         """When which frame was answered."""
         return self.arrived[self.outputs[0]]
 

@@ -15,7 +15,7 @@ from contextlib import ExitStack, closing
 from functools import partial
 from typing import Any, Callable, Counter, Optional, Sequence, TypeVar
 
-from bisenet_ros.node.driver.camera_player import CameraPlayer, FrameSource
+from bisenet_ros.node.driver.camera_player import CameraPlayer, TimedImages
 from bisenet_ros.node.driver.diagnostics_listener import DiagnosticsListener
 from bisenet_ros.node.driver.driver_node import LOCALHOST_ONLY, DriverError, DriverNode, free_domain
 from bisenet_ros.node.driver.interval import Interval, SentFrame
@@ -79,7 +79,7 @@ class NodeDriver:
     def __exit__(self, *exception: Any) -> None:
         self._stack.close()
 
-    def warm_up(self, frames: FrameSource) -> None:
+    def warm_up(self, frames: TimedImages) -> None:
         """Plays frames again and again until every camera is answered on every topic.
 
         Then all have found each other, and the engine is warm.
@@ -98,7 +98,7 @@ class NodeDriver:
 
     def play(
         self,
-        frames: FrameSource,
+        frames: TimedImages,
         *,
         on_answer: Optional[Callable[[SentFrame, Any], None]] = None,
         bar: Any = None,
@@ -114,7 +114,7 @@ class NodeDriver:
         self.wait_for_cameras(bar=bar)
         return self.finish()
 
-    def start(self, frames: FrameSource) -> Interval:
+    def start(self, frames: TimedImages) -> Interval:
         """Begins an interval, which fills while somebody waits."""
         self.interval = Interval(self.topics.outputs)
         self.cameras.play(frames)

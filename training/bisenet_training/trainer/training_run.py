@@ -18,8 +18,8 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, TQ
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from bisenet_ros.bags.recording import check_path
 from bisenet_ros.engines.precision import computes_in_bf16
+from bisenet_ros.files.file_names import check_path
 from bisenet_ros.files.result_folder import require_writable
 from bisenet_ros.model.class_map import ClassMap
 from bisenet_ros.model.model_card import ModelCard
