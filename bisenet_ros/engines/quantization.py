@@ -11,13 +11,12 @@ from typing import Collection, Dict, Iterable, Iterator, List, Optional
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
 from bisenet_ros.engines.cpu.preprocess import normalize_frame
 from bisenet_ros.engines.engine import EngineError, require_frame
-from bisenet_ros.engines.tensorrt.onnx_graph import unpack_weights
+from bisenet_ros.model.fp16_weights import pack_weights, unpack_weights
 from bisenet_ros.model.input_size import Size, network_size
 from bisenet_ros.model.model_card import ModelCard
 
@@ -82,7 +81,7 @@ def quantize(model: onnx.ModelProto, card: ModelCard, frames: Iterable[np.ndarra
         quantized = onnx.load(made)
     if not quantized_layers(quantized):
         raise EngineError("expected a network with convolutions behind its first one, found none to quantize")
-    _pack_weights(quantized.graph, packed)
+    pack_weights(quantized.graph, packed)
     del quantized.metadata_props[:]
     quantized.metadata_props.extend(model.metadata_props)
     return quantized
@@ -135,15 +134,6 @@ def layer_costs(model: onnx.ModelProto, size: Size) -> Dict[str, float]:
         if node.op_type == "Conv"
     }
     return {name: float(count / sum(counts.values())) for name, count in counts.items()}
-
-
-def _pack_weights(graph: onnx.GraphProto, names: Collection[str]) -> None:
-    """Stores weights that have fp16 values as such, with a Cast behind each, as `unpack_weights` takes them."""
-    for tensor in graph.initializer:
-        if tensor.name in names:
-            name, stored = tensor.name, f"{tensor.name}.fp16"
-            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), stored))
-            graph.node.insert(0, helper.make_node("Cast", [stored], [name], name=stored, to=TensorProto.FLOAT))
 
 
 def _inputs(name: str, card: ModelCard, frames: Iterable[np.ndarray]) -> Iterator[Dict[str, np.ndarray]]:

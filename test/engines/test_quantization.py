@@ -18,8 +18,9 @@ from bisenet_ros.engines.cpu.unsigned import use_unsigned
 from bisenet_ros.engines.engine import EngineError
 from bisenet_ros.engines.loader import installed_runtimes
 from bisenet_ros.engines.quantization import _Calibration, _inputs, layer_costs, quantize, quantized_layers, unquantize
-from bisenet_ros.engines.tensorrt.onnx_graph import unpack_weights, wrap_network
+from bisenet_ros.engines.tensorrt.onnx_graph import wrap_network
 from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou
+from bisenet_ros.model.fp16_weights import unpack_weights
 from bisenet_ros.model.model_card import read_card
 from demo.clip import frame_ids, read_ground_truth, read_image
 

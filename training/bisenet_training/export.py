@@ -17,6 +17,7 @@ import onnxruntime
 import torch
 
 from bisenet_ros.files.atomic_write import write_bytes
+from bisenet_ros.model.fp16_weights import pack_weights, unpack_weights
 from bisenet_ros.model.model_card import ModelCard, ModelError, write_card
 from bisenet_ros.network import BiSeNetV2
 
@@ -49,8 +50,10 @@ def export(network: BiSeNetV2, card: ModelCard, output: Path, *, weights: str = 
     onnx.checker.check_model(model, full_check=True)
     error = _compare(_onnx_logits(model), _torch_logits(network), tolerance=ARITHMETIC)
     if weights == "fp16":
-        rounded = _rounded_to_fp16(model)
-        _store_as_fp16(model)
+        pack_weights(model.graph)
+        rounded = onnx.ModelProto()
+        rounded.CopyFrom(model)
+        unpack_weights(rounded.graph)  # what the stored file must compute, exactly
         _compare(_onnx_logits(model), _onnx_logits(rounded), tolerance=ARITHMETIC)
         error = _compare(_onnx_logits(model), _torch_logits(network), tolerance=FP16_WEIGHTS)
     write_bytes(output, model.SerializeToString())
@@ -74,33 +77,6 @@ def _onnx_model(network: BiSeNetV2) -> onnx.ModelProto:
             dynamic_axes=axes,
         )
     return onnx.load_from_string(file.getvalue())
-
-
-def _float_weights(model: onnx.ModelProto) -> list[onnx.TensorProto]:
-    return [tensor for tensor in model.graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT]
-
-
-def _rounded_to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy whose fp32 weights hold fp16 values: what the stored file must compute, exactly."""
-    rounded = onnx.ModelProto()
-    rounded.CopyFrom(model)
-    for tensor in _float_weights(rounded):
-        values = onnx.numpy_helper.to_array(tensor).astype(np.float16).astype(np.float32)
-        tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
-    return rounded
-
-
-def _store_as_fp16(model: onnx.ModelProto) -> None:
-    """Stores every float tensor in half the bytes, with a Cast behind it; all arithmetic stays fp32."""
-    casts = []
-    for tensor in _float_weights(model):
-        stored = f"{tensor.name}.fp16"
-        casts.append(onnx.helper.make_node("Cast", [stored], [tensor.name], to=onnx.TensorProto.FLOAT))
-        half = onnx.numpy_helper.to_array(tensor).astype(np.float16)
-        tensor.CopyFrom(onnx.numpy_helper.from_array(half, stored))
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
 
 
 def _onnx_logits(model: onnx.ModelProto) -> Logits:

@@ -16,6 +16,7 @@ import onnx
 from onnx import TensorProto, compose, helper, numpy_helper, version_converter
 
 from bisenet_ros.engines.tensorrt.plan import LOGITS, MASK, NETWORK
+from bisenet_ros.model.fp16_weights import unpack_weights
 from bisenet_ros.model.input_size import CARD, STRIDE, Size, network_size
 from bisenet_ros.model.model_card import ModelCard
 from bisenet_ros.model.model_file import ModelError
@@ -128,17 +129,6 @@ def _add_mask(graph: _Graph, logits: str, kind: int) -> None:
     if kind == TensorProto.UINT8:
         mask = graph.add("Cast", mask, to=TensorProto.FLOAT)
     graph.add("Cast", mask, to=kind, output=MASK)
-
-
-def unpack_weights(graph: onnx.GraphProto) -> None:
-    """Makes fp32 constants of weights that are stored as fp16 with a Cast behind each."""
-    stored = {tensor.name: tensor for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT16}
-    casts = [node for node in graph.node if node.op_type == "Cast" and node.input[0] in stored]
-    for cast in casts:
-        tensor = stored[cast.input[0]]
-        values = numpy_helper.to_array(tensor).astype(np.float32)
-        tensor.CopyFrom(numpy_helper.from_array(values, cast.output[0]))
-        graph.node.remove(cast)
 
 
 def _to_half(graph: onnx.GraphProto) -> None:
