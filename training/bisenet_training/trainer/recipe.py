@@ -83,6 +83,9 @@ Scales = Annotated[ListOf[float], must("be from 0.1 to 10, and at least one", la
 ScaleRange = Annotated[ListOf[float], must("be null, or a smallest and a largest scale from 0.1 to 10", is_scale_range)]
 Probability = Annotated[float, must("be between 0 and 1, or null", lambda probability: 0 < probability < 1)]
 Fraction = Annotated[float, must("be from 0 to 1", lambda fraction: 0 <= fraction <= 1)]
+Factor = Annotated[float, must("be above 0 and up to 100", lambda factor: 0 < factor <= 100)]
+WholeFactor = Annotated[int, must("be from 1 to 100", lambda factor: 1 <= factor <= 100)]
+Channels = Annotated[int, must("be from 1 to 65536", lambda channels: 1 <= channels <= 65536)]
 Stride = Annotated[int, must("be from 1 to 32", lambda stride: 1 <= stride <= 32)]
 Weight = Annotated[
     float,
@@ -127,11 +130,11 @@ class DataRecipe:
 class NetworkRecipe:
     """The arguments of `bisenet_ros.network.BiSeNetV2`, but for the classes, which the data set gives."""
 
-    lambda_ratio: float
-    expansion: int
-    width: float
-    depth: int
-    head_width: int
+    lambda_ratio: Factor
+    expansion: WholeFactor
+    width: Factor
+    depth: WholeFactor
+    head_width: Channels
     branches: Text
     backbone: Text
     gather: bool
