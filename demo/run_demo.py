@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make demo`: replays the clip through segmentation_node, scores its masks and draws them."""
 
+import argparse
 import sys
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,7 @@ WARM_UP_FRAMES = 15
 
 
 def main() -> int:
+    argparse.ArgumentParser(prog="python -m demo.run_demo", description=__doc__).parse_args()
     print("starting segmentation_node and a camera; the replay takes 7 seconds")
     classes = read_card(package_file(SHIPPED_MODEL)).classes
     try:

@@ -78,7 +78,9 @@ def open_source(text: str, *, labels: Optional[Path] = None, class_map: Optional
     if path.is_file():
         return _open_video(path)
     if ":" not in text:
-        raise FileNotFoundError(f"expected a folder of images, a video or a data set as NAME:ROOT[:SPLIT], got {text}")
+        raise FileNotFoundError(
+            f"expected a folder of images, a video or a data set as NAME:ROOT[:SPLIT], got {text}: there is no file"
+        )
     name, _, place = text.partition(":")
     root, _, split = place.partition(":")
     if not root or not Path(root).is_dir():
@@ -114,8 +116,8 @@ def _find_labels(files: List[Path], folder: Path) -> Dict[str, Path]:
     others = [path.name for path in paths if path.stem not in stems or path is not found[path.stem]]
     if others:
         raise BisenetError(
-            f"expected labels in {folder} that are called as the images, one for each; {others[0]}, and "
-            f"{len(others) - 1} others, fit none"
+            f"expected labels in {folder} that are called as the images, one for each; {len(others)} of the files, "
+            f"such as {others[0]}, fit none"
         )
     return found
 
@@ -136,7 +138,7 @@ def _open_video(path: Path) -> ImageSource:
     if not opened:
         raise BisenetError(
             f"expected a video that OpenCV can read, such as {', '.join(VIDEO_SUFFIXES)}, got {path}, "
-            f"{describe_bytes(first_bytes(path))}"
+            f"{describe_bytes(first_bytes(path))}; where it is a video, it is cut off or of a codec that OpenCV lacks"
         )
 
     def images(every: int = 1) -> Iterator[SourceImage]:

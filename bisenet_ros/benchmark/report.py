@@ -88,10 +88,11 @@ def prepare_outputs(folder: Optional[Path], json: Optional[Path], *, files: Sequ
 
 
 def write_report(folder: Path, numbers: Numbers) -> None:
-    """Writes benchmark.json, benchmark.md and benchmark.png."""
+    """Writes benchmark.json, benchmark.md and benchmark.png; KeyError or TypeError for other numbers, and no file."""
+    text, plot = to_markdown(numbers), draw_speed(numbers)
     write_json(folder / "benchmark.json", numbers)
-    write_text(folder / "benchmark.md", to_markdown(numbers))
-    draw_speed(numbers).savefig(folder / "benchmark.png", dpi=100)
+    write_text(folder / "benchmark.md", text)
+    plot.savefig(folder / "benchmark.png", dpi=100)
 
 
 def to_markdown(numbers: Numbers) -> str:

@@ -28,5 +28,6 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.folder.mkdir(parents=True, exist_ok=True)
         write_report(arguments.folder, numbers)
     except (ValueError, KeyError, TypeError) as error:
-        raise BisenetError(f"{arguments.numbers} is no file of `bisenet benchmark --json`: {error!r}") from None
+        problem = f"{type(error).__name__}: {error}"
+        raise BisenetError(f"{arguments.numbers} is no file of `bisenet benchmark --json`: {problem}") from None
     return 0

@@ -84,7 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
     for warning in outcome.warnings:
         print(f"bisenet: warning: {warning}", file=sys.stderr)
     earlier = f", {outcome.earlier} were there already" if outcome.earlier else ""
-    print(f"{request.output}: {outcome.segmented} frames segmented{earlier}; {', '.join(request.outputs)}")
+    frames = "1 frame" if outcome.segmented == 1 else f"{outcome.segmented} frames"
+    print(f"{request.output}: {frames} segmented{earlier}; {', '.join(request.outputs)}")
     return IMPERFECT if outcome.is_imperfect else 0
 
 

@@ -24,6 +24,8 @@ from bisenet_ros.model.model_card import ModelCard, read_card
 from bisenet_ros.model.model_file import ModelError
 
 DEVICES = ("auto", "cpu", "cuda")
+LONGEST_REASON = 300
+"""Characters of a runtime's error that are shown."""
 
 logger = logging.getLogger(__name__)
 _folders: "weakref.WeakSet[tempfile.TemporaryDirectory]" = weakref.WeakSet()
@@ -148,7 +150,9 @@ def _open_on_cpu(prepared: _Prepared, *, size_choice: str) -> Engine:
         if logits is not None and not np.isfinite(logits).all():  # each mask would be of the first class alone
             raise ModelError("its logits are not finite: its training diverged, or the file is damaged")
     except Exception as error:  # each runtime has its own
-        raise ModelError(f"{prepared.choice.model} cannot be run: {error}") from error
+        reason = " ".join(str(error).split())  # a runtime's may be pages of its own source files
+        shown = reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}..."
+        raise ModelError(f"{prepared.choice.model} cannot be run: {shown}") from error
     if prepared.folder:
         prepared.folder.cleanup()  # the runtime has read it; a process that is killed leaves no file behind
     return engine

@@ -134,6 +134,7 @@ class _Run:
             but=(self.folder.output, self.folder.partial, *find_runs(request.bags)),
             but_topics=[request.truth_topic] if request.truth_topic else [],
         )
+        self.folder.require_apart(chosen.bag.path for chosen in self._bags)
         several = [chosen for chosen in self._bags if len(chosen.topics) > 1]
         if several and (request.truth_topic or request.truth_folder):
             names = [topic.name for topic in several[0].topics]
@@ -286,8 +287,7 @@ def _outcome(run: RunSummary, findings: Dict[str, Any], unused: Sequence[Path]) 
     is_unlabeled = scored and findings["miou"] is None
     warnings += ["no pixel of the ground truth has a class: nothing was scored"] if is_unlabeled else []
     warnings += describe_unused(unused)
-    differing = [replay for replay in run.through_node if replay.differing_pixels]
-    notices = findings["notices"]
+    differing, notices = [replay for replay in run.through_node if replay.differing_pixels], findings["notices"]
     warnings += [f"{it.bag}, {it.topic}: the node's masks differ in {it.differing_pixels} pixels" for it in differing]
     faulty = differing or unused or is_unlabeled or notices or any(source.faulty for source in run.sources)
     part = f" of the {scored} with ground truth" if scored < frames else ""

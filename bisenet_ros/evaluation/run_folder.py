@@ -44,6 +44,12 @@ class RunFolder:
         self.bags, self.result = self.partial / "bags", self.partial / "result"
         self._lock: Optional[TextIO] = None
 
+    def require_apart(self, bags: Iterable[Path]) -> None:
+        """Raises BisenetError where the results would lie in a bag."""
+        for bag in bags:
+            if bag.resolve() in self.output.parents:
+                raise BisenetError(f"{self.output} would lie in the bag {bag}; name another folder with -o")
+
     def begin(self, inputs: Inputs, *, restart: bool) -> Optional[int]:
         """Prepares the folders; the exit code of the run where it was finished before.
 

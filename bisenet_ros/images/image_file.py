@@ -23,6 +23,8 @@ from bisenet_ros.images.encodings import decode_picture
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
+UNSUPPORTED_MODES = {"F": "float", "I": "32-bit"}
+"""In words, by Pillow's names."""
 ORIENTATION_TAG = 0x0112
 """EXIF's number for the orientation."""
 
@@ -59,9 +61,12 @@ def decode_image_file(path: Path, data: bytes) -> np.ndarray:
     """The content of an image file as `read_image` returns it; raises ImageError, which names the path."""
     silence_opencv()
     image = decode_picture(data, cv2.IMREAD_COLOR)
-    if image is None:
-        raise ImageError("data", f"{path} cannot be decoded as an image ({describe_bytes(data)}); copy it again")
-    return image
+    if image is not None:
+        return image
+    mode = _pixel_mode(data)
+    if mode in UNSUPPORTED_MODES:
+        raise ImageError("format", f"expected an image of 8 or 16 bits, {path} has {UNSUPPORTED_MODES[mode]} pixels")
+    raise ImageError("data", f"{path} cannot be decoded as an image ({describe_bytes(data)}); copy it again")
 
 
 def read_image_bytes(path: Path) -> bytes:
@@ -85,6 +90,15 @@ def read_image_bytes(path: Path) -> bytes:
     except (OSError, SyntaxError, ValueError):  # decoding it tells what it is
         pass
     return data
+
+
+def _pixel_mode(data: bytes) -> str:
+    """Pillow's name for the kind of pixels; "" where Pillow cannot read the image either."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return image.mode
+    except (OSError, SyntaxError, ValueError):
+        return ""
 
 
 def read_orientation(path: Path) -> int:

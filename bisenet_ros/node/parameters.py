@@ -11,6 +11,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from bisenet_ros.errors import BisenetError
+from bisenet_ros.node import qos
 from bisenet_ros.node.settings import (
     CONFIGURE,
     DEFAULT,
@@ -74,8 +75,12 @@ class Parameters:
 
     def unknown_at_start(self) -> List[str]:
         """A message for each name that was given a value at the start but is no parameter."""
-        # QoS overrides are declared later, when their topic is first used.
-        return self.unknown([name for name in self._overrides if name.split(".")[0] != "qos_overrides"])
+        overrides = [name for name in self._overrides if name.split(".")[0] == "qos_overrides"]
+        misspelled = [name for name in overrides if not qos.OVERRIDE.fullmatch(name)]
+        return [
+            *self.unknown([name for name in self._overrides if name not in overrides]),
+            *(f"there is no parameter {name!r}; expected {qos.OVERRIDES}" for name in misspelled),
+        ]
 
     def unknown(self, names: Iterable[str]) -> List[str]:
         """A message for each of the names that is no parameter, with the parameter that may be meant."""

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Quality of service: overrides by parameters, and why a publisher and a subscription do not match."""
 
+import re
 from contextlib import contextmanager
 from typing import Any, Dict, Iterator, Optional, Union
 
@@ -13,6 +14,10 @@ from rclpy.subscription import Subscription
 
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.node.camera_topics import resolve_topic
+
+OVERRIDES = "qos_overrides.TOPIC.publisher or .subscription, and .history, .depth, .durability or .reliability"
+OVERRIDE = re.compile(r"qos_overrides\..+\.(publisher|subscription)\.(history|depth|durability|reliability)")
+"""They are declared when their topic is first used."""
 
 try:
     from rclpy.qos_overriding_options import QoSOverridingOptions

@@ -109,6 +109,8 @@ def _find(text: str) -> Iterator[Input]:
     camera, path = CAMERA.fullmatch(text), Path(text)
     if camera:
         yield _camera(int(camera[1]))
+    elif (path / "metadata.yaml").is_file():
+        raise BisenetError(f"expected images, got the bag {text}; `bisenet evaluate-bag` segments bags")
     elif path.is_dir():
         yield from map(_image, natural_order(list_images(path)))
     elif not path.exists():

@@ -19,7 +19,7 @@ from tiny_model import save_int8_version, save_tiny_model
 
 from bisenet_ros.benchmark import machine, paper
 from bisenet_ros.benchmark.engine_benchmark import Choice, EngineBenchmark, choose_engines
-from bisenet_ros.benchmark.interleaved_timing import Timings, rounds, time_engines
+from bisenet_ros.benchmark.interleaved_timing import WARM_UP, Timings, rounds, time_engines
 from bisenet_ros.benchmark.machine import describe_load
 from bisenet_ros.benchmark.report import statistics, to_table
 from bisenet_ros.cli import main
@@ -91,8 +91,8 @@ def test_statistics_of_known_times():
 def test_engines_take_turns_frame_by_frame(card):
     turns: List[str] = []
     engines = [Recorder(name, turns, {"network": 1.0}, card) for name in "AB"]
-    timings = time_engines(engines, FRAME, iterations=3, seconds=60, warm_up=2)
-    assert turns == ["A segments", "B segments", "A by stages", "B by stages"] * (2 + 3)
+    timings = time_engines(engines, FRAME, iterations=3, seconds=60)
+    assert turns == ["A segments", "B segments", "A by stages", "B by stages"] * (WARM_UP + 3)
     assert [len(timing.whole) for timing in timings] == [3, 3], "warm-up is not counted"
     assert [timing.stages for timing in timings] == [{"network": [1.0] * 3}] * 2
 
@@ -170,6 +170,17 @@ def test_a_sweep_writes_its_three_files(model, tmp_path, capsys, monkeypatch):
     assert main([*command, str(tmp_path / "again")]) == 1
     assert "holds the results of an earlier run; add --force to replace them" in capsys.readouterr().err
     assert main([*command, str(tmp_path / "again"), "--force"]) == 0
+
+
+@pytest.mark.parametrize(
+    "content, told", ((b"{}", "KeyError: 'measurements'"), (b"\xff" * 10_000, "UnicodeDecodeError"))
+)
+def test_a_file_of_other_numbers_makes_no_report(tmp_path, content, told, capsys):
+    (tmp_path / "numbers.json").write_bytes(content)
+    assert main(["benchmark", "report", str(tmp_path / "numbers.json"), str(tmp_path / "again")]) == 1
+    error = capsys.readouterr().err
+    assert f"is no file of `bisenet benchmark --json`: {told}" in error and len(error) < 1000
+    assert not [*(tmp_path / "again").glob("*")]
 
 
 def test_an_engine_that_cannot_run_is_left_out_and_named(model, tmp_path, capsys, monkeypatch):

@@ -805,6 +805,14 @@ def test_a_bag_that_is_gone_before_its_turn_does_not_cost_the_others(tmp_path, r
     assert report_of(tmp_path / "OUT")["frames"] == 24 and engine.frames == 13, "the second bag's, and one to warm up"
 
 
+def test_results_do_not_lie_in_a_bag(tmp_path, request_for):
+    bag = write_bag(tmp_path / "bag")
+    for output in (bag / "OUT", bag / "a" / "OUT"):
+        with pytest.raises(BisenetError, match="would lie in the bag .*; name another folder with -o"):
+            evaluate(request_for(bag, output=output))
+    assert not (bag / "a").exists() and not [*bag.glob("OUT*")]
+
+
 def test_a_run_that_was_killed_at_its_beginning_goes_on(tmp_path, request_for):
     (tmp_path / "OUT.partial").mkdir()
     for name in ("lock", "run.json.7.partial"):

@@ -133,3 +133,9 @@ def test_an_image_error_reaches_another_process_whole():
     """As from a loader process, or from one of several that segment bags."""
     error = pickle.loads(pickle.dumps(ImageError("size", "expected more")))
     assert (str(error), error.reason) == ("expected more", "size")
+
+
+def test_float_pixels_are_told_from_a_damaged_file(tmp_path):
+    Image.fromarray(np.ones((4, 6), np.float32)).save(tmp_path / "depth.tif")
+    with pytest.raises(ImageError, match="expected an image of 8 or 16 bits, .*depth.tif has float pixels"):
+        read_image(tmp_path / "depth.tif")

@@ -108,7 +108,7 @@ def test_reasons_why_no_image_arrives(image: Image) -> None:
         camera.close()
 
         camera = vehicle.camera(topic, RELIABLE)
-        vehicle.wait_for_status(CAMERA, WARN, f"{no_image}/vehicle publishes it, but sends nothing$")
+        vehicle.wait_for_status(CAMERA, WARN, f"{no_image}/vehicle publishes it, but sends no image now$")
         camera.connect(image, masks)
         vehicle.wait_for_status(CAMERA, OK, "^segmenting; the stamps are [0-9]+ s behind the node's clock")
 

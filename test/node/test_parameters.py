@@ -108,11 +108,12 @@ def test_unknown_parameter_in_a_file_is_a_warning(tmp_path: Path, vehicle: Vehic
     with NodeProcess(DOMAIN, "--ros-args", "-r", "__ns:=/file", "--params-file", str(path)) as process:
         node = "/file/segmentation_node"
         assert vehicle.state(node) == "unconfigured"
-        vehicle.wait_for(lambda: len(process.matching("WARN")) >= 2, "both warnings")
+        vehicle.wait_for(lambda: len(process.matching("WARN")) >= 3, "the warnings")
         warnings = process.matching("WARN")
-        assert len(warnings) == 2, process.output
+        assert len(warnings) == 3, process.output
         assert "there is no parameter 'overlay_opacty'; did you mean 'overlay_opacity'?" in warnings[0]
         assert "there is no parameter 'rear.enabled'" in warnings[1]
+        assert "there is no parameter 'qos_overrides./file/mask.depth'; expected qos_overrides.TOPIC." in warnings[2]
 
 
 # While it runs

@@ -85,11 +85,13 @@ def test_an_invalid_parameter_ends_the_node_with_one_line() -> None:
 
 def test_integer_is_accepted_for_a_float_and_an_unknown_parameter_is_a_warning() -> None:
     arguments = ("-p", "max_age:=1", "-p", "modell:=x", "-p", "qos_overrides./segmentation/mask.publisher.depth:=2")
+    arguments += ("-p", "qos_overrides./segmentation/mask.publisher.depht:=3")
     with NodeProcess(DOMAIN, "--ros-args", "-r", "__ns:=/spelling", *arguments) as process:
         while process.is_running() and not process.matching("subscribed to"):
             time.sleep(0.05)
-        (warning,) = process.matching("WARN")
-        assert "there is no parameter 'modell'; did you mean 'model'?" in warning
+        spelling, override = process.matching("WARN")
+        assert "there is no parameter 'modell'; did you mean 'model'?" in spelling
+        assert "there is no parameter 'qos_overrides./segmentation/mask.publisher.depht'; expected qos_" in override
 
 
 def test_malformed_ros_argument_ends_the_node_without_a_traceback() -> None:

@@ -206,7 +206,7 @@ def test_diagnostics_warn_while_the_camera_sends_nothing(
     vehicle: Vehicle, camera: Camera, masks: List[Image], frame: np.ndarray
 ) -> None:
     """Before the tests with invalid images, which are a warning too."""
-    no_image = "no image on /camera/image_raw: /vehicle publishes it, but sends nothing"
+    no_image = "no image on /camera/image_raw: /vehicle publishes it, but sends no image now"
     vehicle.wait_for_status(CAMERA, DiagnosticStatus.WARN, no_image)
     vehicle.diagnostics.forget()
 

@@ -257,6 +257,9 @@ def test_inputs_that_cannot_be_used_are_named(tmp_path, images, refuse):
     text.write_text("no video")
     empty.mkdir()
     assert f"camera:NUMBER, got '{missing}': there is no such file" in refuse(images, missing)
+    (tmp_path / "bag").mkdir()
+    (tmp_path / "bag" / "metadata.yaml").touch()
+    assert "`bisenet evaluate-bag` segments bags" in refuse(tmp_path / "bag")
     assert f"got {text}, a file that begins with" in refuse(text)
     assert "expected images (.jpg, " in refuse(empty)
     assert "a camera that OpenCV can open as number 97" in refuse("camera:97")
@@ -315,7 +318,7 @@ def test_the_same_command_goes_on_with_an_image_that_was_copied_again(tmp_path, 
     assert segment(model, images, output=out) == 3
     broken.write_bytes(whole)
     assert segment(model, images, output=out) == 0
-    assert "1 frames segmented" in capsys.readouterr().out and len(list((out / "mask").iterdir())) == 3
+    assert "1 frame segmented" in capsys.readouterr().out and len(list((out / "mask").iterdir())) == 3
 
 
 def test_settings_of_a_run_that_wrote_nothing_may_change(tmp_path, model, images):

@@ -375,7 +375,7 @@ def test_what_cannot_be_evaluated_is_refused(camvid, checkpoint, model, tmp_path
     assert "expected a size of 32 to 8192 pixels a side, got 8x8" in error(checkpoint, "--size", "8x8")
     assert "expected a size as WIDTHxHEIGHT in pixels" in error(checkpoint, "--pad=-1x8")
     assert "scored in fp32" in error(checkpoint, "--precision", "bf16")
-    assert f"--json must be a file, and {tmp_path} is a folder" in error(checkpoint, "--json", str(tmp_path))
+    assert f"expected a file to write, got the folder {tmp_path}" in error(checkpoint, "--json", str(tmp_path))
     assert "no_such_data" in error(checkpoint, data="no_such_data")
     assert "test.txt" in error(checkpoint, "--split", "test")
     assert str(tmp_path) in error(checkpoint, root=tmp_path)

@@ -121,3 +121,14 @@ def test_exported_file_is_plain_onnx(tmp_path, checkpoint):
         "height",
         "width",
     ]
+
+
+def test_a_model_that_is_there_is_replaced_with_force_alone(tmp_path, checkpoint, capsys):
+    path = tmp_path / "model.onnx"
+    path.write_text("years of work")
+    command = ["export", str(checkpoint), "-o", str(path)]
+    assert main(command) == 1
+    assert f"{path} exists; add --force to replace it" in capsys.readouterr().err
+    assert path.read_text() == "years of work"
+    assert main([*command, "--force"]) == 0
+    assert onnx.load(path).graph.node

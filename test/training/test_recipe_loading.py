@@ -82,6 +82,8 @@ def test_malformed_files_are_refused(tmp_path, text, message):
         (["augmentation.crop=[64"], r"augmentation.crop must be a list such as \[480, 640\], got '\[64'"),
         (["augmentation.crop=[[64]]"], "augmentation.crop must be a single value"),
         (["augmentation.crop=[32]"], "augmentation.crop must be a height and a width"),
+        (["run.iterations=0"], "run.iterations must be at least 1"),
+        (["run.validate_every=0"], "run.validate_every must be at least 1"),
         (["run.iterations=1001"], r"a multiple of run.validate_every \(250\)"),
         (["run.batch_size=100000"], r"run.batch_size times run.iterations \(10000\) must be at most 100000000 images"),
         (["network.width=1e300"], "network.width must be above 0 and up to 100"),

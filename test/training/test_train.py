@@ -365,7 +365,7 @@ def test_a_run_starts_from_the_weights_of_another(camvid, tmp_path, capsys):
     assert main(small_run(camvid, tmp_path / "c", run__start_from=first, network__width=0.5)) == 1
     assert "must have the recipe's network" in capsys.readouterr().err
     assert main(small_run(camvid, tmp_path / "c", run__start_from=tmp_path / "none.ckpt")) == 1
-    assert "expected a checkpoint of `bisenet train` at" in capsys.readouterr().err
+    assert "run.start_from must be a checkpoint, there is none at" in capsys.readouterr().err
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_names_the_last_good_checkpoint(camvid, tmp_path, capsys):

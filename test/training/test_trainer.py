@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from bisenet_training.trainer.callbacks import deflated, portable
+from bisenet_training.trainer.checkpoint_io import WholeFileCheckpointIO
 from bisenet_training.trainer.module import SegmentationModule, keep_strided_depthwise_in_fp32, normalized
 from bisenet_training.trainer.recipe_file import load_recipe
 from bisenet_training.trainer.training_run import choose_precision
@@ -103,3 +105,18 @@ def test_a_portable_checkpoint_of_the_default_network_is_below_10_mb(card):
     }
     size = len(deflated(portable(whole)))
     assert 5e6 < size < 10e6
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path):
+    """As on a full disk: a file may have 100 kB here."""
+    path, files = tmp_path / "run" / "last.ckpt", WholeFileCheckpointIO()
+    files.save_checkpoint({"weights": torch.ones(3)}, path)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="last.ckpt"):
+            files.save_checkpoint({"weights": torch.ones(1_000_000)}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert files.load_checkpoint(path, weights_only=True)["weights"].tolist() == [1, 1, 1]
+    assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]

@@ -45,10 +45,10 @@ def explain_missing_images(node: Node, subscription: CameraSubscription) -> str:
     names = ", ".join(map(publisher_name, publishers))
     if any(info.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT for info in publishers):
         return (
-            f"{names} publishes it as best effort: either it sends nothing, or its images are lost in transport; in "
-            f"that case {LOSS_REMEDY}"
+            f"{names} publishes it as best effort: either it sends no image now, or its images are lost in transport; "
+            f"in that case {LOSS_REMEDY}"
         )
-    return f"{names} publishes it, but sends nothing"
+    return f"{names} publishes it, but sends no image now"
 
 
 def _remedy_for_type(topic: str, types: Sequence[str]) -> str:

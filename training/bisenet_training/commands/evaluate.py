@@ -102,13 +102,14 @@ def _write_results(arguments: argparse.Namespace, found: Evaluation, *, gallerie
         galleries: segments the report's examples once more.
     """
     from bisenet_ros.evaluation.report.data_set_report import write_data_set_report
+    from bisenet_ros.files.atomic_write import write_text
 
     scores = json.dumps(found.to_dict(), indent=1, allow_nan=False) + "\n"
     if arguments.json:
-        arguments.json.write_text(scores)
+        write_text(arguments.json, scores)
     if not arguments.output:
         return
-    (arguments.output / "scores.json").write_text(scores)
+    write_text(arguments.output / "scores.json", scores)
     report = arguments.output / "report.html"
     write_data_set_report(
         report,
@@ -124,14 +125,14 @@ def _write_results(arguments: argparse.Namespace, found: Evaluation, *, gallerie
 
 def _make_folders(arguments: argparse.Namespace) -> None:
     """Those of --output and --json, before an hour of evaluation."""
-    from bisenet_ros.files.result_folder import require_free
+    from bisenet_ros.files.result_folder import require_free, require_writable
 
-    if arguments.json and arguments.json.is_dir():
-        raise OptionError(f"--json must be a file, and {arguments.json} is a folder")
     if arguments.output:
         require_free(arguments.output, FILES, force=arguments.force)
-    for folder in filter(None, (arguments.output, arguments.json and arguments.json.parent)):
-        folder.mkdir(parents=True, exist_ok=True)
+        arguments.output.mkdir(parents=True, exist_ok=True)
+    if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        require_writable(arguments.json)
 
 
 def _predict(

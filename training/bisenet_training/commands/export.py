@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from bisenet_training.errors import OptionError
+
 EXTRA = "training"
 
 
@@ -17,11 +19,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL.onnx", help="the model to write")
     parser.add_argument("--weights", choices=("fp32", "fp16"), default="fp32", help="stored type; fp16 halves the file")
+    parser.add_argument("--force", action="store_true", help="replace a file that is there")
+
+
+def require_new(output: Path, *, force: bool) -> None:
+    """Raises OptionError where a file would be replaced unasked."""
+    if output.exists() and not force:
+        raise OptionError(f"{output} exists; add --force to replace it, or name another file with -o")
 
 
 def run(arguments: argparse.Namespace) -> int:
     from bisenet_ros.network.checkpoint import load_checkpoint
 
+    require_new(arguments.output, force=arguments.force)
     write_model(*load_checkpoint(arguments.checkpoint), arguments)
     return 0
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from bisenet_ros.model.input_size import parse_size
-from bisenet_training.commands.export import add_output_arguments, write_model
+from bisenet_training.commands.export import add_output_arguments, require_new, write_model
 from bisenet_training.errors import OptionError
 
 EXTRA = "training"
@@ -36,6 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise OptionError("--weights is the stored type of a model file (.onnx); a checkpoint is fp32: leave it out")
     if arguments.output.resolve() == arguments.checkpoint.resolve():
         raise OptionError(f"{arguments.output} is the file to import, which would be replaced; name another with -o")
+    require_new(arguments.output, force=arguments.force)
     imported, card = import_checkpoint(
         arguments.checkpoint,
         dataset=arguments.labels,

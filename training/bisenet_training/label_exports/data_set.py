@@ -73,13 +73,15 @@ def make_data_set(
             one drive that follow each other are nearly the same.
 
     Raises:
-        DataError: two images have one name, an image is missing, of another size or shown turned, a label is none of
-            the classes, or there are fewer than two frames. BisenetError: the folder holds something. Then nothing is
-            left in `output`.
+        DataError: nothing is labeled, two images have one name, an image is missing, of another size or shown turned,
+            a label is none of the classes, or there are fewer than two frames. BisenetError: the folder holds
+            something. Then nothing is left in `output`.
         ClassMapError: there is no class, more than 255, or one twice.
     """
     require_free(output)
     names = list(classes) or _classes_of(labeled, background)
+    if not names:
+        raise DataError(f"none of the {len(labeled)} images has a label; draw some, and export them again")
     ids = {**{name: i for i, name in enumerate(names)}, IGNORED: IGNORE}
     if background and background not in ids:
         raise DataError(f"the background {background!r} must be one of the classes, {', '.join(names)}")
@@ -142,12 +144,14 @@ def _write(labeled: LabeledImage, output: Path, ids: dict[str, int], outside: in
     target = labeled.draw(ids, outside)
     size, orientation = read_image(labeled.image).shape[:2], read_orientation(labeled.image)
     shown = size if orientation < FIRST_THAT_SWAPS_SIDES else size[::-1]
-    if target.shape != size or (orientation != 1 and target.shape == shown):
+    place = f"{labeled.source} is for an image of {size_text(target.shape)}, and {labeled.image} is {size_text(size)}"
+    if orientation != 1 and target.shape == shown:
         raise DataError(
-            f"{labeled.source} is for an image of {size_text(target.shape)}, and {labeled.image} is {size_text(size)} "
-            f"as it is stored, with the EXIF orientation {orientation}; images that viewers turn by that tag (all but "
-            "1) must be saved turned and without it, as labeling tools show them turned"
+            f"{place} as it is stored, with the EXIF orientation {orientation}; images that viewers turn by that tag "
+            "(all but 1) must be saved turned and without it, as labeling tools show them turned"
         )
+    if target.shape != size:
+        raise DataError(f"{place}; name the folder of the images that were labeled with --images")
     for folder in ("images", "labels"):
         (output / folder).mkdir(parents=True, exist_ok=True)
     shutil.copyfile(labeled.image, output / "images" / labeled.image.name)

@@ -72,6 +72,7 @@ ListOf = Annotated[List[T], BeforeValidator(parse_list)]
 Text = Annotated[str, must("not be empty", bool)]
 Share = Annotated[float, must("be from 0 to below 1", lambda share: 0 <= share < 1)]
 AtLeast0 = Annotated[float, must("be at least 0", lambda number: number >= 0)]
+AtLeast1 = Annotated[int, must("be at least 1", lambda number: number >= 1)]
 Count = Annotated[int, must("be at least 0", lambda number: number >= 0)]
 Mean = Annotated[ListOf[float], must(f"have 3 numbers from 0 to 1; {OF_BYTES}", is_mean)]
 Std = Annotated[ListOf[float], must(f"have 3 numbers above 0 and up to 1; {OF_BYTES}", is_std)]
@@ -189,8 +190,8 @@ class OptimizerRecipe:
 
 @dataclass(config=STRICT)
 class RunRecipe:
-    validate_every: int  # iterations
-    iterations: int
+    validate_every: AtLeast1  # iterations
+    iterations: AtLeast1
     batch_size: BatchSize  # of all devices together
     max_minutes: Nullable[Minutes]  # then the run stops with its state saved, for --resume; null: no limit
     precision: Precision  # 32-true, bf16-mixed, 16-mixed, or auto: bf16-mixed where the device computes in it
@@ -203,7 +204,7 @@ class RunRecipe:
     @classmethod
     def _is_scored_at_the_end(cls, iterations: int, info: ValidationInfo) -> int:
         every = info.data.get("validate_every", 1)
-        if every < 1 or iterations < 1 or iterations % every:
+        if iterations % every:
             raise ValueError(f"must be a multiple of run.validate_every ({every}), so that the last weights are scored")
         return iterations
 

@@ -20,12 +20,14 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from bisenet_ros.engines.precision import computes_in_bf16
 from bisenet_ros.files.file_names import check_path
+from bisenet_ros.files.full_disk import explain_full_disk
 from bisenet_ros.files.result_folder import require_writable
 from bisenet_ros.model.class_map import ClassMap
 from bisenet_ros.model.model_card import ModelCard
 from bisenet_ros.network.checkpoint import read_checkpoint
 from bisenet_training.errors import RecipeError
 from bisenet_training.trainer.callbacks import PortableCheckpoint, ProgressReport, TimeLimit
+from bisenet_training.trainer.checkpoint_io import WholeFileCheckpointIO
 from bisenet_training.trainer.data_module import DataModule
 from bisenet_training.trainer.losses import balanced_weights
 from bisenet_training.trainer.module import SegmentationModule
@@ -77,10 +79,16 @@ def train(
     checkpoint = last if resume else resume_from
     if checkpoint:
         _check_resumable(checkpoint, recipe)
+    elif recipe.run.start_from and not Path(recipe.run.start_from).is_file():
+        raise RecipeError(
+            f"run.start_from must be a checkpoint, there is none at {recipe.run.start_from}, a path from the current "
+            "folder; give another with run.start_from=CHECKPOINT, or begin anew with run.start_from=null"
+        )
     with warnings.catch_warnings():
         for message in IRRELEVANT_WARNINGS:
             warnings.filterwarnings("ignore", message=message)
-        _fit(recipe, output, checkpoint=checkpoint, save_weights=save_weights)
+        with explain_full_disk(output):
+            _fit(recipe, output, checkpoint=checkpoint, save_weights=save_weights)
 
 
 def _fit(recipe: Recipe, output: Path, *, checkpoint: Path | None, save_weights: Path | None) -> None:
@@ -110,6 +118,7 @@ def _fit(recipe: Recipe, output: Path, *, checkpoint: Path | None, save_weights:
         enable_model_summary=False,
         logger=[CSVLogger(output, name="csv"), TensorBoardLogger(str(output), name="tensorboard")],
         default_root_dir=output,
+        plugins=[WholeFileCheckpointIO()],
         **_processes(),
     )
     loaders = DataModule(recipe, data.training, data.validation)

@@ -1,0 +1,27 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Writes checkpoints whole or not at all."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from bisenet_ros.files.atomic_write import write_bytes
+
+
+class WholeFileCheckpointIO(TorchCheckpointIO):
+    """Lightning's checkpoints, written in their own folder under another name, then renamed.
+
+    Lightning alone writes to the temporary folder, and copies from there over the checkpoint of before: a run that is
+    killed meanwhile, or whose disk is full, has neither.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Raises OSError; then the file is as it was."""
+        data = io.BytesIO()
+        torch.save(checkpoint, data)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(Path(path), data.getvalue())
