@@ -176,7 +176,7 @@ def test_labels_may_have_any_suffix_and_their_number_is_said(tmp_path, images, c
     assert [ids.max() for _, ids in read_masks(tmp_path / "bag", "/camera/labels")] == [3, 3]
     (folder / "img_2.png").write_bytes((folder / "img_1.PNG").read_bytes())
     assert main([*arguments, str(tmp_path / "two")]) == 1
-    assert "called as the images, one for each; img_2.png, and 0 others, fit none" in capsys.readouterr().err
+    assert "called as the images, one for each; 1 of the files, such as img_2.png, fit none" in capsys.readouterr().err
 
 
 def promise(path, frames):
@@ -354,7 +354,7 @@ def test_bad_input_is_named_and_leaves_nothing(tmp_path, images, capsys):
     for topic in ("/camera/camera_info", "/labels"):
         assert "--topic names the images, and /camera_info and /labels go beside" in error(images, "--topic", topic)
     cv2.imwrite(str(tmp_path / "labels" / "img_3.png"), np.zeros(SIZE, np.uint8))
-    assert "img_3.png, and 0 others, fit none" in error(images, "--labels", tmp_path / "labels")
+    assert "1 of the files, such as img_3.png, fit none" in error(images, "--labels", tmp_path / "labels")
     (tmp_path / "labels" / "img_3.png").unlink()
     cv2.imwrite(str(tmp_path / "labels" / "img_2.png"), np.zeros((10, 10), np.uint8))
     assert "img_2.png has 32x24 pixels and its labels 10x10" in error(images, "--labels", tmp_path / "labels")
