@@ -98,7 +98,8 @@ def choose_topics(bag: Bag, asked: Sequence[str] = (), *, but: Collection[str] =
     names = [topic.name for topic in chosen]
     # By looking: a recorder that was killed leaves counts of 0.
     if all(topic.messages == 0 for topic in chosen) and not any(True for _ in bag.messages(names)):
-        raise BagError(f"{bag.path} has no message on {', '.join(names)}")
+        found = f" ({'; '.join(bag.problems)})" if bag.problems else ""
+        raise BagError(f"{bag.path} has no message on {', '.join(names)}{found}")
     return chosen
 
 

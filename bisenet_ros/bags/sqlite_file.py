@@ -70,6 +70,8 @@ class SqliteFile:
     def _read_topics(self) -> Dict[int, Topic]:
         with _as_damaged_file():
             rows = self._connection.execute("SELECT id, name, type, serialization_format FROM topics").fetchall()
+        if any(None in row for row in rows):  # of a file that was cut off
+            raise DamagedFileError("its table of topics is damaged")
         return {number: Topic(name, kind, None, encoding) for number, name, kind, encoding in rows}
 
 

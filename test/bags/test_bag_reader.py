@@ -107,6 +107,16 @@ def test_a_truncated_bag_is_read_as_far_as_it_goes(tmp_path, storage, part):
     assert problems[1:] == ([promise] if len(frames) < 150 else [])
 
 
+@pytest.mark.parametrize("pages", range(2, 19))
+def test_a_database_that_is_cut_anywhere_is_not_taken_for_an_empty_one(tmp_path, pages):
+    file = storage_file(write_bag(tmp_path / "bag", storage="sqlite3"))
+    os.truncate(file, pages * 4096)
+    try:
+        assert choose_topics(Bag(file), [CAMERA])
+    except BagError as error:
+        assert re.search("damaged|malformed|no such table", str(error)), error
+
+
 @pytest.mark.parametrize("compression", (CompressionMode.STORAGE, CompressionMode.FILE))
 def test_a_truncated_compressed_mcap_gives_its_whole_chunks(tmp_path, compression):
     folder = write_bag(tmp_path / "bag", count=1500, storage="mcap", compression=compression)
