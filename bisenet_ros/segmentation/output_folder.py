@@ -3,6 +3,7 @@
 """The folder of results: a file per frame and kind of output, and a record of the run that made them."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
@@ -17,6 +18,7 @@ from bisenet_ros.segmentation.inputs import Input, video_of
 
 RECORD = "segment.json"
 """What the files were made with and of, so that no other run mixes its own with them."""
+SHA256 = re.compile(r"[0-9a-f]{64}")
 SUFFIXES = {"mask": ".png", "color_mask": ".png", "overlay": ".jpg", "confidence": ".png"}
 
 
@@ -103,7 +105,7 @@ class OutputFolder:
     ) -> None:
         earlier = before["settings"]
         changed = [
-            f"{name}: {earlier.get(name, 'none')}, now {settings.get(name, 'none')}"
+            f"{name}: {_shown(earlier.get(name, 'none'))}, now {_shown(settings.get(name, 'none'))}"
             for name in {**earlier, **settings}
             if earlier.get(name) != settings.get(name)
         ]
@@ -122,6 +124,11 @@ class OutputFolder:
             raise BisenetError(
                 f"{self.folder} holds the results of another run ({'; '.join(changed)}); name another folder with -o"
             )
+
+
+def _shown(setting: str) -> str:
+    """For people: a file's hash is as unlike another's by its beginning."""
+    return f"{setting[:12]}..." if SHA256.fullmatch(setting) else setting
 
 
 def _is_video(identity: List[Any]) -> bool:

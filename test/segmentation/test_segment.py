@@ -10,6 +10,7 @@ import re
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -161,6 +162,9 @@ def test_the_results_of_another_run_are_never_overwritten(tmp_path, model, image
     assert f"(img_10: {images}/img_10.png, now {other}); name another folder" in capsys.readouterr().err
     assert segment(model, images / "img_1.png", output=out, options=["--network-size", "half"]) == 1
     assert "holds the results of another run (engine: " in capsys.readouterr().err
+    other_model = save_tiny_model(tmp_path / "b" / "other.onnx", replace(card, name="another"))
+    assert segment(other_model, images / "img_1.png", output=out) == 1
+    assert re.search(r"\(model file: [0-9a-f]{12}\.\.\., now [0-9a-f]{12}\.\.\.\)", capsys.readouterr().err)
     (tmp_path / "models").mkdir()
     assert segment(save_tiny_model(tmp_path / "models" / "tiny.onnx", card), images / "img_1.png", output=out) == 0
     assert files_of(out) == before
