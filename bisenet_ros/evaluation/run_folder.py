@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional, TextIO
 
+from bisenet_ros.bags.bag_reader import METADATA
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.atomic_write import write_json
 from bisenet_ros.files.result_folder import put_in_place, remove, remove_left_over, require_free
@@ -47,7 +48,8 @@ class RunFolder:
     def require_apart(self, bags: Iterable[Path]) -> None:
         """Raises BisenetError where the results would lie in a bag."""
         for bag in bags:
-            if bag.resolve() in self.output.parents:
+            folder = bag.resolve() if bag.is_dir() else bag.resolve().parent
+            if (folder / METADATA).is_file() and folder in self.output.parents:
                 raise BisenetError(f"{self.output} would lie in the bag {bag}; name another folder with -o")
 
     def begin(self, inputs: Inputs, *, restart: bool) -> Optional[int]:

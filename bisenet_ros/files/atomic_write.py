@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+DEVICES = Path("/dev")
+
 
 def partial_of(path: Path) -> Path:
     """Where a file is until it is whole: a place of each process's own, since several may write one file."""
@@ -22,7 +24,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, data: bytes, *, private: bool = False, durable: bool = False) -> None:
-    """Writes a file.
+    """Writes a file; one in /dev, such as /dev/stdout, as it is.
 
     Args:
         private: only the user may read it.
@@ -31,6 +33,9 @@ def write_bytes(path: Path, data: bytes, *, private: bool = False, durable: bool
     Raises:
         OSError: it cannot be written; the file is as it was.
     """
+    if path.parent == DEVICES:
+        path.write_bytes(data)
+        return
     unfinished = partial_of(path)
     mode = 0o600 if private else 0o666
     try:

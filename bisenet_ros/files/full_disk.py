@@ -13,7 +13,7 @@ FULL = os.strerror(errno.ENOSPC)
 
 
 @contextmanager
-def explain_full_disk(folder: Path) -> Iterator[None]:
+def explain_full_disk(folder: Path, *, advice: str = "give the same command again") -> Iterator[None]:
     """Raises an OSError (ENOSPC) with the place and what to do, where the disk is full; `folder` is being written."""
     try:
         yield
@@ -22,6 +22,4 @@ def explain_full_disk(folder: Path) -> Iterator[None]:
         if getattr(error, "strerror", None) != FULL and "disk is full" not in str(error):
             raise
         place = getattr(error, "filename", None) or folder
-        raise OSError(
-            errno.ENOSPC, f"{FULL} writing {place}; free some space, and give the same command again"
-        ) from error
+        raise OSError(errno.ENOSPC, f"{FULL} writing {place}; free some space, and {advice}") from error

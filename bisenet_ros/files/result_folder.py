@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Sequence
 
 from bisenet_ros.errors import BisenetError
+from bisenet_ros.files.atomic_write import DEVICES
 
 REMOVED = ".removed"
 
@@ -16,6 +17,8 @@ REMOVED = ".removed"
 def require_writable(file: Path) -> None:
     """Raises BisenetError where a file cannot be written: before the work begins, not after it."""
     folder = file.parent
+    if folder == DEVICES:
+        return
     if file.is_dir():
         raise BisenetError(f"expected a file to write, got the folder {file}")
     if not folder.is_dir():
@@ -43,9 +46,15 @@ def require_free(folder: Path, results: Sequence[str] = (), *, force: bool = Fal
 
 
 def put_in_place(folder: Path, target: Path) -> None:
-    """Renames a whole folder to `target`, and then removes the folder that was there."""
+    """Renames a whole folder to `target`; a folder that is there is set aside before, and removed at last."""
     aside = _set_aside(target) if target.exists() else None
-    folder.rename(target)
+    try:
+        folder.rename(target)
+    except BaseException:
+        if aside and not target.exists():
+            (aside / target.name).rename(target)
+            aside.rmdir()
+        raise
     if aside:
         shutil.rmtree(aside)
 

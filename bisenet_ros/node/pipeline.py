@@ -165,22 +165,23 @@ class Pipeline:
             return
         self._failures = 0
         engine = time.perf_counter() - start
+        published = []
         for frame, result in zip(frames, results):
             size = frame.pixels.shape[:2]
             frame.camera.sizes = size, self._engine.network_size(*size)
             wait = start - frame.received - frame.convert
             frame.camera.statistics.add_seconds(wait=wait, convert=frame.convert, engine=engine)
-            self._publish(frame, *(result if with_confidence else (result, None)))
-        self._measure_confidence(frames, with_confidence)
+            published.append(self._publish(frame, *(result if with_confidence else (result, None))))
+        due = [place for place, frame in enumerate(frames) if published[place] and frame.camera.confidence.is_due]
+        self._measure_confidence({place: frames[place] for place in due}, with_confidence)
 
-    def _measure_confidence(self, frames: List[CameraFrame], with_confidence: bool) -> None:
-        """Measures the confidence of those frames that are due, after their masks were published."""
-        due = [(place, frame) for place, frame in enumerate(frames) if frame.camera.confidence.is_due]
+    def _measure_confidence(self, due: Dict[int, CameraFrame], with_confidence: bool) -> None:
+        """Measures the confidence of frames whose masks were published, by their places among those of the engine."""
         if not due:
             return
         try:
             logits = None if with_confidence else self._engine.last_logits()
-            for place, frame in due:
+            for place, frame in due.items():
                 frame.camera.confidence.measure(frame.confidence, None if logits is None else logits[place])
         except Exception as error:
             self._log_error("could not measure the confidence", error)
@@ -223,19 +224,19 @@ class Pipeline:
             self.active = False  # before the next frame, not only when the executor's thread deactivates the node
             self._on_fault(error)
 
-    def _publish(self, frame: CameraFrame, mask: np.ndarray, confidence: Optional[np.ndarray]) -> None:
-        """Publishes the mask without its unknown pixels, and passes the frame on for what belongs to it."""
+    def _publish(self, frame: CameraFrame, mask: np.ndarray, confidence: Optional[np.ndarray]) -> bool:
+        """Publishes the mask without its unknown pixels, and passes the frame on; whether it was published."""
         camera, header = frame.camera, frame.message.header
         if not self._is_wanted(frame):
             camera.statistics.count("dropped_inactive")
-            return
+            return False
         segmented = time.perf_counter()
         try:
             frame.mask, frame.confidence = camera.confidence.hide_unknown(mask, confidence)
             camera.outputs.publish_mask(frame.mask, header)
         except Exception as error:
             self._count_failed([frame], error, "could not publish a mask")
-            return
+            return False
         published = time.perf_counter()
         camera.statistics.count("published")
         camera.statistics.add_seconds(publish=published - segmented, total=published - frame.received)
@@ -246,6 +247,7 @@ class Pipeline:
                 self._derived_topics.put(frame)
         except Exception as error:
             self._log_error("could not publish the topics that belong to a mask", error)
+        return True
 
     def _count_failed(self, frames: List[CameraFrame], error: Exception, what: str) -> None:
         for frame in frames:

@@ -15,7 +15,10 @@ from rclpy.subscription import Subscription
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.node.camera_topics import resolve_topic
 
-OVERRIDES = "qos_overrides.TOPIC.publisher or .subscription, and .history, .depth, .durability or .reliability"
+OVERRIDES = (
+    "qos_overrides.TOPIC.ENTITY.POLICY, where ENTITY is publisher or subscription, and POLICY is history, depth, "
+    "durability or reliability"
+)
 OVERRIDE = re.compile(r"qos_overrides\..+\.(publisher|subscription)\.(history|depth|durability|reliability)")
 """They are declared when their topic is first used."""
 

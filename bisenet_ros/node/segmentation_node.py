@@ -51,7 +51,7 @@ class SegmentationNode(ManagedNode):
 
         Args:
             load: makes the engine.
-            options: of rclpy's Node, such as `context` and `parameter_overrides`.
+            options: of rclpy's Node, such as `parameter_overrides`.
 
         Raises:
             BisenetError: a parameter is invalid.

@@ -127,7 +127,7 @@ class OutputFolder:
 
 
 def _shown(setting: str) -> str:
-    """For people: a file's hash is as unlike another's by its beginning."""
+    """A setting for people: of a hash the first 12 digits."""
     return f"{setting[:12]}..." if SHA256.fullmatch(setting) else setting
 
 

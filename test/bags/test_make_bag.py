@@ -311,7 +311,7 @@ def test_a_folder_called_partial_is_left_alone(tmp_path, images):
     assert (tmp_path / "bag.partial" / "run.json").read_text() == "{}"
 
 
-def test_a_bag_is_replaced_in_one_step(tmp_path, images, monkeypatch):
+def test_a_bag_that_is_replaced_is_whole_though_the_earlier_one_is_not_removed(tmp_path, images, monkeypatch):
     command = ["make-bag", str(images), "-o", str(tmp_path / "bag"), "--force", "--rate"]
     assert main([*command, "2"]) == 0
     monkeypatch.setattr(result_folder.shutil, "rmtree", interrupt)

@@ -810,6 +810,8 @@ def test_results_do_not_lie_in_a_bag(tmp_path, request_for):
     for output in (bag / "OUT", bag / "a" / "OUT"):
         with pytest.raises(BisenetError, match="would lie in the bag .*; name another folder with -o"):
             evaluate(request_for(bag, output=output))
+        with pytest.raises(BisenetError, match="would lie in the bag .*; name another folder with -o"):
+            evaluate(request_for(bag / "bag.db3", output=output))
     assert not (bag / "a").exists() and not [*bag.glob("OUT*")]
 
 

@@ -2,10 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Folders of results: neither the user's own files nor earlier results are mixed with them."""
 
+from pathlib import Path
+
 import pytest
 
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.files.result_folder import require_free
+from bisenet_ros.files.atomic_write import write_text
+from bisenet_ros.files.result_folder import put_in_place, remove, remove_left_over, require_free, require_writable
+
+
+def folder_of(path: Path, content: str) -> Path:
+    path.mkdir()
+    (path / "file").write_text(content)
+    return path
 
 
 def test_a_new_or_empty_folder_is_free(tmp_path):
@@ -25,3 +34,33 @@ def test_results_of_an_earlier_run_are_replaced_by_force(tmp_path):
     with pytest.raises(BisenetError, match=f"{tmp_path} holds the results of an earlier run; add --force"):
         require_free(tmp_path, ["report.html", "scores.json"])
     require_free(tmp_path, ["report.html", "scores.json"], force=True)
+
+
+def test_a_folder_is_put_in_the_place_of_another(tmp_path):
+    new, old = folder_of(tmp_path / "new", "new"), folder_of(tmp_path / "old", "old")
+    put_in_place(new, old)
+    assert [*tmp_path.iterdir()] == [old] and (old / "file").read_text() == "new"
+
+
+def test_a_folder_that_cannot_be_replaced_stays(tmp_path):
+    old = folder_of(tmp_path / "old", "old")
+    with pytest.raises(FileNotFoundError):
+        put_in_place(tmp_path / "none", old)
+    assert [*tmp_path.iterdir()] == [old] and (old / "file").read_text() == "old"
+
+
+def test_what_a_killed_process_did_not_remove_is_removed_later(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("bisenet_ros.files.result_folder.shutil.rmtree", lambda *_: None)
+        remove(folder_of(tmp_path / "old", "old"))
+    assert not (tmp_path / "old").exists() and len([*tmp_path.iterdir()]) == 1
+    folder_of(tmp_path / "older", "of something else")
+    remove_left_over(tmp_path / "old")
+    assert [path.name for path in tmp_path.iterdir()] == ["older"]
+
+
+def test_a_device_is_written_to_as_it_is(capfd):
+    device = Path("/dev/stdout")
+    require_writable(device)
+    write_text(device, "scores")
+    assert capfd.readouterr().out == "scores" and device.is_symlink()

@@ -58,7 +58,7 @@ def test_int8_is_computed_in_int8_and_compared_with_fp16(create, arrays, results
     for precision in ("fp16", "int8"):
         engine = create(precision)
         try:
-            engine.prepare(frame.shape[:2])
+            engine.segment(frame)  # builds the plan
         except TensorRtError as error:
             pytest.skip(str(error))
         start = time.perf_counter()

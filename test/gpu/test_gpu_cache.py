@@ -17,13 +17,14 @@ SIZE = (128, 256)
 BUILDING = re.compile(r"building the TensorRT plan \S+; this may take minutes")
 PREPARE = """
 import logging, sys
+import numpy as np
 from pathlib import Path
 from bisenet_ros.engines.tensorrt.engine import TensorRtEngine
 from bisenet_ros.model.model_card import read_card
 logging.basicConfig(level=logging.INFO, stream=sys.stdout)
 model, cache = map(Path, sys.argv[1:])
 engine = TensorRtEngine(model, read_card(model), precision="fp16", cache=cache)
-engine.prepare((128, 256))
+engine.segment(np.zeros((128, 256, 3), np.uint8))
 engine.close()
 """
 

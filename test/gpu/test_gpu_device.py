@@ -101,7 +101,7 @@ def test_kernel_and_copies_by_themselves(device, results):
 
 def test_waiting_for_the_gpu_leaves_pythons_lock_to_others(create, arrays, results):
     engine, frame = create(), arrays["1280x720/frame"]
-    engine.prepare(frame.shape[:2])
+    engine.segment(frame)  # builds the plan
     steps, ended = [0], threading.Event()
 
     def count() -> None:

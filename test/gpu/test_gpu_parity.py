@@ -36,7 +36,7 @@ def test_masks_are_those_of_the_cpu(create, arrays, results, size, precision, ap
     expected = arrays[f"{name}/{reference}/mask"]
     engine = create(precision, api=api)
     try:
-        engine.prepare(size)
+        engine.segment(frame)  # builds the plan
     except TensorRtError as error:
         if precision == "int8" and "no int8 arithmetic" in str(error):
             pytest.skip(str(error))

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page of `bisenet evaluate-bag`: numbers, classes, charts over time, and the frames worth a look."""
 
+import errno
 from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
@@ -57,6 +58,8 @@ def write_bag_page(
     try:
         pictures = _load_pictures(topics, run, extremes, load_pictures)
     except (BisenetError, OSError) as error:
+        if getattr(error, "errno", None) == errno.ENOSPC:  # the same command makes them when there is space
+            raise
         pictures = {"strips": [], "galleries": []}
         findings["notices"].append(f"the report has no pictures: {error}")
     columns = {"share": findings["share"], "changed": findings["changed_by_class"], "IoU": findings["iou"] or {}}

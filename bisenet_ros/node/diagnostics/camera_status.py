@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""A camera's status in /diagnostics, from what happened since the status before."""
+"""A camera's status in /diagnostics, from what happened in the last 5 s."""
 
 import time
 from collections import deque

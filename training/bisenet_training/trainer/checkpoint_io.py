@@ -20,7 +20,11 @@ class WholeFileCheckpointIO(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Raises OSError; then the file is as it was."""
+        """Writes the checkpoint under another name, then renames it; raises OSError, and the file is as it was.
+
+        Args:
+            storage_options: Lightning's, of which there is none for a file on a disk.
+        """
         data = io.BytesIO()
         torch.save(checkpoint, data)
         Path(path).parent.mkdir(parents=True, exist_ok=True)

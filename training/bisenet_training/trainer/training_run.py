@@ -87,7 +87,8 @@ def train(
     with warnings.catch_warnings():
         for message in IRRELEVANT_WARNINGS:
             warnings.filterwarnings("ignore", message=message)
-        with explain_full_disk(output):
+        advice = "give the same command again, with --resume where a last.ckpt is there"
+        with explain_full_disk(output, advice=advice):
             _fit(recipe, output, checkpoint=checkpoint, save_weights=save_weights)
 
 
