@@ -10,7 +10,6 @@ import re
 import resource
 import subprocess
 import sys
-from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -162,9 +161,6 @@ def test_the_results_of_another_run_are_never_overwritten(tmp_path, model, image
     assert f"(img_10: {images}/img_10.png, now {other}); name another folder" in capsys.readouterr().err
     assert segment(model, images / "img_1.png", output=out, options=["--network-size", "half"]) == 1
     assert "holds the results of another run (engine: " in capsys.readouterr().err
-    other_model = save_tiny_model(tmp_path / "b" / "other.onnx", replace(card, name="another"))
-    assert segment(other_model, images / "img_1.png", output=out) == 1
-    assert re.search(r"\(model file: [0-9a-f]{12}\.\.\., now [0-9a-f]{12}\.\.\.\)", capsys.readouterr().err)
     (tmp_path / "models").mkdir()
     assert segment(save_tiny_model(tmp_path / "models" / "tiny.onnx", card), images / "img_1.png", output=out) == 0
     assert files_of(out) == before
@@ -175,7 +171,7 @@ def test_a_model_that_was_quantized_anew_is_another_model(tmp_path, model, image
     for loss, code in ((0.1, 0), (0.1, 0), (0.2, 1)):
         save_int8_version(model, tmp_path, loss=loss)
         assert segment(model, images, output=tmp_path / "out", options=options) == code
-    assert re.search(r"results of another run \(model file: \w{64}, now \w{64}\)", capsys.readouterr().err)
+    assert re.search(r"results of another run \(model file: \w{12}\.\.\., now \w{12}\.\.\.\)", capsys.readouterr().err)
 
 
 def test_class_groups(tmp_path, model, images, capsys):
@@ -189,7 +185,7 @@ def test_class_groups(tmp_path, model, images, capsys):
     assert (colors[mask == 0] == (1, 200, 3)).all() and not colors[mask == 255].any()
     groups.write_text("classes: [{name: ground, color: [1, 200, 3], of: [road]}]")
     assert segment(model, images, output=out, options=options) == 1
-    assert re.search(r"results of another run \(class map: \w{64}, now \w{64}\)", capsys.readouterr().err)
+    assert re.search(r"results of another run \(class map: \w{12}\.\.\., now \w{12}\.\.\.\)", capsys.readouterr().err)
     groups.write_text("classes: [{name: ground, color: [1, 200, 3], of: [lawn]}]")
     assert segment(model, images, output=tmp_path / "other", options=options) == 1
     assert segment(model, images, output=tmp_path / "other", options=["--class-map", "none.yaml"]) == 1
@@ -216,7 +212,7 @@ def test_unknown_pixels(tmp_path, model, images, capsys):
     assert (out / "overlay" / "img_2.jpg").read_bytes() == overlay
 
     assert segment(model, images, output=out, options=plain) == 1
-    changed = r"\(ignore mask: \w{64}, now none; min confidence: 0.5, now none\)"
+    changed = r"\(ignore mask: \w{12}\.\.\., now none; min confidence: 0.5, now none\)"
     assert re.search(f"results of another run {changed}", capsys.readouterr().err)
     cv2.imwrite(str(images / "wide.png"), np.zeros((48, 96, 3), np.uint8))
     assert segment(model, images, output=out, options=options) == 3
