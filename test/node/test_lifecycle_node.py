@@ -209,6 +209,15 @@ def test_invalid_transition_is_refused(transition: int, image: Image) -> None:
         vehicle.answer(masks, camera.send(image))
 
 
+def send_and_hold(engine: FakeEngine, vehicle: Vehicle, camera: Camera, image: Image) -> Image:
+    """Sends an image, which the engine takes and keeps until its gate is set."""
+    taken = len(engine.batches)
+    engine.gate.clear()
+    sent = camera.send(image)
+    vehicle.wait_for(lambda: len(engine.batches) > taken, "the engine to take the frame")
+    return sent
+
+
 def test_cleanup_is_refused_while_a_plan_is_built_and_old_frames_do_not_reach_a_new_activation(
     image: Image,
 ) -> None:
@@ -216,11 +225,8 @@ def test_cleanup_is_refused_while_a_plan_is_built_and_old_frames_do_not_reach_a_
     with fake_node(engine=engine) as (node, vehicle, _):
         masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
         camera.connect(image, masks)
-        taken = len(engine.batches)
-        engine.gate.clear()
         engine.plan = "a plan for 64x48"
-        header = camera.send(image).header
-        vehicle.wait_for(lambda: len(engine.batches) > taken, "the engine to take the frame")
+        header = send_and_hold(engine, vehicle, camera, image).header
         assert enable(vehicle, NODE, False).success
         assert not vehicle.transition("cleanup")
         vehicle.wait_for_status(f"{NODE}: segmentation", ERROR, "building a plan for 64x48; try again when")
@@ -236,11 +242,8 @@ def test_shutdown_does_not_wait_for_a_plan_that_is_built(image: Image) -> None:
     with fake_node(engine=engine) as (node, vehicle, _):
         masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
         camera.connect(image, masks)
-        taken = len(engine.batches)
-        engine.gate.clear()
         engine.plan = "a plan for 64x48"
-        camera.send(image)
-        vehicle.wait_for(lambda: len(engine.batches) > taken, "the engine to take the frame")
+        send_and_hold(engine, vehicle, camera, image)
         assert vehicle.transition("shutdown") and vehicle.state() == "finalized"
         assert not engine.closed and not node.close(timeout=0.1), "the engine is still at work"
         assert not vehicle.subscriptions(camera.topic)
@@ -267,10 +270,7 @@ def test_deactivate_does_not_wait_for_the_engine_but_cleanup_does(image: Image) 
 
         def send_and_deactivate() -> Image:
             """Deactivates the node while the engine has the frame."""
-            taken = len(engine.batches)
-            engine.gate.clear()
-            sent = camera.send(image)
-            vehicle.wait_for(lambda: len(engine.batches) > taken, "the engine to take the frame")
+            sent = send_and_hold(engine, vehicle, camera, image)
             assert enable(vehicle, NODE, False).success
             return sent
 
