@@ -47,6 +47,12 @@ def list_images(folder: Path) -> List[Path]:
     return paths
 
 
+def other_files(folder: Path) -> List[str]:
+    """The names of what else is in a folder, such as videos and folders, sorted. Hidden files are left out."""
+    others = {*folder.glob("*")} - {*image_files(folder)}
+    return sorted(path.name for path in others if not path.name.startswith("."))
+
+
 def read_image(path: Path) -> np.ndarray:
     """An image file as H x W x 3 uint8 BGR; of 16 bits the upper 8, of gray three equal channels, without alpha.
 

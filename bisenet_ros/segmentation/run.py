@@ -16,6 +16,7 @@ from bisenet_ros.errors import BisenetError, ImageError
 from bisenet_ros.files.file_content import sha256_of
 from bisenet_ros.files.full_disk import explain_full_disk
 from bisenet_ros.images.colors import OPACITY, blend
+from bisenet_ros.images.image_file import other_files
 from bisenet_ros.model.input_size import CARD
 from bisenet_ros.model.model_file import model_sha256
 from bisenet_ros.segmentation import OUTPUTS
@@ -23,6 +24,8 @@ from bisenet_ros.segmentation.inputs import Input, InputFrame, find_inputs
 from bisenet_ros.segmentation.output_folder import OutputFolder, require_apart
 from bisenet_ros.segmentation.video_file import VideoFile
 
+MOST_NAMED = 5
+"""Of the files of a folder that are no images."""
 Show = Callable[[np.ndarray], None]
 """Shows H x W x 3 uint8 BGR to the user."""
 
@@ -54,7 +57,7 @@ class Outcome:
     Attributes:
         segmented: frames whose files were written.
         earlier: frames whose files an earlier run had written.
-        warnings: images that cannot be read and videos that end early, for people.
+        warnings: images that cannot be read, videos that end early, and what is no image in a folder, for people.
         is_imperfect: whether they are more than a video's last frame, as what a video promises may be one off.
     """
 
@@ -105,7 +108,18 @@ def segment_inputs(
                 run.segment(found, progress=bar.update)
     if not run.outcome.segmented + run.outcome.earlier:
         raise BisenetError(f"not one frame could be read: {'; '.join(run.outcome.warnings)}")
+    folders = filter(Path.is_dir, map(Path, request.inputs))
+    run.outcome.warnings += filter(None, map(_left_out, folders))
     return run.outcome
+
+
+def _left_out(folder: Path) -> str:
+    """What is no image in a folder, for people; "" where there is nothing."""
+    names = other_files(folder)
+    if not names:
+        return ""
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return f"{folder} has more than images, which is not segmented: {', '.join(names[:MOST_NAMED])}{more}"
 
 
 def _settings(request: Request, engine: Engine) -> Dict[str, str]:

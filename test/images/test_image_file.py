@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from bisenet_ros.errors import ImageError
-from bisenet_ros.images.image_file import list_images, read_image, read_image_bytes, read_orientation
+from bisenet_ros.images.image_file import list_images, other_files, read_image, read_image_bytes, read_orientation
 from demo.clip import FOLDER, frame_ids
 
 JPEG = FOLDER / "images" / f"{frame_ids()[0]}.jpg"
@@ -125,6 +125,7 @@ def test_a_folder_s_images_are_listed_by_name(tmp_path):
     for name in ("b.PNG", "a.jpeg", "c.txt", "._a.jpeg", ".hidden.png"):
         (tmp_path / name).touch()
     assert [path.name for path in list_images(tmp_path)] == ["a.jpeg", "b.PNG"]
+    assert other_files(tmp_path) == ["c.txt"]
     with pytest.raises(ImageError, match="expected images .* found none"):
         list_images(tmp_path / "none")
 

@@ -304,6 +304,19 @@ def test_an_image_that_cannot_be_read_does_not_stop_the_others(tmp_path, model, 
     assert "not one frame could be read" in capfd.readouterr().err
 
 
+def test_what_is_no_image_in_a_folder_is_named(tmp_path, model, images, capfd):
+    (images / "more").mkdir()
+    (images / ".hidden").touch()
+    write_video(images / "drive.avi")
+    assert segment(model, images, output=tmp_path / "out") == 0
+    named = f"bisenet: warning: {images} has more than images, which is not segmented: drive.avi, more\n"
+    assert named in capfd.readouterr().err
+    for number in range(6):
+        (images / f"a{number}.txt").touch()
+    assert segment(model, images, output=tmp_path / "out") == 0
+    assert "not segmented: a0.txt, a1.txt, a2.txt, a3.txt, a4.txt and 3 more\n" in capfd.readouterr().err
+
+
 def test_a_link_to_nowhere_does_not_stop_the_others(tmp_path, model, images, capfd):
     (images / "img_3.png").symlink_to(tmp_path / "nowhere.png")
     assert segment(model, images, output=tmp_path / "out") == 3
