@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a model file (.onnx), or a checkpoint (.ckpt) for PyTorch",
     )
     parser.add_argument("--device", choices=DEVICES, default="auto", help="default auto: every installed engine")
-    precisions = "default auto: each engine's own; --sweep: all of them"
+    precisions = "default auto: each engine's own; --sweep: all of them (for int8 give NAME.int8.onnx as well)"
     parser.add_argument("--precision", choices=PRECISIONS, help=precisions)
     sizes = f"frame sizes, default {SIZE}; --sweep: {' '.join(SWEEP_SIZES)}"
     parser.add_argument("--size", nargs="+", metavar="WIDTHxHEIGHT", help=sizes)
