@@ -7,7 +7,7 @@ import time
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
-import rclpy
+from rclpy.context import Context
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from bisenet_ros.engines.cpu.cpu_engine import CpuEngine
@@ -44,12 +44,17 @@ class Pipeline:
         ground_grid: Optional[GroundGrid] = None,
         on_fault: Callable[[Exception], None],
         logger: RcutilsLogger,
+        context: Context,
     ) -> None:
-        """Calls `on_fault`, on the engine's thread, with the error for which the engine was given up."""
+        """Calls `on_fault`, on the engine's thread, with the error for which the engine was given up.
+
+        Once `context`, the node's, is shut down, no errors are logged.
+        """
         self.active = False
         self._engine = engine
         self._on_fault = on_fault
         self._logger = logger
+        self._context = context
         self._next_log: Dict[str, float] = {}
         self._failures = 0
         self._activation = 0
@@ -255,7 +260,7 @@ class Pipeline:
         self._log_error(what, error)
 
     def _log_error(self, what: str, error: Exception) -> None:
-        if rclpy.ok() and self._may_log(f"{what} {type(error).__name__}"):
+        if self._context.ok() and self._may_log(f"{what} {type(error).__name__}"):
             self._logger.error(f"{what}: {error_text(error)}")
 
     def _may_log(self, reason: str) -> bool:

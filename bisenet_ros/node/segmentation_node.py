@@ -7,7 +7,6 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
@@ -121,7 +120,7 @@ class SegmentationNode(ManagedNode):
             self._report_engine_fault(error)
             return TransitionCallbackReturn.FAILURE
         except Exception as error:
-            if rclpy.ok():  # else the process is shutting down, and the error follows from that
+            if self.context.ok():  # else the process is shutting down, and the error follows from that
                 self._status.transition_error = f"could not {name}: {error_text(error)}"
                 self.get_logger().error(
                     f"{self._status.transition_error}; correct this and try again, for example with ~/enable"
@@ -145,7 +144,11 @@ class SegmentationNode(ManagedNode):
             ground_grid = GroundGrid(self, self._settings, classes=classes)
             self._resources.callback(ground_grid.close)
             self._pipeline = Pipeline(
-                engine, ground_grid=ground_grid, on_fault=self._report_engine_fault, logger=self.get_logger()
+                engine,
+                ground_grid=ground_grid,
+                on_fault=self._report_engine_fault,
+                logger=self.get_logger(),
+                context=self.context,
             )
             for name in self._settings["cameras"]:
                 camera = Camera(self, self._settings, name, classes=classes, put=self._pipeline.put)

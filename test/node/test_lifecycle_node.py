@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Iterator, List, Tuple
 
@@ -33,6 +35,17 @@ import sys
 sys.modules["rclpy.lifecycle"] = None
 from bisenet_ros.node.run_node import run_node
 sys.exit(run_node())
+"""
+
+OWN_CONTEXT = """
+from rclpy.context import Context
+from rclpy.parameter import Parameter
+from bisenet_ros.node.segmentation_node import SegmentationNode
+context = Context()
+context.init()
+node = SegmentationNode(context=context, parameter_overrides=[Parameter("model", value="/no/such.onnx")])
+node.autostart()
+node.close()
 """
 
 
@@ -195,6 +208,11 @@ def test_failed_configuration_is_reported_and_can_be_tried_again(image: Image) -
         assert enable(vehicle, NODE, True).success
         vehicle.wait_for_status(f"{NODE}: segmentation", OK, "running")
         vehicle.camera("/camera/image_raw").connect(image, vehicle.listen("/segmentation/mask", Image))
+
+
+def test_failed_configuration_is_told_also_in_a_context_of_the_nodes_own() -> None:
+    done = subprocess.run([sys.executable, "-c", OWN_CONTEXT], capture_output=True, text=True, timeout=60)
+    assert "could not configure: expected a model file at /no/such.onnx" in done.stderr
 
 
 @pytest.mark.parametrize("transition", (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE, 99))
