@@ -26,6 +26,7 @@ from bisenet_ros.model.class_map import ClassMap
 from bisenet_ros.model.model_card import ModelCard
 from bisenet_ros.network.checkpoint import read_checkpoint
 from bisenet_training.errors import RecipeError
+from bisenet_training.trainer.allocator import keep_freed_memory
 from bisenet_training.trainer.callbacks import PortableCheckpoint, ProgressReport, TimeLimit
 from bisenet_training.trainer.checkpoint_io import WholeFileCheckpointIO
 from bisenet_training.trainer.data_module import DataModule
@@ -93,6 +94,8 @@ def train(
 
 
 def _fit(recipe: Recipe, output: Path, *, checkpoint: Path | None, save_weights: Path | None) -> None:
+    if not torch.cuda.is_available():
+        keep_freed_memory()
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # `ProgressReport` has what a user needs
     lightning.seed_everything(recipe.run.seed, workers=True, verbose=False)
     data = open_data(recipe, processes=_processes()["devices"])
