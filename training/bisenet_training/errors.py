@@ -17,5 +17,9 @@ class TrainingDiverged(BisenetError):
     """The loss or a weight is no finite number any more; the message says where to go on from."""
 
 
+class OutOfMemory(BisenetError):
+    """The memory of the GPU or of the machine is not enough; the message says what to make smaller."""
+
+
 class OptionError(BisenetError):
     """A command-line option that cannot be followed; the message names it."""

@@ -32,6 +32,7 @@ from bisenet_training.trainer.checkpoint_io import WholeFileCheckpointIO
 from bisenet_training.trainer.data_module import DataModule
 from bisenet_training.trainer.losses import balanced_weights
 from bisenet_training.trainer.module import SegmentationModule
+from bisenet_training.trainer.out_of_memory import explain_out_of_memory
 from bisenet_training.trainer.recipe import Recipe, without_places
 from bisenet_training.trainer.run_data import class_shares, open_data
 
@@ -68,6 +69,7 @@ def train(
             another recipe, or a run would be overwritten.
         DataError: the data set is not as it should be.
         TrainingDiverged: the loss is no finite number any more.
+        OutOfMemory: the memory of the GPU or of the machine is not enough.
     """
     check_path(output)  # TensorBoard writes to paths in UTF-8 alone
     last = output / "last.ckpt"
@@ -89,7 +91,7 @@ def train(
         for message in IRRELEVANT_WARNINGS:
             warnings.filterwarnings("ignore", message=message)
         advice = "give the same command again, with --resume where a last.ckpt is there"
-        with explain_full_disk(output, advice=advice):
+        with explain_full_disk(output, advice=advice), explain_out_of_memory(recipe):
             _fit(recipe, output, checkpoint=checkpoint, save_weights=save_weights)
 
 

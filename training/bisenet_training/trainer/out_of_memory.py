@@ -1,0 +1,53 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Says what to make smaller where the memory is not enough for a training run."""
+
+from contextlib import contextmanager
+from typing import Iterator
+
+import cv2
+import torch
+
+from bisenet_training.errors import OutOfMemory
+from bisenet_training.trainer.recipe import Recipe
+
+WORDS_OF_ALLOCATORS = ("DefaultCPUAllocator", "Insufficient memory", "Unable to allocate", "bad_alloc")
+"""In the messages of torch, OpenCV, numpy and C++, whose errors have no type of their own or come from a loader."""
+WORDS_OF_ENDED_LOADERS = ("is killed by signal", "exited unexpectedly")
+"""In torch's message on a loader process that the system has ended."""
+
+
+@contextmanager
+def explain_out_of_memory(recipe: Recipe) -> Iterator[None]:
+    """Raises OutOfMemory, with the recipe's entries to change, where the memory of the GPU or the machine is full."""
+    try:
+        yield
+    except (RuntimeError, MemoryError, cv2.error) as error:
+        advice = _advice(error, recipe)
+        if not advice:
+            raise
+        raise OutOfMemory(f"{advice}; {_first_line(error)}") from error
+
+
+def _advice(error: Exception, recipe: Recipe) -> str:
+    """What is full and what to do about it; "" where the error is another."""
+    run, (height, width) = recipe.run, recipe.augmentation.resize or recipe.augmentation.crop
+    smaller = f"a run.batch_size below {run.batch_size} or crops smaller than {width}x{height} (width x height)"
+    if isinstance(error, torch.OutOfMemoryError):
+        return f"the GPU's memory is not enough for this recipe: choose {smaller}, or train on more GPUs"
+    if isinstance(error, MemoryError) or any(words in str(error) for words in WORDS_OF_ALLOCATORS):
+        return (
+            f"the machine's memory is not enough for this recipe: choose {smaller}, fewer run.workers (now "
+            f"{run.workers}) or less for run.cache_gigabytes (now {run.cache_gigabytes:g})"
+        )
+    if any(words in str(error) for words in WORDS_OF_ENDED_LOADERS):
+        return (
+            f"a process that loads data was ended by the system, mostly for want of memory: choose fewer run.workers "
+            f"(now {run.workers}) or less for run.cache_gigabytes (now {run.cache_gigabytes:g}); in a container, give "
+            "it more shared memory, such as with `docker run --shm-size=8g`"
+        )
+    return ""
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
