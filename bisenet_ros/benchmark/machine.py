@@ -10,6 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Dict, Optional
 
+from bisenet_ros.engines.cpu.cores import usable_cores
+
 PACKAGES = ("numpy", "numba", "openvino", "onnxruntime", "tensorrt", "tensorrt-rtx", "torch", "cuda-bindings", "pycuda")
 CPU_FOLDER = Path("/sys/devices/system/cpu/cpu0/cpufreq")
 GPU_FACTS = {
@@ -71,7 +73,7 @@ def _cpu_name() -> str:
 
 
 def _cores() -> str:
-    return f"{len(os.sched_getaffinity(0))} usable of {os.cpu_count()}"
+    return f"{usable_cores()} usable of {os.cpu_count()}"
 
 
 def _read(path: Path) -> Optional[str]:

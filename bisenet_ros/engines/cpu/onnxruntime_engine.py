@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The network in ONNX Runtime."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 
+from bisenet_ros.engines.cpu.cores import usable_cores
 from bisenet_ros.engines.cpu.cpu_engine import CpuEngine
 from bisenet_ros.engines.cpu.unsigned import read_unsigned
 from bisenet_ros.model.model_card import ModelCard
@@ -20,6 +22,8 @@ class OnnxRuntimeEngine(CpuEngine):
         # Spinning threads would gain 2 % here and take the cores from ROS.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
+        if usable_cores() != os.cpu_count():
+            options.intra_op_num_threads = usable_cores()  # by default it takes all of the machine's, and pins threads
         source = read_unsigned(model) if precision == "int8" else str(model)
         self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         super().__init__(card, description=f"ONNX Runtime {onnxruntime.__version__}, CPU, {precision}")

@@ -2,13 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The network in OpenVINO."""
 
+import os
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, Dict
 
 import numpy as np
 import openvino
 from openvino import properties
 
+from bisenet_ros.engines.cpu.cores import usable_cores
 from bisenet_ros.engines.cpu.cpu_engine import CpuEngine
 from bisenet_ros.engines.cpu.unsigned import read_unsigned
 from bisenet_ros.model.model_card import ModelCard
@@ -31,6 +34,7 @@ class OpenVinoEngine(CpuEngine):
             {
                 properties.hint.inference_precision: PRECISIONS[precision],
                 properties.hint.performance_mode: properties.hint.PerformanceMode.LATENCY,
+                **_thread_options(),
             },
         )
         self._request = self._network.create_infer_request()
@@ -39,6 +43,14 @@ class OpenVinoEngine(CpuEngine):
 
     def _logits(self, image: np.ndarray) -> np.ndarray:
         return self._request.infer([image], share_inputs=True, share_outputs=True)[0]
+
+
+def _thread_options() -> Dict[str, Any]:
+    """As many threads as the container's CPU quota allows; none of them pinned, or containers would share a core."""
+    cores = usable_cores()
+    if cores == len(os.sched_getaffinity(0)):
+        return {}
+    return {properties.inference_num_threads: cores, properties.hint.enable_cpu_pinning: False}
 
 
 @lru_cache(maxsize=1)

@@ -7,7 +7,6 @@ mix at most three logits along each axis. So a row of the mask needs three rows 
 class's logits are ever held at the frame's size. Threads take bands of rows; numba releases the GIL.
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Optional, Tuple
@@ -16,6 +15,7 @@ import numpy as np
 from numba import njit
 
 from bisenet_ros.engines.bilinear import two_step_taps
+from bisenet_ros.engines.cpu.cores import usable_cores
 from bisenet_ros.model.input_size import STRIDE
 
 EXP_LINEAR, EXP_SQUARE = np.float32(0.993), np.float32(0.4296)
@@ -26,7 +26,7 @@ It vectorizes. The factors were fitted: a confidence is off by at most 0.23 of 2
 EXP_SCALE, EXP_LOWEST = np.float32(1 / 16), np.float32(-1.156)
 """The polynomial falls toward 0 down to u = -1.156, and is 0.0000002 there after its power; below, it would rise."""
 
-_threads = min(8, len(os.sched_getaffinity(0)))
+_threads = min(8, usable_cores())
 _pool = ThreadPoolExecutor(max_workers=_threads, thread_name_prefix="mask_upsampling")
 _cached_taps = lru_cache(maxsize=32)(two_step_taps)
 

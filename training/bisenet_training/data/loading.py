@@ -5,7 +5,6 @@
 A run that was killed and resumed therefore has the batches of an unbroken one, with any number of workers.
 """
 
-import os
 from functools import lru_cache
 from typing import Iterator, NamedTuple, Sequence
 
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
+from bisenet_ros.engines.cpu.cores import usable_cores
 from bisenet_ros.engines.cpu.preprocess import normalize_frame
 from bisenet_ros.model.input_size import network_size
 from bisenet_training.data.copy_paste import CopyPaste
@@ -170,4 +170,4 @@ class ValidationFrames(Dataset):
 
 def worker_count(wanted: int, *, processes: int) -> int:
     """The loader processes of one of a machine's training processes: at most as many as its part of the cores."""
-    return min(wanted, max(1, len(os.sched_getaffinity(0)) // processes))
+    return min(wanted, max(1, usable_cores() // processes))
