@@ -18,6 +18,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, TQ
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from bisenet_ros.engines.cpu.cores import usable_cores
 from bisenet_ros.engines.precision import computes_in_bf16
 from bisenet_ros.files.file_names import check_path
 from bisenet_ros.files.full_disk import explain_full_disk
@@ -98,6 +99,7 @@ def train(
 def _fit(recipe: Recipe, output: Path, *, checkpoint: Path | None, save_weights: Path | None) -> None:
     if not torch.cuda.is_available():
         keep_freed_memory()
+        torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # `ProgressReport` has what a user needs
     lightning.seed_everything(recipe.run.seed, workers=True, verbose=False)
     data = open_data(recipe, processes=_processes()["devices"])
