@@ -149,7 +149,8 @@ def _with_topics(configuration: str, context: LaunchContext) -> Path:
     cameras = _split(arguments["cameras"]) or ["camera"]
     namespace = f"/{arguments['namespace'].strip('/')}".rstrip("/")
     default_topic = rectified_topic if arguments["rectified"] == "true" else image_topic
-    image = arguments["image_topic"] or default_topic(cameras[0])
+    camera_namespace = arguments["camera_namespace"].strip("/")
+    image = arguments["image_topic"] or f"/{camera_namespace}{default_topic(cameras[0])}".replace("//", "/")
     if not image.startswith("/"):
         image = f"{namespace}/{image}"
     outputs = f"{namespace}/{output_prefix(cameras[0], cameras)}"

@@ -66,7 +66,7 @@ def generate_launch_description() -> LaunchDescription:
             default_value="true",
             choices=["true", "false", "always"],
             description=f"Whether to restart the node after a GPU fault that needs it (exit code {restart.EXIT_CODE}); "
-            "always: after any other fault too.",
+            "always: after any exit code but 0.",
         ),
         DeclareLaunchArgument("namespace", default_value="segmentation", description="Of the node; / for none."),
         DeclareLaunchArgument("params_file", default_value=parameters, description="YAML file with the parameters."),

@@ -113,7 +113,7 @@ def test_arguments_and_the_viewers_topics(installation: Installation, launch_veh
     arguments = ["bag:=bag", f"view:={view}", "rate:=0.5", "loop:=true", "start_paused:=true", "topics:=/a, /tf"]
     arguments += ["remap:=/a:=/front/image_raw,/b:=/c", "cameras:=front,rear", "namespace:=seg"]
     is_rectified = view == "rqt"
-    arguments += ["rectified:=true"] if is_rectified else []
+    arguments += ["rectified:=true", "camera_namespace:=/car"] if is_rectified else []
     with installation.start(*LAUNCH, *arguments, PLAYER="300") as launch:
         viewer = start_record(installation, launch_vehicle, "viewer")
         assert (
@@ -125,7 +125,7 @@ def test_arguments_and_the_viewers_topics(installation: Installation, launch_veh
         )
         assert launch.interrupt() == 0
     topics = set(re.findall(r"/\w+(?:/\w+)*/(?:image_raw|image_rect|overlay|color_mask)", viewer["configuration"]))
-    images = "/front/image_rect" if is_rectified else "/front/image_raw"
+    images = "/car/front/image_rect" if is_rectified else "/front/image_raw"
     assert topics == {images, "/seg/front/overlay", "/seg/front/color_mask"}
     assert viewer["argv"][1] == {"rviz": "--display-config", "rqt": "--perspective-file"}[view]
 

@@ -13,8 +13,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Two models, or two precisions of one, side by side: REPORT_A and REPORT_B are folders that `bisenet "
         "evaluate-bag` made of the same bag with the same classes. Differences are B minus A."
     )
-    parser.add_argument("report_a", type=Path, metavar="REPORT_A")
-    parser.add_argument("report_b", type=Path, metavar="REPORT_B")
+    parser.add_argument("report_a", type=Path, metavar="REPORT_A", help="a folder that evaluate-bag made")
+    parser.add_argument("report_b", type=Path, metavar="REPORT_B", help="another, of the same bag")
     parser.add_argument(
         "-o", "--output", type=Path, metavar="OUT", help="a folder for compare.html, compare.json and compare.txt"
     )

@@ -65,8 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"topics to write into the bag of masks, of {','.join(OUTPUTS)}; default mask, which is always there",
     )
     parser.add_argument("--storage", choices=STORAGES, default=STORAGES[0], help="of the masks; MCAP is far smaller")
-    parser.add_argument("--device", choices=DEVICES, default="auto")
-    parser.add_argument("--precision", choices=PRECISIONS, default="auto")
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="where the network runs, default auto")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="its number format, default auto")
     groups = "merges the model's classes, and the ground truth's, into groups, such as config/class_maps/drivable.yaml"
     parser.add_argument("--class-map", type=Path, metavar="YAML", help=groups)
     resized = "of frames for the network: card (default: as many pixels as the model's card says), half, full or "

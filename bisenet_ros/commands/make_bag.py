@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--topic", default=Recording.topic, help=f"default {Recording.topic}")
     parser.add_argument("--frame-id", default=Recording.frame_id, help=f"default {Recording.frame_id}")
     parser.add_argument("--compressed", choices=COMPRESSIONS, default="", help="CompressedImage in place of Image")
-    parser.add_argument("--storage", choices=STORAGES, default=STORAGES[0])
+    parser.add_argument("--storage", choices=STORAGES, default=STORAGES[0], help=f"default {STORAGES[0]}")
     parser.add_argument(
         "--start", type=_nanoseconds, default=Recording.start_ns, metavar="SECONDS", help="the first stamp; default 1"
     )

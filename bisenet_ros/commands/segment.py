@@ -49,8 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--show", action="store_true", help="show each overlay in a window; q or Esc closes it and stops"
     )
-    parser.add_argument("--device", choices=DEVICES, default="auto")
-    parser.add_argument("--precision", choices=PRECISIONS, default="auto")
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="where the network runs, default auto")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="its number format, default auto")
     groups = "merges the model's classes into groups, such as config/class_maps/drivable.yaml"
     parser.add_argument("--class-map", type=Path, metavar="YAML", help=groups)
     parser.add_argument(

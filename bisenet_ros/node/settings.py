@@ -156,7 +156,7 @@ SETTINGS = (
     Setting(
         "smoothing",
         0.0,
-        "What the frames before weigh in a mask, 0 to 0.9, on the CPU; they move with the picture. 0: nothing.",
+        "Weight of earlier frames in each mask, 0 to 0.9, on the CPU; they move with the picture. 0: no smoothing.",
         LIVE,
         range=(0.0, 0.9),
     ),
