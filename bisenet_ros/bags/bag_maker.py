@@ -24,7 +24,7 @@ from bisenet_ros.bags.storage_file import STORAGE_SUFFIXES
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.atomic_write import write_png
 from bisenet_ros.files.file_names import check_path
-from bisenet_ros.files.result_folder import put_in_place, remove_left_over
+from bisenet_ros.files.result_folder import put_in_place, remove_left_over, require_replaceable
 from bisenet_ros.model.input_size import size_text
 
 JPEG_QUALITY = 95
@@ -55,6 +55,7 @@ def make_bag(
     if labels:
         _require_free(labels, force=force, replaceable=_is_labels(labels), kind="a folder of <stamp in ns>.png")
     for target in targets:
+        require_replaceable(target)
         remove_left_over(target)
     with ExitStack() as stack:
         made = {target: stack.enter_context(_partial_folder(target)) for target in targets}

@@ -82,6 +82,7 @@ def prepare_outputs(folder: Optional[Path], json: Optional[Path], *, files: Sequ
 
         require_free(folder, files, force=force)
         folder.mkdir(parents=True, exist_ok=True)
+        require_writable(folder / files[0])
     if json:
         json.parent.mkdir(parents=True, exist_ok=True)
         require_writable(json)

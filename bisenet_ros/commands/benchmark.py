@@ -100,8 +100,14 @@ def _paper_benchmark(arguments: argparse.Namespace) -> "EngineBenchmark":
     for name in ("precision", "size", "network_size", "iterations", "seconds"):
         if getattr(arguments, name) is not None:
             raise BisenetError(f"--paper measures as the paper did; leave out --{name.replace('_', '-')}")
+    choices = [choice for choice in _choices(arguments, "auto", every=True) if choice.precision in paper.PRECISIONS]
+    if not choices:
+        raise BisenetError(
+            f"--paper times {' and '.join(paper.PRECISIONS)}, got quantized models alone; give the model files "
+            "that they were made of, without .int8"
+        )
     return EngineBenchmark(
-        [choice for choice in _choices(arguments, "auto", every=True) if choice.precision in paper.PRECISIONS],
+        choices,
         frame_sizes=[parse_size(paper.FRAME_SIZE)],
         network_size=paper.NETWORK_SIZE,
         iterations=paper.ITERATIONS,

@@ -72,10 +72,12 @@ class FrameSource:
             raise BisenetError(f"--class-map goes with a data set as NAME:ROOT[:SPLIT], got {text}")
         if labeled and data_set_classes:
             check_same_classes(classes, data_set_classes)
-        self._every = max(1, math.ceil(self._source.count / most))
+        # A video that was cut off does not say how many frames it has.
+        self._count = self._source.count or sum(1 for _ in self._source.images())
+        self._every = max(1, math.ceil(self._count / most))
 
     def __len__(self) -> int:
-        return math.ceil(self._source.count / self._every)
+        return math.ceil(self._count / self._every)
 
     def __iter__(self) -> Iterator[LabeledFrame]:
         """Raises BisenetError where a frame or its ground truth cannot be used."""

@@ -22,7 +22,7 @@ class QuantizationCost:
     Attributes:
         frames: how many were segmented.
         same_class: share of the pixels that keep their class.
-        miou: of fp32 and of int8, 0 to 1, on the frames that have labels, where there are any.
+        miou: of fp32 and of int8, 0 to 1, over the classes that the ground truth has, where there is any.
         labeled_frames: how many these are.
         time_ratio: int8's median time of a whole frame by fp32's; the two took turns.
     """
@@ -83,7 +83,8 @@ def quantization_cost(fp32: Engine, int8: Engine, frames: Iterable[LabeledFrame]
     if has_ground_truth and not before.any():
         raise BisenetError(f"expected ground truth with labels, got {IGNORE} (unlabeled) in every pixel of all of it")
     fp32_time, int8_time = np.median(times, axis=0)
-    miou = (mean_iou(before), mean_iou(after)) if has_ground_truth else None
+    labeled = np.flatnonzero(before.sum(axis=1)).tolist()  # the same classes of both, also where one predicts more
+    miou = (mean_iou(before, scored=labeled), mean_iou(after, scored=labeled)) if has_ground_truth else None
     return QuantizationCost(len(same), float(np.mean(same)), miou, labeled_frames, int8_time / fp32_time)
 
 

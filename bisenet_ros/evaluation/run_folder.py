@@ -11,7 +11,13 @@ from typing import Any, Dict, Iterable, List, Optional, TextIO
 from bisenet_ros.bags.bag_reader import METADATA
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.atomic_write import write_json
-from bisenet_ros.files.result_folder import put_in_place, remove, remove_left_over, require_free
+from bisenet_ros.files.result_folder import (
+    put_in_place,
+    remove,
+    remove_left_over,
+    require_free,
+    require_replaceable,
+)
 
 RUN = "run.json"
 LOCK = "lock"
@@ -69,6 +75,7 @@ class RunFolder:
                 self.discard()
             return finished["exit_code"]
         self._require_own(finished)
+        require_replaceable(self.output)
         self.partial.mkdir(parents=True, exist_ok=True)
         self._take_lock()
         begun = _read(self.partial / RUN)

@@ -45,6 +45,13 @@ def require_free(folder: Path, results: Sequence[str] = (), *, force: bool = Fal
         raise BisenetError(f"{folder} exists and holds something else; name a new folder with {option}")
 
 
+def require_replaceable(folder: Path, *, option: str = "-o") -> None:
+    """Raises BisenetError where a folder that is there cannot be put in the place of, as `put_in_place` does."""
+    if folder.exists() and (os.path.ismount(folder) or folder.samefile(os.curdir)):
+        kind = "a mount point, such as a volume of a container" if os.path.ismount(folder) else "the current folder"
+        raise BisenetError(f"{folder} is {kind}, and cannot be made anew as a whole; name a folder in it with {option}")
+
+
 def put_in_place(folder: Path, target: Path) -> None:
     """Renames a whole folder to `target`; a folder that is there is set aside before, and removed at last."""
     aside = _set_aside(target) if target.exists() else None

@@ -307,12 +307,20 @@ def test_precision_int8_takes_the_int8_version_that_is_there(model, tmp_path, ca
     assert {measured["precision"] for measured in found["measurements"]} == {"int8"}
 
 
+def test_the_paper_s_benchmark_has_nothing_for_quantized_models(model, tmp_path, capsys):
+    int8 = save_int8_version(Path(shutil.copy(model, tmp_path)), tmp_path)
+    assert main(["benchmark", str(int8), "--paper", "--device", "cpu"]) == 1
+    assert "--paper times fp32 and fp16, got quantized models alone; give the model files" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_is_not_writable_is_told_before_anything_is_timed(model, tmp_path, capsys):
-    tmp_path.chmod(0o500)
-    assert main(["benchmark", str(model), "--json", str(tmp_path / "numbers.json")]) == 1
+@pytest.mark.parametrize("option, file", [("--json", "numbers.json"), ("--output", "benchmark.json")])
+def test_a_folder_that_is_not_writable_is_told_before_anything_is_timed(model, tmp_path, capsys, option, file):
+    (tmp_path / "results").mkdir(mode=0o500)
+    place = tmp_path / "results" / file if option == "--json" else tmp_path / "results"
+    assert main(["benchmark", str(model), option, str(place)]) == 1
     error = capsys.readouterr().err
-    assert f"numbers.json cannot be written to {tmp_path}: permission denied" in error and "timing" not in error
+    assert f"{file} cannot be written to {tmp_path / 'results'}: permission denied" in error and "timing" not in error
 
 
 def test_a_missing_model_is_named(tmp_path, capsys):

@@ -17,12 +17,14 @@ from tiny_model import save_stem_model
 
 from bisenet_ros.bags.bag_images import IMAGE
 from bisenet_ros.bags.bag_writer import BagWriter
+from bisenet_ros.bags.image_source import open_source
 from bisenet_ros.cli import main
-from bisenet_ros.engines import load_engine
+from bisenet_ros.engines import Engine, load_engine
 from bisenet_ros.engines.precision import choose_precision
 from bisenet_ros.engines.quantization import layer_costs, quantize, quantized_layers
-from bisenet_ros.evaluation import quantized_model
+from bisenet_ros.evaluation import frame_source, quantized_model
 from bisenet_ros.evaluation.frame_source import FrameSource
+from bisenet_ros.evaluation.quantization_cost import quantization_cost
 from bisenet_ros.evaluation.quantized_model import choose_layers_left_out
 from bisenet_ros.model.model_card import read_card
 from bisenet_ros.model.model_file import model_sha256
@@ -182,6 +184,36 @@ def test_frames_of_a_video_are_spread_too(tmp_path):
     video.release()
     source = FrameSource(str(path), classes=CAMVID, most=3)
     assert [round(frame.mean() / 30) for frame, _ in source] == [0, 3, 6] and source.name == "drive.avi"
+
+
+def test_frames_of_a_video_that_does_not_say_how_many_it_has_are_spread_too(images, monkeypatch):
+    folder = open_source(str(images))
+    monkeypatch.setattr(frame_source, "open_source", lambda *_, **__: replace(folder, count=0))
+    source = FrameSource(str(images), classes=CAMVID, most=2)
+    assert len(FRAMES) == 3 and len(source) == 2
+    assert [np.array_equal(frame, FRAMES[i]) for (frame, _), i in zip(source, (0, 2))] == [True, True]
+
+
+class PaintedEngine(Engine):
+    """Gives one mask for every frame."""
+
+    def __init__(self, card, mask: np.ndarray) -> None:
+        super().__init__(card, description="painted")
+        self.mask = mask
+
+    def _segment(self, frame, *, confidence):
+        return self.mask.copy()
+
+
+def test_both_precisions_are_scored_on_the_classes_that_are_labeled(card):
+    ground_truth = np.repeat(np.uint8([0, 1]), 8).reshape(4, 4)
+    fp32, int8 = ground_truth.copy(), ground_truth.copy()
+    fp32[0, 0] = 2  # a class that the ground truth does not have
+    int8[:2, 0] = 1
+    cost = quantization_cost(
+        PaintedEngine(card, fp32), PaintedEngine(card, int8), [(np.zeros((4, 4, 3), np.uint8), ground_truth)]
+    )
+    assert cost.miou == pytest.approx(((7 / 8 + 1) / 2, (6 / 8 + 8 / 10) / 2))
 
 
 def test_int8_is_compared_on_other_frames(model, images, labels, tmp_path, capsys):

@@ -8,7 +8,14 @@ import pytest
 
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.atomic_write import write_text
-from bisenet_ros.files.result_folder import put_in_place, remove, remove_left_over, require_free, require_writable
+from bisenet_ros.files.result_folder import (
+    put_in_place,
+    remove,
+    remove_left_over,
+    require_free,
+    require_replaceable,
+    require_writable,
+)
 
 
 def folder_of(path: Path, content: str) -> Path:
@@ -40,6 +47,16 @@ def test_a_folder_is_put_in_the_place_of_another(tmp_path):
     new, old = folder_of(tmp_path / "new", "new"), folder_of(tmp_path / "old", "old")
     put_in_place(new, old)
     assert [*tmp_path.iterdir()] == [old] and (old / "file").read_text() == "new"
+
+
+def test_a_mount_point_and_the_current_folder_cannot_be_replaced(tmp_path, monkeypatch):
+    require_replaceable(tmp_path / "new")
+    require_replaceable(tmp_path)
+    with pytest.raises(BisenetError, match="/proc is a mount point, .* name a folder in it with -o"):
+        require_replaceable(Path("/proc"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BisenetError, match=f"{tmp_path} is the current folder, .* name a folder in it with --out"):
+        require_replaceable(tmp_path, option="--out")
 
 
 def test_a_folder_that_cannot_be_replaced_stays(tmp_path):

@@ -445,6 +445,25 @@ def test_frames_of_joined_splits_keep_names_of_their_own(tmp_path):
     assert names(dataset) == ["train/1", "holdout/1"] and check(dataset) == []
 
 
+def test_frames_of_a_split_of_several_parts_keep_names_of_their_own(tmp_path):
+    for part in ("day", "night"):
+        write(tmp_path / "photos" / part / "monday" / "1.png", PHOTO)
+        write(tmp_path / "masks" / part / "1_mask.png", filled(1))
+    yard = described(tmp_path, IDS.replace("[train, holdout]", "{train: {parts: [day]}, all: {parts: [day, night]}}"))
+    assert names(open_dataset(yard, root=tmp_path, split="train")) == ["1"]
+    assert names(open_dataset(yard, root=tmp_path, split="all")) == ["day/1", "night/1"]
+
+
+def test_a_list_of_names_that_are_not_utf8(tmp_path):
+    write(tmp_path / "1.png", PHOTO)
+    write(tmp_path / "masks" / "1.png", filled(0, 128, 0))
+    for path in (tmp_path / "1.png", tmp_path / "masks" / "1.png"):
+        path.rename(path.with_name("caf\udce9.png"))
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "train.list").write_bytes(b"caf\xe9\n")
+    assert names(open_dataset(described(tmp_path, COLOR), root=tmp_path, split="train")) == ["caf\udce9"]
+
+
 def test_files_of_one_name_are_not_mixed_up(tmp_path):
     for day in ("monday", "tuesday"):
         write(tmp_path / "photos" / "train" / day / "1.png", PHOTO)

@@ -360,7 +360,7 @@ def test_names_with_markup_stay_text(tmp_path, capsys):
     classes = ClassMap((SegmentationClass("[red]<b>road", (1, 2, 3)), SegmentationClass("never", (4, 5, 6))))
     found = Evaluation(classes, np.array([[3, 0], [0, 0]]), [FrameScore(0, "<i>", 1.0)], {"model": "<u>"}, None)
     print_scores(found)
-    assert "[red]<b>road" in capsys.readouterr().out
+    assert " [red]<b>road " in capsys.readouterr().out
     assert found.to_dict()["iou"]["never"] is None
 
 

@@ -268,12 +268,12 @@ def test_mistakes_are_named(spoil, options, message, tmp_path, capsys):
     assert re.search(message, capsys.readouterr().err)
 
 
-@pytest.mark.parametrize("name", [".hidden", "photo ", " photo"])
+@pytest.mark.parametrize("name", [".hidden", "photo ", " photo", "caf\udce9"])
 def test_names_that_a_list_of_frames_cannot_have_are_refused(name, tmp_path, capsys):
     for other in ("a", name):
         labelme(tmp_path / "export", other, [shape("lane", LEFT)])
     assert main(["make-labels", str(tmp_path / "export"), "-o", str(tmp_path / "yard")]) == 1
-    assert "cannot be listed by its name, which must not begin with a dot" in capsys.readouterr().err
+    assert "cannot be listed by its name, which must be UTF-8, and not begin with a dot" in capsys.readouterr().err
     assert not (tmp_path / "yard").exists()
 
 

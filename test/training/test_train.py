@@ -399,6 +399,16 @@ def test_best_and_last_are_told_apart_also_by_a_run_that_goes_on(camvid, tmp_pat
     assert [checkpoint(tmp_path, name)["global_step"] for name in ("best", "last")] == [2, 6]
 
 
+def test_a_run_that_goes_on_in_another_folder_keeps_its_best(camvid, tmp_path, monkeypatch):
+    scores = iter([0.9, 0.1, 0.2])
+    monkeypatch.setattr("bisenet_training.trainer.module.mean_iou", lambda *_, **__: next(scores))
+    assert main(small_run(camvid, tmp_path / "here")) == 0
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert main([*small_run(camvid, tmp_path / "there", run__iterations=6), "--resume"]) == 0
+    assert [checkpoint(tmp_path / "there", name)["global_step"] for name in ("best", "last")] == [2, 6]
+    assert not (tmp_path / "here").exists()
+
+
 def test_a_run_tells_its_milestones(camvid, tmp_path, capsys):
     iterations = {"run__iterations": 20, "run__validate_every": 10}
     assert main(small_run(camvid, tmp_path, augmentation__frame_size="[96,128]", **iterations)) == 0

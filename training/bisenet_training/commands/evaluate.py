@@ -130,6 +130,7 @@ def _make_folders(arguments: argparse.Namespace) -> None:
     if arguments.output:
         require_free(arguments.output, FILES, force=arguments.force)
         arguments.output.mkdir(parents=True, exist_ok=True)
+        require_writable(arguments.output / FILES[0])
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         require_writable(arguments.json)
@@ -152,7 +153,6 @@ def _predict(
 def print_scores(found: Evaluation) -> None:
     """Prints a table of the classes, the protocol, and the scores."""
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Column, Table
 
     from bisenet_ros.evaluation.report.page import number, percent
@@ -160,7 +160,7 @@ def print_scores(found: Evaluation) -> None:
     table = Table("class", Column("IoU %", justify="right"), Column("pixels %", justify="right"))
     names = found.classes.names
     for name in names if found.scored is None else [names[class_id] for class_id in found.scored]:
-        table.add_row(escape(name), percent(number(found.iou[name])), percent(found.share[name]))
+        table.add_row(name, percent(number(found.iou[name])), percent(found.share[name]))
     console = Console(highlight=False, markup=False, soft_wrap=True)
     console.print(table)
     for name, value in found.protocol.items():

@@ -88,7 +88,7 @@ class Layout:
         path = root / _fill(self.listing, split)
         if not path.is_file():
             raise self._missing("the list of frames", root, self.listing, split)
-        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
         names = [line.strip() for line in lines if line.strip()]
         if not names:
             raise DataError(f"{path} lists no frames")

@@ -125,14 +125,14 @@ class SegmentationDataset:
 
     def _find_frames(self, split: str) -> list[Frame]:
         found = self.description.find_split(split)
-        frames = [frame for part in found.parts for frame in self._layout.frames(self.root, part)]
-        chosen = [frame for frame in frames if any(fnmatchcase(frame.name, name) for name in found.names)]
+        frames = [(part, frame) for part in found.parts for frame in self._layout.frames(self.root, part)]
+        chosen = [(part, it) for part, it in frames if any(fnmatchcase(it.name, name) for name in found.names)]
         if not chosen:
             raise DataError(
-                f"split {split} has no frame: none of the {len(frames)} in {self.root}, such as {frames[0].name}, is "
-                f"named {' or '.join(found.names)}"
+                f"split {split} has no frame: none of the {len(frames)} in {self.root}, such as {frames[0][1].name}, "
+                f"is named {' or '.join(found.names)}"
             )
-        return chosen
+        return _told_apart(chosen) if found.parts[1:] else [frame for _, frame in chosen]
 
     def _join(self, parts: list[tuple[str, Frame]]) -> list[Frame]:
         images = set()
@@ -140,10 +140,7 @@ class SegmentationDataset:
             if frame.image in images and not frame.problem:
                 raise DataError(f"split {self.split} has {frame.name} twice, again in {part}; join splits without it")
             images.add(frame.image)
-        frames = [frame for _, frame in parts]
-        if len({frame.name for frame in frames}) == len(frames):
-            return frames
-        return [replace(frame, name=f"{part}/{frame.name}") for part, frame in parts]
+        return _told_apart(parts)
 
     def _read(self, frame: Frame) -> Pixels:
         if frame.problem:
@@ -177,6 +174,13 @@ class SegmentationDataset:
             pixels=np.bincount(target.ravel(), minlength=256),
             moments=np.stack([mean, deviation**2 + mean**2]),
         )
+
+
+def _told_apart(frames: list[tuple[str, Frame]]) -> list[Frame]:
+    """Frames of several parts of a data set; where two have one name, each gets its part's before it."""
+    if len({frame.name for _, frame in frames}) == len(frames):
+        return [frame for _, frame in frames]
+    return [replace(frame, name=f"{part}/{frame.name}") for part, frame in frames]
 
 
 def _explain_orientation(image: Path) -> str:

@@ -10,7 +10,7 @@ from typing import Iterator, NamedTuple, Sequence
 import yaml
 
 from bisenet_ros.files.atomic_write import write_png, write_text
-from bisenet_ros.files.result_folder import require_free
+from bisenet_ros.files.result_folder import require_free, require_replaceable
 from bisenet_ros.images.image_file import read_image, read_orientation
 from bisenet_ros.model.class_map import IGNORE, ClassMap
 from bisenet_ros.model.input_size import size_text
@@ -78,7 +78,9 @@ def make_data_set(
             something. Then nothing is left in `output`.
         ClassMapError: there is no class, more than 255, or one twice.
     """
+    output = output.resolve()
     require_free(output)
+    require_replaceable(output)
     names = list(classes) or _classes_of(labeled, background)
     if not names:
         raise DataError(f"none of the {len(labeled)} images has a label; draw some, and export them again")
@@ -123,10 +125,11 @@ def _check(labeled: Sequence[LabeledImage], ids: dict[str, int], names: Sequence
     seen: dict[str, LabeledImage] = {}
     for image in labeled:
         name = image.image.stem
-        if name.startswith(".") or name.splitlines() != [name.strip()]:
+        is_utf8 = not any("\ud800" <= character <= "\udfff" for character in name)
+        if name.startswith(".") or name.splitlines() != [name.strip()] or not is_utf8:
             raise DataError(
-                f"{str(image.image)!r} cannot be listed by its name, which must not begin with a dot, have a space "
-                "at either end, or have a line break; rename it"
+                f"{str(image.image)!r} cannot be listed by its name, which must be UTF-8, and not begin with a dot, "
+                "have a space at either end, or have a line break; rename it"
             )
         other = seen.setdefault(image.image.stem, image)
         if other is not image:

@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""The callbacks of a training run: progress report, time limit, portable checkpoint."""
+"""The callbacks of a training run: progress report, time limit, best and portable checkpoint."""
 
 import io
 import statistics
@@ -11,9 +11,23 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
 from bisenet_ros.files.atomic_write import write_bytes
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Writes `best.ckpt`, the weights of the best mIoU, also where the run's folder was moved before it went on."""
+
+    def __init__(self, output: Path) -> None:
+        super().__init__(output, filename="best", monitor="val_miou", mode="max", enable_version_counter=False)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        best = str(Path(self.dirpath or "") / "best.ckpt")
+        if Path(best).is_file():  # Lightning forgets the best score where the folder has another path
+            places = {"dirpath": self.dirpath, "best_model_path": best, "kth_best_model_path": best}
+            state_dict = {**state_dict, **places, "best_k_models": {best: state_dict["best_model_score"]}}
+        super().load_state_dict(state_dict)
 
 
 class ProgressReport(lightning.Callback):

@@ -134,7 +134,7 @@ class SegmentationModule(lightning.LightningModule):
     def validation_step(self, batch: Batch, _: int, dataloader_idx: int = 0) -> None:
         """The mask as the engines compute it: logits upsampled x8, then to the frame's size, argmax."""
         images, target = batch
-        logits = self.network(images)
+        logits = self.network(images).float()
         logits = upsample_to(logits, (logits.shape[-2] * STRIDE, logits.shape[-1] * STRIDE))
         confusion: Any = self.confusions[dataloader_idx]
         confusion.update(upsample_to(logits, target.shape[-2:]).argmax(dim=1), target)

@@ -7,7 +7,6 @@ import os
 import sys
 import warnings
 from dataclasses import fields
-from functools import partial
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
@@ -28,7 +27,7 @@ from bisenet_ros.model.model_card import ModelCard
 from bisenet_ros.network.checkpoint import read_checkpoint
 from bisenet_training.errors import RecipeError
 from bisenet_training.trainer.allocator import keep_freed_memory
-from bisenet_training.trainer.callbacks import PortableCheckpoint, ProgressReport, TimeLimit
+from bisenet_training.trainer.callbacks import BestCheckpoint, PortableCheckpoint, ProgressReport, TimeLimit
 from bisenet_training.trainer.checkpoint_io import WholeFileCheckpointIO
 from bisenet_training.trainer.data_module import DataModule
 from bisenet_training.trainer.losses import balanced_weights
@@ -199,7 +198,6 @@ def choose_precision(precision: str) -> str:
 
 
 def _callbacks(recipe: Recipe, output: Path, save_weights: Path | None) -> list[lightning.Callback]:
-    in_place = partial(ModelCheckpoint, dirpath=output, enable_version_counter=False)
     scored, last = bool(recipe.data.scored), output / "last.ckpt"
     callbacks: list[lightning.Callback] = [LearningRateMonitor()]
     if recipe.optimizer.average_decay:
@@ -212,8 +210,9 @@ def _callbacks(recipe: Recipe, output: Path, save_weights: Path | None) -> list[
         callbacks.append(TQDMProgressBar())
     if scored:
         # Before the last one is saved, which holds the best score so far.
-        callbacks.append(in_place(filename="best", monitor="val_miou", mode="max"))
-    callbacks.append(in_place(filename="last", every_n_train_steps=None if scored else recipe.run.validate_every))
+        callbacks.append(BestCheckpoint(output))
+    every = None if scored else recipe.run.validate_every
+    callbacks.append(ModelCheckpoint(output, filename="last", enable_version_counter=False, every_n_train_steps=every))
     if recipe.run.max_minutes:
         callbacks.append(TimeLimit(last, minutes=recipe.run.max_minutes))
     if save_weights:
