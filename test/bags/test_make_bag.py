@@ -298,9 +298,20 @@ def test_a_label_that_cannot_be_written_is_an_error(tmp_path):
 
 def test_a_bag_at_two_points_has_its_folders_name(tmp_path, images, monkeypatch):
     (tmp_path / "drive").mkdir()
-    monkeypatch.chdir(tmp_path / "drive")
-    assert main(["make-bag", str(images), "-o", "inner/.."]) == 0
+    monkeypatch.chdir(tmp_path)
+    assert main(["make-bag", str(images), "-o", "drive/inner/.."]) == 0
     assert (tmp_path / "drive" / "drive.db3").is_file()
+
+
+def test_the_current_folder_does_not_become_a_bag(tmp_path, images, monkeypatch, capsys):
+    """Another folder would be there in its place, and the shell in one that is gone."""
+    (tmp_path / "drive").mkdir()
+    monkeypatch.chdir(tmp_path / "drive")
+    assert main(["make-bag", str(images), "-o", "."]) == 1
+    assert (
+        "drive is the current folder, and cannot be made anew as a whole; name a folder in it"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_folder_called_partial_is_left_alone(tmp_path, images):
