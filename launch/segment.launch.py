@@ -6,10 +6,9 @@ import os
 import re
 from functools import partial
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, List
 
 import launch.logging
-import yaml
 from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
@@ -24,12 +23,14 @@ from launch.event_handlers import OnProcessExit
 from launch.events.process import ProcessExited
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.utilities import make_namespace_absolute, prefix_namespace
 
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.package_share import package_file
 from bisenet_ros.node import restart
 from bisenet_ros.node.camera_topics import are_camera_names, image_topic, rectified_topic
 from bisenet_ros.node.fastdds import shared_memory_environment
+from bisenet_ros.node.parameter_file import read_parameter_file
 
 TOPIC = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
 TRANSPORTS = {"auto": "auto", "true": "compressed", "false": "raw"}
@@ -87,7 +88,10 @@ def _segmentation_node(context: LaunchContext) -> List[Action]:
         raise BisenetError(
             f"namespace must be names (letters, digits, _) joined by /, or / for none, got {namespace!r}"
         )
-    in_file, overrides = _parameters_in(params_file), _overrides(arguments)
+    pushed = context.launch_configurations.get("ros_namespace")  # by PushRosNamespace
+    full_namespace = make_namespace_absolute(prefix_namespace(pushed, namespace))
+    in_file = read_parameter_file(params_file, f"{full_namespace.rstrip('/')}/segmentation_node")
+    overrides = _overrides(arguments)
     named = overrides.get("cameras") or in_file.get("cameras")
     cameras = named if are_camera_names(named) else ["camera"]  # the node refuses other names that a file has
     is_rectified = arguments["rectified"] == "true"
@@ -185,24 +189,3 @@ def _remappings(topic: str, cameras: List[str], *, camera_namespace: str, is_rec
             "leave it out, and name each camera so that /NAME/image_raw is its topic"
         )
     return [(image_topic(cameras[0]), topic)]
-
-
-def _parameters_in(params_file: str) -> Dict[str, Any]:
-    """The parameters that a parameter file sets for the node."""
-    expected = "params_file must be a YAML file with the node's parameters"
-    if not Path(params_file).is_file():  # launch would only warn, and start the node without it
-        raise FileNotFoundError(f"{expected}, got {params_file!r}")
-    try:
-        tree = yaml.safe_load(Path(params_file).read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BisenetError(f"{expected}, got {params_file!r}: {' '.join(str(error).split())}") from None
-    return {name: value for section in _sections(tree) for name, value in section.items()}
-
-
-def _sections(tree: Any) -> Iterator[Dict[str, Any]]:
-    """The `ros__parameters` sections for a node called segmentation_node."""
-    for key, value in tree.items() if isinstance(tree, dict) else ():
-        own = value.get("ros__parameters") if isinstance(value, dict) else None
-        if isinstance(own, dict) and str(key).rsplit("/", 1)[-1] in ("*", "**", "segmentation_node"):
-            yield own
-        yield from _sections(value)

@@ -6,7 +6,8 @@ from functools import lru_cache
 from typing import Optional
 
 import numpy as np
-from numba import njit
+
+from bisenet_ros.files.compiled_function import compiled
 
 OPACITY = 0.5
 """Of an overlay, 0 to 1, where nothing else is asked for."""
@@ -48,7 +49,7 @@ def _mixtures(color_table: bytes, opacity: float) -> np.ndarray:
     return np.rint((1 - share) * np.arange(256) + share * colors).astype(np.uint8)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _paint(mask, color_table, colors):
     for y in range(mask.shape[0]):
         for x in range(mask.shape[1]):
@@ -56,7 +57,7 @@ def _paint(mask, color_table, colors):
                 colors[y, x, channel] = color_table[mask[y, x], channel]
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _blend(frame, mask, mixtures, overlay):
     for y in range(mask.shape[0]):
         for x in range(mask.shape[1]):

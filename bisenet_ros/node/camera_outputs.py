@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is published for one camera: the mask always, the other topics while somebody subscribes."""
 
-from typing import Optional
+from typing import Dict, Optional
 
 import numpy as np
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -52,11 +53,14 @@ class CameraOutputs:
         self._colors = classes.color_table()
         self._mask, self._confidence = ReusedImage("mono8", channels=1), ReusedImage("mono8", channels=1)
         self._color_mask, self._overlay = ReusedImage("rgb8", channels=3), ReusedImage("bgr8", channels=3)
-        self._publishers = {
-            name: qos.create_publisher(node, message_type, prefix + name, DEPTH)
-            for name, message_type in OUTPUT_TOPICS.items()
-            if resolve_topic(node, prefix + name) != info_topic
-        }
+        self._publishers: Dict[str, Publisher] = {}
+        try:
+            for name, message_type in OUTPUT_TOPICS.items():
+                if resolve_topic(node, prefix + name) != info_topic:
+                    self._publishers[name] = qos.create_publisher(node, message_type, prefix + name, DEPTH)
+        except BaseException:
+            self.close()
+            raise
 
     def has_subscriber(self, *names: str) -> bool:
         """Whether somebody subscribes to one of these topics."""

@@ -7,6 +7,9 @@ from typing import Any, Callable
 
 from rclpy.node import Node
 
+HAS_TRANSITIONS = True
+"""Whether there are services for the transitions, which `ros2 lifecycle set` calls."""
+
 try:
     from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 
@@ -29,6 +32,7 @@ try:
                 return response
 
 except ImportError:  # Foxy and Galactic
+    HAS_TRANSITIONS = False
 
     class TransitionCallbackReturn(Enum):  # type: ignore[no-redef]
         """How a transition ended."""

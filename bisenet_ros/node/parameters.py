@@ -12,6 +12,7 @@ from rclpy.parameter import Parameter
 
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.node import qos
+from bisenet_ros.node.lifecycle_node import HAS_TRANSITIONS
 from bisenet_ros.node.settings import (
     CONFIGURE,
     DEFAULT,
@@ -117,10 +118,11 @@ class Parameters:
         problem = setting.problem(change.value)
         if problem or setting.read != CONFIGURE or not self.configured:
             return problem
-        return (
-            f"parameter {change.name} is read when the node is configured; deactivate and clean it up first "
-            f"(`ros2 lifecycle set {self._node.get_fully_qualified_name()} deactivate`, then `cleanup`)"
-        )
+        remedy = "start the node again with the new value"
+        if HAS_TRANSITIONS:
+            name = self._node.get_fully_qualified_name()
+            remedy = f"deactivate and clean it up first (`ros2 lifecycle set {name} deactivate`, then `cleanup`)"
+        return f"parameter {change.name} is read when the node is configured; {remedy}"
 
 
 def error_text(error: BaseException) -> str:

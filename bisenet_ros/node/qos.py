@@ -67,7 +67,9 @@ def _naming_parameters(node: Node, topic: str, entity: str) -> Iterator[None]:
     except Exception as error:
         reason = (str(error).splitlines() or [""])[0]
         name = f"qos_overrides.{resolve_topic(node, topic)}.{entity}"
-        raise BisenetError(f"could not create the {entity}; check the parameters {name}.*: {reason}") from error
+        raise BisenetError(
+            f"could not create the {entity}: {reason}; check the parameters {name}.*, which are read once, at the start"
+        ) from error
 
 
 def mismatch(offered: QoSProfile, requested: QoSProfile) -> Optional[str]:

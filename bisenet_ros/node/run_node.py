@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, List, NoReturn, Optional
 
 import rclpy
+import rclpy.signals
 from rclpy.executors import ExternalShutdownException
 from rclpy.utilities import remove_ros_args
 
@@ -26,6 +27,8 @@ from bisenet_ros.node.segmentation_node import LoadEngine, SegmentationNode
 
 SHUTDOWN_TIMEOUT = 4.0
 """Seconds that the engine has to finish its frame when the process ends; `ros2 launch` waits 5 before it escalates."""
+SIGNALS_END_ROS = hasattr(rclpy.signals, "SignalHandlerOptions")
+"""Whether rclpy shuts ROS down on SIGINT and SIGTERM. On Foxy and Galactic it only wakes its executor, on SIGINT."""
 
 
 def run_node(args: Optional[List[str]] = None, *, load: LoadEngine = load_engine) -> int:
@@ -36,11 +39,15 @@ def run_node(args: Optional[List[str]] = None, *, load: LoadEngine = load_engine
     spinning = threading.Event()
 
     def interrupt(*_: Any) -> None:
-        """Ends the start. Once the node spins, rclpy ends it: an exception could be lost in a destructor."""
+        """Ends the start. Once the node spins, ROS's end ends it: an exception could be lost in a destructor."""
         if not spinning.is_set():
             raise KeyboardInterrupt
+        if not SIGNALS_END_ROS:  # on another thread, as it waits for locks that this one may hold
+            threading.Thread(target=rclpy.try_shutdown).start()
 
     signal.signal(signal.SIGINT, interrupt)  # rclpy shuts ROS down, then calls this
+    if not SIGNALS_END_ROS:
+        signal.signal(signal.SIGTERM, interrupt)
     use_shared_memory()
     try:
         _parse_arguments(args)
@@ -66,6 +73,8 @@ def run_node(args: Optional[List[str]] = None, *, load: LoadEngine = load_engine
                 traceback.print_exc()
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not interrupt the shutdown
+        if not SIGNALS_END_ROS:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if node is not None and not node.close(timeout=SHUTDOWN_TIMEOUT):
             # TensorRT is building a plan, which takes minutes and cannot be interrupted.
             _exit_at_once(code)

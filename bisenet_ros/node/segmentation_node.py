@@ -269,7 +269,7 @@ class SegmentationNode(ManagedNode):
     def _deactivate_after_fault(self) -> None:
         if self._fatal is not None:
             self._publish_diagnostics()
-            with suppress(RuntimeError):  # which not every RMW can
+            with suppress(RuntimeError, AttributeError):  # not every RMW can, and Foxy and Galactic have no such method
                 self._diagnostics.wait_for_all_acked(ACK_TIMEOUT)
             raise self._fatal
         if self._status.state != ACTIVE or not self._status.fault:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from contextlib import suppress
@@ -20,6 +21,8 @@ CODEC = "mp4v"
 """MPEG-4 Part 2, which every build of OpenCV with FFmpeg has; H.264 is missing in many."""
 RATE = 25.0
 """Frames a second, where the source does not say."""
+FINEST_TIMES = 65535
+"""The codec's times are whole parts of a second, these at most: of a rate of 66.667 it cannot have every decimal."""
 
 
 class VideoFile:
@@ -31,7 +34,7 @@ class VideoFile:
     def __init__(self, path: Path, *, rate: float) -> None:
         """`rate` is in frames a second; 0 for RATE. Raises BisenetError where OpenCV cannot take the path."""
         check_path(path)
-        self._path, self._rate = path, rate or RATE
+        self._path, self._rate = path, _rounded(rate or RATE)
         self._unfinished = path.with_name(f"{path.stem}.{os.getpid()}.partial{path.suffix}")
         self._writer: Optional[cv2.VideoWriter] = None
         self._size: Size = (0, 0)
@@ -74,3 +77,9 @@ class VideoFile:
             raise OSError(
                 f"{self._path} cannot be written: {written} of {self._frames} frames; {free} MiB are free there"
             )
+
+
+def _rounded(rate: float) -> float:
+    """A rate with as many decimals as the codec can have, up to the three that OpenCV takes."""
+    decimals = max(0, min(3, int(math.log10(FINEST_TIMES / rate))))
+    return round(rate, decimals)

@@ -29,10 +29,14 @@ MANAGED = "/managed/segmentation_node"
 TOPIC = "/managed/image"
 CAMERA_INFO = "/managed/camera_info"
 ARGUMENTS = ("--ros-args", "-r", "__ns:=/managed", "-r", f"/camera/image_raw:={TOPIC}")
-# As on Foxy and Galactic, whose rclpy has no lifecycle.
+# As on Foxy and Galactic, whose rclpy has no lifecycle, and does not end ROS on a signal.
 WITHOUT_LIFECYCLE = """
 import sys
+from functools import partial
+import rclpy
 sys.modules["rclpy.lifecycle"] = None
+rclpy.init = partial(rclpy.init, signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
+del rclpy.signals.SignalHandlerOptions
 from bisenet_ros.node.run_node import run_node
 sys.exit(run_node())
 """
@@ -146,7 +150,10 @@ def test_signal_in_each_state(transitions: Tuple[str, ...], vehicle: Vehicle) ->
         assert not process.matching("WARN|ERROR|Traceback"), process.output
 
 
-def test_without_rclpys_lifecycle_a_plain_node_has_the_same_topics_and_enable(vehicle: Vehicle, image: Image) -> None:
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_without_rclpys_lifecycle_a_plain_node_has_the_same_topics_and_enable(
+    vehicle: Vehicle, image: Image, end: signal.Signals
+) -> None:
     node, topic = "/plain/segmentation_node", "/plain_camera/image"
     arguments = ("--ros-args", "-r", "__ns:=/plain", "-r", f"/camera/image_raw:={topic}")
     masks, camera = vehicle.listen("/plain/mask", Image), vehicle.camera(topic)
@@ -161,7 +168,9 @@ def test_without_rclpys_lifecycle_a_plain_node_has_the_same_topics_and_enable(ve
         vehicle.wait_for_subscriptions(topic, 0)
         assert enable(vehicle, node, True) == SetBool.Response(success=True, message="active")
         camera.connect(image, masks)
-        process.send(signal.SIGINT)
+        refused = vehicle.set_parameter("device", "cuda", node)
+        assert "is read when the node is configured; start the node again" in refused.reason
+        process.send(end)
         assert process.wait() == 0
         assert not process.matching("WARN|ERROR|Traceback"), process.output
     camera.close()
@@ -278,6 +287,15 @@ def test_failed_activation_leaves_no_subscription(image: Image) -> None:
         assert vehicle.state() == "inactive"
         vehicle.wait_for(lambda: publishers(vehicle, "/segmentation/front/mask"), "the graph")
         assert not vehicle.subscriptions("/front/image_raw")
+
+
+def test_failed_configuration_leaves_no_publisher() -> None:
+    arguments = ("-p", "qos_overrides./segmentation/camera_info.publisher.reliability:=odd")
+    with fake_node(*arguments, autostart=False) as (node, vehicle, _):
+        before = len([*node.publishers])
+        for _ in range(2):
+            assert not vehicle.transition("configure") and vehicle.state() == "unconfigured"
+        assert len([*node.publishers]) == before
 
 
 def test_deactivate_does_not_wait_for_the_engine_but_cleanup_does(image: Image) -> None:

@@ -82,7 +82,7 @@ INVALID_IN_FILES = (
     ("use_sim_time: maybe", "'use_sim_time' to 'maybe' of type 'STRING', expecting type 'BOOL'$"),
     (
         "qos_overrides:\n  /diagnostics:\n    publisher:\n      reliability: sometimes",
-        r"could not create the publisher; check .* qos_overrides./diagnostics.publisher.\*: .*sometimes",
+        r"could not create the publisher: .*sometimes.*; check .* qos_overrides./diagnostics.publisher.\*,",
     ),
 )
 
@@ -252,12 +252,20 @@ def test_qos_overrides_of_mask_and_images(image: Image) -> None:
 @pytest.mark.parametrize(
     "override, state, expected",
     (
-        ("/segmentation/mask.publisher.depth:=-1", "unconfigured", "could not create the publisher; check .*mask.*"),
-        ("/segmentation/mask.publisher.history:=some", "unconfigured", "parameters qos_overrides.*mask.*: .*some"),
+        (
+            "/segmentation/mask.publisher.depth:=-1",
+            "unconfigured",
+            "create the publisher: .*; check .*mask.*",
+        ),
+        (
+            "/segmentation/mask.publisher.history:=some",
+            "unconfigured",
+            ": .*some.*; check .* qos_overrides.*mask",
+        ),
         (
             "/camera/image_raw.subscription.durability:=stone",
             "inactive",
-            "create the subscription.*: .*stone",
+            "create the subscription: .*stone",
         ),
         ("/camera/image_raw.subscription.reliability:=maybe", "inactive", "image_raw.*one of default, auto.*'maybe'"),
     ),

@@ -400,6 +400,16 @@ def test_a_video_that_cannot_be_written_whole_is_no_video(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("rate", [0.5, 59.94, 65.535, 66.667, 90.123, 144.001, 1000.0])
+def test_any_rate_of_a_camera_is_written(tmp_path, rate):
+    path = tmp_path / "v.mp4"
+    with VideoFile(path, rate=rate) as video:
+        for _ in range(2):
+            video.write(np.zeros((*SIZE, 3), np.uint8))
+    frames, written = read_video(path)
+    assert len(frames) == 2 and written == pytest.approx(rate, rel=1e-4)
+
+
 def test_odd_sides_and_an_unknown_rate(tmp_path):
     path = tmp_path / "odd.mp4"
     with VideoFile(path, rate=0) as video:

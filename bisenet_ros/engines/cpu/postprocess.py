@@ -9,13 +9,14 @@ class's logits are ever held at the frame's size. Threads take bands of rows; nu
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 from numba import njit
 
 from bisenet_ros.engines.bilinear import two_step_taps
 from bisenet_ros.engines.cpu.cores import usable_cores
+from bisenet_ros.files.compiled_function import compiled
 from bisenet_ros.model.input_size import STRIDE
 
 EXP_LINEAR, EXP_SQUARE = np.float32(0.993), np.float32(0.4296)
@@ -61,10 +62,10 @@ def _in_bands(logits: np.ndarray, mask: np.ndarray, confidence: Optional[np.ndar
 
 # "contract" lets a product and a sum become one instruction. NumPy's error model needs no check for a division by 0.
 # A number of Python beside a float32 would make numba compute in 64 bits.
-_compiled = njit(nogil=True, cache=True, fastmath={"contract"}, error_model="numpy")
+OPTIONS: Dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy"}
 
 
-@_compiled
+@njit(**OPTIONS)
 def _widen(row, x_start, x_weights, wide):
     """One row of logits, classes x w, widened to classes x width."""
     for c in range(row.shape[0]):
@@ -73,7 +74,7 @@ def _widen(row, x_start, x_weights, wide):
             wide[c, x] = row[c, i] * x_weights[0, x] + row[c, i + 1] * x_weights[1, x] + row[c, i + 2] * x_weights[2, x]
 
 
-@_compiled
+@compiled(**OPTIONS)
 def _segment_rows(logits, y_start, y_weights, x_start, x_weights, mask, confidence):
     classes, (height, width) = logits.shape[0], mask.shape
     wide = np.empty((3, classes, width), np.float32)  # row r of the logits is kept at r % 3
@@ -100,7 +101,7 @@ def _segment_rows(logits, y_start, y_weights, x_start, x_weights, mask, confiden
                 confidence[y, x] = np.int32(np.float32(255) / total[x] + np.float32(0.5))
 
 
-@_compiled
+@njit(**OPTIONS)
 def _keep_best(upper, middle, lower, weights, c, best, class_id, values):
     """Keeps class c where its logits, upsampled along one row of the frame, are the highest so far."""
     w0, w1, w2 = weights[0], weights[1], weights[2]
@@ -113,7 +114,7 @@ def _keep_best(upper, middle, lower, weights, c, best, class_id, values):
         class_id[x] = np.int32(c) if better else class_id[x]
 
 
-@_compiled
+@njit(**OPTIONS)
 def _add_exponentials(values, best, total):
     """The softmax's denominator where its numerator is 1: exp(value - best) of all classes along one row."""
     total[:] = 0

@@ -6,9 +6,9 @@ from functools import lru_cache
 from typing import Sequence, Tuple
 
 import numpy as np
-from numba import njit
 
 from bisenet_ros.engines.bilinear import neighbors
+from bisenet_ros.files.compiled_function import compiled
 
 _cached_neighbors = lru_cache(maxsize=32)(neighbors)
 
@@ -26,7 +26,7 @@ def normalize_frame(
     return image
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
+@compiled(fastmath={"contract"})
 def _resize_and_normalize(frame, top, bottom, down, left, right, along, scale, offset, image):
     row = np.empty(frame.shape[1], np.float32)  # B, G, R, B, G, R, ...
     for y in range(image.shape[1]):

@@ -215,7 +215,7 @@ class _Gpu:
     def _pipeline(self, size: Size, tail: str) -> FramePipeline:
         pipelines = self._pipelines.setdefault(size, {})
         self._pipelines.move_to_end(size)
-        while len(self._pipelines) > MOST_SIZES:
+        while len(self._pipelines) > max(MOST_SIZES, self._max_batch):  # each camera may have a size of its own
             self._drop(next(iter(self._pipelines)))
         if tail not in pipelines:
             plan, classes = self._load(self.request(size, tail)), len(self._card.classes)

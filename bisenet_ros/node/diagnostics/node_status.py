@@ -12,6 +12,7 @@ from bisenet_ros.engines.engine import Engine
 from bisenet_ros.node import restart
 from bisenet_ros.node.camera_topics import resolve_topic
 from bisenet_ros.node.diagnostics.problem_log import ProblemLog
+from bisenet_ros.node.lifecycle_node import HAS_TRANSITIONS
 
 ACTIVE = "active"
 GRAPH_PROBLEM_DELAY = 5.0
@@ -61,10 +62,11 @@ class NodeStatus:
         if self.is_ending:
             return f"{self.fault}; this process ends with exit code {restart.EXIT_CODE}, start the node again"
         name = self.node.get_fully_qualified_name()
+        anew = f"first run `ros2 lifecycle set {name} cleanup`, so that the engine is loaded anew"
         return (
             f"{self.fault}; the node is inactive. `ros2 service call {name}/enable std_srvs/srv/SetBool "
-            f"'{{data: true}}'` activates it again; if the engine fails again, first run `ros2 lifecycle set {name} "
-            "cleanup`, so that the engine is loaded anew"
+            f"'{{data: true}}'` activates it again; if the engine fails again, "
+            f"{anew if HAS_TRANSITIONS else 'start the node again'}"
         )
 
     def _level_and_text(self, graph_problems: List[str]) -> Tuple[bytes, str]:

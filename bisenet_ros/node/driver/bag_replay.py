@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A bag in real time through the running node: what is lost, how long it takes, and whether the masks are the same."""
 
+import json
 from functools import partial
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, Optional, Sequence
@@ -55,13 +56,13 @@ def replay_through_node(
     comparison = _Comparison(folder / source.masks, source.mask_topic)
     # As offline: an engine may compute masks in another way where nobody asks for the confidence.
     topics = Topics(compressed=source.message_type == COMPRESSED_IMAGE, outputs=("mask", "confidence"))
+    paths = {"model": model, **({"class_map": class_map} if class_map else {})}  # ROS cannot parse an empty override
     parameters = {
-        "model": str(model.absolute()),
+        **{name: json.dumps(str(path.absolute())) for name, path in paths.items()},  # ROS reads values as YAML
         "device": device,
         "precision": precision,
         "network_size": network_size,
         "diagnostics_rate": "2.0",
-        **({"class_map": str(class_map.absolute())} if class_map else {}),  # ROS cannot parse an empty override
     }
     images = partial(bag_images, Path(source.path), source.topic, rate=rate)
     with NodeDriver(topics.node_arguments(**parameters), topics=topics) as driver:

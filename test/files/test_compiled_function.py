@@ -1,0 +1,58 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Compiled functions run on any disk."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+
+import numba.core.caching
+import numpy as np
+import pytest
+
+from bisenet_ros.files.compiled_function import compiled
+
+
+def make_double():
+    @compiled(fastmath={"contract"})
+    def double(values):
+        for i in range(values.shape[0]):
+            values[i] *= 2
+
+    return double
+
+
+def assert_doubles(double) -> None:
+    for kind in (np.float32, np.int64):
+        values = np.arange(3, dtype=kind)
+        double(values)
+        assert values.tolist() == [0, 2, 4]
+
+
+def test_the_machine_code_is_kept(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    assert_doubles(make_double())
+    assert [*tmp_path.rglob("*.nbc")] and not caplog.records
+
+
+def test_without_a_folder_to_write_to_it_is_compiled_anew(monkeypatch, caplog):
+    monkeypatch.setattr(numba.core.caching.CacheImpl, "_locator_classes", [])
+    with caplog.at_level(logging.WARNING):
+        assert_doubles(make_double())
+    (record,) = caplog.records
+    assert "compiled code cannot be kept on disk" in record.getMessage() and "no locator" in record.getMessage()
+
+
+@pytest.mark.parametrize("method, code", [("save", errno.ENOSPC), ("load", errno.EACCES)])
+def test_a_disk_that_fails_ends_nothing(tmp_path, monkeypatch, caplog, method, code):
+    def fail(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(numba.core.caching.IndexDataCacheFile, method, fail)
+    with caplog.at_level(logging.WARNING):
+        assert_doubles(make_double())
+    (record,) = caplog.records
+    assert os.strerror(code) in record.getMessage()
