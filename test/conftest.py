@@ -84,7 +84,7 @@ def shipped_model() -> Path:
 @pytest.fixture
 def stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StubGpu]:
     """A GPU that is there during the test, and runs our kernels."""
-    from bisenet_ros.engines.cuda.driver import has_cuda_python
+    from bisenet_ros.engines.cuda.open_device import has_cuda_python
 
     if not has_cuda_python():
         pytest.skip("cuda-python is not installed")
@@ -109,14 +109,14 @@ def backend(request: pytest.FixtureRequest, stub: StubGpu, monkeypatch: pytest.M
             pytest.skip("pycuda is not installed; `pip install pycuda` builds it where there is a CUDA toolkit")
         from stub_gpu import compile_for_host
 
-        from bisenet_ros.engines.cuda import driver
+        from bisenet_ros.engines.cuda import open_device
 
         flags = sys.getdlopenflags()
         sys.setdlopenflags(os.RTLD_LAZY)  # the stub has only those of pycuda's symbols that are called
         from bisenet_ros.engines.cuda import pycuda_device
 
         sys.setdlopenflags(flags)
-        monkeypatch.setattr(driver, "has_cuda_python", lambda: False)
+        monkeypatch.setattr(open_device, "has_cuda_python", lambda: False)
         monkeypatch.setattr(pycuda_device, "compile_with_nvcc", lambda name, _: compile_for_host(name))
     return request.param
 

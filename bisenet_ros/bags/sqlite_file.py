@@ -49,7 +49,7 @@ class SqliteFile:
         return [topic._replace(messages=counts[number]) for number, topic in self._topics.items()]
 
     def promised(self) -> Dict[str, int]:
-        """None: SQLite counts nothing in advance."""
+        """Empty, as SQLite counts nothing in advance."""
         return {}
 
     def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:

@@ -15,7 +15,6 @@ from bisenet_ros.benchmark.interleaved_timing import Timings
 from bisenet_ros.benchmark.markdown import markdown_table
 from bisenet_ros.benchmark.plot import draw_speed
 from bisenet_ros.files.atomic_write import write_json, write_text
-from bisenet_ros.files.result_folder import require_free, require_writable
 
 FILES = ("benchmark.json", "benchmark.md", "benchmark.png")
 
@@ -67,25 +66,6 @@ def statistics(milliseconds: Sequence[float], *, fps: bool = False) -> Dict[str,
     if fps:
         values["fps"], values["fps_mean"] = 1000 / median, 1000 / values["mean_ms"]
     return {name: round(float(value), 4) for name, value in values.items()}
-
-
-def prepare_outputs(folder: Optional[Path], json: Optional[Path], *, files: Sequence[str], force: bool) -> None:
-    """Makes the folders for a report and for a JSON file, before minutes are spent on what cannot be written.
-
-    Args:
-        files: the names of the report's; those of an earlier run are replaced with `force`.
-
-    Raises BisenetError, OSError, or where a report has no matplotlib to plot with, ModuleNotFoundError.
-    """
-    if folder:
-        import matplotlib.figure  # noqa: F401
-
-        require_free(folder, files, force=force)
-        folder.mkdir(parents=True, exist_ok=True)
-        require_writable(folder / files[0])
-    if json:
-        json.parent.mkdir(parents=True, exist_ok=True)
-        require_writable(json)
 
 
 def write_report(folder: Path, numbers: Numbers) -> None:

@@ -59,11 +59,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from bisenet_ros.benchmark.report import FILES, prepare_outputs, to_text, write_report
+    from bisenet_ros.benchmark.report import FILES, to_text, write_report
     from bisenet_ros.files.atomic_write import write_json
+    from bisenet_ros.files.result_folder import prepare_outputs
 
     benchmark = _paper_benchmark(arguments) if arguments.paper else _own_benchmark(arguments)
     output = arguments.output or (Path("benchmark_sweep") if arguments.sweep and not arguments.json else None)
+    if output:
+        import matplotlib.figure  # noqa: F401  # for the plot
+
     prepare_outputs(output, arguments.json, files=FILES, force=arguments.force)
     found = benchmark.run(on_progress=lambda text: print(text, file=sys.stderr))
     print(to_text(found))

@@ -59,8 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from bisenet_ros.benchmark.report import prepare_outputs
     from bisenet_ros.files.atomic_write import write_json
+    from bisenet_ros.files.result_folder import prepare_outputs
     from bisenet_ros.node.benchmark.measurement import MAX_RATE, measure
     from bisenet_ros.node.benchmark.report import FILES, to_markdown, write_report
     from bisenet_ros.node.benchmark.scenario import Scenario
@@ -86,6 +86,9 @@ def run(arguments: argparse.Namespace) -> int:
         reliability=arguments.reliability,
     )
     scenarios = [replace(scenario, size=parse_size(size)) for size in dict.fromkeys(arguments.size)]
+    if arguments.output:
+        import matplotlib.figure  # noqa: F401  # for the plot
+
     prepare_outputs(arguments.output, arguments.json, files=FILES, force=arguments.force)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the processes are ended too
     numbers = measure(scenarios, choose_pipelines(arguments), rate=arguments.rate, seconds=arguments.seconds)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Sequence
 
 from bisenet_ros.engines.cuda.device import GpuError
-from bisenet_ros.engines.cuda.driver import open_device
+from bisenet_ros.engines.cuda.open_device import open_device
 from bisenet_ros.engines.engine import check_max_batch
 from bisenet_ros.engines.precision import choose_precision
 from bisenet_ros.engines.tensorrt.api import TensorRt, load_tensorrt

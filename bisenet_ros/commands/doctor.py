@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 import bisenet_ros
+from bisenet_ros.engines.loader import DEVICES
 from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
 
 EXTRA = "openvino"
@@ -13,7 +14,7 @@ EXTRA = "openvino"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = f"{__doc__} The exit code is 0 if the device works, and 1 if not."
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="the device that must work")
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="the device that must work")
     parser.add_argument("--model", type=Path, metavar="MODEL.onnx", help="a model file; by default the shipped one")
 
 

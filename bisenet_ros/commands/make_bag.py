@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Make a ROS 2 bag of images, a video or a data set."""
+"""Make a ROS 2 bag from images, a video or a data set."""
 
 import argparse
 import sys

@@ -6,8 +6,8 @@ import importlib.metadata
 from typing import Dict, Optional
 
 from bisenet_ros.engines.cuda.device import CudaDevice
-from bisenet_ros.engines.cuda.driver import open_device
 from bisenet_ros.engines.cuda.libcuda import driver_version, require_gpu
+from bisenet_ros.engines.cuda.open_device import open_device
 from bisenet_ros.engines.engine import EngineError
 from bisenet_ros.engines.tensorrt.api import load_tensorrt
 

@@ -12,8 +12,8 @@ from typing import Callable, List, NamedTuple, Optional, Sequence, Union
 import numpy as np
 
 from bisenet_ros.engines.cuda.device import GpuError
-from bisenet_ros.engines.cuda.driver import has_cuda_python
 from bisenet_ros.engines.cuda.libcuda import require_gpu
+from bisenet_ros.engines.cuda.open_device import has_cuda_python
 from bisenet_ros.engines.engine import Engine, EngineError, FatalEngineError, check_max_batch
 from bisenet_ros.engines.precision import PRECISIONS, PrecisionChoice, choose_precision, computes_in_bf16
 from bisenet_ros.engines.tensorrt.plan import PRECISIONS as CUDA_PRECISIONS

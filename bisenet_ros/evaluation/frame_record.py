@@ -55,7 +55,7 @@ class FrameRecord:
 
     @property
     def place(self) -> Dict[str, Any]:
-        """For JSON."""
+        """Where the frame is, for JSON."""
         return {"bag": self.bag, "topic": self.topic, "index": self.index, "stamp_ns": self.stamp_ns}
 
     @property
@@ -84,12 +84,12 @@ class RecordFile:
         self.path = path
 
     def append(self, record: FrameRecord) -> None:
-        """Raises OSError where the file cannot be written."""
+        """Adds a record to the file; raises OSError where it cannot be written."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(record), separators=(",", ":"), allow_nan=False) + "\n")
 
     def __iter__(self) -> Iterator[FrameRecord]:
-        """Raises BisenetError, with the line's number; OSError where the file cannot be read."""
+        """Reads the records in order; raises BisenetError, with the line's number, or OSError."""
         with self.path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
                 try:

@@ -89,5 +89,5 @@ def quantization_cost(fp32: Engine, int8: Engine, frames: Iterable[LabeledFrame]
 
 
 def share_of_same_class(mask: Mask, other: Mask) -> float:
-    """Of the pixels of two masks of one size."""
+    """The share of the pixels that have the same class in two masks of one size."""
     return float(np.mean(mask == other))

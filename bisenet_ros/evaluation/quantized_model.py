@@ -49,7 +49,7 @@ class QuantizedModel:
     engine: str
 
     def save(self, path: Path) -> None:
-        """Raises OSError where it cannot be written; then the file is as it was."""
+        """Writes the model file; raises OSError, and the file is as it was."""
         write_bytes(path, self.network.SerializeToString())
 
 

@@ -14,7 +14,7 @@ from typing import List, NamedTuple, Optional, Tuple
 import cv2
 import numpy as np
 
-from bisenet_ros.images.optical_flow import optical_flow
+from bisenet_ros.images.optical_flow import follow, optical_flow
 
 LONGEST_SIDE = 240
 """Cells of the grid; a smaller frame is compared pixel by pixel."""
@@ -84,10 +84,8 @@ def count_changes(
         See `Change`; None where no pixel can be compared.
     """
     height, width = now.shape
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     back_x, back_y = cv2.split(backward)
-    source_x, source_y = x + back_x, y + back_y
-    inside = (source_x >= 0) & (source_x <= width - 1) & (source_y >= 0) & (source_y <= height - 1)
+    source_x, source_y, inside = follow(backward)
     there_x, there_y = cv2.split(cv2.remap(forward, source_x, source_y, cv2.INTER_LINEAR))
     error = (back_x + there_x) ** 2 + (back_y + there_y) ** 2
     lengths = back_x**2 + back_y**2 + there_x**2 + there_y**2

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-DEVICES = Path("/dev")
+DEVICE_FILES = Path("/dev")
+"""The folder of files such as stdout, which cannot be replaced by others."""
 
 
 def partial_of(path: Path) -> Path:
@@ -19,7 +20,7 @@ def partial_of(path: Path) -> Path:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Raises OSError; then the file is as it was."""
+    """Writes text as UTF-8; raises OSError, and the file is as it was."""
     write_bytes(path, text.encode("utf-8"))
 
 
@@ -33,7 +34,7 @@ def write_bytes(path: Path, data: bytes, *, private: bool = False, durable: bool
     Raises:
         OSError: it cannot be written; the file is as it was.
     """
-    if path.parent == DEVICES:
+    if path.parent == DEVICE_FILES:
         path.write_bytes(data)
         return
     unfinished = partial_of(path)
@@ -53,7 +54,7 @@ def write_bytes(path: Path, data: bytes, *, private: bool = False, durable: bool
 
 
 def write_png(path: Path, pixels: np.ndarray) -> None:
-    """H x W (x 3, BGR) uint8; raises OSError; then the file is as it was."""
+    """Writes pixels, H x W (x 3, BGR) uint8, as a PNG; raises OSError, and the file is as it was."""
     import cv2  # here, since the engines write files too, and need no OpenCV
 
     encoded, data = cv2.imencode(".png", pixels)
@@ -63,5 +64,5 @@ def write_png(path: Path, pixels: np.ndarray) -> None:
 
 
 def write_json(path: Path, values: Any) -> None:
-    """Raises OSError; then the file is as it was."""
+    """Writes values as JSON; raises OSError, and the file is as it was."""
     write_text(path, json.dumps(values, indent=1) + "\n")

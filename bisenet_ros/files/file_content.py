@@ -29,7 +29,7 @@ _MAGIC: Tuple[Tuple[bytes, str], ...] = (
 
 
 def sha256_of(path: Path) -> str:
-    """Of a file's content, as 64 hexadecimal digits; raises OSError."""
+    """The SHA-256 of a file's content, as 64 hexadecimal digits; raises OSError."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

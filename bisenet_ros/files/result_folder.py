@@ -6,10 +6,10 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Sequence
+from typing import Optional, Sequence
 
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.files.atomic_write import DEVICES
+from bisenet_ros.files.atomic_write import DEVICE_FILES
 
 REMOVED = ".removed"
 
@@ -17,7 +17,7 @@ REMOVED = ".removed"
 def require_writable(file: Path) -> None:
     """Raises BisenetError where a file cannot be written: before the work begins, not after it."""
     folder = file.parent
-    if folder == DEVICES:
+    if folder == DEVICE_FILES:
         return
     if file.is_dir():
         raise BisenetError(f"expected a file to write, got the folder {file}")
@@ -45,11 +45,28 @@ def require_free(folder: Path, results: Sequence[str] = (), *, force: bool = Fal
         raise BisenetError(f"{folder} exists and holds something else; name a new folder with {option}")
 
 
-def require_replaceable(folder: Path, *, option: str = "-o") -> None:
-    """Raises BisenetError where a folder that is there cannot be put in the place of, as `put_in_place` does."""
+def prepare_outputs(folder: Optional[Path], json: Optional[Path], *, files: Sequence[str], force: bool) -> None:
+    """Makes the folders for a report and for a JSON file, before time is spent on what cannot be written.
+
+    Args:
+        files: the names of the report's; those of an earlier run are replaced with `force`.
+
+    Raises BisenetError, OSError.
+    """
+    if folder:
+        require_free(folder, files, force=force)
+        folder.mkdir(parents=True, exist_ok=True)
+        require_writable(folder / files[0])
+    if json:
+        json.parent.mkdir(parents=True, exist_ok=True)
+        require_writable(json)
+
+
+def require_replaceable(folder: Path) -> None:
+    """Raises BisenetError for a folder that `put_in_place` cannot replace: a mount point, or the current folder."""
     if folder.exists() and (os.path.ismount(folder) or folder.samefile(os.curdir)):
         kind = "a mount point, such as a volume of a container" if os.path.ismount(folder) else "the current folder"
-        raise BisenetError(f"{folder} is {kind}, and cannot be made anew as a whole; name a folder in it with {option}")
+        raise BisenetError(f"{folder} is {kind}, and cannot be made anew as a whole; name a folder in it with -o")
 
 
 def put_in_place(folder: Path, target: Path) -> None:

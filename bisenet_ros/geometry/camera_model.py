@@ -3,7 +3,7 @@
 """A camera's projection with lens distortion, as sensor_msgs/CameraInfo describes it."""
 
 from dataclasses import dataclass
-from typing import Any, Callable, Tuple
+from typing import Any, Tuple
 
 import cv2
 import numpy as np
@@ -13,6 +13,8 @@ from bisenet_ros.model.input_size import Size
 
 POLYNOMIALS = {"plumb_bob": (4, 5), "rational_polynomial": (8, 12, 14)}
 """OpenCV's pinhole distortion models, with the numbers of coefficients that they may have."""
+TANGENTIAL, BEYOND_RADIAL = slice(2, 4), slice(8, None)
+"""Of their coefficients: p1 and p2; and those of thin prisms and of a tilted sensor."""
 FISHEYE = "equidistant"
 FISHEYE_COEFFICIENTS = 4
 WIDEST = 20.0
@@ -76,40 +78,28 @@ class CameraModel:
         seen = np.flatnonzero(in_front)[radius < self._largest_radius()]
         if not len(seen):
             return pixels
-        no_motion = np.zeros(3)
-        if self.model == FISHEYE and len(self.distortion):
-            shaped = points[seen].reshape(-1, 1, 3)
-            projected = cv2.fisheye.projectPoints(shaped, no_motion, no_motion, self.matrix, self.distortion)[0]
-        else:
-            projected = cv2.projectPoints(points[seen], no_motion, no_motion, self.matrix, self.distortion)[0]
-        pixels[seen] = projected.reshape(-1, 2)
+        pixels[seen] = _project(points[seen], self.model, self.matrix, self.distortion)
         return pixels
 
     def _largest_radius(self) -> float:
-        """Where the distorted radius stops growing with the undistorted one, at depth 1."""
+        """The distance from the axis, at depth 1, where radial distortion folds back; the tangential one is small."""
         radius = np.linspace(0, WIDEST, 4001)
-        distorted = self._distorted_radius()(radius)
-        shrinking = np.flatnonzero(np.diff(distorted) <= 0)
+        rays = np.stack([radius, np.zeros_like(radius), np.ones_like(radius)], axis=-1)
+        radial = self.distortion.copy()
+        if self.model != FISHEYE:
+            radial[TANGENTIAL] = radial[BEYOND_RADIAL] = 0
+        shrinking = np.flatnonzero(np.diff(_project(rays, self.model, np.eye(3), radial)[:, 0]) <= 0)
         return float(radius[shrinking[0]]) if len(shrinking) else WIDEST
 
-    def _distorted_radius(self) -> Callable[[np.ndarray], np.ndarray]:
-        """The radial part of the distortion; the tangential one is small."""
-        if self.model == FISHEYE:
-            k = np.resize(np.append(self.distortion, np.zeros(FISHEYE_COEFFICIENTS)), FISHEYE_COEFFICIENTS)
 
-            def fisheye(radius: np.ndarray) -> np.ndarray:
-                angle = np.arctan(radius)
-                return angle * (1 + k[0] * angle**2 + k[1] * angle**4 + k[2] * angle**6 + k[3] * angle**8)
-
-            return fisheye if len(self.distortion) else np.asarray
-        k1, k2, _, _, k3, k4, k5, k6 = np.append(self.distortion, np.zeros(8))[:8]
-
-        def polynomial(radius: np.ndarray) -> np.ndarray:
-            r2 = radius**2
-            numerator, denominator = 1 + r2 * (k1 + r2 * (k2 + r2 * k3)), 1 + r2 * (k4 + r2 * (k5 + r2 * k6))
-            return radius * numerator / denominator
-
-        return polynomial
+def _project(points: np.ndarray, model: str, matrix: np.ndarray, distortion: np.ndarray) -> np.ndarray:
+    """N x 3 float64 points in front of the camera to N x 2 float64 pixels (x, y)."""
+    no_motion = np.zeros(3)
+    if model == FISHEYE and len(distortion):
+        projected = cv2.fisheye.projectPoints(points.reshape(-1, 1, 3), no_motion, no_motion, matrix, distortion)[0]
+    else:
+        projected = cv2.projectPoints(points, no_motion, no_motion, matrix, distortion)[0]
+    return projected.reshape(-1, 2)
 
 
 def _check_distortion(model: str, coefficients: int) -> None:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Dense optical flow between two gray pictures: DIS (Kroeger et al., ECCV 2016), as OpenCV has it."""
 
-from typing import Any
+from typing import Any, Tuple
 
 import cv2
 import numpy as np
@@ -20,3 +20,11 @@ def optical_flow(picture: np.ndarray, other: np.ndarray) -> np.ndarray:
     flow: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
     flow.setUseSpatialPropagation(False)  # with it, the flow may depend on the number of threads
     return flow.calc(*padded, None)[:height, :width]
+
+
+def follow(flow: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where the flow, H x W x 2 float32, takes each pixel: x and y, H x W float32, and whether they are inside."""
+    height, width = flow.shape[:2]
+    columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    x, y = columns + flow[..., 0], rows + flow[..., 1]
+    return x, y, (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)

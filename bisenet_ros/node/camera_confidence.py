@@ -21,7 +21,6 @@ from bisenet_ros.engines.unknown_pixels import cell_confidence, check_size, hide
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.model.input_size import STRIDE, Size
 from bisenet_ros.node.parameters import Parameters
-from bisenet_ros.node.settings import ignore_mask
 
 WINDOW = 10.0
 """Seconds over which the figures are averaged."""
@@ -45,7 +44,7 @@ class CameraConfidence:
     def __init__(self, node: Node, parameters: Parameters, camera: str) -> None:
         """Raises BisenetError where the ignore mask cannot be used."""
         self._parameters = parameters
-        self._parameter = ignore_mask(camera)
+        self._parameter = f"{camera}.ignore_mask"
         self._ignored = self._read_ignore_mask(node)
         self._lock = threading.Lock()
         self._samples: Deque[Tuple[float, ConfidenceFigures]] = deque()

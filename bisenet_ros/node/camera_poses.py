@@ -11,7 +11,7 @@ from std_msgs.msg import Header
 
 from bisenet_ros.geometry.ground_projection import GroundGridError, Pose
 from bisenet_ros.node.parameters import Parameters
-from bisenet_ros.node.settings import NO_POSE, enabled
+from bisenet_ros.node.settings import NO_POSE
 
 try:
     from tf2_ros import Buffer, ExtrapolationException, TransformException, TransformListener
@@ -77,7 +77,7 @@ class CameraPoses:
         """Another camera whose last image had this frame_id; empty if there is none."""
         self._frame_ids[name] = frame_id
         others = (other for other, found in self._frame_ids.items() if other != name and found == frame_id)
-        return next((other for other in others if self._parameters[enabled(other)]), "")
+        return next((other for other in others if self._parameters.is_enabled(other)), "")
 
     def _lookup(self, header: Header) -> Any:
         """The geometry_msgs/TransformStamped from the frame of an image to the grid's."""

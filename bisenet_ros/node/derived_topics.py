@@ -8,11 +8,12 @@ import threading
 import time
 from contextlib import contextmanager
 from functools import partial
-from typing import Callable, Iterator, Optional
+from typing import Callable, Dict, Iterator, Optional
 
 from bisenet_ros.node.camera import CameraFrame
 from bisenet_ros.node.camera_outputs import PICTURE_TOPICS
 from bisenet_ros.node.frame_queue import FrameQueue
+from bisenet_ros.node.frame_statistics import DERIVED_DROPS
 from bisenet_ros.node.ground_grid import GroundGrid
 
 SHORTEST_REST = 0.02
@@ -37,9 +38,10 @@ class DerivedTopics:
         self._ground_grid = ground_grid
         self._on_error = on_error
         self._ended = threading.Event()
-        self._confidences: FrameQueue[CameraFrame] = FrameQueue(partial(_count, "confidence_dropped"))
-        self._grids: FrameQueue[CameraFrame] = FrameQueue(partial(_count, "ground_grid_dropped"))
-        self._pictures: FrameQueue[CameraFrame] = FrameQueue(partial(_count, "pictures_dropped"))
+        self._queues: Dict[str, FrameQueue[CameraFrame]] = {
+            event: FrameQueue(partial(_count, event)) for event in DERIVED_DROPS
+        }
+        self._confidences, self._grids, self._pictures = self._queues.values()
         self.threads = [
             threading.Thread(target=self._run, args=[target], name=target.__name__.strip("_"), daemon=True)
             for target in (self._publish_confidences, self._publish_grids, self._publish_pictures)
@@ -58,19 +60,15 @@ class DerivedTopics:
 
     def clear(self) -> None:
         """Drops what waits."""
-        for frame in self._confidences.clear():
-            _count("confidence_dropped", frame)
-        for frame in self._grids.clear():
-            _count("ground_grid_dropped", frame)
-        for frame in self._pictures.clear():
-            _count("pictures_dropped", frame)
+        for event, queue in self._queues.items():
+            for frame in queue.clear():
+                _count(event, frame)
 
     def close(self) -> None:
         """Lets the threads end after their current frame; does not wait for them."""
         self._ended.set()
-        self._confidences.close()
-        self._grids.close()
-        self._pictures.close()
+        for queue in self._queues.values():
+            queue.close()
 
     @staticmethod
     def _run(publish: Callable[[], None]) -> None:

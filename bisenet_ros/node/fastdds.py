@@ -38,7 +38,7 @@ def other_middleware() -> str:
 def shared_memory_environment() -> Dict[str, str]:
     """The environment variable that sets the profile.
 
-    None if the user has already set a profile or transports, or has chosen another middleware.
+    Empty where the user has already set a profile or transports, or has chosen another middleware.
     """
     if other_middleware() or any(os.environ.get(name) for name in (*PROFILE_VARIABLES, TRANSPORTS_VARIABLE)):
         return {}

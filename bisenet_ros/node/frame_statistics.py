@@ -4,7 +4,7 @@
 
 import threading
 from collections import Counter, deque
-from typing import Deque, Dict
+from typing import Deque, Dict, Mapping
 
 import numpy as np
 
@@ -26,6 +26,11 @@ mask and overlay drawn, compressed and published, beside the engine.
 """
 WINDOW = 300
 """Frames over which the times' percentiles are taken."""
+
+
+def count_waiting(counts: Mapping[str, int]) -> int:
+    """How many images received have no outcome yet: they wait, or are being segmented. 0: the node is at rest."""
+    return counts["received"] - sum(counts[outcome] for outcome in OUTCOMES)
 
 
 class FrameStatistics:

@@ -20,7 +20,6 @@ from bisenet_ros.node.settings import (
     SETTINGS,
     Setting,
     camera_settings,
-    enabled,
     reliability_setting,
 )
 
@@ -61,7 +60,7 @@ class Parameters:
                 self._declare(setting)
 
     def is_enabled(self, camera: str) -> bool:
-        return self[enabled(camera)]
+        return self[f"{camera}.enabled"]
 
     def reliability(self, topic: str) -> str:
         """That of the subscription to an image topic; raises BisenetError for an invalid override of the topic."""

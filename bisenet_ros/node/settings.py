@@ -187,22 +187,12 @@ SETTINGS = (
 )
 
 
-def enabled(camera: str) -> str:
-    """The name of the parameter that enables a camera."""
-    return f"{camera}.enabled"
-
-
-def ignore_mask(camera: str) -> str:
-    """The name of the parameter with the file of a camera's ignore mask."""
-    return f"{camera}.ignore_mask"
-
-
 def camera_settings(camera: str) -> Tuple[Setting, ...]:
     """The settings of one camera."""
     pose = "Pose of the optical frame of {} in grid.frame: x, y, z in m, roll, pitch, yaw in rad; [0.0]: from tf2."
     return (
-        Setting(enabled(camera), True, f"Whether the images of {camera} are segmented.", LIVE),
-        Setting(ignore_mask(camera), "", f"PNG of the size of {camera}'s images; what is not black is 255 in masks."),
+        Setting(f"{camera}.enabled", True, f"Whether the images of {camera} are segmented.", LIVE),
+        Setting(f"{camera}.ignore_mask", "", f"PNG of the size of {camera}'s images; what is not black is 255."),
         Setting(
             f"{camera}.pose",
             NO_POSE,

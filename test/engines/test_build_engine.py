@@ -24,12 +24,12 @@ from tiny_model import save_stem_model, save_tiny_model
 from bisenet_ros.cli import main
 from bisenet_ros.commands import build_engine
 from bisenet_ros.engines.cuda.device import GpuError
-from bisenet_ros.engines.heartbeat import INTERVAL, heartbeat
 from bisenet_ros.engines.quantization import quantize
 from bisenet_ros.engines.tensorrt import api as tensorrt_api
 from bisenet_ros.engines.tensorrt import builder
 from bisenet_ros.engines.tensorrt.api import TensorRt, load_tensorrt
 from bisenet_ros.engines.tensorrt.builder import PlanRequest, PlanStore, build_plan, wrapped_model
+from bisenet_ros.engines.tensorrt.heartbeat import INTERVAL, heartbeat
 from bisenet_ros.engines.tensorrt.plan import TensorRtError
 from bisenet_ros.engines.tensorrt.plan_cache import PlanCache
 from bisenet_ros.model.model_card import ModelCard, write_card

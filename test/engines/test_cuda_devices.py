@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from stub_gpu import ILLEGAL_ADDRESS, KINDS, LAUNCH_FAILED, OUT_OF_MEMORY, StubGpu
 
-from bisenet_ros.engines.cuda import driver as cuda_driver
+from bisenet_ros.engines.cuda import open_device as cuda
 from bisenet_ros.engines.cuda.device import CudaDevice
 from bisenet_ros.engines.cuda.kernels import bytes_to_floats
 from bisenet_ros.engines.cuda.libcuda import SCHEDULE_BLOCKING_SYNC, fault_that_ends_the_process
@@ -50,7 +50,7 @@ class Frame:
 
 def live_once(*, during: Callable[[CudaDevice, Frame], None] = lambda *_: None) -> np.ndarray:
     """A device from its opening to its closing; the frame that it made."""
-    device = cuda_driver.open_device()
+    device = cuda.open_device()
     with ExitStack() as owner:
         owner.callback(device.close)
         frame = Frame(device, owner)
@@ -77,7 +77,7 @@ def test_work_waits_for_its_stream(backend, stub):
 
 def test_what_the_gpu_is(backend, stub):
     stub.configure((8, 7))
-    device = cuda_driver.open_device()
+    device = cuda.open_device()
     assert (device.name, device.compute_capability, device.multiprocessors) == ("Stub GPU", (8, 7), 4)
     free, total = device.memory()
     assert 0 < free < total

@@ -17,8 +17,8 @@ from bisenet_ros.engines.cuda import compiler
 from bisenet_ros.engines.cuda import kernels as cuda_kernels
 from bisenet_ros.engines.cuda.compiler import compile_with_nvrtc
 from bisenet_ros.engines.cuda.device import CudaDevice
-from bisenet_ros.engines.cuda.driver import open_device
 from bisenet_ros.engines.cuda.kernels import MaskUpsampling, bytes_to_floats
+from bisenet_ros.engines.cuda.open_device import open_device
 
 # logits at 1/8 of the network's size, and the frame's size
 SIZES = [

@@ -18,7 +18,7 @@ from tiny_model import save_int8_version, save_tiny_model
 
 from bisenet_ros.engines import load_engine
 from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
-from bisenet_ros.engines.cuda import driver as cuda_driver
+from bisenet_ros.engines.cuda import open_device as cuda
 from bisenet_ros.engines.cuda.device import GpuError
 from bisenet_ros.engines.engine import EngineError, FatalEngineError
 from bisenet_ros.engines.loader import choose_device, has_usable_gpu
@@ -118,12 +118,12 @@ def installed(monkeypatch):
 
     def choose(*names: str) -> None:
         choosable = {"tensorrt", "tensorrt_rtx", "cuda", "cuda.bindings", "cuda.cuda", "pycuda"}
-        find = cuda_driver.importlib.util.find_spec
+        find = cuda.importlib.util.find_spec
 
         def find_chosen(name, *rest):
             return (True if name in names else None) if name in choosable else find(name, *rest)
 
-        monkeypatch.setattr(cuda_driver.importlib.util, "find_spec", find_chosen)
+        monkeypatch.setattr(cuda.importlib.util, "find_spec", find_chosen)
 
     return choose
 
@@ -144,7 +144,7 @@ def test_without_a_driver_device_cuda_says_so(driver, installed, model):
 def test_a_driver_without_a_gpu_is_told_apart(driver, answers, message):
     driver(**answers)
     with pytest.raises(GpuError, match=message):
-        cuda_driver.open_device()
+        cuda.open_device()
 
 
 def test_without_tensorrt_device_cuda_says_what_to_install(driver, installed, model):
@@ -158,7 +158,7 @@ def test_without_cudas_python_packages_the_error_says_what_to_install(driver, in
     driver()
     installed("tensorrt")
     with pytest.raises(GpuError, match="pip install cuda-bindings"):
-        cuda_driver.open_device()
+        cuda.open_device()
 
 
 def test_auto_takes_the_gpu_only_where_everything_is_there(driver, installed):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from bisenet_ros.engines.heartbeat import heartbeat
+from bisenet_ros.engines.tensorrt.heartbeat import heartbeat
 from bisenet_ros.engines.tensorrt.plan_cache import PlanCache, default_folder
 
 KEY = {

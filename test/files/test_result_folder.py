@@ -55,8 +55,8 @@ def test_a_mount_point_and_the_current_folder_cannot_be_replaced(tmp_path, monke
     with pytest.raises(BisenetError, match="/proc is a mount point, .* name a folder in it with -o"):
         require_replaceable(Path("/proc"))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(BisenetError, match=f"{tmp_path} is the current folder, .* name a folder in it with --out"):
-        require_replaceable(tmp_path, option="--out")
+    with pytest.raises(BisenetError, match=f"{tmp_path} is the current folder, .* name a folder in it with -o"):
+        require_replaceable(tmp_path)
 
 
 def test_a_folder_that_cannot_be_replaced_stays(tmp_path):

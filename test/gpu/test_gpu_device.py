@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from bisenet_ros.engines.cuda.device import CudaDevice
-from bisenet_ros.engines.cuda.driver import open_device
 from bisenet_ros.engines.cuda.kernels import MaskUpsampling
+from bisenet_ros.engines.cuda.open_device import open_device
 from bisenet_ros.engines.tensorrt import engine as tensorrt_engine
 from gpu.conftest import device_memory
 from gpu.make_references import PAPER

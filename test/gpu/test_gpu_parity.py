@@ -10,8 +10,8 @@ from contextlib import ExitStack
 import numpy as np
 import pytest
 
-from bisenet_ros.engines.cuda.driver import open_device
 from bisenet_ros.engines.cuda.kernels import MaskUpsampling
+from bisenet_ros.engines.cuda.open_device import open_device
 from bisenet_ros.engines.tensorrt.api import load_tensorrt
 from bisenet_ros.engines.tensorrt.plan import TensorRtError
 from gpu.conftest import on_gpu

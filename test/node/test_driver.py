@@ -22,12 +22,12 @@ from bisenet_ros.errors import BisenetError
 from bisenet_ros.node.benchmark.measurement import NODE_PROGRAMS
 from bisenet_ros.node.driver import driver_node
 from bisenet_ros.node.driver.camera_player import CameraPlayer, TimedImage, images_at_rate
-from bisenet_ros.node.driver.diagnostics_listener import DiagnosticsListener, is_at_rest
+from bisenet_ros.node.driver.diagnostics_listener import DiagnosticsListener
 from bisenet_ros.node.driver.driver_node import DriverError, free_domain
 from bisenet_ros.node.driver.interval import LOSSES, Interval, SentFrame
 from bisenet_ros.node.driver.node_driver import NodeDriver
 from bisenet_ros.node.driver.topics import Topics
-from bisenet_ros.node.frame_statistics import OUTCOMES
+from bisenet_ros.node.frame_statistics import OUTCOMES, count_waiting
 from bisenet_ros.node.image_messages import make_image
 
 SECOND = 10**9
@@ -178,8 +178,8 @@ def test_every_lost_frame_has_a_place() -> None:
 
 
 def test_a_node_is_at_rest_when_every_frame_received_has_its_outcome() -> None:
-    assert is_at_rest(counts(3, published=2, failed=1))
-    assert not is_at_rest(counts(4, published=2, failed=1))
+    assert count_waiting(counts(3, published=2, failed=1)) == 0
+    assert count_waiting(counts(4, published=2, failed=1)) == 1
 
 
 def test_an_output_that_comes_twice_is_counted_once_and_of_another_interval_not_at_all() -> None:

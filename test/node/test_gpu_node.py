@@ -16,7 +16,7 @@ from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool
 from tiny_model import save_tiny_model
 
-from bisenet_ros.engines.cuda.driver import has_cuda_python
+from bisenet_ros.engines.cuda.open_device import has_cuda_python
 from bisenet_ros.model.model_card import ModelCard
 from bisenet_ros.node.restart import EXIT_CODE
 

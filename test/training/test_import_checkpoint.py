@@ -14,6 +14,7 @@ import torch
 from bisenet_training.import_checkpoint import CITYSCAPES_MEAN, CITYSCAPES_STD, import_network, read_state_dict
 from bisenet_training.trainer.module import SegmentationModule
 from bisenet_training.trainer.recipe_file import load_recipe
+from bisenet_training.trainer.starting_weights import start_from
 from camvid_classes import CAMVID
 from torch import Tensor
 from torch.nn import functional as F
@@ -327,7 +328,7 @@ def test_a_run_starts_from_an_imported_checkpoint(state, tmp_path, capsys):
 
     second = module("coincheung")
     initialized = {name: tensor.clone() for name, tensor in second.state_dict().items()}
-    second.start_from(imported)
+    start_from(second, imported)
     theirs = {f"network.{name}": tensor for name, tensor in import_network(state).network.state_dict().items()}
     for name, tensor in second.state_dict().items():
         head = name.startswith(("network.head", "network.boosters"))
@@ -337,9 +338,9 @@ def test_a_run_starts_from_an_imported_checkpoint(state, tmp_path, capsys):
     assert f"was trained with data.mean={list(CITYSCAPES_MEAN)}" in printed
     assert second.started_from["imported_from"] == "model_final.pth"
     with pytest.raises(ModelError, match="recipe's network to start from it; set network.variant=coincheung$"):
-        module("paper").start_from(imported)
+        start_from(module("paper"), imported)
     with pytest.raises(ModelError, match="`bisenet import-checkpoint model_final.pth -o model_final.ckpt` makes one"):
-        second.start_from(source)
+        start_from(second, source)
     command = ["train", str(RECIPES / "camvid.yaml"), "data.root=/nowhere", "-o", str(tmp_path)]
     assert main([*command, "--resume-from", str(imported)]) == 1
     assert "was imported and is no run to go on with; start from it: run.start_from=" in capsys.readouterr().err

@@ -14,7 +14,8 @@ import pytest
 import torch
 from bisenet_training.trainer.callbacks import deflated, portable
 from bisenet_training.trainer.checkpoint_io import WholeFileCheckpointIO
-from bisenet_training.trainer.module import SegmentationModule, keep_strided_depthwise_in_fp32, normalized
+from bisenet_training.trainer.fp32_convolution import keep_strided_depthwise_in_fp32
+from bisenet_training.trainer.module import SegmentationModule, normalized
 from bisenet_training.trainer.recipe_file import load_recipe
 from bisenet_training.trainer.training_run import choose_precision
 

@@ -40,7 +40,7 @@ def upsample_mask(logits: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
 
 
 def upsample_mask_and_confidence(logits: np.ndarray, size: Tuple[int, int]) -> Tuple[np.ndarray, np.ndarray]:
-    """The same, and height x width uint8 confidence: the softmax probability of the class, 255 being certain."""
+    """Mask and confidence, both height x width uint8; the softmax probability of the class, 255 being certain."""
     mask, confidence = np.empty(size, np.uint8), np.empty(size, np.uint8)
     _in_bands(logits, mask, confidence)
     return mask, confidence

@@ -12,7 +12,7 @@ from typing import Optional, Sequence
 import cv2
 import numpy as np
 
-from bisenet_ros.images.optical_flow import optical_flow
+from bisenet_ros.images.optical_flow import follow, optical_flow
 
 MAX_GRAY_DIFFERENCE = 20
 """Of 255; where the moved picture differs more from the new one, the past is not used."""
@@ -56,12 +56,9 @@ class TemporalSmoothing:
 
     def _average(self, now: np.ndarray, before: np.ndarray, picture: np.ndarray, past: float) -> np.ndarray:
         height, width = now.shape[1:]
-        flow = cv2.resize(optical_flow(picture, self._picture), (width, height)) / 2
-        columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-        x, y = (columns + flow[..., 0]).astype(np.float32), (rows + flow[..., 1]).astype(np.float32)
+        x, y, inside = follow(cv2.resize(optical_flow(picture, self._picture), (width, height)) / 2)
         gray, gray_before = (_halved(image) for image in (picture, self._picture))
         alike = cv2.absdiff(cv2.remap(gray_before, x, y, cv2.INTER_LINEAR), gray) < MAX_GRAY_DIFFERENCE
-        inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
         weight = np.float32(past) * (alike & inside)
         moved = np.stack([cv2.remap(plane, x, y, cv2.INTER_LINEAR) for plane in before])
         return now + weight * (moved - now)

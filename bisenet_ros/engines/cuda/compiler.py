@@ -74,7 +74,7 @@ def _target(architecture: int, known: List[int]) -> str:
 
 
 def compile_with_nvcc(name: str, compute_capability: Tuple[int, int]) -> bytes:
-    """The same by nvcc, which must know the GPU."""
+    """Compiles a kernel by nvcc, which must know the GPU."""
     from pycuda.compiler import compile
     from pycuda.driver import CompileError
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Callable, NamedTuple, Optional, Tuple
 
 from bisenet_ros.engines.cuda.device import CudaDevice
-from bisenet_ros.engines.heartbeat import heartbeat
 from bisenet_ros.engines.tensorrt.api import TACTIC_SOURCES, BuiltPlan, TensorRt
+from bisenet_ros.engines.tensorrt.heartbeat import heartbeat
 from bisenet_ros.engines.tensorrt.plan import LOGITS, MASK, Plan, TensorRtError
 from bisenet_ros.engines.tensorrt.plan_cache import Key, PlanCache
 from bisenet_ros.model.input_size import CARD, Size

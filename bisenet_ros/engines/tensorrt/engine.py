@@ -15,8 +15,8 @@ from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 import numpy as np
 
 from bisenet_ros.engines.cuda.device import GpuError
-from bisenet_ros.engines.cuda.driver import open_device
 from bisenet_ros.engines.cuda.libcuda import fault_that_ends_the_process
+from bisenet_ros.engines.cuda.open_device import open_device
 from bisenet_ros.engines.engine import Engine, EngineError, FatalEngineError, Result
 from bisenet_ros.engines.tensorrt import tail_choice
 from bisenet_ros.engines.tensorrt.api import load_tensorrt

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, Optional, Tuple
 
-from bisenet_ros.engines.heartbeat import heartbeat
+from bisenet_ros.engines.tensorrt.heartbeat import heartbeat
 from bisenet_ros.files.atomic_write import write_bytes
 
 FORMAT = "bisenet_ros.plan.1"

@@ -33,7 +33,7 @@ class WorkerThread:
         return self.submit(function, *arguments).result()
 
     def submit(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
-        """The same for a caller that does not wait, or not long: a call can be canceled until it begins.
+        """Queues a call and returns its Future, which can be canceled until the call begins.
 
         Raises:
             RuntimeError: the thread was closed.

@@ -51,7 +51,7 @@ class Row(NamedTuple):
 
     @property
     def ratio(self) -> Optional[float]:
-        """Of times."""
+        """B's time by A's; None for what is no time."""
         return self.b / self.a if self.unit == "ms" and self.a and self.b else None
 
     @property

@@ -52,7 +52,7 @@ class FinishedReport:
 
 
 def read_report(folder: Path) -> FinishedReport:
-    """Raises BisenetError where the report has been changed or is of another version; FileNotFoundError."""
+    """Reads a report; raises BisenetError where it has been changed or is of another version; FileNotFoundError."""
     for name in (REPORT, RECORDS):
         if not (folder / name).is_file():
             raise FileNotFoundError(

@@ -122,18 +122,18 @@ def find_records(records: Iterable[FrameRecord], keys: Collection[FrameKey]) -> 
 
 
 def total_consistency(topics: Collection[TopicSummary]) -> float:
-    """Over all compared pixels, 0 to 1; NaN where there are none."""
+    """Temporal consistency over all compared pixels, 0 to 1; NaN where there are none."""
     compared, changed = np.sum([topic.change for topic in topics], axis=(0, 1))
     return 1 - changed / compared if compared else np.nan
 
 
 def mean_confidence(topics: Iterable[TopicSummary]) -> float:
-    """Over all frames, 0 to 1."""
+    """The mean confidence of all frames, 0 to 1."""
     return float(np.mean(np.concatenate([topic.confidence for topic in topics])))
 
 
 def engine_percentiles(topics: Iterable[TopicSummary]) -> Dict[str, float]:
-    """Of the engine's milliseconds per frame: mean, p50, p90, p99 and the highest, rounded to 3 digits."""
+    """The engine's milliseconds per frame: mean, p50, p90, p99 and the highest, rounded to 3 digits."""
     numbers = np.concatenate([topic.engine_ms for topic in topics])
     p50, p90, p99 = np.percentile(numbers, [50, 90, 99])
     found = {"mean": numbers.mean(), "p50": p50, "p90": p90, "p99": p99, "highest": numbers.max()}

@@ -13,7 +13,7 @@ from bisenet_ros.model.input_size import size_text
 from bisenet_ros.node.camera import Camera
 from bisenet_ros.node.diagnostics.missing_images import LOSS_REMEDY, explain_missing_images
 from bisenet_ros.node.diagnostics.problem_log import ProblemLog
-from bisenet_ros.node.frame_statistics import OUTCOMES
+from bisenet_ros.node.frame_statistics import OUTCOMES, count_waiting
 
 NO_IMAGE_TIMEOUT = 2.0
 """Seconds without an image after which the status is a warning."""
@@ -45,7 +45,7 @@ class CameraStatus:
         new = _difference(counts, self._history[-1][1])
         if new["received"] or not active or self._camera.subscription.profile is None:  # None: it is disabled
             self._last_image = now
-        if _answered(new) or not _waiting(counts) or not active:
+        if _answered(new) or not count_waiting(counts) or not active:
             self._last_answer = now
         self._remember(now, counts, active=active)
         begin, first_counts = self._history[0]
@@ -142,11 +142,6 @@ def _unused(new: Dict[str, int]) -> int:
 def _answered(new: Dict[str, int]) -> int:
     """Images whose fate was decided by more than a newer image."""
     return sum(new[outcome] for outcome in OUTCOMES if outcome != "dropped_newer")
-
-
-def _waiting(counts: Dict[str, int]) -> int:
-    """Images that have no outcome yet."""
-    return counts["received"] - sum(counts[outcome] for outcome in OUTCOMES)
 
 
 def _explain_unused(new: Dict[str, int]) -> str:

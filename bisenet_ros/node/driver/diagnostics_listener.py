@@ -8,7 +8,7 @@ from typing import Counter, Deque, Dict, Optional
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
 from bisenet_ros.node.driver.driver_node import DriverNode
-from bisenet_ros.node.frame_statistics import OUTCOMES
+from bisenet_ros.node.frame_statistics import OUTCOMES, count_waiting
 
 KEPT_MESSAGES = 1000
 DRAIN_SECONDS = 0.1
@@ -60,7 +60,7 @@ class DiagnosticsListener:
         """
         found = [counts for counts in (_count_frames(array, name) for array in self.messages) if counts]
         pairs = zip(found, found[1:])
-        return next((counts for before, counts in pairs if is_at_rest(counts) and counts == before), None)
+        return next((counts for before, counts in pairs if not count_waiting(counts) and counts == before), None)
 
     def _keep(self, message: DiagnosticArray) -> None:
         self.messages.append(message)
@@ -69,11 +69,6 @@ class DiagnosticsListener:
 
 def values_of(status: DiagnosticStatus) -> Dict[str, str]:
     return {entry.key: entry.value for entry in status.values}
-
-
-def is_at_rest(counts: Counter[str]) -> bool:
-    """Whether every frame received has its outcome: none waits, none is being segmented."""
-    return counts["received"] == sum(counts[outcome] for outcome in OUTCOMES)
 
 
 def _count_frames(array: DiagnosticArray, name: Optional[str]) -> Optional[Counter[str]]:

@@ -71,7 +71,7 @@ class DriverNode:
             self._executor.spin_once(timeout_sec=SPIN_PERIOD)
 
     def wait_for(self, condition: Callable[[], Optional[T]], what: str, seconds: float) -> T:
-        """The same; raises DriverError when it takes longer."""
+        """Waits until the condition is true and returns its value; raises DriverError after so many seconds."""
         value = self.spin_until(condition, seconds)
         if not value:
             raise DriverError(f"waited {seconds:.0f} s for {what}")

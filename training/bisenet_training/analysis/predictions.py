@@ -4,11 +4,10 @@
 
 from pathlib import Path
 
-import cv2
 from tqdm import tqdm
 
 from bisenet_ros.engines import Engine
-from bisenet_ros.files.atomic_write import write_bytes
+from bisenet_ros.files.atomic_write import write_png
 from bisenet_ros.model.class_map import check_same_classes
 from bisenet_ros.model.input_size import Size
 from bisenet_training.analysis.evaluation import segment
@@ -42,4 +41,4 @@ def write_predictions(engine: Engine, dataset: SegmentationDataset, folder: Path
         mask = segment(engine, dataset.read_image(index), pad=pad)
         path = folder / f"{dataset.name(index)}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(path, cv2.imencode(".png", dataset.encoding.encode(mask))[1].tobytes())
+        write_png(path, dataset.encoding.encode(mask))

@@ -11,6 +11,7 @@ from torch import nn
 
 from bisenet_ros.engines import Engine, load_engine
 from bisenet_ros.engines.cpu.cpu_engine import CpuEngine
+from bisenet_ros.engines.loader import DEVICES
 from bisenet_ros.model.class_groups import Grouping, read_class_groups
 from bisenet_ros.model.class_map import ClassMap
 from bisenet_ros.model.grouped_model import NEVER
@@ -18,8 +19,6 @@ from bisenet_ros.model.input_size import CARD, check_size_choice
 from bisenet_ros.model.model_card import ModelCard, ModelError, read_card
 from bisenet_ros.network.checkpoint import load_checkpoint
 from bisenet_training.errors import OptionError
-
-DEVICES = ("auto", "cpu", "cuda")
 
 
 class TorchEngine(CpuEngine):

@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Sequence
 
+from bisenet_ros.engines.loader import DEVICES
 from bisenet_ros.engines.precision import PRECISIONS
 from bisenet_ros.model.input_size import parse_size, size_text
 from bisenet_training.commands.check_dataset import DATASET_HELP
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pad", metavar="WIDTHxHEIGHT", help=f"pad smaller frames; {NO_PADDING} for no padding; default: the paper's"
     )
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default auto: a GPU, if any")
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="default auto: a GPU, if any")
     words = "of a model file; default fp32, as the paper's scores; auto is what the node takes"
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help=words)
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="for report.html and scores.json")
@@ -56,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from bisenet_ros.files.result_folder import prepare_outputs
     from bisenet_training.analysis.common_classes import merge_to_common
     from bisenet_training.analysis.evaluation import evaluate, find_examples
     from bisenet_training.analysis.test_time_augmentation import augmented, describe_tricks
@@ -86,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     pad = _padding(arguments.pad, dataset.padding)
     if arguments.predictions:
         return _predict(arguments, engine, dataset, pad=pad)
-    _make_folders(arguments)
+    prepare_outputs(arguments.output, arguments.json, files=FILES, force=arguments.force)
     tricks = describe_tricks(flip=arguments.flip, scales=arguments.scales)
     found = evaluate(engine, dataset, pad=pad, tricks=tricks, scored=scored)
     found = replace(found, protocol={**source, **found.protocol})
@@ -102,14 +103,13 @@ def _write_results(arguments: argparse.Namespace, found: Evaluation, *, gallerie
         galleries: segments the report's examples once more.
     """
     from bisenet_ros.evaluation.report.data_set_report import write_data_set_report
-    from bisenet_ros.files.atomic_write import write_text
+    from bisenet_ros.files.atomic_write import write_json
 
-    scores = json.dumps(found.to_dict(), indent=1, allow_nan=False) + "\n"
     if arguments.json:
-        write_text(arguments.json, scores)
+        write_json(arguments.json, found.to_dict())
     if not arguments.output:
         return
-    write_text(arguments.output / "scores.json", scores)
+    write_json(arguments.output / "scores.json", found.to_dict())
     report = arguments.output / "report.html"
     write_data_set_report(
         report,
@@ -121,19 +121,6 @@ def _write_results(arguments: argparse.Namespace, found: Evaluation, *, gallerie
         scored=found.scored,
     )
     print(f"report: {report}")
-
-
-def _make_folders(arguments: argparse.Namespace) -> None:
-    """Those of --output and --json, before an hour of evaluation."""
-    from bisenet_ros.files.result_folder import require_free, require_writable
-
-    if arguments.output:
-        require_free(arguments.output, FILES, force=arguments.force)
-        arguments.output.mkdir(parents=True, exist_ok=True)
-        require_writable(arguments.output / FILES[0])
-    if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        require_writable(arguments.json)
 
 
 def _predict(

@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Make a model file of a checkpoint."""
+"""Make a model file from a checkpoint."""
 
 import argparse
 from pathlib import Path

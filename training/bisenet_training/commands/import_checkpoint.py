@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Make a model file, or a checkpoint to start from, of a CoinCheung/BiSeNet checkpoint."""
+"""Make a model file, or a checkpoint to start from, from a CoinCheung/BiSeNet checkpoint."""
 
 import argparse
 from pathlib import Path

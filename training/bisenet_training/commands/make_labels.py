@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Make a data set of what a labeling tool exports."""
+"""Make a data set from what a labeling tool exports."""
 
 import argparse
 from pathlib import Path

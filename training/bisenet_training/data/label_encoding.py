@@ -78,7 +78,7 @@ class ColorEncoding:
             self._bgr[train_id] = color[::-1]
 
     def merged(self, ids: np.ndarray) -> "ColorEncoding":
-        """As IdEncoding's."""
+        """The encoding of merged classes: `ids` has the new train id of each old one."""
         return ColorEncoding({color: int(ids[old]) for color, old in self.train_ids.items()})
 
     def decode(self, pixels: np.ndarray) -> np.ndarray:

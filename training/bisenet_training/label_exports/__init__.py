@@ -1,3 +1,3 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""What labeling tools export, made a data set of."""
+"""Data sets made from what labeling tools export."""

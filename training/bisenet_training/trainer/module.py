@@ -3,12 +3,10 @@
 """The network as PyTorch Lightning trains it."""
 
 import math
-import re
 import time
 from dataclasses import asdict
-from inspect import signature
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any, Sequence
 
 import lightning
 import torch
@@ -21,19 +19,13 @@ from bisenet_ros.model.class_map import IGNORE
 from bisenet_ros.model.input_size import STRIDE
 from bisenet_ros.model.model_card import ModelCard, ModelError
 from bisenet_ros.network import BiSeNetV2
-from bisenet_ros.network.checkpoint import read_checkpoint
 from bisenet_ros.network.layers import upsample_to
 from bisenet_training.errors import TrainingDiverged
+from bisenet_training.trainer.fp32_convolution import keep_strided_depthwise_in_fp32
 from bisenet_training.trainer.losses import OhemCrossEntropy, boosted_loss
 from bisenet_training.trainer.recipe import DataSetRecipe, Recipe, without_places
 
 Batch = tuple[Tensor, Tensor]
-HEAD_PART = re.compile(r"network\.(head|boosters\.\w+)\.(convolution|classifier)")
-"""The tensors of the main head and of the booster heads, by their names in a state_dict."""
-OF_HEADS = ("classes", "head_width", "boosters")
-"""The arguments of BiSeNetV2 that may be others in a checkpoint that a run starts from."""
-NETWORK_DEFAULTS = {name: argument.default for name, argument in signature(BiSeNetV2).parameters.items()}
-"""Of the arguments that an imported checkpoint does not name."""
 
 
 class SegmentationModule(lightning.LightningModule):
@@ -79,46 +71,6 @@ class SegmentationModule(lightning.LightningModule):
 
     def on_fit_start(self) -> None:
         self.began = time.monotonic()
-
-    def start_from(self, path: Path) -> None:
-        """Begins with the weights of another run's checkpoint, whose training becomes part of the card's.
-
-        Heads of another width or missing there stay as initialized, and so does every classifier where the names of the
-        classes or their order differ; the `convolution` before it is kept where its shape fits. What stays is printed,
-        and so is a normalization that is not the recipe's.
-
-        Raises:
-            ModelError: the file is missing, is no checkpoint of `bisenet train` or `bisenet import-checkpoint`, has a
-                bad card, or its network is another; the message has the entries that the recipe needs.
-        """
-        checkpoint = read_checkpoint(path)
-        options = {**NETWORK_DEFAULTS, **checkpoint["network"]}
-        needed = {
-            f"network.{key}={options[key]}"
-            for key, value in self.network_options.items()
-            if key not in OF_HEADS and options[key] != value
-        }
-        if needed:
-            raise ModelError(f"{path} must have the recipe's network to start from it; set {' '.join(sorted(needed))}")
-        card = ModelCard.from_dict(checkpoint["card"])
-        own = self.state_dict()
-        theirs = {key: tensor for key, tensor in checkpoint["state_dict"].items() if key in own}
-        others = other_heads(own, theirs, same_classes=card.classes.names == self.card.classes.names)
-        try:
-            self.load_state_dict({key: own[key] if key.startswith(others) else theirs[key] for key in own})
-        except (RuntimeError, KeyError, AttributeError) as error:
-            raise ModelError(f"{path} does not have the weights of the network that it names: {error}") from None
-        if others:
-            print(
-                f"heads that {path} has in another shape, for other classes, or not at all, stay as initialized: "
-                f"{', '.join(others)}"
-            )
-        if (card.mean, card.std) != (self.card.mean, self.card.std):
-            print(
-                f"{path} was trained with data.mean={list(card.mean)} data.std={list(card.std)}, "
-                f"this run has data.mean={list(self.card.mean)} data.std={list(self.card.std)}"
-            )
-        self.started_from = {**card.training, "scores": dict(card.scores)}
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Of B x h x w x 3 uint8 BGR and B x h x w uint8 targets."""
@@ -265,35 +217,3 @@ def set_names(sets: Sequence[DataSetRecipe]) -> list[str]:
     if len({*names}) == len(names):
         return names
     return [f"{name}_{number}" for number, name in enumerate(names)]
-
-
-def other_heads(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor], *, same_classes: bool) -> tuple[str, ...]:
-    """The parts of the heads, `convolution` and `classifier`, that cannot be taken over.
-
-    These are parts of another shape, parts that are missing, and every classifier unless the classes are the same.
-    """
-    differing = [
-        key
-        for key in own
-        if key not in theirs or own[key].shape != theirs[key].shape or (".classifier." in key and not same_classes)
-    ]
-    return tuple(sorted({part[0] for part in map(HEAD_PART.match, differing) if part}))
-
-
-class Fp32Conv2d(nn.Conv2d):
-    """A convolution that autocast leaves in fp32."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
-            return super().forward(x.float())
-
-
-def keep_strided_depthwise_in_fp32(network: nn.Module) -> None:
-    """Makes the strided depthwise convolutions of `network` Fp32Conv2d; their parameters stay.
-
-    On a CPU the bf16 gradient of such a convolution takes three to eight times as long as its fp32 one (oneDNN 3.x in
-    torch 2.13, Zen 4); with it a training iteration is a tenth shorter.
-    """
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d) and layer.groups > 1 and layer.stride != (1, 1):
-            layer.__class__ = Fp32Conv2d

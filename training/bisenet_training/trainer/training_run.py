@@ -35,6 +35,7 @@ from bisenet_training.trainer.module import SegmentationModule
 from bisenet_training.trainer.out_of_memory import explain_out_of_memory
 from bisenet_training.trainer.recipe import Recipe, without_places
 from bisenet_training.trainer.run_data import class_shares, open_data
+from bisenet_training.trainer.starting_weights import start_from
 
 IRRELEVANT_WARNINGS = (
     ".*your dataloader is not resumable.*",  # it need not be: its batches begin at the trainer's iteration
@@ -110,7 +111,7 @@ def _fit(recipe: Recipe, output: Path, *, checkpoint: Path | None, save_weights:
         labeled=[frames.labeled for frames in data.validation],
     )
     if recipe.run.start_from and not checkpoint:
-        module.start_from(Path(recipe.run.start_from))
+        start_from(module, Path(recipe.run.start_from))
     trainer = lightning.Trainer(
         max_steps=recipe.run.iterations,
         val_check_interval=recipe.run.validate_every,
