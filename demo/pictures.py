@@ -7,10 +7,9 @@ from typing import Sequence, Tuple
 import cv2
 import numpy as np
 
-from bisenet_ros.images.colors import blend, paint
+from bisenet_ros.images.colors import OPACITY, blend, paint
 from bisenet_ros.model.class_map import ClassMap
 
-OVERLAY_OPACITY = 0.5
 MARGIN = 12
 BACKGROUND = (24, 24, 24)
 TEXT_COLOR = (235, 235, 235)
@@ -20,7 +19,7 @@ LEGEND_COLUMNS = 6
 def side_by_side(image: np.ndarray, mask: np.ndarray, classes: ClassMap) -> np.ndarray:
     """H x W x 3 uint8 BGR and H x W uint8 ids to H x (3 W and two gaps) x 3: camera, mask, overlay."""
     gap, table = _strip(MARGIN // 2, image.shape[0]), classes.color_table()
-    overlay = blend(image, mask, table, opacity=OVERLAY_OPACITY)
+    overlay = blend(image, mask, table, opacity=OPACITY)
     return np.hstack([image, gap, paint(mask, table[:, ::-1]), gap, overlay])
 
 

@@ -8,6 +8,7 @@ from typing import Any, Optional
 
 from bisenet_ros.bags import STORAGES
 from bisenet_ros.errors import BisenetError
+from bisenet_ros.files.file_names import is_utf8
 
 RATE = 10.0
 """Images a second, where nothing says otherwise."""
@@ -72,6 +73,6 @@ def check_topic(text: str) -> str:
 
 def check_frame_id(text: str) -> str:
     """Raises BisenetError where a text is not UTF-8, as strings of ROS messages are."""
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    if not is_utf8(text):
         raise BisenetError(f"expected --frame-id in UTF-8, got {text!r}")
     return text

@@ -6,11 +6,11 @@ import os
 import platform
 import shutil
 import subprocess
-from importlib import metadata
 from pathlib import Path
 from typing import Dict, Optional
 
 from bisenet_ros.engines.cpu.cores import usable_cores
+from bisenet_ros.files.installed_package import installed_version
 
 PACKAGES = ("numpy", "numba", "openvino", "onnxruntime", "tensorrt", "tensorrt-rtx", "torch", "cuda-bindings", "pycuda")
 CPU_FOLDER = Path("/sys/devices/system/cpu/cpu0/cpufreq")
@@ -39,7 +39,7 @@ def describe_machine() -> Dict[str, str]:
         **_describe_gpu(),
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "Python": platform.python_version(),
-        **{package: _version(package) for package in PACKAGES},
+        **{package: installed_version(package) for package in PACKAGES},
     }
     return {name: value for name, value in facts.items() if value}
 
@@ -87,10 +87,3 @@ def _cpuinfo(key: str) -> Optional[str]:
     """The first core's."""
     lines = (line.partition(":") for line in (_read(Path("/proc/cpuinfo")) or "").splitlines())
     return next((value.strip() for name, _, value in lines if name.strip() == key), None)
-
-
-def _version(package: str) -> Optional[str]:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What device cuda needs, part by part: what is there, or what is missing and how to get it."""
 
-import importlib.metadata
 from typing import Dict, Optional
 
 from bisenet_ros.engines.cuda.device import CudaDevice
@@ -10,6 +9,7 @@ from bisenet_ros.engines.cuda.libcuda import driver_version, require_gpu
 from bisenet_ros.engines.cuda.open_device import open_device
 from bisenet_ros.engines.engine import EngineError
 from bisenet_ros.engines.tensorrt.api import load_tensorrt
+from bisenet_ros.files.installed_package import installed_version
 
 PARTS = ("driver", "CUDA in Python", "GPU", "TensorRT", "our kernel")
 """In the order in which they are needed; without the last there is no confidence."""
@@ -43,12 +43,8 @@ def _examine_driver() -> str:
 
 
 def _python_packages() -> str:
-    found = []
-    for package in PYTHON_PACKAGES:
-        try:
-            found.append(f"{package} {importlib.metadata.version(package)}")
-        except importlib.metadata.PackageNotFoundError:
-            continue
+    versions = {package: installed_version(package) for package in PYTHON_PACKAGES}
+    found = [f"{package} {version}" for package, version in versions.items() if version]
     if not found:
         raise EngineError("expected cuda-bindings or pycuda; see docs/gpu.md for the version that fits the driver")
     return ", ".join(found)

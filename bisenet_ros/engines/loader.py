@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Opens the engine for a model file: chooses the device, and the runtime that is installed for it."""
 
-import importlib.util
 import logging
 import tempfile
 import weakref
@@ -17,6 +16,7 @@ from bisenet_ros.engines.cuda.open_device import has_cuda_python
 from bisenet_ros.engines.engine import Engine, EngineError, FatalEngineError, check_max_batch
 from bisenet_ros.engines.precision import PRECISIONS, PrecisionChoice, choose_precision, computes_in_bf16
 from bisenet_ros.engines.tensorrt.plan import PRECISIONS as CUDA_PRECISIONS
+from bisenet_ros.files.installed_package import is_importable
 from bisenet_ros.model.class_groups import ClassGroups, read_class_groups
 from bisenet_ros.model.grouped_model import write_grouped_model
 from bisenet_ros.model.input_size import CARD, check_size_choice, describe_size_choice
@@ -199,10 +199,10 @@ def installed_runtimes(device: str, *, quantized: bool = False) -> List[Runtime]
         EngineError: there is none; the message says what to install.
     """
     runtimes: List[Runtime] = []
-    if device != "cuda" and _is_installed("openvino"):
+    if device != "cuda" and is_importable("openvino"):
         precisions = ("fp32", "bf16") if computes_in_bf16() else ("fp32",)
         runtimes.append(Runtime("OpenVINO", precisions, precisions[-1], _open_openvino))
-    if device != "cuda" and _is_installed("onnxruntime"):
+    if device != "cuda" and is_importable("onnxruntime"):
         runtimes.append(Runtime("ONNX Runtime", ("fp32",), "fp32", _open_onnxruntime))
     if device != "cpu" and _has_tensorrt():
         runtimes.append(Runtime("TensorRT", CUDA_PRECISIONS, "fp16", _open_tensorrt))
@@ -216,7 +216,7 @@ def installed_runtimes(device: str, *, quantized: bool = False) -> List[Runtime]
 
 def has_usable_gpu() -> bool:
     """Whether TensorRT, what it needs from Python, a driver and a GPU are all there; nothing of it is imported."""
-    if not _has_tensorrt() or not (has_cuda_python() or _is_installed("pycuda")):
+    if not _has_tensorrt() or not (has_cuda_python() or is_importable("pycuda")):
         return False
     try:
         require_gpu()
@@ -263,8 +263,4 @@ def _open_tensorrt(
 
 
 def _has_tensorrt() -> bool:
-    return _is_installed("tensorrt") or _is_installed("tensorrt_rtx")
-
-
-def _is_installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
+    return is_importable("tensorrt") or is_importable("tensorrt_rtx")

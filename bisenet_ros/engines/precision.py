@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Chooses the number format that a model file's network is computed in."""
 
-import importlib.util
 from pathlib import Path
 from typing import Dict, NamedTuple, Optional, Set
 
 from bisenet_ros.engines.engine import EngineError
 from bisenet_ros.engines.tensorrt.plan import PRECISIONS as CUDA_PRECISIONS
+from bisenet_ros.files.installed_package import is_importable
 from bisenet_ros.model.model_card import ModelError, read_card
 from bisenet_ros.model.model_file import is_quantized, model_sha256
 
@@ -58,7 +58,7 @@ def choose_precision(model: Path, *, device: str, precision: str) -> PrecisionCh
                 "or give the model file that it was made from"
             )
         return PrecisionChoice("int8", model, "the model file is quantized")
-    if precision == "bf16" and not _has_openvino():
+    if precision == "bf16" and not is_importable("openvino"):
         raise EngineError("precision bf16 needs OpenVINO; install it with `pip install openvino`, or choose fp32")
     if precision != "auto":
         return PrecisionChoice(precision, model)
@@ -79,7 +79,7 @@ def _choose_for_cpu(model: Path) -> PrecisionChoice:
             against_int8 = str(error)
         if not against_int8:
             return PrecisionChoice("int8", path, f"the CPU has VNNI, and {path} loses {loss:.2f} points of mIoU")
-    if computes_in_bf16() and _has_openvino():
+    if computes_in_bf16() and is_importable("openvino"):
         return PrecisionChoice("bf16", model, f"the CPU has instructions for bf16; not int8: {against_int8}")
     against_bf16 = "OpenVINO is not installed" if computes_in_bf16() else "the CPU has no instructions for it"
     return PrecisionChoice("fp32", model, f"not bf16: {against_bf16}; not int8: {against_int8}")
@@ -136,7 +136,7 @@ def computes_in_int8() -> bool:
 def describe_instructions() -> Dict[str, str]:
     """What the CPU and its runtimes offer, for people."""
     return {
-        "OpenVINO": "installed" if _has_openvino() else "NO: `pip install openvino` makes the CPU faster",
+        "OpenVINO": "installed" if is_importable("openvino") else "NO: `pip install openvino` makes the CPU faster",
         "instructions for bf16": "yes" if computes_in_bf16() else "no",
         "instructions for int8 (VNNI)": "yes" if computes_in_int8() else "no",
     }
@@ -149,7 +149,3 @@ def _cpu_flags() -> Set[str]:
     except OSError:
         return set()
     return set(next((line for line in lines if line.startswith("flags")), "").split())
-
-
-def _has_openvino() -> bool:
-    return importlib.util.find_spec("openvino") is not None

@@ -16,10 +16,15 @@ def natural_order(paths: Iterable[Path]) -> List[Path]:
     )
 
 
+def is_utf8(text: str) -> bool:
+    """Whether a text, such as the name of a file, can be written as UTF-8."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def check_path(path: Path, *, forbidden: str = "") -> None:
     """Raises BisenetError where a path is not UTF-8, which libraries need, or has one of some characters."""
     text = str(path.absolute())
-    wrong = [character for character in text if character in forbidden or "\ud800" <= character <= "\udfff"]
+    wrong = [character for character in text if character in forbidden or not is_utf8(character)]
     if wrong:
         kind = f"without any of {' '.join(forbidden)}" if wrong[0] in forbidden else "in UTF-8"
         raise BisenetError(f"expected a path {kind}, got {text!r}; choose another name")

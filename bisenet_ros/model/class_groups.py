@@ -68,9 +68,9 @@ class ClassGroups:
     unlisted: int
     path: Path
 
-    def fit(self, classes: ClassMap, *, what: str = "the model") -> Grouping:
-        """The groups of certain classes, which `what` has; raises ClassMapError as `ids_of`."""
-        ids = self.ids_of(classes, what=what)
+    def fit(self, classes: ClassMap) -> Grouping:
+        """The groups of a model's classes; raises ClassMapError as `ids_of`."""
+        ids = self.ids_of(classes, what="the model")
         left_out = ids[: len(classes)] == IGNORE
         if not left_out.any():
             return Grouping(self.groups, ids, None)

@@ -4,9 +4,9 @@
 
 import ctypes
 import os
-from importlib.metadata import PackageNotFoundError, version
 from typing import Dict
 
+from bisenet_ros.files.installed_package import installed_version
 from bisenet_ros.files.package_share import package_file
 
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
@@ -22,11 +22,8 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 def profile_variable() -> str:
     """The one of PROFILE_VARIABLES that this ROS distribution's Fast DDS wants; version 3 warns of the older one."""
-    try:
-        major = int(version("rclpy").split(".")[0])
-    except PackageNotFoundError:  # rclpy was installed without its metadata
-        return PROFILE_VARIABLES[0]
-    return PROFILE_VARIABLES[major >= FIRST_RCLPY_WITH_FASTDDS_3]
+    version = installed_version("rclpy") or "0"  # some rclpy are installed without their metadata
+    return PROFILE_VARIABLES[int(version.split(".")[0]) >= FIRST_RCLPY_WITH_FASTDDS_3]
 
 
 def other_middleware() -> str:

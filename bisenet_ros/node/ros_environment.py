@@ -3,9 +3,9 @@
 """The ROS 2 that a node started here would run on; nothing of it is imported."""
 
 import os
-from importlib.metadata import PackageNotFoundError, version
 from typing import Dict
 
+from bisenet_ros.files.installed_package import installed_version
 from bisenet_ros.node.fastdds import (
     MIDDLEWARE_VARIABLE,
     PROFILE_VARIABLES,
@@ -14,12 +14,14 @@ from bisenet_ros.node.fastdds import (
     shared_memory_environment,
 )
 
+NO_RCLPY = "not found; source your ROS 2, such as `source /opt/ros/jazzy/setup.bash`"
+
 
 def describe_ros() -> Dict[str, str]:
     """Names and values for people."""
     return {
         "ROS distribution": os.environ.get("ROS_DISTRO", "not set up in this shell (ROS_DISTRO is not set)"),
-        "rclpy": _version("rclpy"),
+        "rclpy": installed_version("rclpy") or NO_RCLPY,
         "middleware": os.environ.get(MIDDLEWARE_VARIABLE, "the distribution's default"),
         "ROS domain": os.environ.get("ROS_DOMAIN_ID", "0"),
         "Fast DDS profile": _describe_profile(),
@@ -34,10 +36,3 @@ def _describe_profile() -> str:
             return f"your own, {name}={os.environ[name]}"
     (path,) = shared_memory_environment().values()
     return f"{path}, which the node sets itself"
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not found; source your ROS 2, such as `source /opt/ros/jazzy/setup.bash`"

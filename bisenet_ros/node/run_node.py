@@ -9,7 +9,7 @@ import sys
 import threading
 import traceback
 from contextlib import suppress
-from typing import Any, List, NoReturn, Optional
+from typing import Any, NoReturn, Optional
 
 import rclpy
 import rclpy.signals
@@ -31,7 +31,7 @@ SIGNALS_END_ROS = hasattr(rclpy.signals, "SignalHandlerOptions")
 """Whether rclpy shuts ROS down on SIGINT and SIGTERM. On Foxy and Galactic it only wakes its executor, on SIGINT."""
 
 
-def run_node(args: Optional[List[str]] = None, *, load: LoadEngine = load_engine) -> int:
+def run_node(*, load: LoadEngine = load_engine) -> int:
     """Runs the node until SIGINT or SIGTERM; returns the exit code: 1 after an error, else 0.
 
     A fault of the GPU that only a new process cures ends this one, with restart.EXIT_CODE.
@@ -50,8 +50,8 @@ def run_node(args: Optional[List[str]] = None, *, load: LoadEngine = load_engine
         signal.signal(signal.SIGTERM, interrupt)
     use_shared_memory()
     try:
-        _parse_arguments(args)
-        rclpy.init(args=args)
+        _parse_arguments()
+        rclpy.init()
     except RuntimeError as error:  # ROS arguments that rclpy cannot read
         return _report(error)
     node, code = None, 0
@@ -84,7 +84,7 @@ def run_node(args: Optional[List[str]] = None, *, load: LoadEngine = load_engine
     return code
 
 
-def _parse_arguments(args: Optional[List[str]]) -> None:
+def _parse_arguments() -> None:
     """Prints --help, and exits with an error for any argument that is not a ROS argument."""
     parser = argparse.ArgumentParser(
         prog="segmentation_node",
@@ -95,7 +95,7 @@ def _parse_arguments(args: Optional[List[str]]) -> None:
         f"  {package_file('config/segment.yaml')}",
         formatter_class=argparse.RawDescriptionHelpFormatter,  # the default would wrap the path
     )
-    parser.parse_args(remove_ros_args(args)[1:])
+    parser.parse_args(remove_ros_args()[1:])
 
 
 def _end_process(node: Optional[SegmentationNode], error: FatalEngineError) -> NoReturn:

@@ -118,12 +118,12 @@ def installed(monkeypatch):
 
     def choose(*names: str) -> None:
         choosable = {"tensorrt", "tensorrt_rtx", "cuda", "cuda.bindings", "cuda.cuda", "pycuda"}
-        find = cuda.importlib.util.find_spec
+        find = importlib.util.find_spec
 
         def find_chosen(name, *rest):
             return (True if name in names else None) if name in choosable else find(name, *rest)
 
-        monkeypatch.setattr(cuda.importlib.util, "find_spec", find_chosen)
+        monkeypatch.setattr(importlib.util, "find_spec", find_chosen)
 
     return choose
 

@@ -148,7 +148,7 @@ def test_a_class_that_the_model_lacks_is_named(groups_in):
     with pytest.raises(ClassMapError, match=told):
         groups_in(GROUPS + "  - {name: grass, color: [1, 2, 3], of: [lawn]}\n").fit(CAMVID)
     with pytest.raises(ClassMapError, match="groups.yaml: data set X has none of the classes that are named"):
-        groups_in("classes: [{name: a, color: [1, 2, 3], optional: [lawn]}]").fit(CAMVID, what="data set X")
+        groups_in("classes: [{name: a, color: [1, 2, 3], optional: [lawn]}]").ids_of(CAMVID, what="data set X")
 
 
 def logits_of(path: Path, image: np.ndarray) -> np.ndarray:

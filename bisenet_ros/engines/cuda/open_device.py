@@ -2,10 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Opens the GPU through the Python package that is installed for it."""
 
-import importlib.util
-
 from bisenet_ros.engines.cuda.device import CudaDevice, GpuError
 from bisenet_ros.engines.cuda.libcuda import require_gpu
+from bisenet_ros.files.installed_package import is_importable
 
 
 def open_device() -> CudaDevice:
@@ -19,7 +18,7 @@ def open_device() -> CudaDevice:
         from bisenet_ros.engines.cuda.cuda_python_device import CudaPythonDevice
 
         return CudaPythonDevice()
-    if importlib.util.find_spec("pycuda"):
+    if is_importable("pycuda"):
         from bisenet_ros.engines.cuda.pycuda_device import PycudaDevice
 
         return PycudaDevice()
@@ -31,6 +30,6 @@ def open_device() -> CudaDevice:
 
 def has_cuda_python() -> bool:
     """Whether cuda-python is installed, under its newer or its older name."""
-    if importlib.util.find_spec("cuda") is None:
+    if not is_importable("cuda"):
         return False
-    return any(importlib.util.find_spec(f"cuda.{name}") for name in ("bindings", "cuda"))
+    return any(is_importable(f"cuda.{name}") for name in ("bindings", "cuda"))

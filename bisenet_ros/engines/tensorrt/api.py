@@ -8,7 +8,6 @@ What to call is decided by what the module offers, not by its version.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import importlib.util
 import logging
 import os
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple, Optional, Tuple
 from bisenet_ros.engines.cuda.libcuda import require_gpu
 from bisenet_ros.engines.tensorrt.log import log_of
 from bisenet_ros.engines.tensorrt.plan import PRECISIONS, BindingPlan, Plan, TensorPlan, TensorRtError
+from bisenet_ros.files.installed_package import installed_version
 
 MODULES = ("tensorrt", "tensorrt_rtx")
 WORKSPACE = 1 << 30
@@ -193,7 +193,7 @@ class TensorRt:
     def cuda_package(self) -> str:
         """The pip package that its libraries are in, which names the CUDA they are for; empty with JetPack or apt."""
         packages = (f"{self.flavor}_{cuda}" for cuda in ("cu13", "cu12", "cu11"))
-        return next((package for package in packages if _is_package(package)), "")
+        return next((package for package in packages if installed_version(package)), "")
 
     @property
     def _has_timing_cache(self) -> bool:
@@ -262,13 +262,6 @@ class TensorRt:
 def _architecture(compute_capability: Tuple[int, int]) -> str:
     """Its name in TensorRT for RTX, such as SM89."""
     return "SM{}{}".format(*compute_capability)
-
-
-def _is_package(name: str) -> bool:
-    try:
-        return bool(importlib.metadata.version(name))
-    except importlib.metadata.PackageNotFoundError:
-        return False
 
 
 def _set_timing_cache(config: Any, content: bytes, log: Any) -> None:

@@ -13,10 +13,9 @@ from onnx import TensorProto, helper
 
 from bisenet_ros.engines.loader import installed_runtimes
 from bisenet_ros.engines.precision import choose_precision
+from bisenet_ros.images.colors import OPACITY
 from bisenet_ros.model.input_size import CARD, STRIDE, Size
 from bisenet_ros.model.model_card import read_card
-
-OVERLAY_OPACITY = 0.5
 
 
 class PlainPipeline:
@@ -31,8 +30,8 @@ class PlainPipeline:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "plain.onnx"
             onnx.save(with_resized_logits(onnx.load(model), classes=len(card.classes), frame_size=frame_size), path)
-            self._engine = installed_runtimes("cpu")[0].create(path, card, precision=precision)
-        self._engine.size_choice = network_size
+            runtime = installed_runtimes("cpu")[0]
+            self._engine = runtime.create(path, card, precision=precision, size_choice=network_size)
         self._network_size = self._engine.network_size(*frame_size)
         self._mean, self._std = np.asarray(card.mean, np.float32), np.asarray(card.std, np.float32)
         self._colors = card.classes.color_table()
@@ -49,7 +48,7 @@ class PlainPipeline:
         if "color_mask" in outputs:
             yield "color_mask", "rgb8", colors
         if "overlay" in outputs:
-            overlay = cv2.addWeighted(colors[..., ::-1], OVERLAY_OPACITY, frame, 1 - OVERLAY_OPACITY, 0)
+            overlay = cv2.addWeighted(colors[..., ::-1], OPACITY, frame, 1 - OPACITY, 0)
             yield "overlay", "bgr8", overlay
 
     def logits(self, frame: np.ndarray) -> np.ndarray:

@@ -15,11 +15,11 @@ from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
 from bisenet_ros.model.input_size import CARD, Size
+from bisenet_ros.node.camera_topics import COMPRESSED_SUFFIX
 from bisenet_ros.node.driver.camera_player import TimedImage, TimedImages, images_at_rate
 from bisenet_ros.node.driver.topics import ECHO, Topics
 from bisenet_ros.node.image_messages import make_image
 
-COMPRESSED = "/compressed"
 """The end of the topics that the plain pipeline does not have."""
 IMAGE_COUNT = 8
 JPEG_QUALITY = 90
@@ -60,7 +60,7 @@ class Scenario:
         if pipeline == "echo":
             return (ECHO,)
         if pipeline == "plain":
-            return tuple(output for output in self.outputs if not output.endswith(COMPRESSED))
+            return tuple(output for output in self.outputs if not output.endswith(COMPRESSED_SUFFIX))
         return self.outputs
 
     def messages(self) -> List[Any]:

@@ -16,7 +16,6 @@ from bisenet_ros.bags.bag_images import COMPRESSED_IMAGE, read_masks
 from bisenet_ros.bags.bag_reader import Bag
 from bisenet_ros.evaluation.frame_record import FrameRecord
 from bisenet_ros.evaluation.run_summary import NodeReplay, Source
-from bisenet_ros.model.input_size import CARD
 from bisenet_ros.node.driver.camera_player import TimedImage
 from bisenet_ros.node.driver.driver_node import DriverError
 from bisenet_ros.node.driver.interval import Interval, SentFrame
@@ -30,11 +29,11 @@ def replay_through_node(
     *,
     folder: Path,
     model: Path,
-    device: str = "auto",
-    precision: str = "auto",
-    network_size: str = CARD,
-    class_map: Optional[Path] = None,
-    rate: float = 1.0,
+    device: str,
+    precision: str,
+    network_size: str,
+    class_map: Optional[Path],
+    rate: float,
 ) -> NodeReplay:
     """Sends the frames of one topic that have an offline mask, at the pace at which they were recorded.
 
@@ -42,13 +41,11 @@ def replay_through_node(
         records: of the whole offline run.
         folder: of its report.
         model, device, precision, network_size, class_map: of the offline run.
-        rate: the pace; 1 is the bag's own.
+        rate: the pace, above 0; 1 is the bag's own.
 
     Raises:
-        DriverError: the node does not come up or ends; or a rate that is not above 0. BagError: a bag cannot be read.
+        DriverError: the node does not come up or ends. BagError: a bag cannot be read.
     """
-    if not rate > 0:
-        raise DriverError(f"expected a rate above 0, got {rate}; 1 is the bag's own pace")
     own = [(record.index, record.stamp_ns) for record in records if record.key[:2] == (source.bag, source.topic)]
     if not own:
         raise DriverError(f"{source.bag} {source.topic} has no frame with an offline mask to replay")

@@ -10,6 +10,7 @@ from typing import Iterator, NamedTuple, Sequence
 import yaml
 
 from bisenet_ros.files.atomic_write import write_png, write_text
+from bisenet_ros.files.file_names import is_utf8
 from bisenet_ros.files.result_folder import require_free, require_replaceable
 from bisenet_ros.images.image_file import read_image, read_orientation
 from bisenet_ros.model.class_map import IGNORE, ClassMap
@@ -125,8 +126,7 @@ def _check(labeled: Sequence[LabeledImage], ids: dict[str, int], names: Sequence
     seen: dict[str, LabeledImage] = {}
     for image in labeled:
         name = image.image.stem
-        is_utf8 = not any("\ud800" <= character <= "\udfff" for character in name)
-        if name.startswith(".") or name.splitlines() != [name.strip()] or not is_utf8:
+        if name.startswith(".") or name.splitlines() != [name.strip()] or not is_utf8(name):
             raise DataError(
                 f"{str(image.image)!r} cannot be listed by its name, which must be UTF-8, and not begin with a dot, "
                 "have a space at either end, or have a line break; rename it"
