@@ -43,6 +43,9 @@ class FakeTensorRt:
     def require_gpu(self, compute_capability: Tuple[int, int]) -> None:
         pass
 
+    def require_precision(self, precision: str, compute_capability: Tuple[int, int]) -> None:
+        pass
+
     def build(self, model: bytes, *, precision: str, max_batch: int, **options: Any) -> BuiltPlan:
         self.built += 1
         return BuiltPlan(f"{max_batch}\n".encode() + model, b"")

@@ -8,9 +8,10 @@ that ends with the logits. It uses the faster one. For int8 make MODEL.int8.onnx
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
-from typing import Sequence
+from typing import Dict, Sequence
 
 from bisenet_ros.engines.cuda.device import GpuError
 from bisenet_ros.engines.cuda.open_device import open_device
@@ -18,7 +19,7 @@ from bisenet_ros.engines.engine import check_max_batch
 from bisenet_ros.engines.precision import choose_precision
 from bisenet_ros.engines.tensorrt.api import TensorRt, load_tensorrt
 from bisenet_ros.engines.tensorrt.builder import PlanRequest, PlanStore, build_plan, tails
-from bisenet_ros.engines.tensorrt.plan import PRECISIONS
+from bisenet_ros.engines.tensorrt.plan import PRECISIONS, TensorRtError
 from bisenet_ros.engines.tensorrt.plan_cache import PlanCache
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.model.input_size import CARD, check_size_choice, parse_size
@@ -62,8 +63,11 @@ def run(arguments: argparse.Namespace) -> int:
     plans = PlanStore(tensorrt, device, PlanCache(arguments.cache), on_progress=_print_progress)
     try:
         tensorrt.require_gpu(device.compute_capability)
-        for request in requests:
-            (_print_key if arguments.dry_run else _build)(request, plans)
+        if arguments.dry_run:
+            for request in requests:
+                _print_key(request, plans)
+        else:
+            _build_all(requests, plans)
     except RuntimeError as error:  # of CUDA, such as for want of memory
         raise BisenetError(f"the plan cannot be built: {error}; see `nvidia-smi` for who uses the GPU") from error
     finally:
@@ -76,6 +80,20 @@ def _print_key(request: PlanRequest, plans: PlanStore) -> None:
     found, path = plans.cache.lookup(key), plans.cache.path(key)
     print(json.dumps(key, indent=2))
     print(f"in the cache: {found}" if found else f"not in the cache; would be built and kept as {path}")
+
+
+def _build_all(requests: Sequence[PlanRequest], plans: PlanStore) -> None:
+    """Builds a plan for each end; one that cannot be built is a warning where there is another for the node to take."""
+    failed: Dict[str, TensorRtError] = {}
+    for request in requests:
+        try:
+            _build(request, plans)
+        except TensorRtError as error:
+            failed[request.tail] = error
+    if len(failed) == len(requests):
+        raise next(iter(failed.values()))
+    for tail, reason in failed.items():
+        print(f"bisenet: warning: the node goes without the plan to {tail}: {reason}", file=sys.stderr)
 
 
 def _build(request: PlanRequest, plans: PlanStore) -> None:

@@ -37,7 +37,11 @@ from bisenet_ros.model.model_file import model_sha256
 
 SIZE = (72, 96)
 GPU = SimpleNamespace(
-    name="NVIDIA GeForce RTX 4090", compute_capability=(8, 9), multiprocessors=128, close=lambda: None
+    name="NVIDIA GeForce RTX 4090",
+    compute_capability=(8, 9),
+    multiprocessors=128,
+    memory=lambda: (20 << 30, 24 << 30),
+    close=lambda: None,
 )
 
 
@@ -126,6 +130,18 @@ def test_a_kept_plan_that_tensorrt_refuses_is_built_anew_once(older_tensorrt, mo
     assert "is built anew: TensorRT 8.6.1 does not take the plan" in caplog.text
 
 
+def test_a_kept_plan_that_does_not_fit_into_the_memory_now_is_kept(older_tensorrt, model, cache):
+    request = PlanRequest(model, SIZE)
+    PlanStore(older_tensorrt, GPU, cache).load(request).close()
+    module = older_tensorrt._module
+    module.answers["deserialize_cuda_engine"] = None
+    module.calls.clear()
+    full = SimpleNamespace(**{**vars(GPU), "memory": lambda: (1, 24 << 30)})
+    with pytest.raises(RuntimeError, match="the GPU has too little free memory to load the plan .*does not take"):
+        PlanStore(older_tensorrt, full, cache).load(request)
+    assert not [name for name in module.called() if name.startswith("build")]
+
+
 def test_a_long_build_gives_signs_of_life(older_tensorrt, model, monkeypatch):
     build = older_tensorrt.build
     monkeypatch.setattr(older_tensorrt, "build", lambda *a, **k: time.sleep(0.1) or build(*a, **k))
@@ -168,6 +184,23 @@ def test_the_command_builds_then_finds(gpu, model, tmp_path, capsys):
     assert run(*arguments) == 0
     assert capsys.readouterr().out.count("already there") == 2
     assert len(list(tmp_path.glob("*.plan"))) == 2
+
+
+def test_a_plan_that_cannot_be_built_is_a_warning_where_there_is_the_other(gpu, model, tmp_path, capsys, monkeypatch):
+    get, lacking = PlanStore.get, ["mask"]
+
+    def get_one(plans, request, **options):
+        if request.tail in lacking:
+            raise TensorRtError(f"no plan to {request.tail}")
+        return get(plans, request, **options)
+
+    monkeypatch.setattr(PlanStore, "get", get_one)
+    assert run(model, "--size", "64x32", "--cache", tmp_path) == 0
+    found = capsys.readouterr()
+    assert "to logits" in found.out and "warning: the node goes without the plan to mask: no plan to mask" in found.err
+    lacking.append("logits")
+    assert run(model, "--size", "64x32", "--cache", tmp_path) == 1
+    assert "bisenet: error: no plan to mask" in capsys.readouterr().err
 
 
 def test_a_dry_run_prints_the_key_and_builds_nothing(gpu, model, tmp_path, capsys):

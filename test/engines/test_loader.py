@@ -154,6 +154,14 @@ def test_without_tensorrt_device_cuda_says_what_to_install(driver, installed, mo
         load_engine(model, device="cuda")
 
 
+def test_a_cuda_package_that_cannot_be_imported_is_told(driver, installed, model, monkeypatch):
+    driver()
+    installed("tensorrt", "pycuda")
+    monkeypatch.setitem(sys.modules, "bisenet_ros.engines.cuda.pycuda_device", None)
+    with pytest.raises(GpuError, match="CUDA's Python package cannot be imported: .*; install it again"):
+        cuda.open_device()
+
+
 def test_without_cudas_python_packages_the_error_says_what_to_install(driver, installed):
     driver()
     installed("tensorrt")

@@ -112,6 +112,14 @@ def test_a_gpu_that_tensorrt_has_no_kernels_for_is_refused_at_the_start(generati
         TensorRt(FakeTensorRtModule(generation)).require_gpu(compute_capability)
 
 
+def test_int8_is_refused_at_the_start_where_the_gpu_has_none():
+    tensorrt = TensorRt(FakeTensorRtModule("8.2"))
+    with pytest.raises(TensorRtError, match="this GPU has no int8 arithmetic .*; choose precision fp16"):
+        tensorrt.require_precision("int8", (6, 2))
+    tensorrt.require_precision("fp16", (6, 2))
+    tensorrt.require_precision("int8", (6, 1))
+
+
 @pytest.mark.parametrize("generation, compute_capability", [("8.2", (6, 2)), ("10", (8, 7)), ("tensorrt_rtx", (12, 0))])
 def test_a_gpu_that_it_has_kernels_for_is_taken(generation, compute_capability):
     TensorRt(FakeTensorRtModule(generation)).require_gpu(compute_capability)

@@ -33,8 +33,10 @@ from bisenet_ros.engines.cuda.device import CudaDevice, GpuError
 from bisenet_ros.engines.engine import EngineError
 from bisenet_ros.engines.tensorrt import engine as tensorrt_engine
 from bisenet_ros.engines.tensorrt import tail_choice
+from bisenet_ros.engines.tensorrt.builder import PlanStore
 from bisenet_ros.engines.tensorrt.engine import MOST_SIZES, TensorRtEngine
 from bisenet_ros.engines.tensorrt.frame_pipeline import NetworkTimer
+from bisenet_ros.engines.tensorrt.plan import TensorRtError
 from bisenet_ros.engines.tensorrt.worker_thread import WorkerThread
 from bisenet_ros.model.model_card import read_card
 from bisenet_ros.model.model_file import ModelError
@@ -307,7 +309,7 @@ def test_a_plan_that_cannot_be_built_leaves_nothing_behind(gpu, frame, monkeypat
 
 
 def test_full_memory_leaves_nothing_behind(gpu, frame):
-    engine = gpu.engine()
+    engine = gpu.engine(compiles=False)
     engine.segment(frame((64, 64)))
     alive = gpu.stub.alive()
     gpu.stub.fail(4, OUT_OF_MEMORY)  # in the middle of a pipeline's
@@ -315,6 +317,32 @@ def test_full_memory_leaves_nothing_behind(gpu, frame):
         engine.segment(frame((64, 96)))
     assert gpu.stub.alive() == alive and len(gpu.tensorrt.plans) == 1
     assert engine.segment(frame((64, 96))).shape == (64, 96)
+
+
+@pytest.mark.parametrize("lacking", ["mask", "logits"])
+def test_where_one_end_of_a_plan_cannot_be_had_the_other_runs(gpu, frame, cpu_engine, monkeypatch, caplog, lacking):
+    load = PlanStore.load
+
+    def load_one(plans, request):
+        if request.tail == lacking:
+            raise TensorRtError("it cannot build a plan of the model: no memory")
+        return load(plans, request)
+
+    monkeypatch.setattr(PlanStore, "load", load_one)
+    engine = gpu.engine()
+    mask = engine.segment(frame((64, 96)))
+    assert (mask == cpu_engine.segment(frame((64, 96)))).mean() > 0.99
+    assert f"frames of 96x64 go without the plan to {lacking}: it cannot build" in caplog.text
+    assert not [*gpu.cache.glob("*.tail")], "tried again at the next start"
+
+
+def test_without_either_end_the_reason_is_told(gpu, frame, monkeypatch):
+    def fail(*_):
+        raise TensorRtError("it cannot build a plan of the model")
+
+    monkeypatch.setattr(PlanStore, "load", fail)
+    with pytest.raises(TensorRtError, match="it cannot build"):
+        gpu.engine().segment(frame((64, 96)))
 
 
 def test_frames_that_keep_changing_size_do_not_fill_the_gpu(gpu, frame):

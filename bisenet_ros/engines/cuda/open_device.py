@@ -11,17 +11,20 @@ def open_device() -> CudaDevice:
     """The first GPU, made current on this thread.
 
     Raises:
-        GpuError: there is no driver or no GPU, or neither cuda-python nor pycuda is installed.
+        GpuError: there is no driver or no GPU, or neither cuda-python nor pycuda is installed, or works.
     """
     require_gpu()
-    if has_cuda_python():
-        from bisenet_ros.engines.cuda.cuda_python_device import CudaPythonDevice
+    try:
+        if has_cuda_python():
+            from bisenet_ros.engines.cuda.cuda_python_device import CudaPythonDevice
 
-        return CudaPythonDevice()
-    if is_importable("pycuda"):
-        from bisenet_ros.engines.cuda.pycuda_device import PycudaDevice
+            return CudaPythonDevice()
+        if is_importable("pycuda"):
+            from bisenet_ros.engines.cuda.pycuda_device import PycudaDevice
 
-        return PycudaDevice()
+            return PycudaDevice()
+    except ImportError as error:  # such as of a library of CUDA, or pycuda built with another NumPy
+        raise GpuError(f"CUDA's Python package cannot be imported: {error}; install it again") from error
     raise GpuError(
         "memory on the GPU needs cuda-python (CUDA 11 or later) or pycuda (Jetson TX2); install one with "
         "`pip install cuda-bindings` or `pip install pycuda`"

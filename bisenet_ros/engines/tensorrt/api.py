@@ -25,6 +25,8 @@ TACTIC_SOURCES = "BISENET_TENSORRT_TACTIC_SOURCES"
 """An environment variable: the names of `tensorrt.TacticSource` to build with, separated by commas. For a machine that
 lacks cuDNN or cuBLAS."""
 
+WITHOUT_INT8 = ((5, 3), (6, 0), (6, 2))
+"""Compute capabilities without int8 arithmetic: Jetson TX1 and Nano, Tesla P100, Jetson TX2."""
 TENSORRT_10_NEEDS = (7, 5)
 """The lowest compute capability of TensorRT 10 and later: Turing."""
 
@@ -94,6 +96,11 @@ class TensorRt:
         elif int(self.version.split(".")[0]) >= 10 and compute_capability < TENSORRT_10_NEEDS:
             raise TensorRtError(f"{text}, it needs 7.5; install TensorRT 8.6, or choose device cpu")
 
+    def require_precision(self, precision: str, compute_capability: Tuple[int, int]) -> None:
+        """Raises TensorRtError for int8 on a GPU that does not have it; TensorRT would say so only while building."""
+        if precision == "int8" and compute_capability in WITHOUT_INT8:
+            raise TensorRtError("this GPU has no int8 arithmetic (a Jetson TX2 has none); choose precision fp16")
+
     def build(
         self,
         model: bytes,
@@ -130,7 +137,7 @@ class TensorRt:
             reasons = [f"{error.desc()} (node {error.node()})" for error in errors]
             raise TensorRtError(f"{self.name} does not take the model: {'; '.join(reasons) or log.reason()}")
         config = builder.create_builder_config()
-        if hasattr(trt, "ProfilingVerbosity"):
+        if hasattr(getattr(trt, "ProfilingVerbosity", None), "DETAILED"):  # from 8.2 on
             config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # so that an inspector tells layers' types
         self._set_workspace(config)
         self._set_precision(builder, config, precision)

@@ -31,6 +31,9 @@ Progress = Callable[[float], None]
 """Called with the seconds so far."""
 logger = logging.getLogger(__name__)
 
+ROOM_FOR_LOADING = 2
+"""Free memory on the GPU, in sizes of a plan, below which it is taken that the plan was refused for want of memory."""
+
 
 class PlanRequest(NamedTuple):
     """What a plan is built from and for.
@@ -99,6 +102,7 @@ class PlanStore:
             "frame_size": list(request.frame_size),
             "max_batch": request.max_batch,
             "tail": request.tail,
+            "uint8": self._tensorrt.has_uint8,
             "network_size": request.size_choice,
             "code_sha256": _code_sha256(),  # so that an update does not run yesterday's plans
         }
@@ -146,6 +150,8 @@ class PlanStore:
         except TensorRtError as error:
             if not found:
                 raise
+            if self._device.memory()[0] < ROOM_FOR_LOADING * len(content):  # else a good plan would be built anew
+                raise RuntimeError(f"the GPU has too little free memory to load the plan {found}: {error}") from error
             logger.warning("the plan %s is built anew: %s", found, error)
             plan = self._tensorrt.load(self.get(request, anew=True))
         plan.keep_kernels = partial(self.cache.keep_kernels, key)

@@ -22,7 +22,7 @@ from bisenet_ros.engines.tensorrt import tail_choice
 from bisenet_ros.engines.tensorrt.api import load_tensorrt
 from bisenet_ros.engines.tensorrt.builder import PlanRequest, PlanStore, tails
 from bisenet_ros.engines.tensorrt.frame_pipeline import FramePipeline, NetworkTimer
-from bisenet_ros.engines.tensorrt.plan import LOGITS, MASK, NETWORK, Plan
+from bisenet_ros.engines.tensorrt.plan import LOGITS, MASK, NETWORK, Plan, TensorRtError
 from bisenet_ros.engines.tensorrt.plan_cache import PlanCache
 from bisenet_ros.engines.tensorrt.worker_thread import WorkerThread
 from bisenet_ros.model.input_size import CARD, Size, size_text
@@ -159,6 +159,7 @@ class _Gpu:
         with ExitStack() as undo:
             undo.callback(self.device.close)
             self.tensorrt.require_gpu(self.device.compute_capability)
+            self.tensorrt.require_precision(precision, self.device.compute_capability)
             self.plans = PlanStore(self.tensorrt, self.device, cache)
             self.tails = self._possible_tails()
             undo.pop_all()
@@ -208,8 +209,11 @@ class _Gpu:
         try:
             return self._pipeline(size, tail).run(frames, confidence=confidence)
         except Exception:
-            with suppress(RuntimeError):  # a GPU that has failed frees nothing
-                self._drop(size)  # the next frame begins anew
+            if (
+                not fault_that_ends_the_process()
+            ):  # on a GPU that has failed, TensorRT's destructors may end the process
+                with suppress(RuntimeError):
+                    self._drop(size)  # the next frame begins anew
             raise
 
     def _pipeline(self, size: Size, tail: str) -> FramePipeline:
@@ -262,8 +266,24 @@ class _Gpu:
             self._faster[size] = tail_choice.read(kept_at) or self._measure(size, kept_at)
         return self._faster[size]
 
+    def _usable_tails(self, size: Size) -> List[str]:
+        """The ends whose plans can be built and loaded, such as one alone where memory is short; raises if none can."""
+        usable: List[str] = []
+        for tail in self.tails:
+            try:
+                self._pipeline(size, tail)
+                usable.append(tail)
+            except (TensorRtError, RuntimeError) as error:
+                if tail == self.tails[-1] and not usable:
+                    raise
+                logger.warning("frames of %s go without the plan to %s: %s", size_text(size), tail, error)
+        return usable
+
     def _measure(self, size: Size, kept_at: Path) -> str:
         """Runs both ends in turn on the largest batch, and keeps the faster one."""
+        usable = self._usable_tails(size)
+        if len(usable) == 1:
+            return usable[0]
         frames = [np.zeros((*size, 3), np.uint8)] * self._max_batch
         medians = tail_choice.measure(
             self.tails,
