@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Modules in TensorRT's place that have exactly the names of one generation of its Python API.
 
-tensorrt_names.json holds the names: for TensorRT read from the sources of NVIDIA's bindings (releases 8.2.1, 8.4.3,
-8.5.3, 8.6.1, 10.13.0, 11.1), for TensorRT for RTX from the module 1.7.1 itself. Any other name is an AttributeError, in
-reading and in writing. What is called or written is kept in `calls`.
+tensorrt_names.json holds the names: for TensorRT read from the sources of NVIDIA's bindings (releases 8.0.1, 8.2.1,
+8.4.3, 8.5.3, 8.6.1, 10.3.0, 10.13.0, 11.1), for TensorRT for RTX from the module 1.7.1 itself. Any other name is an
+AttributeError, in reading and in writing. What is called or written is kept in `calls`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,16 @@ ENUMS = (
     "DynamicShapesKernelSpecializationStrategy",
     "ProfilingVerbosity",
 )
-VERSIONS = {"8.2": "8.2.1.8", "8.4": "8.4.3.1", "8.5": "8.5.3.1", "8.6": "8.6.1", "10": "10.13.0.35", "11": "11.1.0.1"}
+VERSIONS = {
+    "8.0": "8.0.1.6",
+    "8.2": "8.2.1.8",
+    "8.4": "8.4.3.1",
+    "8.5": "8.5.3.1",
+    "8.6": "8.6.1",
+    "10.3": "10.3.0",
+    "10": "10.13.0.35",
+    "11": "11.1.0.1",
+}
 
 INPUTS = {"frames": ((-1, 4, 6, 3), "FLOAT")}
 WORKSPACE_SIZE = 1 << 20

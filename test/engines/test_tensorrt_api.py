@@ -20,9 +20,12 @@ from bisenet_ros.engines.tensorrt.api import TACTIC_SOURCES, WORKSPACE, TensorRt
 from bisenet_ros.engines.tensorrt.log import log_of
 from bisenet_ros.engines.tensorrt.plan import TensorPlan, TensorRtError
 
-WITH_FLAGS = ("8.2", "8.4", "8.5", "8.6", "10")
+WITH_FLAGS = ("8.0", "8.2", "8.4", "8.5", "8.6", "10.3", "10")
 """Where precision is the builder's part."""
-BINDINGS_ALONE = ("8.2", "8.4")
+BINDINGS_ALONE = ("8.0", "8.2", "8.4")
+WITHOUT_POOLS = ("8.0", "8.2")
+OUR_WORKSPACE = ("10.3", "10", "11", "tensorrt_rtx")
+"""Where the caller allocates the workspace, and contexts can share a profile."""
 
 
 @pytest.fixture(params=GENERATIONS)
@@ -45,8 +48,8 @@ def test_a_build_makes_the_calls_of_its_generation_in_order(module):
         "create_network",
         "parse",
         "create_builder_config",
-        "profiling_verbosity",
-        "max_workspace_size" if module.generation == "8.2" else "set_memory_pool_limit",
+        *([] if module.generation == "8.0" else ["profiling_verbosity"]),
+        "max_workspace_size" if module.generation in WITHOUT_POOLS else "set_memory_pool_limit",
         "clear_flag",
         "create_optimization_profile",
         "set_shape",
@@ -61,7 +64,7 @@ def test_a_build_makes_the_calls_of_its_generation_in_order(module):
         1 << module.NetworkDefinitionCreationFlag.EXPLICIT_BATCH if module.generation in WITH_FLAGS else 0
     ]
     assert arguments["clear_flag"] == [module.BuilderFlag.TF32]
-    if module.generation == "8.2":
+    if module.generation in WITHOUT_POOLS:
         assert arguments["max_workspace_size"] == [WORKSPACE]
     else:
         assert arguments["set_memory_pool_limit"] == [module.MemoryPoolType.WORKSPACE, WORKSPACE]
@@ -77,7 +80,7 @@ def test_precision_is_a_flag_until_tensorrt_10(module, precision, flags):
 
 
 def test_uint8_begins_with_tensorrt_8_5(module):
-    assert TensorRt(module).has_uint8 == (module.generation not in ("8.2", "8.4"))
+    assert TensorRt(module).has_uint8 == (module.generation not in BINDINGS_ALONE)
 
 
 def test_one_profile_spans_the_batches_and_another_is_for_one_frame(module):
@@ -223,7 +226,7 @@ def test_a_run_makes_the_calls_of_its_generation_in_order(module):
     plan = TensorRt(module).load(b"plan")
     assert plan.inputs == [("frames", (-1, 4, 6, 3), np.float32)]
     assert plan.outputs == [("mask", (-1, 4, 6), np.int32), ("confidence", (-1, 4, 6), np.float16)]
-    ours = module.generation in ("10", "11", "tensorrt_rtx")
+    ours = module.generation in OUR_WORKSPACE
     assert plan.workspace_size == (WORKSPACE_SIZE if ours else 0), "allocated by the caller where TensorRT lets it"
     plan.workspace = 0x4000
     module.calls.clear()
@@ -257,7 +260,7 @@ def test_batch_sizes_have_contexts_of_their_own(module):
         module.active_profile = 1 if batch == 1 else 0
         kept.append(plan.prepare(batch, 77))
     profiles = [call[1:] for call in module.calls if call[0] == "set_optimization_profile_async"]
-    if module.generation in ("10", "11", "tensorrt_rtx"):
+    if module.generation in OUR_WORKSPACE:
         assert (module.contexts, kept) == (3, [False, False, False, True, True, True])
         assert profiles == [(0, 77), (1, 77), (0, 77)]
     else:

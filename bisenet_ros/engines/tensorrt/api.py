@@ -172,15 +172,20 @@ class TensorRt:
             raise TensorRtError(f"{self.name} does not take the plan: {log.reason()}")
         if self.bindings or not hasattr(engine, "num_io_tensors"):
             return BindingPlan(engine)
-        return TensorPlan(engine, self._module.TensorIOMode.INPUT, self._runtime_config(engine, kernels))
+        return TensorPlan(engine, self._module.TensorIOMode.INPUT, self._context_option(engine, kernels))
 
-    def _runtime_config(self, engine: Any, kernels: bytes) -> Any:
-        """How the plan's contexts run; None before TensorRT 10.9 or so, which has no such object."""
-        if not hasattr(engine, "create_runtime_config"):
+    def _context_option(self, engine: Any, kernels: bytes) -> Any:
+        """How the plan's contexts are made so that the caller allocates their workspace; None before TensorRT 10.1.
+
+        Contexts run one after another, so that one workspace serves all. For RTX a graph also needs it to be ours.
+        """
+        if not hasattr(engine, "device_memory_size_v2"):
             return None
+        strategy = self._module.ExecutionContextAllocationStrategy.USER_MANAGED
+        if not hasattr(engine, "create_runtime_config"):  # before 10.11
+            return strategy
         config = engine.create_runtime_config()
-        # Contexts run one after another, so that one workspace serves all. For RTX a graph also needs it to be ours.
-        config.set_execution_context_allocation_strategy(self._module.ExecutionContextAllocationStrategy.USER_MANAGED)
+        config.set_execution_context_allocation_strategy(strategy)
         if self.flavor == "tensorrt_rtx":
             # By default kernels for a new shape are compiled beside a slower one, which a graph would keep for ever.
             strategies = self._module.DynamicShapesKernelSpecializationStrategy

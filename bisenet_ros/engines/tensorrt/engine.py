@@ -209,9 +209,8 @@ class _Gpu:
         try:
             return self._pipeline(size, tail).run(frames, confidence=confidence)
         except Exception:
-            if (
-                not fault_that_ends_the_process()
-            ):  # on a GPU that has failed, TensorRT's destructors may end the process
+            # On a GPU that has failed, TensorRT's destructors could end the process in their own way.
+            if not fault_that_ends_the_process():
                 with suppress(RuntimeError):
                     self._drop(size)  # the next frame begins anew
             raise

@@ -52,18 +52,19 @@ class Plan(ABC):
         keep_kernels: called with the kernels that TensorRT for RTX compiled at the first run of a batch size.
     """
 
-    def __init__(self, engine: Any, config: Any = None) -> None:
+    def __init__(self, engine: Any, option: Any = None) -> None:
         """
         Args:
             engine: TensorRT's ICudaEngine.
-            config: its IRuntimeConfig, by which the caller allocates the workspace; None where there is none.
+            option: of its contexts, by which the caller allocates the workspace: an IRuntimeConfig, or before TensorRT
+                10.11 an ExecutionContextAllocationStrategy; None where there is neither.
         """
         self._engine = engine
-        self._config = config
+        self._option = option
         self._context: Any = None
         self._contexts: Dict[int, Any] = {}
         self._batches: Dict[int, int] = {}  # what each context is set to
-        self.workspace_size = engine.device_memory_size_v2 if config else 0
+        self.workspace_size = 0 if option is None else engine.device_memory_size_v2
         self.workspace = 0
         self.keep_kernels: Callable[[bytes], None] = lambda kernels: None
         self.inputs: List[PlanTensor] = []
@@ -99,17 +100,17 @@ class Plan(ABC):
 
     def keep_compiled_kernels(self) -> None:
         """Hands what TensorRT for RTX has compiled so far to `keep_kernels`."""
-        if hasattr(self._config, "get_runtime_cache"):
-            self.keep_kernels(bytes(self._config.get_runtime_cache().serialize()))
+        if hasattr(self._option, "get_runtime_cache"):
+            self.keep_kernels(bytes(self._option.get_runtime_cache().serialize()))
 
     def close(self) -> None:
         """Frees it, on the thread that created it; nothing may run any more."""
         self._context = None  # contexts before the engine that they belong to
         self._contexts.clear()
-        self._config = self._engine = None
+        self._option = self._engine = None
 
     def _create_context(self, *, profile: int, stream: int) -> Any:
-        context = self._engine.create_execution_context(*filter(None, [self._config]))
+        context = self._engine.create_execution_context(*([] if self._option is None else [self._option]))
         if context is None:
             raise RuntimeError("the GPU has no room for the plan; see `nvidia-smi` for who uses its memory")
         if self.workspace_size:
@@ -134,8 +135,8 @@ class Plan(ABC):
 class TensorPlan(Plan):
     """TensorRT from 8.5 on: tensors by name."""
 
-    def __init__(self, engine: Any, input_mode: Any, config: Any = None) -> None:
-        super().__init__(engine, config)
+    def __init__(self, engine: Any, input_mode: Any, option: Any = None) -> None:
+        super().__init__(engine, option)
         for name in map(engine.get_tensor_name, range(engine.num_io_tensors)):
             tensor = PlanTensor(name, tuple(engine.get_tensor_shape(name)), _dtype(engine.get_tensor_dtype(name)))
             (self.inputs if engine.get_tensor_mode(name) == input_mode else self.outputs).append(tensor)
