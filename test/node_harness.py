@@ -37,7 +37,7 @@ from bisenet_ros.model.model_card import ModelCard
 from bisenet_ros.node.driver import node_process
 from bisenet_ros.node.driver.diagnostics_listener import DiagnosticsListener
 from bisenet_ros.node.driver.diagnostics_listener import values_of as values_of  # noqa: F401, for the tests
-from bisenet_ros.node.driver.driver_node import DriverError, DriverNode
+from bisenet_ros.node.driver.ros_client import DriverError, RosClient
 from bisenet_ros.node.fastdds import PROFILE_VARIABLES
 from bisenet_ros.node.segmentation_node import SegmentationNode
 
@@ -183,7 +183,7 @@ class Camera:
         return asked == [self.reliability] and self._publisher.get_subscription_count() == 1
 
 
-class Vehicle(DriverNode):
+class Vehicle(RosClient):
     """The test's side: cameras and listeners, and what operators do to a node."""
 
     def __init__(self, domain: int) -> None:

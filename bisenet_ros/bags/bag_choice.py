@@ -25,25 +25,29 @@ class ChosenBag:
 
 
 def choose_bags(
-    given: Sequence[Path], topics: Sequence[str] = (), *, but: Collection[Path] = (), but_topics: Collection[str] = ()
+    given: Sequence[Path],
+    topics: Sequence[str] = (),
+    *,
+    exclude: Collection[Path] = (),
+    exclude_topics: Collection[str] = (),
 ) -> Tuple[List[ChosenBag], List[str]]:
     """The bags, and which of several were left out and why, in words.
 
     Args:
         given: bags, or folders of bags.
         topics: of images; none for the only one that each bag has.
-        but: resolved folders within those of bags, such as earlier results, that are none of them.
-        but_topics: topics that are not chosen by themselves.
+        exclude: resolved folders within those of bags, such as earlier results, that are none of them.
+        exclude_topics: topics that are not chosen by themselves.
 
     Raises BagError where not one can be used, or one is given twice; FileNotFoundError.
     """
     chosen: List[ChosenBag] = []
     left_out: List[str] = []
-    paths = [found for path in given for found in find_bags(path, but=but)]
+    paths = [found for path in given for found in find_bags(path, exclude=exclude)]
     for path in paths:
         try:
             bag = Bag(path)
-            found = choose_topics(bag, topics, but=but_topics)
+            found = choose_topics(bag, topics, exclude=exclude_topics)
         except BagError as error:  # the others may be fine
             if len(paths) == 1:
                 raise
@@ -59,7 +63,7 @@ def choose_bags(
     return chosen, left_out
 
 
-def find_bags(path: Path, *, but: Collection[Path] = ()) -> List[Path]:
+def find_bags(path: Path, *, exclude: Collection[Path] = ()) -> List[Path]:
     """The bag at a path, or those in a folder and the folders below it but for some, in natural order.
 
     A folder of files without metadata.yaml is one bag where they are NAME_0, NAME_1 and so on, else a bag each. A link
@@ -69,7 +73,7 @@ def find_bags(path: Path, *, but: Collection[Path] = ()) -> List[Path]:
     """
     if not path.exists():
         raise FileNotFoundError(f"expected a bag at {path}, there is nothing")
-    found = _bags_at(path, but)
+    found = _bags_at(path, exclude)
     if not found:
         kind = describe_bytes(first_bytes(path)) if path.is_file() else "none"
         advice = f"; convert it with `rosbags-convert --src {path} --dst FOLDER`" if kind == ROS_1 else ""
@@ -80,14 +84,14 @@ def find_bags(path: Path, *, but: Collection[Path] = ()) -> List[Path]:
     return [bag for bag in found if bag in unique.values()]
 
 
-def choose_topics(bag: Bag, asked: Sequence[str] = (), *, but: Collection[str] = ()) -> List[Topic]:
-    """The image topics that are asked for, else the only one that there is, those of `but` aside.
+def choose_topics(bag: Bag, asked: Sequence[str] = (), *, exclude: Collection[str] = ()) -> List[Topic]:
+    """The image topics that are asked for, else the only one that there is, those of `exclude` aside.
 
     Raises BagError where a topic is missing, holds something else or is empty; or there are several, which are listed.
     """
     chosen = [_asked_topic(bag, name) for name in dict.fromkeys(asked)]
     if not asked:
-        topics = [topic for topic in bag.topics.values() if topic.name not in but]
+        topics = [topic for topic in bag.topics.values() if topic.name not in exclude]
         chosen = [topic for topic in topics if topic.type in IMAGE_TYPES and topic.is_cdr]
     if not chosen:
         raise BagError(
@@ -123,14 +127,14 @@ def _kind(topic: Topic) -> str:
     return topic.type if topic.is_cdr else f"{topic.type} in {topic.encoding}, not CDR"
 
 
-def _bags_at(path: Path, but: Collection[Path]) -> List[Path]:
+def _bags_at(path: Path, exclude: Collection[Path]) -> List[Path]:
     if not path.is_dir():
         return [path] if is_storage(path) else []
     if (path / METADATA).is_file():
         return [path]
     files = storage_files(path)
-    folders = natural_order(child for child in path.iterdir() if child.is_dir() and child.resolve() not in but)
-    below = [bag for folder in folders for bag in _bags_at(folder, but)]
+    folders = natural_order(child for child in path.iterdir() if child.is_dir() and child.resolve() not in exclude)
+    below = [bag for folder in folders for bag in _bags_at(folder, exclude)]
     return [path] if _are_one_bag(files) and not below else files + below
 
 

@@ -19,7 +19,8 @@ from bisenet_ros.evaluation import OUTPUTS
 from bisenet_ros.model.input_size import CARD
 
 if TYPE_CHECKING:
-    from bisenet_ros.evaluation.bag_evaluation import Outcome, Replay, Request
+    from bisenet_ros.evaluation.bag_evaluation import Replay, Request
+    from bisenet_ros.evaluation.bag_outcome import Outcome
 
 EXTRA = "evaluation"
 INTERRUPTED = 130

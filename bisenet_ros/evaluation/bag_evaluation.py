@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from tqdm import tqdm
 
@@ -15,13 +15,14 @@ from bisenet_ros.bags.bag_choice import ChosenBag, choose_bags
 from bisenet_ros.bags.bag_reader import BagError
 from bisenet_ros.bags.recording import URI_CHARACTERS
 from bisenet_ros.benchmark.machine import describe_machine
+from bisenet_ros.engines.engine import Engine
 from bisenet_ros.evaluation import OUTPUTS
 from bisenet_ros.evaluation.bag_executor import EngineLoader, LoadEngine, open_executor, segment_bags
+from bisenet_ros.evaluation.bag_outcome import Outcome, make_outcome
 from bisenet_ros.evaluation.bag_results import (
     BagTask,
     NoFrameError,
     describe_shared,
-    describe_unused,
     find_unused,
     join_results,
     mask_namespaces,
@@ -35,7 +36,6 @@ from bisenet_ros.evaluation.ground_truth import (
     merge_ground_truth,
 )
 from bisenet_ros.evaluation.report.bag_report import write_bag_report
-from bisenet_ros.evaluation.report.page import percent
 from bisenet_ros.evaluation.report.picture_loader import load_pictures
 from bisenet_ros.evaluation.run_folder import Inputs, RunFolder, find_runs, fingerprint
 from bisenet_ros.evaluation.run_summary import NodeReplay, RunSummary, Source
@@ -48,7 +48,6 @@ from bisenet_ros.model.input_size import CARD
 from bisenet_ros.model.model_card import read_card
 from bisenet_ros.model.model_file import ModelError, model_sha256
 
-IMPERFECT = 3
 ENGINE = ("model", "device", "precision", "network_size", "class_map")
 """What of a request the engine depends on."""
 
@@ -77,16 +76,6 @@ class Request:
     dask: Optional[str] = None
     rate: float = 1.0
     restart: bool = False
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended: exit code 0 or IMPERFECT, and scores in a line, which are "" where it was finished before."""
-
-    exit_code: int
-    scores: str = ""
-    warnings: Tuple[str, ...] = ()
-    replays: Tuple[NodeReplay, ...] = ()
 
 
 def evaluate_bags(request: Request, *, load: Optional[LoadEngine] = None, replay: Optional[Replay] = None) -> Outcome:
@@ -128,19 +117,10 @@ class _Run:
     def __init__(self, request: Request, load: Optional[LoadEngine], replay: Optional[Replay]) -> None:
         self.folder = RunFolder(request.output)
         self._request, self._replay_source = request, replay
-        self._bags, self._notices = choose_bags(
-            request.bags,
-            request.topics,
-            but=(self.folder.output, self.folder.partial, *find_runs(request.bags)),
-            but_topics=[request.truth_topic] if request.truth_topic else [],
-        )
-        self.folder.require_apart(chosen.bag.path for chosen in self._bags)
-        several = [chosen for chosen in self._bags if len(chosen.topics) > 1]
-        if several and (request.truth_topic or request.truth_folder):
-            names = [topic.name for topic in several[0].topics]
-            raise GroundTruthError(
-                f"expected one --topic, whose frames the ground truth is for, got {len(names)}: {', '.join(names)}"
-            )
+        self._bags, self._notices = self._choose_bags()
+        self._grouping: Optional[Grouping] = None
+        if request.class_map:
+            self._grouping = read_class_groups(request.class_map).fit(read_card(request.model).classes)
         loader = EngineLoader(
             request.model.absolute(),
             request.device,
@@ -148,19 +128,37 @@ class _Run:
             request.network_size,
             request.class_map.absolute() if request.class_map else None,
         )
-        self._grouping: Optional[Grouping] = None
-        if request.class_map:
-            self._grouping = read_class_groups(request.class_map).fit(read_card(request.model).classes)
-        try:
-            self._engine = (load or loader)()
-        except ModuleNotFoundError as error:
-            raise ModelError(f"{request.model} cannot be run: {error}") from error
+        self._engine = self._open_engine(load or loader)
         self._model = self._engine.model_file or request.model
         self._sha256 = model_sha256(self._model)
         self._class_map_sha256 = sha256_of(request.class_map) if request.class_map else ""
         self._load = load or replace(loader, sha256=self._sha256, class_map_sha256=self._class_map_sha256)
         self._classes = self._engine.card.classes
         self._truth_classes = read_card(request.model).classes if self._grouping else self._classes
+
+    def _choose_bags(self) -> Tuple[List[ChosenBag], List[str]]:
+        """The bags to evaluate, and in words those that are left out."""
+        request = self._request
+        bags, notices = choose_bags(
+            request.bags,
+            request.topics,
+            exclude=(self.folder.output, self.folder.partial, *find_runs(request.bags)),
+            exclude_topics=[request.truth_topic] if request.truth_topic else [],
+        )
+        self.folder.require_apart(chosen.bag.path for chosen in bags)
+        several = [chosen for chosen in bags if len(chosen.topics) > 1]
+        if several and (request.truth_topic or request.truth_folder):
+            names = [topic.name for topic in several[0].topics]
+            raise GroundTruthError(
+                f"expected one --topic, whose frames the ground truth is for, got {len(names)}: {', '.join(names)}"
+            )
+        return bags, notices
+
+    def _open_engine(self, load: LoadEngine) -> Engine:
+        try:
+            return load()
+        except ModuleNotFoundError as error:
+            raise ModelError(f"{self._request.model} cannot be run: {error}") from error
 
     def describe_inputs(self) -> Inputs:
         """What the results depend on."""
@@ -205,7 +203,7 @@ class _Run:
             notices=(*self._notices, *failures),
         )
         pictures = partial(load_pictures, folder, sources, records, ground_truth=ground_truth)
-        return _outcome(run, write_bag_report(folder, records, run, load_pictures=pictures), unused)
+        return make_outcome(run, write_bag_report(folder, records, run, load_pictures=pictures), unused)
 
     def _check_ground_truth(self, folder: Path) -> None:
         """Raises GroundTruthError; with a class map, makes the files that the masks are scored by."""
@@ -279,22 +277,3 @@ class _Run:
             except Exception as error:  # whatever ROS raises: the offline result is done, and is not lost for it
                 failures.append(f"{source.bag}, {source.topic}: the replay through the node failed: {error}")
         return replays, failures
-
-
-def _outcome(run: RunSummary, findings: Dict[str, Any], unused: Sequence[Path]) -> Outcome:
-    warnings = [f"{source.bag}, {source.topic}: {notice}" for source in run.sources for notice in source.notices]
-    frames, scored = findings["frames"], findings["truth_frames"]
-    is_unlabeled = scored and findings["miou"] is None
-    warnings += ["no pixel of the ground truth has a class: nothing was scored"] if is_unlabeled else []
-    warnings += describe_unused(unused)
-    differing, notices = [replay for replay in run.through_node if replay.differing_pixels], findings["notices"]
-    warnings += [f"{it.bag}, {it.topic}: the node's masks differ in {it.differing_pixels} pixels" for it in differing]
-    faulty = differing or unused or is_unlabeled or notices or any(source.faulty for source in run.sources)
-    part = f" of the {scored} with ground truth" if scored < frames else ""
-    scores = f", mIoU {percent(findings['miou'])} %{part}" if scored else ""
-    return Outcome(
-        exit_code=IMPERFECT if faulty else 0,
-        scores=f"{frames} frames{scores}",
-        warnings=(*warnings, *notices),
-        replays=run.through_node,
-    )

@@ -191,7 +191,7 @@ def test_a_message_that_would_fill_the_memory_is_not_decompressed(tmp_path, monk
 
 def test_folders_are_passed_over(tmp_path):
     first, second = write_bag(tmp_path / "a"), write_bag(tmp_path / "b")
-    assert find_bags(tmp_path, but=[second]) == [first] and find_bags(second, but=[second]) == [second]
+    assert find_bags(tmp_path, exclude=[second]) == [first] and find_bags(second, exclude=[second]) == [second]
 
 
 def split_bag(folder: Path, parts: int) -> Path:
@@ -241,7 +241,7 @@ def test_image_topics_are_chosen_or_listed(tmp_path):
     two = Bag(write_bag(tmp_path / "two", messages=lambda i: {**camera_messages(i), "/rear": image(SMOOTH)}))
     with pytest.raises(BagError, match=rf"2 image topics; .*{CAMERA} \({IMAGE}, 12 messages\), /rear \({IMAGE}, 12"):
         choose_topics(two)
-    assert [topic.name for topic in choose_topics(two, but=["/rear"])] == [CAMERA]
+    assert [topic.name for topic in choose_topics(two, exclude=["/rear"])] == [CAMERA]
     assert [topic.name for topic in choose_topics(two, ["/rear", CAMERA])] == ["/rear", CAMERA]
     with pytest.raises(BagError, match=f"no topic /left; it holds {CAMERA}"):
         choose_topics(two, ["/left"])

@@ -53,8 +53,9 @@ from bisenet_ros.cli import main
 from bisenet_ros.commands import evaluate_bag
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.evaluation import bag_evaluation, bag_results
-from bisenet_ros.evaluation.bag_evaluation import IMPERFECT, Request, evaluate_bags
+from bisenet_ros.evaluation.bag_evaluation import Request, evaluate_bags
 from bisenet_ros.evaluation.bag_executor import EngineLoader
+from bisenet_ros.evaluation.bag_outcome import IMPERFECT, Outcome
 from bisenet_ros.evaluation.bag_results import mask_namespaces
 from bisenet_ros.evaluation.frame_record import RecordFile
 from bisenet_ros.evaluation.ground_truth import GroundTruthError
@@ -500,9 +501,7 @@ def test_a_rate_goes_with_the_replay_through_the_node(tmp_path, capsys):
 
 def test_topics_come_after_the_bags_and_several_times(tmp_path, capsys, monkeypatch):
     found = []
-    monkeypatch.setattr(
-        bag_evaluation, "evaluate_bags", lambda request, **_: found.append(request) or bag_evaluation.Outcome(0)
-    )
+    monkeypatch.setattr(bag_evaluation, "evaluate_bags", lambda request, **_: found.append(request) or Outcome(0))
     model = ["--model", "m.onnx", "-o", str(tmp_path / "OUT")]
     for topics in (["--topic", "/a", "/b"], ["--topic", "/a", "--topic", "/b"]):
         assert main(["evaluate-bag", "BAG", *topics, *model]) == 0

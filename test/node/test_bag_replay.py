@@ -17,7 +17,7 @@ from bisenet_ros.engines import load_engine
 from bisenet_ros.evaluation.frame_record import FrameMeasurer, FrameRecord
 from bisenet_ros.evaluation.run_summary import NodeReplay, Source
 from bisenet_ros.node.driver.bag_replay import replay_through_node
-from bisenet_ros.node.driver.driver_node import DriverError
+from bisenet_ros.node.driver.ros_client import DriverError
 
 MODEL = Path(__file__).parents[2] / "models" / "bisenetv2_camvid.onnx"
 FRAMES = 6

@@ -104,9 +104,16 @@ def test_a_pose_is_that_of_the_stamp_else_the_newest(buffers: List[FakeBuffer]) 
     assert not buffer.heights and len(buffers) == 1
 
 
+class FakeParameters(Dict[str, Any]):
+    """Like the node's `Parameters`."""
+
+    def is_enabled(self, camera: str) -> bool:
+        return self[f"{camera}.enabled"]
+
+
 def test_two_cameras_of_one_frame_id_have_no_pose_of_tf2(buffers: List[FakeBuffer]) -> None:
     """As of drivers that call every camera "camera"."""
-    parameters: Any = {"grid.frame": "base_link", **{f"{name}.pose": [0.0] for name in ("left", "right")}}
+    parameters: Any = FakeParameters({"grid.frame": "base_link", "left.pose": [0.0], "right.pose": [0.0]})
     parameters.update({"left.enabled": True, "right.enabled": True})
     node: Any = None
     poses = CameraPoses(node, parameters)

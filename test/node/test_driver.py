@@ -20,12 +20,13 @@ from std_msgs.msg import Header
 
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.node.benchmark.measurement import NODE_PROGRAMS
-from bisenet_ros.node.driver import driver_node
+from bisenet_ros.node.driver import ros_domain
 from bisenet_ros.node.driver.camera_player import CameraPlayer, TimedImage, images_at_rate
 from bisenet_ros.node.driver.diagnostics_listener import DiagnosticsListener
-from bisenet_ros.node.driver.driver_node import DriverError, free_domain
 from bisenet_ros.node.driver.interval import LOSSES, Interval, SentFrame
 from bisenet_ros.node.driver.node_driver import NodeDriver
+from bisenet_ros.node.driver.ros_client import DriverError
+from bisenet_ros.node.driver.ros_domain import free_domain
 from bisenet_ros.node.driver.topics import Topics
 from bisenet_ros.node.frame_statistics import OUTCOMES, count_waiting
 from bisenet_ros.node.image_messages import make_image
@@ -150,8 +151,8 @@ def counts(received: int, **outcomes: int) -> Counter:
 
 
 def test_no_two_drivers_have_a_domain_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver_node, "FREE_DOMAINS", range(202, 205))  # none that a test beside this one needs
-    monkeypatch.setattr(driver_node, "_has_participant", lambda domain: domain == 204)
+    monkeypatch.setattr(ros_domain, "FREE_DOMAINS", range(202, 205))  # none that a test beside this one needs
+    monkeypatch.setattr(ros_domain, "_has_participant", lambda domain: domain == 204)
     with ExitStack() as stack:
         assert {stack.enter_context(free_domain()) for _ in range(2)} == {202, 203}
         with pytest.raises(DriverError, match="ROS domains 202 to 204 are all in use"):

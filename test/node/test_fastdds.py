@@ -49,5 +49,5 @@ def test_other_middlewares_get_no_profile(
 )
 def test_the_variable_is_that_of_the_distribution(monkeypatch: pytest.MonkeyPatch, rclpy: str, variable: str) -> None:
     """Humble, Jazzy, Kilted and newer: Fast DDS 3 warns whenever the older variable is set."""
-    monkeypatch.setattr(fastdds, "version", {"rclpy": rclpy}.__getitem__)
+    monkeypatch.setattr(fastdds, "installed_version", {"rclpy": rclpy}.__getitem__)
     assert profile_variable() == variable

@@ -12,7 +12,8 @@ from bisenet_ros.errors import BisenetError
 from bisenet_ros.evaluation.frame_record import FrameKey, FrameRecord
 from bisenet_ros.evaluation.metrics import mean_iou
 from bisenet_ros.evaluation.report.figures import CONFIDENCE, CONSISTENCY, ENGINE_TIME, series_chart, shares_chart
-from bisenet_ros.evaluation.report.page import class_rows, confusion_tables, number, percent, write_page
+from bisenet_ros.evaluation.report.numbers import json_number, percent
+from bisenet_ros.evaluation.report.page import class_rows, confusion_tables, write_page
 from bisenet_ros.evaluation.report.picture_loader import LoadPictures
 from bisenet_ros.evaluation.report.pictures import (
     STRIP_SECONDS,
@@ -169,5 +170,5 @@ def _describe(record: FrameRecord, pictures: Dict[str, str]) -> Dict[str, Any]:
     if record.changed is not None:
         facts.append(f"changed {percent(record.changed)} %")
     if record.confusion is not None:
-        facts.append(f"mIoU {percent(number(mean_iou(record.dense_confusion())))} %")
+        facts.append(f"mIoU {percent(json_number(mean_iou(record.dense_confusion())))} %")
     return {"title": ", ".join(facts), "pictures": pictures}

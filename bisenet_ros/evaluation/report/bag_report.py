@@ -13,7 +13,7 @@ from bisenet_ros.evaluation import temporal_consistency
 from bisenet_ros.evaluation.frame_record import FrameRecord
 from bisenet_ros.evaluation.metrics import class_iou, mean_iou, pixel_accuracy
 from bisenet_ros.evaluation.report.bag_page import write_bag_page
-from bisenet_ros.evaluation.report.page import number, ratio
+from bisenet_ros.evaluation.report.numbers import json_number, json_ratio
 from bisenet_ros.evaluation.report.picture_loader import LoadPictures
 from bisenet_ros.evaluation.report.record_summary import (
     TopicSummary,
@@ -76,15 +76,15 @@ def describe_findings(
     return {
         "frames": frames,
         "truth_frames": scored,
-        "miou": number(mean_iou(confusion)),
-        "pixel_accuracy": number(pixel_accuracy(confusion)),
-        "iou": dict(zip(names, map(number, class_iou(confusion)))) if scored else None,
+        "miou": json_number(mean_iou(confusion)),
+        "pixel_accuracy": json_number(pixel_accuracy(confusion)),
+        "iou": dict(zip(names, map(json_number, class_iou(confusion)))) if scored else None,
         "confusion": confusion.tolist() if scored else None,
-        "share": dict(zip(names, map(number, shares))),
-        "changed": number(1 - consistency),
-        "temporal_consistency": number(consistency),
-        "changed_by_class": {name: ratio(changed, compared) for name, (compared, changed) in zip(names, changes)},
-        "confidence": number(mean_confidence(topics)),
+        "share": dict(zip(names, map(json_number, shares))),
+        "changed": json_number(1 - consistency),
+        "temporal_consistency": json_number(consistency),
+        "changed_by_class": {name: json_ratio(changed, compared) for name, (compared, changed) in zip(names, changes)},
+        "confidence": json_number(mean_confidence(topics)),
         "engine_ms": engine_percentiles(topics),
         "model": run.model,
         "engine": run.engine,
@@ -108,7 +108,7 @@ def write_csv(path: Path, records: Iterable[FrameRecord], *, names: Sequence[str
         writer.writerow([*columns, "miou", "pixel_accuracy", *(f"share_{name}" for name in names)])
         for record in records:
             confusion = record.dense_confusion()
-            scores = record.changed, number(mean_iou(confusion)), number(pixel_accuracy(confusion))
+            scores = record.changed, json_number(mean_iou(confusion)), json_number(pixel_accuracy(confusion))
             writer.writerow(
                 [record.bag, record.topic, record.index, record.stamp_ns, record.width, record.height]
                 + [f"{record.engine_ms:.3f}", f"{record.confidence:.6f}"]
@@ -134,7 +134,7 @@ def _describe_sources(topics: Sequence[TopicSummary], run: RunSummary) -> List[D
                 last_stamp_ns=last,
                 span_s=(last - first) / 1e9,
                 truth_frames=topic.scored_frames,
-                miou=number(mean_iou(topic.confusion)),
+                miou=json_number(mean_iou(topic.confusion)),
             )
         found.append(described)
     return found
@@ -143,7 +143,7 @@ def _describe_sources(topics: Sequence[TopicSummary], run: RunSummary) -> List[D
 def _describe_frame(record: FrameRecord) -> Dict[str, Any]:
     return {
         **record.place,
-        "confidence": number(record.confidence),
-        "changed": number(record.changed),
-        "miou": number(mean_iou(record.dense_confusion())),
+        "confidence": json_number(record.confidence),
+        "changed": json_number(record.changed),
+        "miou": json_number(mean_iou(record.dense_confusion())),
     }

@@ -15,7 +15,8 @@ from bisenet_ros.errors import BisenetError
 from bisenet_ros.evaluation.frame_record import FrameRecord
 from bisenet_ros.evaluation.metrics import class_iou, mean_iou, pixel_accuracy
 from bisenet_ros.evaluation.report.finished_report import FinishedReport
-from bisenet_ros.evaluation.report.page import largest_cells, number
+from bisenet_ros.evaluation.report.numbers import json_number
+from bisenet_ros.evaluation.report.page import largest_cells
 from bisenet_ros.evaluation.report.record_summary import (
     TopicSummary,
     engine_percentiles,
@@ -154,7 +155,7 @@ def compare_reports(a: FinishedReport, b: FinishedReport) -> Comparison:
         scored=scored,
         differing=float(pairs.sum()) / sum(agreement.pixels for agreement in agreements.values()),
         pairs=[
-            {"a": names[row], "b": names[column], "share": number(pairs[row, column] / pairs.sum())}
+            {"a": names[row], "b": names[column], "share": json_number(pairs[row, column] / pairs.sum())}
             for row, column in largest_cells(pairs)
         ],
         extremes=_extremes(a, summaries[0], agreements),

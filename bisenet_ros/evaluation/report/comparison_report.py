@@ -9,7 +9,8 @@ from bisenet_ros.bags.bag_reader import BagError
 from bisenet_ros.evaluation.frame_record import FrameRecord
 from bisenet_ros.evaluation.report.comparison import Comparison, Row
 from bisenet_ros.evaluation.report.figures import AGREEMENT, CONFIDENCE, CONSISTENCY, CURVES, ENGINE_TIME, series_chart
-from bisenet_ros.evaluation.report.page import number, percent, write_page
+from bisenet_ros.evaluation.report.numbers import json_number, percent
+from bisenet_ros.evaluation.report.page import write_page
 from bisenet_ros.evaluation.report.picture_loader import load_pictures
 from bisenet_ros.evaluation.report.pictures import disagreement_row
 from bisenet_ros.evaluation.run_summary import Source
@@ -46,17 +47,22 @@ def to_dict(found: Comparison) -> Dict[str, Any]:
         "scored_frames": found.scored,
         "scores": _values(found.scores),
         "iou": _values(found.iou),
-        "engine_ratio": {row.name.split()[-1]: number(row.ratio) for row in found.scores if row.ratio},
-        "differing": number(found.differing),
+        "engine_ratio": {row.name.split()[-1]: json_number(row.ratio) for row in found.scores if row.ratio},
+        "differing": json_number(found.differing),
         "differing_classes": found.pairs,
-        "most_differing_frames": [{**record.place, "differing": number(share)} for share, record in found.extremes],
+        "most_differing_frames": [
+            {**record.place, "differing": json_number(share)} for share, record in found.extremes
+        ],
         "notices": found.notices,
         "units": UNITS,
     }
 
 
 def _values(rows: Sequence[Row]) -> Dict[str, Dict[str, Any]]:
-    return {row.name: {"a": number(row.a), "b": number(row.b), "difference": number(row.difference)} for row in rows}
+    return {
+        row.name: {"a": json_number(row.a), "b": json_number(row.b), "difference": json_number(row.difference)}
+        for row in rows
+    }
 
 
 def to_text(found: Comparison) -> str:

@@ -8,7 +8,8 @@ from typing import Mapping, NamedTuple, Optional, Sequence
 import numpy as np
 
 from bisenet_ros.evaluation.metrics import class_iou
-from bisenet_ros.evaluation.report.page import class_rows, confusion_tables, number, ratio, write_page
+from bisenet_ros.evaluation.report.numbers import json_number, json_ratio
+from bisenet_ros.evaluation.report.page import class_rows, confusion_tables, write_page
 from bisenet_ros.evaluation.report.pictures import picture_row
 from bisenet_ros.model.class_map import ClassMap
 
@@ -44,8 +45,8 @@ def write_data_set_report(
     colors = classes.color_table()
     iou, pixels = class_iou(confusion, scored=scored), confusion.sum(axis=1)
     columns = {
-        "IoU": {name: number(value) for name, value in zip(classes.names, iou)},
-        "share": {name: ratio(count, pixels.sum()) for name, count in zip(classes.names, pixels)},
+        "IoU": {name: json_number(value) for name, value in zip(classes.names, iou)},
+        "share": {name: json_ratio(count, pixels.sum()) for name, count in zip(classes.names, pixels)},
     }
     write_page(
         path,

@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The reports' pages: HTML that needs no other file, and what tables on them share."""
 
-import math
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from bisenet_ros.evaluation.report.numbers import percent
 from bisenet_ros.files.atomic_write import write_text
 from bisenet_ros.model.class_map import ClassMap
 
@@ -29,21 +29,6 @@ def write_page(path: Path, template: str, **values: Any) -> None:
     )
     page = environment.get_template(template).render(values)
     write_text(path, page.encode("utf-8", "backslashreplace").decode())
-
-
-def number(value: Optional[float]) -> Optional[float]:
-    """For JSON: rounded, None where there is none or it is not finite."""
-    return None if value is None or not math.isfinite(value) else round(float(value), 6)
-
-
-def ratio(part: float, whole: float) -> Optional[float]:
-    """For JSON; None of nothing."""
-    return number(part / whole) if whole else None
-
-
-def percent(fraction: Optional[float], digits: int = 2) -> str:
-    """For people, without the sign; a dash for None."""
-    return "-" if fraction is None else f"{100 * fraction:.{digits}f}"
 
 
 def class_rows(classes: ClassMap, columns: Mapping[str, Mapping[str, Optional[float]]]) -> List[Dict[str, str]]:

@@ -17,9 +17,9 @@ from bisenet_ros.bags.bag_reader import Bag
 from bisenet_ros.evaluation.frame_record import FrameRecord
 from bisenet_ros.evaluation.run_summary import NodeReplay, Source
 from bisenet_ros.node.driver.camera_player import TimedImage
-from bisenet_ros.node.driver.driver_node import DriverError
 from bisenet_ros.node.driver.interval import Interval, SentFrame
 from bisenet_ros.node.driver.node_driver import NodeDriver
+from bisenet_ros.node.driver.ros_client import DriverError
 from bisenet_ros.node.driver.topics import Topics
 
 

@@ -12,8 +12,8 @@ from typing import Any, Callable, Dict, Iterable, Iterator, NamedTuple, Sequence
 from builtin_interfaces.msg import Time
 from rclpy.publisher import Publisher
 
-from bisenet_ros.node.driver.driver_node import DriverError, DriverNode
 from bisenet_ros.node.driver.interval import SentFrame, SentKey
+from bisenet_ros.node.driver.ros_client import DriverError, RosClient
 from bisenet_ros.node.driver.topics import Topics
 
 END_TIMEOUT = 10.0
@@ -93,7 +93,7 @@ def images_at_rate(messages: Sequence[Any], *, rate: float, seconds: float) -> I
 def _serve(connection: Connection, topics: Topics, domain: int) -> None:
     """The process: plays one source of frames after another, until the other side closes the connection."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, whose end closes the connection
-    with suppress(*CLOSED), closing(DriverNode(domain, "cameras")) as driver:
+    with suppress(*CLOSED), closing(RosClient(domain, "cameras")) as driver:
         publishers = {
             camera: driver.node.create_publisher(topics.image_type, topics.image(camera), topics.camera_profile)
             for camera in topics.cameras

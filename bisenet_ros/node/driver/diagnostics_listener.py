@@ -7,7 +7,7 @@ from typing import Counter, Deque, Dict, Optional
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
-from bisenet_ros.node.driver.driver_node import DriverNode
+from bisenet_ros.node.driver.ros_client import RosClient
 from bisenet_ros.node.frame_statistics import OUTCOMES, count_waiting
 
 KEPT_MESSAGES = 1000
@@ -18,7 +18,7 @@ DRAIN_SECONDS = 0.1
 class DiagnosticsListener:
     """Keeps the last messages, until `forget`."""
 
-    def __init__(self, driver: DriverNode) -> None:
+    def __init__(self, driver: RosClient) -> None:
         self.messages: Deque[DiagnosticArray] = collections.deque(maxlen=KEPT_MESSAGES)
         self._latest: Dict[str, DiagnosticStatus] = {}
         self._driver = driver

@@ -17,9 +17,10 @@ from typing import Any, Callable, Counter, Optional, Sequence, TypeVar
 
 from bisenet_ros.node.driver.camera_player import CameraPlayer, TimedImages
 from bisenet_ros.node.driver.diagnostics_listener import DiagnosticsListener
-from bisenet_ros.node.driver.driver_node import LOCALHOST_ONLY, DriverError, DriverNode, free_domain
 from bisenet_ros.node.driver.interval import Interval, SentFrame
 from bisenet_ros.node.driver.node_process import SEGMENTATION_NODE, NodeProcess
+from bisenet_ros.node.driver.ros_client import LOCALHOST_ONLY, DriverError, RosClient
+from bisenet_ros.node.driver.ros_domain import free_domain
 from bisenet_ros.node.driver.topics import Topics
 
 START_TIMEOUT = 1800.0
@@ -64,7 +65,7 @@ class NodeDriver:
         os.environ.update(LOCALHOST_ONLY)
         with ExitStack() as stack:
             domain = stack.enter_context(free_domain())
-            self._ros = stack.enter_context(closing(DriverNode(domain)))
+            self._ros = stack.enter_context(closing(RosClient(domain)))
             self.diagnostics = DiagnosticsListener(self._ros)
             for camera in self.topics.cameras:
                 for output in self.topics.outputs:

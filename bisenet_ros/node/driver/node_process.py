@@ -10,7 +10,7 @@ import threading
 from contextlib import AbstractContextManager
 from typing import Any, Dict, List, Optional, Sequence
 
-from bisenet_ros.node.driver.driver_node import DriverError
+from bisenet_ros.node.driver.ros_client import DriverError
 
 SEGMENTATION_NODE = ("-m", "bisenet_ros.node")
 END_TIMEOUT = 30.0

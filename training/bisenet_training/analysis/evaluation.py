@@ -16,7 +16,7 @@ from tqdm import tqdm
 from bisenet_ros.engines import Engine
 from bisenet_ros.evaluation.metrics import class_iou, confusion_matrix, mean_iou, pixel_accuracy
 from bisenet_ros.evaluation.report.data_set_report import Example
-from bisenet_ros.evaluation.report.page import number
+from bisenet_ros.evaluation.report.numbers import json_number
 from bisenet_ros.model.class_groups import show_unlisted
 from bisenet_ros.model.class_map import ClassMap, check_same_classes
 from bisenet_ros.model.input_size import size_text
@@ -88,13 +88,13 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """For JSON: shares of 1, None where there is nothing to score."""
         return {
-            "miou": number(self.miou),
-            "pixel_accuracy": number(self.pixel_accuracy),
-            "iou": {name: number(iou) for name, iou in self.iou.items()},
+            "miou": json_number(self.miou),
+            "pixel_accuracy": json_number(self.pixel_accuracy),
+            "iou": {name: json_number(iou) for name, iou in self.iou.items()},
             "tricks": self.tricks,
             "protocol": dict(self.protocol),
             "confusion": self.confusion.tolist(),
-            "frames": {frame.name: number(frame.miou) for frame in self.frames},
+            "frames": {frame.name: json_number(frame.miou) for frame in self.frames},
         }
 
 

@@ -142,12 +142,12 @@ def print_scores(found: Evaluation) -> None:
     from rich.console import Console
     from rich.table import Column, Table
 
-    from bisenet_ros.evaluation.report.page import number, percent
+    from bisenet_ros.evaluation.report.numbers import json_number, percent
 
     table = Table("class", Column("IoU %", justify="right"), Column("pixels %", justify="right"))
     names = found.classes.names
     for name in names if found.scored is None else [names[class_id] for class_id in found.scored]:
-        table.add_row(name, percent(number(found.iou[name])), percent(found.share[name]))
+        table.add_row(name, percent(json_number(found.iou[name])), percent(found.share[name]))
     console = Console(highlight=False, markup=False, soft_wrap=True)
     console.print(table)
     for name, value in found.protocol.items():

@@ -1,13 +1,10 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""The driver's own ROS node, in a context of its own, spun only while somebody waits."""
+"""A ROS node to publish, subscribe and wait with, in a context of its own, spun only while somebody waits."""
 
 import os
-import random
-import socket
 import time
-from contextlib import contextmanager
-from typing import Any, Callable, Iterator, Optional, Type, TypeVar
+from typing import Any, Callable, Optional, Type, TypeVar
 
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -27,9 +24,6 @@ LOCALHOST_ONLY = (
     else {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
 )
 """Environment variable that keeps ROS on this machine; releases after Humble warn of the old name."""
-FREE_DOMAINS = range(52, 102)
-"""Domains for `free_domain`: lower ones are left to users, the ports of higher ones overlap with ephemeral ports."""
-
 T = TypeVar("T")
 
 
@@ -37,7 +31,7 @@ class DriverError(BisenetError):
     """A node, or what is around it, did not start, ended early, or did not answer."""
 
 
-class DriverNode:
+class RosClient:
     """Publishes, subscribes and waits."""
 
     def __init__(self, domain: int, name: str = "driver") -> None:
@@ -76,33 +70,3 @@ class DriverNode:
         if not value:
             raise DriverError(f"waited {seconds:.0f} s for {what}")
         return value
-
-
-@contextmanager
-def free_domain() -> Iterator[int]:
-    """A ROS domain that no other driver on this machine has meanwhile; DriverError if all of FREE_DOMAINS are in use.
-
-    A domain is taken by the name of an abstract Unix socket, which Linux frees when the process ends. Domains in which
-    a node of somebody else listens on the network are passed over.
-    """
-    for domain in random.SystemRandom().sample(FREE_DOMAINS, len(FREE_DOMAINS)):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as claim:
-            try:
-                claim.bind(f"\0bisenet_ros_domain_{domain}")
-            except OSError:
-                continue
-            if _has_participant(domain):
-                continue
-            yield domain
-            return
-    raise DriverError(f"ROS domains {FREE_DOMAINS[0]} to {FREE_DOMAINS[-1]} are all in use; end some ROS processes")
-
-
-def _has_participant(domain: int) -> bool:
-    """Whether the port of a domain's first participant, by the DDS standard, is taken."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind(("", 7410 + 250 * domain))
-        except OSError:
-            return True
-    return False
