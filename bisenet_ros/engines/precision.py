@@ -8,8 +8,8 @@ from typing import Dict, NamedTuple, Optional, Set
 from bisenet_ros.engines.engine import EngineError
 from bisenet_ros.engines.tensorrt.plan import PRECISIONS as CUDA_PRECISIONS
 from bisenet_ros.files.installed_package import is_importable
-from bisenet_ros.model.model_card import ModelError, read_card
-from bisenet_ros.model.model_file import is_quantized, model_sha256
+from bisenet_ros.model.model_card import read_card
+from bisenet_ros.model.model_file import ModelError, is_quantized, model_sha256
 
 CPU_PRECISIONS = ("fp32", "bf16", "int8")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")

@@ -7,7 +7,8 @@ from typing import Any, Dict, Mapping, Tuple
 
 import torch
 
-from bisenet_ros.model.model_card import ModelCard, ModelError
+from bisenet_ros.model.model_card import ModelCard
+from bisenet_ros.model.model_file import ModelError
 from bisenet_ros.network.bisenetv2 import BiSeNetV2
 
 PREFIX = "network."

@@ -57,7 +57,7 @@ class CameraConfidence:
         return time.monotonic() >= self._due
 
     @property
-    def decides(self) -> bool:
+    def has_min_confidence(self) -> bool:
         """Whether a pixel's confidence decides on its place in the mask, by the parameter `min_confidence`."""
         return self._parameters["min_confidence"] > 0
 
@@ -65,7 +65,7 @@ class CameraConfidence:
     def is_needed(self) -> bool:
         """Whether the next frame's confidence is needed, pixel by pixel, though nobody may listen to it."""
         watched = self._lacks_logits and self._parameters["warn_confidence"] > 0
-        return self.decides or (watched and self.is_due)
+        return self.has_min_confidence or (watched and self.is_due)
 
     def check_size(self, size: Size) -> None:
         """Raises ImageError for an image, (height, width), of another size than the ignore mask."""

@@ -156,7 +156,7 @@ class Pipeline:
     def _has_confidence(self, frame: CameraFrame) -> bool:
         """Whether the frame is segmented with its confidence: where that is needed, and the engine gives it."""
         engine, confidence = self._engine, frame.camera.confidence
-        if not engine.has_confidence and confidence.decides and self._may_log("min_confidence"):
+        if not engine.has_confidence and confidence.has_min_confidence and self._may_log("min_confidence"):
             self._logger.warning(f"min_confidence has no effect: {engine.description} gives no confidence")
         return engine.has_confidence and frame.camera.needs_confidence
 

@@ -61,8 +61,8 @@ class SegmentationNode(ManagedNode):
         self._fatal: Optional[FatalEngineError] = None
         self._resources = ExitStack()  # what is freed at cleanup
         self._cameras: Dict[Camera, CameraStatus] = {}
-        self._settings = Parameters(self)  # `_parameters` is rclpy's
-        for message in self._settings.unknown_at_start():
+        self._node_parameters = Parameters(self)  # `_parameters` is rclpy's own
+        for message in self._node_parameters.unknown_at_start():
             self.get_logger().warning(message)
         self.create_service(SetBool, "~/enable", self._enable)
         self._fault_guard = self.create_guard_condition(self._deactivate_after_fault)
@@ -70,11 +70,11 @@ class SegmentationNode(ManagedNode):
         self._diagnostics = qos.create_publisher(self, DiagnosticArray, "/diagnostics", 10)
         clock = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated one may stand still
         self.create_timer(UPDATE_PERIOD, self._update_cameras, clock=clock)
-        self.create_timer(1 / self._settings["diagnostics_rate"], self._publish_diagnostics, clock=clock)
+        self.create_timer(1 / self._node_parameters["diagnostics_rate"], self._publish_diagnostics, clock=clock)
 
     def autostart(self) -> None:
         """Configures and activates the node, if the parameter `autostart` is true."""
-        if self._settings["autostart"]:
+        if self._node_parameters["autostart"]:
             self._bring_up()
         else:
             self.get_logger().info("unconfigured, waiting for a lifecycle transition or the service ~/enable")
@@ -88,7 +88,7 @@ class SegmentationNode(ManagedNode):
 
     def set_parameters_atomically(self, parameter_list: List[Parameter]) -> SetParametersResult:
         """Overrides rclpy's, which the parameter services call, to suggest a name for an unknown one."""
-        unknown = self._settings.unknown([parameter.name for parameter in parameter_list])
+        unknown = self._node_parameters.unknown([parameter.name for parameter in parameter_list])
         if unknown:
             return SetParametersResult(successful=False, reason="; ".join(unknown))
         return super().set_parameters_atomically(parameter_list)
@@ -135,13 +135,13 @@ class SegmentationNode(ManagedNode):
         try:
             engine = self._status.engine = self._load_engine()
             self._resources.callback(engine.close)
-            self._settings.declare_cameras()
+            self._node_parameters.declare_cameras()
             classes = engine.classes
-            self._settings.set_class_names(classes.names)
+            self._node_parameters.set_class_names(classes.names)
             label_info = publish_label_info(self, classes)
             if label_info is not None:
                 self._resources.callback(self.destroy_publisher, label_info)
-            ground_grid = GroundGrid(self, self._settings, classes=classes)
+            ground_grid = GroundGrid(self, self._node_parameters, classes=classes)
             self._resources.callback(ground_grid.close)
             self._pipeline = Pipeline(
                 engine,
@@ -150,17 +150,17 @@ class SegmentationNode(ManagedNode):
                 logger=self.get_logger(),
                 context=self.context,
             )
-            for name in self._settings["cameras"]:
-                camera = Camera(self, self._settings, name, classes=classes, put=self._pipeline.put)
+            for name in self._node_parameters["cameras"]:
+                camera = Camera(self, self._node_parameters, name, classes=classes, put=self._pipeline.put)
                 self._resources.callback(camera.close)
                 self._cameras[camera] = CameraStatus(self, camera)
         except BaseException:
             self._free()
             raise
-        self._settings.configured = True
+        self._node_parameters.configured = True
 
     def _load_engine(self) -> Engine:
-        parameters = self._settings
+        parameters = self._node_parameters
         model = _path(parameters["model"]) or package_file(SHIPPED_MODEL)
         engine = self._load(
             model,
@@ -217,7 +217,7 @@ class SegmentationNode(ManagedNode):
             self._pipeline.close()
         self._cameras = {}
         self._pipeline = self._status.engine = None
-        self._settings.configured = False
+        self._node_parameters.configured = False
         try:
             self._resources.close()
         except Exception as error:  # such as of a GPU that has failed; a new engine may work

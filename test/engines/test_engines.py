@@ -24,7 +24,8 @@ from bisenet_ros.engines.tensorrt.onnx_graph import wrap_network
 from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou
 from bisenet_ros.model.class_map import ClassMap
 from bisenet_ros.model.input_size import network_size
-from bisenet_ros.model.model_card import ModelError, read_card, write_card
+from bisenet_ros.model.model_card import read_card, write_card
+from bisenet_ros.model.model_file import ModelError
 from bisenet_ros.network import BiSeNetV2
 from demo.clip import frame_ids, read_ground_truth, read_image
 

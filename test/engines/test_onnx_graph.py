@@ -23,7 +23,8 @@ from bisenet_ros.model.class_groups import read_class_groups
 from bisenet_ros.model.class_map import IGNORE, ClassMap
 from bisenet_ros.model.grouped_model import write_grouped_model
 from bisenet_ros.model.input_size import network_size
-from bisenet_ros.model.model_card import ModelCard, ModelError, read_card
+from bisenet_ros.model.model_card import ModelCard, read_card
+from bisenet_ros.model.model_file import ModelError
 from demo.clip import frame_ids, read_image
 
 FRAME_SIZES = [(360, 480), (480, 640), (479, 641), (97, 131)]

@@ -12,7 +12,8 @@ import torch
 from bisenet_training.export import export
 
 from bisenet_ros.cli import main
-from bisenet_ros.model.model_card import ModelError, read_card
+from bisenet_ros.model.model_card import read_card
+from bisenet_ros.model.model_file import ModelError
 from bisenet_ros.network import BiSeNetV2
 from bisenet_ros.network.checkpoint import load_checkpoint
 

@@ -20,7 +20,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bisenet_ros.cli import main
-from bisenet_ros.model.model_card import ModelCard, ModelError, read_card
+from bisenet_ros.model.model_card import ModelCard, read_card
+from bisenet_ros.model.model_file import ModelError
 
 CLASSES, HEAD_WIDTH = 11, 16  # the published files have 1024; the rest is as wide as there
 State = Dict[str, Tensor]

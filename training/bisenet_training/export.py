@@ -18,7 +18,8 @@ import torch
 
 from bisenet_ros.files.atomic_write import write_bytes
 from bisenet_ros.model.fp16_weights import pack_weights, unpack_weights
-from bisenet_ros.model.model_card import ModelCard, ModelError, write_card
+from bisenet_ros.model.model_card import ModelCard, write_card
+from bisenet_ros.model.model_file import ModelError
 from bisenet_ros.network import BiSeNetV2
 
 OPSET = 13

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from bisenet_ros.files.atomic_write import write_bytes
 from bisenet_ros.files.file_content import sha256_of
-from bisenet_ros.model.model_card import ModelCard, ModelError
+from bisenet_ros.model.model_card import ModelCard
+from bisenet_ros.model.model_file import ModelError
 from bisenet_ros.network import BiSeNetV2
 from bisenet_ros.network.checkpoint import read_torch_file, require_finite
 from bisenet_training.data.datasets import find_dataset

@@ -12,7 +12,7 @@ from bisenet_ros.engines.cpu.postprocess import upsample_mask, upsample_mask_and
 from bisenet_ros.engines.cpu.preprocess import normalize_frame
 from bisenet_ros.engines.engine import Engine, Result
 from bisenet_ros.model.input_size import STRIDE, Size
-from bisenet_ros.model.model_card import ModelError
+from bisenet_ros.model.model_file import ModelError
 
 
 class CpuEngine(Engine):

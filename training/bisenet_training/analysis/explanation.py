@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bisenet_ros.engines.cpu.preprocess import normalize_frame
-from bisenet_ros.model.model_card import ModelError
+from bisenet_ros.model.model_file import ModelError
 from bisenet_ros.network.checkpoint import load_checkpoint
 from bisenet_training.analysis.torch_engine import TorchEngine
 from bisenet_training.errors import OptionError

@@ -16,7 +16,8 @@ from bisenet_ros.model.class_groups import Grouping, read_class_groups
 from bisenet_ros.model.class_map import ClassMap
 from bisenet_ros.model.grouped_model import NEVER
 from bisenet_ros.model.input_size import CARD, check_size_choice
-from bisenet_ros.model.model_card import ModelCard, ModelError, read_card
+from bisenet_ros.model.model_card import ModelCard, read_card
+from bisenet_ros.model.model_file import ModelError
 from bisenet_ros.network.checkpoint import load_checkpoint
 from bisenet_training.errors import OptionError
 

@@ -17,7 +17,8 @@ from bisenet_ros.benchmark.machine import describe_cpu
 from bisenet_ros.evaluation.metrics import class_iou, mean_iou
 from bisenet_ros.model.class_map import IGNORE
 from bisenet_ros.model.input_size import STRIDE
-from bisenet_ros.model.model_card import ModelCard, ModelError
+from bisenet_ros.model.model_card import ModelCard
+from bisenet_ros.model.model_file import ModelError
 from bisenet_ros.network import BiSeNetV2
 from bisenet_ros.network.layers import upsample_to
 from bisenet_training.errors import TrainingDiverged

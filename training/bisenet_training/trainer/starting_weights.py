@@ -9,7 +9,8 @@ from typing import Mapping
 
 from torch import Tensor
 
-from bisenet_ros.model.model_card import ModelCard, ModelError
+from bisenet_ros.model.model_card import ModelCard
+from bisenet_ros.model.model_file import ModelError
 from bisenet_ros.network import BiSeNetV2
 from bisenet_ros.network.checkpoint import read_checkpoint
 from bisenet_training.trainer.module import SegmentationModule
