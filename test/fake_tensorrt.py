@@ -27,7 +27,6 @@ ENUMS = (
     "ComputeCapability",
     "ExecutionContextAllocationStrategy",
     "DynamicShapesKernelSpecializationStrategy",
-    "ProfilingVerbosity",
 )
 VERSIONS = {
     "8.0": "8.0.1.6",

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Optional
 
 import fake_plans
 import gpu.make_references as references
@@ -27,7 +26,7 @@ class FakeTensorRt(fake_plans.FakeTensorRt):
     _module = SimpleNamespace(ICudaEngine=SimpleNamespace(num_io_tensors=1, num_bindings=1))
 
 
-def load_tensorrt(flavor: Optional[str] = None) -> FakeTensorRt:
+def load_tensorrt() -> FakeTensorRt:
     return FakeTensorRt()
 
 

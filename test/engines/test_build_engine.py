@@ -27,7 +27,7 @@ from bisenet_ros.engines.cuda.device import GpuError
 from bisenet_ros.engines.quantization import quantize
 from bisenet_ros.engines.tensorrt import api as tensorrt_api
 from bisenet_ros.engines.tensorrt import builder
-from bisenet_ros.engines.tensorrt.api import TensorRt, load_tensorrt
+from bisenet_ros.engines.tensorrt.api import TensorRt
 from bisenet_ros.engines.tensorrt.builder import PlanRequest, PlanStore, build_plan, wrapped_model
 from bisenet_ros.engines.tensorrt.heartbeat import INTERVAL, heartbeat
 from bisenet_ros.engines.tensorrt.plan import TensorRtError
@@ -47,8 +47,7 @@ GPU = SimpleNamespace(
 
 @pytest.fixture(scope="module")
 def rtx() -> TensorRt:
-    pytest.importorskip("tensorrt_rtx")
-    return load_tensorrt("tensorrt_rtx")
+    return TensorRt(pytest.importorskip("tensorrt_rtx"))
 
 
 @pytest.fixture(scope="module")

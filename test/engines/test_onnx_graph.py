@@ -250,10 +250,9 @@ def test_weights_beyond_fp16_are_refused(averaging, plain_card):
 @pytest.fixture(scope="module")
 def tensorrt():
     """TensorRT for RTX, which parses and builds without a GPU."""
-    pytest.importorskip("tensorrt_rtx")
-    from bisenet_ros.engines.tensorrt.api import load_tensorrt
+    from bisenet_ros.engines.tensorrt.api import TensorRt
 
-    return load_tensorrt("tensorrt_rtx")
+    return TensorRt(pytest.importorskip("tensorrt_rtx"))
 
 
 @pytest.fixture(scope="module", params=["BiSeNetV2", "BiSeNetV2-Large"])

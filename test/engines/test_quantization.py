@@ -203,14 +203,14 @@ def test_calibration_without_frames_is_refused(shipped, card, frames, reason):
 def test_tensorrt_builds_an_int8_plan(tmp_path, card):
     """TensorRT for RTX builds without a GPU; of a narrow network, as the shipped one takes it half a minute."""
     torch = pytest.importorskip("torch")
-    pytest.importorskip("tensorrt_rtx")
+    tensorrt_rtx = pytest.importorskip("tensorrt_rtx")
     from bisenet_training.export import export
 
-    from bisenet_ros.engines.tensorrt.api import load_tensorrt
+    from bisenet_ros.engines.tensorrt.api import TensorRt
     from bisenet_ros.network import BiSeNetV2
 
     torch.manual_seed(0)
     export(BiSeNetV2(classes=11, width=0.25, head_width=32), card, tmp_path / "model.onnx")
     quantized = quantize(onnx.load(tmp_path / "model.onnx"), card, [read_image(CALIBRATION[0])])
     wrapped = wrap_network(quantized, card, frame_size=(480, 640))
-    assert load_tensorrt("tensorrt_rtx").build(wrapped.SerializeToString(), precision="int8", max_batch=1).plan
+    assert TensorRt(tensorrt_rtx).build(wrapped.SerializeToString(), precision="int8", max_batch=1).plan

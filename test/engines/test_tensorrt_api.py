@@ -18,7 +18,7 @@ from bisenet_ros.engines.cuda.device import GpuError
 from bisenet_ros.engines.tensorrt import api as tensorrt_api
 from bisenet_ros.engines.tensorrt.api import TACTIC_SOURCES, WORKSPACE, TensorRt, load_tensorrt
 from bisenet_ros.engines.tensorrt.log import log_of
-from bisenet_ros.engines.tensorrt.plan import TensorPlan, TensorRtError
+from bisenet_ros.engines.tensorrt.plan import BindingPlan, TensorPlan, TensorRtError
 
 WITH_FLAGS = ("8.0", "8.2", "8.4", "8.5", "8.6", "10.3", "10")
 """Where precision is the builder's part."""
@@ -48,7 +48,6 @@ def test_a_build_makes_the_calls_of_its_generation_in_order(module):
         "create_network",
         "parse",
         "create_builder_config",
-        *([] if module.generation == "8.0" else ["profiling_verbosity"]),
         "max_workspace_size" if module.generation in WITHOUT_POOLS else "set_memory_pool_limit",
         "clear_flag",
         "create_optimization_profile",
@@ -298,9 +297,8 @@ def test_rtx_keeps_the_kernels_that_it_compiles(monkeypatch):
 def test_bindings_can_be_had_where_there_are_both(generation, monkeypatch):
     monkeypatch.setattr(tensorrt_api, "require_gpu", lambda: None)
     module = FakeTensorRtModule(generation)
-    tensorrt = TensorRt(module)
-    tensorrt.bindings = True
-    plan = tensorrt.load(b"plan")
+    monkeypatch.setattr(tensorrt_api, "TensorPlan", lambda engine, *_: BindingPlan(engine))  # as on 8.4
+    plan = TensorRt(module).load(b"plan")
     plan.prepare(2, 77)
     plan.enqueue(ADDRESSES, 77)
     assert "execute_async_v2" in module.called() and "execute_async_v3" not in module.called()
@@ -351,7 +349,7 @@ def test_without_a_driver_nothing_is_loaded(monkeypatch):
     module.__spec__ = ModuleSpec("tensorrt", None)
     monkeypatch.setitem(sys.modules, "tensorrt", module)
     with pytest.raises(GpuError, match="expected an NVIDIA driver"):
-        load_tensorrt("tensorrt")
+        load_tensorrt()
 
 
 @pytest.mark.parametrize("generation, other", [("8.2", "tensorrt_rtx"), ("tensorrt_rtx", "tensorrt")])
@@ -370,8 +368,6 @@ def test_without_tensorrt_the_message_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(TensorRtError, match="JetPack.*pip install tensorrt-rtx"):
         load_tensorrt()
-    with pytest.raises(ValueError, match="flavor must be one of tensorrt, tensorrt_rtx, got 'openvino'"):
-        load_tensorrt("openvino")
 
 
 def test_a_broken_installation_is_named(monkeypatch, tmp_path):
@@ -380,13 +376,12 @@ def test_a_broken_installation_is_named(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
     with pytest.raises(TensorRtError, match="tensorrt is installed but cannot be imported: libnvinfer.so.10"):
-        load_tensorrt("tensorrt")
+        load_tensorrt()
 
 
 @pytest.fixture(scope="module")
 def rtx() -> TensorRt:
-    pytest.importorskip("tensorrt_rtx")
-    return load_tensorrt("tensorrt_rtx")
+    return TensorRt(pytest.importorskip("tensorrt_rtx"))
 
 
 def tiny_model(*, batch="batch", height=8, kind=TensorProto.FLOAT, operator="Relu") -> bytes:

@@ -40,25 +40,18 @@ class BuiltPlan(NamedTuple):
     timing_cache: bytes
 
 
-def load_tensorrt(flavor: Optional[str] = None) -> TensorRt:
-    """TensorRT as it is installed here.
-
-    Args:
-        flavor: "tensorrt" or "tensorrt_rtx"; None takes the first that is installed.
+def load_tensorrt() -> TensorRt:
+    """TensorRT as it is installed here, or TensorRT for RTX.
 
     Raises:
         TensorRtError: none is installed, or it cannot be imported.
         GpuError: it needs a driver and a GPU and there are none. TensorRT for RTX needs them only to load a plan.
-        ValueError: an unknown flavor.
     """
-    if flavor not in (None, *MODULES):
-        raise ValueError(f"flavor must be one of {', '.join(MODULES)}, got {flavor!r}")
-    wanted = MODULES if flavor is None else (flavor,)
-    name = next((name for name in wanted if importlib.util.find_spec(name)), None)
+    name = next((name for name in MODULES if importlib.util.find_spec(name)), None)
     if name is None:
         raise TensorRtError(
-            f"{' or '.join(wanted)} is not installed; a Jetson has TensorRT in JetPack, for other GPUs install it with "
-            "`pip install tensorrt`, or for GeForce RTX and RTX PRO with `pip install tensorrt-rtx`"
+            f"{' or '.join(MODULES)} is not installed; a Jetson has TensorRT in JetPack, for other GPUs install it "
+            "with `pip install tensorrt`, or for GeForce RTX and RTX PRO with `pip install tensorrt-rtx`"
         )
     if name == "tensorrt":
         require_gpu()
@@ -76,7 +69,6 @@ class TensorRt:
         version: the module's own.
         has_fp16_flag: whether the builder has fp16; if not, the model's weights must be fp16.
         has_uint8: whether frames and masks may be uint8: from 8.5 on.
-        bindings: set it to run plans by the calls of TensorRT before 8.5 even where there are newer ones.
     """
 
     def __init__(self, module: Any) -> None:
@@ -85,7 +77,6 @@ class TensorRt:
         self.version: str = module.__version__
         self.has_fp16_flag = hasattr(module.BuilderFlag, "FP16")
         self.has_uint8 = hasattr(module.DataType, "UINT8")
-        self.bindings = False
 
     def require_gpu(self, compute_capability: Tuple[int, int]) -> None:
         """Raises TensorRtError for a GPU that this TensorRT has no kernels for; it would say so only while building."""
@@ -137,8 +128,6 @@ class TensorRt:
             reasons = [f"{error.desc()} (node {error.node()})" for error in errors]
             raise TensorRtError(f"{self.name} does not take the model: {'; '.join(reasons) or log.reason()}")
         config = builder.create_builder_config()
-        if hasattr(getattr(trt, "ProfilingVerbosity", None), "DETAILED"):  # from 8.2 on
-            config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # so that an inspector tells layers' types
         self._set_workspace(config)
         self._set_precision(builder, config, precision)
         self._set_tactic_sources(config)
@@ -170,7 +159,7 @@ class TensorRt:
         engine = self._module.Runtime(log).deserialize_cuda_engine(plan)
         if engine is None:
             raise TensorRtError(f"{self.name} does not take the plan: {log.reason()}")
-        if self.bindings or not hasattr(engine, "num_io_tensors"):
+        if not hasattr(engine, "num_io_tensors"):  # before 8.5
             return BindingPlan(engine)
         return TensorPlan(engine, self._module.TensorIOMode.INPUT, self._context_option(engine, kernels))
 
