@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fast DDS's shared-memory profile, without which most large images are lost."""
 
-import ctypes
 import os
 from typing import Dict
 
@@ -16,8 +15,6 @@ FIRST_RCLPY_WITH_FASTDDS_3 = 9
 MIDDLEWARE_VARIABLE = "RMW_IMPLEMENTATION"
 TRANSPORTS_VARIABLE = "FASTDDS_BUILTIN_TRANSPORTS"
 """Environment variable that chooses transports without a file; Fast DDS ignores it where a profile is set."""
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""Options of glibc's mallopt."""
 
 
 def profile_variable() -> str:
@@ -43,15 +40,5 @@ def shared_memory_environment() -> Dict[str, str]:
 
 
 def use_shared_memory() -> None:
-    """Applies the profile to this process; to be called before rclpy.init.
-
-    It also makes the allocator keep an image's memory instead of returning it to the system after each frame, which
-    halves the time that an image takes from process to process.
-    """
+    """Applies the profile to this process; to be called before rclpy.init."""
     os.environ.update(shared_memory_environment())
-    try:
-        libc = ctypes.CDLL("libc.so.6")
-    except OSError:  # not glibc
-        return
-    libc.mallopt(M_MMAP_THRESHOLD, 32 * 1024 * 1024)
-    libc.mallopt(M_TRIM_THRESHOLD, 1024 * 1024 * 1024)

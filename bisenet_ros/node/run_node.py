@@ -22,6 +22,7 @@ from bisenet_ros.engines.loader import remove_made_files
 from bisenet_ros.files.package_share import package_file
 from bisenet_ros.node import restart
 from bisenet_ros.node.fastdds import use_shared_memory
+from bisenet_ros.node.image_memory import keep_image_memory
 from bisenet_ros.node.parameters import USER_ERRORS, error_text
 from bisenet_ros.node.segmentation_node import LoadEngine, SegmentationNode
 
@@ -49,6 +50,7 @@ def run_node(*, load: LoadEngine = load_engine) -> int:
     if not SIGNALS_END_ROS:
         signal.signal(signal.SIGTERM, interrupt)
     use_shared_memory()
+    keep_image_memory()
     try:
         _parse_arguments()
         rclpy.init()

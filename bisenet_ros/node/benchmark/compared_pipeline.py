@@ -22,6 +22,7 @@ from bisenet_ros.node.benchmark.plain_pipeline import PlainPipeline
 from bisenet_ros.node.benchmark.scenario import Scenario
 from bisenet_ros.node.driver.topics import ECHO
 from bisenet_ros.node.fastdds import use_shared_memory
+from bisenet_ros.node.image_memory import keep_image_memory
 from bisenet_ros.node.image_messages import make_image, read_frame
 
 INPUT_DEPTH = 1
@@ -62,6 +63,7 @@ class ComparedPipeline(Node):
 def main(name: str, scenario: str) -> None:
     """Runs a pipeline, whose scenario is given as JSON, until SIGINT or SIGTERM."""
     use_shared_memory()
+    keep_image_memory()
     rclpy.init(args=[])
     with suppress(KeyboardInterrupt, ExternalShutdownException):
         rclpy.spin(ComparedPipeline(name, Scenario.from_json(scenario)))

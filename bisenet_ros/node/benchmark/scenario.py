@@ -20,8 +20,8 @@ from bisenet_ros.node.driver.camera_player import TimedImage, TimedImages, image
 from bisenet_ros.node.driver.topics import ECHO, Topics
 from bisenet_ros.node.image_messages import make_image
 
-"""The end of the topics that the plain pipeline does not have."""
 IMAGE_COUNT = 8
+"""Synthetic images, which are sent over and over."""
 JPEG_QUALITY = 90
 
 

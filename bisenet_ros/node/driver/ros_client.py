@@ -13,6 +13,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.node.fastdds import use_shared_memory
+from bisenet_ros.node.image_memory import keep_image_memory
 
 LISTENER_DEPTH = 100
 """Messages; so many that the driver itself loses none."""
@@ -36,6 +37,7 @@ class RosClient:
 
     def __init__(self, domain: int, name: str = "driver") -> None:
         use_shared_memory()
+        keep_image_memory()
         self.domain = domain
         self._context = Context()
         self._context.init(args=[], domain_id=domain)
