@@ -31,7 +31,7 @@ def read_label_file(path: Path, *, palette: bool = True) -> np.ndarray:
     """The ids of a label file as they are stored: gray of 1, 2, 4, 8 or 16 bits, or the indices of a palette.
 
     Args:
-        palette: False refuses a palette with colors, where its colors may be meant instead of its indices.
+        palette: False refuses a palette whose indices are not its grays, as the grays or colors may be meant.
 
     Returns:
         H x W uint8, or uint16 where an id is above 255.
@@ -46,11 +46,12 @@ def read_label_file(path: Path, *, palette: bool = True) -> np.ndarray:
         raise ImageError(
             "data", f"expected {path} to have one channel of class ids, got {image.mode} pixels; colors are not ids"
         )
-    if image.mode == "P" and not palette and _has_colors(image):
+    if image.mode == "P" and not palette and not _is_gray_ramp(image):
         raise ImageError(
             "data",
-            f"{path} has a palette with colors; write `encoding: palette` if its indices are the ids, or "
-            "`encoding: colors` if its colors are the classes",
+            f"{path} has a palette that gives its indices other colors or grays, as programs that shrink PNGs make, "
+            "too; write `encoding: palette` if its indices are the ids, or `encoding: colors` if its colors are the "
+            "classes",
         )
     ids = np.asarray(image)
     if ids.dtype.itemsize > 1:  # 16 bits, which older versions of Pillow give as 32
@@ -103,9 +104,10 @@ def _has_16_bits(data: bytes, image: Image.Image) -> bool:
     return 16 in getattr(image, "tag_v2", {}).get(_TIFF_DEPTH, ())
 
 
-def _has_colors(image: Image.Image) -> bool:
-    colors = np.reshape(image.getpalette() or [], (-1, 3))
-    return bool((colors != colors[:, :1]).any())
+def _is_gray_ramp(image: Image.Image) -> bool:
+    """Whether every index that occurs stands for the gray of the same number."""
+    colors, used = np.reshape(image.getpalette() or [], (-1, 3)), np.unique(np.asarray(image))
+    return used[-1] < len(colors) and bool((colors[used] == used[:, None]).all())
 
 
 def _scale(data: bytes) -> int:

@@ -171,3 +171,15 @@ def test_half_a_file_and_none_are_refused(tmp_path):
     path.write_text("text")
     with pytest.raises(ImageError, match="a.png cannot be decoded as an image .a file that begins with 74657874"):
         read_label_file(path)
+
+
+@pytest.mark.parametrize("grays", [(255, 1, 0), (0, 85, 170)], ids=["in any order", "spread"])
+def test_a_palette_of_other_grays_than_its_indices_is_refused(tmp_path, grays):
+    """As programs that shrink PNGs make of gray ids: the ids are the grays then, and not the indices."""
+    path, ids = tmp_path / "a.png", np.arange(12, dtype=np.uint8).reshape(3, 4) % 3
+    image = Image.fromarray(ids, "P")
+    image.putpalette([gray for gray in grays for _ in range(3)])
+    image.save(path)
+    assert np.array_equal(read_label_file(path), ids)
+    with pytest.raises(ImageError, match="a palette that gives its indices other colors or grays.*shrink PNGs"):
+        read_label_file(path, palette=False)

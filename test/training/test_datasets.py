@@ -419,7 +419,8 @@ def test_indices_and_colors_of_a_palette_are_told_apart(tmp_path):
     image.putpalette([0, 0, 0, 128, 64, 128, 9, 9, 9, 0, 128, 0])
     image.save(tmp_path / "masks" / "train" / "1_mask.png")
     (problem,) = check(open_dataset(described(tmp_path, IDS), root=tmp_path, split="train"))
-    assert "has a palette with colors; write `encoding: palette` if its indices" in problem
+    assert "has a palette that gives its indices other colors or grays" in problem
+    assert "write `encoding: palette` if its indices" in problem
     indices = open_dataset(described(tmp_path, IDS.replace("ids", "palette")), root=tmp_path, split="train")
     assert np.array_equal(indices[0][1], filled(0, 1, 255))
     by_color = IDS.replace("ids", "colors").replace("[0, 255]", "[[0, 0, 0]]").replace(", values: [3, 700]", "")
