@@ -124,6 +124,17 @@ def test_a_background_is_a_class(tmp_path):
     assert np.array_equal(target(root, "a")[1:], left_half(1, 0)[1:]) and (target(root, "a")[0] == 0).all()
 
 
+def test_regions_that_are_called_background_are_a_class(tmp_path, capsys):
+    export, root = tmp_path / "export", tmp_path / "yard"
+    for name in "ab":
+        labelme(export, name, [shape("background", [[0, 0], [15, 11]], "rectangle"), shape("path", LEFT)])
+    assert main(["make-labels", str(export), "-o", str(root)]) == 0
+    assert "classes: background, path" in capsys.readouterr().out
+    assert np.array_equal(target(root, "a"), left_half(1, 0))
+    assert main(["make-labels", str(export), "-o", str(tmp_path / "other"), "--classes", "path"]) == 1
+    assert "has the label 'background', which is none of path" in capsys.readouterr().err
+
+
 def coco(path: Path, annotations: List[Dict[str, Any]]) -> Path:
     """Of CVAT: `annotations/instances_default.json`, with two images."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -161,6 +172,17 @@ def test_polygons_and_run_lengths_of_coco(tmp_path):
     assert np.array_equal(target(root, "1"), np.where(mask, 1, left_half(0, 255)))
     assert np.array_equal(target(root, "2"), np.where(mask, 1, 255))
     assert main(["check-dataset", str(root / "dataset.yaml"), "--root", str(root)]) == 0
+
+
+@pytest.mark.parametrize("images", ["images", "images/default", "annotations"])
+def test_the_images_of_coco_are_found(tmp_path, images):
+    """CVAT has them in a folder of the subset that the file is named after."""
+    polygons = [{"image_id": i, "category_id": 5, "segmentation": [[0, 0, 8, 0, 8, 12, 0, 12]]} for i in (1, 2)]
+    path = coco(tmp_path / "annotations" / "instances_default.json", polygons)
+    for i in (1, 2):
+        write_image(tmp_path / images / f"{i}.png")
+    assert main(["make-labels", str(path), "-o", str(tmp_path / "yard")]) == 0
+    assert np.array_equal(target(tmp_path / "yard", "1"), left_half(0, 255))
 
 
 def segmentation_masks(folder: Path) -> Path:

@@ -250,6 +250,8 @@ def test_a_run_goes_on_elsewhere_from_its_portable_checkpoint(
     small, last = torch.load(weights, weights_only=True), checkpoint(tmp_path / "here")
     expected = last.get("current_model_state", last["state_dict"])
     assert small["optimizer_states"][0]["state"] == {}, "momentum is left out"
+    scores = {} if average_decay else last["card"]["scores"]
+    assert small["card"]["scores"] == scores, "no scores of the averaged weights, which are left out"
     for name, tensor in small["state_dict"].items():
         assert not tensor.is_floating_point() or tensor.dtype == torch.float16
         assert torch.equal(tensor, expected[name].to(tensor.dtype)), name
@@ -407,6 +409,17 @@ def test_a_run_that_goes_on_in_another_folder_keeps_its_best(camvid, tmp_path, m
     assert main([*small_run(camvid, tmp_path / "there", run__iterations=6), "--resume"]) == 0
     assert [checkpoint(tmp_path / "there", name)["global_step"] for name in ("best", "last")] == [2, 6]
     assert not (tmp_path / "here").exists()
+
+
+def test_a_run_goes_on_whose_checkpoint_knows_no_best_score(camvid, tmp_path, capsys):
+    """As when the disk was full just when `last.ckpt` was to be written, after `best.ckpt`."""
+    assert main(small_run(camvid, tmp_path)) == 0
+    (tmp_path / "camvid" / "last.ckpt").unlink()
+    command = small_run(camvid, tmp_path)
+    assert main([*command, "run.max_minutes=1e-7"]) == 0
+    assert main([*command, "--resume"]) == 0
+    best, last = (checkpoint(tmp_path, name) for name in ("best", "last"))
+    assert last["global_step"] == 4 and best["global_step"] in (2, 4)
 
 
 def test_a_run_tells_its_milestones(camvid, tmp_path, capsys):

@@ -52,12 +52,18 @@ def read_coco(path: Path, images: Path | None = None) -> Iterator[LabeledImage]:
             f"{path}: {count} annotations are of {len(unlisted)} images that the file does not list, such as image_id "
             f"{min(unlisted, key=str)!r}; export it again with all its images"
         )
-    beside = path.parent.parent / "images"
-    folder = images or (beside if beside.is_dir() else path.parent)
+    folders = [images] if images else _image_folders(path)
     for number, name, size in found:
         regions = annotations[number]
         labels = frozenset(label for label, _ in regions)
-        yield LabeledImage(folder / name, path, labels, partial(_draw, path, name, regions, size))
+        image = next((folder / name for folder in folders if (folder / name).is_file()), folders[0] / name)
+        yield LabeledImage(image, path, labels, partial(_draw, path, name, regions, size))
+
+
+def _image_folders(path: Path) -> list[Path]:
+    """Where the images of a COCO file may lie: CVAT has them in `images/SUBSET` beside `annotations`."""
+    beside = path.parent.parent / "images"
+    return [beside, beside / path.stem.replace("instances_", "", 1)] if beside.is_dir() else [path.parent]
 
 
 def _require_distinct(path: Path, what: str, numbers: list[Any]) -> None:

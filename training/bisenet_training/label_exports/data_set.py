@@ -90,7 +90,7 @@ def make_data_set(
         raise DataError(f"the background {background!r} must be one of the classes, {', '.join(names)}")
     outside = ids[background] if background else IGNORE
     description = _describe(names)
-    ids = {**dict.fromkeys(UNLABELED, outside), **ids}
+    ids = {UNLABELED: outside, **ids}
     drawn = [image for image in labeled if image.labels or background]
     _check(drawn, ids, names)
     train, val = _split(sorted(image.image.stem for image in drawn), val_share)
@@ -118,7 +118,7 @@ def _split(frames: Sequence[str], val_share: float) -> tuple[list[str], list[str
 
 
 def _classes_of(labeled: Sequence[LabeledImage], background: str | None) -> list[str]:
-    labels = {label for image in labeled for label in image.labels} - {*UNLABELED, IGNORED}
+    labels = {label for image in labeled for label in image.labels} - {UNLABELED, IGNORED}
     return sorted(labels | {background} if background else labels)
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from bisenet_ros.images.image_file import IMAGE_SUFFIXES
 from bisenet_training.errors import DataError
 
-UNLABELED = ("background", "_background_")
-"""Labels that tools give to pixels in which nobody has drawn anything."""
+UNLABELED = "_background_"
+"""labelme's label of pixels in which nobody has drawn anything."""
 FARTHEST = 2**16
 """Coordinate or side in pixels, above the side of any JPEG; beyond it what draws regions overflows."""
 IGNORED = "__ignore__"

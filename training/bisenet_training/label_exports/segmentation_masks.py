@@ -11,9 +11,11 @@ import numpy as np
 from bisenet_ros.images.label_file import read_label_colors
 from bisenet_training.data.label_encoding import Color, ColorEncoding
 from bisenet_training.errors import DataError
-from bisenet_training.label_exports.labeled_image import UNLABELED, LabeledImage, find_image
+from bisenet_training.label_exports.labeled_image import LabeledImage, find_image
 
 LABEL_MAP, MASKS, IMAGES = "labelmap.txt", "SegmentationClass", "JPEGImages"
+UNLABELED = "background"
+"""CVAT's label of pixels in which nobody has drawn anything."""
 
 
 def read_segmentation_masks(folder: Path, images: Path | None = None) -> Iterator[LabeledImage]:
@@ -26,7 +28,7 @@ def read_segmentation_masks(folder: Path, images: Path | None = None) -> Iterato
         DataError: `labelmap.txt` cannot be read, or an image is not there.
     """
     colors = _read_label_map(folder / LABEL_MAP)
-    labels = frozenset(colors) - {*UNLABELED}
+    labels = frozenset(colors) - {UNLABELED}
     for path in sorted((folder / MASKS).rglob("*.png")):
         place = path.relative_to(folder / MASKS)
         image = find_image((images or folder / IMAGES) / place.parent, path.stem, source=path)
@@ -60,7 +62,7 @@ def _read_label_map(path: Path) -> dict[str, Color]:
 
 
 def _draw(path: Path, colors: Mapping[str, Color], ids: Mapping[str, int], outside: int) -> np.ndarray:
-    train_ids = {color: outside if label in UNLABELED else ids[label] for label, color in colors.items()}
+    train_ids = {color: outside if label == UNLABELED else ids[label] for label, color in colors.items()}
     try:
         return ColorEncoding({(0, 0, 0): outside, **train_ids}).decode(read_label_colors(path))
     except DataError as error:

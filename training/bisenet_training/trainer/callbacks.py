@@ -23,10 +23,10 @@ class BestCheckpoint(ModelCheckpoint):
         super().__init__(output, filename="best", monitor="val_miou", mode="max", enable_version_counter=False)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        best = str(Path(self.dirpath or "") / "best.ckpt")
-        if Path(best).is_file():  # Lightning forgets the best score where the folder has another path
+        best, score = str(Path(self.dirpath or "") / "best.ckpt"), state_dict["best_model_score"]
+        if score is not None and Path(best).is_file():  # Lightning forgets it where the folder has another path
             places = {"dirpath": self.dirpath, "best_model_path": best, "kth_best_model_path": best}
-            state_dict = {**state_dict, **places, "best_k_models": {best: state_dict["best_model_score"]}}
+            state_dict = {**state_dict, **places, "best_k_models": {best: score}}
         super().load_state_dict(state_dict)
 
 
@@ -179,15 +179,17 @@ def portable(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """A checkpoint for `--resume-from` of a fifth of the size.
 
     Weights are in half precision. The optimizer's momentum and the moving average of the weights are left out: both
-    begin anew, the average with the weights of the last iteration.
+    begin anew, the average with the weights of the last iteration. So are the scores where they are the average's.
     """
     weights = {
         name: tensor.half() if tensor.is_floating_point() else tensor
         for name, tensor in checkpoint.get("current_model_state", checkpoint["state_dict"]).items()
     }
     optimizers = [{**state, "state": {}} for state in checkpoint["optimizer_states"]]
-    average = {"current_model_state": weights} if "current_model_state" in checkpoint else {}
-    return {**checkpoint, "state_dict": weights, **average, "optimizer_states": optimizers}
+    changed = {"state_dict": weights, "optimizer_states": optimizers}
+    if "current_model_state" in checkpoint:
+        changed.update(current_model_state=weights, card={**checkpoint["card"], "scores": {}})
+    return {**checkpoint, **changed}
 
 
 def deflated(checkpoint: dict[str, Any]) -> bytes:
