@@ -134,7 +134,11 @@ def test_one_data_set_is_stored_as_it_was_before_there_were_several():
             r"data\.0\.weight must be above 0; leave out a set .*, got '0'",
         ),
         ("data: [{root: x}, {root: x, weight: -1}]", [], r"data\.1\.weight must be above 0"),
-        ("data: [{root: x}, {root: x, weight: 1e308}]", [], r"data\.1\.weight must be at most 1000000, got '1e308'"),
+        (
+            "data: [{root: x}, {root: x, weight: 1e308}]",
+            [],
+            r"data\.1\.weight must be less than or equal to 1000000, got '1e308'",
+        ),
         (
             "data: [{root: x, wieght: 2}]",
             [],

@@ -7,17 +7,26 @@ Pydantic makes of an entry's text what its type says, so that `name=0512` stays 
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Callable, Dict, List, Optional, TypeVar
+from typing import Annotated, Any, Callable, Dict, List, Literal, Optional, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.dataclasses import dataclass
 
 from bisenet_ros.model.input_size import LONGEST_SIDE, SMALLEST_SIDE
 from bisenet_training.yaml_file import TextLoader
 
 SIZE = f"a height and a width of {SMALLEST_SIDE} to {LONGEST_SIDE} pixels"
-PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 MOST_IMAGES = 10**8
 """Of a run, counted each time they are shown; which one is shown when takes up to 25 bytes of memory for each."""
 OF_BYTES = "divide those of colors of 0 to 255 by 255"
@@ -69,35 +78,24 @@ def is_scale_range(ends: List[float]) -> bool:
 
 Nullable = Annotated[Optional[T], BeforeValidator(lambda value: None if value in ("null", "~", "") else value)]
 ListOf = Annotated[List[T], BeforeValidator(parse_list)]
-Text = Annotated[str, must("not be empty", bool)]
-Share = Annotated[float, must("be from 0 to below 1", lambda share: 0 <= share < 1)]
-AtLeast0 = Annotated[float, must("be at least 0", lambda number: number >= 0)]
-AtLeast1 = Annotated[int, must("be at least 1", lambda number: number >= 1)]
-Count = Annotated[int, must("be at least 0", lambda number: number >= 0)]
+Text = Annotated[str, Field(min_length=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Factor = Annotated[float, Field(gt=0, le=100)]
+WholeFactor = Annotated[int, Field(ge=1, le=100)]
 Mean = Annotated[ListOf[float], must(f"have 3 numbers from 0 to 1; {OF_BYTES}", is_mean)]
 Std = Annotated[ListOf[float], must(f"have 3 numbers above 0 and up to 1; {OF_BYTES}", is_std)]
 Size = Annotated[ListOf[int], must(f"be {SIZE}", is_size)]
 SizeOrNull = Nullable[Annotated[ListOf[int], must(f"be null, or {SIZE}", is_size)]]
 Names = Annotated[ListOf[Text], must("have different names", lambda names: len(set(names)) == len(names))]
-Stages = Annotated[ListOf[Text], must("be different stages", lambda stages: len(set(stages)) == len(stages))]
 Scales = Annotated[ListOf[float], must("be from 0.1 to 10, and at least one", lambda s: s and all(map(is_scale, s)))]
 ScaleRange = Annotated[ListOf[float], must("be null, or a smallest and a largest scale from 0.1 to 10", is_scale_range)]
 Probability = Annotated[float, must("be between 0 and 1, or null", lambda probability: 0 < probability < 1)]
-Fraction = Annotated[float, must("be from 0 to 1", lambda fraction: 0 <= fraction <= 1)]
-Factor = Annotated[float, must("be above 0 and up to 100", lambda factor: 0 < factor <= 100)]
-WholeFactor = Annotated[int, must("be from 1 to 100", lambda factor: 1 <= factor <= 100)]
-Channels = Annotated[int, must("be from 1 to 65536", lambda channels: 1 <= channels <= 65536)]
-Stride = Annotated[int, must("be from 1 to 32", lambda stride: 1 <= stride <= 32)]
+Minutes = Annotated[float, must("be null or above 0", lambda minutes: minutes > 0)]
 Weight = Annotated[
     float,
+    Field(le=1e6),  # sums of larger ones may overflow
     must("be above 0; leave out a set that is not to be trained on", lambda weight: weight > 0),
-    must("be at most 1000000", lambda weight: weight <= 1e6),  # sums of larger ones may overflow
 ]
-Gigabytes = Annotated[float, must("be from 0 to 1000000", lambda size: 0 <= size <= 1e6)]
-Seed = Annotated[int, must("be from 0 to 4294967295", lambda seed: 0 <= seed < 2**32)]
-Minutes = Annotated[float, must("be null or above 0", lambda minutes: minutes > 0)]
-BatchSize = Annotated[int, must("be at least 2", lambda images: images >= 2)]
-Precision = Annotated[str, must(f"be one of {', '.join(PRECISIONS)}", PRECISIONS.__contains__)]
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -135,7 +133,7 @@ class NetworkRecipe:
     expansion: WholeFactor
     width: Factor
     depth: WholeFactor
-    head_width: Channels
+    head_width: Annotated[int, Field(ge=1, le=65536)]
     branches: Text
     backbone: Text
     gather: bool
@@ -143,7 +141,7 @@ class NetworkRecipe:
     context_embedding: bool
     aggregation: Text
     variant: Text
-    boosters: Stages
+    boosters: Names
 
 
 @dataclass(config=STRICT)
@@ -166,10 +164,10 @@ class AugmentationRecipe:
 @dataclass(config=STRICT)
 class LossRecipe:
     ohem_threshold: Nullable[Probability]  # null: plain cross entropy
-    ohem_min_fraction: Fraction
-    booster_weight: AtLeast0
-    booster_stride: Stride  # booster heads are compared with every so many pixels; 1 as in the paper
-    class_balance: AtLeast0  # a class weighs (median share of pixels / its share) to this power; 0: equal weights
+    ohem_min_fraction: Annotated[float, Field(ge=0, le=1)]
+    booster_weight: NonNegativeFloat
+    booster_stride: Annotated[int, Field(ge=1, le=32)]  # booster heads are compared with every so many pixels; paper: 1
+    class_balance: NonNegativeFloat  # a class weighs (median share of pixels / its share) to this power; 0: all equal
 
 
 @dataclass(config=STRICT)
@@ -179,26 +177,26 @@ class OptimizerRecipe:
     `progress` goes from 0 to `1 - poly_end` over the run's iterations.
     """
 
-    learning_rate: AtLeast0
+    learning_rate: NonNegativeFloat
     momentum: Share
-    weight_decay: AtLeast0  # on the parameters of convolutions only
-    poly_power: AtLeast0
+    weight_decay: NonNegativeFloat  # on the parameters of convolutions only
+    poly_power: NonNegativeFloat
     poly_end: Share  # part of the schedule that is left to another run, which starts from this one; 0: none
-    warmup_iterations: Count  # over which the rate rises linearly
+    warmup_iterations: NonNegativeInt  # over which the rate rises linearly
     average_decay: Share  # of the weights' exponential moving average, which is scored and saved; 0: none
 
 
 @dataclass(config=STRICT)
 class RunRecipe:
-    validate_every: AtLeast1  # iterations
-    iterations: AtLeast1
-    batch_size: BatchSize  # of all devices together
+    validate_every: PositiveInt  # iterations
+    iterations: PositiveInt
+    batch_size: Annotated[int, Field(ge=2)]  # of all devices together
     max_minutes: Nullable[Minutes]  # then the run stops with its state saved, for --resume; null: no limit
-    precision: Precision  # 32-true, bf16-mixed, 16-mixed, or auto: bf16-mixed where the device computes in it
-    workers: Count  # processes of each device that load data, at most one a core; 0 loads in the training process
-    cache_gigabytes: Gigabytes  # of a machine, for its processes' copies of a split: what fits is decoded once
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"]  # auto: bf16-mixed where the device computes in it
+    workers: NonNegativeInt  # loading processes of each device, at most one a core; 0 loads in the training process
+    cache_gigabytes: Annotated[float, Field(ge=0, le=1e6)]  # of a machine's memory; splits that fit are decoded once
     start_from: Nullable[Text]  # checkpoint whose weights the run starts with; null: from scratch
-    seed: Seed
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
 
     @field_validator("iterations")
     @classmethod

@@ -18,12 +18,13 @@ MISSING = "???"
 PROBLEMS = {
     **dict.fromkeys(("string_type", "int_type", "float_type", "bool_type"), "must be a single value"),
     "int_parsing": "must be a whole number",
+    "int_parsing_size": "must be a whole number of fewer digits",
     "float_parsing": "must be a number",
-    "finite_number": "must be a finite number",
     "bool_parsing": "must be true or false",
     "list_type": "must be a list such as [480, 640]",
+    "string_too_short": "must not be empty",
 }
-"""Pydantic's types of errors, in words for a user."""
+"""Pydantic's types of errors whose own words are not for a user."""
 COMMON = get_type_hints(DataRecipe).keys() - {"sets"}
 """What is the same for all data sets of a recipe, so that it is enough to state it once."""
 Entries = dict[str, Any]
@@ -144,7 +145,8 @@ def _problem(error: ValidationError, *, several: bool) -> str:
     if wrong["type"] == "unexpected_keyword_argument":
         section = entry.split(".")[0] if "." in entry else None
         return f"{entry} is unknown; {section or 'a recipe'} has {', '.join(_known(section))}"
-    words = PROBLEMS.get(wrong["type"], wrong["msg"].removeprefix("Value error, "))
+    own = wrong["msg"].removeprefix("Value error, ").replace("Input should be", "must be", 1)
+    words = PROBLEMS.get(wrong["type"], own)
     return f"{entry} {words}, got {wrong['input']!r}"
 
 
