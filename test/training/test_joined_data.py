@@ -118,6 +118,28 @@ def test_one_data_set_is_stored_as_it_was_before_there_were_several():
     assert without_places(listed)["data"]["class_map"] == "camvid_to_cityscapes"
 
 
+@pytest.mark.parametrize("text", ["data: {root: x}", "data: [{root: x}]"])
+def test_one_data_set_is_a_list_of_one(tmp_path, text):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(f"base: {RECIPES / 'camvid.yaml'}\nname: recipe\n{text}")
+    for override in ("data.root=y", "data.0.root=y"):
+        (entry,) = load_recipe(path, [override]).data.sets
+        assert (entry.dataset, entry.root) == ("camvid", "y")
+
+
+def test_a_recipe_changes_the_data_sets_of_its_base_together_or_states_its_own(tmp_path):
+    base, together, own = (tmp_path / f"{name}.yaml" for name in ("base", "together", "own"))
+    base.write_text(
+        f"base: {RECIPES / 'camvid.yaml'}\nname: base\ndata: [{{root: x}}, {{root: y, mean: [0.1, 0.2, 0.3]}}]"
+    )
+    together.write_text("base: base.yaml\nname: together\ndata: {train_split: train+val}")
+    own.write_text("base: base.yaml\nname: own\ndata: [{dataset: idd, root: z, train_split: train, val_split: val}]")
+    sets = load_recipe(together).data.sets
+    assert [(entry.root, entry.train_split) for entry in sets] == [("x", "train+val"), ("y", "train+val")]
+    data = load_recipe(own).data
+    assert [entry.dataset for entry in data.sets] == ["idd"] and data.mean == [0.1, 0.2, 0.3]
+
+
 @pytest.mark.parametrize(
     "text, overrides, message",
     [
@@ -140,7 +162,7 @@ def test_one_data_set_is_stored_as_it_was_before_there_were_several():
             r"data\.1\.weight must be less than or equal to 1000000, got '1e308'",
         ),
         (
-            "data: [{root: x, wieght: 2}]",
+            "data: [{root: x, wieght: 2}, {root: x}]",
             [],
             r"data\.0\.wieght is unknown; data has dataset, root, .*, class_map, weight",
         ),
@@ -153,9 +175,11 @@ def test_one_data_set_is_stored_as_it_was_before_there_were_several():
         (
             "data: [{root: x}]",
             ["data.1.root=y"],
-            r"has 1 entries of data, which are counted from 0, got 'data\.1\.root=y'",
+            r"expected the number of a data set, from 0 and below 1, got 'data\.1\.root=y'",
         ),
-        ("data: {root: x}", ["data.0.root=y"], r"has no list of entries of data, .* got 'data\.0\.root=y'"),
+        ("data: {root: x}", ["data.1.root=y"], r"of a data set, from 0 and below 1, got 'data\.1\.root=y'"),
+        ("data: {root: x}", ["run.0.seed=1"], r"expected key=value, .* got 'run\.0\.seed=1'"),
+        ("data: [{root: x, wieght: 2}]", [], r"recipe\.yaml: data\.wieght is unknown; data has dataset, root"),
         ("data: {root: x, weight: 0}", [], r"data\.weight must be above 0"),
     ],
 )

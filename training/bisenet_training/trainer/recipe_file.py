@@ -42,22 +42,22 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         YamlError: a file cannot be read.
         RecipeError: an entry is unknown, missing, of the wrong type, or out of range.
     """
-    entries = _entries_of(path, above=[])
+    entries = _read(path, above=[])
     for override in overrides:
-        entries = _overridden(entries, override)
-    sets = entries.get("data")
-    entries["data"] = _joined(sets if isinstance(sets, list) else [sets], path)
+        entries = _overridden(entries, override, path)
+    sets = entries.get("data", [{}])
+    entries["data"] = _joined(sets, path)
     for section in get_type_hints(Recipe).keys() - {"name"}:
         stated = entries.get(section)
         entries[section] = _given(stated) if isinstance(stated, dict) else {}
     try:
         return Recipe(**_given(entries))
     except ValidationError as error:
-        raise RecipeError(f"{path}: {_problem(error, several=isinstance(sets, list))}") from None
+        raise RecipeError(f"{path}: {_problem(error, several=len(sets) > 1)}") from None
 
 
-def _entries_of(path: Path, *, above: list[Path]) -> Entries:
-    """The entries of a file, over those of the files that it builds on."""
+def _read(path: Path, *, above: list[Path]) -> Entries:
+    """Reads the entries of a file, over those of the files that it builds on; `data` is a list."""
     if path.resolve() in above:
         raise RecipeError(f"{path} builds on itself; its `base` must be another recipe")
     entries = read_yaml(path, TextLoader)
@@ -65,57 +65,62 @@ def _entries_of(path: Path, *, above: list[Path]) -> Entries:
         raise RecipeError(f"{path} must hold entries such as `name: camvid`, got {entries!r}")
     base = entries.pop("base", None)
     if base is None:
-        return entries
+        return _merged({}, entries, path)
     if not isinstance(base, str):
         raise RecipeError(f"{path}: base must be the path of another recipe, got {base}")
-    return _merged(_entries_of(path.parent / base, above=[*above, path.resolve()]), entries)
+    return _merged(_read(path.parent / base, above=[*above, path.resolve()]), entries, path)
 
 
-def _overridden(entries: Entries, text: str) -> Entries:
-    """The entries with what a `key=value` of the command line says."""
-    match = re.fullmatch(r"(?:(\w+)\.(?:(\d+)\.)?)?(\w+)=(.+)", text, re.DOTALL)
+def _overridden(entries: Entries, text: str, path: Path) -> Entries:
+    """Changes the entries as a `key=value` of the command line says."""
+    match = re.fullmatch(r"(?:data\.(\d+)\.|(\w+)\.)?(\w+)=(.+)", text, re.DOTALL)
     if not match:
         raise RecipeError(f"expected key=value, such as data.root=/data/camvid, got {text!r}")
-    section, place, key, value = match.groups()
+    place, section, key, value = match.groups()
     if place is None:
-        return _merged(entries, {section: {key: value}} if section else {key: value})
-    listed = entries.get(section)
-    if not isinstance(listed, list) or int(place) >= len(listed):
-        count = len(listed) if isinstance(listed, list) else "no list of"
-        raise RecipeError(f"the recipe has {count} entries of {section}, which are counted from 0, got {text!r}")
-    changed = _merged({section: listed[int(place)]}, {section: {key: value}})[section]
-    return {**entries, section: [*listed[: int(place)], changed, *listed[int(place) + 1 :]]}
+        return _merged(entries, {section: {key: value}} if section else {key: value}, path)
+    sets = list(entries.get("data", []))
+    if int(place) >= len(sets):
+        raise RecipeError(f"expected the number of a data set, from 0 and below {len(sets)}, got {text!r}")
+    sets[int(place)] = {**sets[int(place)], key: value}
+    return {**entries, "data": sets}
 
 
-def _merged(entries: Entries, changes: Entries) -> Entries:
-    """The entries with the changes; those of a section are merged one by one, into each of a list."""
-    merged = dict(entries)
-    for key, value in changes.items():
-        below = merged.get(key)
-        if isinstance(below, dict) and isinstance(value, dict):
-            merged[key] = {**below, **value}
-        elif isinstance(below, list) and isinstance(value, dict):
-            merged[key] = [_merged({key: entry}, {key: value})[key] for entry in below]
-        elif isinstance(below, (dict, list)) and isinstance(value, list):
-            inherited = {**(below if isinstance(below, dict) else _common(below)), **_common(value)}
-            merged[key] = [_merged({key: inherited}, {key: entry})[key] for entry in value]
-        else:
-            merged[key] = value
+def _merged(entries: Entries, changes: Entries, path: Path) -> Entries:
+    """Changes entries; those of a section are changed one by one."""
+    merged = {**entries, **changes}
+    for name, below in entries.items():
+        if isinstance(below, dict) and isinstance(merged[name], dict):
+            merged[name] = {**below, **merged[name]}
+    if "data" in changes:
+        merged["data"] = _changed_sets(entries.get("data", [{}]), changes["data"], path)
     return merged
 
 
-def _common(sets: Sequence[Any]) -> Entries:
-    """What the entries of a list say of all data sets."""
-    return {key: entries[key] for entries in sets if isinstance(entries, dict) for key in COMMON & entries.keys()}
+def _changed_sets(sets: Sequence[Entries], changes: Any, path: Path) -> list[Entries]:
+    """Changes the entries of every data set, or where the changes are a list, makes that list of data sets.
 
-
-def _joined(sets: Sequence[Any], path: Path) -> Entries:
-    """The section of several data sets, whose entries are their own but for what they have in common."""
-    other = [entries for entries in sets if not isinstance(entries, dict | None)]
-    if not sets or other:
+    Each of a list has what it does not state from the one data set before, or what the data sets have in common.
+    """
+    if isinstance(changes, dict):
+        return [{**entries, **changes} for entries in sets]
+    listed = changes if isinstance(changes, list) else [changes]
+    other = [entries for entries in listed if not isinstance(entries, dict)]
+    if not listed or other:
         found = repr(other[0]) if other else "an empty list"
         raise RecipeError(f"{path}: data must be the entries of a data set, or a list of such, got {found}")
-    sets = [_given(entries or {}) for entries in sets]
+    inherited = {**(sets[0] if len(sets) == 1 else _common(sets)), **_common(listed)}
+    return [{**inherited, **entries} for entries in listed]
+
+
+def _common(sets: Sequence[Entries]) -> Entries:
+    """What the entries of a list say of all data sets."""
+    return {key: entries[key] for entries in sets for key in COMMON & entries.keys()}
+
+
+def _joined(sets: Sequence[Entries], path: Path) -> Entries:
+    """The section of several data sets, whose entries are their own but for what they have in common."""
+    sets = [_given(entries) for entries in sets]
     common: Entries = {}
     for key in sorted(COMMON):
         stated = [entries.pop(key) for entries in sets if key in entries]
@@ -134,7 +139,7 @@ def _problem(error: ValidationError, *, several: bool) -> str:
     """The first entry that cannot be used, and why; or else all that are missing.
 
     Args:
-        several: data is a list, whose entries have numbers.
+        several: there are several data sets, which have numbers.
     """
     problems = error.errors()
     wrong = next((problem for problem in problems if problem["type"] != "missing"), None)
