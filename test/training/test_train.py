@@ -267,25 +267,6 @@ def test_a_run_goes_on_elsewhere_from_its_portable_checkpoint(
     assert len(logged(tmp_path / "there", "val_miou")) == (1 if val_split == "val" else 0)
 
 
-def test_momentum_of_other_groups_of_parameters_is_refused_and_a_portable_checkpoint_needs_none(
-    camvid, tmp_path, capsys
-):
-    """An earlier version had no weight decay on the biases of convolutions."""
-    portable, last = tmp_path / "weights.pt", tmp_path / "here" / "camvid" / "last.ckpt"
-    assert main([*small_run(camvid, tmp_path / "here"), "--save-weights", str(portable)]) == 0
-    for path in (portable, last):
-        earlier = torch.load(path, weights_only=True)
-        decayed, others = (group["params"] for group in earlier["optimizer_states"][0]["param_groups"])
-        others.append(decayed.pop())
-        torch.save(earlier, path)
-
-    longer = [*small_run(camvid, tmp_path / "there", run__iterations=6), "--resume-from"]
-    assert main([*longer, str(last)]) == 1
-    assert "expected a checkpoint whose weight decay is on the parameters of all convol" in capsys.readouterr().err
-    assert main([*longer, str(portable)]) == 0
-    assert checkpoint(tmp_path / "there")["global_step"] == 6
-
-
 def test_a_run_does_not_go_on_with_other_classes(camvid, tmp_path, capsys):
     """As after a data set was made anew under its old name: with its classes in another order, or one more."""
     described = yaml.safe_load(DATASETS["camvid"].read_text(encoding="utf-8"))

@@ -174,23 +174,12 @@ class SegmentationModule(lightning.LightningModule):
         """Keeps the earlier schedules for the card, and the iterations until which they held.
 
         Raises:
-            ModelError: it is of other classes, or its momentum of other groups of parameters.
+            ModelError: it is of other classes.
         """
         self._require_same_classes(ModelCard.from_dict(checkpoint["card"]).classes.names)
-        (optimizer,) = checkpoint["optimizer_states"]
-        own = self._optimizer().state_dict()["param_groups"]
-        if optimizer["state"] and [len(group["params"]) for group in own] != [
-            len(group["params"]) for group in optimizer["param_groups"]
-        ]:
-            raise ModelError(
-                "expected a checkpoint whose weight decay is on the parameters of all convolutions, got one of an "
-                "earlier version, whose momentum cannot be used; start from its weights: run.start_from=CHECKPOINT"
-            )
-        for mine, theirs in zip(own, optimizer["param_groups"]):
-            theirs["params"] = mine["params"]  # a portable checkpoint of an earlier version had other groups
         before = checkpoint["card"]["training"]
         self.seconds_before = before["seconds"]
-        self.images_seen = before.get("images_seen", before["iterations_done"] * before["run"]["batch_size"])
+        self.images_seen = before["images_seen"]
         self.started_from = before["started_from"]
         self.earlier_runs = before["earlier_runs"]
         if before["run"] != without_places(self.recipe)["run"]:

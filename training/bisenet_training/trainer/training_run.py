@@ -172,13 +172,8 @@ def _check_resumable(last: Path, recipe: Recipe) -> None:
 def _flat(training: Mapping[str, Any]) -> dict[str, Any]:
     """The entries of a recipe that a run that goes on must not change, by names such as data.1.weight."""
     sections = {field.name: training[field.name] for field in fields(Recipe) if field.name not in ("name", "run")}
-    later = {"noise": 0.0, "copy_paste": []}  # entries that earlier versions had not
-    sections["augmentation"] = {**later, **sections["augmentation"]}
     data = sections.pop("data")
-    sets = [
-        {"class_map": None, **entries, "dataset": Path(entries["dataset"]).name}  # an earlier version stored its path
-        for entries in (data if isinstance(data, list) else [data])
-    ]
+    sets = [{"class_map": None, **entries} for entries in (data if isinstance(data, list) else [data])]
     if isinstance(data, list):
         sections.update({f"data.{number}": entries for number, entries in enumerate(sets)}, data={"sets": len(sets)})
     else:
