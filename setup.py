@@ -142,7 +142,7 @@ setup(
             "bisenet = bisenet_ros.cli:main",
         ],
         # `bisenet make-bag camvid:/data/camvid` opens data sets by this; bisenet_ros does not import bisenet_training.
-        "bisenet.data_sets": ["open = bisenet_training.data.datasets:open_dataset"],
+        "bisenet.data_sets": ["open = bisenet_training.data.find_dataset:open_dataset"],
         "bisenet.commands": [
             *command_entry_points("bisenet_ros", "bisenet_ros/commands"),
             *command_entry_points("bisenet_training", "training/bisenet_training/commands"),

@@ -230,8 +230,8 @@ def test_int8_is_compared_on_other_frames(model, images, labels, tmp_path, capsy
 @pytest.fixture
 def cityscapes_model(tmp_path, card):
     """A model of Cityscapes' 19 classes."""
-    datasets = pytest.importorskip("bisenet_training.data.datasets")
-    return save_stem_model(tmp_path / "c.onnx", replace(card, classes=datasets.find_dataset("cityscapes").classes))
+    data = pytest.importorskip("bisenet_training.data.find_dataset")
+    return save_stem_model(tmp_path / "c.onnx", replace(card, classes=data.find_dataset("cityscapes").classes))
 
 
 @pytest.fixture

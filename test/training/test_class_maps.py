@@ -15,7 +15,8 @@ import torch
 from bisenet_training.analysis.common_classes import merge_to_common
 from bisenet_training.analysis.evaluation import evaluate
 from bisenet_training.analysis.torch_engine import open_engine, read_classes
-from bisenet_training.data.datasets import (
+from bisenet_training.data.description import Description
+from bisenet_training.data.find_dataset import (
     CLASS_MAPS,
     DATASETS,
     find_class_map,
@@ -23,7 +24,6 @@ from bisenet_training.data.datasets import (
     ignored_classes,
     open_dataset,
 )
-from bisenet_training.data.description import Description
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
 from bisenet_training.errors import DataError
 from camvid_classes import CAMVID

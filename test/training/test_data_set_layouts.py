@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Tuple
 import cv2
 import numpy as np
 import pytest
-from bisenet_training.data.datasets import DATASETS, find_dataset, open_dataset
+from bisenet_training.data.find_dataset import DATASETS, find_dataset, open_dataset
 from bisenet_training.errors import DataError
 from PIL import Image
 

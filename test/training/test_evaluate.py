@@ -28,7 +28,7 @@ from bisenet_training.analysis.predictions import write_predictions
 from bisenet_training.analysis.test_time_augmentation import AugmentedEngine, augmented, describe_tricks
 from bisenet_training.analysis.torch_engine import TorchEngine, open_engine
 from bisenet_training.commands.evaluate import print_scores
-from bisenet_training.data.datasets import DATASETS, find_dataset, open_dataset
+from bisenet_training.data.find_dataset import DATASETS, find_dataset, open_dataset
 from bisenet_training.data.loading import ValidationFrames
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
 from bisenet_training.errors import DataError, OptionError

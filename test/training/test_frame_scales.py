@@ -8,7 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from bisenet_training.data.datasets import find_dataset
+from bisenet_training.data.find_dataset import find_dataset
 from bisenet_training.trainer.frame_scales import describe_other_scale, segmented_scale, trained_scales
 from bisenet_training.trainer.recipe_file import load_recipe
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from bisenet_training.data.dataset_check import inspect
-from bisenet_training.data.datasets import open_dataset
+from bisenet_training.data.find_dataset import open_dataset
 from bisenet_training.data.loading import Draw, SeededBatches
 from bisenet_training.trainer.module import set_names
 from bisenet_training.trainer.recipe import DataSetRecipe, without_places

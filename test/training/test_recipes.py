@@ -15,7 +15,7 @@ from typing import Dict
 import pytest
 import torch
 from bisenet_training.analysis.paper_tables import ROWS
-from bisenet_training.data.datasets import DATASETS, find_dataset
+from bisenet_training.data.find_dataset import DATASETS, find_dataset
 from bisenet_training.trainer.module import SegmentationModule
 from bisenet_training.trainer.recipe import NetworkRecipe, Recipe
 from bisenet_training.trainer.recipe_file import load_recipe

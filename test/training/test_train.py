@@ -21,7 +21,7 @@ import torch
 import yaml
 from bisenet_training.analysis.torch_engine import TorchEngine
 from bisenet_training.commands.train import DIVERGED
-from bisenet_training.data.datasets import DATASETS
+from bisenet_training.data.find_dataset import DATASETS
 from bisenet_training.data.loading import SeededBatches, worker_count
 
 from bisenet_ros.benchmark.machine import describe_cpu

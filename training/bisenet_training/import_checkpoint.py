@@ -19,7 +19,7 @@ from bisenet_ros.model.model_card import ModelCard
 from bisenet_ros.model.model_file import ModelError
 from bisenet_ros.network import BiSeNetV2
 from bisenet_ros.network.checkpoint import read_torch_file, require_finite
-from bisenet_training.data.datasets import find_dataset
+from bisenet_training.data.find_dataset import find_dataset
 
 CITYSCAPES_MEAN = (0.3257, 0.3690, 0.3223)
 CITYSCAPES_STD = (0.2112, 0.2148, 0.2115)

@@ -8,8 +8,8 @@ import numpy as np
 
 from bisenet_ros.model.class_groups import read_class_groups
 from bisenet_ros.model.class_map import IGNORE, ClassMap, ClassMapError
-from bisenet_training.data.datasets import merge_classes
 from bisenet_training.data.description import Description
+from bisenet_training.data.find_dataset import merge_classes
 
 
 def merge_to_common(

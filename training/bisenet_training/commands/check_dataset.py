@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from bisenet_training.data.dataset_check import inspect, summarize
-    from bisenet_training.data.datasets import find_dataset, ignored_classes
+    from bisenet_training.data.find_dataset import find_dataset, ignored_classes
     from bisenet_training.data.segmentation_dataset import SegmentationDataset
 
     description = find_dataset(arguments.dataset, class_map=arguments.class_map)

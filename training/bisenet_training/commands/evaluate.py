@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bisenet_training.analysis.evaluation import evaluate, find_examples
     from bisenet_training.analysis.test_time_augmentation import augmented, describe_tricks
     from bisenet_training.analysis.torch_engine import open_engine, read_classes
-    from bisenet_training.data.datasets import find_dataset
+    from bisenet_training.data.find_dataset import find_dataset
     from bisenet_training.data.segmentation_dataset import SegmentationDataset
 
     if arguments.class_map and arguments.predictions:
@@ -157,7 +157,7 @@ def print_scores(found: Evaluation) -> None:
 
 def _class_maps(names: Sequence[str] | None) -> tuple[Path, Path] | tuple[None, None]:
     """The files of the class maps of the model and of the data set; none where none is asked for."""
-    from bisenet_training.data.datasets import find_class_map
+    from bisenet_training.data.find_dataset import find_class_map
 
     if not names:
         return None, None

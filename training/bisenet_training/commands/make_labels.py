@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from bisenet_training.errors import OptionError
-    from bisenet_training.label_exports.data_set import DESCRIPTION, make_data_set, read_export
+    from bisenet_training.label_exports.make_dataset import DATASET_YAML, make_data_set, read_export
 
     if not 0 < arguments.val < 1:
         raise OptionError(f"--val must be above 0 and below 1, got {arguments.val}")
@@ -43,5 +43,5 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"{len(made.train)} frames to train on, {len(made.val)} to validate with; classes: {', '.join(made.classes)}")
     if made.left_out:
         print(f"{len(made.left_out)} images that nobody has drawn in were left out, first {made.left_out[0]}")
-    print(f"check it: bisenet check-dataset {arguments.output / DESCRIPTION} --root {arguments.output}")
+    print(f"check it: bisenet check-dataset {arguments.output / DATASET_YAML} --root {arguments.output}")
     return 0

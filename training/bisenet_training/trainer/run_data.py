@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from bisenet_ros.model.class_map import IGNORE, ClassMap
 from bisenet_training.data.dataset_check import inspect
-from bisenet_training.data.datasets import open_dataset
+from bisenet_training.data.find_dataset import open_dataset
 from bisenet_training.data.segmentation_dataset import Inspection, SegmentationDataset
 from bisenet_training.errors import DataError, RecipeError
 from bisenet_training.trainer.frame_scales import describe_other_scale

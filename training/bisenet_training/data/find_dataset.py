@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Data sets on disk, as images and targets, and the class maps that merge their classes."""
+"""Finds data sets and class maps by name or by YAML file, and merges the classes of data sets."""
 
 from pathlib import Path
 from typing import Any, Mapping

@@ -22,7 +22,7 @@ from bisenet_training.label_exports.labeled_image import IGNORED, UNLABELED, Lab
 from bisenet_training.label_exports.labelme import read_labelme
 from bisenet_training.label_exports.segmentation_masks import LABEL_MAP, read_segmentation_masks
 
-DESCRIPTION = "dataset.yaml"
+DATASET_YAML = "dataset.yaml"
 FIRST_THAT_SWAPS_SIDES = 5
 """Of the EXIF orientations 1 to 8; 5 to 8 turn an image by 90 degrees."""
 
@@ -102,7 +102,7 @@ def make_data_set(
             _write(image, folder, ids, outside)
         for split in ("train", "val"):
             write_text(folder / f"{split}.txt", "".join(f"{frame}\n" for frame in getattr(made, split)))
-        write_text(folder / DESCRIPTION, description)
+        write_text(folder / DATASET_YAML, description)
         folder.replace(output)  # all of it, or nothing
     return made
 

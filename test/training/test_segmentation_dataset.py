@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import scipy.io
 from bisenet_training.data.dataset_check import inspect
-from bisenet_training.data.datasets import DATASETS, find_dataset, open_dataset
+from bisenet_training.data.find_dataset import DATASETS, find_dataset, open_dataset
 from bisenet_training.data.segmentation_dataset import Inspection, SegmentationDataset
 from bisenet_training.errors import DataError
 from bisenet_training.yaml_file import YamlError
