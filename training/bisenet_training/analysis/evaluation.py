@@ -28,7 +28,7 @@ Size = tuple[int, int]
 
 NO_TRICKS = "none, as in the paper"
 MOST_EXAMPLES = 4
-"""Best and worst frames that the report shows."""
+"""How many of the best frames, and of the worst, the report shows."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,12 @@ class Evaluation:
 
     @property
     def iou(self) -> dict[str, float]:
-        """Of each class; NaN for one that is in no target and no mask, or that is not scored."""
+        """IoU of each class, 0 to 1; NaN for one that is in no target and no mask, or that is not scored."""
         return dict(zip(self.classes.names, class_iou(self.confusion, scored=self.scored).tolist()))
 
     @property
     def share(self) -> dict[str, float]:
-        """Of each class in the labeled pixels."""
+        """Share of each class in the labeled pixels, 0 to 1."""
         pixels = self.confusion.sum(axis=1)
         return dict(zip(self.classes.names, (pixels / max(1, pixels.sum())).tolist()))
 
@@ -86,7 +86,7 @@ class Evaluation:
         return f"{scores}, with {self.tricks} (the paper has no test-time tricks)" if self.tricks else scores
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: shares of 1, None where there is nothing to score."""
+        """The scores for JSON: 0 to 1, None where there is nothing to score."""
         return {
             "miou": json_number(self.miou),
             "pixel_accuracy": json_number(self.pixel_accuracy),
@@ -155,7 +155,7 @@ def evaluate(
 
 
 def segment(engine: Engine, frame: np.ndarray, *, pad: Size) -> np.ndarray:
-    """`engine.segment` of a frame that is first padded to at least `pad` with the mean color: the frame's mask.
+    """The mask of a frame that is first padded to at least `pad` (height, width) with the mean color.
 
     What a class map leaves out has the id of the card's class UNLISTED.
     """
@@ -167,7 +167,12 @@ def segment(engine: Engine, frame: np.ndarray, *, pad: Size) -> np.ndarray:
 def find_examples(
     frames: Sequence[FrameScore], engine: Engine, dataset: SegmentationDataset, *, pad: Size
 ) -> dict[str, list[Example]]:
-    """Of frames in rising order, the worst, worst first, and the best, best first; none is in both."""
+    """The worst frames, worst first, and the best frames, best first; no frame is in both lists.
+
+    Args:
+        frames: the worst first.
+        pad: (height, width) that smaller frames are padded to.
+    """
     worst = frames[: min(MOST_EXAMPLES, (len(frames) + 1) // 2)]
     best = frames[len(worst) :][::-1][:MOST_EXAMPLES]
 
@@ -202,6 +207,6 @@ def _describe_scored(
 
 
 def _describe_sizes(sizes: Sequence[Size]) -> str:
-    """The most common, and how many others there are."""
+    """The most common size, and how many other sizes there are."""
     (size, _), *others = Counter(sizes).most_common()
     return f"{size_text(size)} and {len(others)} others" if others else size_text(size)

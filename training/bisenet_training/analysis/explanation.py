@@ -21,9 +21,9 @@ from bisenet_training.analysis.torch_engine import TorchEngine
 from bisenet_training.errors import OptionError
 
 STAGES = ("s1", "s2", "s3")
-"""Of the detail branch."""
+"""The stages of the detail branch."""
 COLUMN_WIDTH = 3.2
-"""Inches."""
+"""Width of a column of a figure, in inches."""
 
 
 def choose_classes(engine: TorchEngine, frames: Sequence[np.ndarray], *, class_name: str | None = None) -> list[int]:
@@ -71,7 +71,7 @@ def grad_cam(network: nn.Module, stages: Sequence[nn.Module], image: Tensor, cla
 
 
 def _run(network: nn.Module, parts: Sequence[nn.Module], image: Tensor) -> tuple[Tensor, list[Any]]:
-    """What a network gives for an image, and what each of its parts gives on the way."""
+    """Runs a network on an image; returns its output, and the output of each of these parts of it."""
     outputs: dict[nn.Module, Any] = {}
     with ExitStack() as hooks:
         for part in parts:
@@ -119,14 +119,14 @@ def draw_features(engine: TorchEngine, frames: Sequence[np.ndarray]) -> Figure:
 
 @torch.inference_mode()
 def branch_outputs(network: nn.Module, image: Tensor) -> list[Tensor]:
-    """What the detail branch (at 1/8), the semantics branch (1/32) and the aggregation (1/8) give: B x C x h x w."""
+    """Outputs of the detail branch (at 1/8), the semantics branch (1/32) and the aggregation (1/8): B x C x h x w."""
     parts = [getattr(network, part) for part in ("detail", "semantics", "aggregation")]
     _, (detail, semantics, aggregated) = _run(network, parts, image)
     return [detail, semantics.s5_5, aggregated]
 
 
 def _network_input(engine: TorchEngine, frame: np.ndarray) -> Tensor:
-    """1 x 3 x h x w float of H x W x 3 uint8 BGR, resized and normalized."""
+    """Resizes and normalizes a frame: H x W x 3 uint8 BGR to 1 x 3 x h x w float."""
     size = engine.network_size(*frame.shape[:2])
     return torch.from_numpy(normalize_frame(frame, size, mean=engine.card.mean, std=engine.card.std))
 

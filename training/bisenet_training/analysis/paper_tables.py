@@ -8,7 +8,7 @@ The paper's text has no GFLOPs.
 from typing import Any, NamedTuple
 
 PAPER_GFLOPS = 21.15
-"""The default network's, in every table."""
+"""GFLOPs of the default network, the same in every table of the paper."""
 
 
 class Row(NamedTuple):

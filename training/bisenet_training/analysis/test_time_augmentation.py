@@ -54,7 +54,11 @@ class AugmentedEngine(CpuEngine):
 
 
 def augmented(engine: Engine, *, flip: bool, scales: Sequence[float]) -> Engine:
-    """The engine with these tricks, itself without any; raises OptionError where it does not give its logits out."""
+    """Adds test-time tricks to an engine; without any it is returned as it is.
+
+    Raises:
+        OptionError: the engine does not give out its logits.
+    """
     if not describe_tricks(flip=flip, scales=scales):
         return engine
     if not isinstance(engine, CpuEngine):
@@ -63,7 +67,7 @@ def augmented(engine: Engine, *, flip: bool, scales: Sequence[float]) -> Engine:
 
 
 def describe_tricks(*, flip: bool, scales: Sequence[float]) -> str | None:
-    """In words; None when there are none."""
+    """Names the tricks, such as "flip and scales 0.75, 1"; None where there are none."""
     tricks = ["flip"] if flip else []
     if list(scales) != [1]:
         tricks.append(f"scales {', '.join(f'{scale:g}' for scale in scales)}")
@@ -76,7 +80,7 @@ def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
 
 
 def _resize(logits: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-    """classes x h x w float32, bilinearly, with half-pixel centers."""
+    """Resizes logits, classes x h x w float32, to a grid (height, width), bilinearly with half-pixel centers."""
     if logits.shape[1:] == grid:
         return logits
     return np.stack([cv2.resize(plane, grid[::-1], interpolation=cv2.INTER_LINEAR) for plane in logits])

@@ -97,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _write_results(arguments: argparse.Namespace, found: Evaluation, *, galleries: Callable[[], Any]) -> None:
-    """What --json and --output ask for.
+    """Writes the files that --json and --output ask for.
 
     Args:
         galleries: segments the report's examples once more.

@@ -52,5 +52,5 @@ class CopyPaste:
         return image, target
 
     def _mask(self, ids: np.ndarray) -> np.ndarray:
-        """H x W uint8: 255 where a pixel's class is pasted, else 0."""
+        """Marks the pixels whose class is pasted: H x W uint8, 255 there, else 0."""
         return cv2.LUT(ids, np.isin(np.arange(256), self.class_ids).astype(np.uint8) * 255)

@@ -64,7 +64,7 @@ class Split(NamedTuple):
 
 
 class Description(NamedTuple):
-    """What such a YAML file holds.
+    """A data set as its YAML file describes it.
 
     Attributes:
         classes: by train id.

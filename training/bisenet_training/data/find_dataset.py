@@ -28,7 +28,7 @@ def find_class_map(class_map: str) -> Path:
 
 
 def find_dataset(dataset: str, *, class_map: str | None = None) -> Description:
-    """What is known of a data set without its files, by its name or its YAML.
+    """Finds the description of a data set by its name or its YAML, without the data.
 
     Args:
         class_map: the name or the file of a class map. The classes are then its groups; a class that it leaves out is

@@ -47,7 +47,7 @@ class IdEncoding:
         return read_matlab_labels(path) if path.suffix == ".mat" else read_label_file(path, palette=self._palette)
 
     def decode(self, pixels: np.ndarray) -> np.ndarray:
-        """H x W uint8 or uint16 to H x W uint8 train ids; raises DataError for other pixels or unknown numbers."""
+        """Decodes H x W uint8 or uint16 to uint8 train ids; raises DataError for other pixels or unknown numbers."""
         if pixels.ndim != 2 or pixels.dtype not in (np.uint8, np.uint16):
             raise DataError(
                 f"must hold one number of 8 or 16 bits for each pixel, got {pixels.dtype} of shape {pixels.shape}"
@@ -59,7 +59,7 @@ class IdEncoding:
         return ids.astype(np.uint8)
 
     def encode(self, mask: np.ndarray) -> np.ndarray:
-        """H x W uint8 train ids to H x W uint8 or uint16: the first number of each."""
+        """Encodes H x W uint8 train ids as H x W uint8 or uint16: the first number of each."""
         return self._numbers[mask]
 
 
@@ -82,7 +82,7 @@ class ColorEncoding:
         return ColorEncoding({color: int(ids[old]) for color, old in self.train_ids.items()})
 
     def decode(self, pixels: np.ndarray) -> np.ndarray:
-        """H x W x 3 uint8 BGR to H x W uint8 train ids; raises DataError for a color of no class."""
+        """Decodes H x W x 3 uint8 BGR to H x W uint8 train ids; raises DataError for a color of no class."""
         blue, green, red = (pixels[..., channel].astype(np.int32) for channel in range(3))
         packed = red << 16 | green << 8 | blue
         places = np.searchsorted(self._colors, packed).clip(max=len(self._colors) - 1)
@@ -110,7 +110,7 @@ class ColorEncoding:
         )
 
     def encode(self, mask: np.ndarray) -> np.ndarray:
-        """H x W uint8 train ids to H x W x 3 uint8 BGR: the first color of each."""
+        """Encodes H x W uint8 train ids as H x W x 3 uint8 BGR: the first color of each."""
         return self._bgr[mask]
 
 

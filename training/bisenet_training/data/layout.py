@@ -131,7 +131,7 @@ def _fill(pattern: str, split: str) -> str:
 
 
 def _find(root: Path, pattern: str) -> list[tuple[dict[str, str], Path]]:
-    """What each word in braces stands for and the path, for each path that fits. Hidden files do not."""
+    """Finds the paths that fit a pattern, each with the text of every word in braces. Hidden files do not fit."""
     parts = re.split(r"(\*|\{\w+\})", pattern)
     shell = "".join("*" if i % 2 else glob.escape(part) for i, part in enumerate(parts))
     groups = {part: "[^/]*" if part == "*" else "([^/.][^/]*)" for part in parts[1::2]}

@@ -22,7 +22,7 @@ from bisenet_training.data.transforms import Augment, pad_frame, pad_target
 Example = tuple[torch.Tensor, torch.Tensor]
 """An image and its target."""
 ORDER, AUGMENTATION, CHOICE = range(3)
-"""What a generator draws: its third seed. The seeds [s, e] are those of [s, e, ORDER, 0]: numpy pads with zeros."""
+"""Third number of a generator's seed: what it draws. Numpy pads with zeros: [s, e] is [s, e, ORDER, 0]."""
 
 
 class Draw(NamedTuple):
@@ -86,14 +86,14 @@ class SeededBatches(Sampler[list[Draw]]):
 
 
 def _drawn_by_weight(weights: Sequence[float], positions: int, *, seed: int) -> np.ndarray:
-    """positions uint8: the data set of each position; a longer run begins with those of a shorter one."""
+    """Draws the data set of each position: positions uint8. A longer run begins with those of a shorter one."""
     ends = np.cumsum(weights) / np.sum(weights)
     drawn = np.random.default_rng([seed, 0, CHOICE]).random(positions)
     return np.searchsorted(ends[:-1], drawn, side="right").astype(np.uint8)
 
 
 def _counts_before(datasets: np.ndarray) -> np.ndarray:
-    """positions int64: how many of the positions before are of the same data set."""
+    """Counts, for each position, those before it of the same data set: positions int64."""
     counts = np.empty(len(datasets), np.int64)
     for dataset in np.unique(datasets):
         places = np.flatnonzero(datasets == dataset)
@@ -142,7 +142,7 @@ class TrainingFrames(Dataset):
 
 
 class ValidationFrames(Dataset):
-    """Frames as the engines see them.
+    """Frames to validate with, preprocessed as by the engines.
 
     3 x h x w float32 normalized RGB of the network's size, and H x W int64 targets of the frame's own; both padded as
     the data set says. The size, mean and std are those of the model's card.
@@ -169,5 +169,10 @@ class ValidationFrames(Dataset):
 
 
 def worker_count(wanted: int, *, processes: int) -> int:
-    """The loader processes of one of a machine's training processes: at most as many as its part of the cores."""
+    """How many loader processes a training process has: those wanted, but at most one for each of its cores.
+
+    Args:
+        wanted: the recipe's `run.workers`.
+        processes: training processes that share the machine's cores.
+    """
     return min(wanted, max(1, usable_cores() // processes))

@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""A data set on disk, as images and targets."""
+"""Reads a split of a data set on disk: images and targets."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor

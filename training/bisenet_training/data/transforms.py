@@ -34,7 +34,7 @@ class PhotometricJitter:
     noise: float = 0.0
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """H x W x 3 uint8 BGR to the same; draws from `rng`."""
+        """Varies the colors of an image, H x W x 3 uint8 BGR; draws from `rng`."""
         if any((self.brightness, self.contrast, self.saturation, self.channel_gain)):
             image = self._recolored(image, rng)
         return self._noisy(image, rng) if self.noise else image
@@ -86,7 +86,7 @@ class Augment:
     def __call__(
         self, image: np.ndarray, target: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """H x W x 3 uint8 BGR and H x W uint8 target to the same of other sizes; draws from `rng`.
+        """Augments an image, H x W x 3 uint8 BGR, and its target, H x W uint8; draws from `rng`.
 
         The sizes are that of the crop, or those of `resize` and `target_size`.
         """
@@ -127,12 +127,15 @@ class Augment:
 
 
 def pad_frame(frame: np.ndarray, size: Sequence[int], *, mean: Sequence[float]) -> np.ndarray:
-    """H x W x 3 BGR, padded at the bottom and the right to at least `size` (height, width) with the mean of RGB."""
+    """Pads a frame at the bottom and the right to at least `size` (height, width), with the mean color.
+
+    H x W x 3 BGR to the same; `mean` is of RGB in 0 to 1.
+    """
     return _pad(frame, size, value=[255 * channel for channel in reversed(mean)])
 
 
 def pad_target(target: np.ndarray, size: Sequence[int]) -> np.ndarray:
-    """H x W train ids, padded likewise with 255, which is ignored."""
+    """Pads H x W train ids as `pad_frame` does, with 255, which is ignored."""
     return _pad(target, size, value=IGNORE)
 
 
@@ -144,12 +147,12 @@ def _pad(pixels: np.ndarray, size: Sequence[int], *, value: Any) -> np.ndarray:
 
 
 def resize_image(image: np.ndarray, size: Sequence[int]) -> np.ndarray:
-    """H x W x 3 to the size (height, width), bilinearly."""
+    """Resizes an image, H x W x 3, bilinearly to `size` (height, width)."""
     return cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
 
 
 def resize_target(target: np.ndarray, size: Sequence[int]) -> np.ndarray:
-    """H x W train ids to the size (height, width), by the pixel whose center is nearest.
+    """Resizes H x W train ids to `size` (height, width), by the pixel whose center is nearest.
 
     OpenCV's INTER_NEAREST would move them against the image, by half a pixel at most scales.
     """

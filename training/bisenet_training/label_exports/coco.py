@@ -13,7 +13,7 @@ from bisenet_training.errors import DataError
 from bisenet_training.label_exports.labeled_image import FARTHEST, LabeledImage, read_json, read_size
 
 FEWEST_NUMBERS = 6
-"""Of a polygon: x and y of three points."""
+"""Fewest numbers of a polygon: x and y of three points."""
 
 
 def read_coco(path: Path, images: Path | None = None) -> Iterator[LabeledImage]:
@@ -94,7 +94,7 @@ def _draw(
 
 
 def _decode(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
-    """H x W bool of polygons, or of run lengths, as a list or as COCO's text."""
+    """Draws a segmentation as H x W bool: polygons, or run lengths as a list or as COCO's text."""
     from pycocotools import mask
 
     height, width = size

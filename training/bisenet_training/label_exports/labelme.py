@@ -16,7 +16,7 @@ from bisenet_training.errors import DataError
 from bisenet_training.label_exports.labeled_image import FARTHEST, LabeledImage, read_json, read_size
 
 FRACTION_BITS = 4
-"""Of the coordinates of polygons, which labelme writes as fractions of a pixel, for OpenCV."""
+"""Fractional bits of the coordinates that OpenCV draws; labelme writes them as fractions of a pixel."""
 FEWEST_POINTS = {"polygon": 3, "rectangle": 2, "circle": 2, "mask": 2}
 
 
@@ -92,7 +92,7 @@ def _draw_outline(target: np.ndarray, kind: str, points: np.ndarray, value: int)
 
 
 def _draw_mask(target: np.ndarray, points: np.ndarray, value: int, *, mask: Any, source: str) -> None:
-    """A PNG in base64, which lies in the box of the two points, the last one included."""
+    """Draws a mask, a PNG in base64, into the box of two points, the last one included."""
     (left, top), (right, bottom) = points[:2].astype(int)
     box = target[top : bottom + 1, left : right + 1]
     try:

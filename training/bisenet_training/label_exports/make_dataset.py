@@ -24,7 +24,7 @@ from bisenet_training.label_exports.segmentation_masks import LABEL_MAP, read_se
 
 DATASET_YAML = "dataset.yaml"
 FIRST_THAT_SWAPS_SIDES = 5
-"""Of the EXIF orientations 1 to 8; 5 to 8 turn an image by 90 degrees."""
+"""First of the EXIF orientations that turn an image by 90 degrees, 5 to 8."""
 
 
 class Made(NamedTuple):

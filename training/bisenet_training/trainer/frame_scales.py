@@ -29,7 +29,7 @@ def segmented_scale(recipe: Recipe, size: Size, *, dataset: SegmentationDataset)
 
 
 def describe_other_scale(recipe: Recipe, sizes: Sequence[Size], *, dataset: SegmentationDataset) -> str:
-    """In words, that most of a data set's frames are segmented at a scale that is not trained; "" where they are not.
+    """Says that most of a data set's frames are segmented at a scale that is not trained; "" where they are not.
 
     Args:
         sizes: (height, width) of every frame.
@@ -57,5 +57,5 @@ def describe_other_scale(recipe: Recipe, sizes: Sequence[Size], *, dataset: Segm
 
 
 def _zoom(size: Sequence[int], other: Sequence[int]) -> float:
-    """Of a side, from one size to one of another number of pixels."""
+    """The factor of each side that gives a frame of one size as many pixels as another."""
     return math.sqrt(math.prod(other) / math.prod(size))

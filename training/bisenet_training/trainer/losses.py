@@ -31,7 +31,9 @@ class OhemCrossEntropy(nn.Module):
         self.register_buffer("class_weights", class_weights, persistent=False)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """B x classes x H x W float logits and B x H x W int64 target (255 ignored) to a scalar.
+        """The mean loss of the hard pixels, or without a threshold of all labeled ones.
+
+        B x classes x H x W float logits and B x H x W int64 target (255 ignored) to a scalar.
 
         Pixels are left out by a weight of 0, which takes a third of the time of selecting them on a CPU.
         """
@@ -47,7 +49,7 @@ class OhemCrossEntropy(nn.Module):
         return (weights * losses).sum() / weights.sum()
 
     def _hard(self, losses: Tensor, labeled: Tensor, count: int, threshold: float) -> Tensor:
-        """B x H x W bool: the labeled pixels above the threshold, or the `min_fraction` hardest if they are more."""
+        """The labeled pixels above the threshold, or the `min_fraction` hardest if they are more: B x H x W bool."""
         hard = (losses > threshold) & labeled
         fewest = max(1, int(self.min_fraction * count))
         if int(hard.sum()) >= fewest:
@@ -57,7 +59,10 @@ class OhemCrossEntropy(nn.Module):
 
 
 def balanced_weights(pixels: Sequence[int], *, power: float) -> Tensor:
-    """classes float32: (median share of `pixels` / its own) ** power of every class, 1 for a class without pixels."""
+    """The weight of each class in the loss: classes float32.
+
+    It is (median share of `pixels` / its own share) ** power, and 1 for a class without pixels.
+    """
     counts = torch.tensor(pixels, dtype=torch.float32)
     present = counts > 0
     weights = torch.ones_like(counts)
@@ -87,13 +92,19 @@ def boosted_loss(
 
 
 def _upsampled(logits: Tensor, target: Tensor) -> Tensor:
-    """fp32 logits of the target's size, plane by plane: the softmax over channels-last ones is slower on a CPU."""
+    """Upsamples logits to the target's size, in fp32.
+
+    They are made contiguous, plane by plane: the softmax over channels-last ones is slower on a CPU.
+    """
     planes, size = logits.float().contiguous(), target.shape[-2:]
     return _upsample_by_matrices(planes, size) if logits.is_cuda else upsample_to(planes, size)
 
 
 def _upsample_by_matrices(planes: Tensor, size: Sequence[int]) -> Tensor:
-    """As `upsample_to`; for a GPU, where the gradient of that takes 60 % of an iteration (torch 2.11, an H200)."""
+    """Upsamples bilinearly, as `upsample_to`, by two matrix products.
+
+    For a GPU, where the gradient of `upsample_to` takes 60 % of an iteration (torch 2.11, an H200).
+    """
     rows, columns = (
         F.interpolate(torch.eye(have, device=planes.device)[None], size=want, mode="linear")[0]
         for have, want in zip(planes.shape[-2:], size)

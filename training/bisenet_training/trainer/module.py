@@ -74,7 +74,7 @@ class SegmentationModule(lightning.LightningModule):
         self.began = time.monotonic()
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """Of B x h x w x 3 uint8 BGR and B x h x w uint8 targets."""
+        """The loss of a batch: B x h x w x 3 uint8 BGR and B x h x w uint8 targets to a scalar."""
         frames, target = batch[0], batch[1].long()
         self.images_seen += len(frames) * self.trainer.world_size
         logits = self.network.forward_boosted(normalized(frames, mean=self.card.mean, std=self.card.std))
@@ -85,7 +85,10 @@ class SegmentationModule(lightning.LightningModule):
         return loss
 
     def validation_step(self, batch: Batch, _: int, dataloader_idx: int = 0) -> None:
-        """The mask as the engines compute it: logits upsampled x8, then to the frame's size, argmax."""
+        """Adds a batch to the confusion matrix of its data set.
+
+        The masks are computed as in the engines: logits upsampled x8, then to the frame's size, argmax.
+        """
         images, target = batch
         logits = self.network(images).float()
         logits = upsample_to(logits, (logits.shape[-2] * STRIDE, logits.shape[-1] * STRIDE))
@@ -135,7 +138,7 @@ class SegmentationModule(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _optimizer(self) -> torch.optim.SGD:
-        """Weight decay is on the parameters of convolutions only (section 4, "Training")."""
+        """SGD with weight decay on the parameters of convolutions only (section 4, "Training")."""
         recipe = self.recipe.optimizer
         layers = [layer for layer in self.network.modules() if isinstance(layer, nn.Conv2d)]
         decayed = [parameter for layer in layers for parameter in layer.parameters()]
@@ -195,7 +198,10 @@ class SegmentationModule(lightning.LightningModule):
 
 
 def normalized(frames: Tensor, *, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """B x h x w x 3 uint8 BGR to B x 3 x h x w float32 normalized RGB in channels-last memory, on the same device."""
+    """Normalizes a batch on its device.
+
+    B x h x w x 3 uint8 BGR to B x 3 x h x w float32 RGB in channels-last memory.
+    """
     scale = torch.tensor([1 / (255 * share) for share in std], device=frames.device)
     offset = torch.tensor([share / spread for share, spread in zip(mean, std)], device=frames.device)
     return (frames.flip(-1) * scale - offset).permute(0, 3, 1, 2)

@@ -12,9 +12,12 @@ from bisenet_training.errors import OutOfMemory
 from bisenet_training.trainer.recipe import Recipe
 
 WORDS_OF_ALLOCATORS = ("DefaultCPUAllocator", "Insufficient memory", "Unable to allocate", "bad_alloc")
-"""In the messages of torch, OpenCV, numpy and C++, whose errors have no type of their own or come from a loader."""
+"""Words by which a full memory is told from other errors of torch, OpenCV, numpy and C++.
+
+These have no type of their own, or come from a loader process.
+"""
 WORDS_OF_ENDED_LOADERS = ("is killed by signal", "exited unexpectedly")
-"""In torch's message on a loader process that the system has ended."""
+"""Words by which torch tells that the system has ended a loader process."""
 
 
 @contextmanager
@@ -30,7 +33,7 @@ def explain_out_of_memory(recipe: Recipe) -> Iterator[None]:
 
 
 def _advice(error: Exception, recipe: Recipe) -> str:
-    """What is full and what to do about it; "" where the error is another."""
+    """Says which memory is full and what to do about it; "" where the error is another."""
     run, (height, width) = recipe.run, recipe.augmentation.resize or recipe.augmentation.crop
     smaller = f"a run.batch_size below {run.batch_size} or crops smaller than {width}x{height} (width x height)"
     if isinstance(error, torch.OutOfMemoryError):

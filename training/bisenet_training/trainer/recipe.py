@@ -28,13 +28,13 @@ from bisenet_training.yaml_file import TextLoader
 
 SIZE = f"a height and a width of {SMALLEST_SIDE} to {LONGEST_SIDE} pixels"
 MOST_IMAGES = 10**8
-"""Of a run, counted each time they are shown; which one is shown when takes up to 25 bytes of memory for each."""
+"""Largest iterations x batch_size of a run; the drawing order takes up to 25 bytes of memory an image."""
 OF_BYTES = "divide those of colors of 0 to 255 by 255"
 T = TypeVar("T")
 
 
 def must(words: str, holds: Callable[[Any], bool]) -> AfterValidator:
-    """The rule of a type: "data.std must ..." and what checks it."""
+    """Makes a validator: a value for which `holds` is false is the error "must {words}"."""
 
     def check(value: Any) -> Any:
         if not holds(value):
@@ -45,7 +45,7 @@ def must(words: str, holds: Callable[[Any], bool]) -> AfterValidator:
 
 
 def parse_list(value: Any) -> Any:
-    """The list that a text on the command line is; anything else as it is."""
+    """Parses text as a YAML list; returns any other value unchanged."""
     try:
         return yaml.load(value, Loader=TextLoader) if isinstance(value, str) else value
     except yaml.YAMLError:
@@ -112,7 +112,10 @@ class DataSetRecipe:
 
 @dataclass(config=STRICT)
 class DataRecipe:
-    """In a recipe, `data` is the entries of one data set, or a list of such; these three are the same for all."""
+    """The data sets of a run, and what is the same for all of them.
+
+    In a recipe, `data` is the entries of one data set, or a list of such.
+    """
 
     sets: List[DataSetRecipe]
     mean: Mean  # of RGB in 0 to 1
@@ -235,7 +238,7 @@ def without_places(recipe: Recipe) -> Dict[str, Any]:
 
 
 def _data_without_places(data: DataRecipe) -> Any:
-    """As it is written in a recipe: the entries of one data set, or a list of such."""
+    """The section `data` as a recipe states it: the entries of one data set, or a list of such."""
     common = {key: value for key, value in asdict(data).items() if key != "sets"}
     sets = []
     for entry in data.sets:

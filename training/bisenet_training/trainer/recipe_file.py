@@ -26,7 +26,7 @@ PROBLEMS = {
 }
 """Pydantic's types of errors whose own words are not for a user."""
 COMMON = get_type_hints(DataRecipe).keys() - {"sets"}
-"""What is the same for all data sets of a recipe, so that it is enough to state it once."""
+"""The entries of `data` that are the same for all data sets, so that it is enough to state them once."""
 Entries = dict[str, Any]
 """Names and values; a value is text, a list, or the entries of a section."""
 
@@ -114,12 +114,12 @@ def _changed_sets(sets: Sequence[Entries], changes: Any, path: Path) -> list[Ent
 
 
 def _common(sets: Sequence[Entries]) -> Entries:
-    """What the entries of a list say of all data sets."""
+    """The entries that are the same for all data sets (`COMMON`), where a data set states them."""
     return {key: entries[key] for entries in sets for key in COMMON & entries.keys()}
 
 
 def _joined(sets: Sequence[Entries], path: Path) -> Entries:
-    """The section of several data sets, whose entries are their own but for what they have in common."""
+    """Makes the section `data` of a DataRecipe: `sets`, and the entries that are the same for all."""
     sets = [_given(entries) for entries in sets]
     common: Entries = {}
     for key in sorted(COMMON):

@@ -18,11 +18,11 @@ from bisenet_training.trainer.recipe import DataSetRecipe, Recipe
 
 
 class RunData(NamedTuple):
-    """What a run learns from and is scored on.
+    """The splits that a run learns from, and those that it is scored on.
 
     Attributes:
         training: a split of each data set of the recipe.
-        pixels: of each, 256 int64: how many pixels have each train id.
+        pixels: 256 int64 for each split of `training`: how many pixels have each train id.
         validation: a split of each data set that is scored.
     """
 
@@ -95,7 +95,7 @@ def _difference(first: Sequence[str], other: Sequence[str], number: int) -> str:
 
 
 def _describe_shared(training: Sequence[SegmentationDataset], frames: SegmentationDataset) -> str:
-    """In words, how many frames of a split to validate with the run learns from; "" where it learns from none."""
+    """Tells how many frames of a validation split are trained on too; "" where none is."""
     learned = {file for other in training for file in other.image_files}
     shared = len(learned.intersection(frames.image_files))
     if not shared:

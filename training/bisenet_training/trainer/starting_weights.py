@@ -20,7 +20,7 @@ HEAD_PART = re.compile(r"network\.(head|boosters\.\w+)\.(convolution|classifier)
 OF_HEADS = ("classes", "head_width", "boosters")
 """The arguments of BiSeNetV2 that may be others in a checkpoint that a run starts from."""
 NETWORK_DEFAULTS = {name: argument.default for name, argument in signature(BiSeNetV2).parameters.items()}
-"""Of the arguments that an imported checkpoint does not name."""
+"""Defaults of BiSeNetV2's arguments, for those that an imported checkpoint does not name."""
 
 
 def start_from(module: SegmentationModule, path: Path) -> None:
