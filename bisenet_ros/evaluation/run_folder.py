@@ -11,6 +11,7 @@ from typing import Any, Dict, Iterable, List, Optional, TextIO
 from bisenet_ros.bags.bag_reader import METADATA
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.atomic_write import write_json
+from bisenet_ros.files.changed_inputs import describe_changes
 from bisenet_ros.files.result_folder import (
     put_in_place,
     remove,
@@ -66,31 +67,16 @@ class RunFolder:
         """
         remove_left_over(self.output)
         finished = _read(self.output / RUN)
-        if finished is None:
-            require_free(self.output)
         if finished and not restart:
             _require_same(finished["asked"], inputs, folder=self.output)
-            if _read(self.partial / RUN) and not self.result.exists():  # its process was killed while it tidied up
-                self._take_lock()
-                self.discard()
+            self._tidy_up()
             return finished["exit_code"]
-        self._require_own(finished)
+        if finished:
+            self._require_own(finished)
+        else:
+            require_free(self.output)
         require_replaceable(self.output)
-        self.partial.mkdir(parents=True, exist_ok=True)
-        self._take_lock()
-        begun = _read(self.partial / RUN)
-        if begun and not restart:
-            _require_same(begun["asked"], inputs, folder=self.partial)
-        elif not begun and any(not path.name.startswith((LOCK, RUN)) for path in self.partial.iterdir()):
-            raise BisenetError(f"{self.partial} exists and holds something else; name another folder with -o")
-        elif begun:
-            self.discard()
-            self.partial.mkdir()
-            self._take_lock()
-        write_json(self.partial / RUN, {"asked": inputs})
-        self.result.mkdir(exist_ok=True)
-        for left_over in [*self.result.glob("*.partial"), *self.bags.glob("*.partial")]:
-            shutil.rmtree(left_over, ignore_errors=True) if left_over.is_dir() else left_over.unlink()
+        self._open_partial(inputs, restart=restart)
         return None
 
     def finish(self, inputs: Inputs, *, exit_code: int) -> None:
@@ -102,8 +88,7 @@ class RunFolder:
 
     def give_up(self) -> str:
         """Throws away what there is so far, unless bags are done; in words, where those are."""
-        for unfinished in self.bags.glob("*.partial"):
-            shutil.rmtree(unfinished, ignore_errors=True)
+        self._remove_unfinished()
         if any(self.bags.glob("*")):
             return f"; the masks of the bags that were done before are kept in {self.partial}"
         self.discard()
@@ -119,30 +104,62 @@ class RunFolder:
         if self._lock:
             self._lock.close()
 
-    def _require_own(self, finished: Optional[Dict[str, Any]]) -> None:
-        """Raises BisenetError where files that no run made lie among the results of an earlier one."""
-        if finished and "made" in finished:  # an earlier version did not write it
-            others = sorted({path.name for path in self.output.iterdir()} - {*finished["made"], RUN})
-            if others:
-                raise BisenetError(
-                    f"{self.output} would be made anew, and also holds {others[0]}, which is of no run; move it away"
-                )
+    def _tidy_up(self) -> None:
+        """Throws away what a run left that was killed when its results were in their place already."""
+        if _read(self.partial / RUN) and not self.result.exists():
+            self._lock_partial()
+            self.discard()
 
-    def _take_lock(self) -> None:
+    def _require_own(self, finished: Dict[str, Any]) -> None:
+        """Raises BisenetError where files that no run made lie among the results of an earlier one."""
+        if "made" not in finished:  # an earlier version did not write it
+            return
+        others = sorted({path.name for path in self.output.iterdir()} - {*finished["made"], RUN})
+        if others:
+            raise BisenetError(
+                f"{self.output} would be made anew, and also holds {others[0]}, which is of no run; move it away"
+            )
+
+    def _open_partial(self, inputs: Inputs, *, restart: bool) -> None:
+        """Begins in OUTPUT.partial, or goes on with what a run with the same inputs has done there."""
+        self._lock_partial()
+        begun = _read(self.partial / RUN)
+        if begun is None:
+            self._require_empty()
+        elif restart:
+            self.discard()
+            self._lock_partial()
+        else:
+            _require_same(begun["asked"], inputs, folder=self.partial)
+        write_json(self.partial / RUN, {"asked": inputs})
+        self.result.mkdir(exist_ok=True)
+        self._remove_unfinished()
+
+    def _lock_partial(self) -> None:
+        """Keeps other processes out of OUTPUT.partial, which is made where there is none."""
+        self.partial.mkdir(parents=True, exist_ok=True)
         self._lock = (self.partial / LOCK).open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise BisenetError(f"another process is at work in {self.partial}; wait for it or stop it") from error
 
+    def _require_empty(self) -> None:
+        """Raises BisenetError where OUTPUT.partial holds more than a run that was killed at its very beginning left."""
+        if any(not path.name.startswith((LOCK, RUN)) for path in self.partial.iterdir()):
+            raise BisenetError(f"{self.partial} exists and holds something else; name another folder with -o")
+
+    def _remove_unfinished(self) -> None:
+        """Removes the files and folders that a process was making when it was killed."""
+        for unfinished in [*self.result.glob("*.partial"), *self.bags.glob("*.partial")]:
+            if unfinished.is_dir():
+                shutil.rmtree(unfinished, ignore_errors=True)
+            else:
+                unfinished.unlink()
+
 
 def _require_same(before: Inputs, now: Inputs, *, folder: Path) -> None:
-    changed = []
-    for name in {**before, **now}:
-        old, new = before.get(name, "none"), now.get(name, "none")
-        if old != new:
-            told = isinstance(old, str) and isinstance(new, str)
-            changed.append(f"{name}: {old}, now {new}" if told else f"{name} is not the same as before")
+    changed = describe_changes(before, now)
     if changed:
         raise BisenetError(
             f"{folder} is of a run with other inputs ({'; '.join(changed)}); name another folder with -o, or add "

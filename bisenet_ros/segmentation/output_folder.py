@@ -3,7 +3,6 @@
 """The folder of results: a file per frame and kind of output, and a record of the run that made them."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.atomic_write import write_bytes, write_json, write_png
+from bisenet_ros.files.changed_inputs import describe_changes
 from bisenet_ros.files.result_folder import require_free
 from bisenet_ros.images.compression import encode_color_mask, encode_jpeg
 from bisenet_ros.images.image_file import IMAGE_SUFFIXES, read_image
@@ -18,7 +18,6 @@ from bisenet_ros.segmentation.inputs import Input, video_of
 
 RECORD = "segment.json"
 """What the files were made with and of, so that no other run mixes its own with them."""
-SHA256 = re.compile(r"[0-9a-f]{64}")
 SUFFIXES = {"mask": ".png", "color_mask": ".png", "overlay": ".jpg", "confidence": ".png"}
 
 
@@ -103,12 +102,7 @@ class OutputFolder:
     def _require_same(
         self, before: Mapping[str, Any], settings: Mapping[str, str], identities: Mapping[str, List[Any]]
     ) -> None:
-        earlier = before["settings"]
-        changed = [
-            f"{name}: {_shown(earlier.get(name, 'none'))}, now {_shown(settings.get(name, 'none'))}"
-            for name in {**earlier, **settings}
-            if earlier.get(name) != settings.get(name)
-        ]
+        changed = describe_changes(before["settings"], settings)
         known = before["inputs"]
         for name, identity in identities.items():
             if known.get(name, identity) != identity:
@@ -124,11 +118,6 @@ class OutputFolder:
             raise BisenetError(
                 f"{self.folder} holds the results of another run ({'; '.join(changed)}); name another folder with -o"
             )
-
-
-def _shown(setting: str) -> str:
-    """A setting for people: of a hash the first 12 digits."""
-    return f"{setting[:12]}..." if SHA256.fullmatch(setting) else setting
 
 
 def _is_video(identity: List[Any]) -> bool:
