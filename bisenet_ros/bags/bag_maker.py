@@ -3,12 +3,10 @@
 """Makes a bag of images: the bag appears when it is whole, or not at all."""
 
 import json
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
-from itertools import combinations, product
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -24,7 +22,13 @@ from bisenet_ros.bags.storage_file import STORAGE_SUFFIXES
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.atomic_write import write_png
 from bisenet_ros.files.file_names import check_path
-from bisenet_ros.files.result_folder import put_in_place, remove_left_over, require_replaceable
+from bisenet_ros.files.result_folder import (
+    put_in_place,
+    remove_left_over,
+    require_apart,
+    require_replaceable,
+    unfinished_folder,
+)
 from bisenet_ros.model.input_size import size_text
 
 JPEG_QUALITY = 95
@@ -50,27 +54,20 @@ def make_bag(
     check_path(folder, forbidden=URI_CHARACTERS)
     folder, labels = folder.resolve(), labels.resolve() if labels else None
     targets = [folder, *([labels] if labels else [])]
-    _require_apart(targets, source.places)
+    require_apart(folder, [*source.places, *([labels] if labels else [])])
     _require_free(folder, force=force, replaceable=_is_bag(folder), kind="a bag")
     if labels:
+        require_apart(labels, source.places, option="--export-labels")
         _require_free(labels, force=force, replaceable=_is_labels(labels), kind="a folder of <stamp in ns>.png")
     for target in targets:
         require_replaceable(target)
         remove_left_over(target)
     with ExitStack() as stack:
-        made = {target: stack.enter_context(_partial_folder(target)) for target in targets}
+        made = {target: stack.enter_context(unfinished_folder(target)) for target in targets}
         count = _record(source, made[folder], recording, labels=made[labels] if labels else None)
         for target, whole in made.items():
             put_in_place(whole, target)
     return count
-
-
-@contextmanager
-def _partial_folder(target: Path) -> Iterator[Path]:
-    """Where a folder is made beside `target`; it has its name already, as a bag's file is called as its folder."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f"{target.name}.", suffix=".partial", dir=target.parent) as folder:
-        yield Path(folder) / target.name
 
 
 def _record(source: ImageSource, folder: Path, recording: Recording, *, labels: Optional[Path]) -> int:
@@ -147,13 +144,6 @@ def _is_plain(data: bytes, pixels: np.ndarray) -> bool:
         np.array_equal(np.asarray(cv2.imdecode(coded, flags)), pixels)
         for flags in (cv2.IMREAD_UNCHANGED, cv2.IMREAD_COLOR)
     )
-
-
-def _require_apart(targets: Sequence[Path], sources: Sequence[Path]) -> None:
-    """Raises BisenetError where a folder that is written is, holds, or lies in another one or a source."""
-    for target, other in [*combinations(targets, 2), *product(targets, (source.resolve() for source in sources))]:
-        if target == other or target in other.parents or other in target.parents:
-            raise BisenetError(f"{target} and {other} must lie apart, since the first is replaced; name another folder")
 
 
 def _require_free(target: Path, *, force: bool, replaceable: bool, kind: str) -> None:

@@ -64,6 +64,13 @@ class Bag:
         # Of several encodings on one topic, ROS 2's own.
         self.topics = {topic.name: topic for topic in sorted(found, key=lambda topic: topic.is_cdr)}
 
+    @property
+    def places(self) -> List[Path]:
+        """What it lies in: the folder of its metadata.yaml; where there is none, its files."""
+        path = self.path.resolve()
+        folder = path if path.is_dir() else path.parent
+        return [folder] if (folder / METADATA).is_file() else self.files
+
     def messages(self, topics: Collection[str]) -> Generator[BagMessage, None, None]:
         """The messages of some topics in the order of the bag; one file is open at a time.
 

@@ -42,6 +42,7 @@ from bisenet_ros.evaluation.run_summary import NodeReplay, RunSummary, Source
 from bisenet_ros.files.file_content import sha256_of
 from bisenet_ros.files.file_names import check_path
 from bisenet_ros.files.full_disk import explain_full_disk
+from bisenet_ros.files.result_folder import require_apart
 from bisenet_ros.images.image_file import image_files
 from bisenet_ros.model.class_groups import Grouping, read_class_groups
 from bisenet_ros.model.input_size import CARD
@@ -145,7 +146,7 @@ class _Run:
             exclude=(self.folder.output, self.folder.partial, *find_runs(request.bags)),
             exclude_topics=[request.truth_topic] if request.truth_topic else [],
         )
-        self.folder.require_apart(chosen.bag.path for chosen in bags)
+        require_apart(request.output, [place for chosen in bags for place in chosen.bag.places])
         several = [chosen for chosen in bags if len(chosen.topics) > 1]
         if several and (request.truth_topic or request.truth_folder):
             names = [topic.name for topic in several[0].topics]
@@ -214,7 +215,7 @@ class _Run:
 
     @property
     def _merged_truth(self) -> Path:
-        return self.folder.partial / "ground_truth" / "merged"
+        return self.folder.ground_truth / "merged"
 
     def _make_task(self, chosen: ChosenBag) -> BagTask:
         request = self._request
@@ -222,7 +223,7 @@ class _Run:
         if truth and self._grouping:
             truth = self._merged_truth
         if request.truth_topic:
-            truth = self.folder.partial / "ground_truth" / chosen.name
+            truth = self.folder.ground_truth / chosen.name
             if not truth.exists():
                 export_ground_truth(
                     chosen.bag, request.truth_topic, truth, classes=self._truth_classes, grouping=self._grouping

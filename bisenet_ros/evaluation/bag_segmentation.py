@@ -6,8 +6,6 @@ The results lie in a folder that is there whole or not at all, so that a run tha
 are not done.
 """
 
-import shutil
-import tempfile
 import time
 from collections import Counter
 from dataclasses import asdict, replace
@@ -28,6 +26,7 @@ from bisenet_ros.evaluation.frame_record import RECORDS, FrameMeasurer, RecordFi
 from bisenet_ros.evaluation.ground_truth import list_ground_truth, read_ground_truth
 from bisenet_ros.evaluation.run_summary import Source
 from bisenet_ros.files.atomic_write import write_json
+from bisenet_ros.files.result_folder import unfinished_folder
 from bisenet_ros.images.colors import OPACITY, blend, paint
 from bisenet_ros.model.class_groups import show_unlisted
 
@@ -44,22 +43,24 @@ def segment_bag(task: BagTask, engine: Engine, *, progress: Callable[[], Any] = 
     Calls `progress` after each message. Raises BisenetError where the bag or a frame's ground truth cannot be used, or
     the engine failed; OSError.
     """
-    task.folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f"{task.bag}.", suffix=".partial", dir=task.folder.parent))
+    with unfinished_folder(task.folder) as unfinished:
+        unfinished.mkdir()
+        _fill(unfinished, task, engine, progress)
+        if not task.folder.exists():  # else another process was faster; its results are the same
+            unfinished.rename(task.folder)
+
+
+def _fill(folder: Path, task: BagTask, engine: Engine, progress: Callable[[], Any]) -> None:
     bag = Bag(task.path)
-    records = RecordFile(unfinished / RECORDS)
+    records = RecordFile(folder / RECORDS)
     records.path.touch()
     types = {f"{namespace}/{output}": IMAGE for namespace in task.topics.values() for output in task.outputs}
-    with BagWriter(unfinished / MASKS, storage=task.storage, topics=types) as masks:
+    with BagWriter(folder / MASKS, storage=task.storage, topics=types) as masks:
         segmenter = _Segmenter(task, engine, bag, records, masks)
         for message in bag.messages(task.topics):
             segmenter.take(message)
             progress()
-    write_json(unfinished / SOURCES, [asdict(source) for source in segmenter.sources()])
-    if task.folder.exists():  # another process was faster; its results are the same
-        shutil.rmtree(unfinished)
-    else:
-        unfinished.rename(task.folder)
+    write_json(folder / SOURCES, [asdict(source) for source in segmenter.sources()])
 
 
 class _TopicState:

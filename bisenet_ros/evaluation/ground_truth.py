@@ -3,7 +3,6 @@
 """Ground truth of a bag's frames, found by the stamp in their header."""
 
 import re
-import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Dict, List, Optional
@@ -15,6 +14,7 @@ from bisenet_ros.bags.bag_images import decode_mask
 from bisenet_ros.bags.bag_reader import Bag
 from bisenet_ros.errors import BisenetError, ImageError
 from bisenet_ros.files.atomic_write import write_png
+from bisenet_ros.files.result_folder import unfinished_folder
 from bisenet_ros.images.image_file import image_files
 from bisenet_ros.images.label_file import read_label_file
 from bisenet_ros.model.class_groups import Grouping
@@ -89,12 +89,13 @@ def check_ids(ground_truth: np.ndarray, classes: int, *, what: str) -> None:
 
 def merge_ground_truth(source: Path, folder: Path, *, classes: int, grouping: Grouping) -> None:
     """Writes such a folder anew, with the ids of groups in place of classes; raises as `check_ground_truth` does."""
-    unfinished = _begin_folder(folder)
     files = [file for files in list_ground_truth(source).values() for file in files]
-    for path in tqdm(files, desc="merging classes of ground truth", unit="file", leave=False, disable=None):
-        ground_truth = read_ground_truth(path, classes=classes)
-        write_png(unfinished / f"{path.stem}{SUFFIX}", grouping.ids[ground_truth])
-    unfinished.rename(folder)
+    with unfinished_folder(folder) as unfinished:
+        unfinished.mkdir()
+        for path in tqdm(files, desc="merging classes of ground truth", unit="file", leave=False, disable=None):
+            ground_truth = read_ground_truth(path, classes=classes)
+            write_png(unfinished / f"{path.stem}{SUFFIX}", grouping.ids[ground_truth])
+        unfinished.rename(folder)
 
 
 def export_ground_truth(
@@ -114,7 +115,15 @@ def export_ground_truth(
             f"expected ground truth of the model's classes ({', '.join(classes.names)}), got that of {bag.path} "
             f"({', '.join(bag.label_classes)}); choose a model of these classes"
         )
-    unfinished = _begin_folder(folder)
+    with unfinished_folder(folder) as unfinished:
+        unfinished.mkdir()
+        _write_masks(bag, topic, unfinished, classes=len(classes), grouping=grouping)
+        if not any(unfinished.iterdir()):
+            raise GroundTruthError(f"{bag.path} has no message on {topic}, which was named as the ground truth")
+        unfinished.rename(folder)
+
+
+def _write_masks(bag: Bag, topic: str, folder: Path, *, classes: int, grouping: Optional[Grouping]) -> None:
     seen: Counter = Counter()
     for message in bag.messages([topic]):
         what = f"message {message.number} of {topic} in {bag.path}"
@@ -123,20 +132,9 @@ def export_ground_truth(
         except ImageError as error:
             raise GroundTruthError(f"{what} is no ground truth: {error}") from error
         ground_truth = np.ascontiguousarray(ground_truth)
-        check_ids(ground_truth, len(classes), what=what)
+        check_ids(ground_truth, classes, what=what)
         if grouping is not None:
             ground_truth = grouping.ids[ground_truth]
         seen[stamp_ns] += 1
         number = f"_{seen[stamp_ns]}" if seen[stamp_ns] > 1 else ""
-        write_png(unfinished / f"{stamp_ns}{number}{SUFFIX}", ground_truth)
-    if not seen:
-        raise GroundTruthError(f"{bag.path} has no message on {topic}, which was named as the ground truth")
-    unfinished.rename(folder)
-
-
-def _begin_folder(folder: Path) -> Path:
-    """An empty folder beside it, which gets its name when all is there."""
-    unfinished = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    return unfinished
+        write_png(folder / f"{stamp_ns}{number}{SUFFIX}", ground_truth)

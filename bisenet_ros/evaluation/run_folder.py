@@ -8,7 +8,6 @@ import shutil
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional, TextIO
 
-from bisenet_ros.bags.bag_reader import METADATA
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.atomic_write import write_json
 from bisenet_ros.files.changed_inputs import describe_changes
@@ -43,6 +42,7 @@ class RunFolder:
 
     Attributes:
         bags: within OUTPUT.partial, a folder of results for each bag that is done.
+        ground_truth: within it, a folder for each bag's ground truth that is made of something else.
         result: within it, what becomes the output.
     """
 
@@ -50,14 +50,8 @@ class RunFolder:
         self.output = output.resolve()
         self.partial = self.output.with_name(f"{self.output.name}.partial")
         self.bags, self.result = self.partial / "bags", self.partial / "result"
+        self.ground_truth = self.partial / "ground_truth"
         self._lock: Optional[TextIO] = None
-
-    def require_apart(self, bags: Iterable[Path]) -> None:
-        """Raises BisenetError where the results would lie in a bag."""
-        for bag in bags:
-            folder = bag.resolve() if bag.is_dir() else bag.resolve().parent
-            if (folder / METADATA).is_file() and folder in self.output.parents:
-                raise BisenetError(f"{self.output} would lie in the bag {bag}; name another folder with -o")
 
     def begin(self, inputs: Inputs, *, restart: bool) -> Optional[int]:
         """Prepares the folders; the exit code of the run where it was finished before.
@@ -151,7 +145,8 @@ class RunFolder:
 
     def _remove_unfinished(self) -> None:
         """Removes the files and folders that a process was making when it was killed."""
-        for unfinished in [*self.result.glob("*.partial"), *self.bags.glob("*.partial")]:
+        folders = (self.bags, self.ground_truth, self.result)
+        for unfinished in [path for folder in folders for path in folder.glob("*.partial")]:
             if unfinished.is_dir():
                 shutil.rmtree(unfinished, ignore_errors=True)
             else:

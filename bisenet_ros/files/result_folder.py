@@ -5,8 +5,9 @@
 import os
 import shutil
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Optional, Sequence
+from typing import Iterable, Iterator, Optional, Sequence
 
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.atomic_write import DEVICE_FILES
@@ -45,6 +46,22 @@ def require_free(folder: Path, results: Sequence[str] = (), *, force: bool = Fal
         raise BisenetError(f"{folder} exists and holds something else; name a new folder with {option}")
 
 
+def require_apart(folder: Path, inputs: Iterable[Path], *, option: str = "-o") -> None:
+    """Raises BisenetError where results would lie in a folder of inputs, or inputs lie among the results.
+
+    Args:
+        folder: of the results.
+        inputs: files and folders that are read.
+        option: the command's, by which the folder is named.
+    """
+    folder = folder.resolve()
+    for place in (path.resolve() for path in inputs):
+        if place == folder or place in folder.parents or folder in place.parents:
+            raise BisenetError(
+                f"{folder}, where results go, and {place} must lie apart; name another folder with {option}"
+            )
+
+
 def prepare_outputs(folder: Optional[Path], json: Optional[Path], *, files: Sequence[str], force: bool) -> None:
     """Makes the folders for a report and for a JSON file, before time is spent on what cannot be written.
 
@@ -67,6 +84,17 @@ def require_replaceable(folder: Path) -> None:
     if folder.exists() and (os.path.ismount(folder) or folder.samefile(os.curdir)):
         kind = "a mount point, such as a volume of a container" if os.path.ismount(folder) else "the current folder"
         raise BisenetError(f"{folder} is {kind}, and cannot be made anew as a whole; name a folder in it with -o")
+
+
+@contextmanager
+def unfinished_folder(target: Path) -> Iterator[Path]:
+    """A place beside `target` where it is made, and from where it is renamed when it is whole; else it is removed.
+
+    It has the target's name already, as a bag's file is called as its folder.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"{target.name}.", suffix=".partial", dir=target.parent) as folder:
+        yield Path(folder) / target.name
 
 
 def put_in_place(folder: Path, target: Path) -> None:

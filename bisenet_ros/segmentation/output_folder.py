@@ -123,11 +123,3 @@ class OutputFolder:
 def _is_video(identity: List[Any]) -> bool:
     """Whether an input's identity is a video's: it is a file, and is not called as an image."""
     return len(identity) > 1 and Path(identity[0]).suffix.lower() not in IMAGE_SUFFIXES
-
-
-def require_apart(folder: Path, texts: Sequence[str]) -> None:
-    """Raises BisenetError where the results would lie in a folder of inputs, or inputs lie among the results."""
-    folder = folder.resolve()
-    for place in (Path(text).resolve() for text in texts if Path(text).exists()):
-        if folder in (place, *place.parents) or (place.is_dir() and place in folder.parents):
-            raise BisenetError(f"{place} and the folder of the results, {folder}, must lie apart; name another with -o")

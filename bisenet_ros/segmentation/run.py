@@ -15,13 +15,14 @@ from bisenet_ros.engines.unknown_pixels import check_size, hide_unknown, read_ig
 from bisenet_ros.errors import BisenetError, ImageError
 from bisenet_ros.files.file_content import sha256_of
 from bisenet_ros.files.full_disk import explain_full_disk
+from bisenet_ros.files.result_folder import require_apart
 from bisenet_ros.images.colors import OPACITY, blend
 from bisenet_ros.images.image_file import other_files
 from bisenet_ros.model.input_size import CARD
 from bisenet_ros.model.model_file import model_sha256
 from bisenet_ros.segmentation import OUTPUTS
 from bisenet_ros.segmentation.inputs import Input, InputFrame, find_inputs
-from bisenet_ros.segmentation.output_folder import OutputFolder, require_apart
+from bisenet_ros.segmentation.output_folder import OutputFolder
 from bisenet_ros.segmentation.video_file import VideoFile
 
 MOST_NAMED = 5
@@ -81,7 +82,7 @@ def segment_inputs(
         OSError: a file cannot be read or written.
         KeyboardInterrupt: the same call goes on with the frames left.
     """
-    require_apart(request.output, request.inputs)
+    require_apart(request.output, filter(Path.exists, map(Path, request.inputs)))
     inputs = find_inputs(request.inputs)
     ignored = read_ignore_mask(request.ignore_mask) if request.ignore_mask else None
     engine = load(

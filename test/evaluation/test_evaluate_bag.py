@@ -395,7 +395,7 @@ def test_a_full_disk_is_told_in_one_line_with_its_place(
     load = partial(FullDiskEngine, jobs=jobs)
     monkeypatch.setattr(bag_evaluation, "evaluate_bags", lambda *_, **__: evaluate_bags(request, load=load))
     assert main(arguments) == 1
-    place = str(tmp_path / "OUT.partial" / "bags") + r"/(bag|other)\.\w+\.partial/masks"
+    place = str(tmp_path / "OUT.partial" / "bags") + r"/(bag|other)\.\w+\.partial/(bag|other)/masks"
     assert re.fullmatch(FULL_DISK.format(place=place), capfd.readouterr().err)
 
 
@@ -807,9 +807,9 @@ def test_a_bag_that_is_gone_before_its_turn_does_not_cost_the_others(tmp_path, r
 def test_results_do_not_lie_in_a_bag(tmp_path, request_for):
     bag = write_bag(tmp_path / "bag")
     for output in (bag / "OUT", bag / "a" / "OUT"):
-        with pytest.raises(BisenetError, match="would lie in the bag .*; name another folder with -o"):
+        with pytest.raises(BisenetError, match="OUT, .* and .*bag must lie apart; name another folder with -o"):
             evaluate(request_for(bag, output=output))
-        with pytest.raises(BisenetError, match="would lie in the bag .*; name another folder with -o"):
+        with pytest.raises(BisenetError, match="OUT, .* and .*bag must lie apart; name another folder with -o"):
             evaluate(request_for(bag / "bag.db3", output=output))
     assert not (bag / "a").exists() and not [*bag.glob("OUT*")]
 

@@ -12,9 +12,11 @@ from bisenet_ros.files.result_folder import (
     put_in_place,
     remove,
     remove_left_over,
+    require_apart,
     require_free,
     require_replaceable,
     require_writable,
+    unfinished_folder,
 )
 
 
@@ -41,6 +43,26 @@ def test_results_of_an_earlier_run_are_replaced_by_force(tmp_path):
     with pytest.raises(BisenetError, match=f"{tmp_path} holds the results of an earlier run; add --force"):
         require_free(tmp_path, ["report.html", "scores.json"])
     require_free(tmp_path, ["report.html", "scores.json"], force=True)
+
+
+def test_results_and_inputs_lie_apart(tmp_path):
+    folder = tmp_path / "results"
+    require_apart(folder, [tmp_path / "inputs", tmp_path / "image.png"])
+    for place in (folder, tmp_path, folder / "image.png", tmp_path / "a" / ".." / "results"):
+        with pytest.raises(BisenetError, match=f"{folder}, .* and {place.resolve()} must lie apart; .* with --labels"):
+            require_apart(folder, [tmp_path / "inputs", place], option="--labels")
+
+
+def test_an_unfinished_folder_leaves_nothing_but_what_was_put_in_place(tmp_path):
+    target = tmp_path / "a" / "bag"
+    with pytest.raises(KeyboardInterrupt), unfinished_folder(target) as unfinished:
+        folder_of(unfinished, "half")
+        assert unfinished.name == "bag" and unfinished.parent.parent == target.parent and not target.exists()
+        raise KeyboardInterrupt
+    assert not [*target.parent.iterdir()]
+    with unfinished_folder(target) as unfinished:
+        folder_of(unfinished, "whole").rename(target)
+    assert [*target.parent.iterdir()] == [target] and (target / "file").read_text() == "whole"
 
 
 def test_a_folder_is_put_in_the_place_of_another(tmp_path):
