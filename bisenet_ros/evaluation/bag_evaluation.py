@@ -19,22 +19,12 @@ from bisenet_ros.engines.engine import Engine
 from bisenet_ros.evaluation import OUTPUTS
 from bisenet_ros.evaluation.bag_executor import EngineLoader, LoadEngine, open_executor, segment_bags
 from bisenet_ros.evaluation.bag_outcome import Outcome, make_outcome
-from bisenet_ros.evaluation.bag_results import (
-    BagTask,
-    NoFrameError,
-    describe_shared,
-    find_unused,
-    join_results,
-    mask_namespaces,
-)
+from bisenet_ros.evaluation.bag_results import NoFrameError, join_results
 from bisenet_ros.evaluation.bag_segmentation import ENGINE_TIME, segment_bag
+from bisenet_ros.evaluation.bag_task import BagTask, mask_namespaces
 from bisenet_ros.evaluation.frame_record import RecordFile
-from bisenet_ros.evaluation.ground_truth import (
-    GroundTruthError,
-    check_ground_truth,
-    export_ground_truth,
-    merge_ground_truth,
-)
+from bisenet_ros.evaluation.ground_truth import GroundTruthError, describe_shared, find_unused
+from bisenet_ros.evaluation.ground_truth_preparation import prepare_ground_truth
 from bisenet_ros.evaluation.report.bag_report import write_bag_report
 from bisenet_ros.evaluation.report.picture_loader import load_pictures
 from bisenet_ros.evaluation.run_folder import Inputs, RunFolder, find_runs, fingerprint
@@ -183,14 +173,18 @@ class _Run:
 
     def evaluate(self) -> Outcome:
         request, folder = self._request, self.folder.result
-        if request.truth_folder:  # a wrong file is told before the work begins
-            self._check_ground_truth(request.truth_folder)
-        tasks = [self._make_task(chosen) for chosen in self._bags]
+        ground_truth, missing = prepare_ground_truth(
+            self._bags,
+            topic=request.truth_topic,
+            given=request.truth_folder,
+            folder=self.folder.ground_truth,
+            classes=self._truth_classes,
+            grouping=self._grouping,
+        )
+        tasks = [self._make_task(chosen, ground_truth.get(chosen.name)) for chosen in self._bags]
         pace = self._segment(tasks)
         sources, records = join_results(tasks, folder)
-        ground_truth = {task.bag: task.ground_truth for task in tasks if task.ground_truth}
         unused = find_unused(ground_truth, records)
-        self._notices += describe_shared(ground_truth, records)
         replays, failures = self._replay(sources, records)
         jobs = " and ".join(sorted({source.jobs for source in sources}))
         run = RunSummary(
@@ -201,47 +195,21 @@ class _Run:
             protocol={**pace, "engine time": ENGINE_TIME, "jobs": jobs},
             sources=sources,
             through_node=tuple(replays),
-            notices=(*self._notices, *failures),
+            notices=(*self._notices, *missing, *describe_shared(ground_truth, records), *failures),
         )
         pictures = partial(load_pictures, folder, sources, records, ground_truth=ground_truth)
         return make_outcome(run, write_bag_report(folder, records, run, load_pictures=pictures), unused)
 
-    def _check_ground_truth(self, folder: Path) -> None:
-        """Raises GroundTruthError; with a class map, makes the files that the masks are scored by."""
-        if self._grouping is None:
-            check_ground_truth(folder, classes=len(self._truth_classes))
-        elif not self._merged_truth.exists():
-            merge_ground_truth(folder, self._merged_truth, classes=len(self._truth_classes), grouping=self._grouping)
-
-    @property
-    def _merged_truth(self) -> Path:
-        return self.folder.ground_truth / "merged"
-
-    def _make_task(self, chosen: ChosenBag) -> BagTask:
-        request = self._request
-        truth = request.truth_folder.resolve() if request.truth_folder else None
-        if truth and self._grouping:
-            truth = self._merged_truth
-        if request.truth_topic:
-            truth = self.folder.ground_truth / chosen.name
-            if not truth.exists():
-                export_ground_truth(
-                    chosen.bag, request.truth_topic, truth, classes=self._truth_classes, grouping=self._grouping
-                )
-            promised, read = chosen.bag.topics[request.truth_topic].messages, sum(1 for _ in truth.iterdir())
-            if promised not in (None, read):
-                self._notices.append(
-                    f"{chosen.name}, {request.truth_topic}: {promised} masks of ground truth promised, {read} read"
-                )
+    def _make_task(self, chosen: ChosenBag, ground_truth: Optional[Path]) -> BagTask:
         return BagTask(
             bag=chosen.name,
             path=chosen.bag.path.resolve(),
             topics=mask_namespaces([topic.name for topic in chosen.topics]),
             folder=self.folder.bags / chosen.name,
             masks="masks" if len(self._bags) == 1 else f"{chosen.name}/masks",
-            outputs=request.outputs,
-            storage=request.storage,
-            ground_truth=truth,
+            outputs=self._request.outputs,
+            storage=self._request.storage,
+            ground_truth=ground_truth,
         )
 
     def _segment(self, tasks: Sequence[BagTask]) -> Dict[str, str]:

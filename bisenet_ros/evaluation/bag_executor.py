@@ -18,8 +18,8 @@ from typing import Any, Callable, Iterator, Optional, Sequence
 
 from bisenet_ros.engines import Engine, load_engine
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.evaluation.bag_results import BagTask
 from bisenet_ros.evaluation.bag_segmentation import segment_bag
+from bisenet_ros.evaluation.bag_task import BagTask
 from bisenet_ros.files.file_content import sha256_of
 from bisenet_ros.files.full_disk import explain_full_disk
 from bisenet_ros.model.input_size import CARD

@@ -21,7 +21,7 @@ from bisenet_ros.bags.storage import BagMessage
 from bisenet_ros.engines import Engine
 from bisenet_ros.errors import BisenetError, ImageError
 from bisenet_ros.evaluation import OUTPUTS
-from bisenet_ros.evaluation.bag_results import MASKS, SOURCES, BagTask
+from bisenet_ros.evaluation.bag_task import MASKS, SOURCES, BagTask
 from bisenet_ros.evaluation.frame_record import RECORDS, FrameMeasurer, RecordFile
 from bisenet_ros.evaluation.ground_truth import list_ground_truth, read_ground_truth
 from bisenet_ros.evaluation.run_summary import Source

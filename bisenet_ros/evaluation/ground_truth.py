@@ -3,27 +3,25 @@
 """Ground truth of a bag's frames, found by the stamp in their header."""
 
 import re
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Sequence, Set
 
 import numpy as np
 from tqdm import tqdm
 
-from bisenet_ros.bags.bag_images import decode_mask
-from bisenet_ros.bags.bag_reader import Bag
 from bisenet_ros.errors import BisenetError, ImageError
-from bisenet_ros.files.atomic_write import write_png
-from bisenet_ros.files.result_folder import unfinished_folder
+from bisenet_ros.evaluation.frame_record import RecordFile
 from bisenet_ros.images.image_file import image_files
 from bisenet_ros.images.label_file import read_label_file
-from bisenet_ros.model.class_groups import Grouping
-from bisenet_ros.model.class_map import IGNORE, ClassMap
+from bisenet_ros.model.class_map import IGNORE
 from bisenet_ros.model.input_size import Size, size_text
 
 SUFFIX = ".png"
 NAME = re.compile(r"(-?\d+)(?:_(\d+))?")
 """<stamp in ns>, or <stamp in ns>_<number> for those of several frames with one stamp."""
+MOST_NAMES = 5
+"""Files that a warning names."""
 
 
 class GroundTruthError(BisenetError):
@@ -87,54 +85,48 @@ def check_ids(ground_truth: np.ndarray, classes: int, *, what: str) -> None:
         )
 
 
-def merge_ground_truth(source: Path, folder: Path, *, classes: int, grouping: Grouping) -> None:
-    """Writes such a folder anew, with the ids of groups in place of classes; raises as `check_ground_truth` does."""
-    files = [file for files in list_ground_truth(source).values() for file in files]
-    with unfinished_folder(folder) as unfinished:
-        unfinished.mkdir()
-        for path in tqdm(files, desc="merging classes of ground truth", unit="file", leave=False, disable=None):
-            ground_truth = read_ground_truth(path, classes=classes)
-            write_png(unfinished / f"{path.stem}{SUFFIX}", grouping.ids[ground_truth])
-        unfinished.rename(folder)
+def find_unused(ground_truth: Dict[str, Path], records: RecordFile) -> List[Path]:
+    """The files of ground truth that belong to no frame of any bag.
 
+    Raises GroundTruthError where that is all of them.
 
-def export_ground_truth(
-    bag: Bag, topic: str, folder: Path, *, classes: ClassMap, grouping: Optional[Grouping] = None
-) -> None:
-    """Writes the masks of a topic as such a folder, so that each is found whenever its frame comes.
-
-    With a grouping, the ids are those of its groups.
-
-    Raises GroundTruthError where the topic is missing or empty, the bag names other classes, or a message is no mask of
-    the classes.
+    Args:
+        ground_truth: the folder of each bag that has one; several bags may share one.
     """
-    if topic not in bag.topics:
-        raise GroundTruthError(f"{bag.path} has no topic {topic} of ground truth; it holds {', '.join(bag.topics)}")
-    if bag.label_classes not in ([], classes.names):
+    used = {ground_truth[record.bag] / record.ground_truth for record in records if record.ground_truth}
+    folders = set(ground_truth.values())
+    files = {file for folder in folders for files in list_ground_truth(folder).values() for file in files}
+    unused = sorted(files - used)
+    if unused and not used:
         raise GroundTruthError(
-            f"expected ground truth of the model's classes ({', '.join(classes.names)}), got that of {bag.path} "
-            f"({', '.join(bag.label_classes)}); choose a model of these classes"
+            f"none of the {len(unused)} stamps of the ground truth, such as {unused[0].stem}, is that of a frame, such "
+            f"as {next(iter(records)).stamp_ns}"
         )
-    with unfinished_folder(folder) as unfinished:
-        unfinished.mkdir()
-        _write_masks(bag, topic, unfinished, classes=len(classes), grouping=grouping)
-        if not any(unfinished.iterdir()):
-            raise GroundTruthError(f"{bag.path} has no message on {topic}, which was named as the ground truth")
-        unfinished.rename(folder)
+    return unused
 
 
-def _write_masks(bag: Bag, topic: str, folder: Path, *, classes: int, grouping: Optional[Grouping]) -> None:
-    seen: Counter = Counter()
-    for message in bag.messages([topic]):
-        what = f"message {message.number} of {topic} in {bag.path}"
-        try:
-            stamp_ns, ground_truth = decode_mask(message)
-        except ImageError as error:
-            raise GroundTruthError(f"{what} is no ground truth: {error}") from error
-        ground_truth = np.ascontiguousarray(ground_truth)
-        check_ids(ground_truth, classes, what=what)
-        if grouping is not None:
-            ground_truth = grouping.ids[ground_truth]
-        seen[stamp_ns] += 1
-        number = f"_{seen[stamp_ns]}" if seen[stamp_ns] > 1 else ""
-        write_png(folder / f"{stamp_ns}{number}{SUFFIX}", ground_truth)
+def describe_unused(unused: Sequence[Path]) -> List[str]:
+    """In words, the files that `find_unused` has found; nothing where there is none."""
+    if not unused:
+        return []
+    names = ", ".join(file.name for file in unused[:MOST_NAMES]) + (" and more" if unused[MOST_NAMES:] else "")
+    return [f"{len(unused)} files of the ground truth have the stamp of no frame: {names}"]
+
+
+def describe_shared(ground_truth: Dict[str, Path], records: RecordFile) -> List[str]:
+    """In words, that files of ground truth were taken for frames of several bags; nothing where none was.
+
+    Args:
+        ground_truth: as for `find_unused`.
+    """
+    bags: Dict[Path, Set[str]] = defaultdict(set)
+    for record in records:
+        if record.ground_truth:
+            bags[ground_truth[record.bag] / record.ground_truth].add(record.bag)
+    shared = sorted(file.name for file, names in bags.items() if len(names) > 1)
+    if not shared:
+        return []
+    return [
+        f"{len(shared)} files of the ground truth have the stamp of frames of several bags, such as {shared[0]}: "
+        "frames may have been scored by the ground truth of others; evaluate each bag alone"
+    ]

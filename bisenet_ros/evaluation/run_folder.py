@@ -42,7 +42,7 @@ class RunFolder:
 
     Attributes:
         bags: within OUTPUT.partial, a folder of results for each bag that is done.
-        ground_truth: within it, a folder for each bag's ground truth that is made of something else.
+        ground_truth: within it, ground truth made of the masks in a bag, or by merging classes.
         result: within it, what becomes the output.
     """
 

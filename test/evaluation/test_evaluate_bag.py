@@ -52,11 +52,11 @@ from bisenet_ros.bags.bag_writer import BagWriter
 from bisenet_ros.cli import main
 from bisenet_ros.commands import evaluate_bag
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.evaluation import bag_evaluation, bag_results
+from bisenet_ros.evaluation import bag_evaluation, bag_results, ground_truth_preparation
 from bisenet_ros.evaluation.bag_evaluation import Request, evaluate_bags
 from bisenet_ros.evaluation.bag_executor import EngineLoader
 from bisenet_ros.evaluation.bag_outcome import IMPERFECT, Outcome
-from bisenet_ros.evaluation.bag_results import mask_namespaces
+from bisenet_ros.evaluation.bag_task import mask_namespaces
 from bisenet_ros.evaluation.frame_record import RecordFile
 from bisenet_ros.evaluation.ground_truth import GroundTruthError
 from bisenet_ros.evaluation.report import bag_report
@@ -270,8 +270,13 @@ def test_ground_truth_of_other_classes_is_not_scored(tmp_path, request_for, stor
 def test_a_folder_of_truth_is_checked_once_for_all_bags(tmp_path, request_for, monkeypatch):
     bags = [write_bag(tmp_path / name, count=2) for name in "abc"]
     checked = []
-    check = bag_evaluation.check_ground_truth
-    monkeypatch.setattr(bag_evaluation, "check_ground_truth", lambda *a, **k: checked.append(a) or check(*a, **k))
+    check = ground_truth_preparation.check_ground_truth
+
+    def count(*arguments, **options):
+        checked.append(arguments)
+        check(*arguments, **options)
+
+    monkeypatch.setattr(ground_truth_preparation, "check_ground_truth", count)
     request = request_for(*bags, truth_folder=write_truth(tmp_path / "truth", (0, 1)))
     assert evaluate(request) == 3 and len(checked) == 1  # the bags have the same stamps
 

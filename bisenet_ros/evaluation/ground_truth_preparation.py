@@ -1,0 +1,127 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Makes the ground truth of a run's bags ready, before they are segmented."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+from tqdm import tqdm
+
+from bisenet_ros.bags.bag_choice import ChosenBag
+from bisenet_ros.bags.bag_images import decode_mask
+from bisenet_ros.bags.bag_reader import Bag
+from bisenet_ros.errors import ImageError
+from bisenet_ros.evaluation.ground_truth import (
+    SUFFIX,
+    GroundTruthError,
+    check_ground_truth,
+    check_ids,
+    list_ground_truth,
+    read_ground_truth,
+)
+from bisenet_ros.files.atomic_write import write_png
+from bisenet_ros.files.result_folder import unfinished_folder
+from bisenet_ros.model.class_groups import Grouping
+from bisenet_ros.model.class_map import ClassMap
+
+
+def prepare_ground_truth(
+    bags: Sequence[ChosenBag],
+    *,
+    topic: Optional[str],
+    given: Optional[Path],
+    folder: Path,
+    classes: ClassMap,
+    grouping: Optional[Grouping],
+) -> Tuple[Dict[str, Path], List[str]]:
+    """The folder of ground truth of each bag by the bag's name, none without any; and what is missing, in words.
+
+    Args:
+        topic: of the bags, on which it is; None for the folder that is given, or for none.
+        given: a folder that it lies in, if any.
+        folder: for what is made of it; what is there already, of an earlier call, is taken as it is.
+        classes: whose ids it has.
+        grouping: what the classes are merged into, if anything.
+
+    Raises GroundTruthError where it cannot be used; OSError.
+    """
+    if given:
+        usable = _check_or_merge(given, folder / "merged", classes=len(classes), grouping=grouping)
+        return {chosen.name: usable for chosen in bags}, []
+    if not topic:
+        return {}, []
+    made = {chosen.name: folder / chosen.name for chosen in bags}
+    for chosen in bags:
+        if not made[chosen.name].exists():
+            _export_masks(chosen.bag, topic, made[chosen.name], classes=classes, grouping=grouping)
+    return made, [notice for chosen in bags for notice in _missing_masks(chosen, topic, made[chosen.name])]
+
+
+def _check_or_merge(given: Path, merged: Path, *, classes: int, grouping: Optional[Grouping]) -> Path:
+    """The folder that masks are scored by: the one that is given, or one with its classes merged."""
+    if grouping is None:
+        check_ground_truth(given, classes=classes)
+        return given.resolve()
+    if not merged.exists():
+        _merge_classes(given, merged, classes=classes, grouping=grouping)
+    return merged
+
+
+def _missing_masks(chosen: ChosenBag, topic: str, folder: Path) -> List[str]:
+    promised, read = chosen.bag.topics[topic].messages, sum(1 for _ in folder.iterdir())
+    if promised in (None, read):
+        return []
+    return [f"{chosen.name}, {topic}: {promised} masks of ground truth promised, {read} read"]
+
+
+def _merge_classes(source: Path, folder: Path, *, classes: int, grouping: Grouping) -> None:
+    """Writes ground truth anew, with the ids of groups in place of classes; raises as `check_ground_truth` does."""
+    files = [file for files in list_ground_truth(source).values() for file in files]
+    with unfinished_folder(folder) as unfinished:
+        unfinished.mkdir()
+        for path in tqdm(files, desc="merging classes of ground truth", unit="file", leave=False, disable=None):
+            ground_truth = read_ground_truth(path, classes=classes)
+            write_png(unfinished / f"{path.stem}{SUFFIX}", grouping.ids[ground_truth])
+        unfinished.rename(folder)
+
+
+def _export_masks(bag: Bag, topic: str, folder: Path, *, classes: ClassMap, grouping: Optional[Grouping]) -> None:
+    """Writes the masks of a topic as a folder of ground truth, so that each is found whenever its frame comes.
+
+    With a grouping, the ids are those of its groups.
+
+    Raises GroundTruthError where the topic is missing or empty, the bag names other classes, or a message is no mask of
+    the classes.
+    """
+    if topic not in bag.topics:
+        raise GroundTruthError(f"{bag.path} has no topic {topic} of ground truth; it holds {', '.join(bag.topics)}")
+    if bag.label_classes not in ([], classes.names):
+        raise GroundTruthError(
+            f"expected ground truth of the model's classes ({', '.join(classes.names)}), got that of {bag.path} "
+            f"({', '.join(bag.label_classes)}); choose a model of these classes"
+        )
+    with unfinished_folder(folder) as unfinished:
+        unfinished.mkdir()
+        _write_masks(bag, topic, unfinished, classes=len(classes), grouping=grouping)
+        if not any(unfinished.iterdir()):
+            raise GroundTruthError(f"{bag.path} has no message on {topic}, which was named as the ground truth")
+        unfinished.rename(folder)
+
+
+def _write_masks(bag: Bag, topic: str, folder: Path, *, classes: int, grouping: Optional[Grouping]) -> None:
+    seen: Counter = Counter()
+    for message in bag.messages([topic]):
+        what = f"message {message.number} of {topic} in {bag.path}"
+        try:
+            stamp_ns, ground_truth = decode_mask(message)
+        except ImageError as error:
+            raise GroundTruthError(f"{what} is no ground truth: {error}") from error
+        ground_truth = np.ascontiguousarray(ground_truth)
+        check_ids(ground_truth, classes, what=what)
+        if grouping is not None:
+            ground_truth = grouping.ids[ground_truth]
+        seen[stamp_ns] += 1
+        number = f"_{seen[stamp_ns]}" if seen[stamp_ns] > 1 else ""
+        write_png(folder / f"{stamp_ns}{number}{SUFFIX}", ground_truth)
