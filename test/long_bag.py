@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 import psutil
 from bag_workshop import BlueEngine, compressed, stamp, write_bag, write_model
+from stub_evaluation import evaluate_stubbed
 
-from bisenet_ros.engines import Engine
-from bisenet_ros.evaluation.bag_evaluation import Request, evaluate_bags
+from bisenet_ros.evaluation.bag_evaluation import Request
 
 TOPIC = "/camera/image_raw/compressed"
 SIZE = (48, 64)
@@ -53,11 +53,8 @@ def evaluate_watched(bag: Path, output: Path) -> WatchedEngine:
     """The engine, with the memory that it saw, after the whole of `bisenet evaluate-bag`."""
     model = write_model(output.with_suffix(".onnx"))
     engine = WatchedEngine()
-
-    def load() -> Engine:
-        return engine
-
-    assert evaluate_bags(Request(bags=[bag], model=model, output=output), load=load).exit_code == 0
+    request = Request(bags=[bag], model=model, output=output)
+    assert evaluate_stubbed(request, make=lambda: engine).exit_code == 0
     return engine
 
 

@@ -17,7 +17,7 @@ from bisenet_ros.bags.recording import URI_CHARACTERS
 from bisenet_ros.benchmark.machine import describe_machine
 from bisenet_ros.engines.engine import Engine
 from bisenet_ros.evaluation import OUTPUTS
-from bisenet_ros.evaluation.bag_executor import EngineLoader, LoadEngine, open_executor, segment_bags
+from bisenet_ros.evaluation.bag_executor import EngineLoader, open_executor, segment_bags
 from bisenet_ros.evaluation.bag_outcome import Outcome, make_outcome
 from bisenet_ros.evaluation.bag_results import NoFrameError, join_results
 from bisenet_ros.evaluation.bag_segmentation import ENGINE_TIME, segment_bag
@@ -69,11 +69,10 @@ class Request:
     restart: bool = False
 
 
-def evaluate_bags(request: Request, *, load: Optional[LoadEngine] = None, replay: Optional[Replay] = None) -> Outcome:
+def evaluate_bags(request: Request, *, replay: Optional[Replay] = None) -> Outcome:
     """The whole run.
 
     Args:
-        load: makes the engine; can be pickled where bags are segmented side by side; default: of the request's model.
         replay: replays every source through the running node too.
 
     Raises:
@@ -81,7 +80,7 @@ def evaluate_bags(request: Request, *, load: Optional[LoadEngine] = None, replay
         OSError: a file cannot be read or written. KeyboardInterrupt: the same call goes on with the bags left.
     """
     check_path(request.output, forbidden=URI_CHARACTERS)
-    run = _Run(request, load, replay)
+    run = _Run(request, replay)
     inputs = run.describe_inputs()
     folder = run.folder
     with explain_full_disk(folder.partial):
@@ -105,7 +104,7 @@ def evaluate_bags(request: Request, *, load: Optional[LoadEngine] = None, replay
 class _Run:
     """A run: its bags, its engine and its folder."""
 
-    def __init__(self, request: Request, load: Optional[LoadEngine], replay: Optional[Replay]) -> None:
+    def __init__(self, request: Request, replay: Optional[Replay]) -> None:
         self.folder = RunFolder(request.output)
         self._request, self._replay_source = request, replay
         self._bags, self._notices = self._choose_bags()
@@ -119,11 +118,11 @@ class _Run:
             request.network_size,
             request.class_map.absolute() if request.class_map else None,
         )
-        self._engine = self._open_engine(load or loader)
+        self._engine = self._open_engine(loader)
         self._model = self._engine.model_file or request.model
         self._sha256 = model_sha256(self._model)
         self._class_map_sha256 = sha256_of(request.class_map) if request.class_map else ""
-        self._load = load or replace(loader, sha256=self._sha256, class_map_sha256=self._class_map_sha256)
+        self._loader = replace(loader, sha256=self._sha256, class_map_sha256=self._class_map_sha256)
         self._classes = self._engine.card.classes
         self._truth_classes = read_card(request.model).classes if self._grouping else self._classes
 
@@ -145,9 +144,9 @@ class _Run:
             )
         return bags, notices
 
-    def _open_engine(self, load: LoadEngine) -> Engine:
+    def _open_engine(self, loader: EngineLoader) -> Engine:
         try:
-            return load()
+            return loader()
         except ModuleNotFoundError as error:
             raise ModelError(f"{self._request.model} cannot be run: {error}") from error
 
@@ -222,7 +221,7 @@ class _Run:
             self._engine.close()
             with tqdm(total=len(left), desc="segmenting", unit="bag", disable=None) as bar:
                 with open_executor(jobs=jobs, dask=dask) as executor:
-                    segment_bags(left, self._load, executor, progress=bar.update)
+                    segment_bags(left, self._loader, executor, progress=bar.update)
         else:
             with tqdm(desc="segmenting", unit="frame", disable=None) as bar:
                 for task in left:

@@ -25,8 +25,6 @@ from bisenet_ros.files.full_disk import explain_full_disk
 from bisenet_ros.model.input_size import CARD
 from bisenet_ros.model.model_file import model_sha256
 
-LoadEngine = Callable[[], Engine]
-
 
 @dataclass(frozen=True)
 class EngineLoader:
@@ -66,17 +64,13 @@ def _another_file(file: Path) -> BisenetError:
 
 
 def segment_bags(
-    tasks: Sequence[BagTask], load: LoadEngine, executor: Executor, *, progress: Callable[[], Any]
+    tasks: Sequence[BagTask], loader: EngineLoader, executor: Executor, *, progress: Callable[[], Any]
 ) -> None:
     """`segment_bag` for all bags; each process loads the engine once.
 
-    Args:
-        load: can be pickled; of loaders that are equal the engines are.
-        progress: called after each bag.
-
-    Raises the error of the first bag that failed; BisenetError where a process died.
+    Calls `progress` after each bag. Raises the error of the first bag that failed; BisenetError where a process died.
     """
-    futures = [executor.submit(_segment_here, task, load) for task in tasks]
+    futures = [executor.submit(_segment_here, task, loader) for task in tasks]
     try:
         for future in as_completed(futures):
             future.result()
@@ -121,13 +115,13 @@ def open_executor(*, jobs: int, dask: Optional[str]) -> Iterator[Executor]:
 
 
 @lru_cache(maxsize=1)
-def _engine(load: LoadEngine) -> Engine:
-    return load()
+def _engine(loader: EngineLoader) -> Engine:
+    return loader()
 
 
-def _segment_here(task: BagTask, load: LoadEngine) -> None:
+def _segment_here(task: BagTask, loader: EngineLoader) -> None:
     with explain_full_disk(task.folder):
-        segment_bag(task, _engine(load))
+        segment_bag(task, _engine(loader))
 
 
 def _begin_process(count: Any, jobs: int, scratch: str) -> None:

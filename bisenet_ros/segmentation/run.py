@@ -68,13 +68,10 @@ class Outcome:
     is_imperfect: bool = False
 
 
-def segment_inputs(
-    request: Request, *, load: Callable[..., Engine] = load_engine, show: Optional[Show] = None
-) -> Outcome:
+def segment_inputs(request: Request, *, show: Optional[Show] = None) -> Outcome:
     """Segments all frames whose files are not there yet.
 
     Args:
-        load: makes the engine, as `load_engine` does.
         show: gets the overlay of each frame that is segmented.
 
     Raises:
@@ -85,7 +82,7 @@ def segment_inputs(
     require_apart(request.output, filter(Path.exists, map(Path, request.inputs)))
     inputs = find_inputs(request.inputs)
     ignored = read_ignore_mask(request.ignore_mask) if request.ignore_mask else None
-    engine = load(
+    engine = load_engine(
         request.model,
         request.device,
         request.precision,

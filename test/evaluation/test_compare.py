@@ -13,11 +13,12 @@ from typing import Optional
 import numpy as np
 import pytest
 from bag_workshop import CAMERA, BlueEngine, image, picture, write_bag, write_model
+from stub_evaluation import evaluate_stubbed
 
 from bisenet_ros.bags.bag_images import IMAGE, BagFrame
 from bisenet_ros.bags.bag_writer import BagWriter
 from bisenet_ros.cli import main
-from bisenet_ros.evaluation.bag_evaluation import Request, evaluate_bags
+from bisenet_ros.evaluation.bag_evaluation import Request
 from bisenet_ros.evaluation.frame_record import RECORDS, FrameMeasurer, RecordFile
 from bisenet_ros.evaluation.report import bag_report
 from bisenet_ros.evaluation.report.bag_report import describe_findings
@@ -251,7 +252,7 @@ def test_bags_in_another_order_are_shown_each_with_its_own_masks(tmp_path, monke
     ]
     first = Request(bags=bags, model=model, output=tmp_path / "first")
     second = Request(bags=bags[::-1], model=model, output=tmp_path / "second")
-    assert evaluate_bags(first, load=BlueEngine).exit_code == evaluate_bags(second, load=OtherEngine).exit_code == 0
+    assert evaluate_stubbed(first).exit_code == evaluate_stubbed(second, make=OtherEngine).exit_code == 0
     found = compare_reports(read_report(first.output), read_report(second.output))
     rows, _ = load_gallery(found)
     assert {row["title"].split(" /")[0] for row in rows} == {"frame 1 of a", "frame 1 of b"}

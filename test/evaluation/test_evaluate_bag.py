@@ -43,6 +43,7 @@ from mcap.writer import IndexType
 from mcap.writer import Writer as McapWriter
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import CompressionMode, Reader, StoragePlugin, Writer
+from stub_evaluation import evaluate_stubbed
 from tiny_model import save_int8_version, save_tiny_model
 
 from bisenet_ros.bags import STORAGES
@@ -93,14 +94,19 @@ def request_for(tmp_path):
 
 
 def evaluate(request: Request, **options) -> int:
-    """What the command does and prints; the engine is a `BlueEngine` unless `load` makes another."""
-    return evaluate_bag.show(request, evaluate_bags(request, **{"load": BlueEngine, **options}))
+    """What the command does and prints; the engine is a `BlueEngine` unless `make` makes another."""
+    return evaluate_bag.show(request, evaluate_stubbed(request, **options))
+
+
+def evaluate_for_real(request: Request) -> int:
+    """The same with the engine of the request's model."""
+    return evaluate_bag.show(request, evaluate_bags(request))
 
 
 def interrupt(request: Request, *, at: int) -> None:
     """As if Ctrl-C were pressed at a frame."""
     with pytest.raises(KeyboardInterrupt):
-        evaluate_bags(request, load=partial(InterruptingEngine, fails_at=at))
+        evaluate_stubbed(request, make=partial(InterruptingEngine, fails_at=at))
 
 
 def mask_of(number: int) -> np.ndarray:
@@ -362,7 +368,7 @@ def test_an_error_in_a_process_of_its_own_is_the_same_error(tmp_path, request_fo
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     cv2.imwrite(str(truth / f"{stamp(4)}.png"), np.zeros((10, 10), np.uint8))
     with pytest.raises(GroundTruthError, match="expected ground truth of the frame's 32x24 pixels"):
-        evaluate_bags(request_for(*bags, truth_folder=truth, jobs=2), load=BlueEngine)
+        evaluate_stubbed(request_for(*bags, truth_folder=truth, jobs=2))
     assert not list(scratch.iterdir()), "what the processes unpacked is gone with them"
     assert not (tmp_path / "OUT.partial").exists()
 
@@ -397,8 +403,8 @@ def test_a_full_disk_is_told_in_one_line_with_its_place(
     bags = [write_bag(tmp_path / name, count=80) for name in ("bag", "other")[:jobs]]
     request = request_for(*bags, storage=storage, jobs=jobs)
     arguments = ["evaluate-bag", *map(str, bags), "--model", str(request.model), "-o", str(request.output)]
-    load = partial(FullDiskEngine, jobs=jobs)
-    monkeypatch.setattr(bag_evaluation, "evaluate_bags", lambda *_, **__: evaluate_bags(request, load=load))
+    make = partial(FullDiskEngine, jobs=jobs)
+    monkeypatch.setattr(bag_evaluation, "evaluate_bags", lambda *_, **__: evaluate_stubbed(request, make=make))
     assert main(arguments) == 1
     place = str(tmp_path / "OUT.partial" / "bags") + r"/(bag|other)\.\w+\.partial/(bag|other)/masks"
     assert re.fullmatch(FULL_DISK.format(place=place), capfd.readouterr().err)
@@ -408,11 +414,11 @@ def test_after_a_full_disk_the_same_command_goes_on(tmp_path, request_for):
     request = request_for(write_bag(tmp_path / "bag", count=40))
     with pytest.MonkeyPatch.context() as patch, pytest.raises(OSError, match="No space left on device writing"):
         patch.setattr(RecordFile, "append", fail_on_full_disk)
-        evaluate_bags(request, load=BlueEngine)
+        evaluate_stubbed(request)
     assert evaluate_segmented(request) == 40 + 1, "the bag that was half done is segmented again"
     with pytest.MonkeyPatch.context() as patch, pytest.raises(OSError, match=f"writing {tmp_path / 'OUT.partial'};"):
         patch.setattr(bag_results.shutil, "copyfileobj", fail_on_full_disk)
-        evaluate_bags(replace(request, restart=True), load=BlueEngine)
+        evaluate_stubbed(replace(request, restart=True))
     assert evaluate_segmented(request) == 0, "the bag is done"
     assert report_of(tmp_path / "OUT")["frames"] == 40
 
@@ -420,7 +426,7 @@ def test_after_a_full_disk_the_same_command_goes_on(tmp_path, request_for):
 def evaluate_segmented(request: Request) -> int:
     """How many frames the engine segmented."""
     engine = BlueEngine()
-    assert evaluate(request, load=lambda: engine) == 0
+    assert evaluate(request, make=lambda: engine) == 0
     return engine.frames
 
 
@@ -469,7 +475,7 @@ def test_the_engines_time_is_that_of_a_warm_engine(tmp_path, request_for, real_p
         return {CAMERA: image(pixels, stamp_ns=stamp(number))}
 
     engine = SlowToStartEngine()
-    assert evaluate(request_for(write_bag(tmp_path / "bag", messages=messages)), load=lambda: engine) == 0
+    assert evaluate(request_for(write_bag(tmp_path / "bag", messages=messages)), make=lambda: engine) == 0
     assert len(engine.sizes) == 2 and engine.frames == 12 + 2
     assert report_of(tmp_path / "OUT")["engine_ms"]["highest"] < 250
     assert "warms the engine up and does not count" in (tmp_path / "OUT" / "report.html").read_text()
@@ -518,10 +524,10 @@ def test_topics_come_after_the_bags_and_several_times(tmp_path, capsys, monkeypa
 def test_a_network_size_is_the_engines_and_is_in_the_report(tmp_path, request_for, card, capsys):
     model = save_tiny_model(tmp_path / "tiny.onnx", card)
     request = replace(request_for(write_bag(tmp_path / "bag", count=2)), model=model, network_size="half")
-    assert evaluate(request, load=None) == 0
+    assert evaluate_for_real(request) == 0
     assert report_of(tmp_path / "OUT")["engine"].endswith(", network size half of the frame's")
     with pytest.raises(ValueError, match=r"other inputs \(engine: .* half of the frame's, now .* \(card\)\)"):
-        evaluate(replace(request, network_size="card"), load=None)
+        evaluate_for_real(replace(request, network_size="card"))
     command = ["evaluate-bag", str(tmp_path / "bag"), "--model", str(model), "-o", str(tmp_path / "B")]
     assert main([*command, "--network-size", "big"]) == 1
     assert "expected card, half, full or WIDTHxHEIGHT" in capsys.readouterr().err
@@ -531,12 +537,12 @@ def test_a_model_that_was_quantized_anew_is_another_model(tmp_path, request_for,
     model = save_tiny_model(tmp_path / "tiny.onnx", card)
     int8 = save_int8_version(model, tmp_path, loss=0.1)
     request = replace(request_for(write_bag(tmp_path / "bag", count=2)), model=model, device="cpu", precision="int8")
-    assert evaluate(request, load=None) == evaluate(request, load=None) == 0
+    assert evaluate_for_real(request) == evaluate_for_real(request) == 0
     found = report_of(tmp_path / "OUT")["model"]
     assert (found["file"], found["sha256"]) == (int8.name, model_sha256(int8))
     save_int8_version(model, tmp_path, loss=0.2)
     with pytest.raises(ValueError, match=r"other inputs \(the model file is not the same as before\)"):
-        evaluate(request, load=None)
+        evaluate_for_real(request)
 
 
 def test_a_worker_with_another_int8_version_is_refused(tmp_path, card):
@@ -658,15 +664,15 @@ def test_results_do_not_depend_on_the_number_of_jobs_or_on_interruptions(tmp_pat
         interrupt(again, at=frame)
         assert not again.output.exists()
     with pytest.raises(BisenetError, match="blue engine failed on message .*: out of blue"):
-        evaluate_bags(again, load=partial(BlueEngine, fails_at=25))
+        evaluate_stubbed(again, make=partial(BlueEngine, fails_at=25))
     assert [path.name for path in (tmp_path / "again.partial" / "bags").glob("*") if path.suffix != ".partial"] == [
         "drive"
     ]
     last = BlueEngine()
-    assert evaluate(again, load=lambda: last) == IMPERFECT
+    assert evaluate(again, make=lambda: last) == IMPERFECT
     assert last.frames == 7 + 1, "only the bag that was not done, after a frame that warms the engine up"
     assert without_timings(again.output) == expected
-    assert evaluate(again, load=lambda: last) == IMPERFECT, "finished already"
+    assert evaluate(again, make=lambda: last) == IMPERFECT, "finished already"
 
 
 def test_results_do_not_depend_on_a_cluster(tmp_path, two_drives):
@@ -679,7 +685,7 @@ def test_results_do_not_depend_on_a_cluster(tmp_path, two_drives):
         assert evaluate(request) == IMPERFECT
         broken = replace(request, output=tmp_path / "broken", restart=True)
         with pytest.raises(BisenetError, match="out of blue"):
-            evaluate_bags(broken, load=partial(BlueEngine, fails_at=3))
+            evaluate_stubbed(broken, make=partial(BlueEngine, fails_at=3))
     assert without_timings(tmp_path / "cluster") == without_timings(tmp_path / "here")
     assert report_of(tmp_path / "cluster")["protocol"]["jobs"] == f"Dask at {request.dask}"
 
@@ -688,14 +694,14 @@ def test_a_cluster_that_is_not_there_is_an_error_in_words(tmp_path, two_drives, 
     distributed = pytest.importorskip("distributed")
     monkeypatch.setattr(distributed, "Client", partial(distributed.Client, timeout=0.2))
     with pytest.raises(OSError, match="Timed out"):
-        evaluate_bags(replace(two_drives, dask="tcp://127.0.0.1:1"), load=BlueEngine)
+        evaluate_stubbed(replace(two_drives, dask="tcp://127.0.0.1:1"))
 
 
 @pytest.mark.parametrize("address", ["192.168.1.10", "foo://x:3"])
 def test_an_address_that_is_none_is_told(two_drives, address):
     pytest.importorskip("distributed")
     with pytest.raises(BisenetError, match=f"expected the address of a Dask scheduler, .*, got '{address}': "):
-        evaluate_bags(replace(two_drives, dask=address), load=BlueEngine)
+        evaluate_stubbed(replace(two_drives, dask=address))
 
 
 class DyingEngine(BlueEngine):
@@ -709,7 +715,7 @@ class DyingEngine(BlueEngine):
 
 def test_a_process_that_dies_is_told_and_the_same_command_goes_on(tmp_path, two_drives):
     with pytest.raises(BisenetError, match="a process that segments bags ended by itself"):
-        evaluate_bags(replace(two_drives, jobs=2), load=DyingEngine)
+        evaluate_stubbed(replace(two_drives, jobs=2), make=DyingEngine)
     assert evaluate(two_drives) == IMPERFECT
 
 
@@ -729,7 +735,7 @@ def test_other_inputs_are_refused_or_start_anew(tmp_path, request_for):
     with pytest.raises(ValueError, match=r"other inputs \(the model file is not the same as before\)"):
         evaluate(request)
     engine = BlueEngine()
-    assert evaluate(replace(request, restart=True), load=lambda: engine) == 0
+    assert evaluate(replace(request, restart=True), make=lambda: engine) == 0
     assert engine.frames == 12 + 1, "the first is segmented twice"
     with pytest.raises(ValueError, match=r"other inputs \(the content of bag bag is not the same as before\)"):
         os.utime(bag / "bag.db3", ns=(1, 1))
@@ -791,7 +797,7 @@ class ForgettingEngine(BlueEngine):
 
 def test_a_bag_whose_file_is_moved_away_costs_the_pictures_alone(tmp_path, request_for, real_page, capsys):
     bags = [write_bag(tmp_path / name) for name in ("first", "second")]
-    assert evaluate(request_for(*bags), load=partial(ForgettingEngine, bag=bags[0], at=20)) == 3
+    assert evaluate(request_for(*bags), make=partial(ForgettingEngine, bag=bags[0], at=20)) == 3
     assert "the report has no pictures: " in capsys.readouterr().err
     report = report_of(tmp_path / "OUT")
     assert report["frames"] == 24 and "the report has no pictures: " in report["notices"][0]
@@ -802,10 +808,10 @@ def test_a_bag_whose_file_is_moved_away_costs_the_pictures_alone(tmp_path, reque
 def test_a_bag_that_is_gone_before_its_turn_does_not_cost_the_others(tmp_path, request_for, capsys):
     bags = [write_bag(tmp_path / name) for name in ("first", "second")]
     with pytest.raises(BisenetError, match="the masks of the bags that were done before are kept in"):
-        evaluate(request_for(*bags), load=partial(ForgettingEngine, bag=bags[1], at=5))
+        evaluate(request_for(*bags), make=partial(ForgettingEngine, bag=bags[1], at=5))
     (tmp_path / "moved.db3").rename(bags[1] / "second.db3")
     engine = BlueEngine()
-    assert evaluate(request_for(*bags), load=lambda: engine) == 0
+    assert evaluate(request_for(*bags), make=lambda: engine) == 0
     assert report_of(tmp_path / "OUT")["frames"] == 24 and engine.frames == 13, "the second bag's, and one to warm up"
 
 
@@ -937,7 +943,7 @@ def test_names_that_are_not_utf8_are_escaped_in_every_output(tmp_path, request_f
     assert main(["compare", str(tmp_path / "OUT"), str(tmp_path / "OUT"), "-o", str(tmp_path / "compared")]) == 0
     other = write_bag(tmp_path / "other", count=4)
     with pytest.raises(BisenetError, match="expected a path in UTF-8"):
-        evaluate_bags(request_for(other, output=folder.with_name(folder.name + "_report")), load=BlueEngine)
+        evaluate_stubbed(request_for(other, output=folder.with_name(folder.name + "_report")))
 
 
 def test_compressed_bags_give_the_same_results(tmp_path, request_for):

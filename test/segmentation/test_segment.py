@@ -24,7 +24,8 @@ from bisenet_ros.errors import BisenetError
 from bisenet_ros.images.colors import OPACITY, blend
 from bisenet_ros.images.compression import encode_jpeg
 from bisenet_ros.segmentation import OUTPUTS, output_folder
-from bisenet_ros.segmentation.run import Request, segment_inputs
+from bisenet_ros.segmentation import run as segment_run
+from bisenet_ros.segmentation.run import Outcome, Request, segment_inputs
 from bisenet_ros.segmentation.video_file import VideoFile
 from bisenet_ros.segmentation.window import shrink
 
@@ -76,6 +77,13 @@ def request_for(model, *inputs, output, outputs=("mask", "overlay")):
     return Request(inputs=list(map(str, inputs)), model=model, output=output, outputs=outputs)
 
 
+def segment_stubbed(request: Request, *, engine: BlueEngine, **options) -> Outcome:
+    """`segment_inputs` with a stub engine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segment_run, "load_engine", lambda *_, **__: engine)
+        return segment_inputs(request, **options)
+
+
 def test_images_are_segmented_without_what_reads_bags():
     """The libraries for bags need Python 3.10; a Jetson may have 3.8."""
     blocked = "import sys; sys.modules.update(rosbags=None, mcap=None, backports=None, compression=None)"
@@ -120,13 +128,13 @@ def test_the_default_is_masks_and_overlays_of_the_shipped_model(tmp_path, images
 def test_a_stopped_run_goes_on_with_the_frames_left(tmp_path, model, images):
     video = write_video(tmp_path / "drive.avi")
     whole, out = (request_for(model, images, video, output=tmp_path / name) for name in ("whole", "out"))
-    assert segment_inputs(whole, load=lambda *_, **__: BlueEngine()).segmented == 9
+    assert segment_stubbed(whole, engine=BlueEngine()).segmented == 9
     with pytest.raises(KeyboardInterrupt):
-        segment_inputs(out, load=lambda *_, **__: InterruptingEngine(fails_at=6))
+        segment_stubbed(out, engine=InterruptingEngine(fails_at=6))
     assert len(list((out.output / "mask").iterdir())) == 5
     assert not list(out.output.glob("overlay/*.mp4")), "neither whole nor in part"
     engine = BlueEngine()
-    outcome = segment_inputs(out, load=lambda *_, **__: engine)
+    outcome = segment_stubbed(out, engine=engine)
     assert (outcome.segmented, outcome.earlier, engine.frames) == (4, 5, 4)
     made, expected = files_of(out.output), files_of(whole.output)
     video_of = "overlay/drive.mp4"
@@ -134,7 +142,7 @@ def test_a_stopped_run_goes_on_with_the_frames_left(tmp_path, model, images):
     assert {name: data for name, data in made.items() if name != video_of} == {
         name: data for name, data in expected.items() if name != video_of
     }
-    again = segment_inputs(out, load=lambda *_, **__: BlueEngine(fails_at=1))
+    again = segment_stubbed(out, engine=BlueEngine(fails_at=1))
     assert (again.segmented, again.earlier) == (0, 9) and files_of(out.output) == made
 
 
@@ -452,7 +460,7 @@ def test_a_camera_adds_frames_named_by_their_time(tmp_path, model, monkeypatch, 
 def test_frames_are_shown_also_where_no_overlay_is_written(tmp_path, model, images):
     shown = []
     request = request_for(model, images, output=tmp_path / "out", outputs=["mask"])
-    segment_inputs(request, load=lambda *_, **__: BlueEngine(), show=shown.append)
+    segment_stubbed(request, engine=BlueEngine(), show=shown.append)
     frame, mask = cv2.imread(str(images / "img_2.png")), cv2.imread(str(tmp_path / "out" / "mask" / "img_2.png"), -1)
     colors = BlueEngine().card.classes.color_table()
     assert len(shown) == 3 and np.array_equal(shown[1], blend(frame, mask, colors, opacity=OPACITY))
@@ -474,11 +482,11 @@ def test_a_frame_is_shrunk_to_the_screen():
 def test_an_engine_that_fails_or_gives_no_confidence(tmp_path, model, images):
     request = request_for(model, images, output=tmp_path / "out", outputs=["confidence"])
     with pytest.raises(BisenetError, match="blue engine failed on img_2: out of blue"):
-        segment_inputs(request, load=lambda *_, **__: BlueEngine(fails_at=2))
+        segment_stubbed(request, engine=BlueEngine(fails_at=2))
     engine = BlueEngine()
     engine.has_confidence = False
     with pytest.raises(BisenetError, match="blue engine gives no confidence; leave it out of --write"):
-        segment_inputs(request, load=lambda *_, **__: engine)
+        segment_stubbed(request, engine=engine)
 
 
 def test_an_unknown_output_is_a_usage_error(tmp_path, model, images, capsys):
