@@ -4,12 +4,27 @@
 
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 from bisenet_ros.errors import BisenetError
 
 GROUP = "bisenet.data_sets"
 """The group of the entry point that opens data sets; see setup.py."""
+
+
+class DataSetPlace(NamedTuple):
+    """The parts of NAME:ROOT[:SPLIT]; each is empty where it is missing."""
+
+    name: str
+    root: str
+    split: str
+
+
+def parse_data_set(text: str) -> DataSetPlace:
+    """The parts of a text NAME:ROOT[:SPLIT], such as camvid:/data/camvid:val."""
+    name, _, place = text.partition(":")
+    root, _, split = place.partition(":")
+    return DataSetPlace(name, root, split)
 
 
 def open_data_set(name: str, root: Path, split: str, *, class_map: Optional[str] = None) -> Any:

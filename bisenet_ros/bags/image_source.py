@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 import cv2
 import numpy as np
 
-from bisenet_ros.bags.data_sets import open_data_set
+from bisenet_ros.bags.data_sets import open_data_set, parse_data_set
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.file_content import describe_bytes, first_bytes
 from bisenet_ros.files.file_names import check_path, natural_order
@@ -81,8 +81,7 @@ def open_source(text: str, *, labels: Optional[Path] = None, class_map: Optional
         raise FileNotFoundError(
             f"expected a folder of images, a video or a data set as NAME:ROOT[:SPLIT], got {text}: there is no file"
         )
-    name, _, place = text.partition(":")
-    root, _, split = place.partition(":")
+    name, root, split = parse_data_set(text)
     if not root or not Path(root).is_dir():
         raise FileNotFoundError(
             f"expected the folder of a data set as NAME:ROOT[:SPLIT], got {text}: there is no folder {root!r}"

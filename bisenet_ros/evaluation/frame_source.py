@@ -12,12 +12,12 @@ import numpy as np
 from bisenet_ros.bags.bag_choice import choose_topics
 from bisenet_ros.bags.bag_images import decode_frame
 from bisenet_ros.bags.bag_reader import METADATA, Bag
+from bisenet_ros.bags.data_sets import parse_data_set
 from bisenet_ros.bags.image_source import ImageSource, SourceImage, open_source
 from bisenet_ros.bags.storage_file import is_storage
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.evaluation.ground_truth import GroundTruthError, check_ids, list_ground_truth, read_ground_truth
+from bisenet_ros.evaluation.ground_truth import GroundTruthError, check_pixels, list_ground_truth, read_ground_truth
 from bisenet_ros.model.class_map import ClassMap, check_same_classes
-from bisenet_ros.model.input_size import size_text
 
 LabeledFrame = Tuple[np.ndarray, Optional[np.ndarray]]
 """H x W x 3 uint8 BGR, and H x W uint8 ids (255: no label) where there is ground truth."""
@@ -65,8 +65,8 @@ class FrameSource:
         else:
             self._source = open_source(text, labels=ground_truth, class_map=class_map)
             if not path.exists():
-                name, _, place = text.partition(":")
-                self.name = f"{name} {place.partition(':')[2]}".strip()
+                data_set = parse_data_set(text)
+                self.name = f"{data_set.name} {data_set.split}".strip()
         data_set_classes = self._source.classes
         if class_map and not data_set_classes:
             raise BisenetError(f"--class-map goes with a data set as NAME:ROOT[:SPLIT], got {text}")
@@ -84,16 +84,9 @@ class FrameSource:
         for image in islice(self._source.images(every=self._every), self._most):
             ground_truth = image.ground_truth if self._labeled else None
             if ground_truth is not None:
-                self._check(ground_truth, image)
+                size, what = image.pixels.shape[:2], f"the ground truth of {image.name}"
+                check_pixels(ground_truth, classes=self._classes, size=size, what=what)
             yield image.pixels, ground_truth
-
-    def _check(self, ground_truth: np.ndarray, image: SourceImage) -> None:
-        if ground_truth.shape != image.pixels.shape[:2]:
-            raise GroundTruthError(
-                f"expected ground truth of the frame's {size_text(image.pixels.shape)} pixels for {image.name}, got "
-                f"{size_text(ground_truth.shape)}"
-            )
-        check_ids(ground_truth, self._classes, what=f"the ground truth of {image.name}")
 
 
 def is_bag(path: Path) -> bool:

@@ -64,17 +64,16 @@ def read_ground_truth(path: Path, *, classes: int, size: Optional[Size] = None) 
         ground_truth = read_label_file(path)
     except ImageError as error:
         raise GroundTruthError(str(error)) from error
-    if size and ground_truth.shape != size:
-        raise GroundTruthError(
-            f"expected ground truth of the frame's {size_text(size)} pixels in {path}, got "
-            f"{size_text(ground_truth.shape)}"
-        )
-    check_ids(ground_truth, classes, what=str(path))
+    check_pixels(ground_truth, classes=classes, size=size, what=f"the ground truth {path}")
     return ground_truth.astype(np.uint8)
 
 
-def check_ids(ground_truth: np.ndarray, classes: int, *, what: str) -> None:
-    """Raises GroundTruthError where an id is no class and not 255."""
+def check_pixels(ground_truth: np.ndarray, *, classes: int, what: str, size: Optional[Size] = None) -> None:
+    """Raises GroundTruthError where an id is no class and not 255, or the size is not the frame's (height, width)."""
+    if size and ground_truth.shape != size:
+        raise GroundTruthError(
+            f"expected the frame's {size_text(size)} pixels in {what}, got {size_text(ground_truth.shape)}"
+        )
     counts = np.bincount(ground_truth.ravel(), minlength=IGNORE + 1)
     counts[IGNORE] = 0
     outside = np.flatnonzero(counts[classes:]) + classes

@@ -17,7 +17,7 @@ from bisenet_ros.evaluation.ground_truth import (
     SUFFIX,
     GroundTruthError,
     check_ground_truth,
-    check_ids,
+    check_pixels,
     list_ground_truth,
     read_ground_truth,
 )
@@ -119,7 +119,7 @@ def _write_masks(bag: Bag, topic: str, folder: Path, *, classes: int, grouping: 
         except ImageError as error:
             raise GroundTruthError(f"{what} is no ground truth: {error}") from error
         ground_truth = np.ascontiguousarray(ground_truth)
-        check_ids(ground_truth, classes, what=what)
+        check_pixels(ground_truth, classes=classes, what=what)
         if grouping is not None:
             ground_truth = grouping.ids[ground_truth]
         seen[stamp_ns] += 1

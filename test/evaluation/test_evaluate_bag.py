@@ -224,9 +224,12 @@ def test_truth_that_cannot_be_used_is_named(tmp_path, request_for, capsys):
     file = folder / f"{stamp(4)}.png"
     assert "found none" in error(folder)
     cv2.imwrite(str(file), np.zeros((10, 10), np.uint8))
-    assert f"expected ground truth of the frame's 32x24 pixels in {file}, got 10x10" in error(folder)
+    assert f"expected the frame's 32x24 pixels in the ground truth {file}, got 10x10" in error(folder)
     cv2.imwrite(str(file), np.full(SIZE, 11, np.uint8))
-    assert f"expected ids 0 to 10, or 255 where there is no label, in {file}, got 11 on 768 pixels" in error(folder)
+    assert (
+        f"expected ids 0 to 10, or 255 where there is no label, in the ground truth {file}, got 11 on 768 pixels"
+        in error(folder)
+    )
     cv2.imwrite(str(file), np.zeros((*SIZE, 3), np.uint8))
     assert f"expected {file} to have one channel of class ids" in error(folder)
     file.write_bytes(b"noise")
@@ -367,7 +370,7 @@ def test_an_error_in_a_process_of_its_own_is_the_same_error(tmp_path, request_fo
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     cv2.imwrite(str(truth / f"{stamp(4)}.png"), np.zeros((10, 10), np.uint8))
-    with pytest.raises(GroundTruthError, match="expected ground truth of the frame's 32x24 pixels"):
+    with pytest.raises(GroundTruthError, match="expected the frame's 32x24 pixels in the ground truth"):
         evaluate_stubbed(request_for(*bags, truth_folder=truth, jobs=2))
     assert not list(scratch.iterdir()), "what the processes unpacked is gone with them"
     assert not (tmp_path / "OUT.partial").exists()

@@ -292,7 +292,10 @@ def test_a_layer_that_a_runtime_gets_wrong_is_the_first_to_be_left_out(model, ca
     "make, reason",
     [
         (lambda path: path.write_text("text"), "1.png cannot be decoded as an image"),
-        (lambda path: cv2.imwrite(str(path), np.zeros((8, 9), np.uint8)), "96x72 pixels for 1.png, got 9x8"),
+        (
+            lambda path: cv2.imwrite(str(path), np.zeros((8, 9), np.uint8)),
+            "96x72 pixels in the ground truth of 1.png, got 9x8",
+        ),
         (
             lambda path: cv2.imwrite(str(path), np.full(SIZE, 11, np.uint8)),
             "ids 0 to 10.*ground truth of 1.png, got 11",
