@@ -18,13 +18,11 @@ from typing import Any, Dict, List, Optional
 
 import bisenet_ros
 from bisenet_ros.errors import BisenetError
+from bisenet_ros.exit_codes import BROKEN_PIPE, INTERRUPTED
 
 GROUP = "bisenet.commands"
 FIRST_WORDS = ("benchmark",)
 """First words of commands of two words."""
-_INTERRUPTED = 130
-_BROKEN_PIPE = 141
-"""The exit codes of programs that SIGINT and SIGPIPE end, as shells have them."""
 
 
 def main(argv: Optional[List[str]] = None) -> int:
@@ -38,14 +36,12 @@ def main(argv: Optional[List[str]] = None) -> int:
             if sys.stdout:  # None where it is closed
                 sys.stdout.flush()
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return INTERRUPTED
     except OSError as error:  # of stdout: its reader has ended, as `head` does, or its disk is full
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return (
-            _BROKEN_PIPE
-            if isinstance(error, BrokenPipeError)
-            else _fail(f"stdout cannot be written: {_describe(error)}")
-        )
+        if isinstance(error, BrokenPipeError):
+            return BROKEN_PIPE
+        return _fail(f"stdout cannot be written: {_describe(error)}")
 
 
 def _main(words: List[str]) -> int:

@@ -14,13 +14,14 @@ import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import List, Tuple
+from typing import List
 
-from bisenet_ros.engines.loader import DEVICES, choose_device
-from bisenet_ros.engines.precision import CPU_PRECISIONS, PRECISIONS
+from bisenet_ros.commands._arguments import add_engine_arguments, list_of
+from bisenet_ros.engines.loader import choose_device
+from bisenet_ros.engines.precision import CPU_PRECISIONS
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
-from bisenet_ros.model.input_size import CARD, check_size_choice, parse_size
+from bisenet_ros.model.input_size import check_size_choice, parse_size
 from bisenet_ros.model.model_card import read_card
 
 EXTRA = "ros,benchmark"
@@ -34,17 +35,16 @@ MIN_SECONDS = 1.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = __doc__
     parser.add_argument("--model", type=Path, metavar="FILE", help="a model file (.onnx), default: the shipped one")
-    parser.add_argument("--device", choices=DEVICES, default="auto", help="the node's parameter, default auto")
-    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="the node's parameter, default auto")
+    add_engine_arguments(parser)
     parser.add_argument("--engine", choices=("model", "stub"), default="model", help="stub: one that takes no time")
     sizes = f"of the images, one or more, default {SIZE}"
     parser.add_argument("--size", nargs="+", default=[SIZE], metavar="WIDTHxHEIGHT", help=sizes)
-    resized = "the node's parameter: card (default), half, full or WIDTHxHEIGHT"
-    parser.add_argument("--network-size", default=CARD, metavar="SIZE", help=resized)
     parser.add_argument("--cameras", type=int, default=1, metavar="N", help="default 1")
     parser.add_argument("--encoding", choices=("bgr8", "jpeg"), default="bgr8", help="of the images, default bgr8")
     parser.add_argument("--reliability", choices=RELIABILITIES, default="best_effort", help="default best_effort")
-    parser.add_argument("--topics", default="mask", metavar="NAMES", help=f"of {','.join(OUTPUTS)}; default mask")
+    topics = list_of(OUTPUTS, always=OUTPUTS[:1])
+    names = f"of {','.join(OUTPUTS)}; default mask, which is always there"
+    parser.add_argument("--topics", type=topics, default=OUTPUTS[:1], metavar="LIST", help=names)
     parser.add_argument("--rate", type=float, default=15, metavar="HZ", help="of each camera, default 15")
     parser.add_argument(
         "--seconds",
@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
         network_size=arguments.network_size,
         cameras=arguments.cameras,
         encoding=arguments.encoding,
-        outputs=read_outputs(arguments.topics),
+        outputs=arguments.topics,
         reliability=arguments.reliability,
     )
     scenarios = [replace(scenario, size=parse_size(size)) for size in dict.fromkeys(arguments.size)]
@@ -98,15 +98,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output:
         write_report(arguments.output, numbers)
     return 0
-
-
-def read_outputs(text: str) -> Tuple[str, ...]:
-    """The topics, the mask first and always among them."""
-    names = ["mask", *(name.strip() for name in text.split(",") if name.strip())]
-    unknown = [name for name in names if name not in OUTPUTS]
-    if unknown:
-        raise BisenetError(f"--topics must be of {', '.join(OUTPUTS)}, got {', '.join(unknown)}")
-    return tuple(dict.fromkeys(names))
 
 
 def choose_pipelines(arguments: argparse.Namespace) -> List[str]:

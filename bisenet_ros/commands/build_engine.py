@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Dict, Sequence
 
+from bisenet_ros.commands._arguments import add_network_size
 from bisenet_ros.engines.cuda.device import GpuError
 from bisenet_ros.engines.cuda.open_device import open_device
 from bisenet_ros.engines.engine import check_max_batch
@@ -22,7 +23,7 @@ from bisenet_ros.engines.tensorrt.builder import PlanRequest, PlanStore, build_p
 from bisenet_ros.engines.tensorrt.plan import PRECISIONS, TensorRtError
 from bisenet_ros.engines.tensorrt.plan_cache import PlanCache
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.model.input_size import CARD, check_size_choice, parse_size
+from bisenet_ros.model.input_size import check_size_choice, parse_size
 from bisenet_ros.model.model_card import read_card
 
 EXTRA = "tensorrt-rtx"
@@ -35,8 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", required=True, metavar="WIDTHxHEIGHT", help=size)
     precisions = "default auto, as for the node: int8 for a quantized model, else fp16; int8 takes MODEL.int8.onnx"
     parser.add_argument("--precision", choices=("auto", *PRECISIONS), default="auto", help=precisions)
-    resized = "of frames for the network, as the node's parameter: card (default), half, full or WIDTHxHEIGHT"
-    parser.add_argument("--network-size", default=CARD, metavar="SIZE", help=resized)
+    add_network_size(parser)
     batch = "the most frames at once, as for the node; default 1"
     parser.add_argument("--max-batch", type=int, default=1, metavar="N", help=batch)
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where plans are kept, default ~/.cache/bisenet_ros")

@@ -9,29 +9,27 @@ import os
 import sys
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Tuple
+from typing import TYPE_CHECKING
 
 from bisenet_ros.bags import STORAGES
-from bisenet_ros.engines.loader import DEVICES
-from bisenet_ros.engines.precision import PRECISIONS
+from bisenet_ros.commands._arguments import add_engine_arguments, list_of
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.evaluation import OUTPUTS
-from bisenet_ros.model.input_size import CARD
+from bisenet_ros.exit_codes import IMPERFECT, INTERRUPTED
 
 if TYPE_CHECKING:
     from bisenet_ros.evaluation.bag_evaluation import Replay, Request
     from bisenet_ros.evaluation.bag_outcome import Outcome
 
 EXTRA = "evaluation"
-INTERRUPTED = 130
 DESCRIPTION = f"""\
 Segments every frame of ROS 2 bags (sqlite3 or MCAP, compressed or not; folders, files, or folders of bags) and reports
 on it; no ROS is needed. OUT gets the masks as a bag (OUT/masks, or OUT/NAME/masks for several bags), report.html,
 report.json, report.csv and frames.jsonl. It appears when all is done; until then the work lies in OUT.partial, and the
-same command goes on with the bags that are not done. Exit codes: 0 all is well; 1 an error, there is no OUT; 3
-done, but a bag was damaged, left out or has other messages than it promises, messages could not be read, ground truth
-is missing or may be of other frames, the node's masks differ, or its replay failed, which the report names;
-{INTERRUPTED} stopped by Ctrl-C."""
+same command goes on with the bags that are not done. Exit codes: 0 all is well; 1 an error, there is no OUT;
+{IMPERFECT} done, but a bag was damaged, left out or has other messages than it promises, messages could not be read,
+ground truth is missing or may be of other frames, the node's masks differ, or its replay failed, which the report
+names; {INTERRUPTED} stopped by Ctrl-C."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,18 +58,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--topics",
         dest="outputs",
-        type=_outputs,
+        type=list_of(OUTPUTS, always=OUTPUTS[:1]),
         default=OUTPUTS[:1],
         metavar="LIST",
         help=f"topics to write into the bag of masks, of {','.join(OUTPUTS)}; default mask, which is always there",
     )
     parser.add_argument("--storage", choices=STORAGES, default=STORAGES[0], help="of the masks; MCAP is far smaller")
-    parser.add_argument("--device", choices=DEVICES, default="auto", help="where the network runs, default auto")
-    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="its number format, default auto")
+    add_engine_arguments(parser)
     groups = "merges the model's classes, and the ground truth's, into groups, such as config/class_maps/drivable.yaml"
     parser.add_argument("--class-map", type=Path, metavar="YAML", help=groups)
-    resized = "of frames for the network: card (default: as many pixels as the model's card says), half, full or "
-    parser.add_argument("--network-size", default=CARD, metavar="SIZE", help=f"{resized}WIDTHxHEIGHT")
     side_by_side = parser.add_mutually_exclusive_group()
     side_by_side.add_argument(
         "--jobs", type=_jobs, default=1, metavar="N", help="bags side by side, in processes that share the cores"
@@ -135,14 +130,6 @@ def _find_replay() -> Replay:
             "`pip install '.[ros]'` in the checkout"
         ) from error
     return replay_through_node
-
-
-def _outputs(text: str) -> Tuple[str, ...]:
-    names = text.split(",")
-    unknown = [name for name in names if name not in OUTPUTS]
-    if unknown:
-        raise argparse.ArgumentTypeError(f"expected some of {','.join(OUTPUTS)}, got {unknown[0]!r}")
-    return tuple(name for name in OUTPUTS if name in names or name == OUTPUTS[0])
 
 
 def _address(text: str) -> str:

@@ -18,16 +18,16 @@ from bisenet_ros.bags.recording import (
     check_frame_id,
     check_topic,
 )
+from bisenet_ros.exit_codes import IMPERFECT
 
 EXTRA = "evaluation"
-INCOMPLETE = 3
 DESCRIPTION = f"""\
 Makes a ROS 2 bag of a folder of images (in natural order), a video, or a data set as NAME:ROOT[:SPLIT], such as
 camvid:/data/camvid:val; no ROS is needed. The images go to --topic, with a camera_info beside them and, with labels,
 their masks (mono8 ids) to `labels` beside them, all under the same stamps. Without --camera-info the camera_info is a
 GUESS: a pinhole camera of {FIELD_OF_VIEW:g} degrees without distortion, good for players and viewers, not for geometry.
 Stamps are a video's own, else --rate's. A file that is JPEG or PNG already goes into the bag byte by byte with
---compressed of its kind. Exit codes: 0 all is well; 1 an error, no bag was made; {INCOMPLETE} a video has fewer
+--compressed of its kind. Exit codes: 0 all is well; 1 an error, no bag was made; {IMPERFECT} a video has fewer
 frames than it promises."""
 
 
@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"camera_info is a guess: pinhole, {recording.field_of_view:g} degrees, no distortion", file=sys.stderr)
     if images < source.count:
         print(f"bisenet: warning: {source.count} images promised by {arguments.images}, {images} read", file=sys.stderr)
-    return INCOMPLETE if images < source.count - source.count_is_estimate else 0
+    return IMPERFECT if images < source.count - source.count_is_estimate else 0
 
 
 def _number(below: float) -> Callable[[str], float]:

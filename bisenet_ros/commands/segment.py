@@ -9,17 +9,13 @@ import math
 import sys
 from dataclasses import fields
 from pathlib import Path
-from typing import Tuple
 
-from bisenet_ros.engines.loader import DEVICES
-from bisenet_ros.engines.precision import PRECISIONS
+from bisenet_ros.commands._arguments import add_engine_arguments, list_of
+from bisenet_ros.exit_codes import IMPERFECT, INTERRUPTED
 from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
-from bisenet_ros.model.input_size import CARD
 from bisenet_ros.segmentation import OUTPUTS
 
 EXTRA = "segment"
-IMPERFECT = 3
-INTERRUPTED = 130
 DEFAULT_OUTPUTS = ("mask", "overlay")
 DESCRIPTION = f"""\
 Segments images, folders of images, videos, or a camera of this machine (camera:0); no ROS is needed. OUT gets
@@ -41,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--write",
         dest="outputs",
-        type=_outputs,
+        type=list_of(OUTPUTS),
         default=DEFAULT_OUTPUTS,
         metavar="LIST",
         help=f"what is written, of {','.join(OUTPUTS)}; default {','.join(DEFAULT_OUTPUTS)}",
@@ -49,8 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--show", action="store_true", help="show each overlay in a window; q or Esc closes it and stops"
     )
-    parser.add_argument("--device", choices=DEVICES, default="auto", help="where the network runs, default auto")
-    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="its number format, default auto")
+    add_engine_arguments(parser)
     groups = "merges the model's classes into groups, such as config/class_maps/drivable.yaml"
     parser.add_argument("--class-map", type=Path, metavar="YAML", help=groups)
     parser.add_argument(
@@ -62,8 +57,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     hood = "of the images' size; what is not black, such as the hood, is 255 in the mask and 0 in the confidence"
     parser.add_argument("--ignore-mask", type=Path, metavar="PNG", help=hood)
-    resized = "of frames for the network: card (default: as many pixels as the model's card says), half, full or "
-    parser.add_argument("--network-size", default=CARD, metavar="SIZE", help=f"{resized}WIDTHxHEIGHT")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -97,11 +90,3 @@ def _confidence(text: str) -> float:
     if not 0 <= confidence <= 1:
         raise argparse.ArgumentTypeError(f"expected a confidence of 0 to 1, got {text!r}")
     return confidence
-
-
-def _outputs(text: str) -> Tuple[str, ...]:
-    names = text.split(",")
-    unknown = [name for name in names if name not in OUTPUTS]
-    if unknown:
-        raise argparse.ArgumentTypeError(f"expected some of {','.join(OUTPUTS)}, got {unknown[0]!r}")
-    return tuple(name for name in OUTPUTS if name in names)

@@ -9,9 +9,7 @@ from typing import Any, Dict, Sequence, Tuple
 from bisenet_ros.evaluation.ground_truth import describe_unused
 from bisenet_ros.evaluation.report.numbers import percent
 from bisenet_ros.evaluation.run_summary import NodeReplay, RunSummary
-
-IMPERFECT = 3
-"""The exit code of a run that is done, but not with all frames, or not with all ground truth."""
+from bisenet_ros.exit_codes import IMPERFECT
 
 
 @dataclass(frozen=True)
