@@ -33,7 +33,7 @@ from bisenet_ros.model.input_size import size_text
 
 JPEG_QUALITY = 95
 SUFFIXES = {"jpeg": (".jpg", ".jpeg"), "png": (".png",)}
-"""Of files that go into the bag byte by byte, by the compression that is asked for."""
+"""Suffixes of files that go into the bag byte by byte, by the compression that is asked for."""
 
 
 def make_bag(

@@ -17,9 +17,9 @@ from bisenet_ros.files.full_disk import explain_full_disk
 
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 VERSION: Literal[8] = 8
-"""Of metadata.yaml: Humble cannot read the QoS of version 9."""
+"""Version of metadata.yaml; Humble cannot read the QoS of version 9."""
 LATEST_SECOND = 2**31 - 1
-"""Of a stamp: it has no room for more seconds, but for up to 4.29 seconds as nanoseconds."""
+"""Largest second of a stamp (int32)."""
 FOREVER = QosTime(2147483647, 4294967295)
 # A reliable publisher serves subscribers of both kinds.
 OFFERED = Qos(
@@ -108,6 +108,6 @@ class BagWriter:
 
 def make_header(stamp_ns: int, frame_id: str) -> Any:
     """A std_msgs/Header."""
-    seconds = min(stamp_ns // 10**9, LATEST_SECOND)
+    seconds = min(stamp_ns // 10**9, LATEST_SECOND)  # up to 4.29 s more fit into the nanoseconds
     stamp = TYPES.types["builtin_interfaces/msg/Time"](sec=seconds, nanosec=stamp_ns - seconds * 10**9)
     return TYPES.types["std_msgs/msg/Header"](stamp=stamp, frame_id=frame_id)

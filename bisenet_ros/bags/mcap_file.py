@@ -18,10 +18,8 @@ from mcap.stream_reader import CRCValidationError, StreamReader
 from mcap.summary import Summary
 from mcap.writer import MCAP0_MAGIC
 
-from bisenet_ros.bags.storage import BagMessage, DamagedFileError, Topic, merge_topics, problem_of
+from bisenet_ros.bags.storage import MOST_BYTES, BagMessage, DamagedFileError, Topic, merge_topics, problem_of
 
-MOST_BYTES = 2**30
-"""Of a record; a larger one is damage that would fill the memory."""
 DAMAGE = (McapError, CRCValidationError, struct.error, UnicodeError, OverflowError, zstandard.ZstdError, RuntimeError)
 """What wrong bytes make the reader raise; a RuntimeError is lz4's."""
 
@@ -50,7 +48,7 @@ class McapFile:
         self._file.close()
 
     def topics(self) -> List[Topic]:
-        """By the summary; where it does not list all channels, those with messages by reading the whole file."""
+        """The topics by the summary; where it lacks channels, those with messages by reading the whole file."""
         summary = self._summary
         if summary and _lists_all_channels(summary):
             counts = self._channel_counts()
@@ -74,7 +72,7 @@ class McapFile:
         return found
 
     def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
-        """In the order of recording by a complete index, else in the file's order.
+        """The messages in the order of recording by a complete index, else in the file's order.
 
         Raises DamagedFileError where the file breaks off.
         """

@@ -13,12 +13,12 @@ from bisenet_ros.files.file_names import is_utf8
 RATE = 10.0
 """Images a second, where nothing says otherwise."""
 FIELD_OF_VIEW = 60.0
-"""Degrees, horizontal, of the guessed camera."""
+"""Horizontal field of view of the guessed camera, in degrees."""
 STAMP_LIMIT = 2**31
-"""Seconds; a stamp has no room for more."""
+"""The first second that a stamp has no room for (int32)."""
 COMPRESSIONS = ("jpeg", "png")
 URI_CHARACTERS = "?#%"
-"""Of paths that rosbags, whose SQLite takes paths as URIs, would write elsewhere."""
+"""Characters of a path that make rosbags write elsewhere, since its SQLite takes paths as URIs."""
 TOPIC_NAME = re.compile(r"(/[A-Za-z_][A-Za-z0-9_]*)+")
 CAMERA_INFO_TOPIC, LABELS_TOPIC = BESIDE = ("/camera_info", "/labels")
 """What is added to the images' namespace."""

@@ -36,7 +36,7 @@ class SqliteFile:
         self._connection.close()
 
     def topics(self) -> List[Topic]:
-        """With the messages that are left."""
+        """The topics, with the messages that are left."""
         counts = dict.fromkeys(self._topics, 0)
         try:
             with _as_damaged_file(), closing(
@@ -53,7 +53,7 @@ class SqliteFile:
         return {}
 
     def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
-        """In the order of recording; of a file that was cut off, in the order of its rows.
+        """The messages in the order of recording; of a file that was cut off, in the order of its rows.
 
         Raises DamagedFileError where the file breaks off.
         """

@@ -5,6 +5,9 @@
 from dataclasses import dataclass
 from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
 
+MOST_BYTES = 2**30
+"""Bytes of a message or record at most; more is no image but damage, and would fill the memory."""
+
 
 class DamagedFileError(Exception):
     """A file that breaks off or holds wrong bytes; the message says what is wrong."""
@@ -36,7 +39,7 @@ class BagMessage:
 
     @property
     def number(self) -> int:
-        """As people count, from 1."""
+        """The message's number in its topic, from 1."""
         return self.index + 1
 
 

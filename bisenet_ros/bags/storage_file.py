@@ -12,7 +12,7 @@ from typing import Iterator, List, Union
 
 from bisenet_ros.bags.mcap_file import MCAP0_MAGIC, McapFile
 from bisenet_ros.bags.sqlite_file import SqliteFile
-from bisenet_ros.bags.storage import DamagedFileError, problem_of
+from bisenet_ros.bags.storage import MOST_BYTES, DamagedFileError, problem_of
 from bisenet_ros.files.file_content import describe_bytes, first_bytes
 from bisenet_ros.files.file_names import natural_order
 
@@ -29,8 +29,6 @@ LONGEST_ZSTD_HEADER = 18
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 """The first bytes of zstd data; a message in CDR begins with a zero."""
 SQLITE_MAGIC = b"SQLite format 3\0"
-MOST_BYTES = 2**30
-"""Bytes of a message; more is no image, and would fill the memory."""
 
 
 def is_storage(file: Path) -> bool:

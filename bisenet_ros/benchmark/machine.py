@@ -84,6 +84,6 @@ def _read(path: Path) -> Optional[str]:
 
 
 def _cpuinfo(key: str) -> Optional[str]:
-    """The first core's."""
+    """An entry of /proc/cpuinfo for the first core; None where there is none."""
     lines = (line.partition(":") for line in (_read(Path("/proc/cpuinfo")) or "").splitlines())
     return next((value.strip() for name, _, value in lines if name.strip() == key), None)

@@ -8,7 +8,7 @@ from bisenet_ros.benchmark.markdown import markdown_table
 
 FRAME_SIZE = "2048x1024"
 NETWORK_SIZE = "half"
-"""Of the frame's sides: 1024x512."""
+"""The size for the network: half of the frame's sides, 1024x512."""
 ITERATIONS = 5000
 PRECISIONS = ("fp32", "fp16")
 """The paper gives FP32 and FP16 on the Jetson TX2 (Fig. 10); for Table 7 it does not say."""
@@ -23,7 +23,7 @@ PROTOCOL = {
 """All that the paper's text says of how speed was measured."""
 
 FPS = {"BiSeNetV2": 156.0, "BiSeNetV2-Large": 47.3}
-"""On Cityscapes' frames, by the model's name on its card."""
+"""Frames per second on Cityscapes, by the model's name on its card."""
 
 
 def compare(measurements: List[Mapping[str, Any]]) -> str:

@@ -87,7 +87,7 @@ def to_markdown(numbers: Numbers) -> str:
 
 
 def to_text(numbers: Numbers) -> str:
-    """For the terminal: the table, the comparison with the paper where it was asked for, and all that it depends on."""
+    """The text for the terminal: the table, the comparison with the paper if asked for, and all that it depends on."""
     parts = [to_table(numbers["measurements"])]
     if numbers["paper"]:
         parts += [paper.compare(numbers["measurements"]), _listed(numbers["paper"])]

@@ -40,7 +40,7 @@ from bisenet_ros.model.model_card import read_card
 from bisenet_ros.model.model_file import ModelError, model_sha256
 
 ENGINE = ("model", "device", "precision", "network_size", "class_map")
-"""What of a request the engine depends on."""
+"""The fields of a request that the engine depends on."""
 
 Replay = Callable[..., NodeReplay]
 """Replays a source through the running node: `replay(source, records, folder=, rate=, **engine)`, whose `engine` is the
@@ -70,7 +70,7 @@ class Request:
 
 
 def evaluate_bags(request: Request, *, replay: Optional[Replay] = None) -> Outcome:
-    """The whole run.
+    """Segments bags and reports on their masks: the whole run of `bisenet evaluate-bag`.
 
     Args:
         replay: replays every source through the running node too.

@@ -17,7 +17,7 @@ from bisenet_ros.model.class_map import IGNORE
 
 @dataclass(frozen=True)
 class QuantizationCost:
-    """int8 against fp32.
+    """What int8 costs against fp32.
 
     Attributes:
         frames: how many were segmented.
@@ -39,7 +39,7 @@ class QuantizationCost:
         return 100 * (self.miou[0] - self.miou[1]) if self.miou else None
 
     def to_dict(self) -> Dict[str, Any]:
-        """For a model card."""
+        """The cost as an entry of a model card."""
         values: Dict[str, Any] = {"frames": self.frames, "same_class": round(self.same_class, 5)}
         if self.miou:
             values["labeled_frames"] = self.labeled_frames

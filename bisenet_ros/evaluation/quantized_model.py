@@ -21,9 +21,9 @@ from bisenet_ros.model.model_file import model_sha256, read_model
 
 SENSITIVITY_FRAMES = 30
 MOST_LAYERS_LEFT_OUT = 10
-"""Of the network's 56; more of them would cost the speed."""
+"""Layers that stay in fp32 at most, of the network's 56; more of them would cost the speed."""
 COST_OF_ANY_LAYER = 0.01
-"""Of the network's time: leaving out a small layer costs that too, in conversions to fp32 and back."""
+"""Share of the network's time that leaving out even a small layer costs, in conversions to fp32 and back."""
 
 Progress = Callable[[str], None]
 """Called with what is done now."""

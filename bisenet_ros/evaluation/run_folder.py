@@ -74,7 +74,7 @@ class RunFolder:
         return None
 
     def finish(self, inputs: Inputs, *, exit_code: int) -> None:
-        """The results are there."""
+        """Puts the results in their place, and throws the rest away."""
         made = sorted(path.name for path in self.result.iterdir())
         write_json(self.result / RUN, {"asked": inputs, "exit_code": exit_code, "made": made})
         put_in_place(self.result, self.output)

@@ -103,7 +103,7 @@ class NodeReplay:
     engine: str
 
     def facts(self) -> Dict[str, str]:
-        """For people, by name."""
+        """The facts of the run in words, by name."""
         lost = ", ".join(f"{count} {where}" for where, count in self.losses.items() if count)
         differing = f"{self.differing_pixels} in {len(self.differing_frames)} frames"
         return {

@@ -17,7 +17,7 @@ import numpy as np
 from bisenet_ros.images.optical_flow import follow, optical_flow
 
 LONGEST_SIDE = 240
-"""Cells of the grid; a smaller frame is compared pixel by pixel."""
+"""Cells of the grid's longer side; a smaller frame is compared pixel by pixel."""
 SMALLEST_SIDE = 16
 """Cells of a grid in which there is something to compare."""
 LONGEST_GAP = 0.5
@@ -28,7 +28,7 @@ METHOD = (
     f"DIS optical flow on a grid of at most {LONGEST_SIDE} cells, forward-backward checked, between frames at most "
     f"{LONGEST_GAP} s apart; a cell has changed where the mask before, moved, does not have its class within one cell"
 )
-"""For people, in reports."""
+"""How temporal consistency is measured, for people, in reports."""
 
 Change = List[List[int]]
 """(class, compared pixels, changed pixels) of the classes that the frame before had, in cells of the grid."""

@@ -34,13 +34,13 @@ def sha256_of(path: Path) -> str:
 
 
 def first_bytes(file: Path) -> bytes:
-    """The 32 by which `describe_bytes` tells what a file is; raises OSError."""
+    """The first 32 bytes of a file, for `describe_bytes`."""
     with file.open("rb") as opened:
         return opened.read(32)
 
 
 def describe_bytes(start: bytes) -> str:
-    """Such as "a PNG image", "an empty file" or "a file that begins with 00112233", by a file's first 32 bytes."""
+    """What a file is by its first 32 bytes, such as "a PNG image" or "a file that begins with 00112233"."""
     if not start:
         return "an empty file"
     found = next((kind for magic, kind in _MAGIC if start.startswith(magic)), None)

@@ -10,7 +10,7 @@ import numpy as np
 from bisenet_ros.files.compiled_function import compiled
 
 OPACITY = 0.5
-"""Of an overlay, 0 to 1, where nothing else is asked for."""
+"""Opacity of the colors in an overlay, 0 to 1, where nothing else is asked for."""
 
 
 def paint(mask: np.ndarray, color_table: np.ndarray, *, out: Optional[np.ndarray] = None) -> np.ndarray:

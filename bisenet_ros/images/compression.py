@@ -10,7 +10,7 @@ from PIL import Image
 
 JPEG_QUALITY = 80
 PNG_LEVEL = 1
-"""Of zlib, 1 to 9: a mask is flat, and higher levels take longer to save little."""
+"""Compression level of zlib, 1 to 9: a mask is flat, and higher levels take longer to save little."""
 
 
 def encode_jpeg(frame: np.ndarray) -> bytes:

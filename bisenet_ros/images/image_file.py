@@ -24,7 +24,7 @@ from bisenet_ros.images.encodings import decode_picture
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 UNSUPPORTED_MODES = {"F": "float", "I": "32-bit"}
-"""In words, by Pillow's names."""
+"""Kinds of pixels that are not read, in words, by Pillow's names."""
 ORIENTATION_TAG = 0x0112
 """EXIF's number for the orientation."""
 

@@ -11,6 +11,7 @@ from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
 
 from bisenet_ros.engines.loader import DEVICES
 from bisenet_ros.engines.precision import PRECISIONS
+from bisenet_ros.images.colors import OPACITY
 from bisenet_ros.model.input_size import (
     CARD,
     FULL,
@@ -174,7 +175,9 @@ SETTINGS = (
         LIVE,
         range=(0.0, 1.0),
     ),
-    Setting("overlay_opacity", 0.5, "Opacity of the classes' colors in the overlay, 0 to 1.", LIVE, range=(0.0, 1.0)),
+    Setting(
+        "overlay_opacity", OPACITY, "Opacity of the classes' colors in the overlay, 0 to 1.", LIVE, range=(0.0, 1.0)
+    ),
     Setting("grid.frame", "base_link", "Frame of the ground grid; its z = 0 is the ground."),
     Setting("grid.resolution", 0.1, "Side of a cell of the ground grid, in m.", range=(0.01, 10.0)),
     Setting("grid.x", [0.0, 40.0], "First and last meter of the ground grid along x.", **INTERVAL),

@@ -19,7 +19,7 @@ from bisenet_ros.files.file_names import natural_order
 from bisenet_ros.images.image_file import IMAGE_SUFFIXES, list_images, read_image, silence_opencv
 
 CAMERA = re.compile(r"camera:(\d{1,3})")
-"""Such as camera:0, which is /dev/video0 on Linux."""
+"""A camera as an input, such as camera:0, which is /dev/video0 on Linux."""
 VIDEO_FRAME = re.compile(r"(.+)_\d{6,}")
 """The name of a video's frame: the video's name and the frame's number."""
 
@@ -159,7 +159,7 @@ def _camera(number: int) -> Input:
     camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest frame, as far as the driver heeds it
 
     def frames() -> Iterator[InputFrame]:
-        """Named by the time at which they were taken, so that a later run adds to them."""
+        """The frames, named by the time at which they were taken, so that a later run adds to them."""
         try:
             while True:
                 read, pixels = camera.read()

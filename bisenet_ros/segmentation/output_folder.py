@@ -88,7 +88,7 @@ class OutputFolder:
         return read_image(self.path("overlay", name))
 
     def _read_record(self) -> Optional[Dict[str, Any]]:
-        """None where there is none yet."""
+        """The record of an earlier run; None where there is none yet."""
         path = self.folder / RECORD
         if not path.exists():
             require_free(self.folder)

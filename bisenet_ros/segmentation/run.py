@@ -26,7 +26,7 @@ from bisenet_ros.segmentation.output_folder import OutputFolder
 from bisenet_ros.segmentation.video_file import VideoFile
 
 MOST_NAMED = 5
-"""Of the files of a folder that are no images."""
+"""Files of a folder that a warning names, since they are no images."""
 Show = Callable[[np.ndarray], None]
 """Shows H x W x 3 uint8 BGR to the user."""
 

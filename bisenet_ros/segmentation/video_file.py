@@ -41,7 +41,7 @@ class VideoFile:
         self._frames = 0
 
     def write(self, frame: np.ndarray) -> None:
-        """H x W x 3 uint8 BGR, all of one size; raises OSError, ValueError for another size."""
+        """Adds a frame, H x W x 3 uint8 BGR, all of one size; raises OSError, ValueError for another size."""
         if self._writer is None:
             self._size = frame.shape[:2]
             fourcc = cv2.VideoWriter.fourcc(*CODEC)

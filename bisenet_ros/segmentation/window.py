@@ -10,7 +10,7 @@ import numpy as np
 from bisenet_ros.errors import BisenetError
 
 LARGEST_SHARE = 0.9
-"""Of the screen's width and height."""
+"""Share of the screen's width and height that a frame may take."""
 STOP_KEYS = ("<Escape>", "q")
 
 
@@ -40,7 +40,7 @@ class Window:
         self._label.pack()
 
     def show(self, frame: np.ndarray) -> None:
-        """H x W x 3 uint8 BGR; raises KeyboardInterrupt once the user has closed the window, or pressed q or Esc."""
+        """Shows H x W x 3 uint8 BGR; raises KeyboardInterrupt once the user closed the window, or pressed q or Esc."""
         screen = self._root.winfo_screenwidth(), self._root.winfo_screenheight()
         image = self._photo_image(data=as_ppm(shrink(frame, screen)))
         self._label.configure(image=image)

@@ -100,7 +100,7 @@ def describe_findings(
 
 
 def write_csv(path: Path, records: Iterable[FrameRecord], *, names: Sequence[str]) -> None:
-    """A row per frame; empty cells where there was nothing to compare or no ground truth."""
+    """Writes a row per frame; empty cells where there was nothing to compare or no ground truth."""
     partial = partial_of(path)
     with partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)

@@ -33,7 +33,7 @@ GALLERY = 4
 SMALLEST_VERDICT = 0.1
 """Percentage points; a smaller difference is called neither better nor worse."""
 PERCENTILES = ("p50", "p90", "p99")
-"""Of the engine's times."""
+"""Percentiles of the engine's times that are compared."""
 Topics = Dict[TopicKey, TopicSummary]
 
 
@@ -69,7 +69,7 @@ class Row(NamedTuple):
         return [self.name, self.unit, *numbers, difference, self.note]
 
     def _shown(self, value: float) -> float:
-        """In the unit, rounded; without a sign for zero."""
+        """A number in its unit, rounded; without a sign for zero."""
         return round(100 * value if self.unit == "%" else value, 2) + 0.0
 
 

@@ -19,7 +19,7 @@ from bisenet_ros.model.class_map import ClassMap
 INK = "#010203"
 """A placeholder for the page's ink until the SVG is written."""
 SIZES = {"wide": (9.6, 2.5), "narrow": (4.3, 2.7)}
-"""Inches; the page shows the one that suits the screen."""
+"""Sizes of a chart in inches; the page shows the one that suits the screen."""
 CURVES = ("#3584c4", "#d9730d")
 """Colors of curves, seen on white and on black alike."""
 MOST_AREAS = 20

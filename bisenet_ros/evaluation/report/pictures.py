@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from bisenet_ros.images.colors import blend, paint
+from bisenet_ros.images.colors import OPACITY, blend, paint
 from bisenet_ros.model.class_map import IGNORE
 
 LONGEST_SIDE = 480
@@ -23,8 +23,6 @@ QUALITY = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, 80], ".png": []}
 MIME = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 WRONG = (0, 0, 255)
 """BGR of a wrong pixel."""
-OPACITY = 0.55
-"""Of a mask laid over its frame, 0 to 1."""
 
 
 def draw_errors(frame: np.ndarray, ground_truth: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -68,7 +66,7 @@ def disagreement_row(frame: np.ndarray, masks: Sequence[np.ndarray], color_table
 
 
 def shrink(pixels: np.ndarray, *, side: int = LONGEST_SIDE, mix: bool = True) -> np.ndarray:
-    """At most `side` pixels long; without `mix`, as for masks, no new values appear."""
+    """Pixels shrunk to at most `side` on the longer side; without `mix`, as for masks, no new values appear."""
     scale = min(1.0, side / max(pixels.shape[:2]))
     if scale == 1:
         return pixels
