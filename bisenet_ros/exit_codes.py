@@ -6,5 +6,7 @@ IMPERFECT = 3
 """All is done, but some of the input is missing or could not be used, which warnings name."""
 INTERRUPTED = 130
 """Ctrl-C stopped it: what shells have for a program that SIGINT ends."""
+TERMINATED = 143
+"""SIGTERM stopped it, likewise."""
 BROKEN_PIPE = 141
 """Nobody reads its output any more: what shells have for a program that SIGPIPE ends."""

@@ -8,11 +8,12 @@ import csv
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Dict, List, NamedTuple, Tuple
 
 import cv2
 import numpy as np
@@ -123,19 +124,29 @@ def test_a_short_run_learns_reports_and_exports(camvid, tmp_path):
     assert card.training["device"] == device
 
 
-@pytest.mark.parametrize("overrides", [{}, {"optimizer__average_decay": 0.9, "run__workers": 1}])
-def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(camvid, tmp_path, overrides):
+@pytest.mark.parametrize(
+    "number, code, overrides",
+    [
+        (signal.SIGKILL, -signal.SIGKILL, {}),
+        (signal.SIGTERM, 143, {"optimizer__average_decay": 0.9, "run__workers": 1}),
+    ],
+)
+def test_a_run_that_a_signal_ended_ends_with_the_same_weights_when_resumed(camvid, tmp_path, number, code, overrides):
     overrides = {**overrides, "run__iterations": 40, "run__validate_every": 10}
     assert main(small_run(camvid, tmp_path / "whole", **overrides)) == 0
-    command = small_run(camvid, tmp_path / "killed", **overrides)
-    kill_after_a_checkpoint(command, tmp_path / "killed" / "camvid" / "last.ckpt")
-    assert 0 < checkpoint(tmp_path / "killed")["global_step"] < 40
+    command, last = small_run(camvid, tmp_path / "ended", **overrides), tmp_path / "ended" / "camvid" / "last.ckpt"
+    found, printed = signal_after_a_checkpoint(number, command, last)
+    assert found == code, printed
+    done = checkpoint(tmp_path / "ended")["global_step"]
+    assert 0 < done < 40
+    if number == signal.SIGTERM:
+        assert f"stopped at iteration {done}, by SIGTERM; the same command with --resume goes on" in printed
     assert main([*command, "--resume"]) == 0
-    whole, resumed = checkpoint(tmp_path / "whole"), checkpoint(tmp_path / "killed")
+    whole, resumed = checkpoint(tmp_path / "whole"), checkpoint(tmp_path / "ended")
     assert resumed["global_step"] == 40 and same_weights(whole, resumed)
     assert resumed["card"]["scores"] == whole["card"]["scores"] and resumed["card"]["training"]["earlier_runs"] == []
     assert resumed["card"]["training"]["images_seen"] == whole["card"]["training"]["images_seen"]
-    best = [checkpoint(tmp_path / folder, "best") for folder in ("whole", "killed")]
+    best = [checkpoint(tmp_path / folder, "best") for folder in ("whole", "ended")]
     assert best[0]["card"]["scores"] == best[1]["card"]["scores"] and same_weights(*best)
 
 
@@ -146,13 +157,30 @@ def test_loader_processes_start_after_opencv_had_threads(camvid, tmp_path):
     assert main(small_run(camvid, tmp_path, run__workers=2)) == 0
 
 
-def kill_after_a_checkpoint(command: List[str], last: Path) -> None:
-    process = subprocess.Popen([sys.executable, "-m", "bisenet_ros.cli", *command])
+def test_a_run_that_ctrl_c_ends_says_so(camvid, tmp_path):
+    command = small_run(camvid, tmp_path, run__iterations=400, run__validate_every=10)
+    code, printed = signal_after_a_checkpoint(signal.SIGINT, command, tmp_path / "camvid" / "last.ckpt")
+    assert code == 130 and re.search(r"stopped at iteration \d+, by the keyboard; the same command with", printed)
+
+
+def signal_after_a_checkpoint(number: signal.Signals, command: List[str], last: Path) -> Tuple[int, str]:
+    """The exit code, and what was printed."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bisenet_ros.cli", *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     deadline = time.monotonic() + 120
     while not last.exists() and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.01)
-    process.kill()
-    process.wait()
+    process.send_signal(number)
+    printed = process.communicate(timeout=60)[0]
+    return process.returncode, printed
+
+
+def test_a_data_set_of_one_class_is_refused(camvid, tmp_path, capsys):
+    described = yaml.safe_load(DATASETS["camvid"].read_text(encoding="utf-8"))
+    (tmp_path / "yard.yaml").write_text(yaml.safe_dump({**described, "classes": [{"name": "all", "values": [0, 1]}]}))
+    assert main(small_run(camvid, tmp_path, data__dataset=tmp_path / "yard.yaml")) == 1
+    assert "expected two classes or more, got all alone; make all else a class" in capsys.readouterr().err
 
 
 def test_resuming_with_another_schedule_is_told_on_the_card(camvid, tmp_path, capsys):

@@ -8,10 +8,12 @@ import json
 import resource
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from bisenet_training.errors import TrainingDiverged
 from bisenet_training.trainer.callbacks import deflated, portable
 from bisenet_training.trainer.checkpoint_io import WholeFileCheckpointIO
 from bisenet_training.trainer.fp32_convolution import keep_strided_depthwise_in_fp32
@@ -39,6 +41,32 @@ def test_the_learning_rate_follows_the_poly_schedule(card, overrides, rates):
     schedule = module.configure_optimizers()["lr_scheduler"]["scheduler"]
     found = {iteration: schedule.lr_lambdas[0](iteration) for iteration in rates}
     assert found == pytest.approx(rates)
+
+
+def test_a_run_that_goes_on_has_the_learning_rate_of_its_own_schedule(card):
+    """Also in its first iteration, whatever the rate was when the checkpoint was written."""
+    module = SegmentationModule(load_recipe(RECIPES / "camvid.yaml", NARROW), card)
+    training = {
+        "seconds": 0,
+        "images_seen": 0,
+        "started_from": None,
+        "earlier_runs": [],
+        "run": {},
+        "iterations_done": 4,
+    }
+    group = {"lr": 0.0, "initial_lr": 0.05}
+    states = [{"param_groups": [group]}]
+    checkpoint = {"global_step": 500, "optimizer_states": states, "card": {**card.to_dict(), "training": training}}
+    module.on_load_checkpoint(checkpoint)
+    assert group["lr"] == pytest.approx(0.05 * 0.5**0.9)
+
+
+def test_logits_that_are_not_finite_are_not_scored(card):
+    module = SegmentationModule(load_recipe(RECIPES / "camvid.yaml", NARROW), card).eval()
+    module.trainer = SimpleNamespace(default_root_dir=".", global_step=4)
+    torch.nn.init.constant_(module.network.head.classifier.bias, float("nan"))
+    with pytest.raises(TrainingDiverged, match="a logit in the validation is no finite number"):
+        module.validation_step((torch.zeros(1, 3, 64, 64), torch.zeros(1, 64, 64, dtype=torch.long)), 0)
 
 
 def test_a_class_that_never_occurs_has_no_score_and_the_card_stays_strict_json(card):

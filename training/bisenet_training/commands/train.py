@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from bisenet_ros.exit_codes import INTERRUPTED, TERMINATED
 from bisenet_training.errors import TrainingDiverged
 
 EXTRA = "training"
@@ -26,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from lightning.pytorch.utilities.exceptions import SIGTERMException
+
     from bisenet_training.trainer.recipe_file import load_recipe
     from bisenet_training.trainer.training_run import train
 
@@ -36,4 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     except TrainingDiverged as error:
         print(f"bisenet: error: {error}", file=sys.stderr)
         return DIVERGED
+    except SIGTERMException:
+        return TERMINATED
+    except SystemExit:  # Lightning's answer to Ctrl-C
+        return INTERRUPTED
     return 0

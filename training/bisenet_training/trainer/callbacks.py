@@ -1,8 +1,9 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""The callbacks of a training run: progress report, time limit, best and portable checkpoint."""
+"""The callbacks of a training run: progress report, time limit and SIGTERM, best and portable checkpoint."""
 
 import io
+import math
 import statistics
 import time
 import zipfile
@@ -12,6 +13,7 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from bisenet_ros.files.atomic_write import write_bytes
 
@@ -83,6 +85,8 @@ class ProgressReport(lightning.Callback):
     def on_exception(self, trainer: lightning.Trainer, module: Any, exception: BaseException) -> None:
         if isinstance(exception, KeyboardInterrupt):
             self._say_stopped(trainer, "by the keyboard")
+        if isinstance(exception, SIGTERMException):
+            self._say_stopped(trainer, "by SIGTERM")
 
     def _is_timed(self, index: int) -> bool:
         return index % self.timed_each == self.timed_each - 1
@@ -121,34 +125,41 @@ class ProgressReport(lightning.Callback):
         print(line, flush=True)
 
 
-class TimeLimit(Checkpoint):
-    """Ends the run after the iteration in which the time is up; where a validation is due, after that.
+class GracefulStop(Checkpoint):
+    """Ends the run, with its state saved for `--resume`, after the iteration in which its time is up or SIGTERM comes.
 
-    The run's state is saved for `--resume`. It is a `Checkpoint` so that Lightning calls it after the callback that
-    averages the weights.
+    Where a validation is due when the time is up, the run ends after that. Of several processes that get SIGTERM,
+    Lightning ends all at once: they go on from the last validation. It is a `Checkpoint` so that Lightning calls it
+    after the callback that averages the weights.
 
     Args:
         last: the checkpoint to write.
-        minutes: counted from the first iteration of this process.
+        minutes: counted from the first iteration of this process; None: no limit.
     """
 
-    def __init__(self, last: Path, *, minutes: float) -> None:
+    def __init__(self, last: Path, *, minutes: float | None) -> None:
         self.last = last
-        self.seconds = 60 * minutes
+        self.seconds = math.inf if minutes is None else 60 * minutes
 
     def on_train_start(self, *_: Any) -> None:
         self.began = time.monotonic()
 
     def on_train_batch_end(self, trainer: lightning.Trainer, module: Any, *_: Any) -> None:
-        up = time.monotonic() - self.began >= self.seconds
-        # All processes stop at the same iteration.
-        if not trainer.strategy.reduce_boolean_decision(up, all=False):
+        terminated = trainer.received_sigterm and trainer.world_size == 1
+        if not terminated and not self._is_time_up(trainer):
             return
         trainer.should_stop = True
-        if trainer.global_step % module.recipe.run.validate_every == 0:
+        if not terminated and trainer.global_step % module.recipe.run.validate_every == 0:
             return  # the checkpoint that is due now is written by its own callback
         trainer.limit_val_batches = 0  # or Lightning would validate once more before it stops
         trainer.save_checkpoint(self.last)
+
+    def _is_time_up(self, trainer: lightning.Trainer) -> bool:
+        """Whether it is for one process; all of them stop at the same iteration."""
+        if self.seconds == math.inf:
+            return False
+        up = time.monotonic() - self.began >= self.seconds
+        return trainer.strategy.reduce_boolean_decision(up, all=False)
 
 
 class PortableCheckpoint(Checkpoint):

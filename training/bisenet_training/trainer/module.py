@@ -91,6 +91,7 @@ class SegmentationModule(lightning.LightningModule):
         """
         images, target = batch
         logits = self.network(images).float()
+        self._expect_finite(logits, "a logit in the validation")
         logits = upsample_to(logits, (logits.shape[-2] * STRIDE, logits.shape[-1] * STRIDE))
         confusion: Any = self.confusions[dataloader_idx]
         confusion.update(upsample_to(logits, target.shape[-2:]).argmax(dim=1), target)
@@ -180,6 +181,9 @@ class SegmentationModule(lightning.LightningModule):
             ModelError: it is of other classes.
         """
         self._require_same_classes(ModelCard.from_dict(checkpoint["card"]).classes.names)
+        for optimizer in checkpoint["optimizer_states"]:
+            for group in optimizer["param_groups"]:  # the schedule may be another from here on
+                group["lr"] = group["initial_lr"] * self._rate(checkpoint["global_step"])
         before = checkpoint["card"]["training"]
         self.seconds_before = before["seconds"]
         self.images_seen = before["images_seen"]

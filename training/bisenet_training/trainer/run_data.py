@@ -40,8 +40,8 @@ def open_data(recipe: Recipe, *, processes: int) -> RunData:
         processes: of this machine, which share the memory for decoded frames.
 
     Raises:
-        DataError: a split is not there, a file cannot be used, no pixel of a split has a class, or the data sets have
-            different classes.
+        DataError: a split is not there, a file cannot be used, no pixel of a split has a class, there is one class
+            alone, or the data sets have different classes.
         RecipeError: a class whose pixels are to be pasted is none of the data's.
         ClassMapError: a class map cannot be used, or not with its data set.
     """
@@ -49,6 +49,7 @@ def open_data(recipe: Recipe, *, processes: int) -> RunData:
     cache_bytes = int(recipe.run.cache_gigabytes * 1e9) // processes // len(sets)
     training = [_open(entry, entry.train_split, cache_bytes) for entry in sets]
     validation = [_open(entry, entry.val_split or "", cache_bytes) for entry in scored]
+    _require_several_classes(training[0].classes)
     _require_same_classes(training)
     _require_classes(recipe.augmentation.copy_paste, training[0].classes)
     for frames in validation:
@@ -64,6 +65,15 @@ def open_data(recipe: Recipe, *, processes: int) -> RunData:
 def class_shares(pixels: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
     """256 float: the share of each train id in what is drawn; `pixels` and `weights` are of the data sets."""
     return np.average([found / found.sum() for found in pixels], axis=0, weights=weights)
+
+
+def _require_several_classes(classes: ClassMap) -> None:
+    """Raises DataError for one class, of which there is nothing to learn."""
+    if len(classes) < 2:
+        raise DataError(
+            f"expected two classes or more, got {classes.names[0]} alone; make all else a class of its own, with "
+            "`bisenet make-labels --background NAME` or in the data set's YAML or class map"
+        )
 
 
 def _require_same_classes(datasets: Sequence[SegmentationDataset]) -> None:

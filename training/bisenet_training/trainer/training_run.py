@@ -27,7 +27,7 @@ from bisenet_ros.model.model_card import ModelCard
 from bisenet_ros.network.checkpoint import read_checkpoint
 from bisenet_training.errors import RecipeError
 from bisenet_training.trainer.allocator import keep_freed_memory
-from bisenet_training.trainer.callbacks import BestCheckpoint, PortableCheckpoint, ProgressReport, TimeLimit
+from bisenet_training.trainer.callbacks import BestCheckpoint, GracefulStop, PortableCheckpoint, ProgressReport
 from bisenet_training.trainer.checkpoint_io import WholeFileCheckpointIO
 from bisenet_training.trainer.data_module import DataModule
 from bisenet_training.trainer.losses import balanced_weights
@@ -209,8 +209,7 @@ def _callbacks(recipe: Recipe, output: Path, save_weights: Path | None) -> list[
         callbacks.append(BestCheckpoint(output))
     every = None if scored else recipe.run.validate_every
     callbacks.append(ModelCheckpoint(output, filename="last", enable_version_counter=False, every_n_train_steps=every))
-    if recipe.run.max_minutes:
-        callbacks.append(TimeLimit(last, minutes=recipe.run.max_minutes))
+    callbacks.append(GracefulStop(last, minutes=recipe.run.max_minutes))
     if save_weights:
         callbacks.append(PortableCheckpoint(last, save_weights))
     return callbacks
