@@ -58,6 +58,7 @@ class Camera:
     Attributes:
         clock_offset: seconds by which the last image's stamp is behind the node's clock, where that is too much to be
             the image's age; else 0.
+        last_image: when the last image was received, by `time.monotonic`; 0 before the first.
         sizes: (height, width) of the last frame segmented, and of what the network got; None before.
     """
 
@@ -84,6 +85,7 @@ class Camera:
         self._parameters = parameters
         self._put = put
         self._last_due = 0.0
+        self.last_image = 0.0
 
     @property
     def is_enabled(self) -> bool:
@@ -148,6 +150,7 @@ class Camera:
 
     def _take_image(self, message: AnyImage) -> None:
         self.statistics.count("received")
+        self.last_image = time.monotonic()
         frame = CameraFrame(self, message, received=time.perf_counter())
         age = self.age(frame)
         self.clock_offset = 0.0 if 0 <= age < MAX_PLAUSIBLE_AGE else age

@@ -11,7 +11,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.node import qos
-from bisenet_ros.node.camera_topics import TYPE_NAMES, camera_info_topic, compressed_topic, image_topic, resolve_topic
+from bisenet_ros.node.camera_topics import TYPE_NAMES, camera_inputs, resolve_topic
 from bisenet_ros.node.image_messages import AnyImage
 from bisenet_ros.node.parameters import Parameters
 
@@ -54,9 +54,7 @@ class CameraSubscription:
         self._on_image = on_image
         self._on_camera_info = on_camera_info
         self._on_lost = on_lost
-        images = resolve_topic(node, image_topic(camera))
-        self._topics = {"raw": image_topic(camera), "compressed": compressed_topic(images)}  # before remapping
-        self._info_topic = camera_info_topic(images)
+        self._topics = camera_inputs(node, camera)
         self._transports = tuple(TYPES) if parameters["transport"] == "auto" else (parameters["transport"],)
         self.transport = self._transports[0]
         self._images: Optional[Subscription] = None
@@ -70,21 +68,21 @@ class CameraSubscription:
     @property
     def info_topic(self) -> str:
         """The camera_info's topic, after remapping."""
-        return resolve_topic(self._node, self._info_topic)
+        return resolve_topic(self._node, self._topics["camera_info"])
 
     @property
     def profile(self) -> Optional[QoSProfile]:
         """The QoS of the subscription to the images; None if there is none."""
         return self._images.qos_profile if self._images is not None else None
 
-    def publishers(self, transport: str) -> List[Any]:
-        """The publishers of the images, raw or compressed, as rclpy's TopicEndpointInfo."""
-        return self._node.get_publishers_info_by_topic(self._topics[transport])  # remaps the name itself
+    def publishers(self, name: str) -> List[Any]:
+        """The publishers of images, "raw" or "compressed", or of "camera_info", as rclpy's TopicEndpointInfo."""
+        return self._node.get_publishers_info_by_topic(self._topics[name])  # remaps the name itself
 
     @property
     def has_camera_info_of_driver(self) -> bool:
         """Whether camera_info comes from the node that publishes the images, which sends one with each."""
-        publishers = self.publishers(self.transport), self._node.get_publishers_info_by_topic(self._info_topic)
+        publishers = self.publishers(self.transport), self.publishers("camera_info")
         images, infos = ({(info.node_namespace, info.node_name) for info in found} for found in publishers)
         return images == infos
 
@@ -99,7 +97,7 @@ class CameraSubscription:
         self._images = self._subscribe_to_images(QoSProfile(depth=DEPTH, reliability=reliability))
         best_effort = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
         self._infos = qos.create_subscription(
-            self._node, CameraInfo, self._info_topic, self._on_camera_info, best_effort
+            self._node, CameraInfo, self._topics["camera_info"], self._on_camera_info, best_effort
         )
         self._node.get_logger().info(f"subscribed to {self.topic}, {qos.describe(self._images.qos_profile)}")
 

@@ -3,7 +3,7 @@
 """A camera's name, and the names of the topics that follow from it."""
 
 import re
-from typing import Any, Sequence
+from typing import Any, Dict, Sequence
 
 from rclpy.expand_topic_name import expand_topic_name
 from rclpy.node import Node
@@ -42,6 +42,19 @@ def compressed_topic(images: str) -> str:
 def camera_info_topic(images: str) -> str:
     """The topic of the camera's calibration, in the namespace of its images as image_transport expects."""
     return images.rsplit("/", 1)[0] + "/camera_info"
+
+
+def camera_inputs(node: Node, camera: str) -> Dict[str, str]:
+    """The names, before remapping, of a camera's topics "raw", "compressed" and "camera_info".
+
+    The last two are beside the images, wherever those are remapped to, unless they are remapped themselves.
+    """
+    images = image_topic(camera)
+    remapped, topics = resolve_topic(node, images), {"raw": images}
+    for name, beside in (("compressed", compressed_topic), ("camera_info", camera_info_topic)):
+        own = beside(images)
+        topics[name] = beside(remapped) if resolve_topic(node, own) == own else own
+    return topics
 
 
 def output_prefix(camera: str, cameras: Sequence[str]) -> str:

@@ -54,7 +54,8 @@ class FrameStatistics:
         """How many images were received, their outcomes, and why images were skipped (`skipped_<reason>`)."""
         with self._lock:
             counts = dict(self._counts)
-        return {**dict.fromkeys(("received", *OUTCOMES, *DERIVED_DROPS, "lost_in_transport"), 0), **counts}
+        always = ("received", *OUTCOMES, *DERIVED_DROPS, "lost_in_transport", "camera_infos")
+        return {**dict.fromkeys(always, 0), **counts}
 
     def milliseconds(self) -> Dict[str, str]:
         """`<stage>_p50_ms` and `<stage>_p99_ms` of the last WINDOW frames."""

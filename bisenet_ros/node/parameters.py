@@ -19,6 +19,7 @@ from bisenet_ros.node.settings import (
     SET_BY_NODE,
     SETTINGS,
     Setting,
+    as_list,
     camera_settings,
     reliability_setting,
 )
@@ -117,6 +118,8 @@ class Parameters:
         problem = setting.problem(change.value)
         if problem or setting.read != CONFIGURE or not self.configured:
             return problem
+        if as_list(change.value) == as_list(self[change.name]):  # as where the node's own dump is loaded
+            return ""
         remedy = "start the node again with the new value"
         if HAS_TRANSITIONS:
             name = self._node.get_fully_qualified_name()

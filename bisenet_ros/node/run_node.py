@@ -37,11 +37,12 @@ def run_node(*, load: LoadEngine = load_engine) -> int:
 
     A fault of the GPU that only a new process cures ends this one, with restart.EXIT_CODE.
     """
-    spinning = threading.Event()
+    spinning, interrupted = threading.Event(), threading.Event()
 
     def interrupt(*_: Any) -> None:
-        """Ends the start. Once the node spins, ROS's end ends it: an exception could be lost in a destructor."""
-        if not spinning.is_set():
+        """Ends the start, once. When the node spins, ROS's end ends it: an exception could be lost in a destructor."""
+        if not spinning.is_set() and not interrupted.is_set():
+            interrupted.set()
             raise KeyboardInterrupt
         if not SIGNALS_END_ROS:  # on another thread, as it waits for locks that this one may hold
             threading.Thread(target=rclpy.try_shutdown).start()
@@ -56,6 +57,8 @@ def run_node(*, load: LoadEngine = load_engine) -> int:
         rclpy.init()
     except RuntimeError as error:  # ROS arguments that rclpy cannot read
         return _report(error)
+    except KeyboardInterrupt:
+        return 0
     node, code = None, 0
     try:
         node = SegmentationNode(load=load)

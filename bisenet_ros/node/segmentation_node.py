@@ -213,6 +213,7 @@ class SegmentationNode(ManagedNode):
 
     def _free(self) -> None:
         """Frees all that `_configure` has made so far; an error in one step does not keep the others from running."""
+        self._status.fault = ""
         if self._pipeline is not None:
             self._pipeline.close()
         self._cameras = {}

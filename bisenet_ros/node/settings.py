@@ -73,8 +73,7 @@ class Setting:
     def problem(self, value: Any) -> str:
         """Why a value is invalid; empty if it is valid."""
         hint = ""
-        if isinstance(value, array):  # of numbers, as rclpy has them from the parameter services
-            value = value.tolist()
+        value = as_list(value)
         if self.range:
             low, high = self.range
             expected = f"a number from {low:g} to {high:g}"
@@ -91,6 +90,11 @@ class Setting:
             expected = TYPE_WORDS[type(self.default)]
             is_valid = isinstance(value, type(self.default))
         return "" if is_valid else f"parameter {self.name} must be {expected}, got {value!r}{hint}"
+
+
+def as_list(value: Any) -> Any:
+    """Makes a list of an array of numbers, as rclpy has them from the parameter services."""
+    return value.tolist() if isinstance(value, array) else value
 
 
 def _is_size_choice(value: Any) -> bool:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import os
 import subprocess
 import sys
 
@@ -136,6 +137,13 @@ def test_a_signal_is_taken_once_engines_are_freed_in_the_order_in_which_they_wer
     command = [sys.executable, "-c", SIGNAL_AFTER_ENGINES, str(model)]
     done = subprocess.run(command, stdout=subprocess.PIPE, timeout=120, text=True)
     assert (done.returncode, done.stdout) == (0, "still here\n")
+
+
+def test_openvino_reports_nothing_to_its_makers(tmp_path):
+    """It writes an id into the home folder when it does."""
+    told = "from bisenet_ros.engines.cpu import openvino_engine; from openvino import Core; Core()"
+    subprocess.run([sys.executable, "-c", told], check=True, timeout=120, env={**os.environ, "HOME": str(tmp_path)})
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

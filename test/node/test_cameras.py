@@ -257,6 +257,32 @@ def test_two_nodes_of_one_process() -> None:
         second.destroy_node()
 
 
+def test_cameras_of_one_namespace_have_the_calibrations_that_they_are_remapped_to() -> None:
+    image = camera_image(np.zeros((48, 64, 3), np.uint8), "bgr8")
+    rules = [
+        f"/{side}/{name}" for side in ("left", "right") for name in ("image_raw:=/stereo/{0}", "camera_info:=/{0}")
+    ]
+    arguments = [word for rule in rules for word in ("-r", rule.format(rule.split("/")[1]))]
+    with fake_node(*arguments, "-p", "cameras:=[left, right]") as (_, vehicle, _):
+        for side, width in (("left", 64), ("right", 32)):
+            masks = vehicle.listen(f"/segmentation/{side}/mask", Image)
+            heard = vehicle.listen(f"/segmentation/{side}/camera_info", CameraInfo)
+            camera, infos = vehicle.camera(f"/stereo/{side}"), vehicle.camera(f"/{side}", kind=CameraInfo)
+            camera.connect(image, masks)
+            infos.send(CameraInfo(width=width, height=48))
+            for _ in range(2):  # what came with the mask before has come by then
+                vehicle.answer(masks, camera.send(image))
+            assert heard and heard[-1].width == width
+        assert not vehicle.subscriptions("/stereo/camera_info")
+
+
+def test_compressed_images_may_have_a_topic_of_their_own() -> None:
+    rules = ("-r", "/camera/image_raw:=/raw", "-r", "/camera/image_raw/compressed:=/packed")
+    with fake_node(*rules, "-p", "transport:=compressed") as (_, vehicle, _):
+        vehicle.wait_for(lambda: vehicle.subscriptions("/packed"), "the subscription")
+        assert not vehicle.subscriptions("/raw/compressed")
+
+
 def test_in_the_cameras_namespace_its_camera_info_is_not_doubled() -> None:
     image = camera_image(np.zeros((48, 64, 3), np.uint8), "bgr8")
     with fake_node("-r", "__ns:=/", "-p", "cameras:=[front, rear]") as (_, vehicle, _):

@@ -328,13 +328,20 @@ def test_images_lost_in_transport_are_a_warning(vehicle: Vehicle) -> None:
         assert not process.matching("Traceback"), process.output
 
 
-@pytest.mark.parametrize("by_the_driver", (True, False))
-def test_fewer_images_than_camera_infos_are_lost_unless_another_node_sends_these(
-    by_the_driver: bool, image: Image, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "by_the_driver, reliability, are_lost",
+    (
+        (True, ReliabilityPolicy.BEST_EFFORT, True),
+        (True, ReliabilityPolicy.RELIABLE, False),  # as a bag is played, whose images may be throttled
+        (False, ReliabilityPolicy.BEST_EFFORT, False),
+    ),
+)
+def test_fewer_images_than_camera_infos_of_a_driver_with_best_effort_are_lost(
+    by_the_driver: bool, reliability: ReliabilityPolicy, are_lost: bool, image: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(camera_status, "HEALTH_WINDOW", 1.0)
     with fake_node() as (_, vehicle, _):
-        camera, masks = vehicle.camera("/camera/image_raw"), vehicle.listen("/segmentation/mask", Image)
+        camera, masks = vehicle.camera("/camera/image_raw", reliability), vehicle.listen("/segmentation/mask", Image)
         other = rclpy.create_node("calibration", context=vehicle.node.context)
         node = vehicle.node if by_the_driver else other
         infos = node.create_publisher(CameraInfo, "/camera/camera_info", 10)
@@ -342,7 +349,7 @@ def test_fewer_images_than_camera_infos_are_lost_unless_another_node_sends_these
         vehicle.wait_for(lambda: vehicle.subscriptions("/camera/camera_info"), "the subscription to camera_info")
         vehicle.diagnostics.forget()
 
-        level, words = (WARN, "images on .* are lost in transport; ") if by_the_driver else (OK, "segmenting")
+        level, words = (WARN, "images on .* are lost in transport; ") if are_lost else (OK, "segmenting")
 
         def fitting() -> List[DiagnosticStatus]:
             """Statuses since there have been five times as many camera_infos as images."""

@@ -113,6 +113,24 @@ def test_engine_that_keeps_failing_deactivates_the_node_until_it_is_enabled(kind
             vehicle.wait_for_status(f"{NODE}: segmentation", OK, "^running$")
 
 
+def test_a_fault_is_over_once_the_engine_is_cleaned_up(image: Image) -> None:
+    with node_and_masks() as (engine, vehicle, masks):
+        camera = vehicle.camera("/camera/image_raw")
+        camera.connect(image, masks)
+        engine.faults += [RuntimeError("the GPU has fallen off the bus")] * 100
+
+        def sending() -> bool:
+            camera.send(image)
+            return vehicle.state() == "inactive"
+
+        vehicle.wait_for(sending, "the engine to be given up")
+        vehicle.wait_for_status(f"{NODE}: segmentation", ERROR, "^engine fault: ")
+        for transition, state in (("cleanup", "unconfigured"), ("configure", "inactive")):
+            assert vehicle.transition(transition)
+            status = vehicle.wait_for_status(f"{NODE}: segmentation", OK, f"^{state}$")
+            assert values_of(status)["engine_faults"] == "1"
+
+
 def test_engine_without_confidence_costs_that_topic_alone(image: Image) -> None:
     with node_and_masks() as (engine, vehicle, masks):
         engine.has_confidence = False

@@ -144,6 +144,15 @@ def test_parameters_of_a_new_camera_exist_after_configuration() -> None:
         assert vehicle.set_parameter("rear.enabled", False).successful
 
 
+def test_values_that_the_parameters_have_already_are_accepted_at_any_time() -> None:
+    """As of the node's own `ros2 param dump`."""
+    with fake_node("-p", "grid.x:=[0.0, 5.0]") as (node, vehicle, _):
+        for name in ("model", "cameras", "device", "grid.x"):
+            assert vehicle.set_parameter(name, node.get_parameter(name).value).successful, name
+        refused = vehicle.set_parameter("grid.x", [0.0, 6.0])
+        assert not refused.successful and "is read when the node is configured" in refused.reason
+
+
 @pytest.mark.parametrize("name", ("model", "cameras", "max_age", "camera.enabled", "device"))
 def test_parameter_cannot_be_unset(name: str) -> None:
     with fake_node(autostart=False) as (node, vehicle, _):

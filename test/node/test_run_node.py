@@ -253,3 +253,24 @@ def test_nodes_of_one_launch_have_files_of_their_own_for_their_faults(tmp_path: 
     files = [fault_log(tmp_path, namespace) for namespace in ("/", "segmentation", "/front/segmentation")]
     assert len({*files}) == 3 and all(file.parent == tmp_path for file in files)
     assert fault_log(tmp_path, "front/segmentation") == files[-1]
+
+
+@pytest.mark.parametrize("where", ("_parse_arguments", "SegmentationNode"))
+def test_ctrl_c_at_the_very_beginning_ends_it_with_0(where: str) -> None:
+    """And a second one while that ends the start changes nothing."""
+    interrupted = f"""
+import signal
+from bisenet_ros.node import run_node
+def interrupt(*_, **__):
+    try:
+        signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.raise_signal(signal.SIGINT)
+run_node.{where} = interrupt
+raise SystemExit(run_node.run_node())
+"""
+    command = [sys.executable, "-c", interrupted]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, env={**os.environ, "ROS_DOMAIN_ID": str(DOMAIN)}
+    )
+    assert (done.returncode, done.stderr) == (0, "")

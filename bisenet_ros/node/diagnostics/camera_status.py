@@ -8,6 +8,7 @@ from typing import Deque, Dict, List, Tuple
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from rclpy.node import Node
+from rclpy.qos import ReliabilityPolicy
 
 from bisenet_ros.model.input_size import size_text
 from bisenet_ros.node.camera import Camera
@@ -36,15 +37,15 @@ class CameraStatus:
         self._node = node
         self._camera = camera
         self._problems = ProblemLog(node, delay=LOG_DELAY)
-        self._last_image = self._last_answer = time.monotonic()
-        self._history: Deque[Tuple[float, Dict[str, int]]] = deque([(self._last_image, camera.statistics.counts())])
+        self._awaited_since = self._last_answer = time.monotonic()
+        self._history: Deque[Tuple[float, Dict[str, int]]] = deque([(self._last_answer, camera.statistics.counts())])
 
     def message(self, *, active: bool) -> DiagnosticStatus:
         """The status of the last seconds; `active`: whether the node is."""
         now, counts = time.monotonic(), self._camera.statistics.counts()
         new = _difference(counts, self._history[-1][1])
-        if new["received"] or not active or self._camera.subscription.profile is None:  # None: it is disabled
-            self._last_image = now
+        if not active or self._camera.subscription.profile is None:  # None: it is disabled
+            self._awaited_since = now
         if _answered(new) or not count_waiting(counts) or not active:
             self._last_answer = now
         self._remember(now, counts, active=active)
@@ -62,7 +63,7 @@ class CameraStatus:
             **counts,
             "input_hz": f"{recent['received'] / seconds:.1f}",
             "output_hz": f"{recent['published'] / seconds:.1f}",
-            "seconds_without_image": f"{now - self._last_image:.0f}",
+            "seconds_without_image": f"{self._seconds_without_image(now):.0f}",
             **self._confidence_values(),
             **self._camera.statistics.milliseconds(),
         }
@@ -89,9 +90,10 @@ class CameraStatus:
             return OK, "inactive"
         if subscription.profile is None:
             return OK, "disabled"
-        if _is_losing_images(new, has_infos=subscription.has_camera_info_of_driver):
+        best_effort = subscription.profile.reliability == ReliabilityPolicy.BEST_EFFORT
+        if _is_losing_images(new, has_infos=best_effort and subscription.has_camera_info_of_driver):
             return WARN, f"images on {subscription.topic} are lost in transport; {LOSS_REMEDY}"
-        if now - self._last_image > NO_IMAGE_TIMEOUT:
+        if self._seconds_without_image(now) > NO_IMAGE_TIMEOUT:
             return WARN, f"no image on {subscription.topic}: {explain_missing_images(self._node, subscription)}"
         if now - self._last_answer > NO_MASK_TIMEOUT:
             return WARN, f"images arrive on {subscription.topic}, but none is segmented: the engine is still at work"
@@ -103,6 +105,9 @@ class CameraStatus:
         if doubt:
             return WARN, doubt
         return OK, self._segmenting() if self._camera.statistics.counts()["received"] else "waiting for the first image"
+
+    def _seconds_without_image(self, now: float) -> float:
+        return max(0.0, now - max(self._awaited_since, self._camera.last_image))
 
     def _confidence_values(self) -> Dict[str, str]:
         figures = self._camera.confidence.figures()
@@ -126,8 +131,8 @@ def _difference(counts: Dict[str, int], earlier: Dict[str, int]) -> Dict[str, in
 def _is_losing_images(new: Dict[str, int], *, has_infos: bool) -> bool:
     """Losses that DDS reports, or fewer images than messages of camera_info, which are small and not lost.
 
-    `has_infos`: the driver sends an image and a camera_info together. A camera_info of another node may come more
-    often, as where images are throttled.
+    `has_infos`: the driver sends an image and a camera_info together, and images may be lost. A camera_info of another
+    node may come more often, as where images are throttled; so may that of a bag, which is played reliably.
     """
     if new["lost_in_transport"] > MAX_UNUSED * (new["received"] + new["lost_in_transport"]):
         return True
