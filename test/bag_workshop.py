@@ -19,7 +19,7 @@ from rosbags.rosbag2.storage_mcap import McapWriter
 from bisenet_ros.bags.bag_images import COMPRESSED_IMAGE, IMAGE, TYPES, BagFrame, decode_frame
 from bisenet_ros.bags.bag_reader import Bag
 from bisenet_ros.bags.bag_writer import make_header
-from bisenet_ros.engines import Engine
+from bisenet_ros.engines.engine import Engine, Segmentation
 from bisenet_ros.model.model_card import ModelCard
 
 CAMERA = "/camera/image_raw"
@@ -137,7 +137,7 @@ class BlueEngine(Engine):
         if self.frames == self._fails_at:
             raise RuntimeError("out of blue")
         mask = np.ascontiguousarray(frame[..., 0] % len(CAMVID))
-        return (mask, np.ascontiguousarray(frame[..., 1])) if confidence else mask
+        return Segmentation(mask, np.ascontiguousarray(frame[..., 1]) if confidence else None)
 
 
 class InterruptingEngine(BlueEngine):

@@ -32,7 +32,7 @@ from ros_domains import new_domain
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from bisenet_ros.engines.engine import Engine
+from bisenet_ros.engines.engine import Engine, Segmentation
 from bisenet_ros.model.model_card import ModelCard
 from bisenet_ros.node.driver import node_process
 from bisenet_ros.node.driver.diagnostics_listener import DiagnosticsListener
@@ -104,16 +104,16 @@ class FakeEngine(Engine):
     def close(self) -> None:
         self.closed += 1
 
-    def _segment(self, frame: np.ndarray, *, confidence: bool) -> Any:
+    def _segment(self, frame: np.ndarray, *, confidence: bool) -> Segmentation:
         return self._segment_batch([frame], confidence=confidence)[0]
 
-    def _segment_batch(self, frames: Sequence[np.ndarray], *, confidence: bool) -> List[Any]:
+    def _segment_batch(self, frames: Sequence[np.ndarray], *, confidence: bool) -> List[Segmentation]:
         self.batches.append(len(frames))
         assert self.gate.wait(PATIENCE)
         time.sleep(self.seconds)
         if self.faults:
             raise self.faults.pop(0)
-        return [(frame[:, :, 0], frame[:, :, 1]) if confidence else frame[:, :, 0] for frame in frames]
+        return [Segmentation(frame[:, :, 0], frame[:, :, 1] if confidence else None) for frame in frames]
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Dict
 
 import numpy as np
 
-from bisenet_ros.engines.engine import Engine, EngineError, Result
+from bisenet_ros.engines.engine import Engine, EngineError, Segmentation
 from bisenet_ros.engines.loader import Runtime
 from bisenet_ros.model.input_size import CARD
 from bisenet_ros.model.model_card import ModelCard
@@ -33,13 +33,13 @@ class EagerEngine(Engine):
         super().__init__(card, description=network.description)
         self._network = network
 
-    def _segment(self, frame: np.ndarray, *, confidence: bool) -> Result:
+    def _segment(self, frame: np.ndarray, *, confidence: bool) -> Segmentation:
         if confidence:
             raise EngineError(f"{self.description} gives no confidence")
         value: Any = frame
         for step in self._steps(frame).values():
             value = step(value)
-        return value
+        return Segmentation(value)
 
     def stage_milliseconds(self, frame: np.ndarray) -> Dict[str, float]:
         value: Any = frame

@@ -4,22 +4,17 @@
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Dict, List, Literal, Optional, Sequence, Tuple, Union, overload
+from typing import Dict, List, Literal, NamedTuple, Optional, Sequence, Tuple, Union, overload
 
 import numpy as np
 
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.model.class_map import ClassMap
+from bisenet_ros.model.class_map import IGNORE, ClassMap
 from bisenet_ros.model.input_size import CARD, network_size, size_text
 from bisenet_ros.model.model_card import ModelCard
 
 LARGEST_BATCH = 64
 """Frames."""
-
-Mask = np.ndarray
-Confidence = np.ndarray
-Result = Union[Mask, Tuple[Mask, Confidence]]
-"""Of one frame; see `Engine.segment`."""
 
 
 class EngineError(BisenetError):
@@ -28,6 +23,13 @@ class EngineError(BisenetError):
 
 class FatalEngineError(RuntimeError):
     """A fault of the GPU after which this process cannot use it any more; a new process can."""
+
+
+class Segmentation(NamedTuple):
+    """What is made of one frame: its mask, and the confidence where that was asked for; see `Engine.segment`."""
+
+    mask: np.ndarray
+    confidence: Optional[np.ndarray] = None
 
 
 class Engine(ABC):
@@ -65,12 +67,14 @@ class Engine(ABC):
         return network_size(height, width, trained=self.card.network_size, choice=self.size_choice)
 
     @overload
-    def segment(self, frame: np.ndarray, *, confidence: Literal[False] = False) -> Mask: ...
+    def segment(self, frame: np.ndarray, *, confidence: Literal[False] = False) -> np.ndarray: ...
 
     @overload
-    def segment(self, frame: np.ndarray, *, confidence: Literal[True]) -> Tuple[Mask, Confidence]: ...
+    def segment(self, frame: np.ndarray, *, confidence: Literal[True]) -> Tuple[np.ndarray, np.ndarray]: ...
 
-    def segment(self, frame: np.ndarray, *, confidence: bool = False) -> Result:
+    def segment(
+        self, frame: np.ndarray, *, confidence: bool = False
+    ) -> Union[np.ndarray, Tuple[np.ndarray, Optional[np.ndarray]]]:
         """The class of every pixel.
 
         Args:
@@ -86,10 +90,11 @@ class Engine(ABC):
             FatalEngineError: only a new process can go on.
         """
         require_frame(frame)
-        return self._hide_unlisted(self._segment(frame, confidence=confidence))
+        found = self._hide_unlisted(self._segment(frame, confidence=confidence))
+        return found if confidence else found.mask
 
-    def segment_batch(self, frames: Sequence[np.ndarray], *, confidence: bool = False) -> List[Result]:
-        """What `segment` returns, for each of several frames of one size; up to `max_batch` of them run at once.
+    def segment_batch(self, frames: Sequence[np.ndarray], *, confidence: bool = False) -> List[Segmentation]:
+        """What `segment` makes of each of several frames of one size; up to `max_batch` of them run at once.
 
         Raises:
             EngineError: a frame is not such an array, or they differ in size.
@@ -100,23 +105,22 @@ class Engine(ABC):
         if len(sizes) > 1:
             found = ", ".join(map(size_text, sizes))
             raise EngineError(f"expected frames of one size, got {found}; make a batch of each size")
-        results: List[Result] = []
+        results: List[Segmentation] = []
         for start in range(0, len(frames), self.max_batch):
             results += self._segment_batch(frames[start : start + self.max_batch], confidence=confidence)
         return [self._hide_unlisted(result) for result in results]
 
-    def _hide_unlisted(self, result: Result) -> Result:
-        """Makes 255 of `unlisted` in a mask, in its place."""
+    def _hide_unlisted(self, found: Segmentation) -> Segmentation:
+        """Makes IGNORE of `unlisted` in a mask, in its place."""
         if self.unlisted is not None:
-            mask = result[0] if isinstance(result, tuple) else result
-            mask |= np.negative((mask == self.unlisted).view(np.uint8))  # 255 is -1
-        return result
+            found.mask[found.mask == self.unlisted] = IGNORE
+        return found
 
     @abstractmethod
-    def _segment(self, frame: np.ndarray, *, confidence: bool) -> Result:
+    def _segment(self, frame: np.ndarray, *, confidence: bool) -> Segmentation:
         """`segment`, with the frame checked."""
 
-    def _segment_batch(self, frames: Sequence[np.ndarray], *, confidence: bool) -> List[Result]:
+    def _segment_batch(self, frames: Sequence[np.ndarray], *, confidence: bool) -> List[Segmentation]:
         """1 to `max_batch` frames of one size, checked."""
         return [self._segment(frame, confidence=confidence) for frame in frames]
 

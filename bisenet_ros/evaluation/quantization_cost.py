@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 import numpy as np
 
-from bisenet_ros.engines.engine import Engine, Mask
+from bisenet_ros.engines import Engine
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.evaluation.frame_source import LabeledFrame
 from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou
@@ -88,6 +88,6 @@ def quantization_cost(fp32: Engine, int8: Engine, frames: Iterable[LabeledFrame]
     return QuantizationCost(len(same), float(np.mean(same)), miou, labeled_frames, int8_time / fp32_time)
 
 
-def share_of_same_class(mask: Mask, other: Mask) -> float:
+def share_of_same_class(mask: np.ndarray, other: np.ndarray) -> float:
     """The share of the pixels that have the same class in two masks of one size."""
     return float(np.mean(mask == other))

@@ -4,15 +4,14 @@
 
 import threading
 import time
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Tuple
 
-import numpy as np
 from rclpy.context import Context
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from bisenet_ros.engines.cpu.cpu_engine import CpuEngine
 from bisenet_ros.engines.cpu.temporal_smoothing import LONGEST_GAP
-from bisenet_ros.engines.engine import Engine, FatalEngineError
+from bisenet_ros.engines.engine import Engine, FatalEngineError, Segmentation
 from bisenet_ros.errors import ImageError
 from bisenet_ros.node.camera import CameraFrame
 from bisenet_ros.node.derived_topics import DerivedTopics
@@ -176,7 +175,7 @@ class Pipeline:
             frame.camera.sizes = size, self._engine.network_size(*size)
             wait = start - frame.received - frame.convert
             frame.camera.statistics.add_seconds(wait=wait, convert=frame.convert, engine=engine)
-            published.append(self._publish(frame, *(result if with_confidence else (result, None))))
+            published.append(self._publish(frame, result))
         due = [place for place, frame in enumerate(frames) if published[place] and frame.camera.confidence.is_due]
         self._measure_confidence({place: frames[place] for place in due}, with_confidence)
 
@@ -191,7 +190,7 @@ class Pipeline:
         except Exception as error:
             self._log_error("could not measure the confidence", error)
 
-    def _run_engine(self, frames: List[CameraFrame], confidence: bool) -> List:
+    def _run_engine(self, frames: List[CameraFrame], confidence: bool) -> List[Segmentation]:
         try:
             return self._results(frames, confidence)
         except FatalEngineError:
@@ -201,8 +200,8 @@ class Pipeline:
                 self._logger.warning(f"the engine failed, and is tried once more: {error_text(error)}")
             return self._results(frames, confidence)
 
-    def _results(self, frames: List[CameraFrame], confidence: bool) -> List:
-        """Masks, or masks and confidences; smoothed over time where the parameter `smoothing` asks for it."""
+    def _results(self, frames: List[CameraFrame], confidence: bool) -> List[Segmentation]:
+        """What the engine makes of frames; smoothed over time where the parameter `smoothing` asks for it."""
         engine, is_smoothed = self._engine, frames[0].camera.is_smoothed
         if is_smoothed and isinstance(engine, CpuEngine):
             return [self._segment_smoothed(engine, frame, confidence=confidence) for frame in frames]
@@ -210,7 +209,7 @@ class Pipeline:
             self._logger.warning(f"smoothing has no effect: {engine.description} does not give its logits")
         return engine.segment_batch([frame.pixels for frame in frames], confidence=confidence)
 
-    def _segment_smoothed(self, engine: CpuEngine, frame: CameraFrame, *, confidence: bool) -> Any:
+    def _segment_smoothed(self, engine: CpuEngine, frame: CameraFrame, *, confidence: bool) -> Segmentation:
         camera, size = frame.camera, frame.pixels.shape[:2]
         logits = camera.smooth(engine.frame_logits(frame.pixels, engine.network_size(*size)), frame)
         if camera.smoothing_has_no_effect and self._may_log(f"smoothing of {camera.name}"):
@@ -229,7 +228,7 @@ class Pipeline:
             self.active = False  # before the next frame, not only when the executor's thread deactivates the node
             self._on_fault(error)
 
-    def _publish(self, frame: CameraFrame, mask: np.ndarray, confidence: Optional[np.ndarray]) -> bool:
+    def _publish(self, frame: CameraFrame, found: Segmentation) -> bool:
         """Publishes the mask without its unknown pixels, and passes the frame on; whether it was published."""
         camera, header = frame.camera, frame.message.header
         if not self._is_wanted(frame):
@@ -237,7 +236,7 @@ class Pipeline:
             return False
         segmented = time.perf_counter()
         try:
-            frame.mask, frame.confidence = camera.confidence.hide_unknown(mask, confidence)
+            frame.mask, frame.confidence = camera.confidence.hide_unknown(*found)
             camera.outputs.publish_mask(frame.mask, header)
         except Exception as error:
             self._count_failed([frame], error, "could not publish a mask")

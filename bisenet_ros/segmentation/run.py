@@ -195,16 +195,12 @@ class _Run:
         """The pixels of each output; the overlay also where it is only shown."""
         if self._ignored is not None:
             check_size(self._ignored, frame.shape[:2], image=name, name="--ignore-mask")
-        confidence: Optional[np.ndarray] = None
         try:
-            if self._request.needs_confidence:
-                mask, confidence = self._engine.segment(frame, confidence=True)
-            else:
-                mask = self._engine.segment(frame)
+            [found] = self._engine.segment_batch([frame], confidence=self._request.needs_confidence)
         except RuntimeError as error:
             raise BisenetError(f"{self._engine.description} failed on {name}: {error}") from error
         least = self._request.min_confidence
-        mask, confidence = hide_unknown(mask, confidence, ignored=self._ignored, min_confidence=least)
+        mask, confidence = hide_unknown(*found, ignored=self._ignored, min_confidence=least)
         pixels = {"mask": mask, "color_mask": mask}
         if confidence is not None:
             pixels["confidence"] = confidence

@@ -24,8 +24,8 @@ from bisenet_ros.benchmark.machine import describe_load
 from bisenet_ros.benchmark.report import statistics, to_table
 from bisenet_ros.cli import main
 from bisenet_ros.commands.benchmark import SWEEP_SIZES
-from bisenet_ros.engines import Engine
 from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
+from bisenet_ros.engines.engine import Engine, Segmentation
 from bisenet_ros.engines.loader import Runtime, installed_runtimes
 from bisenet_ros.model.input_size import parse_size
 from bisenet_ros.model.model_card import ModelCard, read_card
@@ -61,7 +61,7 @@ class Recorder(Engine):
 
     def _segment(self, frame, *, confidence):
         self._turns.append(f"{self.description} segments")
-        return np.zeros(frame.shape[:2], np.uint8)
+        return Segmentation(np.zeros(frame.shape[:2], np.uint8))
 
     def stage_milliseconds(self, frame):
         self._turns.append(f"{self.description} by stages")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from stub_gpu import CUDA
 
-from bisenet_ros.engines.cpu.postprocess import upsample_mask, upsample_mask_and_confidence
+from bisenet_ros.engines.cpu.postprocess import upsample_logits
 from bisenet_ros.engines.cuda import compiler
 from bisenet_ros.engines.cuda import kernels as cuda_kernels
 from bisenet_ros.engines.cuda.compiler import compile_with_nvrtc
@@ -59,7 +59,7 @@ def run_kernel(device: CudaDevice, logits: np.ndarray, frame_size, *, confidence
 @pytest.mark.parametrize("classes", [1, 19])
 def test_the_kernel_gives_the_masks_of_the_cpu_engines(device, logits_size, frame_size, classes):
     logits = np.random.default_rng(0).standard_normal((1, classes, *logits_size), dtype=np.float32)
-    different = np.sum(run_kernel(device, logits, frame_size)[0] != upsample_mask(logits[0], frame_size))
+    different = np.sum(run_kernel(device, logits, frame_size)[0] != upsample_logits(logits[0], frame_size).mask)
     assert different <= 1  # none was seen
 
 
@@ -78,7 +78,7 @@ def test_the_kernel_gives_the_masks_of_torch(device, logits_size, frame_size):
 def test_the_kernels_confidence_is_that_of_the_cpu_engines(device, logits_size, frame_size):
     logits = 4 * np.random.default_rng(1).standard_normal((1, 11, *logits_size), dtype=np.float32)
     mask, confidence = run_kernel(device, logits, frame_size, confidence=True)
-    expected_mask, expected = upsample_mask_and_confidence(logits[0], frame_size)
+    expected_mask, expected = upsample_logits(logits[0], frame_size, confidence=True)
     assert np.sum(mask[0] != expected_mask) <= 1
     assert np.abs(confidence[0].astype(int) - expected).max() <= 2
 

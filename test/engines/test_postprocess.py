@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bisenet_ros.engines.cpu.postprocess import upsample_mask, upsample_mask_and_confidence
+from bisenet_ros.engines.cpu.postprocess import upsample_logits
 from bisenet_ros.engines.cpu.preprocess import normalize_frame
 
 # logits at 1/8 of the network's size, and the frame's size
@@ -33,7 +33,7 @@ def plain_upsampling(logits: np.ndarray, size) -> torch.Tensor:
 @pytest.mark.parametrize("classes", [1, 2, 19])
 def test_masks_agree_with_torch(logits_size, frame_size, classes):
     logits = np.random.default_rng(0).standard_normal((classes, *logits_size), dtype=np.float32)
-    mask = upsample_mask(logits, frame_size)
+    mask = upsample_logits(logits, frame_size).mask
     expected = plain_upsampling(logits, frame_size).argmax(0).numpy()
     assert mask.dtype == np.uint8 and mask.shape == frame_size
     assert np.mean(mask == expected) >= 0.9999
@@ -42,15 +42,15 @@ def test_masks_agree_with_torch(logits_size, frame_size, classes):
 def test_ties_go_to_the_lower_id():
     logits = np.zeros((5, 8, 8), np.float32)
     logits[2] = logits[4] = 1
-    assert (upsample_mask(logits, (64, 64)) == 2).all()
+    assert (upsample_logits(logits, (64, 64)).mask == 2).all()
 
 
 @pytest.mark.parametrize("logits_size, frame_size", SIZES)
 def test_confidence_is_the_softmax_probability(logits_size, frame_size):
     logits = 4 * np.random.default_rng(1).standard_normal((11, *logits_size), dtype=np.float32)
-    mask, confidence = upsample_mask_and_confidence(logits, frame_size)
+    mask, confidence = upsample_logits(logits, frame_size, confidence=True)
     expected = 255 * plain_upsampling(logits, frame_size).softmax(0).max(0).values.numpy()
-    assert np.array_equal(mask, upsample_mask(logits, frame_size))
+    assert np.array_equal(mask, upsample_logits(logits, frame_size).mask)
     assert np.abs(confidence - expected).max() <= 1.5
 
 

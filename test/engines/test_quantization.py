@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto
 from tiny_model import save_stem_model, save_tiny_model
 
-from bisenet_ros.engines.cpu.postprocess import upsample_mask
+from bisenet_ros.engines.cpu.postprocess import upsample_logits
 from bisenet_ros.engines.cpu.preprocess import normalize_frame
 from bisenet_ros.engines.cpu.unsigned import use_unsigned
 from bisenet_ros.engines.engine import EngineError
@@ -49,7 +49,7 @@ def score(model, card) -> float:
     for frame_id in EVALUATION:
         frame = read_image(frame_id)
         image = normalize_frame(frame, card.network_size, mean=card.mean, std=card.std)
-        mask = upsample_mask(session.run(None, {"image": image})[0][0], frame.shape[:2])
+        mask = upsample_logits(session.run(None, {"image": image})[0][0], frame.shape[:2]).mask
         confusion += confusion_matrix(read_ground_truth(frame_id), mask, classes=len(card.classes))
     return mean_iou(confusion)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bisenet_ros.engines import load_engine
-from bisenet_ros.engines.cpu.postprocess import upsample_mask
+from bisenet_ros.engines.cpu.postprocess import upsample_logits
 from bisenet_ros.engines.cpu.temporal_smoothing import TemporalSmoothing
 from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou
 from bisenet_ros.evaluation.temporal_consistency import TemporalConsistency
@@ -133,7 +133,7 @@ def test_on_a_noisy_clip_a_fifth_less_flickers_and_no_miou_is_lost(shipped_model
         logits = engine.frame_logits(frame, engine.network_size(*frame.shape[:2])).copy()
         smoothed = smoothing.smooth(logits, frame, stamp=number * PERIOD, past=0.3)
         for past, chosen in ((False, logits), (True, smoothed)):
-            mask = upsample_mask(chosen, frame.shape[:2])
+            mask = upsample_logits(chosen, frame.shape[:2]).mask
             confusions[past] += confusion_matrix(ground_truth, mask, classes=classes)
             change = consistency[past].compare(frame, mask, stamp_ns=round(number * PERIOD * 1e9))
             changes[past] += np.sum([row[1:] for row in change or []], axis=0, dtype=np.int64)

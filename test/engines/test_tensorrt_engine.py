@@ -379,7 +379,7 @@ def test_a_batch_is_segmented_like_its_frames(gpu, cpu_engine, clip_frame, optio
     expected = [cpu_engine.segment(frame) for frame in frames]
     assert not np.array_equal(expected[0], expected[1])
     for batch in (3, 3, 3, 2, 2, 1, 3, 5):  # by a graph where it stays the same
-        found = engine.segment_batch(frames[:batch])
+        found = [result.mask for result in engine.segment_batch(frames[:batch])]
         assert len(found) == batch and all(mask.shape == SIZES[2] for mask in found)
         assert np.mean(np.stack(found) == expected[:batch]) >= 0.999
     engine.close()

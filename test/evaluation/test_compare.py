@@ -18,6 +18,7 @@ from stub_evaluation import evaluate_stubbed
 from bisenet_ros.bags.bag_images import IMAGE, BagFrame
 from bisenet_ros.bags.bag_writer import BagWriter
 from bisenet_ros.cli import main
+from bisenet_ros.engines.engine import Segmentation
 from bisenet_ros.evaluation.bag_evaluation import Request
 from bisenet_ros.evaluation.frame_record import RECORDS, FrameMeasurer, RecordFile
 from bisenet_ros.evaluation.report import bag_report
@@ -240,7 +241,7 @@ class OtherEngine(BlueEngine):
 
     def _segment(self, frame, *, confidence):
         labels, certain = super()._segment(frame, confidence=True)
-        return (labels + 1) % len(self.card.classes), certain
+        return Segmentation((labels + 1) % len(self.card.classes), certain)
 
 
 def test_bags_in_another_order_are_shown_each_with_its_own_masks(tmp_path, monkeypatch):

@@ -20,6 +20,7 @@ from bisenet_ros.bags.bag_writer import BagWriter
 from bisenet_ros.bags.image_source import open_source
 from bisenet_ros.cli import main
 from bisenet_ros.engines import Engine, load_engine
+from bisenet_ros.engines.engine import Segmentation
 from bisenet_ros.engines.precision import choose_precision
 from bisenet_ros.engines.quantization import layer_costs, quantize, quantized_layers
 from bisenet_ros.evaluation import frame_source, quantized_model
@@ -202,7 +203,7 @@ class PaintedEngine(Engine):
         self.mask = mask
 
     def _segment(self, frame, *, confidence):
-        return self.mask.copy()
+        return Segmentation(self.mask.copy())
 
 
 def test_both_precisions_are_scored_on_the_classes_that_are_labeled(card):

@@ -36,7 +36,7 @@ def make_references(folder: Path, *, model: Path = MODEL) -> None:
     import onnx
 
     from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
-    from bisenet_ros.engines.cpu.postprocess import upsample_mask_and_confidence
+    from bisenet_ros.engines.cpu.postprocess import upsample_logits
     from bisenet_ros.engines.quantization import quantize
     from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou
     from bisenet_ros.model.model_card import read_card
@@ -66,7 +66,7 @@ def make_references(folder: Path, *, model: Path = MODEL) -> None:
     arrays["miou/fp32"] = np.float64(mean_iou(confusion))
     logits = np.random.default_rng(0).standard_normal((len(card.classes), *LOGITS_SIZE), dtype=np.float32)
     arrays["kernel/logits"] = logits
-    arrays["kernel/mask"], arrays["kernel/confidence"] = upsample_mask_and_confidence(logits, SIZES[-1])
+    arrays["kernel/mask"], arrays["kernel/confidence"] = upsample_logits(logits, SIZES[-1], confidence=True)
     np.savez_compressed(folder / "references.npz", **arrays)
 
 

@@ -42,7 +42,7 @@ def test_masks_are_those_of_the_cpu(create, arrays, results, size, precision, ap
             pytest.skip(str(error))
         raise
     for tail in engine._gpu.tails:
-        first, *others = (on_gpu(engine, engine._gpu.run, size, tail, [frame])[0] for _ in range(3))
+        first, *others = (on_gpu(engine, engine._gpu.run, size, tail, [frame])[0].mask for _ in range(3))
         assert first.shape == size and first.dtype == np.uint8
         assert all(np.array_equal(first, other) for other in others), "a graph's masks are those of the first run"
         equal = float(np.mean(first == expected))
@@ -67,8 +67,8 @@ def test_a_batch_has_the_masks_of_its_frames(create, arrays, results, api):
         for count in (3, 3, 3, 2, 2, 2, 1, 1, 3):
             images = [(frame, mirrored)[i % 2] for i in range(count)]
             found = on_gpu(engine, engine._gpu.run, frame.shape[:2], tail, images)
-            assert np.mean(found[0] == expected) >= LEAST_EQUAL["fp16"]
-            equal += [float(np.mean(mask == alone[i % 2])) for i, mask in enumerate(found)]
+            assert np.mean(found[0].mask == expected) >= LEAST_EQUAL["fp16"]
+            equal += [float(np.mean(result.mask == alone[i % 2])) for i, result in enumerate(found)]
     results[f"batches of 1280x720 fp16 {api}, equal to single frames at least"] = min(equal)
     assert min(equal) >= LEAST_EQUAL["fp16"]
     masks, confidence = zip(*engine.segment_batch([frame, mirrored] * 2 + [frame], confidence=True))

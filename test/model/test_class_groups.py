@@ -196,7 +196,7 @@ def test_an_engine_gives_the_groups_and_255_for_what_is_left_out(groups_in, tmp_
     [(batched, _)] = engine.segment_batch([frame], confidence=True)
     assert np.array_equal(batched, mask)
     own = engine.frame_logits(frame, engine.network_size(*frame.shape[:2]))
-    assert np.array_equal(engine.upsample(own, frame.shape[:2], confidence=False), mask), "as smoothing calls it"
+    assert np.array_equal(engine.upsample(own, frame.shape[:2], confidence=False).mask, mask), "as smoothing calls it"
 
     logits = np.empty((len(CAMVID), *frame.shape[:2]))
     for class_logits, small in zip(logits, plain.frame_logits(frame, plain.network_size(*frame.shape[:2]))):

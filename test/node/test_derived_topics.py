@@ -19,6 +19,7 @@ from node_harness import CAMERA, NODE, PATIENCE, FakeEngine, camera_image, find_
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool
 
+from bisenet_ros.engines.engine import Segmentation
 from bisenet_ros.images.colors import blend, paint
 from bisenet_ros.images.encodings import decode_compressed
 from bisenet_ros.node import camera_outputs
@@ -34,7 +35,7 @@ def test_derived_topics_are_computed_only_while_subscribed(monkeypatch: pytest.M
     confidences: List[bool] = []
 
     class WatchedEngine(FakeEngine):
-        def _segment_batch(self, frames: Any, *, confidence: bool) -> List[Any]:
+        def _segment_batch(self, frames: Any, *, confidence: bool) -> List[Segmentation]:
             confidences.append(confidence)
             return super()._segment_batch(frames, confidence=confidence)
 

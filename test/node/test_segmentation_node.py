@@ -33,7 +33,7 @@ from sensor_msgs.msg import Image
 
 from bisenet_ros.engines import load_engine
 from bisenet_ros.engines.cpu.cpu_engine import CpuEngine
-from bisenet_ros.engines.engine import Engine
+from bisenet_ros.engines.engine import Engine, Segmentation
 from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
 from bisenet_ros.node import camera_outputs, pipeline
 from bisenet_ros.node.settings import SETTINGS
@@ -133,7 +133,7 @@ def test_frame_that_the_engine_fails_on_is_counted_and_the_next_one_is_segmented
 ) -> None:
     segment = CpuEngine._segment
 
-    def fails_on_black(self: CpuEngine, image: np.ndarray, *, confidence: bool) -> Any:
+    def fails_on_black(self: CpuEngine, image: np.ndarray, *, confidence: bool) -> Segmentation:
         if not image.any() and image.shape == frame.shape:
             raise MemoryError("out of memory")
         return segment(self, image, confidence=confidence)

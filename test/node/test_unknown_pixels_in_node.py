@@ -27,6 +27,7 @@ from street_camera import POSE, camera_info, street
 from tiny_model import save_tiny_model
 
 from bisenet_ros.engines import load_engine
+from bisenet_ros.engines.engine import Segmentation
 from bisenet_ros.engines.unknown_pixels import cell_confidence
 from bisenet_ros.images.colors import blend, paint
 from bisenet_ros.model.model_card import ModelCard
@@ -54,7 +55,7 @@ class WatchedEngine(FakeEngine):
     def last_logits(self) -> Optional[np.ndarray]:
         return self.logits
 
-    def _segment_batch(self, frames: Any, *, confidence: bool) -> List[Any]:
+    def _segment_batch(self, frames: Any, *, confidence: bool) -> List[Segmentation]:
         self.asked.append(confidence)
         return super()._segment_batch(frames, confidence=confidence)
 

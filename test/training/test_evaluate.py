@@ -37,8 +37,8 @@ from small_camvid import write_small_camvid
 from torch import nn
 
 from bisenet_ros.cli import main
-from bisenet_ros.engines import Engine
-from bisenet_ros.engines.cpu.postprocess import upsample_mask
+from bisenet_ros.engines.cpu.postprocess import upsample_logits
+from bisenet_ros.engines.engine import Engine, Segmentation
 from bisenet_ros.model.class_map import ClassMap, SegmentationClass
 from bisenet_ros.model.model_card import ModelCard
 from bisenet_ros.network import BiSeNetV2
@@ -184,7 +184,7 @@ def test_scales_average_the_logits_on_the_grid_of_the_largest(engine, dataset):
     coarse = nn.functional.interpolate(torch.from_numpy(coarse)[None], size=(15, 20), mode="bilinear")[0].numpy()
     found = AugmentedEngine(engine, flip=False, scales=[1.25, 0.5])
     assert np.allclose(found.frame_logits(image, SIZE), (fine + coarse) / 2, atol=1e-4)
-    assert np.mean(found.segment(image) == upsample_mask((fine + coarse) / 2, SIZE)) > 0.999
+    assert np.mean(found.segment(image) == upsample_logits((fine + coarse) / 2, SIZE).mask) > 0.999
 
 
 @pytest.mark.parametrize("scales", [[], [0.0], [-1.0], [math.nan], [1.0, 99.0]])
@@ -201,7 +201,7 @@ def test_tricks_are_named():
 
 def test_an_engine_that_keeps_its_logits_allows_no_tricks(engine):
     class Closed(Engine):
-        def _segment(self, frame: np.ndarray, *, confidence: bool) -> np.ndarray:
+        def _segment(self, frame: np.ndarray, *, confidence: bool) -> Segmentation:
             raise AssertionError("not asked for")
 
     closed = Closed(engine.card, description="a closed engine")

@@ -8,9 +8,9 @@ from typing import Dict, Optional
 
 import numpy as np
 
-from bisenet_ros.engines.cpu.postprocess import upsample_mask, upsample_mask_and_confidence
+from bisenet_ros.engines.cpu.postprocess import upsample_logits
 from bisenet_ros.engines.cpu.preprocess import normalize_frame
-from bisenet_ros.engines.engine import Engine, Result
+from bisenet_ros.engines.engine import Engine, Segmentation
 from bisenet_ros.model.input_size import STRIDE, Size
 from bisenet_ros.model.model_file import ModelError
 
@@ -23,13 +23,13 @@ class CpuEngine(Engine):
     def last_logits(self) -> Optional[np.ndarray]:
         return self._last_logits
 
-    def _segment(self, frame: np.ndarray, *, confidence: bool) -> Result:
+    def _segment(self, frame: np.ndarray, *, confidence: bool) -> Segmentation:
         logits = self.frame_logits(frame, self.network_size(*frame.shape[:2]))
-        return _upsample(logits, frame.shape[:2], confidence=confidence)
+        return upsample_logits(logits, frame.shape[:2], confidence=confidence)
 
-    def upsample(self, logits: np.ndarray, size: Size, *, confidence: bool) -> Result:
+    def upsample(self, logits: np.ndarray, size: Size, *, confidence: bool) -> Segmentation:
         """The mask of a frame of `size` (height, width), and its confidence; see `Engine.segment`."""
-        return self._hide_unlisted(_upsample(logits, size, confidence=confidence))
+        return self._hide_unlisted(upsample_logits(logits, size, confidence=confidence))
 
     def frame_logits(self, frame: np.ndarray, size: Size) -> np.ndarray:
         """The logits of a frame that is resized to `size` for the network.
@@ -61,7 +61,7 @@ class CpuEngine(Engine):
         normalized = time.perf_counter()
         logits = self._logits(image)[0]
         computed = time.perf_counter()
-        upsample_mask(logits, frame.shape[:2])
+        upsample_logits(logits, frame.shape[:2])
         end = time.perf_counter()
         stages = {"before": normalized - start, "network": computed - normalized, "after": end - computed}
         return {stage: 1000 * seconds for stage, seconds in stages.items()}
@@ -69,7 +69,3 @@ class CpuEngine(Engine):
     @abstractmethod
     def _logits(self, image: np.ndarray) -> np.ndarray:
         """1 x 3 x h x w float32 normalized RGB to 1 x classes x h/8 x w/8 float32."""
-
-
-def _upsample(logits: np.ndarray, size: Size, *, confidence: bool) -> Result:
-    return upsample_mask_and_confidence(logits, size) if confidence else upsample_mask(logits, size)

@@ -9,15 +9,16 @@ class's logits are ever held at the frame's size. Threads take bands of rows; nu
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Optional
 
 import numpy as np
 from numba import njit
 
 from bisenet_ros.engines.bilinear import two_step_taps
 from bisenet_ros.engines.cpu.cores import usable_cores
+from bisenet_ros.engines.engine import Segmentation
 from bisenet_ros.files.compiled_function import compiled
-from bisenet_ros.model.input_size import STRIDE
+from bisenet_ros.model.input_size import STRIDE, Size
 
 EXP_LINEAR, EXP_SQUARE = np.float32(0.993), np.float32(0.4296)
 """exp(x) is computed as (1 + 0.993 u + 0.4296 u^2)^16 with u = x / 16, for x of 0 and below.
@@ -32,21 +33,17 @@ _pool = ThreadPoolExecutor(max_workers=_threads, thread_name_prefix="mask_upsamp
 _cached_taps = lru_cache(maxsize=32)(two_step_taps)
 
 
-def upsample_mask(logits: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
-    """classes x h x w float32 logits to height x width uint8 ids; ties go to the lower id."""
-    mask = np.empty(size, np.uint8)
-    _in_bands(logits, mask, None)
-    return mask
+def upsample_logits(logits: np.ndarray, size: Size, *, confidence: bool = False) -> Segmentation:
+    """classes x h x w float32 logits to the mask of a frame of `size` (height, width); ties go to the lower id.
+
+    With `confidence` also the softmax probability of the class, height x width uint8, 255 being certain.
+    """
+    found = Segmentation(np.empty(size, np.uint8), np.empty(size, np.uint8) if confidence else None)
+    _fill_in_bands(logits, *found)
+    return found
 
 
-def upsample_mask_and_confidence(logits: np.ndarray, size: Tuple[int, int]) -> Tuple[np.ndarray, np.ndarray]:
-    """Mask and confidence, both height x width uint8; the softmax probability of the class, 255 being certain."""
-    mask, confidence = np.empty(size, np.uint8), np.empty(size, np.uint8)
-    _in_bands(logits, mask, confidence)
-    return mask, confidence
-
-
-def _in_bands(logits: np.ndarray, mask: np.ndarray, confidence: Optional[np.ndarray]) -> None:
+def _fill_in_bands(logits: np.ndarray, mask: np.ndarray, confidence: Optional[np.ndarray]) -> None:
     """Fills the outputs, a band of rows per thread."""
     height, width = mask.shape
     rows = _cached_taps(logits.shape[1], STRIDE * logits.shape[1], height)

@@ -18,7 +18,7 @@ THREADS = 128
 
 
 class MaskUpsampling:
-    """From logits of one size to masks of one size, in one pass on the GPU; the same arithmetic as `upsample_mask`."""
+    """From logits of one size to masks of one size, in one pass on the GPU, computed as in `upsample_logits`."""
 
     def __init__(
         self, device: CudaDevice, owner: ExitStack, *, classes: int, logits_size: Size, frame_size: Size

@@ -17,7 +17,7 @@ import numpy as np
 from bisenet_ros.engines.cuda.device import GpuError
 from bisenet_ros.engines.cuda.libcuda import fault_that_ends_the_process
 from bisenet_ros.engines.cuda.open_device import open_device
-from bisenet_ros.engines.engine import Engine, EngineError, FatalEngineError, Result
+from bisenet_ros.engines.engine import Engine, EngineError, FatalEngineError, Segmentation
 from bisenet_ros.engines.tensorrt import tail_choice
 from bisenet_ros.engines.tensorrt.api import load_tensorrt
 from bisenet_ros.engines.tensorrt.builder import PlanRequest, PlanStore, tails
@@ -108,10 +108,10 @@ class TensorRtEngine(Engine):
     def close(self) -> None:
         self._close()
 
-    def _segment(self, frame: np.ndarray, *, confidence: bool) -> Result:
+    def _segment(self, frame: np.ndarray, *, confidence: bool) -> Segmentation:
         return self._segment_batch([frame], confidence=confidence)[0]
 
-    def _segment_batch(self, frames: Sequence[np.ndarray], *, confidence: bool) -> List[Result]:
+    def _segment_batch(self, frames: Sequence[np.ndarray], *, confidence: bool) -> List[Segmentation]:
         return self._thread.call(self._gpu.segment, frames, confidence)
 
 
@@ -166,7 +166,7 @@ class _Gpu:
         self.description = f"{self.tensorrt.name}, {self.device.name}"
 
     @_fatal_faults()
-    def segment(self, frames: Sequence[np.ndarray], confidence: bool) -> List[Result]:
+    def segment(self, frames: Sequence[np.ndarray], confidence: bool) -> List[Segmentation]:
         """For 1 to `max_batch` frames of one size."""
         size = (frames[0].shape[0], frames[0].shape[1])
         if confidence and LOGITS not in self.tails:
@@ -204,7 +204,9 @@ class _Gpu:
             return (MASK,)
         return possible
 
-    def run(self, size: Size, tail: str, frames: Sequence[np.ndarray], *, confidence: bool = False) -> List[Result]:
+    def run(
+        self, size: Size, tail: str, frames: Sequence[np.ndarray], *, confidence: bool = False
+    ) -> List[Segmentation]:
         """`segment` with a plan that ends with `tail`."""
         try:
             return self._pipeline(size, tail).run(frames, confidence=confidence)

@@ -12,7 +12,7 @@ import numpy as np
 
 from bisenet_ros.engines.cuda.device import CudaDevice
 from bisenet_ros.engines.cuda.kernels import MaskUpsampling, bytes_to_floats
-from bisenet_ros.engines.engine import Result
+from bisenet_ros.engines.engine import Segmentation
 from bisenet_ros.engines.tensorrt.plan import Plan
 from bisenet_ros.model.input_size import Size
 from bisenet_ros.model.model_file import ModelError
@@ -81,7 +81,7 @@ class FramePipeline:
             device, owner, classes=classes, logits_size=logits_size, frame_size=frame_size
         )
 
-    def run(self, frames: Sequence[np.ndarray], *, confidence: bool = False) -> List[Result]:
+    def run(self, frames: Sequence[np.ndarray], *, confidence: bool = False) -> List[Segmentation]:
         """The masks of 1 to `max_batch` H x W x 3 uint8 frames, and the confidence, which needs a plan to LOGITS."""
         self._prepare(len(frames))
         for place, frame in zip(self._frames, frames):
@@ -91,10 +91,10 @@ class FramePipeline:
         if self._batch not in self._has_run:
             self._has_run.add(self._batch)
             self._plan.keep_compiled_kernels()
-        masks = [place.copy() for place in self._masks[: self._batch]]
-        if not confidence:
-            return [*masks]
-        return [*zip(masks, (place.copy() for place in self._confidence[: self._batch]))]
+        return [
+            Segmentation(self._masks[i].copy(), self._confidence[i].copy() if confidence else None)
+            for i in range(self._batch)
+        ]
 
     def last_logits(self) -> Optional[np.ndarray]:
         """A copy of the last batch's logits, N x classes x h x w float32; None where the plan itself upsamples."""

@@ -9,7 +9,7 @@ from typing import Any, Union
 
 import numpy as np
 
-from bisenet_ros.engines.engine import Engine, Mask, Result
+from bisenet_ros.engines.engine import Engine, Segmentation
 from bisenet_ros.model.input_size import Size
 from bisenet_ros.model.model_card import read_card
 from bisenet_ros.node.run_node import run_node
@@ -18,13 +18,13 @@ from bisenet_ros.node.run_node import run_node
 class StubEngine(Engine):
     """Returns the same mask for every frame of a size, and the same again as the confidence."""
 
-    def _segment(self, frame: np.ndarray, *, confidence: bool) -> Result:
+    def _segment(self, frame: np.ndarray, *, confidence: bool) -> Segmentation:
         mask = _make_mask(frame.shape[:2], classes=len(self.card.classes))
-        return (mask, mask) if confidence else mask
+        return Segmentation(mask, mask if confidence else None)
 
 
 @lru_cache(maxsize=None)
-def _make_mask(size: Size, *, classes: int) -> Mask:
+def _make_mask(size: Size, *, classes: int) -> np.ndarray:
     return (np.arange(size[0] * size[1]).reshape(size) // 64 % classes).astype(np.uint8)
 
 
