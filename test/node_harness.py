@@ -87,8 +87,7 @@ class FakeEngine(Engine):
 
     def __init__(self, *, max_batch: int = 1) -> None:
         card = ModelCard(name="fake", classes=CAMVID, mean=(0.4,) * 3, std=(0.3,) * 3, network_size=(360, 480))
-        super().__init__(card, description="fake")
-        self.max_batch = max_batch
+        super().__init__(card, description="fake", max_batch=max_batch)
         self.seconds = 0.0
         self.gate = threading.Event()
         self.gate.set()

@@ -29,8 +29,8 @@ class EagerEngine(Engine):
 
     has_confidence = False
 
-    def __init__(self, network: FrameNetwork, card: ModelCard) -> None:
-        super().__init__(card, description=network.description)
+    def __init__(self, network: FrameNetwork, card: ModelCard, *, size_choice: str = CARD) -> None:
+        super().__init__(card, description=network.description, size_choice=size_choice)
         self._network = network
 
     def _segment(self, frame: np.ndarray, *, confidence: bool) -> Segmentation:
@@ -88,9 +88,8 @@ def _open(model: Path, card: ModelCard, *, precision: str, size_choice: str = CA
     from bisenet_ros.network.checkpoint import load_checkpoint
     from bisenet_ros.network.frame_network import FrameNetwork
 
-    engine = EagerEngine(FrameNetwork(load_checkpoint(model)[0], card, device=device, half=precision == "fp16"), card)
-    engine.size_choice = size_choice
-    return engine
+    network = FrameNetwork(load_checkpoint(model)[0], card, device=device, half=precision == "fp16")
+    return EagerEngine(network, card, size_choice=size_choice)
 
 
 def _require_torch(model: Path) -> None:

@@ -46,16 +46,16 @@ class Engine(ABC):
         has_confidence: whether it gives confidence maps; the log of its start says why not.
     """
 
-    max_batch: int = 1
     model_file: Optional[Path] = None
     precision_reason: str = ""
-    size_choice: str = CARD
     unlisted: Optional[int] = None
     has_confidence: bool = True
 
-    def __init__(self, card: ModelCard, *, description: str) -> None:
+    def __init__(self, card: ModelCard, *, description: str, size_choice: str = CARD, max_batch: int = 1) -> None:
         self.card = card
         self.description = description
+        self.size_choice = size_choice
+        self.max_batch = max_batch
 
     @property
     def classes(self) -> ClassMap:

@@ -228,17 +228,13 @@ def has_usable_gpu() -> bool:
 def _open_openvino(model: Path, card: ModelCard, *, precision: str, size_choice: str = CARD) -> Engine:
     from bisenet_ros.engines.cpu.openvino_engine import OpenVinoEngine
 
-    engine = OpenVinoEngine(model, card, precision=precision)
-    engine.size_choice = size_choice
-    return engine
+    return OpenVinoEngine(model, card, precision=precision, size_choice=size_choice)
 
 
 def _open_onnxruntime(model: Path, card: ModelCard, *, precision: str, size_choice: str = CARD) -> Engine:
     from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
 
-    engine = OnnxRuntimeEngine(model, card, precision=precision)
-    engine.size_choice = size_choice
-    return engine
+    return OnnxRuntimeEngine(model, card, precision=precision, size_choice=size_choice)
 
 
 def _open_tensorrt(

@@ -14,6 +14,7 @@ from openvino import properties
 from bisenet_ros.engines.cpu.cores import usable_cores
 from bisenet_ros.engines.cpu.cpu_engine import CpuEngine
 from bisenet_ros.engines.cpu.unsigned import read_unsigned
+from bisenet_ros.model.input_size import CARD
 from bisenet_ros.model.model_card import ModelCard
 
 PRECISIONS = {"fp32": openvino.Type.f32, "bf16": openvino.Type.bf16, "int8": openvino.Type.f32}
@@ -26,7 +27,7 @@ class OpenVinoEngine(CpuEngine):
     int8 needs a quantized model file.
     """
 
-    def __init__(self, model: Path, card: ModelCard, *, precision: str) -> None:
+    def __init__(self, model: Path, card: ModelCard, *, precision: str, size_choice: str = CARD) -> None:
         core = _core()
         self._network = core.compile_model(
             core.read_model(read_unsigned(model) if precision == "int8" else model),
@@ -39,7 +40,7 @@ class OpenVinoEngine(CpuEngine):
         )
         self._request = self._network.create_infer_request()
         version = openvino.__version__.split("-")[0]
-        super().__init__(card, description=f"OpenVINO {version}, CPU, {precision}")
+        super().__init__(card, description=f"OpenVINO {version}, CPU, {precision}", size_choice=size_choice)
 
     def _logits(self, image: np.ndarray) -> np.ndarray:
         return self._request.infer([image], share_inputs=True, share_outputs=True)[0]

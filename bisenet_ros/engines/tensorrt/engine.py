@@ -76,9 +76,8 @@ class TensorRtEngine(Engine):
             raise
         # Also when the engine is forgotten, and when the interpreter exits.
         self._close = weakref.finalize(self, _close, self._thread, self._gpu)
-        super().__init__(card, description=f"{self._gpu.description}, {precision}")
-        self.size_choice = size_choice
-        self.max_batch = max_batch
+        description = f"{self._gpu.description}, {precision}"
+        super().__init__(card, description=description, size_choice=size_choice, max_batch=max_batch)
         self.has_confidence = LOGITS in self._gpu.tails
 
     @property

@@ -33,8 +33,8 @@ class AugmentedEngine(CpuEngine):
     def __init__(self, engine: CpuEngine, *, flip: bool, scales: Sequence[float]) -> None:
         if not scales or not all(0 < scale <= LARGEST_SCALE for scale in scales):
             raise OptionError(f"scales must be above 0 and at most {LARGEST_SCALE:g}, got {list(scales)}")
-        super().__init__(engine.card, description=engine.description)
-        self.size_choice, self.unlisted = engine.size_choice, engine.unlisted
+        super().__init__(engine.card, description=engine.description, size_choice=engine.size_choice)
+        self.unlisted = engine.unlisted
         self._engine = engine
         self._flip = flip
         self._scales = sorted(scales)

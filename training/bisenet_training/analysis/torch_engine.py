@@ -28,12 +28,13 @@ class TorchEngine(CpuEngine):
     Args:
         network: returns logits at 1/8 of its input; it is moved to the device.
         device: "cpu", "cuda", or "auto": cuda where torch finds it.
+        size_choice: a `choice` of `network_size`.
 
     Raises:
         OptionError: an unknown device, or cuda where torch finds none.
     """
 
-    def __init__(self, network: nn.Module, card: ModelCard, *, device: str = "auto") -> None:
+    def __init__(self, network: nn.Module, card: ModelCard, *, device: str = "auto", size_choice: str = CARD) -> None:
         if device not in DEVICES:
             raise OptionError(f"device must be one of {', '.join(DEVICES)}, got {device!r}")
         if device == "cuda" and not torch.cuda.is_available():
@@ -41,7 +42,7 @@ class TorchEngine(CpuEngine):
         self._device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         self.network = network.eval().to(self._device)
         where = torch.cuda.get_device_name() if self._device == "cuda" else "CPU"
-        super().__init__(card, description=f"torch {torch.__version__}, {where}, fp32")
+        super().__init__(card, description=f"torch {torch.__version__}, {where}, fp32", size_choice=size_choice)
 
     def _logits(self, image: np.ndarray) -> np.ndarray:
         # cuDNN would otherwise compute in TF32, of 10 bits, and call it fp32.
@@ -88,12 +89,11 @@ def open_engine(
     check_size_choice(network_size)
     network, card = load_checkpoint(path)
     if class_map is None:
-        engine = TorchEngine(network, card, device=device)
-    else:
-        grouping = read_class_groups(class_map).fit(card.classes)
-        engine = TorchEngine(GroupedNetwork(network, grouping), replace(card, classes=grouping.classes), device=device)
-        engine.unlisted = grouping.unlisted
-    engine.size_choice = network_size
+        return TorchEngine(network, card, device=device, size_choice=network_size)
+    grouping = read_class_groups(class_map).fit(card.classes)
+    grouped = GroupedNetwork(network, grouping), replace(card, classes=grouping.classes)
+    engine = TorchEngine(*grouped, device=device, size_choice=network_size)
+    engine.unlisted = grouping.unlisted
     return engine
 
 
