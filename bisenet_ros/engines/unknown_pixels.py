@@ -6,7 +6,6 @@ import math
 from pathlib import Path
 from typing import Optional, Tuple
 
-import cv2
 import numpy as np
 
 from bisenet_ros.errors import ImageError
@@ -71,15 +70,9 @@ def hide_unknown(
         min_confidence: 0 to 1; pixels below it are unknown.
     """
     if min_confidence > 0 and confidence is not None:
-        unsure = confidence < np.uint8(math.ceil(255 * min_confidence))
-        mask = mask | np.negative(unsure.view(np.uint8))  # 255 is -1
+        unsure = confidence < math.ceil(255 * min_confidence)
+        mask = mask | unsure * np.uint8(IGNORE)
     if ignored is not None:
         mask = mask | ignored
         confidence = confidence if confidence is None else confidence & ~ignored
     return mask, confidence
-
-
-def cell_confidence(logits: np.ndarray) -> np.ndarray:
-    """The softmax probability of the class of each cell, h x w float32, of its classes x h x w float32 logits."""
-    exponentials = cv2.exp(logits - logits.max(axis=0)).reshape(logits.shape)  # OpenCV's is vectorized
-    return 1 / exponentials.sum(axis=0)
