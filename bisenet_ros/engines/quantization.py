@@ -6,6 +6,7 @@ One file is for CPUs and for TensorRT, which asks for most of it: opset 13, zero
 """
 
 import tempfile
+from copy import deepcopy
 from pathlib import Path
 from typing import Collection, Dict, Iterable, Iterator, List, Optional
 
@@ -54,8 +55,7 @@ def quantize(model: onnx.ModelProto, card: ModelCard, frames: Iterable[np.ndarra
     """
     if quantized_layers(model):
         raise EngineError("the model is quantized already; give the model file that it was made from")
-    source = onnx.ModelProto()
-    source.CopyFrom(model)
+    source = deepcopy(model)
     unpacked_before = {tensor.name for tensor in source.graph.initializer}
     unpack_weights(source.graph)
     packed = {tensor.name for tensor in source.graph.initializer} - unpacked_before
@@ -95,8 +95,7 @@ def quantized_layers(model: onnx.ModelProto) -> List[str]:
 
 def unquantize(model: onnx.ModelProto, layers: Collection[str]) -> onnx.ModelProto:
     """A copy of a quantized network with some of its layers, given by name, in fp32 again."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = deepcopy(model)
     graph = copy.graph
     made_by = {node.output[0]: node for node in graph.node}
     for node in graph.node:
@@ -120,8 +119,7 @@ def layer_costs(model: onnx.ModelProto, size: Size) -> Dict[str, float]:
     Args:
         size: (height, width) of the network's input.
     """
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = deepcopy(model)
     unpack_weights(copy.graph)
     for side, pixels in zip(copy.graph.input[0].type.tensor_type.shape.dim, (1, 3, *size)):
         side.dim_value = pixels

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import cv2
 import numpy as np
 import onnx
@@ -155,8 +157,7 @@ def test_the_cost_of_a_layer_is_its_share_of_the_multiplications(shipped, tmp_pa
 
 def test_tensors_behind_a_relu_are_unsigned_on_a_cpu(quantized):
     signed = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in quantized.graph.initializer}
-    copy = onnx.ModelProto()
-    copy.CopyFrom(quantized)
+    copy = deepcopy(quantized)
     use_unsigned(copy)
     onnx.checker.check_model(copy, full_check=True)
     changed = {}

@@ -8,6 +8,7 @@ argmax are the engines' part. Its card is in the ONNX metadata.
 
 import io
 import warnings
+from copy import deepcopy
 from pathlib import Path
 from typing import Callable
 
@@ -52,8 +53,7 @@ def export(network: BiSeNetV2, card: ModelCard, output: Path, *, weights: str = 
     error = _compare(_onnx_logits(model), _torch_logits(network), tolerance=ARITHMETIC)
     if weights == "fp16":
         pack_weights(model.graph)
-        rounded = onnx.ModelProto()
-        rounded.CopyFrom(model)
+        rounded = deepcopy(model)
         unpack_weights(rounded.graph)  # what the stored file must compute, exactly
         _compare(_onnx_logits(model), _onnx_logits(rounded), tolerance=ARITHMETIC)
         error = _compare(_onnx_logits(model), _torch_logits(network), tolerance=FP16_WEIGHTS)
