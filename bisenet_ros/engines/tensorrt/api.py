@@ -27,6 +27,7 @@ lacks cuDNN or cuBLAS."""
 
 WITHOUT_INT8 = ((5, 3), (6, 0), (6, 2))
 """Compute capabilities without int8 arithmetic: Jetson TX1 and Nano, Tesla P100, Jetson TX2."""
+NO_INT8 = "this GPU has no int8 arithmetic (a Jetson TX2 has none); choose precision fp16"
 TENSORRT_10_NEEDS = (7, 5)
 """The lowest compute capability of TensorRT 10 and later: Turing."""
 
@@ -90,7 +91,7 @@ class TensorRt:
     def require_precision(self, precision: str, compute_capability: Tuple[int, int]) -> None:
         """Raises TensorRtError for int8 on a GPU that does not have it; TensorRT would say so only while building."""
         if precision == "int8" and compute_capability in WITHOUT_INT8:
-            raise TensorRtError("this GPU has no int8 arithmetic (a Jetson TX2 has none); choose precision fp16")
+            raise TensorRtError(NO_INT8)
 
     def build(
         self,
@@ -213,7 +214,7 @@ class TensorRt:
             return
         if not getattr(builder, f"platform_has_fast_{precision}", True):
             if precision == "int8":
-                raise TensorRtError("this GPU has no int8 arithmetic (a Jetson TX2 has none); choose precision fp16")
+                raise TensorRtError(NO_INT8)
             logger.warning("this GPU computes no faster in fp16 than in fp32")
         if precision == "int8" and self.flavor == "tensorrt_rtx":
             logger.warning("TensorRT for RTX documents no convolutions in int8; compare its speed with that of fp16")
