@@ -22,7 +22,7 @@ from bisenet_ros.engines.tensorrt import tail_choice
 from bisenet_ros.engines.tensorrt.api import load_tensorrt
 from bisenet_ros.engines.tensorrt.builder import PlanRequest, PlanStore, tails
 from bisenet_ros.engines.tensorrt.frame_pipeline import FramePipeline, NetworkTimer
-from bisenet_ros.engines.tensorrt.plan import LOGITS, MASK, NETWORK, Plan, TensorRtError
+from bisenet_ros.engines.tensorrt.plan import LOGITS, MASK, NETWORK, Plan
 from bisenet_ros.engines.tensorrt.plan_cache import PlanCache
 from bisenet_ros.engines.tensorrt.worker_thread import WorkerThread
 from bisenet_ros.model.input_size import CARD, Size, size_text
@@ -262,37 +262,13 @@ class _Gpu:
         if len(self.tails) == 1:
             return self.tails[0]
         if size not in self._faster:
-            kept_at = self.plans.cache.path(self.plans.key(self.request(size, MASK))).with_suffix(".tail")
-            self._faster[size] = tail_choice.read(kept_at) or self._measure(size, kept_at)
+            frames = [np.zeros((*size, 3), np.uint8)] * self._max_batch
+            self._faster[size] = tail_choice.faster_tail(
+                self.tails,
+                size=size,
+                kept_at=self.plans.cache.path(self.plans.key(self.request(size, MASK))).with_suffix(".tail"),
+                prepare=lambda tail: self._pipeline(size, tail),
+                run=lambda tail: self.run(size, tail, frames),
+                close=lambda tail: self._pipelines[size].pop(tail).close(),
+            )
         return self._faster[size]
-
-    def _usable_tails(self, size: Size) -> List[str]:
-        """The ends whose plans can be built and loaded, such as one alone where memory is short; raises if none can."""
-        usable: List[str] = []
-        for tail in self.tails:
-            try:
-                self._pipeline(size, tail)
-                usable.append(tail)
-            except (TensorRtError, RuntimeError) as error:
-                if tail == self.tails[-1] and not usable:
-                    raise
-                logger.warning("frames of %s go without the plan to %s: %s", size_text(size), tail, error)
-        return usable
-
-    def _measure(self, size: Size, kept_at: Path) -> str:
-        """Runs both ends in turn on the largest batch, and keeps the faster one."""
-        usable = self._usable_tails(size)
-        if len(usable) == 1:
-            return usable[0]
-        frames = [np.zeros((*size, 3), np.uint8)] * self._max_batch
-        medians = tail_choice.measure(
-            self.tails,
-            prepare=lambda tail: self._pipeline(size, tail),  # building is no part of the time
-            run=lambda tail: self.run(size, tail, frames),
-        )
-        faster, slower = sorted(self.tails, key=medians.__getitem__)
-        measured = ", ".join(f"{milliseconds:.3f} ms to {tail}" for tail, milliseconds in medians.items())
-        logger.info("frames of %s by where their plan ends: %s", size_text(size), measured)
-        self._pipelines[size].pop(slower).close()
-        tail_choice.keep(kept_at, faster, medians)
-        return faster

@@ -14,8 +14,9 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
-from bisenet_ros.engines.tensorrt.plan import LOGITS, MASK
+from bisenet_ros.engines.tensorrt.plan import LOGITS, MASK, TensorRtError
 from bisenet_ros.files.atomic_write import write_json
+from bisenet_ros.model.input_size import Size, size_text
 
 MEASURED_FRAMES = 30
 WARM_UP_FRAMES = 5
@@ -23,7 +24,50 @@ WARM_UP_FRAMES = 5
 logger = logging.getLogger(__name__)
 
 
-def measure(tails: Sequence[str], *, prepare: Callable[[str], Any], run: Callable[[str], Any]) -> Dict[str, float]:
+def faster_tail(
+    tails: Sequence[str],
+    *,
+    size: Size,
+    kept_at: Path,
+    prepare: Callable[[str], Any],
+    run: Callable[[str], Any],
+    close: Callable[[str], Any],
+) -> str:
+    """The faster end for frames of `size` (height, width), as it is kept, else as it is measured here.
+
+    Args:
+        prepare, run, close: build and load the plan to a tail, run it on a batch, and free it. The slower one is freed.
+    """
+    kept = read(kept_at)
+    if kept:
+        return kept
+    usable = _usable_tails(tails, size, prepare)
+    if len(usable) == 1:
+        return usable[0]
+    medians = _measure(tails, prepare, run)
+    faster, slower = sorted(tails, key=medians.__getitem__)
+    measured = ", ".join(f"{milliseconds:.3f} ms to {tail}" for tail, milliseconds in medians.items())
+    logger.info("frames of %s by where their plan ends: %s", size_text(size), measured)
+    close(slower)
+    _keep(kept_at, faster, medians)
+    return faster
+
+
+def _usable_tails(tails: Sequence[str], size: Size, prepare: Callable[[str], Any]) -> List[str]:
+    """The ends whose plans can be built and loaded, such as one alone where memory is short; raises if none can."""
+    usable: List[str] = []
+    for tail in tails:
+        try:
+            prepare(tail)
+            usable.append(tail)
+        except (TensorRtError, RuntimeError) as error:
+            if tail == tails[-1] and not usable:
+                raise
+            logger.warning("frames of %s go without the plan to %s: %s", size_text(size), tail, error)
+    return usable
+
+
+def _measure(tails: Sequence[str], prepare: Callable[[str], Any], run: Callable[[str], Any]) -> Dict[str, float]:
     """The median milliseconds of `run` for each of the tails, which run in turn; `prepare` is not timed."""
     times: Dict[str, List[float]] = {tail: [] for tail in tails}
     for _ in range(WARM_UP_FRAMES + MEASURED_FRAMES):
@@ -45,7 +89,7 @@ def read(path: Path) -> Optional[str]:
     return tail if tail in (MASK, LOGITS) and kernel == _kernel_sha256() else None
 
 
-def keep(path: Path, tail: str, milliseconds: Dict[str, float]) -> None:
+def _keep(path: Path, tail: str, milliseconds: Dict[str, float]) -> None:
     """Writes down the faster end."""
     try:
         write_json(path, {"tail": tail, "milliseconds": milliseconds, "kernel_sha256": _kernel_sha256()})
