@@ -146,9 +146,6 @@ def _open_on_cpu(prepared: _Prepared, *, size_choice: str) -> Engine:
             prepared.path, prepared.card, precision=prepared.choice.precision, size_choice=size_choice
         )
         engine.segment(np.zeros((*prepared.card.network_size, 3), np.uint8))
-        logits = engine.last_logits()
-        if logits is not None and not np.isfinite(logits).all():  # each mask would be of the first class alone
-            raise ModelError("its logits are not finite: its training diverged, or the file is damaged")
     except Exception as error:  # each runtime has its own
         reason = " ".join(str(error).split())  # a runtime's may be pages of its own source files
         shown = reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}..."

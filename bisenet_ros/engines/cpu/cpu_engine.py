@@ -42,7 +42,7 @@ class CpuEngine(Engine):
             classes x height/8 x width/8 float32, valid until the next call.
 
         Raises:
-            ModelError: the network returns something else.
+            ModelError: the network returns something else, or numbers that are not finite.
         """
         logits = self._logits(normalize_frame(frame, size, mean=self.card.mean, std=self.card.std))
         expected = (1, len(self.card.classes), size[0] // STRIDE, size[1] // STRIDE)
@@ -51,6 +51,8 @@ class CpuEngine(Engine):
                 f"expected float32 logits of shape {expected} for the {len(self.card.classes)} classes on the model's "
                 f"card, got {logits.dtype} of {logits.shape}; export the model again with its own card"
             )
+        if not np.isfinite(logits).all():  # the mask would be of the first class alone
+            raise ModelError("its logits are not finite: its training diverged, or the file is damaged")
         self._last_logits = logits
         return logits[0]
 
