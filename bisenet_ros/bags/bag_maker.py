@@ -19,7 +19,7 @@ from bisenet_ros.bags.camera_info import guess_camera_info
 from bisenet_ros.bags.image_source import ImageSource, SourceImage
 from bisenet_ros.bags.recording import RATE, STAMP_LIMIT, URI_CHARACTERS, Recording
 from bisenet_ros.bags.storage_file import STORAGE_SUFFIXES
-from bisenet_ros.errors import BisenetError
+from bisenet_ros.errors import BisenetError, ImageError
 from bisenet_ros.files.atomic_write import write_png
 from bisenet_ros.files.file_names import check_path
 from bisenet_ros.files.result_folder import (
@@ -29,6 +29,7 @@ from bisenet_ros.files.result_folder import (
     require_replaceable,
     unfinished_folder,
 )
+from bisenet_ros.images.compression import encode_jpeg
 from bisenet_ros.model.input_size import size_text
 
 JPEG_QUALITY = 95
@@ -133,8 +134,12 @@ def _encode(image: SourceImage, kind: str) -> bytes:
         data = image.file.read_bytes()
         if _is_plain(data, image.pixels):
             return data
-    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if kind == "jpeg" else []
-    return cv2.imencode(SUFFIXES[kind][0], image.pixels, options)[1].tobytes()
+    if kind == "png":
+        return cv2.imencode(".png", image.pixels)[1].tobytes()
+    try:
+        return encode_jpeg(image.pixels, quality=JPEG_QUALITY)
+    except ImageError as error:
+        raise ImageError(error.reason, f"{image.name}: {error}, or choose --compressed png") from None
 
 
 def _is_plain(data: bytes, pixels: np.ndarray) -> bool:

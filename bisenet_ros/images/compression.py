@@ -8,14 +8,22 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from bisenet_ros.errors import ImageError
+
 JPEG_QUALITY = 80
+LONGEST_JPEG_SIDE = 65500
 PNG_LEVEL = 1
 """Compression level of zlib, 1 to 9: a mask is flat, and higher levels take longer to save little."""
 
 
-def encode_jpeg(frame: np.ndarray) -> bytes:
-    """H x W x 3 uint8 BGR as a JPEG."""
-    return cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+def encode_jpeg(frame: np.ndarray, *, quality: int = JPEG_QUALITY) -> bytes:
+    """H x W x 3 uint8 BGR as a JPEG; raises ImageError for a side that is longer than a JPEG's can be."""
+    encoded, data = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not encoded:
+        height, width = frame.shape[:2]
+        expected = f"sides of at most {LONGEST_JPEG_SIDE} pixels for a JPEG"
+        raise ImageError("size", f"expected {expected}, got {width} x {height}; resize it")
+    return data.tobytes()
 
 
 def encode_color_mask(mask: np.ndarray, color_table: np.ndarray) -> bytes:

@@ -79,7 +79,8 @@ def read_image_bytes(path: Path) -> bytes:
     """The content of an image file. Of a JPEG or PNG it is known that all of it is there.
 
     Raises:
-        ImageError: the JPEG or PNG is truncated or damaged, or the picture has more pixels than Pillow opens.
+        ImageError: the JPEG or PNG is truncated or damaged, the picture has more pixels than Pillow opens, or it is a
+            TIFF that OpenCV and Pillow would turn.
         OSError: the file cannot be read.
     """
     if path.exists() and not path.is_file():
@@ -90,11 +91,15 @@ def read_image_bytes(path: Path) -> bytes:
     except ImageError as error:
         raise ImageError(error.reason, f"{path}: {error}; copy it again") from None
     try:
-        Image.open(io.BytesIO(data)).close()
+        with Image.open(io.BytesIO(data)) as image:
+            orientation = image.getexif().get(ORIENTATION_TAG, 1) if image.format == "TIFF" else 1
     except Image.DecompressionBombError as error:  # a few bytes can claim any size
         raise ImageError("size", f"{path} is too large: {str(error).partition(',')[0]}") from None
     except (OSError, SyntaxError, ValueError):  # decoding it tells what it is
-        pass
+        return data
+    if orientation != 1:
+        words = f"expected a TIFF as it is shown, {path} has the orientation {orientation}"
+        raise ImageError("format", f"{words}; save it without that tag")
     return data
 
 

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 
-from bisenet_ros.errors import BisenetError
+from bisenet_ros.errors import BisenetError, ImageError
 from bisenet_ros.files.atomic_write import write_bytes, write_json, write_png
 from bisenet_ros.files.changed_inputs import describe_changes
 from bisenet_ros.files.result_folder import require_free
@@ -79,7 +79,7 @@ class OutputFolder:
             if output == "color_mask":
                 write_bytes(path, encode_color_mask(pixels[output], self._color_table))
             elif output == "overlay":
-                write_bytes(path, encode_jpeg(pixels[output]))
+                write_bytes(path, _encode_overlay(path, pixels[output]))
             else:
                 write_png(path, pixels[output])
 
@@ -118,6 +118,13 @@ class OutputFolder:
             raise BisenetError(
                 f"{self.folder} holds the results of another run ({'; '.join(changed)}); name another folder with -o"
             )
+
+
+def _encode_overlay(path: Path, overlay: np.ndarray) -> bytes:
+    try:
+        return encode_jpeg(overlay)
+    except ImageError as error:
+        raise ImageError(error.reason, f"{path} cannot be written: {error}, or leave out overlay in --write") from None
 
 
 def _is_video(identity: List[Any]) -> bool:

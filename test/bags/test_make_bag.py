@@ -373,3 +373,11 @@ def test_bad_input_is_named_and_leaves_nothing(tmp_path, images, capsys):
     assert "one channel of class ids, got RGB pixels" in error(images, "--labels", tmp_path / "labels")
     (images / "img_3.png").write_bytes(b"noise")
     assert "img_3.png cannot be decoded as an image" in error(images)
+
+
+def test_an_image_that_is_too_wide_for_a_jpeg_is_named(tmp_path, capsys):
+    (tmp_path / "wide").mkdir()
+    write_png(tmp_path / "wide" / "a.png", np.zeros((2, 65501), np.uint8))
+    assert main(["make-bag", str(tmp_path / "wide"), "-o", str(tmp_path / "bag"), "--compressed", "jpeg"]) == 1
+    assert "a.png: expected sides of at most 65500 pixels" in capsys.readouterr().err
+    assert not (tmp_path / "bag").exists()

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import pytest
 from camvid_classes import CAMVID
 
+from bisenet_ros.errors import ImageError
 from bisenet_ros.images.colors import paint
 from bisenet_ros.images.compression import encode_color_mask, encode_jpeg
 from bisenet_ros.images.encodings import decode_compressed
@@ -34,3 +36,8 @@ def test_a_frame_is_sent_as_jpeg() -> None:
     assert data.startswith(b"\xff\xd8\xff") and len(data) < frame.size / 5
     decoded = decode_compressed(format="bgr8; jpeg compressed bgr8", data=data)
     assert np.abs(decoded.astype(int) - frame).mean() < 4
+
+
+def test_a_side_that_no_jpeg_has_is_refused() -> None:
+    with pytest.raises(ImageError, match="expected sides of at most 65500 pixels for a JPEG, got 65501 x 2; resize it"):
+        encode_jpeg(np.zeros((2, 65501, 3), np.uint8))

@@ -14,7 +14,14 @@ import pytest
 from PIL import Image
 
 from bisenet_ros.errors import ImageError
-from bisenet_ros.images.image_file import list_images, other_files, read_image, read_image_bytes, read_orientation
+from bisenet_ros.images.image_file import (
+    ORIENTATION_TAG,
+    list_images,
+    other_files,
+    read_image,
+    read_image_bytes,
+    read_orientation,
+)
 from demo.clip import FOLDER, frame_ids
 
 JPEG = FOLDER / "images" / f"{frame_ids()[0]}.jpg"
@@ -140,3 +147,11 @@ def test_float_pixels_are_told_from_a_damaged_file(tmp_path):
     Image.fromarray(np.ones((4, 6), np.float32)).save(tmp_path / "depth.tif")
     with pytest.raises(ImageError, match="expected an image of 8 or 16 bits, .*depth.tif has float pixels"):
         read_image(tmp_path / "depth.tif")
+
+
+def test_a_tiff_that_would_be_turned_is_refused(tmp_path):
+    for orientation in (1, 6):
+        Image.new("RGB", (6, 4)).save(tmp_path / f"{orientation}.tif", tiffinfo={ORIENTATION_TAG: orientation})
+    assert read_image(tmp_path / "1.tif").shape == (4, 6, 3)
+    with pytest.raises(ImageError, match="6.tif has the orientation 6; save it without that tag"):
+        read_image(tmp_path / "6.tif")

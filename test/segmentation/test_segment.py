@@ -91,6 +91,14 @@ def test_images_are_segmented_without_what_reads_bags():
     assert done.returncode == 0
 
 
+def test_an_image_that_is_too_wide_for_an_overlay_is_told_and_the_others_are_made(tmp_path, model, images):
+    cv2.imwrite(str(images / "img_0.png"), np.zeros((2, 65501), np.uint8))
+    count, out = len(list(images.iterdir())), tmp_path / "out"
+    outcome = segment_stubbed(request_for(model, images, output=out), engine=BlueEngine())
+    assert outcome.is_imperfect and len(list((out / "overlay").iterdir())) == count - 1
+    assert "img_0.jpg cannot be written: expected sides of at most 65500 pixels for a JPEG" in outcome.warnings[0]
+
+
 def test_every_output_of_images_and_videos(tmp_path, model, images, capsys):
     single = tmp_path / "single.jpg"
     cv2.imwrite(str(single), cv2.imread(str(images / "img_1.png"))[:24])
