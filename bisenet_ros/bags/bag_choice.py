@@ -5,7 +5,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Collection, Dict, List, Sequence, Tuple
+from typing import Callable, Collection, Dict, List, Sequence, Tuple
 
 from bisenet_ros.bags.bag_images import IMAGE_TYPES
 from bisenet_ros.bags.bag_reader import METADATA, Bag, BagError
@@ -24,11 +24,15 @@ class ChosenBag:
     topics: List[Topic]
 
 
+def _is_never(_: Path) -> bool:
+    return False
+
+
 def choose_bags(
     given: Sequence[Path],
     topics: Sequence[str] = (),
     *,
-    exclude: Collection[Path] = (),
+    is_result: Callable[[Path], bool] = _is_never,
     exclude_topics: Collection[str] = (),
 ) -> Tuple[List[ChosenBag], List[str]]:
     """The bags, and which of several were left out and why, in words.
@@ -36,20 +40,21 @@ def choose_bags(
     Args:
         given: bags, or folders of bags.
         topics: of images; none for the only one that each bag has.
-        exclude: resolved folders within those of bags, such as earlier results, that are none of them.
+        is_result: whether a folder holds results of an earlier run, which are bags only where it alone is given.
         exclude_topics: topics that are not chosen by themselves.
 
     Raises BagError where not one can be used, or one is given twice; FileNotFoundError.
     """
     chosen: List[ChosenBag] = []
-    left_out: List[str] = []
-    paths = [found for path in given for found in find_bags(path, exclude=exclude)]
+    results = [path for path in given if len(given) > 1 and is_result(path)]
+    left_out = [f"left out: {path} holds the results of an earlier run; to use them, name its bags" for path in results]
+    paths = [found for path in given if path not in results for found in find_bags(path, is_result=is_result)]
     for path in paths:
         try:
             bag = Bag(path)
             found = choose_topics(bag, topics, exclude=exclude_topics)
         except BagError as error:  # the others may be fine
-            if len(paths) == 1:
+            if len(paths) == 1 and not left_out:
                 raise
             left_out.append(f"left out: {error}")
             continue
@@ -63,8 +68,8 @@ def choose_bags(
     return chosen, left_out
 
 
-def find_bags(path: Path, *, exclude: Collection[Path] = ()) -> List[Path]:
-    """The bag at a path, or those in a folder and the folders below it but for some, in natural order.
+def find_bags(path: Path, *, is_result: Callable[[Path], bool] = _is_never) -> List[Path]:
+    """The bag at a path, or those in a folder and the folders below it but for results, in natural order.
 
     A folder of files without metadata.yaml is one bag where they are NAME_0, NAME_1 and so on, else a bag each. A link
     to a bag that is found too, such as `latest`, is passed over.
@@ -73,7 +78,7 @@ def find_bags(path: Path, *, exclude: Collection[Path] = ()) -> List[Path]:
     """
     if not path.exists():
         raise FileNotFoundError(f"expected a bag at {path}, there is nothing")
-    found = _bags_at(path, exclude)
+    found = _bags_at(path, is_result)
     if not found:
         kind = describe_bytes(first_bytes(path)) if path.is_file() else "none"
         advice = f"; convert it with `rosbags-convert --src {path} --dst FOLDER`" if kind == ROS_1 else ""
@@ -127,14 +132,14 @@ def _kind(topic: Topic) -> str:
     return topic.type if topic.is_cdr else f"{topic.type} in {topic.encoding}, not CDR"
 
 
-def _bags_at(path: Path, exclude: Collection[Path]) -> List[Path]:
+def _bags_at(path: Path, is_result: Callable[[Path], bool]) -> List[Path]:
     if not path.is_dir():
         return [path] if is_storage(path) else []
     if (path / METADATA).is_file():
         return [path]
     files = storage_files(path)
-    folders = natural_order(child for child in path.iterdir() if child.is_dir() and child.resolve() not in exclude)
-    below = [bag for folder in folders for bag in _bags_at(folder, exclude)]
+    folders = natural_order(child for child in path.iterdir() if child.is_dir() and not is_result(child))
+    below = [bag for folder in folders for bag in _bags_at(folder, is_result)]
     return [path] if _are_one_bag(files) and not below else files + below
 
 

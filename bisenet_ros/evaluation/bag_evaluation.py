@@ -27,7 +27,7 @@ from bisenet_ros.evaluation.ground_truth import GroundTruthError, describe_share
 from bisenet_ros.evaluation.ground_truth_preparation import prepare_ground_truth
 from bisenet_ros.evaluation.report.bag_report import write_bag_report
 from bisenet_ros.evaluation.report.picture_loader import load_pictures
-from bisenet_ros.evaluation.run_folder import Inputs, RunFolder, find_runs, fingerprint
+from bisenet_ros.evaluation.run_folder import Inputs, RunFolder, fingerprint, is_run
 from bisenet_ros.evaluation.run_summary import NodeReplay, RunSummary, Source
 from bisenet_ros.files.file_content import sha256_of
 from bisenet_ros.files.file_names import check_path
@@ -128,11 +128,11 @@ class _Run:
 
     def _choose_bags(self) -> Tuple[List[ChosenBag], List[str]]:
         """The bags to evaluate, and in words those that are left out."""
-        request = self._request
+        request, own = self._request, (self.folder.output, self.folder.partial)
         bags, notices = choose_bags(
-            request.bags,
+            [path for path in request.bags if path.resolve() not in own] or request.bags,
             request.topics,
-            exclude=(self.folder.output, self.folder.partial, *find_runs(request.bags)),
+            is_result=is_run,
             exclude_topics=[request.truth_topic] if request.truth_topic else [],
         )
         require_apart(request.output, [place for chosen in bags for place in chosen.bag.places])

@@ -31,10 +31,9 @@ def fingerprint(files: Iterable[Path]) -> List[List[Any]]:
     return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
 
 
-def find_runs(folders: Iterable[Path]) -> List[Path]:
-    """The resolved folders of runs, finished or not, anywhere below some folders."""
-    files = (file for folder in folders for file in folder.rglob(RUN))
-    return [file.parent.resolve() for file in files if _read(file)]
+def is_run(folder: Path) -> bool:
+    """Whether a folder is that of a run, finished or not."""
+    return _read(folder / RUN) is not None
 
 
 class RunFolder:

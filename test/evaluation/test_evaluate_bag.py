@@ -313,6 +313,26 @@ def test_results_of_earlier_runs_are_no_bags_unless_they_are_given(tmp_path, req
     assert [source["topic"] for source in report_of(tmp_path / "of masks")["sources"]] == [MASK]
 
 
+def test_results_of_earlier_runs_among_several_bags_are_left_out(tmp_path, request_for, capsys):
+    """As of `evaluate-bag drives/*`, where drives/first and a link in drives/more are runs."""
+    drives, first, out = tmp_path / "drives", tmp_path / "drives" / "first", tmp_path / "drives" / "out"
+    bag, more = write_bag(drives / "a", count=2), drives / "more"
+    write_bag(more / "b", count=2)
+    assert evaluate(request_for(bag, output=first)) == evaluate(request_for(bag, output=tmp_path / "elsewhere")) == 0
+    (more / "link").symlink_to(tmp_path / "elsewhere")
+    interrupt(request_for(bag, first, more, output=out), at=4)
+    everything = sorted(drives.iterdir())
+    assert drives / "out.partial" in everything
+    assert evaluate(request_for(*everything, output=out)) == IMPERFECT
+    assert f"left out: {first} holds the results of an earlier run; to use them, name" in capsys.readouterr().err
+    assert [source["bag"] for source in report_of(out)["sources"]] == ["a", "b"]
+    assert evaluate(request_for(*drives.iterdir(), output=out)) == IMPERFECT, "finished already"
+    with pytest.raises(BagError, match="none of the bags can be used: left out: .*first holds .*/out holds"):
+        evaluate(request_for(first, out))
+    with pytest.raises(BisenetError, match="must lie apart"):
+        evaluate(request_for(out, output=out))
+
+
 def test_truth_belongs_to_the_frames_of_its_own_bag(tmp_path, request_for, capsys):
     def messages(number, *, frames, truth):
         found = {TRUTH: image(truth_of(number), encoding="mono8", stamp_ns=stamp(number))} if number in truth else {}
