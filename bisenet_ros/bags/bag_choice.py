@@ -5,7 +5,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Collection, Dict, List, Sequence, Tuple
+from typing import Callable, Collection, Dict, List, Sequence, Set, Tuple
 
 from bisenet_ros.bags.bag_images import IMAGE_TYPES
 from bisenet_ros.bags.bag_reader import METADATA, Bag, BagError
@@ -72,13 +72,13 @@ def find_bags(path: Path, *, is_result: Callable[[Path], bool] = _is_never) -> L
     """The bag at a path, or those in a folder and the folders below it but for results, in natural order.
 
     A folder of files without metadata.yaml is one bag where they are NAME_0, NAME_1 and so on, else a bag each. A link
-    to a bag that is found too, such as `latest`, is passed over.
+    to a bag that is found too, such as `latest`, is passed over, and so are hidden folders.
 
     Raises BagError where there is none; FileNotFoundError.
     """
     if not path.exists():
         raise FileNotFoundError(f"expected a bag at {path}, there is nothing")
-    found = _bags_at(path, is_result)
+    found = _bags_at(path, is_result, set())
     if not found:
         kind = describe_bytes(first_bytes(path)) if path.is_file() else "none"
         advice = f"; convert it with `rosbags-convert --src {path} --dst FOLDER`" if kind == ROS_1 else ""
@@ -132,14 +132,23 @@ def _kind(topic: Topic) -> str:
     return topic.type if topic.is_cdr else f"{topic.type} in {topic.encoding}, not CDR"
 
 
-def _bags_at(path: Path, is_result: Callable[[Path], bool]) -> List[Path]:
+def _bags_at(path: Path, is_result: Callable[[Path], bool], seen: Set[Path]) -> List[Path]:
+    """The bags at a path; none in folders that were `seen` before, by another link."""
     if not path.is_dir():
         return [path] if is_storage(path) else []
     if (path / METADATA).is_file():
         return [path]
+    if path.resolve() in seen:
+        return []
+    seen.add(path.resolve())
     files = storage_files(path)
-    folders = natural_order(child for child in path.iterdir() if child.is_dir() and not is_result(child))
-    below = [bag for folder in folders for bag in _bags_at(folder, is_result)]
+    folders = [child for child in path.iterdir() if child.is_dir() and not child.name.startswith(".")]
+    by_folder = {
+        folder: _bags_at(folder, is_result, seen)
+        for folder in sorted(folders, key=Path.is_symlink)
+        if not is_result(folder)
+    }
+    below = [bag for folder in natural_order(by_folder) for bag in by_folder[folder]]
     return [path] if _are_one_bag(files) and not below else files + below
 
 

@@ -451,3 +451,23 @@ def test_a_link_to_a_bag_that_is_found_too_does_not_count(tmp_path):
     (drives / "a_latest").symlink_to("drive_2")
     (drives / "loop").symlink_to(".")
     assert find_bags(drives) == [first, second]
+
+
+@pytest.mark.timeout(60)
+def test_links_to_folders_above_do_not_lead_in_circles(tmp_path):
+    drives = tmp_path / "drives"
+    first = write_bag(drives / "day" / "drive_1")
+    (drives / "a_week").symlink_to("week")
+    (drives / "week").mkdir()
+    shutil.copy(storage_file(first), drives / "week" / "drive_2.db3")
+    for number in range(3):
+        (drives / f"all_{number}").symlink_to(tmp_path)
+        (drives / "day" / f"up_{number}").symlink_to("..")
+    assert find_bags(drives) == [first, drives / "week"]
+
+
+def test_bags_in_hidden_folders_do_not_count(tmp_path):
+    bag, trash = write_bag(tmp_path / "bag"), tmp_path / ".Trash-0"
+    deleted = write_bag(trash / "files" / "deleted")
+    assert find_bags(tmp_path) == [bag]
+    assert find_bags(trash) == [deleted], "it is given"
