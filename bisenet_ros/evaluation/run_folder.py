@@ -55,12 +55,13 @@ class RunFolder:
     def begin(self, inputs: Inputs, *, restart: bool) -> Optional[int]:
         """Prepares the folders; the exit code of the run where it was finished before.
 
-        With `restart`, what an earlier run left is thrown away. Raises BisenetError where the folder holds something
-        else, also beside results that would be thrown away, or another run's results; or that run is still at work.
+        With `restart`, what an earlier run left is thrown away, unless that run was this one, stopped. Raises
+        BisenetError where the folder holds something else, also beside results that would be thrown away, or another
+        run's results; or that run is still at work.
         """
         remove_left_over(self.output)
         finished = _read(self.output / RUN)
-        if finished and not restart:
+        if finished and not restart and not self._goes_on(inputs, restart=restart):
             _require_same(finished["asked"], inputs, folder=self.output)
             self._tidy_up()
             return finished["exit_code"]
@@ -119,14 +120,22 @@ class RunFolder:
         begun = _read(self.partial / RUN)
         if begun is None:
             self._require_empty()
-        elif restart:
+        elif restart and not self._goes_on(inputs, restart=restart):
             self.discard()
             self._lock_partial()
         else:
             _require_same(begun["asked"], inputs, folder=self.partial)
-        write_json(self.partial / RUN, {"asked": inputs})
+            restart = restart or begun.get("restart", False)
+        write_json(self.partial / RUN, {"asked": inputs, "restart": restart})
         self.result.mkdir(exist_ok=True)
         self._remove_unfinished()
+
+    def _goes_on(self, inputs: Inputs, *, restart: bool) -> bool:
+        """Whether OUTPUT.partial is of a run with the same inputs; with `restart`, of one that had it too."""
+        begun = _read(self.partial / RUN)
+        if begun is None or not self.result.exists():  # its results may be in their place already
+            return False
+        return not describe_changes(begun["asked"], inputs) and (not restart or begun.get("restart", False))
 
     def _lock_partial(self) -> None:
         """Keeps other processes out of OUTPUT.partial, which is made where there is none."""

@@ -865,6 +865,38 @@ def test_an_interrupted_restart_is_not_thrown_away_by_a_finished_run(tmp_path, r
     assert (tmp_path / "OUT.partial" / "run.json").exists()
 
 
+@pytest.mark.parametrize("earlier", ({}, {"storage": "mcap"}, None))
+@pytest.mark.parametrize("restart", (False, True))
+def test_a_restart_that_was_stopped_goes_on(tmp_path, request_for, earlier, restart):
+    bags = [write_bag(tmp_path / name, count=4) for name in "abc"]
+    request = request_for(*bags, restart=True)
+    if earlier is not None:
+        assert evaluate(request_for(*bags, **earlier)) == 0
+    for frame in (8, 7):
+        interrupt(request, at=frame)
+    assert (tmp_path / "OUT").exists() == (earlier is not None)
+    interrupt(replace(request, restart=restart), at=3)
+    assert evaluate_segmented(replace(request, restart=restart)) == 5, "one bag, and a frame to warm the engine up"
+    assert report_of(tmp_path / "OUT")["frames"] == 12 and not (tmp_path / "OUT.partial").exists()
+    assert evaluate_segmented(replace(request, restart=False)) == 0, "finished already"
+    assert evaluate_segmented(request) == 3 * 5, "what is finished is made anew"
+
+
+def test_a_restart_throws_a_stopped_run_without_it_away(tmp_path, request_for):
+    bags = [write_bag(tmp_path / name, count=4) for name in "ab"]
+    interrupt(request_for(*bags), at=7)
+    assert evaluate_segmented(request_for(*bags, restart=True)) == 2 * 5
+
+
+def test_a_restart_that_was_stopped_is_of_its_own_inputs(tmp_path, request_for):
+    bags = [write_bag(tmp_path / name, count=4) for name in "ab"]
+    request = request_for(*bags, restart=True)
+    interrupt(request, at=7)
+    with pytest.raises(BisenetError, match="partial is of a run with other inputs"):
+        evaluate(replace(request, storage="mcap", restart=False))
+    assert evaluate_segmented(replace(request, storage="mcap")) == 2 * 5
+
+
 def test_a_folder_of_something_else_is_left_alone(tmp_path, request_for):
     bag = write_bag(tmp_path / "bag")
     for place in ("OUT", "OUT.partial"):
