@@ -34,6 +34,7 @@ def choose_bags(
     *,
     is_result: Callable[[Path], bool] = _is_never,
     exclude_topics: Collection[str] = (),
+    reserved: Collection[str] = (),
 ) -> Tuple[List[ChosenBag], List[str]]:
     """The bags, and which of several were left out and why, in words.
 
@@ -42,6 +43,7 @@ def choose_bags(
         topics: of images; none for the only one that each bag has.
         is_result: whether a folder holds results of an earlier run, which are bags only where it alone is given.
         exclude_topics: topics that are not chosen by themselves.
+        reserved: names that no bag gets; one that is called so gets a number too.
 
     Raises BagError where not one can be used, or one is given twice; FileNotFoundError.
     """
@@ -62,7 +64,7 @@ def choose_bags(
         same = [other.bag.path for other in chosen if files.intersection(map(Path.resolve, other.bag.files))]
         if same:
             raise BagError(f"expected every bag once, but {path} is the same bag as {same[0]}; leave one out")
-        chosen.append(ChosenBag(_free_name(path, [other.name for other in chosen]), bag, found))
+        chosen.append(ChosenBag(_free_name(path, [*reserved, *(other.name for other in chosen)]), bag, found))
     if not chosen:
         raise BagError(f"none of the bags can be used: {'; '.join(left_out)}")
     return chosen, left_out

@@ -22,12 +22,12 @@ from bisenet_ros.evaluation.bag_outcome import Outcome, make_outcome
 from bisenet_ros.evaluation.bag_results import NoFrameError, join_results
 from bisenet_ros.evaluation.bag_segmentation import ENGINE_TIME, segment_bag
 from bisenet_ros.evaluation.bag_task import BagTask, mask_namespaces
-from bisenet_ros.evaluation.frame_record import RecordFile
+from bisenet_ros.evaluation.frame_record import RECORDS, RecordFile
 from bisenet_ros.evaluation.ground_truth import GroundTruthError, describe_shared, find_unused
 from bisenet_ros.evaluation.ground_truth_preparation import prepare_ground_truth
-from bisenet_ros.evaluation.report.bag_report import write_bag_report
+from bisenet_ros.evaluation.report.bag_report import FILES, write_bag_report
 from bisenet_ros.evaluation.report.picture_loader import load_pictures
-from bisenet_ros.evaluation.run_folder import Inputs, RunFolder, fingerprint, is_run
+from bisenet_ros.evaluation.run_folder import RUN, Inputs, RunFolder, fingerprint, is_run
 from bisenet_ros.evaluation.run_summary import NodeReplay, RunSummary, Source
 from bisenet_ros.files.file_content import sha256_of
 from bisenet_ros.files.file_names import check_path
@@ -134,6 +134,7 @@ class _Run:
             request.topics,
             is_result=is_run,
             exclude_topics=[request.truth_topic] if request.truth_topic else [],
+            reserved=(*FILES, RECORDS, RUN),  # beside which the masks of several bags lie in folders of their names
         )
         require_apart(request.output, [place for chosen in bags for place in chosen.bag.places])
         several = [chosen for chosen in bags if len(chosen.topics) > 1]

@@ -521,6 +521,16 @@ def test_results_in_the_folder_of_bags_are_not_its_bags(tmp_path, request_for):
     assert [source["bag"] for source in report_of(request.output)["sources"]] == ["a", "b"]
 
 
+def test_bags_called_as_the_files_of_a_report_lie_beside_them(tmp_path, request_for, real_page):
+    names = ("report.json", "report.html", "report.csv", "frames.jsonl", "run.json", "masks")
+    bags = [write_bag(tmp_path / name, count=1) for name in names]
+    assert evaluate(request_for(*bags)) == 0
+    out = tmp_path / "OUT"
+    assert [source["bag"] for source in report_of(out)["sources"]] == [*(f"{name}_2" for name in names[:-1]), "masks"]
+    assert all(len(list(read_frames(out / source["masks"], MASK))) == 1 for source in report_of(out)["sources"])
+    assert {path.name for path in out.iterdir() if path.is_file()} == set(names[:-1])
+
+
 def test_a_bag_at_two_points_has_its_folders_name(tmp_path, request_for, monkeypatch):
     bag = write_bag(tmp_path / "drive")
     (bag / "notes").mkdir()

@@ -27,7 +27,7 @@ from bisenet_ros.evaluation.report.record_summary import (
 from bisenet_ros.evaluation.run_summary import RunSummary
 from bisenet_ros.files.atomic_write import partial_of, write_json
 
-REPORT = "report.json"
+REPORT, PAGE, TABLE = FILES = ("report.json", "report.html", "report.csv")
 GALLERY = 4
 """Frames of a kind on the page."""
 UNITS = {
@@ -56,8 +56,8 @@ def write_bag_report(
     found = find_records(records, {key for frames in lowest.values() for _, key in frames})
     extremes = {kind: [found[key] for _, key in frames] for kind, frames in lowest.items()}
     findings = describe_findings(topics, run, extremes)
-    write_csv(folder / "report.csv", records, names=run.classes.names)
-    write_bag_page(folder / "report.html", topics, run, extremes, findings, load_pictures)
+    write_csv(folder / TABLE, records, names=run.classes.names)
+    write_bag_page(folder / PAGE, topics, run, extremes, findings, load_pictures)
     write_json(folder / REPORT, findings)
     return findings
 
