@@ -27,7 +27,7 @@ from bisenet_ros.evaluation.ground_truth import GroundTruthError, describe_share
 from bisenet_ros.evaluation.ground_truth_preparation import prepare_ground_truth
 from bisenet_ros.evaluation.report.bag_report import FILES, write_bag_report
 from bisenet_ros.evaluation.report.picture_loader import load_pictures
-from bisenet_ros.evaluation.run_folder import RUN, Inputs, RunFolder, fingerprint, is_run
+from bisenet_ros.evaluation.run_folder import CONTENT, RUN, Inputs, RunFolder, fingerprint, is_run
 from bisenet_ros.evaluation.run_summary import NodeReplay, RunSummary, Source
 from bisenet_ros.files.file_content import sha256_of
 from bisenet_ros.files.file_names import check_path
@@ -158,7 +158,7 @@ class _Run:
         for chosen in self._bags:
             inputs[f"bag {chosen.name}"] = str(chosen.bag.path.resolve())
             inputs[f"topics of {chosen.name}"] = ", ".join(topic.name for topic in chosen.topics)
-            inputs[f"the content of bag {chosen.name}"] = fingerprint(chosen.bag.files)
+            inputs[CONTENT.format(chosen.name)] = fingerprint(chosen.bag.files)
         return {
             **inputs,
             "engine": self._engine.description,

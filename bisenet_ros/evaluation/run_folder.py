@@ -21,6 +21,8 @@ from bisenet_ros.files.result_folder import (
 
 RUN = "run.json"
 LOCK = "lock"
+CONTENT = "the content of bag {}"
+"""The name, among inputs, of the fingerprint of a bag's files."""
 Inputs = Dict[str, Any]
 """All that the results of a run depend on, by name: what was asked for as text, and lists, as JSON has them, that tell
 whether a file is still the same."""
@@ -34,6 +36,12 @@ def fingerprint(files: Iterable[Path]) -> List[List[Any]]:
 def is_run(folder: Path) -> bool:
     """Whether a folder is that of a run, finished or not."""
     return _read(folder / RUN) is not None
+
+
+def read_inputs(folder: Path) -> Inputs:
+    """What a finished run's results depend on; nothing where the folder does not say."""
+    found = _read(folder / RUN)
+    return found["asked"] if found else {}
 
 
 class RunFolder:

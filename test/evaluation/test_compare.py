@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Optional
 
@@ -258,6 +260,33 @@ def test_bags_in_another_order_are_shown_each_with_its_own_masks(tmp_path, monke
     rows, _ = load_gallery(found)
     assert {row["title"].split(" /")[0] for row in rows} == {"frame 1 of a", "frame 1 of b"}
     assert all(len(row["pictures"]) == 4 for row in rows)
+
+
+def test_another_bag_with_the_same_name_and_stamps_is_told(tmp_path, monkeypatch, capsys):
+    """As of bags that `bisenet make-bag` has made of other images."""
+    monkeypatch.setattr(bag_report, "write_bag_page", lambda *_: None)
+    model = write_model(tmp_path / "m.onnx")
+
+    def messages(number, *, first, rear):
+        frame = {CAMERA: image(picture(first + number), stamp_ns=stamp(number))}
+        return {**frame, "/rear": image(picture(0))} if rear else frame
+
+    def evaluate(name):
+        bag, output = tmp_path / name / "drive", tmp_path / f"of_{name}"
+        request = Request(bags=[bag], topics=[CAMERA], model=model, output=output)
+        assert evaluate_stubbed(request).exit_code == 0
+        return str(request.output)
+
+    for name, options in {"one": (0, False), "other": (1, False), "larger": (1, True)}.items():
+        first, rear = options
+        write_bag(tmp_path / name / "drive", messages=partial(messages, first=first, rear=rear))
+    shutil.copytree(tmp_path / "one", tmp_path / "copy")
+    one, other, larger, copy = map(evaluate, ("one", "other", "larger", "copy"))
+    assert main(["compare", one, copy]) == 0
+    assert "note: " not in capsys.readouterr().out
+    for others in (other, larger):
+        assert main(["compare", one, others]) == 0
+        assert "note: the files of bag drive do not have the same sizes and times" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("change", ({"count": 2}, {"stamps": 1}, {"size": 8}, {"topic": "/rear"}, {"encoding": "odd"}))

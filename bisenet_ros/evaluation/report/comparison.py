@@ -237,6 +237,12 @@ def _notices(a: FinishedReport, b: FinishedReport, summaries: Sequence[Topics], 
             f"A was made with {a.jobs} and B with {b.jobs} jobs side by side, which share the machine: the engine's "
             "times cannot be compared, and are left out"
         )
+    changed = [bag for bag, files in a.contents.items() if files and b.contents[bag] and files != b.contents[bag]]
+    if changed:
+        found.append(
+            f"the files of bag {', '.join(changed)} do not have the same sizes and times of change in A and B: unless "
+            "one is a copy of the other, these are other images, and cannot be compared"
+        )
     counts = [sum(topic.scored_frames for topic in topics.values()) for topics in summaries]
     if not counts[0] == counts[1] == scored:
         found.append(

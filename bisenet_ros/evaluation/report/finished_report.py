@@ -13,6 +13,7 @@ from bisenet_ros.bags.bag_images import read_masks
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.evaluation.frame_record import RECORDS, FrameRecord, RecordFile
 from bisenet_ros.evaluation.report.bag_report import REPORT
+from bisenet_ros.evaluation.run_folder import CONTENT, read_inputs
 from bisenet_ros.evaluation.run_summary import Source, TopicKey
 from bisenet_ros.model.class_groups import show_unlisted
 from bisenet_ros.model.class_map import ClassMap
@@ -20,7 +21,11 @@ from bisenet_ros.model.class_map import ClassMap
 
 @dataclass(frozen=True)
 class FinishedReport:
-    """A report: the folder of it and of the bags of its masks, what it says of the run, and all frames' records."""
+    """A report: the folder of it and of the bags of its masks, what it says of the run, and all frames' records.
+
+    Attributes:
+        contents: of each bag, the size in bytes and the time of change in ns of its files; none where it is not known.
+    """
 
     folder: Path
     classes: ClassMap
@@ -29,6 +34,7 @@ class FinishedReport:
     jobs: str
     sources: List[Source]
     records: RecordFile
+    contents: Dict[str, List[Tuple[int, int]]]
 
     @property
     def title(self) -> str:
@@ -61,14 +67,18 @@ def read_report(folder: Path) -> FinishedReport:
     names = {field.name for field in fields(Source)}
     try:
         found: Dict[str, Any] = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        sources = [Source(**{name: source[name] for name in names & source.keys()}) for source in found["sources"]]
+        inputs = read_inputs(folder)
+        files = {source.bag: inputs.get(CONTENT.format(source.bag), []) for source in sources}
         return FinishedReport(
             folder=folder,
             classes=ClassMap.from_list(found["classes"]),
             model={str(name): str(value) for name, value in found["model"].items()},
             engine=str(found["engine"]),
             jobs=str(found["protocol"].get("jobs", "1")),
-            sources=[Source(**{name: source[name] for name in names & source.keys()}) for source in found["sources"]],
+            sources=sources,
             records=RecordFile(folder / RECORDS),
+            contents={bag: [(int(size), int(changed)) for _, size, changed in listed] for bag, listed in files.items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BisenetError(
