@@ -67,7 +67,8 @@ class RunFolder:
         BisenetError where the folder holds something else, also beside results that would be thrown away, or another
         run's results; or that run is still at work.
         """
-        remove_left_over(self.output)
+        for folder in (self.output, self.partial):
+            remove_left_over(folder)
         finished = _read(self.output / RUN)
         if finished and not restart and not self._goes_on(inputs, restart=restart):
             _require_same(finished["asked"], inputs, folder=self.output)

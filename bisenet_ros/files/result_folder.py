@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The folder that a command writes its results to: a new one, or its own of an earlier run."""
 
+import glob
 import os
 import shutil
 import tempfile
@@ -13,6 +14,8 @@ from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.atomic_write import DEVICE_FILES
 
 REMOVED = ".removed"
+RANDOM = "[a-z0-9_]" * 8
+"""What `mkdtemp` puts into a name, as a pattern."""
 
 
 def require_writable(file: Path) -> None:
@@ -117,9 +120,10 @@ def remove(folder: Path) -> None:
 
 
 def remove_left_over(target: Path) -> None:
-    """Removes what processes that were killed have left of the two functions above."""
-    for left_over in target.parent.glob(f"{target.name}.*{REMOVED}"):
-        shutil.rmtree(left_over, ignore_errors=True)
+    """Removes what processes that were killed have left of the two functions above, and nothing else called so."""
+    for left_over in target.parent.glob(f"{glob.escape(target.name)}.{RANDOM}{REMOVED}"):
+        if left_over.is_dir() and set(os.listdir(left_over)) <= {target.name}:
+            shutil.rmtree(left_over, ignore_errors=True)
 
 
 def _set_aside(folder: Path) -> Path:

@@ -98,6 +98,16 @@ def test_what_a_killed_process_did_not_remove_is_removed_later(tmp_path, monkeyp
     assert [path.name for path in tmp_path.iterdir()] == ["older"]
 
 
+def test_a_folder_that_is_merely_called_as_a_left_over_stays(tmp_path):
+    named = [folder_of(tmp_path / name, "of the user") for name in ("yard.blurry.removed", "yard.blurred1.removed")]
+    aside = tmp_path / "yar1.blurred1.removed"
+    aside.mkdir()
+    folder_of(aside / "yar1", "of another folder")
+    for target in ("yard", "yar[1d]"):
+        remove_left_over(tmp_path / target)
+    assert sorted(tmp_path.iterdir()) == sorted([*named, aside])
+
+
 def test_a_device_is_written_to_as_it_is(capfd):
     device = Path("/dev/stdout")
     require_writable(device)
