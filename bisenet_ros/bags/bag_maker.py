@@ -100,10 +100,11 @@ def _stamped(source: ImageSource, recording: Recording) -> Iterator[Tuple[int, S
     last_ns = -1
     for number, image in enumerate(source.images()):
         own = image.seconds if recording.rate is None else None
-        stamp_ns = recording.start_ns + round(10**9 * (number / rate if own is None else own))
+        seconds = number / rate if own is None else own
+        stamp_ns = recording.start_ns + round(10**9 * min(seconds, STAMP_LIMIT))
         last_ns = max(stamp_ns, last_ns + 1)
         if last_ns >= STAMP_LIMIT * 10**9:
-            raise BisenetError(f"the stamp of {image.name} is beyond 2038; choose an earlier --start")
+            raise BisenetError(f"the stamp of {image.name} is beyond 2038; choose an earlier --start or higher --rate")
         yield last_ns, image
 
 

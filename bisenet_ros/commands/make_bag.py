@@ -4,7 +4,7 @@
 
 import argparse
 import sys
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Callable
 
@@ -108,7 +108,7 @@ def _number(below: float) -> Callable[[str], float]:
 def _nanoseconds(text: str) -> int:
     try:
         nanoseconds = int(Decimal(text) * 10**9)
-    except (InvalidOperation, OverflowError, ValueError):
+    except (ArithmeticError, ValueError):  # such as of "soon", "inf" and "1e999999"
         nanoseconds = -1
     if not 0 <= nanoseconds < STAMP_LIMIT * 10**9:
         raise argparse.ArgumentTypeError(f"expected seconds from 0 to {STAMP_LIMIT}, such as 1700000000.5, got {text}")

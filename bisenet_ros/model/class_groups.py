@@ -120,9 +120,11 @@ def read_class_groups(path: Path) -> ClassGroups:
     if not path.is_file():
         raise FileNotFoundError(f"expected a class map (.yaml) at {path}, there is no such file")
     try:
-        return _parse(yaml.load(path.read_text(encoding="utf-8"), Loader=StrictLoader), path)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=StrictLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or a date such as 2020-13-45
         raise ClassMapError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    try:
+        return _parse(tree, path)
     except ClassMapError as error:
         raise ClassMapError(f"{path}: {error}") from None
 

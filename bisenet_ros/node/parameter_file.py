@@ -21,7 +21,7 @@ def read_parameter_file(path: str, node: str) -> Dict[str, Any]:
         raise FileNotFoundError(f"{expected}, got {path!r}")
     try:
         tree = yaml.safe_load(Path(path).read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise BisenetError(f"{expected}, got {path!r}: {' '.join(str(error).split())}") from None
     return {name: value for section in _sections(tree, node) for name, value in section.items()}
 

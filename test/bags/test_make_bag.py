@@ -21,6 +21,7 @@ from rosbags.rosbag2 import Reader
 from bisenet_ros.bags.bag_images import read_masks
 from bisenet_ros.bags.bag_reader import Bag
 from bisenet_ros.bags.camera_info import guess_camera_info, read_camera_info
+from bisenet_ros.bags.recording import STAMP_LIMIT
 from bisenet_ros.cli import main
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files import result_folder
@@ -380,4 +381,15 @@ def test_an_image_that_is_too_wide_for_a_jpeg_is_named(tmp_path, capsys):
     write_png(tmp_path / "wide" / "a.png", np.zeros((2, 65501), np.uint8))
     assert main(["make-bag", str(tmp_path / "wide"), "-o", str(tmp_path / "bag"), "--compressed", "jpeg"]) == 1
     assert "a.png: expected sides of at most 65500 pixels" in capsys.readouterr().err
+
+
+def test_numbers_beyond_those_of_a_float_are_refused(tmp_path, images, capsys):
+    command = ["make-bag", str(images), "-o", str(tmp_path / "bag")]
+    for seconds in ("soon", "nan", "inf", "1e999999"):
+        with pytest.raises(SystemExit):
+            main([*command, "--start", seconds])
+        told = f"expected seconds from 0 to {STAMP_LIMIT}, such as 1700000000.5, got {seconds}"
+        assert told in capsys.readouterr().err
+    assert main([*command, "--rate", "1e-300"]) == 1
+    assert "is beyond 2038; choose an earlier --start or higher --rate\n" in capsys.readouterr().err
     assert not (tmp_path / "bag").exists()

@@ -63,6 +63,9 @@ def test_a_file_that_is_no_yaml_is_refused(tmp_path):
     (tmp_path / "broken.yaml").write_text("a: [1")
     with pytest.raises(BisenetError, match="params_file must be a YAML file .* got .*broken.yaml': while parsing"):
         read_parameter_file(str(tmp_path / "broken.yaml"), "/node")
+    (tmp_path / "broken.yaml").write_text("a: 2020-13-45")
+    with pytest.raises(BisenetError, match="params_file must be a YAML file .* got .*broken.yaml': month must be in"):
+        read_parameter_file(str(tmp_path / "broken.yaml"), "/node")
     with pytest.raises(
         FileNotFoundError, match="params_file must be a YAML file with the node's parameters, got '/none"
     ):

@@ -42,5 +42,5 @@ def read_yaml(path: Path, loader: type[TypedLoader | TextLoader] = TypedLoader) 
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise YamlError(f"{path}{line}: {error.problem}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise YamlError(f"{path} is not a YAML file: {str(error).splitlines()[0]}") from None
