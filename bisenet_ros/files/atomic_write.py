@@ -7,16 +7,19 @@ import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
 DEVICE_FILES = Path("/dev")
 """The folder of files such as stdout, which cannot be replaced by others."""
+KEPT_CHARACTERS = 40
+"""Of a file's name, in its name until it is whole: 160 bytes at most, of the 255 that file systems take."""
 
 
 def partial_of(path: Path) -> Path:
-    """Where a file is until it is whole: a place of each process's own, since several may write one file."""
-    return path.with_name(f"{path.name}.{os.getpid()}.partial")
+    """Where a file is until it is whole: another place at each call, since several may write one file."""
+    return path.with_name(f"{path.name[:KEPT_CHARACTERS]}.{uuid4().hex}.partial")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,0 +1,34 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Files that are there whole or not at all."""
+
+from pathlib import Path
+
+import pytest
+
+from bisenet_ros.files import atomic_write
+from bisenet_ros.files.atomic_write import partial_of, write_text
+
+
+@pytest.mark.parametrize("name", [251 * "x" + ".png", 127 * "\u00fc", 63 * "\U0001f697"])
+def test_a_name_may_be_as_long_as_the_file_system_takes(tmp_path, name):
+    write_text(tmp_path / name, "whole")
+    assert [path.name for path in tmp_path.iterdir()] == [name] and (tmp_path / name).read_text() == "whole"
+
+
+def test_each_writer_has_a_place_of_its_own_which_tells_the_file():
+    places = {partial_of(Path("folder/run.json")) for _ in range(1000)}
+    assert len(places) == 1000 and all(place.match("folder/run.json.*.partial") for place in places)
+
+
+def test_a_file_that_cannot_be_written_is_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "scores.json"
+    write_text(path, "earlier")
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(atomic_write.os, "fsync", fail)
+    with pytest.raises(OSError, match=f"No space left on device: '{path}'"):
+        atomic_write.write_bytes(path, b"later", durable=True)
+    assert [*tmp_path.iterdir()] == [path] and path.read_text() == "earlier"
