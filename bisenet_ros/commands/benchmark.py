@@ -54,7 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form.add_argument("--paper", action="store_true", help=words)
     folder = "for benchmark.json, benchmark.md and benchmark.png; default with --sweep and no --json: benchmark_sweep"
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help=folder)
-    parser.add_argument("--force", action="store_true", help="replace the files of an earlier benchmark in FOLDER")
+    words = "replace the files of an earlier benchmark in FOLDER, and that of --json"
+    parser.add_argument("--force", action="store_true", help=words)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers, with their protocol, as JSON")
 
 

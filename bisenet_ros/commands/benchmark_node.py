@@ -54,7 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="per pipeline and size, default 20; a size takes 6 times as long",
     )
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="write node_benchmark.json, .md and .png")
-    parser.add_argument("--force", action="store_true", help="replace the files of an earlier benchmark in FOLDER")
+    words = "replace the files of an earlier benchmark in FOLDER, and that of --json"
+    parser.add_argument("--force", action="store_true", help=words)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers, with their protocol, as JSON")
 
 

@@ -69,10 +69,13 @@ def prepare_outputs(folder: Optional[Path], json: Optional[Path], *, files: Sequ
     """Makes the folders for a report and for a JSON file, before time is spent on what cannot be written.
 
     Args:
-        files: the names of the report's; those of an earlier run are replaced with `force`.
+        files: the names of the report's.
+        force: those of an earlier run, and the JSON file, may be replaced.
 
     Raises BisenetError, OSError.
     """
+    if json and json.is_file() and json.parent != DEVICE_FILES and not force:
+        raise BisenetError(f"{json} exists; add --force to replace it, or name another file with --json")
     if folder:
         require_free(folder, files, force=force)
         folder.mkdir(parents=True, exist_ok=True)

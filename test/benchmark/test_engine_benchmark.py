@@ -195,7 +195,7 @@ def test_an_engine_that_cannot_run_is_left_out_and_named(model, tmp_path, capsys
     assert list(left_out) == ["tiny.onnx, TensorRT fp16, 96x64"] and left_out["tiny.onnx, TensorRT fp16, 96x64"]
     assert "left out: tiny.onnx, TensorRT fp16: " in capsys.readouterr().err
 
-    assert main([*command, "--device", "cuda"]) == 1
+    assert main([*command, "--device", "cuda", "--force"]) == 1
     assert "tiny.onnx cannot be run by any engine here: tiny.onnx, TensorRT fp16, 96x64: " in capsys.readouterr().err
 
 

@@ -9,6 +9,7 @@ import pytest
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.atomic_write import write_text
 from bisenet_ros.files.result_folder import (
+    prepare_outputs,
     put_in_place,
     remove,
     remove_left_over,
@@ -43,6 +44,18 @@ def test_results_of_an_earlier_run_are_replaced_by_force(tmp_path):
     with pytest.raises(BisenetError, match=f"{tmp_path} holds the results of an earlier run; add --force"):
         require_free(tmp_path, ["report.html", "scores.json"])
     require_free(tmp_path, ["report.html", "scores.json"], force=True)
+
+
+def test_a_json_file_that_is_there_is_replaced_by_force_alone(tmp_path):
+    model, report = tmp_path / "model.onnx", tmp_path / "report"
+    model.write_text("weights")
+    told = f"{model} exists; add --force to replace it, or name another file with --json"
+    with pytest.raises(BisenetError, match=told):
+        prepare_outputs(report, model, files=["report.html"], force=False)
+    assert not report.exists() and model.read_text() == "weights"
+    prepare_outputs(report, model, files=["report.html"], force=True)
+    for new in (tmp_path / "new" / "scores.json", Path("/dev/null"), Path("/dev/stdout")):
+        prepare_outputs(None, new, files=["report.html"], force=False)
 
 
 def test_results_and_inputs_lie_apart(tmp_path):

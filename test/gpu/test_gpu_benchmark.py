@@ -28,7 +28,7 @@ def benchmark(references, plans, results, pytestconfig):
         if "--sweep" in options and importlib.util.find_spec("matplotlib"):
             command += ["-o", folder / name]
         environment = {**os.environ, "XDG_CACHE_HOME": str(plans.parent)}
-        subprocess.run([*command, "--json", numbers, *options], check=True, env=environment)
+        subprocess.run([*command, "--json", numbers, "--force", *options], check=True, env=environment)
         found = json.loads(numbers.read_text())["measurements"]
         results[name] = {
             f"{entry['frame_size']} {entry['precision']}": {

@@ -49,7 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     words = "of a model file; default fp32, as the paper's scores; auto is what the node takes"
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help=words)
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="for report.html and scores.json")
-    parser.add_argument("--force", action="store_true", help="replace the files of an earlier evaluation in FOLDER")
+    words = "replace the files of an earlier evaluation in FOLDER, and that of --json"
+    parser.add_argument("--force", action="store_true", help=words)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores as JSON")
     words = "write the masks there as label files, and score nothing: for a test set without ground truth"
     parser.add_argument("--predictions", type=Path, metavar="FOLDER", help=words)
