@@ -31,18 +31,21 @@ def require_writable(file: Path) -> None:
         raise BisenetError(f"{file.name} cannot be written to {folder}: permission denied; name another folder")
 
 
-def require_free(folder: Path, results: Sequence[str] = (), *, force: bool = False, option: str = "-o") -> None:
+def require_free(
+    folder: Path, results: Sequence[str] = (), *, force: bool = False, option: str = "-o", kind: str = "results"
+) -> None:
     """Raises BisenetError where results would lie among other files, or replace those of an earlier run.
 
     Args:
         results: the names of the files that the command writes.
         force: those of an earlier run may be replaced.
         option: the command's, by which the folder is named.
+        kind: what the files are, for people.
     """
     if any((folder / name).exists() for name in results):
         if not force:
             raise BisenetError(
-                f"{folder} holds the results of an earlier run; add --force to replace them, or name another folder "
+                f"{folder} holds the {kind} of an earlier run; add --force to replace them, or name another folder "
                 f"with {option}"
             )
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

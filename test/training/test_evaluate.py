@@ -427,7 +427,25 @@ def test_the_command_writes_predictions_instead_of_scores(tmp_path, camvid, mode
     assert main([*arguments, "--predictions", str(tmp_path / "masks"), "--json", str(tmp_path / "a.json")]) == 1
     assert "--predictions scores nothing" in capsys.readouterr().err
     assert main([*arguments, "--predictions", str(tmp_path / "masks")]) == 1, "these may be of another model"
+    told = f"{tmp_path / 'masks'} holds the masks of an earlier run; add --force to replace them, or name another "
+    assert f"{told}folder with --predictions" in capsys.readouterr().err
+
+
+def test_predictions_are_replaced_by_force_where_nothing_else_is(tmp_path, camvid, model, capsys):
+    (camvid / "blind.txt").write_text(FRAMES[0])
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    (masks / f"{FRAMES[0]}.png").write_text("of another model")
+    arguments = ["evaluate", str(model), "--data", "camvid", "--root", str(camvid), "--split", "blind", "--force"]
+    assert main([*arguments, "--predictions", str(masks)]) == 0
+    assert cv2.imread(str(masks / f"{FRAMES[0]}.png"), cv2.IMREAD_UNCHANGED).max() < 11
+    (masks / f"{FRAMES[1]}.png").write_text("of no frame of the split")
+    assert main([*arguments, "--predictions", str(masks)]) == 1
     assert "exists and holds something else; name a new folder with --predictions" in capsys.readouterr().err
+    before = (camvid / "labels" / f"{FRAMES[0]}.png").read_bytes()
+    assert main([*arguments, "--predictions", str(camvid / "labels")]) == 1
+    assert "must lie apart; name another folder with --predictions" in capsys.readouterr().err
+    assert (camvid / "labels" / f"{FRAMES[0]}.png").read_bytes() == before
 
 
 def test_classes_that_the_data_set_does_not_label_have_no_score_and_no_predictions(tmp_path, camvid, model, capsys):

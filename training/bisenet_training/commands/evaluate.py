@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     words = "of a model file; default fp32, as the paper's scores; auto is what the node takes"
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help=words)
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="for report.html and scores.json")
-    words = "replace the files of an earlier evaluation in FOLDER, and that of --json"
+    words = "replace the files of an earlier evaluation, or its masks, in FOLDER, and that of --json"
     parser.add_argument("--force", action="store_true", help=words)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores as JSON")
     words = "write the masks there as label files, and score nothing: for a test set without ground truth"
@@ -127,14 +127,19 @@ def _write_results(arguments: argparse.Namespace, found: Evaluation, *, gallerie
 def _predict(
     arguments: argparse.Namespace, engine: Engine, dataset: SegmentationDataset, *, pad: tuple[int, int]
 ) -> int:
-    from bisenet_ros.files.result_folder import require_free
+    from bisenet_ros.files.result_folder import require_apart, require_free
     from bisenet_training.analysis.predictions import write_predictions
 
     if arguments.output or arguments.json:
         raise OptionError("--predictions scores nothing, so that --output and --json would stay empty; leave them out")
-    require_free(arguments.predictions, option="--predictions")
-    write_predictions(engine, dataset, arguments.predictions, pad=pad)
-    print(f"{len(dataset)} masks: {arguments.predictions}")
+    folder, options = arguments.predictions, {"option": "--predictions"}
+    if arguments.force:  # label files may be called as the masks
+        require_apart(folder, [arguments.root], **options)
+    masks = [f"{dataset.name(index)}.png" for index in range(len(dataset))]
+    others = {path for path in folder.rglob("*") if not path.is_dir()} - {folder / name for name in masks}
+    require_free(folder, () if others else masks, force=arguments.force, **options, kind="masks")
+    write_predictions(engine, dataset, folder, pad=pad)
+    print(f"{len(dataset)} masks: {folder}")
     return 0
 
 
