@@ -26,6 +26,7 @@ FIRST_WORDS = ("benchmark",)
 
 
 def main(argv: Optional[List[str]] = None) -> int:
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file's name may be no UTF-8
@@ -33,8 +34,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         try:
             return _main((sys.argv[1:] if argv is None else argv) or ["--help"])
         finally:
-            if sys.stdout:  # None where it is closed
-                sys.stdout.flush()
+            sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
     except OSError as error:  # of stdout: its reader has ended, as `head` does, or its disk is full
@@ -42,6 +42,15 @@ def main(argv: Optional[List[str]] = None) -> int:
         if isinstance(error, BrokenPipeError):
             return BROKEN_PIPE
         return _fail(f"stdout cannot be written: {_describe(error)}")
+
+
+def _open_closed_streams() -> None:
+    """Opens /dev/null as stdin, stdout and stderr where they are closed: a file of data would take their numbers."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode)  # takes the lowest number that is free, which is its own
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
 
 
 def _main(words: List[str]) -> int:

@@ -192,6 +192,29 @@ def test_a_stdout_that_cannot_be_written_is_no_traceback(words, target, code):
     assert done.returncode == code and told in done.stderr and b"Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("closed", ("2>&-", ">&- 2>&-", "<&- >&- 2>&-"))
+def test_what_is_written_where_streams_are_closed_goes_to_files_alone(tmp_path, closed):
+    """A file would be opened as number 2, and a child process without stderr cannot print."""
+    program = f"""
+import subprocess, sys
+from tqdm import tqdm
+from bisenet_ros import cli
+
+def work(commands):
+    with open({str(tmp_path / "data")!r}, "w") as file:
+        for number in tqdm(range(3), disable=None):
+            print("to stderr", file=sys.stderr)
+            subprocess.run([sys.executable, "-c", "import sys; sys.stderr.write('of a child')"], check=True)
+            file.write(str(number))
+    return "done"
+
+cli._usage = work
+sys.exit(cli.main(["-h"]))
+"""
+    subprocess.run(["sh", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, program], cwd=ROOT, check=True)
+    assert (tmp_path / "data").read_text() == "012"
+
+
 def test_names_that_are_no_utf8_are_escaped_in_messages():
     name = os.fsdecode(b"stra\xdfe.onnx")
     environment = {**os.environ, "PYTHONUTF8": "1"}
