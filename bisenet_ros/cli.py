@@ -11,14 +11,17 @@ first line of its docstring is its line in the help. The entry point "benchmark-
 import argparse
 import io
 import os
+import signal
 import sys
+import threading
+from contextlib import contextmanager
 from importlib import metadata
 from types import ModuleType
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Iterator, List, Optional
 
 import bisenet_ros
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.exit_codes import BROKEN_PIPE, INTERRUPTED
+from bisenet_ros.exit_codes import BROKEN_PIPE, INTERRUPTED, TERMINATED
 
 GROUP = "bisenet.commands"
 FIRST_WORDS = ("benchmark",)
@@ -32,7 +35,8 @@ def main(argv: Optional[List[str]] = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # a file's name may be no UTF-8
     try:
         try:
-            return _main((sys.argv[1:] if argv is None else argv) or ["--help"])
+            with _exit_on_sigterm():
+                return _main((sys.argv[1:] if argv is None else argv) or ["--help"])
         finally:
             sys.stdout.flush()
     except KeyboardInterrupt:
@@ -51,6 +55,20 @@ def _open_closed_streams() -> None:
             stream = open(os.devnull, mode)  # takes the lowest number that is free, which is its own
             os.set_inheritable(stream.fileno(), True)
             setattr(sys, name, stream)
+
+
+@contextmanager
+def _exit_on_sigterm() -> Iterator[None]:
+    """SIGTERM ends the block as an exception, so that its processes end too, unless somebody handles it already."""
+    in_main_thread = threading.current_thread() is threading.main_thread()  # no other one may set a handler
+    if not in_main_thread or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _main(words: List[str]) -> int:

@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -170,6 +173,37 @@ def test_an_interrupted_command_ends_without_a_traceback(command, capsys):
     command(interrupt)
     assert main(["try"]) == 130
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_sigterm_ends_a_command_as_an_exception_does(command):
+    """Finally and `with` blocks are run, which end processes and remove what is unfinished."""
+    ended = []
+
+    def work(arguments):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        finally:
+            ended.append(True)
+
+    command(work)
+    with pytest.raises(SystemExit) as raised:
+        main(["try"])
+    assert raised.value.code == 143 and ended and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_handler_of_sigterm_that_is_there_stays(command):
+    handlers = []
+    command(lambda arguments: handlers.append(signal.getsignal(signal.SIGTERM)) or 0)
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        assert main(["try"]) == 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    thread = threading.Thread(target=main, args=(["try"],))
+    thread.start()
+    thread.join()
+    assert handlers == [signal.SIG_IGN, signal.SIG_DFL]
 
 
 def test_a_reader_that_ends_early_is_no_error():

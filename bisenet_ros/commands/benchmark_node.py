@@ -10,8 +10,6 @@ and at a rate that the engine holds. Runs in ROS domains of its own, on this mac
 
 import argparse
 import math
-import signal
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import List
@@ -91,7 +89,6 @@ def run(arguments: argparse.Namespace) -> int:
         import matplotlib.figure  # noqa: F401  # for the plot
 
     prepare_outputs(arguments.output, arguments.json, files=FILES, force=arguments.force)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the processes are ended too
     numbers = measure(scenarios, choose_pipelines(arguments), rate=arguments.rate, seconds=arguments.seconds)
     print(to_markdown(numbers), end="")
     if arguments.json:

@@ -50,10 +50,11 @@ def write_bytes(path: Path, data: bytes, *, private: bool = False, durable: bool
                 os.fsync(file.fileno())
         unfinished.replace(path)
     except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink()
         error.filename = error.filename or str(path)  # a full disk does not say of which file
         raise
+    finally:
+        with suppress(OSError):  # where it is whole, it is renamed already
+            unfinished.unlink()
 
 
 def write_png(path: Path, pixels: np.ndarray) -> None:

@@ -1029,7 +1029,8 @@ def test_masks_go_where_the_node_publishes_them():
     assert len(set(mask_namespaces(alike).values())) == 2
 
 
-def test_a_killed_run_goes_on_in_the_shipped_model(tmp_path, shipped_model):
+@pytest.mark.parametrize("number, code", ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143)))
+def test_a_killed_run_goes_on_in_the_shipped_model(tmp_path, shipped_model, number, code):
     """The real command on parts of the demo's clip, small: killed with two jobs; then in one process."""
     pytest.importorskip("onnxruntime")
     for part in range(3):
@@ -1057,8 +1058,8 @@ def test_a_killed_run_goes_on_in_the_shipped_model(tmp_path, shipped_model):
     killed = subprocess.Popen(arguments, env=environment)
     bags = tmp_path / "killed.partial" / "bags"
     wait_until(lambda: any(bags.glob("clip_[0-9]")) or killed.poll() is not None)
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
+    killed.send_signal(number)
+    assert killed.wait() == code
     assert any(bags.glob("clip_[0-9]")) and not (tmp_path / "killed").exists()
     wait_until(lambda: not list(scratch.iterdir()))
     assert main(command("killed")) == 0

@@ -25,10 +25,12 @@ def test_a_file_that_cannot_be_written_is_as_it_was(tmp_path, monkeypatch):
     path = tmp_path / "scores.json"
     write_text(path, "earlier")
 
-    def fail(*_):
-        raise OSError(28, "No space left on device")
+    def fail(error):
+        raise error
 
-    monkeypatch.setattr(atomic_write.os, "fsync", fail)
-    with pytest.raises(OSError, match=f"No space left on device: '{path}'"):
-        atomic_write.write_bytes(path, b"later", durable=True)
-    assert [*tmp_path.iterdir()] == [path] and path.read_text() == "earlier"
+    full, terminated = OSError(28, "No space left on device"), SystemExit(143)
+    for error, told in ((full, f"No space left on device: '{path}'"), (terminated, "143")):
+        monkeypatch.setattr(atomic_write.os, "fsync", lambda _, error=error: fail(error))
+        with pytest.raises(type(error), match=told):
+            atomic_write.write_bytes(path, b"later", durable=True)
+        assert [*tmp_path.iterdir()] == [path] and path.read_text() == "earlier"

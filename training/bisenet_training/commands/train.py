@@ -3,6 +3,7 @@
 """Train a network by a recipe."""
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     recipe = load_recipe(arguments.recipe, arguments.overrides)
     checkpoints = {"resume_from": arguments.resume_from, "save_weights": arguments.save_weights}
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Lightning's handler would first call cli's, and not save
     try:
         train(recipe, arguments.output / recipe.name, resume=arguments.resume, **checkpoints)
     except TrainingDiverged as error:
