@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, Optional
 import cv2
 import numpy as np
 
+from bisenet_ros.files.atomic_write import KEPT_CHARACTERS
 from bisenet_ros.files.file_names import check_path
 from bisenet_ros.model.input_size import Size, size_text
 
@@ -35,7 +37,8 @@ class VideoFile:
         """`rate` is in frames a second; 0 for RATE. Raises BisenetError where OpenCV cannot take the path."""
         check_path(path)
         self._path, self._rate = path, _rounded(rate or RATE)
-        self._unfinished = path.with_name(f"{path.stem}.{os.getpid()}.partial{path.suffix}")
+        self._unfinished = path.with_name(f"{path.stem[:KEPT_CHARACTERS]}.{os.getpid()}.partial{path.suffix}")
+        _remove_left_over(path)
         self._writer: Optional[cv2.VideoWriter] = None
         self._size: Size = (0, 0)
         self._frames = 0
@@ -77,6 +80,15 @@ class VideoFile:
             raise OSError(
                 f"{self._path} cannot be written: {written} of {self._frames} frames; {free} MiB are free there"
             )
+
+
+def _remove_left_over(path: Path) -> None:
+    """Removes what processes that were killed had written of a video."""
+    name = re.compile(re.escape(path.stem[:KEPT_CHARACTERS]) + r"\.([0-9]+)\.partial" + re.escape(path.suffix))
+    for file in path.parent.glob(f"*.partial{path.suffix}"):
+        found = name.fullmatch(file.name)
+        if found and not Path("/proc", found[1]).exists():
+            file.unlink()
 
 
 def _rounded(rate: float) -> float:

@@ -381,6 +381,7 @@ def test_an_image_that_is_too_wide_for_a_jpeg_is_named(tmp_path, capsys):
     write_png(tmp_path / "wide" / "a.png", np.zeros((2, 65501), np.uint8))
     assert main(["make-bag", str(tmp_path / "wide"), "-o", str(tmp_path / "bag"), "--compressed", "jpeg"]) == 1
     assert "a.png: expected sides of at most 65500 pixels" in capsys.readouterr().err
+    assert not (tmp_path / "bag").exists()
 
 
 def test_numbers_beyond_those_of_a_float_are_refused(tmp_path, images, capsys):

@@ -8,6 +8,7 @@ import errno
 import os
 import re
 import resource
+import signal
 import subprocess
 import sys
 
@@ -424,6 +425,33 @@ def test_any_rate_of_a_camera_is_written(tmp_path, rate):
             video.write(np.zeros((*SIZE, 3), np.uint8))
     frames, written = read_video(path)
     assert len(frames) == 2 and written == pytest.approx(rate, rel=1e-4)
+
+
+def test_a_video_s_name_may_be_as_long_as_the_file_system_takes(tmp_path):
+    path = tmp_path / (251 * "v" + ".mp4")
+    with VideoFile(path, rate=5) as video:
+        video.write(np.zeros((*SIZE, 3), np.uint8))
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_what_a_killed_process_has_written_of_a_video_is_removed_when_it_is_made_anew(tmp_path):
+    program = f"""
+import os, signal
+import numpy as np
+from pathlib import Path
+from bisenet_ros.segmentation.video_file import VideoFile
+with VideoFile(Path({str(tmp_path / "v[1].mp4")!r}), rate=5) as video:
+    video.write(np.zeros((64, 96, 3), np.uint8))
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", program]).returncode == -signal.SIGKILL
+    assert len([*tmp_path.glob("v[[]1].*.partial.mp4")]) == 1
+    names = "v[1].1.partial.mp4", "v[1].my.partial.mp4", "v1.9999999.partial.mp4"
+    others = [tmp_path / name for name in names]
+    for other in others:
+        other.touch()
+    VideoFile(tmp_path / "v[1].mp4", rate=5)
+    assert {*tmp_path.iterdir()} == {*others}
 
 
 def test_odd_sides_and_an_unknown_rate(tmp_path):
