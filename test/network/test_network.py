@@ -36,6 +36,16 @@ def default_gflops() -> float:
     return gflops()
 
 
+def test_convolutions_begin_with_the_variance_of_he_et_al_2015():
+    torch.manual_seed(0)
+    layers = [layer for layer in BiSeNetV2(classes=19).modules() if isinstance(layer, nn.Conv2d)]
+    large = [layer.weight for layer in layers if layer.weight.numel() > 20_000]
+    assert len(large) > 20
+    for weight in large:
+        assert weight.std().item() == pytest.approx((2 / weight[0].numel()) ** 0.5, rel=0.05)
+    assert all((layer.bias == 0).all() for layer in layers if layer.bias is not None)
+
+
 def test_every_stage_has_the_shape_of_table_1():
     network = BiSeNetV2(classes=19).to("meta").eval()
     shapes = {}

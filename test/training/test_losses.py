@@ -113,3 +113,10 @@ def test_upsampling_by_matrices_is_bilinear_interpolation_with_its_gradient(size
     weights = torch.randn(2, 3, *size)
     gradients = [torch.autograd.grad((result * weights).sum(), planes)[0] for result in (found, expected)]
     torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-4)
+
+
+def test_the_losses_of_the_boosters_are_added_up() -> None:
+    logits = [torch.full((1, 2, 4, 4), value) for value in (1.0, 2.0, 3.0)]
+    target = torch.zeros(1, 8, 8, dtype=torch.long)
+    found = boosted_loss(logits, target, criterion=lambda scores, _: scores.mean(), booster_weight=0.5)
+    assert found.item() == pytest.approx(1 + 0.5 * (2 + 3))
