@@ -20,8 +20,7 @@ from types import ModuleType
 from typing import Any, Dict, Iterator, List, Optional
 
 import bisenet_ros
-from bisenet_ros.errors import BisenetError
-from bisenet_ros.exit_codes import BROKEN_PIPE, INTERRUPTED, TERMINATED
+from bisenet_ros.errors import BROKEN_PIPE, INTERRUPTED, TERMINATED, BisenetError
 
 GROUP = "bisenet.commands"
 FIRST_WORDS = ("benchmark",)

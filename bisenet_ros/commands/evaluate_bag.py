@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 from bisenet_ros.bags import STORAGES
 from bisenet_ros.commands._arguments import add_engine_arguments, list_of
-from bisenet_ros.errors import BisenetError
+from bisenet_ros.errors import IMPERFECT, INTERRUPTED, BisenetError
 from bisenet_ros.evaluation import OUTPUTS
-from bisenet_ros.exit_codes import IMPERFECT, INTERRUPTED
 
 if TYPE_CHECKING:
     from bisenet_ros.evaluation.bag_evaluation import Replay, Request

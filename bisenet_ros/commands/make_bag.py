@@ -18,7 +18,7 @@ from bisenet_ros.bags.recording import (
     check_frame_id,
     check_topic,
 )
-from bisenet_ros.exit_codes import IMPERFECT
+from bisenet_ros.errors import IMPERFECT
 
 EXTRA = "evaluation"
 DESCRIPTION = f"""\

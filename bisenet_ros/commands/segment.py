@@ -11,7 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from bisenet_ros.commands._arguments import add_engine_arguments, list_of
-from bisenet_ros.exit_codes import IMPERFECT, INTERRUPTED
+from bisenet_ros.errors import IMPERFECT, INTERRUPTED
 from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
 from bisenet_ros.segmentation import OUTPUTS
 

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Optional, Tuple
 
+import cv2
 import numpy as np
 
 from bisenet_ros.errors import ImageError
@@ -76,3 +77,9 @@ def hide_unknown(
         mask = mask | ignored
         confidence = confidence if confidence is None else confidence & ~ignored
     return mask, confidence
+
+
+def cell_confidence(logits: np.ndarray) -> np.ndarray:
+    """The softmax probability of the class of each cell, h x w float32, of its classes x h x w float32 logits."""
+    exponentials = cv2.exp(logits - logits.max(axis=0)).reshape(logits.shape)  # OpenCV's is vectorized
+    return 1 / exponentials.sum(axis=0)  # the largest exponential is 1

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Sequence, Tuple
 
+from bisenet_ros.errors import IMPERFECT
 from bisenet_ros.evaluation.ground_truth import describe_unused
 from bisenet_ros.evaluation.report.numbers import percent
 from bisenet_ros.evaluation.run_summary import NodeReplay, RunSummary
-from bisenet_ros.exit_codes import IMPERFECT
 
 
 @dataclass(frozen=True)

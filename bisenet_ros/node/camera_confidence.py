@@ -17,8 +17,7 @@ import cv2
 import numpy as np
 from rclpy.node import Node
 
-from bisenet_ros.engines.cpu.temporal_smoothing import softmax
-from bisenet_ros.engines.unknown_pixels import check_size, hide_unknown, read_ignore_mask
+from bisenet_ros.engines.unknown_pixels import cell_confidence, check_size, hide_unknown, read_ignore_mask
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.model.input_size import STRIDE, Size
 from bisenet_ros.node.parameters import Parameters
@@ -95,7 +94,7 @@ class CameraConfidence:
             cells = [math.ceil(side / STRIDE) for side in confidence.shape[::-1]]
             self._add(cv2.resize(confidence, cells, interpolation=cv2.INTER_NEAREST) / np.float32(255))
         elif logits is not None:
-            self._add(softmax(logits).max(axis=0))
+            self._add(cell_confidence(logits))
 
     def figures(self) -> Optional[ConfidenceFigures]:
         """The means of the last WINDOW seconds; None where nothing was measured."""

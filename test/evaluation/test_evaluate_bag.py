@@ -52,7 +52,7 @@ from bisenet_ros.bags.bag_reader import LABEL_CLASSES, BagError
 from bisenet_ros.bags.bag_writer import BagWriter
 from bisenet_ros.cli import main
 from bisenet_ros.commands import evaluate_bag
-from bisenet_ros.errors import BisenetError
+from bisenet_ros.errors import IMPERFECT, BisenetError
 from bisenet_ros.evaluation import bag_evaluation, bag_results, ground_truth_preparation
 from bisenet_ros.evaluation.bag_evaluation import Request, evaluate_bags
 from bisenet_ros.evaluation.bag_executor import EngineLoader
@@ -61,7 +61,6 @@ from bisenet_ros.evaluation.bag_task import mask_namespaces
 from bisenet_ros.evaluation.frame_record import RecordFile
 from bisenet_ros.evaluation.ground_truth import GroundTruthError
 from bisenet_ros.evaluation.report import bag_report
-from bisenet_ros.exit_codes import IMPERFECT
 from bisenet_ros.files import result_folder
 from bisenet_ros.images.colors import blend, paint
 from bisenet_ros.model.model_file import model_sha256

@@ -27,8 +27,8 @@ from street_camera import POSE, camera_info, street
 from tiny_model import save_tiny_model
 
 from bisenet_ros.engines import load_engine
-from bisenet_ros.engines.cpu.temporal_smoothing import softmax
 from bisenet_ros.engines.engine import Segmentation
+from bisenet_ros.engines.unknown_pixels import cell_confidence
 from bisenet_ros.images.colors import blend, paint
 from bisenet_ros.model.model_card import ModelCard
 from bisenet_ros.node import camera_confidence
@@ -255,7 +255,7 @@ def test_the_mean_confidence_of_the_logits_is_told(tmp_path: Path, card: ModelCa
     engine.segment(PIXELS)
     logits = engine.last_logits()
     assert logits is not None and logits.shape[:2] == (1, len(card.classes))
-    cells = softmax(logits[0]).max(axis=0)
+    cells = cell_confidence(logits[0])
     assert float(values["mean_confidence"]) == pytest.approx(cells[: 3 * cells.shape[0] // 4].mean(), abs=0.001)
     assert values["unknown_share"] == "0.000"
 

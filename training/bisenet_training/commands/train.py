@@ -7,7 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
-from bisenet_ros.exit_codes import INTERRUPTED, TERMINATED
+from bisenet_ros.errors import INTERRUPTED, TERMINATED
 from bisenet_training.errors import TrainingDiverged
 
 EXTRA = "training"
