@@ -21,6 +21,7 @@ from bisenet_ros.node.camera_subscription import CameraSubscription
 from bisenet_ros.node.frame_statistics import FrameStatistics
 from bisenet_ros.node.image_messages import AnyImage
 from bisenet_ros.node.parameters import Parameters
+from bisenet_ros.node.rate_limit import RateLimit
 
 MAX_PLAUSIBLE_AGE = 60.0
 """Seconds from an image's stamp to its arrival; with a larger difference the stamp is taken to be of another clock."""
@@ -84,7 +85,7 @@ class Camera:
         self._node = node
         self._parameters = parameters
         self._put = put
-        self._last_due = 0.0
+        self._rate_limit = RateLimit()
         self.last_image = 0.0
 
     @property
@@ -156,19 +157,7 @@ class Camera:
         self.clock_offset = 0.0 if 0 <= age < MAX_PLAUSIBLE_AGE else age
         if not self.clock_offset:
             self.statistics.add_seconds(receive=age)
-        if not self._is_within_rate(frame.received):
+        if not self._rate_limit.allows(frame.received, rate=self._parameters["publish_rate"]):
             self.statistics.count("dropped_rate")
             return
         self._put(frame)
-
-    def _is_within_rate(self, now: float) -> bool:
-        """Whether a frame received now keeps to the parameter `publish_rate`."""
-        rate = self._parameters["publish_rate"]
-        if not rate:
-            return True
-        due = self._last_due + 1 / rate
-        if now < due:
-            return False
-        # Counted from when the frame was due, so that a camera's jitter does not lower the rate.
-        self._last_due = max(due, now - 0.5 / rate)
-        return True

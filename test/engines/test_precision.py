@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -15,7 +16,7 @@ from tiny_model import save_int8_version, save_tiny_model
 from bisenet_ros.engines import load_engine
 from bisenet_ros.engines.engine import EngineError
 from bisenet_ros.engines.loader import installed_runtimes
-from bisenet_ros.engines.precision import choose_precision, int8_path
+from bisenet_ros.engines.precision import choose_precision, computes_in_bf16, computes_in_int8, int8_path
 
 VNNI_AND_BF16, VNNI, NEITHER = {"avx512_vnni", "avx512_bf16"}, {"avx_vnni"}, {"avx2"}
 
@@ -96,6 +97,21 @@ def test_what_is_asked_for_is_taken_without_a_reason(cpu_has, model):
     for precision, file in (("fp32", model), ("bf16", model), ("int8", path)):
         assert choose_precision(model, device="cpu", precision=precision) == (precision, file, "")
     assert choose_precision(path, device="cpu", precision="int8") == ("int8", path, "")
+
+
+@pytest.mark.parametrize(
+    "cpuinfo, bf16, int8",
+    [
+        ("processor\t: 0\nflags\t\t: fpu avx512_vnni avx512_bf16\n", True, True),
+        ("flags\t\t: fpu avx_vnni\nbugs\t\t: avx512_bf16\n", False, True),
+        ("flags\t\t: fpu amx_bf16\nflags\t\t: fpu\n", True, False),
+        ("Features\t: fp asimd bf16\n", False, False),
+    ],
+    ids=["both", "VNNI", "bf16", "ARM"],
+)
+def test_instructions_are_the_flags_of_the_first_cpu(monkeypatch, cpuinfo, bf16, int8):
+    monkeypatch.setattr(Path, "read_text", lambda path: {"/proc/cpuinfo": cpuinfo}[str(path)])
+    assert (computes_in_bf16(), computes_in_int8()) == (bf16, int8)
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])

@@ -21,7 +21,7 @@ from bisenet_ros.evaluation.frame_record import FrameRecord
 from bisenet_ros.evaluation.report.bag_report import write_bag_report
 from bisenet_ros.evaluation.report.comparison import MaskAgreement
 from bisenet_ros.evaluation.report.picture_loader import Picture
-from bisenet_ros.evaluation.report.record_summary import BINS, Series, lowest_frames, summarize
+from bisenet_ros.evaluation.report.record_summary import BINS, Series, engine_percentiles, lowest_frames, summarize
 from bisenet_ros.evaluation.run_summary import NodeReplay, RunSummary, Source
 from bisenet_ros.model.class_map import ClassMap, SegmentationClass
 
@@ -278,3 +278,9 @@ def test_long_topics_are_drawn_as_bands_and_lose_no_extreme():
     assert lowest[0] == (0.2, ("drive", "/camera", 1234))
     found = [index for _, (_, _, index) in lowest]
     assert min(abs(a - b) for a in found for b in found if a != b) >= 3000 / 24
+
+
+def test_times_are_percentiles_over_all_frames_of_all_topics():
+    records = (record(index, topic=f"/{index % 2}", engine_ms=float(index)) for index in range(101))
+    found = engine_percentiles(summarize(records, classes=3).values())
+    assert found == {"mean": 50.0, "p50": 50.0, "p90": 90.0, "p99": 99.0, "highest": 100.0}

@@ -177,6 +177,16 @@ def test_frames_are_spread_over_the_whole_source(tmp_path, most, expected):
     assert [frame[0, 0, 0] for frame, _ in source] == expected and len(source) == len(expected)
 
 
+def test_frames_of_a_bag_are_spread_too(tmp_path):
+    images, bag = tmp_path / "images", tmp_path / "bag"
+    images.mkdir()
+    for number in range(7):
+        cv2.imwrite(str(images / f"{number}.png"), np.full((*SIZE, 3), 30 * number, np.uint8))
+    assert main(["make-bag", str(images), "-o", str(bag)]) == 0
+    source = FrameSource(str(bag), classes=CAMVID, most=3)
+    assert [round(frame.mean() / 30) for frame, _ in source] == [0, 3, 6] and len(source) == 3
+
+
 def test_frames_of_a_video_are_spread_too(tmp_path):
     path = tmp_path / "drive.avi"
     video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, SIZE[::-1])
@@ -287,6 +297,24 @@ def test_a_layer_that_a_runtime_gets_wrong_is_the_first_to_be_left_out(model, ca
         quantized, fp32, FRAMES, costs=costs, same_class=0.98, on_progress=progress.append
     )
     assert left_out == ["fuse"], progress
+
+
+def test_one_layer_more_is_left_out_until_enough_pixels_keep_their_class(model, card, monkeypatch):
+    quantized = quantize(onnx.load(model), card, FRAMES)
+    fp32 = quantized_model._open(onnx.load(model), card, precision="fp32")
+    asked = []
+
+    def opened(network, *_, **__):
+        asked.append(sorted({"branch", "fuse"} - set(quantized_layers(network))))
+        return fp32
+
+    monkeypatch.setattr(quantized_model, "_open", opened)
+    shares = iter(np.repeat([0.5, 0.6, 0.7, 0.7, 0.9], len(FRAMES)))
+    monkeypatch.setattr(quantized_model, "share_of_same_class", lambda *_: next(shares))
+    options = {"costs": dict.fromkeys(["branch", "fuse"], 0.1), "on_progress": lambda _: None}
+    left_out = choose_layers_left_out(quantized, fp32, FRAMES, same_class=0.8, **options)
+    assert asked == [[], ["branch"], ["fuse"], ["fuse"], ["branch", "fuse"]]
+    assert left_out == ["fuse", "branch"]
 
 
 @pytest.mark.parametrize(

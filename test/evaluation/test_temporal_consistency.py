@@ -54,6 +54,24 @@ def test_without_the_flow_the_same_motion_would_look_like_change():
     assert share(count_changes(before, now, backward=still, forward=still, classes=CLASSES)) > 0.015
 
 
+def constant_flow(right: float) -> np.ndarray:
+    return np.stack([np.full((40, 60), right, np.float32), np.zeros((40, 60), np.float32)], axis=-1)
+
+
+def test_what_comes_into_the_picture_is_not_compared():
+    mask = np.zeros((40, 60), np.uint8)
+    change = count_changes(mask, mask, backward=constant_flow(10.0), forward=constant_flow(-10.0), classes=CLASSES)
+    assert change == [[0, 40 * 50, 0]]
+
+
+@pytest.mark.parametrize("back, there, agree", [(20, -18, True), (20, -16, False), (0.3, 0.3, True), (1, 0, False)])
+def test_the_flows_may_differ_by_more_where_the_motion_is_larger(back, there, agree):
+    """Two pixels of difference agree for a motion of 20 pixels; one does not for a motion of one."""
+    mask = np.zeros((40, 60), np.uint8)
+    change = count_changes(mask, mask, backward=constant_flow(back), forward=constant_flow(there), classes=CLASSES)
+    assert (change is not None) == agree
+
+
 @pytest.mark.parametrize("side", [20, 40, 80])
 def test_flicker_is_found_in_proportion_to_its_amount(side):
     (frame, labels), (next_frame, next_labels) = window(world(), 0), window(world(), 3)
@@ -83,7 +101,8 @@ def test_frames_that_are_no_neighbors_are_not_compared():
     frame, labels = window(world(), 0)
     consistency = TemporalConsistency(CLASSES)
     assert consistency.compare(frame, labels, stamp_ns=10 * SECOND) is None
-    assert consistency.compare(frame, labels, stamp_ns=11 * SECOND) is None  # a second later
+    assert consistency.compare(frame, labels, stamp_ns=10 * SECOND + SECOND // 2) is not None
+    assert consistency.compare(frame, labels, stamp_ns=11 * SECOND + 1) is None  # more than half a second later
     assert consistency.compare(frame, labels, stamp_ns=9 * SECOND) is None  # backwards
     assert consistency.compare(frame[:100], labels[:100], stamp_ns=9 * SECOND) is None  # another size
     assert consistency.compare(frame[:100], labels[:100], stamp_ns=9 * SECOND + 1) is not None

@@ -88,6 +88,21 @@ def test_engine_that_fails_once_is_tried_again(image: Image) -> None:
         assert values_of(vehicle.statuses(f"{NODE}: segmentation")[-1])["engine_faults"] == "0"
 
 
+def test_engine_that_fails_on_some_images_is_kept(image: Image) -> None:
+    """It is given up after three failures in a row; a mask between them ends the row."""
+    with node_and_masks() as (engine, vehicle, masks):
+        camera = vehicle.camera("/camera/image_raw")
+        camera.connect(image, masks)
+        for turn in (1, 2):
+            engine.faults += [RuntimeError("an unusual image")] * 4  # two images, each tried twice
+            for number in (1, 2):
+                camera.send(image)
+                failed = 2 * turn - 2 + number
+                vehicle.wait_for(lambda failed=failed: vehicle.counts()["failed"] == failed, f"{failed} failures")
+            vehicle.answer(masks, camera.send(image))
+        assert vehicle.state() == "active"
+
+
 @pytest.mark.parametrize("kind", (RuntimeError, MemoryError))
 def test_engine_that_keeps_failing_deactivates_the_node_until_it_is_enabled(kind: type, image: Image) -> None:
     with node_and_masks() as (engine, vehicle, masks):

@@ -6,20 +6,24 @@ from __future__ import annotations
 
 import math
 from contextlib import contextmanager
-from typing import Any, Iterator, List, Tuple
+from typing import Any, Iterator, List, Set, Tuple
 
 import numpy as np
 import pytest
 from fake_node import fake_node
 from nav_msgs.msg import OccupancyGrid
-from node_harness import FakeEngine
+from node_harness import FakeEngine, Vehicle
 from sensor_msgs.msg import CameraInfo, Image
 from street_camera import POSE, camera_info, street
 
+from bisenet_ros.geometry.ground_projection import UNKNOWN
 from bisenet_ros.node.settings import SETTINGS, camera_settings
 
 pytestmark = pytest.mark.timeout(60)
 
+TO_THE_RIGHT = f"[0.0, 0.0, 1.5, {-math.pi / 2 - 0.2}, 0.0, {-math.pi}]"
+"""The pose of a camera that looks to where one with POSE sees nothing."""
+TWO_CAMERAS = ("-p", "cameras:=[left, right]", "-p", f"left.pose:={POSE}", "-p", f"right.pose:={TO_THE_RIGHT}")
 GRID = ("-p", "grid.x:=[0.0, 10.0]", "-p", "grid.y:=[-5.0, 5.0]", "-p", "grid.resolution:=0.5")
 
 
@@ -173,8 +177,8 @@ def test_whole_numbers_and_changes_over_the_service_are_taken() -> None:
 
 
 def test_a_late_camera_is_left_out_and_time_does_not_run_back() -> None:
-    cameras = ("-p", "cameras:=[left, right]", "-p", f"left.pose:={POSE}", "-p", f"right.pose:={POSE}")
-    with fake_node(*GRID, *cameras) as (_, vehicle, _):
+    """The late one alone sees the cell at the right."""
+    with fake_node(*GRID, *TWO_CAMERAS) as (_, vehicle, _):
         grids = vehicle.listen("/segmentation/ground_grid", OccupancyGrid)
         images = {name: vehicle.camera(f"/{name}/image_raw") for name in ("left", "right")}
         infos = [vehicle.camera(f"/{name}/camera_info", kind=CameraInfo) for name in images]
@@ -190,35 +194,67 @@ def test_a_late_camera_is_left_out_and_time_does_not_run_back() -> None:
             vehicle.spin_until(lambda: False, 0.05)
         stamps = [grid.header.stamp.sec + grid.header.stamp.nanosec / 1e9 for grid in grids]
         assert len(stamps) > 5 and stamps == sorted(stamps) and stamps[-1] > 103
+        assert {grid.data[0] for grid, stamp in zip(grids, stamps) if stamp >= 100} == {UNKNOWN}
+
+
+class TwoCameras:
+    """The cameras left and right, whose images are all of the same street."""
+
+    def __init__(self, vehicle: Vehicle) -> None:
+        self.grids = vehicle.listen("/segmentation/ground_grid", OccupancyGrid)
+        self._vehicle = vehicle
+        self._images = {name: vehicle.camera(f"/{name}/image_raw") for name in ("left", "right")}
+        self._infos = {name: vehicle.camera(f"/{name}/camera_info", kind=CameraInfo) for name in self._images}
+
+    def wait_for_grid(self, name: str, second: int) -> None:
+        """Sends one camera's images of this second until a grid comes of them."""
+        self._vehicle.wait_for(lambda: self._has_grid(name, second), f"the grid of {name} and second {second}", 10.0)
+
+    def cells_at_the_right(self, second: int) -> Set[int]:
+        return {grid.data[0] for grid in self.grids if grid.header.stamp.sec == second}
+
+    def _has_grid(self, name: str, second: int) -> bool:
+        self._infos[name].send(camera_info())
+        image = street()
+        image.header.stamp.sec = second
+        self._images[name].send_as_it_is(image)
+        self._vehicle.spin_until(lambda: False, 0.05)
+        return bool(self.cells_at_the_right(second))
 
 
 def test_a_camera_that_was_disabled_does_not_hold_up_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bag begins again meanwhile, so that its last stamp is ahead of theirs."""
     monkeypatch.setattr("bisenet_ros.node.ground_grid.FORGET_SECONDS", 0.3)
-    cameras = ("-p", "cameras:=[left, right]", "-p", f"left.pose:={POSE}", "-p", f"right.pose:={POSE}")
-    with fake_node(*GRID, *cameras) as (_, vehicle, _):
-        grids = vehicle.listen("/segmentation/ground_grid", OccupancyGrid)
-        images = {name: vehicle.camera(f"/{name}/image_raw") for name in ("left", "right")}
-        infos = {name: vehicle.camera(f"/{name}/camera_info", kind=CameraInfo) for name in images}
-
-        def has_grid(name: str, second: int) -> bool:
-            infos[name].send(camera_info())
-            image = street()
-            image.header.stamp.sec = second
-            images[name].send_as_it_is(image)
-            vehicle.spin_until(lambda: False, 0.05)
-            return any(grid.header.stamp.sec == second for grid in grids)
-
-        vehicle.wait_for(lambda: has_grid("left", 200), "the left camera's grid")
+    with fake_node(*GRID, *TWO_CAMERAS) as (_, vehicle, _):
+        cameras = TwoCameras(vehicle)
+        cameras.wait_for_grid("left", 200)
         assert vehicle.set_parameter("left.enabled", False).successful
-        vehicle.wait_for(lambda: has_grid("right", 100), "the right camera's grid", 10.0)
+        cameras.wait_for_grid("right", 100)
+
+
+def test_after_a_step_back_in_time_the_grid_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a bag begins again: what the other camera saw later neither counts nor holds up the first."""
+    monkeypatch.setattr("bisenet_ros.node.ground_grid.FORGET_SECONDS", 60.0)
+    with fake_node(*GRID, *TWO_CAMERAS) as (_, vehicle, _):
+        cameras = TwoCameras(vehicle)
+        cameras.wait_for_grid("right", 200)
+        cameras.wait_for_grid("left", 200)
+        assert cameras.cells_at_the_right(200) == {0}
+        cameras.wait_for_grid("left", 100)
+        assert cameras.cells_at_the_right(100) == {UNKNOWN}
+
+
+def test_another_calibration_makes_another_grid() -> None:
+    info = camera_info()
+    with grids_of("-p", f"camera.pose:={POSE}", info=info) as (vehicle, grids, send):
+        before = list(vehicle.wait_for(lambda: send() and grids, "a grid")[-1].data)
+        info.k = [200.0, 0.0, 64.0, 0.0, 200.0, 48.0, 0.0, 0.0, 1.0]
+        vehicle.wait_for(lambda: send() and list(grids[-1].data) != before, "a grid of the new calibration")
 
 
 def test_several_cameras_are_fused() -> None:
     """The right one looks to the right, where the left one sees nothing."""
-    right = f"[0.0, 0.0, 1.5, {-math.pi / 2 - 0.2}, 0.0, {-math.pi}]"
-    cameras = ("-p", "cameras:=[left, right]", "-p", f"left.pose:={POSE}", "-p", f"right.pose:={right}")
-    with fake_node(*GRID, *cameras) as (_, vehicle, _):
+    with fake_node(*GRID, *TWO_CAMERAS) as (_, vehicle, _):
         grids = vehicle.listen("/segmentation/ground_grid", OccupancyGrid)
         images = [vehicle.camera(f"/{name}/image_raw") for name in ("left", "right")]
         infos = [vehicle.camera(f"/{name}/camera_info", kind=CameraInfo) for name in ("left", "right")]

@@ -44,6 +44,9 @@ PIXELS[:, :, 1] = np.arange(WIDTH) * 4
 """The confidence grows to the right."""
 
 
+CLASSES = {"left": 1, "right": 2}
+
+
 class WatchedEngine(FakeEngine):
     """Notes of each batch whether its confidence was asked for; has logits where they are given."""
 
@@ -283,6 +286,45 @@ def test_low_confidence_is_a_warning_and_the_share_of_unknown_pixels_is_told() -
 
         vehicle.wait_for(unknown, "the share of unknown pixels")
         assert engine.asked[-1] and 0 < unknown() <= 0.5
+
+
+class EngineWithLogits(FakeEngine):
+    """Of as many classes as the first pixel of a frame says, all alike."""
+
+    def __init__(self) -> None:
+        super().__init__(max_batch=2)
+        self._logits: List[np.ndarray] = []
+
+    def last_logits(self) -> np.ndarray:
+        return np.stack(self._logits)
+
+    def _segment_batch(self, frames: Any, *, confidence: bool) -> List[Segmentation]:
+        self._logits = [np.zeros((4, 6, 8), np.float32) for _ in frames]
+        for frame, logits in zip(frames, self._logits):
+            logits[frame[0, 0, 0] :] = -100
+        return super()._segment_batch(frames, confidence=confidence)
+
+
+def test_frames_that_are_segmented_together_have_confidences_of_their_own() -> None:
+    engine = EngineWithLogits()
+    with fake_node("-p", "cameras:=[left, right]", engine=engine) as (_, vehicle, _):
+        cameras = {name: vehicle.camera(f"/{name}/image_raw") for name in ("left", "right")}
+        images = {name: camera_image(np.full((*SIZE, 3), number, np.uint8), "bgr8") for name, number in CLASSES.items()}
+        masks = {name: vehicle.listen(f"/segmentation/{name}/mask", Image) for name in cameras}
+        for name, camera in cameras.items():
+            camera.connect(images[name], masks[name])
+        for _ in range(2):
+            vehicle.spin_until(lambda: False, 1.1 * PERIOD)
+            engine.gate.clear()
+            together = [(name, cameras[name].send(images[name])) for name in ("left", "left", "right")]
+            vehicle.spin_until(lambda: False, 0.1)
+            engine.gate.set()
+            for name, image in together[1:]:
+                vehicle.answer(masks[name], image)
+        assert 2 in engine.batches
+        for name, number in CLASSES.items():
+            status = vehicle.wait_for_status(f"{NODE}: camera {name}", DiagnosticStatus.OK, "")
+            assert values_of(status)["mean_confidence"] == f"{1 / number:.3f}"
 
 
 def test_where_the_engine_has_no_logits_a_warning_costs_the_confidence_of_two_frames_a_second() -> None:
