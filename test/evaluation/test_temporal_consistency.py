@@ -58,10 +58,11 @@ def constant_flow(right: float) -> np.ndarray:
     return np.stack([np.full((40, 60), right, np.float32), np.zeros((40, 60), np.float32)], axis=-1)
 
 
-def test_what_comes_into_the_picture_is_not_compared():
+@pytest.mark.parametrize("motion, columns", [(10.0, 50), (0.6, 59)])
+def test_what_comes_into_the_picture_is_not_compared(motion, columns):
     mask = np.zeros((40, 60), np.uint8)
-    change = count_changes(mask, mask, backward=constant_flow(10.0), forward=constant_flow(-10.0), classes=CLASSES)
-    assert change == [[0, 40 * 50, 0]]
+    change = count_changes(mask, mask, backward=constant_flow(motion), forward=constant_flow(-motion), classes=CLASSES)
+    assert change == [[0, 40 * columns, 0]]
 
 
 @pytest.mark.parametrize("back, there, agree", [(20, -18, True), (20, -16, False), (0.3, 0.3, True), (1, 0, False)])
