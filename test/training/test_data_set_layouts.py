@@ -22,6 +22,11 @@ Frame = Tuple[str, str]
 """The paths of an image file and of its label file."""
 
 LAYOUTS: Dict[str, Tuple[Frame, Frame, Dict[Any, str]]] = {
+    "camvid_segnet": (
+        ("train/0001TP_006690.png", "trainannot/0001TP_006690.png"),
+        ("val/0016E5_07959.png", "valannot/0016E5_07959.png"),
+        {0: "sky", 3: "road", 10: "bicyclist", 11: ""},
+    ),
     "bdd100k": (
         ("images/10k/train/0004a4c0-d4dff0ad.jpg", "labels/sem_seg/masks/train/0004a4c0-d4dff0ad.png"),
         ("images/10k/val/7d128593-0ccfea4c.jpg", "labels/sem_seg/masks/val/7d128593-0ccfea4c.png"),
@@ -96,6 +101,7 @@ CLASSES = {
     "bdd100k": 19,
     "camvid": 11,
     "camvid_original": 11,
+    "camvid_segnet": 11,
     "cityscapes": 19,
     "coco_stuff_10k": 182,
     "comma10k": 5,
