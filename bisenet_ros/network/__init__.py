@@ -2,6 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The paper's network: one file per figure or table, nothing but torch; and its checkpoints."""
 
-from bisenet_ros.network.bisenetv2 import BiSeNetV2, BiSeNetV2Large
+from bisenet_ros.network.bisenetv2 import BiSeNetV2
 
-__all__ = ["BiSeNetV2", "BiSeNetV2Large"]
+__all__ = ["BiSeNetV2"]

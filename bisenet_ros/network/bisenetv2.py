@@ -3,6 +3,7 @@
 """Fig. 3: BiSeNet V2, the whole network."""
 
 from functools import partial
+from inspect import signature
 from typing import List, Optional, Sequence, Tuple, Union
 
 from torch import Tensor, nn
@@ -32,8 +33,8 @@ class BiSeNetV2(nn.Module):
         classes: number of classes.
         lambda_ratio: lambda, the semantics branch's share of the detail branch's channels in S1 and S3.
         expansion: epsilon, the expansion of the gather-and-expansion layers.
-        width: alpha, multiplies every width but the head's.
-        depth: d, multiplies the repeats of the gather-and-expansion layers.
+        width: alpha, multiplies every width but the head's; 2 for BiSeNetV2-Large (section 4.2).
+        depth: d, multiplies the repeats of the gather-and-expansion layers; 3 for BiSeNetV2-Large.
         head_width: Ct, channels of the head's 3x3 convolution (Fig. 7 leaves it open).
         branches: "both", or "detail" or "semantics" alone (Table 2), which then has no aggregation.
         backbone: what the semantics branch is made of: "gather_expansion" (Table 1), or Table 6's "shufflenet_v2",
@@ -129,11 +130,8 @@ class BiSeNetV2(nn.Module):
         return self.aggregation(self.detail(image), features.s5_5), features
 
 
-class BiSeNetV2Large(BiSeNetV2):
-    """BiSeNetV2-Large: alpha = 2, d = 3 (section 4.2)."""
-
-    def __init__(self, *, classes: int, width: float = 2.0, depth: int = 3, **options) -> None:
-        super().__init__(classes=classes, width=width, depth=depth, **options)
+DEFAULTS = {name: entry.default for name, entry in signature(BiSeNetV2).parameters.items() if name != "classes"}
+"""The arguments of BiSeNetV2 but for the classes: the paper's network, without boosters."""
 
 
 def _check_names(**names: str) -> None:

@@ -18,7 +18,7 @@ from torch import nn
 
 from bisenet_ros.cli import main
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.network import BiSeNetV2, BiSeNetV2Large
+from bisenet_ros.network import BiSeNetV2
 from bisenet_ros.network.backbones import BACKBONES
 from bisenet_ros.network.bisenetv2 import CHOICES
 from bisenet_ros.network.layers import GatherExpansion
@@ -147,7 +147,7 @@ def test_any_input_size_works(size, options):
 
 def test_large_is_twice_as_wide_and_three_times_as_deep():
     with torch.device("meta"):
-        network = BiSeNetV2Large(classes=19)
+        network = BiSeNetV2(classes=19, width=2.0, depth=3)
     assert network.detail.s3[0][0].out_channels == 256
     assert [len(stage) for stage in (network.semantics.s3, network.semantics.s4, network.semantics.s5_4)] == [6, 6, 12]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from bisenet_training.data.copy_paste import CopyPaste
-from bisenet_training.data.loading import Draw, TrainingFrames
+from bisenet_training.data.loading import AugmentedFrames, Draw
 
 CAR, PEDESTRIAN = 8, 9
 
@@ -78,7 +78,7 @@ def test_every_second_frame_of_a_run_gets_objects_and_the_draws_follow_the_posit
 
     def drawn():
         copy_paste = CopyPaste(pasted) if pasted else None
-        training = TrainingFrames(frames, lambda image, target, rng: (image, target), copy_paste=copy_paste, seed=4)
+        training = AugmentedFrames(frames, lambda image, target, rng: (image, target), copy_paste=copy_paste, seed=4)
         return [training[Draw(position, 0, 0)][1].numpy() for position in range(200)]
 
     targets = drawn()

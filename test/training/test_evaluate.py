@@ -119,6 +119,20 @@ class Brightness(nn.Module):
         return torch.cat([torch.zeros_like(red), red], dim=1)
 
 
+class NeedsCudnn(nn.Module):
+    """Notes whether cuDNN may be used."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        self.enabled, self.tf32 = torch.backends.cudnn.enabled, torch.backends.cudnn.allow_tf32
+        return torch.zeros(1, 11, image.shape[2] // 8, image.shape[3] // 8)
+
+
+def test_a_gpu_computes_with_cudnn_but_not_in_tf32(card):
+    engine = TorchEngine(NeedsCudnn(), card, device="cpu")
+    engine.frame_logits(np.zeros((96, 128, 3), np.uint8), SIZE)
+    assert engine.network.enabled and not engine.network.tf32
+
+
 TWO = ClassMap((SegmentationClass("dark", (0, 0, 0)), SegmentationClass("bright", (255, 255, 255))))
 
 
@@ -180,8 +194,8 @@ def test_flip_makes_the_mask_of_a_mirrored_frame_the_mirrored_mask(engine, datas
 
 def test_scales_average_the_logits_on_the_grid_of_the_largest(engine, dataset):
     image, _ = dataset[0]
-    fine, coarse = (engine.frame_logits(image, size).copy() for size in ((120, 160), (48, 64)))
-    coarse = nn.functional.interpolate(torch.from_numpy(coarse)[None], size=(15, 20), mode="bilinear")[0].numpy()
+    fine, coarse = (engine.frame_logits(image, size).copy() for size in ((128, 160), (64, 64)))
+    coarse = nn.functional.interpolate(torch.from_numpy(coarse)[None], size=(16, 20), mode="bilinear")[0].numpy()
     found = AugmentedEngine(engine, flip=False, scales=[1.25, 0.5])
     assert np.allclose(found.frame_logits(image, SIZE), (fine + coarse) / 2, atol=1e-4)
     assert np.mean(found.segment(image) == upsample_logits((fine + coarse) / 2, SIZE).mask) > 0.999

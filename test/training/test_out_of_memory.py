@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from bisenet_training.data.loading import TrainingFrames
+from bisenet_training.data.loading import AugmentedFrames
 from bisenet_training.errors import OutOfMemory
 from bisenet_training.trainer.out_of_memory import explain_out_of_memory
 from bisenet_training.trainer.recipe_file import load_recipe
@@ -64,7 +64,7 @@ def test_a_run_that_the_memory_is_not_enough_for_says_what_to_make_smaller(comma
 
 
 def test_a_loader_process_that_the_system_ends_is_explained(command, monkeypatch, capsys):
-    monkeypatch.setattr(TrainingFrames, "__getitem__", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    monkeypatch.setattr(AugmentedFrames, "__getitem__", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
     assert main([*command, "run.workers=1"]) == 1
     error = capsys.readouterr().err
     assert "bisenet: error: a process that loads data was ended by the system" in error

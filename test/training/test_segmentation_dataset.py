@@ -571,8 +571,8 @@ def test_check_dataset_prints_what_a_recipe_has_to_state(tmp_path, capsys):
     write(tmp_path / "masks" / "holdout" / "3_mask.png", np.ones((40, 99), np.uint8))
     assert main(["check-dataset", described(tmp_path, IDS), "--root", str(tmp_path)]) == 0
     train, holdout = [line for line in capsys.readouterr().out.splitlines() if "for a recipe" in line]
-    assert train == "  for a recipe: data.mean=[0.0500,0.0000,0.2500] data.std=[0.0866,0.0000,0.4330]"
-    assert holdout.endswith(" data.network_size=[40,96]")
+    assert train == "  for a recipe: 'data.mean=[0.0500,0.0000,0.2500]' 'data.std=[0.0866,0.0000,0.4330]'"
+    assert holdout.endswith(" 'data.network_size=[40,96]'")
 
 
 def test_check_dataset_names_ten_classes_that_never_occur(tmp_path, capsys):

@@ -232,6 +232,12 @@ def test_resuming_with_another_schedule_is_told_on_the_card(camvid, tmp_path, ca
     assert "loss.booster_weight was 1.0, is now 0.5" in capsys.readouterr().err
     assert main([*small_run(camvid, tmp_path, run__iterations=6), "--resume"]) == 1
     assert "the run is finished" in capsys.readouterr().err
+    changed = {"run__batch_size": 2, "run__seed": 7, "run__start_from": "other.ckpt", "run__iterations": 8}
+    assert main([*small_run(camvid, tmp_path, **changed), "--resume"]) == 0
+    printed = capsys.readouterr().out
+    assert "run.batch_size was 4 and is now 2: from here on the frames come in another order" in printed
+    assert "run.seed was 1 and is now 7: from here on" in printed
+    assert "run.start_from was None and is now other.ckpt: a run that goes on has its own weights" in printed
     (tmp_path / "camvid" / "last.ckpt").write_bytes(b"cut off")
     assert main([*small_run(camvid, tmp_path, run__iterations=8), "--resume"]) == 1
     assert "last.ckpt is damaged" in capsys.readouterr().err
@@ -277,13 +283,14 @@ def test_runs_that_the_time_limit_ends_and_a_resumed_one_have_the_weights_of_an_
     assert main(small_run(camvid, tmp_path / "whole", **overrides)) == 0
     command = small_run(camvid, tmp_path / "limited", run__max_minutes=1e-7, **overrides)
     capsys.readouterr()
-    steps = []
+    steps, scored = [], []
     for resume in ([], *[["--resume"]] * 5):
         assert main([*command, *resume]) == 0
+        scored.append(checkpoint(tmp_path / "limited")["card"]["scores"].get("iteration"))
         stopped = f"stopped at iteration {len(steps) + 1}, as run.max_minutes is over; the same command with --resume"
         assert (stopped in capsys.readouterr().out) == (len(steps) < 5)
         steps.append(checkpoint(tmp_path / "limited")["global_step"])
-    assert steps == [1, 2, 3, 4, 5, 6]
+    assert steps == [1, 2, 3, 4, 5, 6] and scored == [None, None, 3, 3, 3, 6]
     assert main([*command, "--resume"]) == 1 and "the run is finished" in capsys.readouterr().err
     for name in ("last", "best"):
         whole, limited = checkpoint(tmp_path / "whole", name), checkpoint(tmp_path / "limited", name)
@@ -303,7 +310,7 @@ def test_a_run_goes_on_elsewhere_from_its_portable_checkpoint(
         path.write_bytes(data)
         written.append(torch.load(path, weights_only=True)["global_step"])
 
-    monkeypatch.setattr("bisenet_training.trainer.callbacks.write_bytes", write)
+    monkeypatch.setattr("bisenet_training.trainer.portable_checkpoint.write_bytes", write)
     overrides = {"data__val_split": val_split, "optimizer__average_decay": average_decay}
     weights = tmp_path / "weights.pt"
     assert main([*small_run(camvid, tmp_path / "here", **overrides), "--save-weights", str(weights)]) == 0
@@ -546,6 +553,23 @@ def test_training_refuses_a_split_without_a_labeled_pixel(camvid, tmp_path, caps
 def test_training_refuses_a_name_that_is_not_utf8_before_it_begins(camvid, tmp_path, capsys):
     assert main(small_run(camvid, tmp_path, name=os.fsdecode(b"stra\xdfe"))) == 1
     assert "expected a path in UTF-8" in capsys.readouterr().err and not list(tmp_path.glob("*stra*"))
+
+
+@pytest.mark.parametrize(
+    "overrides, message",
+    [
+        ({"network__boosters": "[s5]"}, "boosters must be among"),
+        ({"network__variant": "coin"}, "variant must be one of"),
+        ({"run__batch_size": 3}, "run.batch_size is what all processes share"),
+    ],
+)
+def test_a_recipe_that_cannot_be_followed_is_refused_before_a_frame_is_read(
+    camvid, tmp_path, monkeypatch, capsys, overrides, message
+):
+    monkeypatch.setattr("bisenet_training.trainer.training_run.open_data", None)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(small_run(camvid, tmp_path, **overrides)) == 1
+    assert message in capsys.readouterr().err
 
 
 def test_training_refuses_data_with_problems(camvid, tmp_path, capsys):

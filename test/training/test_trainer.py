@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 import torch
 from bisenet_training.errors import TrainingDiverged
-from bisenet_training.trainer.callbacks import deflated, portable
 from bisenet_training.trainer.checkpoint_io import WholeFileCheckpointIO
+from bisenet_training.trainer.devices import choose_precision
 from bisenet_training.trainer.fp32_convolution import keep_strided_depthwise_in_fp32
 from bisenet_training.trainer.module import SegmentationModule, normalized
+from bisenet_training.trainer.portable_checkpoint import deflated, portable
 from bisenet_training.trainer.recipe_file import load_recipe
-from bisenet_training.trainer.training_run import choose_precision
 
 from bisenet_ros.network import BiSeNetV2
 
@@ -99,7 +99,7 @@ def test_frames_are_normalized_where_they_are_trained_on():
 def test_automatic_precision_is_what_the_device_computes_in(monkeypatch, gpu, gpu_bf16, cpu_bf16, precision):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: gpu_bf16)
-    monkeypatch.setattr("bisenet_training.trainer.training_run.computes_in_bf16", lambda: cpu_bf16)
+    monkeypatch.setattr("bisenet_training.trainer.devices.computes_in_bf16", lambda: cpu_bf16)
     assert choose_precision("auto") == precision
     assert choose_precision("32-true") == "32-true"
 

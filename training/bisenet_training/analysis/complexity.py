@@ -3,7 +3,6 @@
 """Parameters and GFLOPs in the paper's convention, of one network or of the paper's tables."""
 
 import copy
-import inspect
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Mapping, NamedTuple
@@ -12,17 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.network import BiSeNetV2
+from bisenet_ros.network.bisenetv2 import DEFAULTS, BiSeNetV2
 from bisenet_training.analysis.paper_tables import PAPER_GFLOPS, ROWS, Row
 from bisenet_training.trainer.recipe_file import load_recipe
 
 PAPER_SIZE = (512, 1024)
 """Height and width of the network's input for Cityscapes."""
 PAPER_CLASSES = 19
-DEFAULTS = {
-    name: parameter.default for name, parameter in inspect.signature(BiSeNetV2).parameters.items() if name != "classes"
-}
-"""The network of the paper, as arguments of BiSeNetV2."""
 
 
 def network_options(recipe: Path | None, given: Mapping[str, Any]) -> dict[str, Any]:

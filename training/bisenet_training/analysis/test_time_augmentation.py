@@ -9,7 +9,7 @@ import numpy as np
 
 from bisenet_ros.engines import Engine
 from bisenet_ros.engines.cpu.cpu_engine import CpuEngine
-from bisenet_ros.model.input_size import SMALLEST_SIDE, STRIDE
+from bisenet_ros.model.input_size import COARSEST_STRIDE, STRIDE
 from bisenet_training.errors import OptionError
 
 LARGEST_SCALE = 4.0
@@ -75,7 +75,10 @@ def describe_tricks(*, flip: bool, scales: Sequence[float]) -> str | None:
 
 
 def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
-    height, width = (STRIDE * round(max(side * scale, SMALLEST_SIDE) / STRIDE) for side in size)
+    """The size itself, or its sides times the scale in multiples of 32, as in `network_size`."""
+    if scale == 1:
+        return size
+    height, width = (COARSEST_STRIDE * max(1, round(side * scale / COARSEST_STRIDE)) for side in size)
     return height, width
 
 

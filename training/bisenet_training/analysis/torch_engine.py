@@ -46,7 +46,7 @@ class TorchEngine(CpuEngine):
 
     def _logits(self, image: np.ndarray) -> np.ndarray:
         # cuDNN would otherwise compute in TF32, of 10 bits, and call it fp32.
-        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             return self.network(torch.from_numpy(image).to(self._device)).cpu().numpy()
 
 

@@ -61,7 +61,7 @@ def _recipe_entries(inspections: Sequence[Inspection]) -> str:
     if len(sizes) == 1:
         (size,) = sizes
         entries["network_size"] = [str(side) for side in network_size(*size, trained=size)]
-    return " ".join(f"data.{name}=[{','.join(values)}]" for name, values in entries.items())
+    return " ".join(f"'data.{name}=[{','.join(values)}]'" for name, values in entries.items())
 
 
 def _shares(dataset: SegmentationDataset, pixels: np.ndarray) -> list[str]:

@@ -39,7 +39,7 @@ class SeededBatches(Sampler[list[Draw]]):
     Of several data sets one is drawn for each position, by weight; each has epochs of its own.
 
     Args:
-        frames: how many each data set has.
+        lengths: how many frames each data set has.
         weights: of the data sets, above 0.
         batch_size: frames of an iteration, all processes together.
         iterations: where the run ends.
@@ -50,7 +50,7 @@ class SeededBatches(Sampler[list[Draw]]):
 
     def __init__(
         self,
-        frames: Sequence[int],
+        lengths: Sequence[int],
         *,
         weights: Sequence[float],
         batch_size: int,
@@ -60,7 +60,7 @@ class SeededBatches(Sampler[list[Draw]]):
         rank: int,
         world_size: int,
     ) -> None:
-        self.frames = frames
+        self.lengths = lengths
         self.datasets = _drawn_by_weight(weights, iterations * batch_size, seed=seed)
         self.counts = _counts_before(self.datasets)
         self.batch_size = batch_size
@@ -81,8 +81,8 @@ class SeededBatches(Sampler[list[Draw]]):
 
     def _draw(self, position: int) -> Draw:
         dataset = int(self.datasets[position])
-        epoch, place = divmod(int(self.counts[position]), self.frames[dataset])
-        return Draw(position, dataset, int(_shuffled(self.frames[dataset], self.seed, epoch, dataset)[place]))
+        epoch, place = divmod(int(self.counts[position]), self.lengths[dataset])
+        return Draw(position, dataset, int(_shuffled(self.lengths[dataset], self.seed, epoch, dataset)[place]))
 
 
 def _drawn_by_weight(weights: Sequence[float], positions: int, *, seed: int) -> np.ndarray:
@@ -102,17 +102,17 @@ def _counts_before(datasets: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=64)  # of each data set two: a batch may reach into the next epoch
-def _shuffled(frames: int, seed: int, epoch: int, dataset: int) -> np.ndarray:
-    return np.random.default_rng([seed, epoch, ORDER, dataset]).permutation(frames)
+def _shuffled(length: int, seed: int, epoch: int, dataset: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch, ORDER, dataset]).permutation(length)
 
 
-class TrainingFrames(Dataset):
+class AugmentedFrames(Dataset):
     """Augmented frames, by `Draw`: h x w x 3 uint8 BGR and h x w uint8 targets of the crop's size.
 
     They are normalized where they are trained on: bytes are a fifth of the copying, which one thread does for a GPU.
 
     Args:
-        frames: the data sets that are drawn from.
+        datasets: those that are drawn from.
         augment: what every frame goes through.
         copy_paste: what every second frame goes through before; its other frame is any of the same data set.
         seed: of what is drawn.
@@ -120,23 +120,23 @@ class TrainingFrames(Dataset):
 
     def __init__(
         self,
-        frames: Sequence[SegmentationDataset],
+        datasets: Sequence[SegmentationDataset],
         augment: Augment,
         *,
         copy_paste: CopyPaste | None = None,
         seed: int,
     ) -> None:
-        self.frames = frames
+        self.datasets = datasets
         self.augment = augment
         self.copy_paste = copy_paste
         self.seed = seed
 
     def __getitem__(self, draw: Draw) -> Example:
         rng = np.random.default_rng([self.seed, draw.position, AUGMENTATION])
-        frames = self.frames[draw.dataset]
-        frame = frames[draw.frame]
+        dataset = self.datasets[draw.dataset]
+        frame = dataset[draw.frame]
         if self.copy_paste and rng.random() < 0.5:
-            frame = self.copy_paste(frame, frames[int(rng.integers(len(frames)))], rng)
+            frame = self.copy_paste(frame, dataset[int(rng.integers(len(dataset)))], rng)
         image, target = self.augment(*frame, rng)
         return torch.from_numpy(image.copy()), torch.from_numpy(target.copy())
 
@@ -149,21 +149,21 @@ class ValidationFrames(Dataset):
     """
 
     def __init__(
-        self, frames: SegmentationDataset, *, trained: tuple[int, int], mean: Sequence[float], std: Sequence[float]
+        self, dataset: SegmentationDataset, *, trained: tuple[int, int], mean: Sequence[float], std: Sequence[float]
     ) -> None:
-        self.frames = frames
+        self.dataset = dataset
         self.trained = trained
         self.mean = mean
         self.std = std
 
     def __len__(self) -> int:
-        return len(self.frames)
+        return len(self.dataset)
 
     def __getitem__(self, index: int) -> Example:
-        image, target = self.frames[index]
-        image = pad_frame(image, self.frames.padding, mean=self.mean)
-        target = pad_target(target, self.frames.padding)
-        size = network_size(*image.shape[:2], trained=self.trained, choice=self.frames.size_choice)
+        image, target = self.dataset[index]
+        image = pad_frame(image, self.dataset.padding, mean=self.mean)
+        target = pad_target(target, self.dataset.padding)
+        size = network_size(*image.shape[:2], trained=self.trained, choice=self.dataset.size_choice)
         pixels = normalize_frame(image, size, mean=self.mean, std=self.std)
         return torch.from_numpy(pixels[0]), torch.from_numpy(target.astype(np.int64))
 

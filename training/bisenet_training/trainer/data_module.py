@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The data loaders of a training run, as its recipe wants them."""
 
+import sys
 from dataclasses import asdict, fields
 from typing import Sequence
 
@@ -11,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from bisenet_training.data.copy_paste import CopyPaste
-from bisenet_training.data.loading import SeededBatches, TrainingFrames, ValidationFrames, worker_count
+from bisenet_training.data.loading import AugmentedFrames, SeededBatches, ValidationFrames, worker_count
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
 from bisenet_training.data.transforms import Augment, PhotometricJitter
 from bisenet_training.errors import RecipeError
@@ -32,16 +33,9 @@ class DataModule(lightning.LightningDataModule):
         self.validation = validation
 
     def train_dataloader(self) -> DataLoader:
-        recipe = self.recipe
-        trainer = self.trainer
-        shard, rest = divmod(recipe.run.batch_size, trainer.world_size)
-        if rest or shard < 2:
-            raise RecipeError(
-                f"run.batch_size is what all processes share, each at least 2 images for batch normalization; "
-                f"{recipe.run.batch_size} cannot be divided among {trainer.world_size}"
-            )
+        recipe, trainer = self.recipe, self.trainer
         batches = SeededBatches(
-            [len(frames) for frames in self.training],
+            [len(dataset) for dataset in self.training],
             weights=[entry.weight for entry in recipe.data.sets],
             batch_size=recipe.run.batch_size,
             iterations=recipe.run.iterations,
@@ -50,11 +44,11 @@ class DataModule(lightning.LightningDataModule):
             rank=trainer.global_rank,
             world_size=trainer.world_size,
         )
-        frames = TrainingFrames(self.training, _augment(recipe), copy_paste=self._copy_paste(), seed=recipe.run.seed)
+        frames = AugmentedFrames(self.training, _augment(recipe), copy_paste=self._copy_paste(), seed=recipe.run.seed)
         return self._loader(frames, batch_sampler=batches)
 
     def val_dataloader(self) -> list[DataLoader]:
-        return [self._val_loader(frames) for frames in self.validation]
+        return [self._val_loader(dataset) for dataset in self.validation]
 
     def _copy_paste(self) -> CopyPaste | None:
         names = self.training[0].classes.names
@@ -81,7 +75,8 @@ class DataModule(lightning.LightningDataModule):
         return DataLoader(
             frames,
             num_workers=workers,
-            persistent_workers=workers > 0,
+            # Python 3.14 would start them anew, each with a copy of the decoded frames.
+            multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
             pin_memory=torch.cuda.is_available(),
             **options,
         )

@@ -58,15 +58,18 @@ class OhemCrossEntropy(nn.Module):
         return torch.zeros_like(labeled).flatten().index_fill(0, hardest, True).view_as(labeled)
 
 
-def balanced_weights(pixels: Sequence[int], *, power: float) -> Tensor:
+def balanced_weights(shares: Sequence[float], *, power: float) -> Tensor:
     """The weight of each class in the loss: classes float32.
 
-    It is (median share of `pixels` / its own share) ** power, and 1 for a class without pixels.
+    It is (median share / its own share) ** power, and 1 for a class without pixels.
+
+    Args:
+        shares: of the pixels, classes; or their numbers.
     """
-    counts = torch.tensor(pixels, dtype=torch.float32)
-    present = counts > 0
-    weights = torch.ones_like(counts)
-    weights[present] = (counts[present].median() / counts[present]) ** power
+    found = torch.tensor(shares, dtype=torch.float32)
+    present = found > 0
+    weights = torch.ones_like(found)
+    weights[present] = (found[present].median() / found[present]) ** power
     return weights
 
 

@@ -112,7 +112,7 @@ class SegmentationModule(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Scores each data set; the run's score is the mean of their mIoU."""
-        scores = [self._score(*found) for found in zip(self.confusions, self.labeled)]
+        scores = [self._score(confusion, labeled) for confusion, labeled in zip(self.confusions, self.labeled)]
         if len(scores) == 1:
             self.scores = {**scores[0], "iteration": self.global_step}
         else:
@@ -141,9 +141,9 @@ class SegmentationModule(lightning.LightningModule):
     def _optimizer(self) -> torch.optim.SGD:
         """SGD with weight decay on the parameters of convolutions only (section 4, "Training")."""
         recipe = self.recipe.optimizer
-        layers = [layer for layer in self.network.modules() if isinstance(layer, nn.Conv2d)]
-        decayed = [parameter for layer in layers for parameter in layer.parameters()]
-        others = [p for layer in self.network.modules() if layer not in layers for p in layer.parameters(recurse=False)]
+        layers = list(self.network.modules())
+        decayed = [p for layer in layers if isinstance(layer, nn.Conv2d) for p in layer.parameters()]
+        others = [p for layer in layers if not isinstance(layer, nn.Conv2d) for p in layer.parameters(recurse=False)]
         return torch.optim.SGD(
             [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
             lr=recipe.learning_rate,
@@ -189,6 +189,7 @@ class SegmentationModule(lightning.LightningModule):
         self.images_seen = before["images_seen"]
         self.started_from = before["started_from"]
         self.earlier_runs = before["earlier_runs"]
+        self.scores = checkpoint["card"]["scores"]
         if before["run"] != without_places(self.recipe)["run"]:
             self.earlier_runs = [*self.earlier_runs, {"until": before["iterations_done"], "run": before["run"]}]
 

@@ -14,6 +14,7 @@ from bisenet_training.data.find_dataset import open_dataset
 from bisenet_training.data.segmentation_dataset import Inspection, SegmentationDataset
 from bisenet_training.errors import DataError, RecipeError
 from bisenet_training.trainer.frame_scales import describe_other_scale
+from bisenet_training.trainer.print_once import print_once
 from bisenet_training.trainer.recipe import DataSetRecipe, Recipe
 
 
@@ -52,13 +53,13 @@ def open_data(recipe: Recipe, *, processes: int) -> RunData:
     _require_several_classes(training[0].classes)
     _require_same_classes(training)
     _require_classes(recipe.augmentation.copy_paste, training[0].classes)
-    for frames in validation:
-        _tell(_describe_shared(training, frames))
-    found = [_inspect(frames, entry) for frames, entry in zip(training, sets)]
-    for frames, inspections in zip(training, found):
-        _tell(describe_other_scale(recipe, [it.size for it in inspections], dataset=frames))
-    for frames, entry in zip(validation, scored):
-        _inspect(frames, entry)
+    for dataset in validation:
+        print_once(_describe_shared(training, dataset))
+    found = [_inspect(dataset, entry) for dataset, entry in zip(training, sets)]
+    for dataset, inspections in zip(training, found):
+        print_once(describe_other_scale(recipe, [it.size for it in inspections], dataset=dataset))
+    for dataset, entry in zip(validation, scored):
+        _inspect(dataset, entry)
     return RunData(training, [_count_pixels(inspections) for inspections in found], validation)
 
 
@@ -78,7 +79,7 @@ def _require_several_classes(classes: ClassMap) -> None:
 
 def _require_same_classes(datasets: Sequence[SegmentationDataset]) -> None:
     """Raises DataError unless all data sets have classes of the same names, in the same order."""
-    first, *others = (frames.classes.names for frames in datasets)
+    first, *others = (dataset.classes.names for dataset in datasets)
     for number, names in enumerate(others, start=1):
         if names != first:
             raise DataError(
@@ -104,22 +105,16 @@ def _difference(first: Sequence[str], other: Sequence[str], number: int) -> str:
     return f", and {'; '.join(words)}" if words else " in another order"
 
 
-def _describe_shared(training: Sequence[SegmentationDataset], frames: SegmentationDataset) -> str:
+def _describe_shared(training: Sequence[SegmentationDataset], validation: SegmentationDataset) -> str:
     """Tells how many frames of a validation split are trained on too; "" where none is."""
     learned = {file for other in training for file in other.image_files}
-    shared = len(learned.intersection(frames.image_files))
+    shared = len(learned.intersection(validation.image_files))
     if not shared:
         return ""
     return (
-        f"{shared} of the {len(frames)} frames of data.val_split {frames.split!r} are in data.train_split too: "
+        f"{shared} of the {len(validation)} frames of data.val_split {validation.split!r} are in data.train_split too: "
         "the scores are not of unseen frames"
     )
-
-
-@rank_zero_only
-def _tell(words: str) -> None:
-    if words:
-        print(words)
 
 
 def _open(entry: DataSetRecipe, split: str, cache_bytes: int) -> SegmentationDataset:
@@ -127,23 +122,21 @@ def _open(entry: DataSetRecipe, split: str, cache_bytes: int) -> SegmentationDat
     return open_dataset(entry.dataset, root=root, split=split, class_map=entry.class_map, cache_bytes=cache_bytes)
 
 
-def _inspect(frames: SegmentationDataset, entry: DataSetRecipe) -> list[Inspection]:
+def _inspect(dataset: SegmentationDataset, entry: DataSetRecipe) -> list[Inspection]:
     """Reads every frame of a split.
 
     Raises:
         DataError: a file cannot be used, or no pixel of the split has a class.
     """
-    inspections, problems = inspect(frames, progress=rank_zero_only.rank == 0)  # type: ignore[attr-defined]
+    inspections, problems = inspect(dataset, progress=rank_zero_only.rank == 0)  # type: ignore[attr-defined]
     if problems:
-        command = f"bisenet check-dataset {entry.dataset} --root {entry.root} --split {frames.split}"
-        raise DataError(
-            f"{len(problems)} of {len(frames)} frames of split {frames.split!r} cannot be used, first: {problems[0]}\n"
-            f"see all with `{command}`"
-        )
+        command = f"bisenet check-dataset {entry.dataset} --root {entry.root} --split {dataset.split}"
+        unusable = f"{len(problems)} of {len(dataset)} frames of split {dataset.split!r} cannot be used"
+        raise DataError(f"{unusable}, first: {problems[0]}\nsee all with `{command}`")
     if not _count_pixels(inspections)[:IGNORE].any():
         merged = f", with the class map {entry.class_map}" if entry.class_map else ""
         raise DataError(
-            f"none of the {len(frames)} frames of split {frames.split!r} has a labeled pixel, in the data set at "
+            f"none of the {len(dataset)} frames of split {dataset.split!r} has a labeled pixel, in the data set at "
             f"{entry.root}{merged}"
         )
     return inspections

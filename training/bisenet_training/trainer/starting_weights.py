@@ -3,24 +3,50 @@
 """The weights that a run starts with: those of another run, as far as they fit."""
 
 import re
-from inspect import signature
+from dataclasses import asdict
 from pathlib import Path
-from typing import Mapping
+from typing import Any, Mapping
 
 from torch import Tensor
 
 from bisenet_ros.model.model_card import ModelCard
 from bisenet_ros.model.model_file import ModelError
-from bisenet_ros.network import BiSeNetV2
+from bisenet_ros.network.bisenetv2 import DEFAULTS
 from bisenet_ros.network.checkpoint import read_checkpoint
+from bisenet_training.errors import RecipeError
 from bisenet_training.trainer.module import SegmentationModule
+from bisenet_training.trainer.print_once import print_once
+from bisenet_training.trainer.recipe import NetworkRecipe
 
 HEAD_PART = re.compile(r"network\.(head|boosters\.\w+)\.(convolution|classifier)")
 """The tensors of the main head and of the booster heads, by their names in a state_dict."""
-OF_HEADS = ("classes", "head_width", "boosters")
+OF_HEADS = ("head_width", "boosters")
 """The arguments of BiSeNetV2 that may be others in a checkpoint that a run starts from."""
-NETWORK_DEFAULTS = {name: argument.default for name, argument in signature(BiSeNetV2).parameters.items()}
-"""Defaults of BiSeNetV2's arguments, for those that an imported checkpoint does not name."""
+
+
+def read_start(path: Path, network: NetworkRecipe) -> dict[str, Any]:
+    """Reads the checkpoint that a run by a recipe is to start from.
+
+    Raises:
+        RecipeError: there is no such file.
+        ModelError: it is no checkpoint of `bisenet train` or `bisenet import-checkpoint`, or of another network; the
+            message has the entries that the recipe needs.
+    """
+    if not path.is_file():
+        raise RecipeError(
+            f"run.start_from must be a checkpoint, there is none at {path}, a path from the current folder; give "
+            "another with run.start_from=CHECKPOINT, or begin anew with run.start_from=null"
+        )
+    checkpoint = read_checkpoint(path)
+    theirs = {**DEFAULTS, **checkpoint["network"]}
+    needed = {
+        f"network.{key}={theirs[key]}"
+        for key, value in asdict(network).items()
+        if key not in OF_HEADS and theirs[key] != value
+    }
+    if needed:
+        raise ModelError(f"{path} must have the recipe's network to start from it; set {' '.join(sorted(needed))}")
+    return checkpoint
 
 
 def start_from(module: SegmentationModule, path: Path) -> None:
@@ -31,11 +57,9 @@ def start_from(module: SegmentationModule, path: Path) -> None:
     so is a normalization that is not the recipe's.
 
     Raises:
-        ModelError: the file is missing, is no checkpoint of `bisenet train` or `bisenet import-checkpoint`, has a bad
-            card, or its network is another; the message has the entries that the recipe needs.
+        RecipeError, ModelError: see `read_start`; or the checkpoint has a bad card, or not the weights of its network.
     """
-    checkpoint = read_checkpoint(path)
-    _require_same_network(module, {**NETWORK_DEFAULTS, **checkpoint["network"]}, path=path)
+    checkpoint = read_start(path, module.recipe.network)
     card = ModelCard.from_dict(checkpoint["card"])
     own = module.state_dict()
     theirs = {key: tensor for key, tensor in checkpoint["state_dict"].items() if key in own}
@@ -45,26 +69,16 @@ def start_from(module: SegmentationModule, path: Path) -> None:
     except (RuntimeError, KeyError, AttributeError) as error:
         raise ModelError(f"{path} does not have the weights of the network that it names: {error}") from None
     if others:
-        print(
+        print_once(
             f"heads that {path} has in another shape, for other classes, or not at all, stay as initialized: "
             f"{', '.join(others)}"
         )
     if (card.mean, card.std) != (module.card.mean, module.card.std):
-        print(
+        print_once(
             f"{path} was trained with data.mean={list(card.mean)} data.std={list(card.std)}, "
             f"this run has data.mean={list(module.card.mean)} data.std={list(module.card.std)}"
         )
     module.started_from = {**card.training, "scores": dict(card.scores)}
-
-
-def _require_same_network(module: SegmentationModule, options: Mapping[str, object], *, path: Path) -> None:
-    needed = {
-        f"network.{key}={options[key]}"
-        for key, value in module.network_options.items()
-        if key not in OF_HEADS and options[key] != value
-    }
-    if needed:
-        raise ModelError(f"{path} must have the recipe's network to start from it; set {' '.join(sorted(needed))}")
 
 
 def _other_heads(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor], *, same_classes: bool) -> tuple[str, ...]:

@@ -3,12 +3,11 @@
 """A training run: checks, data, module, callbacks, and PyTorch Lightning's trainer."""
 
 import logging
-import os
 import sys
 import warnings
-from dataclasses import fields
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any, Sequence
 
 import lightning
 import numpy as np
@@ -18,24 +17,27 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from bisenet_ros.engines.cpu.cores import usable_cores
-from bisenet_ros.engines.precision import computes_in_bf16
 from bisenet_ros.files.file_names import check_path
 from bisenet_ros.files.full_disk import explain_full_disk
 from bisenet_ros.files.result_folder import require_writable
 from bisenet_ros.model.class_map import ClassMap
 from bisenet_ros.model.model_card import ModelCard
-from bisenet_ros.network.checkpoint import read_checkpoint
+from bisenet_ros.network import BiSeNetV2
 from bisenet_training.errors import RecipeError
 from bisenet_training.trainer.allocator import keep_freed_memory
-from bisenet_training.trainer.callbacks import BestCheckpoint, GracefulStop, PortableCheckpoint, ProgressReport
+from bisenet_training.trainer.callbacks import BestCheckpoint, GracefulStop
 from bisenet_training.trainer.checkpoint_io import WholeFileCheckpointIO
 from bisenet_training.trainer.data_module import DataModule
+from bisenet_training.trainer.devices import choose_precision, require_shares, trainer_devices
 from bisenet_training.trainer.losses import balanced_weights
 from bisenet_training.trainer.module import SegmentationModule
 from bisenet_training.trainer.out_of_memory import explain_out_of_memory
-from bisenet_training.trainer.recipe import Recipe, without_places
+from bisenet_training.trainer.portable_checkpoint import PortableCheckpoint
+from bisenet_training.trainer.progress_report import ProgressReport
+from bisenet_training.trainer.recipe import NetworkRecipe, Recipe
+from bisenet_training.trainer.resume import check_resumable
 from bisenet_training.trainer.run_data import class_shares, open_data
-from bisenet_training.trainer.starting_weights import start_from
+from bisenet_training.trainer.starting_weights import read_start, start_from
 
 IRRELEVANT_WARNINGS = (
     ".*your dataloader is not resumable.*",  # it need not be: its batches begin at the trainer's iteration
@@ -82,33 +84,35 @@ def train(
         _check_place(save_weights, others=[last, output / "best.ckpt", Path(recipe.run.start_from or last)])
     checkpoint = last if resume else resume_from
     if checkpoint:
-        _check_resumable(checkpoint, recipe)
-    elif recipe.run.start_from and not Path(recipe.run.start_from).is_file():
-        raise RecipeError(
-            f"run.start_from must be a checkpoint, there is none at {recipe.run.start_from}, a path from the current "
-            "folder; give another with run.start_from=CHECKPOINT, or begin anew with run.start_from=null"
-        )
+        check_resumable(checkpoint, recipe)
+    elif recipe.run.start_from:
+        read_start(Path(recipe.run.start_from), recipe.network)
+    _check_network(recipe.network)
+    devices = trainer_devices()
+    require_shares(recipe.run.batch_size, processes=devices["devices"] * devices["num_nodes"])
     with warnings.catch_warnings():
         for message in IRRELEVANT_WARNINGS:
             warnings.filterwarnings("ignore", message=message)
         advice = "give the same command again, with --resume where a last.ckpt is there"
         with explain_full_disk(output, advice=advice), explain_out_of_memory(recipe):
-            _fit(recipe, output, checkpoint=checkpoint, save_weights=save_weights)
+            _fit(recipe, output, devices=devices, checkpoint=checkpoint, save_weights=save_weights)
 
 
-def _fit(recipe: Recipe, output: Path, *, checkpoint: Path | None, save_weights: Path | None) -> None:
+def _fit(
+    recipe: Recipe, output: Path, *, devices: dict[str, Any], checkpoint: Path | None, save_weights: Path | None
+) -> None:
     if not torch.cuda.is_available():
         keep_freed_memory()
         torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # `ProgressReport` has what a user needs
     lightning.seed_everything(recipe.run.seed, workers=True, verbose=False)
-    data = open_data(recipe, processes=_processes()["devices"])
+    data = open_data(recipe, processes=devices["devices"])
     classes = data.training[0].classes
     module = SegmentationModule(
         recipe,
         _card(recipe, classes),
         _class_weights(recipe, data.pixels, classes=len(classes)),
-        labeled=[frames.labeled for frames in data.validation],
+        labeled=[dataset.labeled for dataset in data.validation],
     )
     if recipe.run.start_from and not checkpoint:
         start_from(module, Path(recipe.run.start_from))
@@ -127,10 +131,16 @@ def _fit(recipe: Recipe, output: Path, *, checkpoint: Path | None, save_weights:
         logger=[CSVLogger(output, name="csv"), TensorBoardLogger(str(output), name="tensorboard")],
         default_root_dir=output,
         plugins=[WholeFileCheckpointIO()],
-        **_processes(),
+        **devices,
     )
     loaders = DataModule(recipe, data.training, data.validation)
     trainer.fit(module, loaders, ckpt_path=checkpoint, weights_only=True)
+
+
+def _check_network(network: NetworkRecipe) -> None:
+    """Raises BisenetError for a network that cannot be made, before a frame is read."""
+    with torch.device("meta"):
+        BiSeNetV2(classes=2, **asdict(network))
 
 
 def _check_place(save_weights: Path, *, others: Sequence[Path]) -> None:
@@ -140,57 +150,6 @@ def _check_place(save_weights: Path, *, others: Sequence[Path]) -> None:
         raise RecipeError(
             f"{save_weights} is a checkpoint of this run, or what it starts from; name another with --save-weights"
         )
-
-
-def _check_resumable(last: Path, recipe: Recipe) -> None:
-    """The run's recipe must be this one, but for the schedule and the data's place."""
-    checkpoint = read_checkpoint(last)
-    before = checkpoint["card"]["training"]
-    if "iterations_done" not in before:
-        raise RecipeError(f"{last} was imported and is no run to go on with; start from it: run.start_from={last}")
-    then = _flat(before)
-    differences = [
-        f"{name} was {then.get(name)}, is now {value}"
-        for name, value in _flat(without_places(recipe)).items()
-        if then.get(name) != value
-    ]
-    if differences:
-        raise RecipeError(
-            f"{last} was trained by another recipe: {'; '.join(differences)}; go on with the same, or start anew with "
-            "another --output"
-        )
-    done, planned, iterations = checkpoint["global_step"], before["run"]["iterations"], recipe.run.iterations
-    if done >= iterations:
-        raise RecipeError(
-            f"{last} is of iteration {done}, and run.iterations is {iterations}: the run is finished; give it more "
-            "iterations to go on"
-        )
-    if planned != iterations:
-        print(f"run.iterations was {planned} and is now {iterations}: the learning rate follows the new one")
-
-
-def _flat(training: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries of a recipe that a run that goes on must not change, by names such as data.1.weight."""
-    sections = {field.name: training[field.name] for field in fields(Recipe) if field.name not in ("name", "run")}
-    data = sections.pop("data")
-    sets = [{"class_map": None, **entries} for entries in (data if isinstance(data, list) else [data])]
-    if isinstance(data, list):
-        sections.update({f"data.{number}": entries for number, entries in enumerate(sets)}, data={"sets": len(sets)})
-    else:
-        sections["data"] = {"sets": 1, **sets[0]}
-    return {f"{section}.{key}": value for section, entries in sections.items() for key, value in entries.items()}
-
-
-def choose_precision(precision: str) -> str:
-    """The precision for Lightning.
-
-    "auto" is bf16-mixed where the device has bf16 instructions, else 16-mixed on a GPU and 32-true on a CPU.
-    """
-    if precision != "auto":
-        return precision
-    if torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
-    return "bf16-mixed" if computes_in_bf16() else "32-true"
 
 
 def _callbacks(recipe: Recipe, output: Path, save_weights: Path | None) -> list[lightning.Callback]:
@@ -215,28 +174,11 @@ def _callbacks(recipe: Recipe, output: Path, save_weights: Path | None) -> list[
     return callbacks
 
 
-def _processes() -> dict[str, Any]:
-    """The trainer's arguments for the processes that torchrun has started, or for this machine's GPUs, or its CPU."""
-    world = int(os.environ.get("WORLD_SIZE", 0))
-    of_this_machine = int(os.environ.get("LOCAL_WORLD_SIZE", world))
-    gpus = torch.cuda.device_count()
-    processes = of_this_machine or max(1, gpus)
-    parallel = max(world, processes) > 1
-    return {
-        "accelerator": "gpu" if gpus else "cpu",
-        "devices": processes,
-        "num_nodes": world // of_this_machine if world else 1,
-        "strategy": "ddp" if parallel else "auto",
-        "sync_batchnorm": parallel and gpus > 0,  # torch has it for GPUs only
-    }
-
-
 def _class_weights(recipe: Recipe, pixels: Sequence[np.ndarray], *, classes: int) -> torch.Tensor | None:
     if recipe.loss.class_balance == 0:
         return None
-    one = len(pixels) == 1
-    counts = pixels[0] if one else class_shares(pixels, [entry.weight for entry in recipe.data.sets])
-    return balanced_weights(counts[:classes].tolist(), power=recipe.loss.class_balance)
+    shares = class_shares(pixels, [entry.weight for entry in recipe.data.sets])
+    return balanced_weights(shares[:classes].tolist(), power=recipe.loss.class_balance)
 
 
 def _card(recipe: Recipe, classes: ClassMap) -> ModelCard:
