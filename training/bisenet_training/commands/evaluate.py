@@ -58,9 +58,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from bisenet_ros.files.result_folder import prepare_outputs
-    from bisenet_training.analysis.common_classes import merge_to_common
     from bisenet_training.analysis.evaluation import evaluate, find_examples
-    from bisenet_training.analysis.test_time_augmentation import augmented, describe_tricks
+    from bisenet_training.analysis.test_time_augmentation import describe_tricks
+
+    engine, dataset, scored = _open(arguments)
+    pad = _padding(arguments.pad, dataset.padding)
+    if arguments.predictions:
+        return _predict(arguments, engine, dataset, pad=pad)
+    prepare_outputs(arguments.output, arguments.json, files=FILES, force=arguments.force)
+    tricks = describe_tricks(flip=arguments.flip, scales=arguments.scales)
+    found = evaluate(engine, dataset, pad=pad, tricks=tricks, scored=scored)
+    found = replace(found, protocol={**_source(arguments, engine, dataset), **found.protocol})
+    print_scores(found)
+    _write_results(arguments, found, galleries=lambda: find_examples(found.frames, engine, dataset, pad=pad))
+    return 0
+
+
+def _open(arguments: argparse.Namespace) -> tuple[Engine, SegmentationDataset, Sequence[int] | None]:
+    """The engine, the data set, and the ids of the classes that are scored; None for all."""
+    from bisenet_training.analysis.common_classes import merge_to_common
+    from bisenet_training.analysis.test_time_augmentation import augmented
     from bisenet_training.analysis.torch_engine import open_engine, read_classes
     from bisenet_training.data.find_dataset import find_dataset
     from bisenet_training.data.segmentation_dataset import SegmentationDataset
@@ -78,23 +95,18 @@ def run(arguments: argparse.Namespace) -> int:
     options = {"device": arguments.device, "precision": arguments.precision, "network_size": size}
     engine = open_engine(arguments.model, **options, class_map=model_map)
     split = arguments.split or description.splits[1]
-    source = {"model": arguments.model.name, "data set": f"{Path(arguments.data).name}, split {split}"}
-    if arguments.size:
-        source["size"] = f"{size} as asked for; the model's card says {size_text(engine.card.network_size)}"
     dataset = SegmentationDataset(description, arguments.root, split, labeled=not arguments.predictions)
     if scored is None and len(dataset.labeled) < len(dataset.classes):
         scored = dataset.labeled  # as while training: others cannot be right
-    engine = augmented(engine, flip=arguments.flip, scales=arguments.scales)
-    pad = _padding(arguments.pad, dataset.padding)
-    if arguments.predictions:
-        return _predict(arguments, engine, dataset, pad=pad)
-    prepare_outputs(arguments.output, arguments.json, files=FILES, force=arguments.force)
-    tricks = describe_tricks(flip=arguments.flip, scales=arguments.scales)
-    found = evaluate(engine, dataset, pad=pad, tricks=tricks, scored=scored)
-    found = replace(found, protocol={**source, **found.protocol})
-    print_scores(found)
-    _write_results(arguments, found, galleries=lambda: find_examples(found.frames, engine, dataset, pad=pad))
-    return 0
+    return augmented(engine, flip=arguments.flip, scales=arguments.scales), dataset, scored
+
+
+def _source(arguments: argparse.Namespace, engine: Engine, dataset: SegmentationDataset) -> dict[str, str]:
+    """The model, the data set and a size that was asked for, for the protocol."""
+    source = {"model": arguments.model.name, "data set": f"{Path(arguments.data).name}, split {dataset.split}"}
+    if arguments.size:
+        source["size"] = f"{arguments.size} as asked for; the model's card says {size_text(engine.card.network_size)}"
+    return source
 
 
 def _write_results(arguments: argparse.Namespace, found: Evaluation, *, galleries: Callable[[], Any]) -> None:
