@@ -15,6 +15,7 @@ import pytest
 import torch
 from bisenet_training.errors import TrainingDiverged
 from bisenet_training.trainer.checkpoint_io import WholeFileCheckpointIO
+from bisenet_training.trainer.data_module import DataModule
 from bisenet_training.trainer.devices import choose_precision
 from bisenet_training.trainer.fp32_convolution import keep_strided_depthwise_in_fp32
 from bisenet_training.trainer.module import SegmentationModule, normalized
@@ -77,6 +78,17 @@ def test_a_class_that_never_occurs_has_no_score_and_the_card_stays_strict_json(c
     first, second, *others = module.scores["val_iou"].values()
     assert first == second == module.scores["val_miou"] == 0.5 and set(others) == {None}
     json.dumps(module.scores, allow_nan=False)
+
+
+def test_every_process_validates_frames_of_its_own():
+    recipe = load_recipe(RECIPES / "camvid.yaml", [*NARROW, "run.workers=0"])
+    shards = []
+    for rank in range(3):
+        loaders = DataModule(recipe, training=[], validation=[list(range(8))])
+        loaders.trainer = SimpleNamespace(world_size=3, global_rank=rank, num_devices=3)
+        (loader,) = loaders.val_dataloader()
+        shards.append(list(loader.dataset.indices))
+    assert shards == [[0, 3, 6], [1, 4, 7], [2, 5]]
 
 
 def test_frames_are_normalized_where_they_are_trained_on():
