@@ -97,7 +97,7 @@ def _segmentation_node(context: LaunchContext) -> List[Action]:
     is_rectified = arguments["rectified"] == "true"
     if arguments["rectified"]:
         overrides.update({f"{camera}.rectified": is_rectified for camera in cameras})
-    faults = restart.fault_log(Path(launch.logging.launch_config.log_dir), namespace)
+    faults = restart.fault_log(Path(launch.logging.launch_config.log_dir), full_namespace)
     # Not launch_ros's LifecycleNode: launch sends no transitions here, and Galactic's rclpy has no lifecycle.
     node = Node(
         package="bisenet_ros",

@@ -31,7 +31,7 @@ ROS2_LAUNCH = (
 COLCON = "import sys; from colcon_core.command import main; sys.exit(main())"
 FAILS_ONCE = f"""\
 #!/bin/sh
-started="started_$(echo "$@" | grep -o "__ns:=[^ ]*" | tr -c "a-z\\n" _)"
+started="started_$(echo "$@" | grep -o "__ns:=[^ ]*" | tr -c "a-z0-9\\n" _)"
 if [ ! -e "$started" ]; then
   touch "$started"
   echo "the GPU answers CUDA_ERROR_OF_THIS_TEST" >> "${FAULT_LOG}"

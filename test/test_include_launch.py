@@ -17,7 +17,7 @@ from typing import Any, Dict
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from installed_package import ROS2_LAUNCH, Installation, failing_once, pip_install
-from node_harness import Vehicle
+from node_harness import Vehicle, values_of
 from ros_domains import new_domain
 
 from bisenet_ros.node.fastdds import profile_variable
@@ -43,6 +43,22 @@ def generate_launch_description():
     return LaunchDescription([GroupAction([included("first")], forwarding=False), included("second")])
 """
 """Includes it in a group of its own and, after that, in the file's scope."""
+ROBOTS = """
+from launch import LaunchDescription
+from launch.actions import GroupAction, IncludeLaunchDescription
+from launch_ros.actions import PushRosNamespace
+from bisenet_ros.files.package_share import package_file
+
+def robot(name):
+    included = IncludeLaunchDescription(
+        str(package_file("launch/segment.launch.py")), launch_arguments={"autostart": "false"}.items()
+    )
+    return GroupAction([PushRosNamespace(name), included])
+
+def generate_launch_description():
+    return LaunchDescription([robot("robot1"), robot("robot2")])
+"""
+"""Includes it with the same arguments in two namespaces."""
 
 
 @pytest.fixture(scope="module")
@@ -91,4 +107,18 @@ def test_a_node_is_started_again_with_its_own_arguments(
             for namespace in ("first", "second"):
                 assert launch_vehicle.state(f"/{namespace}/segmentation_node") == "unconfigured"
             assert launch.output.count("segmentation_node is started again") == 2
+            assert launch.interrupt() == 0
+
+
+def test_nodes_in_pushed_namespaces_report_their_own_faults_alone(
+    installation: Installation, launch_vehicle: Vehicle, tmp_path: Path
+) -> None:
+    (tmp_path / "robots.launch.py").write_text(ROBOTS)
+    with failing_once(installation):
+        command = (*ROS2_LAUNCH[:-1], str(tmp_path / "robots.launch.py"))
+        with installation.start(*command) as launch:
+            for robot in ("robot1", "robot2"):
+                node = f"/{robot}/segmentation/segmentation_node: segmentation"
+                status = launch_vehicle.wait_for_status(node, DiagnosticStatus.WARN, "started again after a fault")
+                assert values_of(status)["restarts"] == "1"
             assert launch.interrupt() == 0
