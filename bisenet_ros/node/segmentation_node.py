@@ -229,12 +229,13 @@ class SegmentationNode(ManagedNode):
     def _update_cameras(self) -> None:
         if self._status.state != ACTIVE:
             return
-        try:
-            for camera in self._cameras:
+        for camera in self._cameras:
+            try:
                 camera.update_subscription()
-        except Exception as error:
-            self._status.fault = f"camera fault: {error_text(error)}"
-            self._deactivate_after_fault()
+            except Exception as error:
+                self._status.fault, self._status.faulty_camera = f"camera fault: {error_text(error)}", camera.name
+                self._deactivate_after_fault()
+                return
 
     def _enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         """The service `~/enable`: activates the node from any state that allows it, or deactivates it."""
@@ -261,7 +262,7 @@ class SegmentationNode(ManagedNode):
 
     def _report_engine_fault(self, error: Exception) -> None:
         """Called on the engine's thread; the guard condition makes the executor's thread act on it."""
-        self._status.fault = f"engine fault: {error_text(error)}"
+        self._status.fault, self._status.faulty_camera = f"engine fault: {error_text(error)}", ""
         self._status.engine_faults += 1
         if isinstance(error, FatalEngineError):
             self._status.is_ending, self._fatal = True, error

@@ -25,7 +25,7 @@ from bisenet_ros.node.segmentation_node import UPDATE_PERIOD, SegmentationNode
 
 pytestmark = pytest.mark.timeout(120)
 
-ERROR = DiagnosticStatus.ERROR
+OK, ERROR = DiagnosticStatus.OK, DiagnosticStatus.ERROR
 RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
 IMAGE_OVERRIDE = "qos_overrides./camera/image_raw.subscription"
 
@@ -301,6 +301,19 @@ def test_invalid_qos_override_of_a_later_topic_deactivates_the_node(image: Image
         vehicle.wait_for(lambda: not vehicle.node.get_publishers_info_by_topic(other.topic), "the driver to go")
         assert vehicle.call(SetBool, f"{NODE}/enable", SetBool.Request(data=True)).success
         vehicle.camera("/camera/image_raw").connect(image, masks)
+
+
+def test_a_camera_fault_is_told_with_what_helps_a_camera() -> None:
+    override = f"{IMAGE_OVERRIDE}.reliability:=bogus"
+    with fake_node("-p", "camera.enabled:=false", "-p", override) as (_, vehicle, _):
+        vehicle.wait_for_status(f"{NODE}: segmentation", OK, "^running$")
+        assert vehicle.set_parameter("camera.enabled", True).successful
+        status = vehicle.wait_for_status(f"{NODE}: segmentation", ERROR, "^camera fault: .*got 'bogus'")
+        remedy = "correct what the error names and start the node again, or first set camera.enabled to false"
+        assert remedy in status.message and "engine" not in status.message
+        assert vehicle.set_parameter("camera.enabled", False).successful
+        assert vehicle.call(SetBool, f"{NODE}/enable", SetBool.Request(data=True)).success
+        vehicle.wait_for_status(f"{NODE}: segmentation", OK, "^running$")
 
 
 def test_paths_may_begin_with_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ class NodeStatus:
         is_starting: the node is configuring or activating itself.
         transition_error: why the last transition failed; empty if it succeeded.
         fault: why the node deactivated itself; empty if it did not.
+        faulty_camera: the name of the camera with that fault; empty if it was the engine's.
         engine_faults: how often the engine was given up.
         is_ending: the fault was one that only a new process cures.
         engine: None until the node is configured.
@@ -39,6 +40,7 @@ class NodeStatus:
     is_starting: bool = False
     transition_error: str = ""
     fault: str = ""
+    faulty_camera: str = ""
     engine_faults: int = 0
     is_ending: bool = False
     engine: Optional[Engine] = None
@@ -62,12 +64,21 @@ class NodeStatus:
         if self.is_ending:
             return f"{self.fault}; this process ends with exit code {restart.EXIT_CODE}, start the node again"
         name = self.node.get_fully_qualified_name()
-        anew = f"first run `ros2 lifecycle set {name} cleanup`, so that the engine is loaded anew"
         return (
             f"{self.fault}; the node is inactive. `ros2 service call {name}/enable std_srvs/srv/SetBool "
-            f"'{{data: true}}'` activates it again; if the engine fails again, "
-            f"{anew if HAS_TRANSITIONS else 'start the node again'}"
+            f"'{{data: true}}'` activates it again; if that fails again, {self._remedy_for_lasting_fault()}"
         )
+
+    def _remedy_for_lasting_fault(self) -> str:
+        if self.faulty_camera:
+            return (
+                "correct what the error names and start the node again, or first set "
+                f"{self.faulty_camera}.enabled to false"
+            )
+        if HAS_TRANSITIONS:
+            name = self.node.get_fully_qualified_name()
+            return f"first run `ros2 lifecycle set {name} cleanup`, so that the engine is loaded anew"
+        return "start the node again"
 
     def _level_and_text(self, graph_problems: List[str]) -> Tuple[bytes, str]:
         if self.transition_error:
