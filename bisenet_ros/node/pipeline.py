@@ -221,8 +221,9 @@ class Pipeline:
 
     def _count_engine_failure(self, frames: List[CameraFrame], error: Exception) -> None:
         """Counts a failure, and gives the engine up after MAX_FAILURES in a row, or a fatal one."""
-        self._count_failed(frames, error, "the engine failed twice on an image")
-        self._failures = MAX_FAILURES if isinstance(error, FatalEngineError) else self._failures + 1
+        is_fatal = isinstance(error, FatalEngineError)
+        self._count_failed(frames, error, "the engine failed" if is_fatal else "the engine failed twice on an image")
+        self._failures = MAX_FAILURES if is_fatal else self._failures + 1
         if self._failures == MAX_FAILURES:
             self._failures = 0
             self.active = False  # before the next frame, not only when the executor's thread deactivates the node
