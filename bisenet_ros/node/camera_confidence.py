@@ -58,7 +58,7 @@ class CameraConfidence:
 
     @property
     def has_min_confidence(self) -> bool:
-        """Whether a pixel's confidence decides on its place in the mask, by the parameter `min_confidence`."""
+        """Whether the parameter `min_confidence` is above 0."""
         return self._parameters["min_confidence"] > 0
 
     @property
@@ -89,11 +89,12 @@ class CameraConfidence:
             logits: classes x h x w float32.
         """
         self._due = time.monotonic() + PERIOD
-        self._lacks_logits = logits is None and (confidence is None or self._lacks_logits)
         if confidence is not None:
             cells = [math.ceil(side / STRIDE) for side in confidence.shape[::-1]]
             self._add(cv2.resize(confidence, cells, interpolation=cv2.INTER_NEAREST) / np.float32(255))
-        elif logits is not None:
+            return
+        self._lacks_logits = logits is None
+        if logits is not None:
             self._add(cell_confidence(logits))
 
     def figures(self) -> Optional[ConfidenceFigures]:
