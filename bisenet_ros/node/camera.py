@@ -26,7 +26,7 @@ from bisenet_ros.node.rate_limit import RateLimit
 MAX_PLAUSIBLE_AGE = 60.0
 """Seconds from an image's stamp to its arrival; with a larger difference the stamp is taken to be of another clock."""
 MANY_RESTARTS = 5
-"""Frames in a row that smoothing found no past for, after which it is said to have no effect."""
+"""Consecutive frames without a usable previous frame, after which the log warns that smoothing has no effect."""
 
 
 @dataclass
@@ -91,17 +91,6 @@ class Camera:
     @property
     def is_enabled(self) -> bool:
         return self._parameters.is_enabled(self.name)
-
-    @property
-    def picture_period(self) -> float:
-        """Seconds from one set of pictures to the next, by the parameter `picture_rate`; 0: one for every mask."""
-        rate = self._parameters["picture_rate"]
-        return 1 / rate if rate else 0.0
-
-    @property
-    def is_smoothed(self) -> bool:
-        """Whether the parameter `smoothing` is above 0."""
-        return self._parameters["smoothing"] > 0
 
     def smooth(self, logits: np.ndarray, frame: CameraFrame) -> np.ndarray:
         """The logits of the frame, averaged with those before it; see `TemporalSmoothing`."""

@@ -8,16 +8,17 @@ import threading
 import time
 from contextlib import contextmanager
 from functools import partial
-from typing import Callable, Dict, Iterator, Optional
+from typing import Callable, Dict, Iterator
 
 from bisenet_ros.node.camera import CameraFrame
 from bisenet_ros.node.camera_outputs import PICTURE_TOPICS
 from bisenet_ros.node.frame_queue import FrameQueue
 from bisenet_ros.node.frame_statistics import DERIVED_DROPS
 from bisenet_ros.node.ground_grid import GroundGrid
+from bisenet_ros.node.parameters import Parameters
 
-SHORTEST_REST = 0.02
-"""Seconds between two looks whether the next pictures are due."""
+POLLING_PERIOD = 0.02
+"""Seconds between two looks whether the next pictures are due, by `picture_rate`."""
 NICENESS = 5
 """Added to that of the threads here, so that the engine comes first where every core is busy. Linux alone has it."""
 OnError = Callable[[str, Exception], None]
@@ -33,8 +34,9 @@ class DerivedTopics:
         threads: they run until `close`.
     """
 
-    def __init__(self, *, ground_grid: Optional[GroundGrid], on_error: OnError) -> None:
+    def __init__(self, parameters: Parameters, *, ground_grid: GroundGrid, on_error: OnError) -> None:
         """Calls `on_error` with what could not be done and why; the next frame is tried all the same."""
+        self._parameters = parameters
         self._ground_grid = ground_grid
         self._on_error = on_error
         self._ended = threading.Event()
@@ -53,7 +55,7 @@ class DerivedTopics:
         """Takes a frame with its mask, and its confidence where it was computed."""
         if frame.confidence is not None and frame.camera.outputs.has_subscriber("confidence"):
             self._confidences.put(frame.camera.name, frame)
-        if self._ground_grid is not None and self._ground_grid.has_subscriber:
+        if self._ground_grid.has_subscriber:
             self._grids.put(frame.camera.name, frame)
         if frame.camera.outputs.has_subscriber(*PICTURE_TOPICS):
             self._pictures.put(frame.camera.name, frame)
@@ -87,7 +89,6 @@ class DerivedTopics:
     def _publish_grids(self) -> None:
         while frames := self._grids.take():
             for frame in frames:
-                assert self._ground_grid is not None
                 with self._log_errors("the ground grid"):
                     self._ground_grid.publish(frame)
 
@@ -100,9 +101,14 @@ class DerivedTopics:
                 with self._log_errors("color mask and overlay"):
                     frame.camera.outputs.publish_pictures(frame.pixels, frame.mask, frame.message.header)
                 frame.camera.statistics.add_seconds(pictures=time.perf_counter() - start)
-            while time.perf_counter() < begin + frames[0].camera.picture_period:  # which may change meanwhile
-                if self._ended.wait(SHORTEST_REST):
+            while time.perf_counter() < begin + self._picture_period():  # which may change meanwhile
+                if self._ended.wait(POLLING_PERIOD):
                     break
+
+    def _picture_period(self) -> float:
+        """Seconds from one set of pictures to the next, by the parameter `picture_rate`; 0: one for every mask."""
+        rate = self._parameters["picture_rate"]
+        return 1 / rate if rate else 0.0
 
     @contextmanager
     def _log_errors(self, topics: str) -> Iterator[None]:

@@ -18,12 +18,12 @@ from bisenet_ros.node.derived_topics import DerivedTopics
 from bisenet_ros.node.frame_queue import FrameQueue
 from bisenet_ros.node.ground_grid import GroundGrid
 from bisenet_ros.node.image_messages import read_frame
-from bisenet_ros.node.parameters import error_text
+from bisenet_ros.node.parameters import Parameters, error_text
 
 LOG_PERIOD = 5.0
 """Seconds between two log lines with the same reason."""
 MAX_FAILURES = 3
-"""Frames in a row that the engine may fail on, each tried twice, until it is given up."""
+"""Consecutive failed batches, each tried twice, after which the engine is given up."""
 
 
 class Pipeline:
@@ -39,8 +39,9 @@ class Pipeline:
     def __init__(
         self,
         engine: Engine,
+        parameters: Parameters,
         *,
-        ground_grid: Optional[GroundGrid] = None,
+        ground_grid: GroundGrid,
         on_fault: Callable[[Exception], None],
         logger: RcutilsLogger,
         context: Context,
@@ -51,6 +52,7 @@ class Pipeline:
         """
         self.active = False
         self._engine = engine
+        self._parameters = parameters
         self._on_fault = on_fault
         self._logger = logger
         self._context = context
@@ -59,7 +61,7 @@ class Pipeline:
         self._activation = 0
         self._messages: FrameQueue[CameraFrame] = FrameQueue(_count_displaced)
         self._frames: FrameQueue[CameraFrame] = FrameQueue(_count_displaced)
-        self._derived_topics = DerivedTopics(ground_grid=ground_grid, on_error=self._log_error)
+        self._derived_topics = DerivedTopics(parameters, ground_grid=ground_grid, on_error=self._log_error)
         self._threads = [
             threading.Thread(target=target, name=target.__name__.strip("_"), daemon=True)
             for target in (self._convert_all, self._segment_all)
@@ -169,23 +171,23 @@ class Pipeline:
             return
         self._failures = 0
         engine = time.perf_counter() - start
-        published = []
-        for frame, result in zip(frames, results):
+        due: List[Tuple[int, CameraFrame]] = []
+        for place, (frame, result) in enumerate(zip(frames, results)):
             size = frame.pixels.shape[:2]
             frame.camera.sizes = size, self._engine.network_size(*size)
             wait = start - frame.received - frame.convert
             frame.camera.statistics.add_seconds(wait=wait, convert=frame.convert, engine=engine)
-            published.append(self._publish(frame, result))
-        due = [place for place, frame in enumerate(frames) if published[place] and frame.camera.confidence.is_due]
-        self._measure_confidence({place: frames[place] for place in due}, with_confidence)
+            if self._publish(frame, result) and frame.camera.confidence.is_due:
+                due.append((place, frame))
+        self._measure_confidence(due, with_confidence)
 
-    def _measure_confidence(self, due: Dict[int, CameraFrame], with_confidence: bool) -> None:
-        """Measures the confidence of frames whose masks were published, by their places among those of the engine."""
+    def _measure_confidence(self, due: List[Tuple[int, CameraFrame]], with_confidence: bool) -> None:
+        """Measures the confidence of `due`, frames whose masks were published, with their places in the batch."""
         if not due:
             return
         try:
             logits = None if with_confidence else self._engine.last_logits()
-            for place, frame in due.items():
+            for place, frame in due:
                 frame.camera.confidence.measure(frame.confidence, None if logits is None else logits[place])
         except Exception as error:
             self._log_error("could not measure the confidence", error)
@@ -202,7 +204,7 @@ class Pipeline:
 
     def _results(self, frames: List[CameraFrame], confidence: bool) -> List[Segmentation]:
         """What the engine makes of frames; smoothed over time where the parameter `smoothing` asks for it."""
-        engine, is_smoothed = self._engine, frames[0].camera.is_smoothed
+        engine, is_smoothed = self._engine, self._parameters["smoothing"] > 0
         if is_smoothed and isinstance(engine, CpuEngine):
             return [self._segment_smoothed(engine, frame, confidence=confidence) for frame in frames]
         if is_smoothed and self._may_log("smoothing"):
@@ -229,7 +231,7 @@ class Pipeline:
             self.active = False  # before the next frame, not only when the executor's thread deactivates the node
             self._on_fault(error)
 
-    def _publish(self, frame: CameraFrame, found: Segmentation) -> bool:
+    def _publish(self, frame: CameraFrame, segmentation: Segmentation) -> bool:
         """Publishes the mask without its unknown pixels, and passes the frame on; whether it was published."""
         camera, header = frame.camera, frame.message.header
         if not self._is_wanted(frame):
@@ -237,7 +239,7 @@ class Pipeline:
             return False
         segmented = time.perf_counter()
         try:
-            frame.mask, frame.confidence = camera.confidence.hide_unknown(*found)
+            frame.mask, frame.confidence = camera.confidence.hide_unknown(*segmentation)
             camera.outputs.publish_mask(frame.mask, header)
         except Exception as error:
             self._count_failed([frame], error, "could not publish a mask")

@@ -145,6 +145,7 @@ class SegmentationNode(ManagedNode):
             self._resources.callback(ground_grid.close)
             self._pipeline = Pipeline(
                 engine,
+                self._node_parameters,
                 ground_grid=ground_grid,
                 on_fault=self._report_engine_fault,
                 logger=self.get_logger(),
