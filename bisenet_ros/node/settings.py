@@ -5,6 +5,7 @@
 import math
 from array import array
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Callable, Dict, Optional, Tuple
 
 from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
@@ -31,8 +32,17 @@ TRANSPORTS = ("auto", "raw", "compressed")
 TYPE_WORDS = {bool: "true or false", str: "a string", list: "a list of strings"}
 """By the type of a parameter's default."""
 
-START, CONFIGURE, LIVE, SET_BY_NODE = range(4)
-"""When a parameter is read: once at the start, at each configuration, with every frame. Or the node itself sets it."""
+
+class ReadAt(Enum):
+    """When a parameter is read."""
+
+    START = "once, at the start"
+    CONFIGURE = "at each configuration"
+    LIVE = "with every frame"
+    SET_BY_NODE = "never: the node sets it"
+
+
+START, CONFIGURE, LIVE, SET_BY_NODE = ReadAt
 
 
 @dataclass(frozen=True)
@@ -41,16 +51,16 @@ class Setting:
 
     Attributes:
         default: its type is the parameter's; a float also takes integers.
-        read: START, CONFIGURE, LIVE or SET_BY_NODE.
         choices: the valid values of a string.
-        is_valid, expected: tells the valid values where their type alone does not, and what they are, in words.
+        is_valid: a check for where neither range, choices nor the type of the default tells the valid values.
+        expected: the values that `is_valid` takes, in words, for the error.
         range: the smallest and the largest valid number.
     """
 
     name: str
     default: Any
     description: str
-    read: int = CONFIGURE
+    read: ReadAt = CONFIGURE
     choices: Tuple[str, ...] = ()
     is_valid: Optional[Callable[[Any], bool]] = None
     expected: str = ""
