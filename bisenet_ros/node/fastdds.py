@@ -20,7 +20,8 @@ TRANSPORTS_VARIABLE = "FASTDDS_BUILTIN_TRANSPORTS"
 def profile_variable() -> str:
     """The one of PROFILE_VARIABLES that this ROS distribution's Fast DDS wants; version 3 warns of the older one."""
     version = installed_version("rclpy") or "0"  # some rclpy are installed without their metadata
-    return PROFILE_VARIABLES[int(version.split(".")[0]) >= FIRST_RCLPY_WITH_FASTDDS_3]
+    for_fastdds_2, for_fastdds_3 = PROFILE_VARIABLES
+    return for_fastdds_3 if int(version.split(".")[0]) >= FIRST_RCLPY_WITH_FASTDDS_3 else for_fastdds_2
 
 
 def other_middleware() -> str:

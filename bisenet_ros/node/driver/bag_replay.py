@@ -65,9 +65,9 @@ def replay_through_node(
     with NodeDriver(topics.node_arguments(**parameters), topics=topics) as driver:
         driver.warm_up(partial(images, indices=indices[:1]))
         with tqdm(desc="through the node", unit="frame", total=len(own), disable=None) as bar:
-            found = driver.play(partial(images, indices=indices), on_answer=comparison.add, bar=bar)
+            interval = driver.play(partial(images, indices=indices), on_answer=comparison.add, bar=bar)
         engine = driver.diagnostics.engine
-    figures = _summarize(found, comparison, stamps_ns=stamps_ns)
+    figures = _summarize(interval, comparison, stamps_ns=stamps_ns)
     return NodeReplay(bag=source.bag, topic=source.topic, rate=rate, engine=engine, **figures)
 
 
@@ -91,13 +91,13 @@ class _Comparison:
             self.differing_pixels[frame.number] = differing
 
 
-def _summarize(found: Interval, comparison: _Comparison, *, stamps_ns: Sequence[int]) -> Dict[str, Any]:
+def _summarize(interval: Interval, comparison: _Comparison, *, stamps_ns: Sequence[int]) -> Dict[str, Any]:
     """The entries of a NodeReplay that the answers decide."""
-    p50, p99 = np.percentile(found.latencies(), [50, 99]) if found.answers else (0.0, 0.0)
+    p50, p99 = np.percentile(interval.latencies(), [50, 99]) if interval.answers else (0.0, 0.0)
     return {
-        "sent": len(found.sent),
-        "received": len(found.answers),
-        "losses": found.losses_in_words,
+        "sent": len(interval.sent),
+        "received": len(interval.answers),
+        "losses": interval.losses_in_words,
         "latency_p50_ms": round(float(p50), 3),
         "latency_p99_ms": round(float(p99), 3),
         "differing_frames": [stamps_ns[number] for number in comparison.differing_pixels],
