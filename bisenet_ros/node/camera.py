@@ -35,11 +35,13 @@ class CameraFrame:
 
     Attributes:
         received: when it arrived, by time.perf_counter().
-        activation: the pipeline's number of the activation in which the frame was put into it.
-        pixels: H x W x 3 uint8 BGR, once converted.
-        convert: seconds that the conversion took.
-        camera_info: the camera's, when the mask was published.
-        mask, confidence: H x W uint8, once segmented; the confidence None where it was not computed.
+
+    `Pipeline` sets the other attributes, which do not exist before:
+        activation: its number of the activation in which the frame was put into it; set in `put`.
+        pixels, convert: H x W x 3 uint8 BGR, and the seconds that the conversion took; set by the converting thread.
+        mask, confidence: H x W uint8, the confidence None where it was not computed; set by the engine's thread, before
+            it publishes the mask.
+        camera_info: the camera's, None before and where there is none; set after the mask is published.
     """
 
     camera: Camera

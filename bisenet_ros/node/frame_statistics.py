@@ -51,7 +51,7 @@ class FrameStatistics:
                 self._seconds[stage].append(seconds)
 
     def counts(self) -> Dict[str, int]:
-        """How many images were received, their outcomes, and why images were skipped (`skipped_<reason>`)."""
+        """The counts of all events; those that every camera has are 0 before they happen."""
         with self._lock:
             counts = dict(self._counts)
         always = ("received", *OUTCOMES, *DERIVED_DROPS, "lost_in_transport", "camera_infos")

@@ -20,7 +20,7 @@ OVERRIDES = (
     "durability or reliability"
 )
 OVERRIDE = re.compile(r"qos_overrides\..+\.(publisher|subscription)\.(history|depth|durability|reliability)")
-"""They are declared when their topic is first used."""
+"""Matches names of `qos_overrides` parameters, which are declared when their publisher or subscription is created."""
 
 try:
     from rclpy.qos_overriding_options import QoSOverridingOptions

@@ -235,7 +235,7 @@ def test_gpu_fault_ends_the_process_with_its_own_code_and_the_next_one_says_why(
             vehicle.wait_for(lambda: camera.send(image) and not process.is_running(), "the process to end")
         assert process.wait() == EXIT_CODE == 75
         assert process.matching("FATAL.*CUDA_ERROR_ILLEGAL_ADDRESS") and not process.matching("Traceback")
-        assert bool(process.matching("the engine failed: FatalEngineError")) == (when == "frame"), "it is not tried twice"
+        assert when == "start" or process.matching("the engine failed: FatalEngineError"), process.output
     assert not list(tmp_path.glob("bisenet_ros.*")), "the model file that was made is gone"
     if when == "frame":  # at the start nobody knows the node yet
         words = "ILLEGAL_ADDRESS; this process ends with exit code 75"
