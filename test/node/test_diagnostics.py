@@ -217,6 +217,31 @@ def test_images_of_which_most_cannot_be_decoded_are_a_warning(image: Image, monk
         assert vehicle.statuses(CAMERA)[-1].level == OK, "the bad images are past the window"
 
 
+def test_images_that_are_seldom_tried_keep_their_error_until_the_next(
+    image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a low publish_rate, in most windows no image is tried."""
+    monkeypatch.setattr(camera_status, "HEALTH_WINDOW", 0.3)
+    with fake_node("-p", "publish_rate:=0.7") as (_, vehicle, _):
+        camera = vehicle.camera("/camera/image_raw")
+        bad = camera_image(np.zeros((48, 64, 3), np.uint8), "32FC1")
+
+        def sending() -> List[DiagnosticStatus]:
+            camera.send(bad)
+            return [s for s in vehicle.statuses(CAMERA) if s.level == ERROR]
+
+        vehicle.wait_for(sending, "an error")
+        vehicle.diagnostics.forget()
+        stream(vehicle, camera, bad, rate=20, seconds=3.5)
+        assert {status.message for status in vehicle.statuses(CAMERA)} == {
+            "no image could be segmented: skipped encoding; see the log"
+        }
+        camera.connect(image, vehicle.listen("/segmentation/mask", Image))
+        vehicle.wait_for_status(CAMERA, OK, "^segmenting")
+        assert vehicle.set_parameter("camera.enabled", False).successful
+        vehicle.wait_for_status(CAMERA, OK, "^disabled$")
+
+
 def test_an_engine_that_does_not_come_back_is_a_warning(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(camera_status, "NO_MASK_TIMEOUT", 1.0)
     with fake_node() as (_, vehicle, engine):

@@ -3,8 +3,8 @@
 """A camera's status in /diagnostics, from what happened in the last 5 s."""
 
 import time
-from collections import deque
-from typing import Deque, Dict, List, Tuple
+from collections import Counter, deque
+from typing import Deque, Dict, List, Mapping, Tuple
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from rclpy.node import Node
@@ -38,19 +38,23 @@ class CameraStatus:
         self._camera = camera
         self._problems = ProblemLog(node, delay=LOG_DELAY)
         self._awaited_since = self._last_answer = time.monotonic()
+        # How often each event happened in the last HEALTH_WINDOW seconds that an image was tried in.
+        self._tried: Mapping[str, int] = Counter()
         self._history: Deque[Tuple[float, Dict[str, int]]] = deque([(self._last_answer, camera.statistics.counts())])
 
     def message(self, *, active: bool) -> DiagnosticStatus:
         """The status of the last seconds; `active`: whether the node is."""
         now, counts = time.monotonic(), self._camera.statistics.counts()
         new = _difference(counts, self._history[-1][1])
-        if not active or self._camera.subscription.profile is None:  # None: it is disabled
-            self._awaited_since = now
         if _answered(new) or not count_waiting(counts) or not active:
             self._last_answer = now
         self._remember(now, counts, active=active)
         begin, first_counts = self._history[0]
         recent, seconds = _difference(counts, first_counts), max(now - begin, 1e-3)
+        if not active or self._camera.subscription.profile is None:  # None: it is disabled
+            self._awaited_since, self._tried = now, Counter()
+        elif recent["published"] or _unused(recent):  # with a low publish_rate, not in every window
+            self._tried = recent
         level, text = self._level_and_text(recent, now=now, active=active)
         self._problems.update([] if level == OK else [text])
         subscription = self._camera.subscription
@@ -97,10 +101,11 @@ class CameraStatus:
             return WARN, f"no image on {subscription.topic}: {explain_missing_images(self._node, subscription)}"
         if now - self._last_answer > NO_MASK_TIMEOUT:
             return WARN, f"images arrive on {subscription.topic}, but none is segmented: the engine is still at work"
-        if new["received"] and not new["published"] and (new["dropped_stale"] or new["skipped"] or new["failed"]):
-            return ERROR, f"no image could be segmented: {_explain_unused(new)}"
-        if _unused(new) > MAX_UNUSED * new["received"]:
-            return WARN, f"not every image could be segmented: {_explain_unused(new)}"
+        unused = _unused(self._tried)
+        if unused and not self._tried["published"]:
+            return ERROR, f"no image could be segmented: {_explain_unused(self._tried)}"
+        if unused > MAX_UNUSED * self._tried["received"]:
+            return WARN, f"not every image could be segmented: {_explain_unused(self._tried)}"
         doubt = self._camera.confidence.warning()
         if doubt:
             return WARN, doubt
@@ -139,7 +144,7 @@ def _is_losing_images(new: Dict[str, int], *, has_infos: bool) -> bool:
     return has_infos and new["received"] < (1 - MAX_UNUSED) * new.get("camera_infos", 0) - 1
 
 
-def _unused(new: Dict[str, int]) -> int:
+def _unused(new: Mapping[str, int]) -> int:
     """Images of which no mask could be made; those that were dropped for a newer one do not count."""
     return new["skipped"] + new["failed"] + new["dropped_stale"]
 
@@ -149,7 +154,7 @@ def _answered(new: Dict[str, int]) -> int:
     return sum(new[outcome] for outcome in OUTCOMES if outcome != "dropped_newer")
 
 
-def _explain_unused(new: Dict[str, int]) -> str:
+def _explain_unused(new: Mapping[str, int]) -> str:
     if new["dropped_stale"] > new["skipped"] + new["failed"]:
         return (
             "they are older than max_age by their stamps; set the camera's clock, set use_sim_time for a bag that is "
