@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections import Counter
 from contextlib import ExitStack
@@ -51,6 +53,14 @@ def endless_images() -> Iterator[TimedImage]:
 
 def runs(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process runs; one that has ended may be a zombie until its new parent has asked for its code."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 # Over DDS
@@ -109,6 +119,25 @@ def wait_for(cameras: CameraPlayer, sent: List[Any], count: int) -> None:
     while len(sent) < count and time.monotonic() < deadline:
         sent += cameras.sent()
         time.sleep(0.01)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has ended")
+def test_a_node_ends_when_its_parent_is_killed() -> None:
+    program = """
+import time
+from bisenet_ros.node.driver.node_process import NodeProcess
+print(NodeProcess(domain=0, program=("-c", "import time; time.sleep(1000)")).pid, flush=True)
+time.sleep(1000)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        assert is_alive(pid)
+        parent.kill()
+    deadline = time.monotonic() + 10
+    while is_alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_alive(pid)
 
 
 def test_an_error_of_the_images_source_is_raised_on_this_side_and_the_cameras_go_on() -> None:

@@ -15,6 +15,14 @@ from bisenet_ros.node.driver.ros_client import DriverError
 SEGMENTATION_NODE = ("-m", "bisenet_ros.node")
 END_TIMEOUT = 30.0
 """Seconds that a process has to end."""
+ENDING_WITH_PARENT = """
+import ctypes, os, signal, sys
+PR_SET_PDEATHSIG, parent, arguments = 1, int(sys.argv[1]), sys.argv[2:]
+ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+if os.getppid() == parent:  # else it has ended already
+    os.execv(sys.executable, [sys.executable, *arguments])
+"""
+"""Runs Python, which Linux sends SIGTERM when the thread that started it ends, even if its process was killed."""
 QUOTED_LINES = 10
 """How many of its last lines an error quotes."""
 
@@ -32,8 +40,9 @@ class NodeProcess(AbstractContextManager):
     ) -> None:
         """Starts `program` in Python, by default with this process's environment."""
         self.lines: List[str] = []
+        ending = ("-S", "-c", ENDING_WITH_PARENT, str(os.getpid())) if sys.platform == "linux" else ()
         self._process = subprocess.Popen(
-            [sys.executable, *program, *arguments],
+            [sys.executable, *ending, *program, *arguments],
             env={**(environment or os.environ), "ROS_DOMAIN_ID": str(domain)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
