@@ -104,7 +104,7 @@ class CameraStatus:
         unused = _unused(self._tried)
         if unused and not self._tried["published"]:
             return ERROR, f"no image could be segmented: {_explain_unused(self._tried)}"
-        if unused > MAX_UNUSED * self._tried["received"]:
+        if unused > MAX_UNUSED * (self._tried["received"] - self._tried["dropped_rate"]):
             return WARN, f"not every image could be segmented: {_explain_unused(self._tried)}"
         doubt = self._camera.confidence.warning()
         if doubt:
