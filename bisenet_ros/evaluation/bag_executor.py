@@ -114,13 +114,17 @@ def open_executor(*, jobs: int, dask: Optional[str]) -> Iterator[Executor]:
             executor.shutdown()
 
 
+_one_bag = threading.Lock()
+"""A Dask worker has several threads, and the engine is for one at a time."""
+
+
 @lru_cache(maxsize=1)
 def _engine(loader: EngineLoader) -> Engine:
     return loader()
 
 
 def _segment_here(task: BagTask, loader: EngineLoader) -> None:
-    with explain_full_disk(task.folder):
+    with _one_bag, explain_full_disk(task.folder):
         segment_bag(task, _engine(loader))
 
 

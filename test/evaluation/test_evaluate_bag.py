@@ -13,6 +13,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import replace
 from functools import partial
@@ -721,6 +722,30 @@ def test_results_do_not_depend_on_a_cluster(tmp_path, two_drives):
             evaluate_stubbed(broken, make=partial(BlueEngine, fails_at=3))
     assert without_timings(tmp_path / "cluster") == without_timings(tmp_path / "here")
     assert report_of(tmp_path / "cluster")["protocol"]["jobs"] == f"Dask at {request.dask}"
+
+
+class UnsharedEngine(BlueEngine):
+    """Fails where two threads segment at once."""
+
+    busy = threading.Lock()
+
+    def _segment(self, frame, *, confidence):
+        if not self.busy.acquire(blocking=False):
+            raise RuntimeError("two threads segment at once")
+        try:
+            time.sleep(0.01)
+            return super()._segment(frame, confidence=confidence)
+        finally:
+            self.busy.release()
+
+
+def test_a_worker_of_two_threads_segments_one_bag_at_a_time(two_drives):
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, protocol="tcp://", dashboard_address=None
+    ) as cluster:
+        request = replace(two_drives, dask=cluster.scheduler_address)
+        assert evaluate(request, make=UnsharedEngine) == IMPERFECT
 
 
 def test_a_cluster_that_is_not_there_is_an_error_in_words(tmp_path, two_drives, monkeypatch):
