@@ -18,7 +18,7 @@ from bisenet_ros.bags.bag_writer import CAMERA_INFO, BagWriter, make_header
 from bisenet_ros.bags.camera_info import guess_camera_info
 from bisenet_ros.bags.image_source import ImageSource, SourceImage
 from bisenet_ros.bags.recording import RATE, STAMP_LIMIT, URI_CHARACTERS, Recording
-from bisenet_ros.bags.storage_file import STORAGE_SUFFIXES
+from bisenet_ros.bags.storage_file import is_storage
 from bisenet_ros.errors import BisenetError, ImageError
 from bisenet_ros.files.atomic_write import write_png
 from bisenet_ros.files.file_names import check_path
@@ -35,6 +35,8 @@ from bisenet_ros.model.input_size import size_text
 JPEG_QUALITY = 95
 SUFFIXES = {"jpeg": (".jpg", ".jpeg"), "png": (".png",)}
 """Suffixes of files that go into the bag byte by byte, by the compression that is asked for."""
+SQLITE_LOGS = ("-wal", "-shm", "-journal")
+"""What SQLite appends to the name of a file for its logs."""
 
 
 def make_bag(
@@ -56,10 +58,10 @@ def make_bag(
     folder, labels = folder.resolve(), labels.resolve() if labels else None
     targets = [folder, *([labels] if labels else [])]
     require_apart(folder, [*source.places, *([labels] if labels else [])])
-    _require_free(folder, force=force, replaceable=_is_bag(folder), kind="a bag")
+    _check_target(folder, force=force, replaceable=_is_bag(folder), kind="a bag")
     if labels:
         require_apart(labels, source.places, option="--export-labels")
-        _require_free(labels, force=force, replaceable=_is_labels(labels), kind="a folder of <stamp in ns>.png")
+        _check_target(labels, force=force, replaceable=_is_labels(labels), kind="a folder of <stamp in ns>.png")
     for target in targets:
         require_replaceable(target)
         remove_left_over(target)
@@ -152,7 +154,8 @@ def _is_plain(data: bytes, pixels: np.ndarray) -> bool:
     )
 
 
-def _require_free(target: Path, *, force: bool, replaceable: bool, kind: str) -> None:
+def _check_target(target: Path, *, force: bool, replaceable: bool, kind: str) -> None:
+    """Raises BisenetError where files would be lost: another kind of folder's, or without `force` an earlier result."""
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return
     if not replaceable:
@@ -162,11 +165,15 @@ def _require_free(target: Path, *, force: bool, replaceable: bool, kind: str) ->
 
 
 def _is_bag(folder: Path) -> bool:
-    """Whether it is a bag and holds nothing else; a log of SQLite's, such as .db3-wal, is of the bag."""
-    return (folder / METADATA).is_file() and all(
-        path.name == METADATA or any(suffix in path.name for suffix in STORAGE_SUFFIXES) for path in folder.iterdir()
-    )
+    """Whether it is a bag and holds nothing but metadata.yaml, files that store it, and SQLite's logs beside these."""
+    if not (folder / METADATA).is_file():
+        return False
+    stored = [file.name for file in folder.iterdir() if is_storage(file)]
+    own = {METADATA, *stored, *(name + log for name in stored for log in SQLITE_LOGS)}
+    return all(path.name in own and path.is_file() for path in folder.iterdir())
 
 
 def _is_labels(folder: Path) -> bool:
-    return folder.is_dir() and all(path.stem.isdecimal() and path.suffix == ".png" for path in folder.iterdir())
+    return folder.is_dir() and all(
+        path.stem.isdecimal() and path.suffix == ".png" and path.is_file() for path in folder.iterdir()
+    )

@@ -291,6 +291,25 @@ def test_only_a_bag_or_exported_labels_are_replaced(tmp_path, images, capsys):
         thesis.unlink()
 
 
+def test_a_bag_with_other_files_in_it_is_not_replaced(tmp_path, images, capsys):
+    command = ["make-bag", str(images), "-o", str(tmp_path / "bag"), "--force"]
+    assert main(command) == 0
+    for name in ("bag.db3-wal", "bag.db3-shm", "bag.db3-journal", "bag_1.mcap", "bag_1.db3.zstd"):
+        (tmp_path / "bag" / name).touch()
+    assert main(command) == 0, "all of it is a bag's"
+    assert {path.name for path in (tmp_path / "bag").iterdir()} == {"metadata.yaml", "bag.db3"}
+    frames, other = tmp_path / "bag" / "bag.db3", tmp_path / "bag" / "bag_0.mcap"
+    for path in (frames.with_name("bag.db3.sha256"), frames.with_name("other.db3-wal"), frames.with_name("x.mcap.txt")):
+        path.touch()
+        assert main(command) == 1 and path.exists()
+        assert "is not a bag" in capsys.readouterr().err
+        path.unlink()
+    for folder in (other, frames.with_name("bag_0.mcap_frames")):
+        folder.mkdir()
+        assert main(command) == 1 and folder.exists()
+        folder.rmdir()
+
+
 def test_a_label_that_cannot_be_written_is_an_error(tmp_path):
     with pytest.raises(OSError):
         write_png(tmp_path / "none" / "1.png", np.zeros(SIZE, np.uint8))
