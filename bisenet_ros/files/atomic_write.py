@@ -11,8 +11,8 @@ from uuid import uuid4
 
 import numpy as np
 
-DEVICE_FILES = Path("/dev")
-"""The folder of files such as stdout, which cannot be replaced by others."""
+OPEN_FILES = tuple(map(Path, ("/dev", "/dev/fd", "/proc/self/fd")))
+"""Folders of devices and of what this process has open, such as /dev/stdout, which may lead to a regular file."""
 KEPT_CHARACTERS = 40
 """Of a file's name, in its name until it is whole: 160 bytes at most, of the 255 that file systems take."""
 
@@ -22,13 +22,18 @@ def partial_of(path: Path) -> Path:
     return path.with_name(f"{path.name[:KEPT_CHARACTERS]}.{uuid4().hex}.partial")
 
 
+def is_written_in_place(path: Path) -> bool:
+    """Whether it is a device, a pipe or a file that is open already, which no other file may replace."""
+    return path.parent in OPEN_FILES or path.is_fifo() or path.is_char_device()
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes text as UTF-8; raises OSError, and the file is as it was."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def write_bytes(path: Path, data: bytes, *, private: bool = False, durable: bool = False) -> None:
-    """Writes a file; one in /dev, such as /dev/stdout, as it is.
+    """Writes a file: another one that replaces it, or itself where `is_written_in_place`.
 
     Args:
         private: only the user may read it.
@@ -37,7 +42,7 @@ def write_bytes(path: Path, data: bytes, *, private: bool = False, durable: bool
     Raises:
         OSError: it cannot be written; the file is as it was.
     """
-    if path.parent == DEVICE_FILES:
+    if is_written_in_place(path):
         path.write_bytes(data)
         return
     unfinished = partial_of(path)

@@ -4,24 +4,24 @@
 
 import glob
 import os
+import re
 import shutil
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Iterable, Iterator, Optional, Sequence
+from typing import Any, Dict, Iterable, Iterator, Optional, Sequence
 
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.files.atomic_write import DEVICE_FILES
+from bisenet_ros.files.atomic_write import KEPT_CHARACTERS, is_written_in_place
 
-REMOVED = ".removed"
-RANDOM = "[a-z0-9_]" * 8
-"""What `mkdtemp` puts into a name, as a pattern."""
+PARTIAL, REMOVED = "partial", "removed"
+"""Of the folders beside a result: it lies in the one until it is whole, in the other until it is removed."""
 
 
 def require_writable(file: Path) -> None:
     """Raises BisenetError where a file cannot be written: before the work begins, not after it."""
     folder = file.parent
-    if folder == DEVICE_FILES:
+    if is_written_in_place(file):
         return
     if file.is_dir():
         raise BisenetError(f"expected a file to write, got the folder {file}")
@@ -77,7 +77,7 @@ def prepare_outputs(folder: Optional[Path], json: Optional[Path], *, files: Sequ
 
     Raises BisenetError, OSError.
     """
-    if json and json.is_file() and json.parent != DEVICE_FILES and not force:
+    if json and json.is_file() and not is_written_in_place(json) and not force:
         raise BisenetError(f"{json} exists; add --force to replace it, or name another file with --json")
     if folder:
         require_free(folder, files, force=force)
@@ -102,7 +102,7 @@ def unfinished_folder(target: Path) -> Iterator[Path]:
     It has the target's name already, as a bag's file is called as its folder.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{target.name}.", suffix=".partial", dir=target.parent) as folder:
+    with tempfile.TemporaryDirectory(**_beside(target, PARTIAL)) as folder:
         yield Path(folder) / target.name
 
 
@@ -126,14 +126,36 @@ def remove(folder: Path) -> None:
 
 
 def remove_left_over(target: Path) -> None:
-    """Removes what processes that were killed have left of the two functions above, and nothing else called so."""
-    for left_over in target.parent.glob(f"{glob.escape(target.name)}.{RANDOM}{REMOVED}"):
-        if left_over.is_dir() and set(os.listdir(left_over)) <= {target.name}:
-            shutil.rmtree(left_over, ignore_errors=True)
+    """Removes what killed processes left beside a target: the folders of `unfinished_folder` and `put_in_place`.
+
+    A user's folder with a similar name is left alone: one of ours holds nothing but the target.
+    """
+    ours = re.compile(re.escape(_shortened(target)) + rf"\.([0-9]+)\.[a-z0-9_]{{8}}\.({PARTIAL}|{REMOVED})")
+    for folder in target.parent.glob(f"{glob.escape(_shortened(target))}.*"):
+        name = ours.fullmatch(folder.name)
+        if not name or _is_at_work(name[1]):
+            continue
+        with suppress(OSError):  # such as of a file, or of another user's folder
+            if set(os.listdir(folder)) <= {target.name}:
+                shutil.rmtree(folder)
 
 
 def _set_aside(folder: Path) -> Path:
-    """Renames a folder, in one step; returns where it is."""
-    aside = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=REMOVED, dir=folder.parent))
+    """Renames a folder, in one step; returns the folder that it is in now."""
+    aside = Path(tempfile.mkdtemp(**_beside(folder, REMOVED)))
     folder.rename(aside / folder.name)
     return aside
+
+
+def _beside(target: Path, kind: str) -> Dict[str, Any]:
+    """For the functions of `tempfile`: a folder NAME.PROCESS.RANDOM.KIND beside a target."""
+    return {"prefix": f"{_shortened(target)}.{os.getpid()}.", "suffix": f".{kind}", "dir": target.parent}
+
+
+def _shortened(target: Path) -> str:
+    return target.name[:KEPT_CHARACTERS]
+
+
+def _is_at_work(process: str) -> bool:
+    """Whether another process has this number."""
+    return process != str(os.getpid()) and Path("/proc", process).exists()

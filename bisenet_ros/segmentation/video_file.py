@@ -5,18 +5,16 @@
 from __future__ import annotations
 
 import math
-import os
-import re
 import shutil
-from contextlib import suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Optional
 
 import cv2
 import numpy as np
 
-from bisenet_ros.files.atomic_write import KEPT_CHARACTERS
 from bisenet_ros.files.file_names import check_path
+from bisenet_ros.files.result_folder import remove_left_over, unfinished_folder
 from bisenet_ros.model.input_size import Size, size_text
 
 CODEC = "mp4v"
@@ -37,8 +35,7 @@ class VideoFile:
         """`rate` is in frames a second; 0 for RATE. Raises BisenetError where OpenCV cannot take the path."""
         check_path(path)
         self._path, self._rate = path, _rounded(rate or RATE)
-        self._unfinished = path.with_name(f"{path.stem[:KEPT_CHARACTERS]}.{os.getpid()}.partial{path.suffix}")
-        _remove_left_over(path)
+        self._cleanup = ExitStack()
         self._writer: Optional[cv2.VideoWriter] = None
         self._size: Size = (0, 0)
         self._frames = 0
@@ -57,18 +54,17 @@ class VideoFile:
         self._frames += 1
 
     def __enter__(self) -> VideoFile:
+        remove_left_over(self._path)
+        self._unfinished = self._cleanup.enter_context(unfinished_folder(self._path))
         return self
 
     def __exit__(self, kind: Any, *_: Any) -> None:
-        if self._writer is not None:
-            self._writer.release()
-        try:
+        with self._cleanup:
+            if self._writer is not None:
+                self._writer.release()
             if kind is None and self._frames:
                 self._require_whole()
                 self._unfinished.replace(self._path)
-        finally:
-            with suppress(FileNotFoundError):
-                self._unfinished.unlink()
 
     def _require_whole(self) -> None:
         """OpenCV does not tell when it cannot write: the file does, which ends with the table of its frames."""
@@ -80,15 +76,6 @@ class VideoFile:
             raise OSError(
                 f"{self._path} cannot be written: {written} of {self._frames} frames; {free} MiB are free there"
             )
-
-
-def _remove_left_over(path: Path) -> None:
-    """Removes what processes that were killed had written of a video."""
-    name = re.compile(re.escape(path.stem[:KEPT_CHARACTERS]) + r"\.([0-9]+)\.partial" + re.escape(path.suffix))
-    for file in path.parent.glob(f"*.partial{path.suffix}"):
-        found = name.fullmatch(file.name)
-        if found and not Path("/proc", found[1]).exists():
-            file.unlink()
 
 
 def _rounded(rate: float) -> float:

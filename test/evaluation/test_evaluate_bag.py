@@ -430,7 +430,7 @@ def test_a_full_disk_is_told_in_one_line_with_its_place(
     make = partial(FullDiskEngine, jobs=jobs)
     monkeypatch.setattr(bag_evaluation, "evaluate_bags", lambda *_, **__: evaluate_stubbed(request, make=make))
     assert main(arguments) == 1
-    place = str(tmp_path / "OUT.partial" / "bags") + r"/(bag|other)\.\w+\.partial/(bag|other)/masks"
+    place = str(tmp_path / "OUT.partial" / "bags") + r"/(bag|other)\.\d+\.\w+\.partial/(bag|other)/masks"
     assert re.fullmatch(FULL_DISK.format(place=place), capfd.readouterr().err)
 
 

@@ -2,6 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Folders of results: neither the user's own files nor earlier results are mixed with them."""
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +15,6 @@ from bisenet_ros.files.atomic_write import write_text
 from bisenet_ros.files.result_folder import (
     prepare_outputs,
     put_in_place,
-    remove,
     remove_left_over,
     require_apart,
     require_free,
@@ -101,24 +104,52 @@ def test_a_folder_that_cannot_be_replaced_stays(tmp_path):
     assert [*tmp_path.iterdir()] == [old] and (old / "file").read_text() == "old"
 
 
-def test_what_a_killed_process_did_not_remove_is_removed_later(tmp_path, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr("bisenet_ros.files.result_folder.shutil.rmtree", lambda *_: None)
-        remove(folder_of(tmp_path / "old", "old"))
-    assert not (tmp_path / "old").exists() and len([*tmp_path.iterdir()]) == 1
-    folder_of(tmp_path / "older", "of something else")
-    remove_left_over(tmp_path / "old")
-    assert [path.name for path in tmp_path.iterdir()] == ["older"]
+ENDED = str(2**22 + 1)
+"""Linux gives no process this number."""
 
 
-def test_a_folder_that_is_merely_called_as_a_left_over_stays(tmp_path):
-    named = [folder_of(tmp_path / name, "of the user") for name in ("yard.blurry.removed", "yard.blurred1.removed")]
-    aside = tmp_path / "yar1.blurred1.removed"
+@pytest.mark.parametrize("work", ["unfinished_folder(target).__enter__().mkdir()", "target.mkdir(); remove(target)"])
+def test_what_a_killed_process_has_left_is_removed_later(tmp_path, work):
+    target = tmp_path / ("yar[1d]" * 8)
+    program = f"""
+import os, shutil, signal
+from pathlib import Path
+from bisenet_ros.files.result_folder import remove, unfinished_folder
+target = Path({str(target)!r})
+shutil.rmtree = lambda *_: None
+{work}
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", program]).returncode == -signal.SIGKILL
+    assert [path.name for folder in tmp_path.iterdir() for path in folder.iterdir()] == [target.name]
+    remove_left_over(target)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_what_a_process_is_still_making_stays(tmp_path):
+    """Process 1 is always there."""
+    at_work = tmp_path / "yard.1.blurred1.partial"
+    at_work.mkdir()
+    remove_left_over(tmp_path / "yard")
+    assert at_work.is_dir()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [f"yard.{ENDED}.blurred1.removed", f"yard.{ENDED}.partial", "yard.my.blurred1.partial", "yard.blurred1.removed"],
+)
+def test_a_folder_that_is_merely_called_as_a_left_over_stays(tmp_path, name):
+    folder = folder_of(tmp_path / name, "of the user")
+    remove_left_over(tmp_path / "yard")
+    assert (folder / "file").is_file()
+
+
+def test_a_left_over_of_another_folder_stays(tmp_path):
+    aside = tmp_path / f"yar1.{ENDED}.blurred1.removed"
     aside.mkdir()
-    folder_of(aside / "yar1", "of another folder")
     for target in ("yard", "yar[1d]"):
         remove_left_over(tmp_path / target)
-    assert sorted(tmp_path.iterdir()) == sorted([*named, aside])
+    assert aside.is_dir()
 
 
 def test_a_device_is_written_to_as_it_is(capfd):
@@ -126,3 +157,31 @@ def test_a_device_is_written_to_as_it_is(capfd):
     require_writable(device)
     write_text(device, "scores")
     assert capfd.readouterr().out == "scores" and device.is_symlink()
+
+
+def test_a_pipe_is_written_to_as_it_is(tmp_path):
+    """Such as of `--json >(jq .)`, which a shell calls /dev/fd/63, or of mkfifo."""
+    reading, writing = os.pipe()
+    fifo = tmp_path / "scores.json"
+    os.mkfifo(fifo)
+    with open(reading, "rb", buffering=0) as pipe, open(os.open(fifo, os.O_RDONLY | os.O_NONBLOCK), "rb") as other:
+        for path, reader in (
+            (Path(f"/dev/fd/{writing}"), pipe),
+            (Path(f"/proc/self/fd/{writing}"), pipe),
+            (fifo, other),
+        ):
+            prepare_outputs(None, path, files=[], force=False)
+            write_text(path, "scores")
+            assert reader.read(6) == b"scores"
+    os.close(writing)
+    assert fifo.is_fifo() and [*tmp_path.iterdir()] == [fifo]
+
+
+@pytest.mark.parametrize("place", ["/dev/fd", "/proc/self/fd"])
+def test_an_open_file_is_written_to_as_it_is(tmp_path, place):
+    """As with `--json /dev/fd/3 3> scores.json`."""
+    with (tmp_path / "scores.json").open("w") as file:
+        path = Path(place, str(file.fileno()))
+        prepare_outputs(None, path, files=[], force=False)
+        write_text(path, "scores")
+    assert (tmp_path / "scores.json").read_text() == "scores"
