@@ -22,6 +22,8 @@ IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
 MASK_ENCODINGS = ("mono8", "8UC1")
 TYPES = get_typestore(Stores.ROS2_JAZZY)
 """sensor_msgs/Image and its like have been the same in every ROS 2."""
+CDR_HEADER = 4
+"""Bytes before a message in CDR; the second tells the order of bytes in numbers."""
 CDR_ERRORS = (SerdeError, struct.error, ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError)
 """What rosbags raises for bytes that are not the message."""
 
@@ -39,6 +41,15 @@ class BagFrame:
     frame_id: str
     log_ns: int
     pixels: np.ndarray
+
+
+def read_stamp(message: BagMessage) -> int:
+    """The stamp in ns of a message that begins with a header; raises ImageError where it is too short for one."""
+    try:
+        seconds, nanoseconds = struct.unpack_from("<iI" if message.data[1] & 1 else ">iI", message.data, CDR_HEADER)
+    except (struct.error, IndexError) as error:
+        raise _no_message(message, error) from error
+    return seconds * 10**9 + nanoseconds
 
 
 def decode_frame(message: BagMessage) -> BagFrame:
@@ -92,9 +103,11 @@ def _deserialize(message: BagMessage) -> Any:
     try:
         return TYPES.deserialize_cdr(message.data, message.type)
     except CDR_ERRORS as error:
-        raise ImageError(
-            "message", f"expected a message {message.type}, got other bytes ({problem_of(error)})"
-        ) from error
+        raise _no_message(message, error) from error
+
+
+def _no_message(message: BagMessage, error: Exception) -> ImageError:
+    return ImageError("message", f"expected a message {message.type}, got other bytes ({problem_of(error)})")
 
 
 def _stamp(header: Any) -> int:

@@ -5,12 +5,12 @@
 import math
 from itertools import islice
 from pathlib import Path
-from typing import Iterator, Optional, Set, Tuple
+from typing import Dict, Iterator, List, Optional, Set, Tuple
 
 import numpy as np
 
 from bisenet_ros.bags.bag_choice import choose_topics
-from bisenet_ros.bags.bag_images import decode_frame
+from bisenet_ros.bags.bag_images import decode_frame, read_stamp
 from bisenet_ros.bags.bag_reader import METADATA, Bag
 from bisenet_ros.bags.data_sets import parse_data_set
 from bisenet_ros.bags.image_source import ImageSource, SourceImage, open_source
@@ -102,19 +102,26 @@ def _open_bag(path: Path, topic: str, ground_truth: Optional[Path], *, classes: 
     chosen = choose_topics(bag, [topic] if topic else [])[0]
     count = chosen.messages or sum(1 for _ in bag.messages([chosen.name]))
     files = list_ground_truth(ground_truth) if ground_truth else {}
+    if files:
+        _check_stamps(bag, chosen.name, files)
 
     def images(every: int = 1) -> Iterator[SourceImage]:
-        stamps: Set[int] = set()
         for message in islice(bag.messages([chosen.name]), 0, None, every):
             frame = decode_frame(message)
             found = files.get(frame.stamp_ns, [])
-            if found and frame.stamp_ns in stamps:
-                raise GroundTruthError(
-                    f"several frames of {path} have the stamp {frame.stamp_ns}, so that it is not known whose ground "
-                    f"truth {found[0].name} is; use images in place of the bag"
-                )
-            stamps.add(frame.stamp_ns)
             ids = read_ground_truth(found[0], classes=classes) if len(found) == 1 else None
             yield SourceImage(f"message {message.number} of {chosen.name} in {path}", frame.pixels, ids)
 
     return ImageSource(images, count, (path,), labeled=len(files))
+
+
+def _check_stamps(bag: Bag, topic: str, ground_truth: Dict[int, List[Path]]) -> None:
+    """Raises GroundTruthError where several frames have the stamp of a file, also those that are passed over later."""
+    seen: Set[int] = set()
+    for stamp_ns in map(read_stamp, bag.messages([topic])):
+        if stamp_ns in seen and stamp_ns in ground_truth:
+            raise GroundTruthError(
+                f"several frames of {bag.path} have the stamp {stamp_ns}, so that it is not known whose ground truth "
+                f"{ground_truth[stamp_ns][0].name} is; use images in place of the bag"
+            )
+        seen.add(stamp_ns)

@@ -22,8 +22,9 @@ from rosbags.rosbag2 import CompressionMode, Reader
 from bisenet_ros.bags import STORAGES
 from bisenet_ros.bags import storage_file as storage_module
 from bisenet_ros.bags.bag_choice import choose_bags, choose_topics, find_bags
-from bisenet_ros.bags.bag_images import COMPRESSED_IMAGE, IMAGE, decode_frame, decode_mask
+from bisenet_ros.bags.bag_images import COMPRESSED_IMAGE, IMAGE, TYPES, decode_frame, decode_mask, read_stamp
 from bisenet_ros.bags.bag_reader import Bag, BagError
+from bisenet_ros.bags.storage import BagMessage
 from bisenet_ros.bags.storage_file import ZSTD_MAGIC, zstd
 from bisenet_ros.errors import ImageError
 
@@ -471,3 +472,13 @@ def test_bags_in_hidden_folders_do_not_count(tmp_path):
     deleted = write_bag(trash / "files" / "deleted")
     assert find_bags(tmp_path) == [bag]
     assert find_bags(trash) == [deleted], "it is given"
+
+
+@pytest.mark.parametrize("little_endian", [True, False])
+def test_the_stamp_of_a_message_is_read_without_its_image(little_endian):
+    for stamp_ns in (0, 5, 3 * 10**9 + 999_999_999, -(10**9) + 1):
+        data = TYPES.serialize_cdr(image(picture(1), stamp_ns=stamp_ns), IMAGE, little_endian=little_endian)
+        assert read_stamp(BagMessage(CAMERA, IMAGE, 0, bytes(data))) == stamp_ns
+    for size in (0, 1, 11):
+        with pytest.raises(ImageError, match=f"expected a message {IMAGE}, got other bytes"):
+            read_stamp(BagMessage(CAMERA, IMAGE, 0, bytes(size)))

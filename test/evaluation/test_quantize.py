@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from camvid_classes import CAMVID
 from small_camvid import write_small_camvid
 from tiny_model import save_stem_model
 
-from bisenet_ros.bags.bag_images import IMAGE
+from bisenet_ros.bags.bag_images import COMPRESSED_IMAGE, IMAGE
 from bisenet_ros.bags.bag_writer import BagWriter
 from bisenet_ros.bags.image_source import open_source
 from bisenet_ros.cli import main
@@ -27,6 +28,7 @@ from bisenet_ros.evaluation import frame_source, quantized_model
 from bisenet_ros.evaluation.frame_source import FrameSource
 from bisenet_ros.evaluation.quantization_cost import quantization_cost
 from bisenet_ros.evaluation.quantized_model import choose_layers_left_out
+from bisenet_ros.images.compression import encode_jpeg
 from bisenet_ros.model.model_card import read_card
 from bisenet_ros.model.model_file import model_sha256
 from demo.clip import frame_ids, read_image
@@ -126,16 +128,42 @@ def test_frames_of_a_bag(model, images, labels, tmp_path, capsys, with_labels):
     assert f"on {len(FRAMES)} frames of recording" in capsys.readouterr().out
 
 
-def test_ground_truth_that_may_be_of_several_frames_is_refused(model, tmp_path, capsys):
-    """As of a driver that leaves its stamps zero."""
+def write_stamped(bag: Path, stamps_ns, *, compressed: bool = False) -> None:
+    with BagWriter(bag, storage="sqlite3", topics={"/image": COMPRESSED_IMAGE if compressed else IMAGE}) as writer:
+        for number, stamp_ns in enumerate(stamps_ns):
+            frame, header = FRAMES[number % len(FRAMES)], {"stamp_ns": stamp_ns, "frame_id": "", "log_ns": number}
+            if compressed:
+                writer.write_compressed("/image", encode_jpeg(frame, quality=95), format="jpeg", **header)
+            else:
+                writer.write_image("/image", frame, encoding="bgr8", **header)
+
+
+@pytest.mark.parametrize(
+    "stamps_ns, compressed",
+    [
+        ([0] * 10, False),  # of a driver that leaves them zero
+        ([0, 1, 2, 3, 4, 6, 6, 7, 8, 9], True),  # of two frames one of which is passed over
+        ([0, 1, 2, 3, 4, 5, 6, 7, 8, 8], False),
+    ],
+)
+def test_ground_truth_that_may_be_of_several_frames_is_refused(model, tmp_path, capsys, stamps_ns, compressed):
     bag, truth = tmp_path / "recording", tmp_path / "truth"
     truth.mkdir()
-    cv2.imwrite(str(truth / "0.png"), np.zeros(SIZE, np.uint8))
-    with BagWriter(bag, storage="sqlite3", topics={"/image": IMAGE}) as writer:
-        for number, frame in enumerate(FRAMES):
-            writer.write_image("/image", frame, encoding="bgr8", stamp_ns=0, frame_id="", log_ns=number)
-    assert run(model, "--calibration", bag, "--ground-truth", truth) == 1
-    assert f"several frames of {bag} have the stamp 0, so that it is not known whose" in capsys.readouterr().err
+    repeated = max(stamps_ns, key=stamps_ns.count)
+    cv2.imwrite(str(truth / f"{repeated}.png"), np.zeros(SIZE, np.uint8))
+    write_stamped(bag, stamps_ns, compressed=compressed)
+    assert run(model, "--calibration", bag, "--ground-truth", truth, "--frames", 5) == 1
+    told = f"several frames of {bag} have the stamp {repeated}, so that it is not known whose"
+    assert told in capsys.readouterr().err
+
+
+def test_frames_without_ground_truth_may_have_one_stamp(tmp_path):
+    bag, truth = tmp_path / "recording", tmp_path / "truth"
+    truth.mkdir()
+    cv2.imwrite(str(truth / "1000000002.png"), np.zeros(SIZE, np.uint8))
+    write_stamped(bag, [10**9, 10**9 + 2, 10**9])
+    frames = list(FrameSource(str(bag), classes=CAMVID, most=9, ground_truth=truth))
+    assert [ground_truth is not None for _, ground_truth in frames] == [False, True, False]
 
 
 def test_the_card_has_the_frames_that_were_read_not_those_that_were_promised(model, images, tmp_path):
