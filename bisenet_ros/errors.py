@@ -18,7 +18,8 @@ BROKEN_PIPE = 141
 class BisenetError(ValueError):
     """Bad input: the message says what was expected, what came and what to do.
 
-    The `bisenet` command prints it in one line. Any other exception is a bug, and its traceback is shown.
+    The `bisenet` command prints it in one line, and so it does OSError and ModuleNotFoundError of a package that is not
+    installed. Any other exception is a bug, and its traceback is shown.
     """
 
 

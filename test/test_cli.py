@@ -119,6 +119,27 @@ def test_a_name_of_two_words_comes_before_one_of_one(capsys):
         assert f"usage: {usage}" in capsys.readouterr().out
 
 
+MAKE_BAG = ("make-bag", "images", "-o", "bag")
+EVALUATE = ("evaluate-bag", "bag", "--model", "m.onnx", "-o", "out", "--through-node")
+
+
+@pytest.mark.parametrize("text", ("abc", "nan", "-1", "1e9"))
+@pytest.mark.parametrize(
+    "words, expected",
+    [
+        ((*MAKE_BAG, "--rate"), "a number above 0 and below 10000"),
+        ((*MAKE_BAG, "--fov"), "degrees above 0 and below 180"),
+        ((*EVALUATE, "--rate"), "a pace above 0 (at most 100)"),
+        (("segment", "images", "-o", "out", "--min-confidence"), "a confidence of 0 to 1"),
+        (("quantize", "m.onnx", "--calibration", "images", "--same-class"), "0 to 100 per cent"),
+    ],
+)
+def test_a_number_that_cannot_be_is_told_with_what_is_expected(words, expected, text, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main([*words[:-1], f"{words[-1]}={text}"])
+    assert f"argument {words[-1]}: expected {expected}, got '{text}'" in capsys.readouterr().err
+
+
 def test_a_users_error_is_one_line(command, capsys):
     for error in (BisenetError("expected bread, got stone"), FileNotFoundError("expected bread, got stone")):
 

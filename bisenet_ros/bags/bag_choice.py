@@ -17,7 +17,7 @@ from bisenet_ros.files.file_names import natural_order
 
 @dataclass(frozen=True)
 class ChosenBag:
-    """A bag by a short name, its own in the run, and its topics of images that are segmented."""
+    """A bag to process: a name that is unique in this run, and the image topics to segment."""
 
     name: str
     bag: Bag

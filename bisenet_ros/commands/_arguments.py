@@ -3,6 +3,7 @@
 """Arguments that several commands have; no command itself, as its name begins with an underscore."""
 
 import argparse
+import math
 from typing import Callable, Sequence, Tuple
 
 from bisenet_ros.engines.loader import DEVICES
@@ -37,5 +38,25 @@ def list_of(choices: Sequence[str], *, always: Sequence[str] = ()) -> Callable[[
         if unknown:
             raise argparse.ArgumentTypeError(f"expected some of {','.join(choices)}, got {unknown[0]!r}")
         return tuple(name for name in choices if name in (*always, *names))
+
+    return parse
+
+
+def number(is_allowed: Callable[[float], bool], *, expected: str) -> Callable[[str], float]:
+    """A parser of a number.
+
+    Args:
+        is_allowed: whether a number is; false of NaN, which stands for other text.
+        expected: which numbers are, in words.
+    """
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not is_allowed(value):
+            raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
+        return value
 
     return parse

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bisenet_ros.bags import STORAGES
-from bisenet_ros.commands._arguments import add_engine_arguments, list_of
+from bisenet_ros.commands._arguments import add_engine_arguments, list_of, number
 from bisenet_ros.errors import IMPERFECT, INTERRUPTED, BisenetError
 from bisenet_ros.evaluation import OUTPUTS
 
@@ -81,7 +81,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also replay the bags in real time through the running node, and report what differs; needs ROS 2",
     )
-    parser.add_argument("--rate", type=_rate, help="of that replay: 2 is twice the bag's pace; default 1")
+    pace = number(lambda rate: 0 < rate <= 100, expected="a pace above 0 (at most 100)")
+    parser.add_argument("--rate", type=pace, help="of that replay: 2 is twice the bag's pace; default 1")
     parser.add_argument("--restart", action="store_true", help="throw away what an earlier run left in OUT")
 
 
@@ -144,10 +145,3 @@ def _jobs(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= most:
         raise argparse.ArgumentTypeError(f"expected 1 to {most} processes, got {text!r}")
     return int(text)
-
-
-def _rate(text: str) -> float:
-    rate = float(text)
-    if not 0 < rate <= 100:
-        raise argparse.ArgumentTypeError(f"expected a pace above 0 (at most 100), got {text}")
-    return rate

@@ -6,7 +6,6 @@ import argparse
 import sys
 from decimal import Decimal
 from pathlib import Path
-from typing import Callable
 
 from bisenet_ros.bags import STORAGES
 from bisenet_ros.bags.recording import (
@@ -18,6 +17,7 @@ from bisenet_ros.bags.recording import (
     check_frame_id,
     check_topic,
 )
+from bisenet_ros.commands._arguments import number
 from bisenet_ros.errors import IMPERFECT
 
 EXTRA = "evaluation"
@@ -38,9 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--labels", type=Path, metavar="DIR", help="images of ids, 255 where there is none, called as the images"
     )
-    parser.add_argument(
-        "--rate", type=_number(below=10000), help=f"images a second; default: the video's, else {RATE:g}"
-    )
+    rate = number(lambda rate: 0 < rate < 10000, expected="a number above 0 and below 10000")
+    parser.add_argument("--rate", type=rate, help=f"images a second; default: the video's, else {RATE:g}")
     parser.add_argument("--topic", default=Recording.topic, help=f"default {Recording.topic}")
     parser.add_argument("--frame-id", default=Recording.frame_id, help=f"default {Recording.frame_id}")
     parser.add_argument("--compressed", choices=COMPRESSIONS, default="", help="CompressedImage in place of Image")
@@ -54,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     camera.add_argument(
         "--fov",
-        type=_number(below=180),
+        type=number(lambda degrees: 0 < degrees < 180, expected="degrees above 0 and below 180"),
         default=FIELD_OF_VIEW,
         metavar="DEGREES",
         help=f"horizontal, of the guessed camera; default {FIELD_OF_VIEW:g}",
@@ -91,18 +90,6 @@ def run(arguments: argparse.Namespace) -> int:
     if images < source.count:
         print(f"bisenet: warning: {source.count} images promised by {arguments.images}, {images} read", file=sys.stderr)
     return IMPERFECT if images < source.count - source.count_is_estimate else 0
-
-
-def _number(below: float) -> Callable[[str], float]:
-    """A parser of numbers above 0 and below a limit."""
-
-    def number(text: str) -> float:
-        value = float(text)
-        if not 0 < value < below:
-            raise argparse.ArgumentTypeError(f"expected a number above 0 and below {below:g}, got {text}")
-        return value
-
-    return number
 
 
 def _nanoseconds(text: str) -> int:

@@ -7,6 +7,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from bisenet_ros.commands._arguments import number
 from bisenet_ros.engines.precision import int8_path
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.result_folder import require_writable
@@ -38,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     most = f"the most frames to calibrate with, evenly spread; default {FRAMES}"
     parser.add_argument("--frames", type=int, default=FRAMES, metavar="N", help=most)
     same = f"of the pixels that must keep their class; default {SAME_CLASS:g}"
-    parser.add_argument("--same-class", type=float, default=SAME_CLASS, metavar="PERCENT", help=same)
+    share = number(lambda percent: 0 <= percent <= 100, expected="0 to 100 per cent")
+    parser.add_argument("--same-class", type=share, default=SAME_CLASS, metavar="PERCENT", help=same)
     output = "default: MODEL.int8.onnx beside the model"
     parser.add_argument("-o", "--output", type=Path, metavar="MODEL.int8.onnx", help=output)
     parser.add_argument("--force", action="store_true", help="replace that file if it exists")
@@ -57,8 +59,6 @@ def run(arguments: argparse.Namespace) -> int:
     require_writable(output)
     if arguments.frames < 1:
         raise BisenetError(f"--frames must be 1 or more, got {arguments.frames}")
-    if not 0 <= arguments.same_class <= 100:
-        raise BisenetError(f"--same-class must be 0 to 100 per cent, got {arguments.same_class:g}")
     sources = [text for text in (arguments.calibration, arguments.evaluation) if text]
     if arguments.topic and not any(is_bag(Path(text)) for text in sources):
         raise BisenetError(f"--topic goes with a bag, got {' and '.join(sources)}")

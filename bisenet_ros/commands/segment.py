@@ -5,12 +5,11 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from dataclasses import fields
 from pathlib import Path
 
-from bisenet_ros.commands._arguments import add_engine_arguments, list_of
+from bisenet_ros.commands._arguments import add_engine_arguments, list_of, number
 from bisenet_ros.errors import IMPERFECT, INTERRUPTED
 from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
 from bisenet_ros.segmentation import OUTPUTS
@@ -50,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--class-map", type=Path, metavar="YAML", help=groups)
     parser.add_argument(
         "--min-confidence",
-        type=_confidence,
+        type=number(lambda confidence: 0 <= confidence <= 1, expected="a confidence of 0 to 1"),
         default=0.0,
         metavar="P",
         help="pixels below this confidence, 0 to 1, are 255 in the mask; default 0: none",
@@ -80,13 +79,3 @@ def run(arguments: argparse.Namespace) -> int:
     frames = "1 frame" if outcome.segmented == 1 else f"{outcome.segmented} frames"
     print(f"{request.output}: {frames} segmented{earlier}; {', '.join(request.outputs)}")
     return IMPERFECT if outcome.is_imperfect else 0
-
-
-def _confidence(text: str) -> float:
-    try:
-        confidence = float(text)
-    except ValueError:
-        confidence = math.nan
-    if not 0 <= confidence <= 1:
-        raise argparse.ArgumentTypeError(f"expected a confidence of 0 to 1, got {text!r}")
-    return confidence

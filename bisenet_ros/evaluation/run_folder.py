@@ -63,9 +63,11 @@ class RunFolder:
     def begin(self, inputs: Inputs, *, restart: bool) -> Optional[int]:
         """Prepares the folders; the exit code of the run where it was finished before.
 
-        With `restart`, what an earlier run left is thrown away, unless that run was this one, stopped. Raises
-        BisenetError where the folder holds something else, also beside results that would be thrown away, or another
-        run's results; or that run is still at work.
+        With `restart`, results of an earlier run are deleted. An interrupted run with the same inputs that was itself
+        started with `restart` is resumed.
+
+        Raises BisenetError where the folder holds something else, also beside results that would be thrown away, or
+        another run's results; or that run is still at work.
         """
         for folder in (self.output, self.partial):
             remove_left_over(folder)

@@ -383,8 +383,6 @@ def test_what_cannot_be_quantized_or_calibrated_with(model, images, tmp_path, ca
     assert "--ground-truth goes with a folder of images or a bag" in capsys.readouterr().err
     assert run(model, "--calibration", images, "--frames", 0) == 1
     assert "--frames must be 1 or more, got 0" in capsys.readouterr().err
-    assert run(model, "--calibration", images, "--same-class", 101) == 1
-    assert "--same-class must be 0 to 100 per cent, got 101" in capsys.readouterr().err
     assert run(model, "--calibration", images, "--frames", 1) == 0
     assert run(model.with_name("m.int8.onnx"), "--calibration", images) == 1
     assert "is quantized already; give the model file that it was made from" in capsys.readouterr().err

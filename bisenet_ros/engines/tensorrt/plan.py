@@ -16,7 +16,9 @@ from bisenet_ros.engines.engine import EngineError
 
 PRECISIONS = ("fp32", "fp16", "int8")
 MASK, LOGITS, NETWORK = "mask", "logits", "network"
-"""Where a plan ends: with the mask, with the logits, or, for timing, the network alone; see `wrap_network`."""
+"""A plan's tail: what is computed last in it. With "mask" the plan upsamples the logits and takes their argmax; with
+"logits" it ends before, and our own kernel does that; "network" is for timing, without resizing and normalization. See
+`wrap_network`."""
 
 # TensorRT's own table, `nptype`, breaks on NumPy from 1.24 on until TensorRT 8.6.
 DTYPES: Dict[str, np.dtype] = {
