@@ -71,17 +71,25 @@ class RunFolder:
         """
         for folder in (self.output, self.partial):
             remove_left_over(folder)
-        finished = _read(self.output / RUN)
-        if finished and not restart and not self._goes_on(inputs, restart=restart):
+        finished, begun = _read(self.output / RUN), _read(self.partial / RUN)
+        started_with_restart = bool(begun and begun.get("restart"))
+        resumes = self._is_resumable(begun, inputs) and (started_with_restart or not restart)
+        if finished and not restart and not resumes:
             _require_same(finished["asked"], inputs, folder=self.output)
             self._tidy_up()
             return finished["exit_code"]
-        if finished:
-            self._require_own(finished)
+        self._require_replaceable(finished)
+        self._lock_partial()
+        if begun is None:
+            self._require_empty()
+        elif restart and not resumes:
+            self.discard()
+            self._lock_partial()
         else:
-            require_free(self.output)
-        require_replaceable(self.output)
-        self._open_partial(inputs, restart=restart)
+            _require_same(begun["asked"], inputs, folder=self.partial)
+        write_json(self.partial / RUN, {"asked": inputs, "restart": restart or started_with_restart})
+        self.result.mkdir(exist_ok=True)
+        self._remove_unfinished()
         return None
 
     def finish(self, inputs: Inputs, *, exit_code: int) -> None:
@@ -115,38 +123,24 @@ class RunFolder:
             self._lock_partial()
             self.discard()
 
-    def _require_own(self, finished: Dict[str, Any]) -> None:
-        """Raises BisenetError where files that no run made lie among the results of an earlier one."""
-        if "made" not in finished:  # an earlier version did not write it
-            return
-        others = sorted({path.name for path in self.output.iterdir()} - {*finished["made"], RUN})
-        if others:
-            raise BisenetError(
-                f"{self.output} would be made anew, and also holds {others[0]}, which is of no run; move it away"
-            )
+    def _is_resumable(self, begun: Optional[Dict[str, Any]], inputs: Inputs) -> bool:
+        """Whether OUTPUT.partial is of an interrupted run with the same inputs.
 
-    def _open_partial(self, inputs: Inputs, *, restart: bool) -> None:
-        """Begins in OUTPUT.partial, or goes on with what a run with the same inputs has done there."""
-        self._lock_partial()
-        begun = _read(self.partial / RUN)
-        if begun is None:
-            self._require_empty()
-        elif restart and not self._goes_on(inputs, restart=restart):
-            self.discard()
-            self._lock_partial()
-        else:
-            _require_same(begun["asked"], inputs, folder=self.partial)
-            restart = restart or begun.get("restart", False)
-        write_json(self.partial / RUN, {"asked": inputs, "restart": restart})
-        self.result.mkdir(exist_ok=True)
-        self._remove_unfinished()
+        Without a folder of results it is not: they are in their place already.
+        """
+        return begun is not None and self.result.exists() and not describe_changes(begun["asked"], inputs)
 
-    def _goes_on(self, inputs: Inputs, *, restart: bool) -> bool:
-        """Whether OUTPUT.partial is of a run with the same inputs; with `restart`, of one that had it too."""
-        begun = _read(self.partial / RUN)
-        if begun is None or not self.result.exists():  # its results may be in their place already
-            return False
-        return not describe_changes(begun["asked"], inputs) and (not restart or begun.get("restart", False))
+    def _require_replaceable(self, finished: Optional[Dict[str, Any]]) -> None:
+        """Raises BisenetError where the output cannot be made anew, or holds files that no run made."""
+        if finished is None:
+            require_free(self.output)
+        elif "made" in finished:  # an earlier version did not write it
+            others = sorted({path.name for path in self.output.iterdir()} - {*finished["made"], RUN})
+            if others:
+                raise BisenetError(
+                    f"{self.output} would be made anew, and also holds {others[0]}, which is of no run; move it away"
+                )
+        require_replaceable(self.output)
 
     def _lock_partial(self) -> None:
         """Keeps other processes out of OUTPUT.partial, which is made where there is none."""

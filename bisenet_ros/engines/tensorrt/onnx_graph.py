@@ -22,7 +22,7 @@ from bisenet_ros.model.model_card import ModelCard
 from bisenet_ros.model.model_file import ModelError
 
 FRAMES, IMAGE = "frames", "image"
-"""Names of the graph's input; the output is named after `tail`."""
+"""Names of the graph's input, the second with the tail "network"; the output is named after `tail`."""
 TAILS = (MASK, LOGITS, NETWORK)
 OPSET_OF_FP16_SCALES = 19
 """The first whose QuantizeLinear takes fp16."""
