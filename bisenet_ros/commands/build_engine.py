@@ -51,7 +51,14 @@ def run(arguments: argparse.Namespace) -> int:
     read_card(choice.model)
     tensorrt = load_tensorrt()
     requests = [
-        PlanRequest(choice.model, size, choice.precision, arguments.max_batch, tail, arguments.network_size)
+        PlanRequest(
+            choice.model,
+            size,
+            precision=choice.precision,
+            max_batch=arguments.max_batch,
+            tail=tail,
+            size_choice=arguments.network_size,
+        )
         for tail in tails(tensorrt)
     ]
     try:
@@ -97,14 +104,13 @@ def _build_all(requests: Sequence[PlanRequest], plans: PlanStore) -> None:
 
 
 def _build(request: PlanRequest, plans: PlanStore) -> None:
-    key, cache = plans.key(request), plans.cache
-    found = cache.lookup(key)
     start = time.monotonic()
-    plan = plans.get(request)
-    if not cache.lookup(key):
-        raise BisenetError(f"the plan was built but cannot be kept in {cache.folder}; name another folder with --cache")
-    made = "already there" if found else f"built in {time.monotonic() - start:.1f} s"
-    print(f"{cache.path(key)}: to {request.tail}, {len(plan) / 1e6:.1f} MB, {made}")
+    content, was_built, is_kept = plans.get(request)
+    if not is_kept:
+        folder = plans.cache.folder
+        raise BisenetError(f"the plan was built but cannot be kept in {folder}; name another folder with --cache")
+    made = f"built in {time.monotonic() - start:.1f} s" if was_built else "already there"
+    print(f"{plans.cache.path(plans.key(request))}: to {request.tail}, {len(content) / 1e6:.1f} MB, {made}")
 
 
 def _try_to_build(requests: Sequence[PlanRequest], tensorrt: TensorRt) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from bisenet_ros.engines.tensorrt.heartbeat import heartbeat
-from bisenet_ros.engines.tensorrt.plan_cache import PlanCache, default_folder
+from bisenet_ros.engines.tensorrt.plan_cache import CachedPlan, PlanCache, default_folder
 
 KEY = {
     "model_sha256": "ab" * 32,
@@ -46,9 +46,10 @@ def cache(tmp_path) -> PlanCache:
 
 def test_a_plan_is_built_once(cache):
     assert cache.lookup(KEY) is None
-    assert cache.get(KEY, lambda: PLAN) == PLAN
-    assert cache.get(KEY, never) == PLAN
+    assert cache.get(KEY, lambda: PLAN) == CachedPlan(PLAN, was_built=True, is_kept=True)
+    assert cache.get(KEY, never) == CachedPlan(PLAN, was_built=False, is_kept=True)
     assert cache.lookup(KEY) == cache.path(KEY)
+    assert cache.get(KEY, lambda: b"new", anew=True) == CachedPlan(b"new", was_built=True, is_kept=True)
 
 
 @pytest.mark.parametrize("field", KEY)
@@ -56,8 +57,8 @@ def test_every_part_of_the_key_counts(cache, field):
     cache.get(KEY, lambda: PLAN)
     changed = {**KEY, field: {str: "another", int: 2, list: [7, 5]}[type(KEY[field])]}
     assert cache.lookup(changed) is None
-    assert cache.get(changed, lambda: b"other") == b"other"
-    assert cache.get(KEY, never) == PLAN
+    assert cache.get(changed, lambda: b"other").content == b"other"
+    assert cache.get(KEY, never).content == PLAN
 
 
 def test_the_header_can_be_read_by_people(cache):
@@ -93,32 +94,32 @@ def test_a_damaged_or_foreign_plan_is_rebuilt_with_one_line(cache, caplog, reaso
     path = cache.path(KEY)
     path.write_bytes(DAMAGE[reason](path.read_bytes()))
     assert cache.lookup(KEY) is None
-    assert cache.get(KEY, lambda: b"new") == b"new"
+    assert cache.get(KEY, lambda: b"new").content == b"new"
     (record,) = caplog.records
     assert reason in record.message and str(path) in record.message
-    assert cache.get(KEY, never) == b"new"
+    assert cache.get(KEY, never).content == b"new"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, who may give files away")
 def test_a_plan_that_belongs_to_another_user_is_rebuilt(cache, caplog):
     cache.get(KEY, lambda: PLAN)
     os.chown(cache.path(KEY), 12345, 12345)
-    assert cache.get(KEY, lambda: b"new") == b"new"
+    assert cache.get(KEY, lambda: b"new").content == b"new"
     assert "belongs to another user (id 12345)" in caplog.text
-    assert cache.get(KEY, never) == b"new"
+    assert cache.get(KEY, never).content == b"new"
 
 
 def test_a_failed_build_leaves_nothing_and_lets_the_next_one_try(cache):
     with pytest.raises(OSError, match="no such device"):
         cache.get(KEY, lambda: (_ for _ in ()).throw(OSError("no such device")))
     assert not cache.path(KEY).exists()
-    assert cache.get(KEY, lambda: PLAN) == PLAN
+    assert cache.get(KEY, lambda: PLAN).content == PLAN
 
 
 @pytest.mark.parametrize("folder", ["/proc/bisenet_ros", __file__])
 def test_where_nothing_can_be_written_the_plan_is_used_all_the_same(folder, caplog):
     cache = PlanCache(Path(folder))
-    assert cache.get(KEY, lambda: PLAN) == PLAN
+    assert cache.get(KEY, lambda: PLAN) == CachedPlan(PLAN, was_built=True, is_kept=False)
     (record,) = caplog.records
     assert record.levelname == "WARNING" and f"plans cannot be kept in {folder}" in record.message
     cache.keep_timing_cache(KEY, b"timings")
@@ -142,9 +143,9 @@ def test_a_read_only_cache_still_gives_its_plans(plain_users_folder, caplog):
     cache = PlanCache(plain_users_folder)
     cache.get(KEY, lambda: PLAN)
     cache.folder.chmod(0o500)
-    assert cache.get(KEY, never) == PLAN and not caplog.records
+    assert cache.get(KEY, never).content == PLAN and not caplog.records
     other = {**KEY, "precision": "fp32"}
-    assert cache.get(other, lambda: b"other") == b"other"
+    assert cache.get(other, lambda: b"other").content == b"other"
     assert "Permission denied" in caplog.text and len(caplog.records) == 1
     cache.folder.chmod(0o700)
 
@@ -154,13 +155,13 @@ def test_a_full_disk_is_a_warning_and_leaves_no_rubbish(cache, caplog):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
-        assert cache.get(KEY, lambda: PLAN) == PLAN
+        assert cache.get(KEY, lambda: PLAN) == CachedPlan(PLAN, was_built=True, is_kept=False)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert f"{cache.path(KEY)} cannot be kept" in caplog.text
     assert [path.suffix for path in cache.folder.iterdir()] == [".lock"]
-    assert cache.get(KEY, lambda: b"new") == b"new" == cache.get(KEY, never)
+    assert cache.get(KEY, lambda: b"new").content == b"new" == cache.get(KEY, never).content
 
 
 BUILDER = """
@@ -174,7 +175,7 @@ def build():
     time.sleep(0.5)
     return b"plan"
 
-assert PlanCache(Path(sys.argv[1])).get({"gpu": "NVIDIA Orin", "tail": "mask"}, build) == b"plan"
+assert PlanCache(Path(sys.argv[1])).get({"gpu": "NVIDIA Orin", "tail": "mask"}, build).content == b"plan"
 """
 
 

@@ -14,7 +14,7 @@ from bisenet_ros.engines.cuda.device import CudaDevice
 from bisenet_ros.engines.tensorrt.api import TACTIC_SOURCES, BuiltPlan, TensorRt
 from bisenet_ros.engines.tensorrt.heartbeat import heartbeat
 from bisenet_ros.engines.tensorrt.plan import LOGITS, MASK, Plan, TensorRtError
-from bisenet_ros.engines.tensorrt.plan_cache import Key, PlanCache
+from bisenet_ros.engines.tensorrt.plan_cache import CachedPlan, Key, PlanCache
 from bisenet_ros.model.input_size import CARD, Size
 from bisenet_ros.model.model_card import read_card
 from bisenet_ros.model.model_file import ModelError, model_sha256, read_model
@@ -107,7 +107,7 @@ class PlanStore:
             "code_sha256": _code_sha256(),  # so that an update does not run yesterday's plans
         }
 
-    def get(self, request: PlanRequest, *, anew: bool = False) -> bytes:
+    def get(self, request: PlanRequest, *, anew: bool = False) -> CachedPlan:
         """The request's plan.
 
         Args:
@@ -143,17 +143,17 @@ class PlanStore:
             RuntimeError: there is no room on the GPU.
         """
         key = self.key(request)
-        found = self.cache.lookup(key)
-        content = self.get(request)
+        content, was_built, _ = self.get(request)
         try:
             plan = self._tensorrt.load(content, kernels=self.cache.kernels(key))
         except TensorRtError as error:
-            if not found:
+            if was_built:
                 raise
+            path = self.cache.path(key)
             if self._device.memory()[0] < ROOM_FOR_LOADING * len(content):  # else a good plan would be built anew
-                raise RuntimeError(f"the GPU has too little free memory to load the plan {found}: {error}") from error
-            logger.warning("the plan %s is built anew: %s", found, error)
-            plan = self._tensorrt.load(self.get(request, anew=True))
+                raise RuntimeError(f"the GPU has too little free memory to load the plan {path}: {error}") from error
+            logger.warning("the plan %s is built anew: %s", path, error)
+            plan = self._tensorrt.load(self.get(request, anew=True).content)
         plan.keep_kernels = partial(self.cache.keep_kernels, key)
         return plan
 

@@ -255,8 +255,15 @@ class _Gpu:
                 steps.callback(pipeline.close)
 
     def request(self, size: Size, tail: str) -> PlanRequest:
-        options = self._precision, self._max_batch, tail, self._size_choice, self._model_sha256
-        return PlanRequest(self._model, size, *options)
+        return PlanRequest(
+            self._model,
+            size,
+            precision=self._precision,
+            max_batch=self._max_batch,
+            tail=tail,
+            size_choice=self._size_choice,
+            model_sha256=self._model_sha256,
+        )
 
     def _faster_tail(self, size: Size) -> str:
         if len(self.tails) == 1:

@@ -14,7 +14,7 @@ import logging
 import os
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Tuple
 
 from bisenet_ros.engines.tensorrt.heartbeat import heartbeat
 from bisenet_ros.files.atomic_write import write_bytes
@@ -28,6 +28,14 @@ Key = Dict[str, Any]
 """Everything that a plan depends on, as JSON has it; see `PlanStore.key`."""
 
 logger = logging.getLogger(__name__)
+
+
+class CachedPlan(NamedTuple):
+    """A plan, whether it was built just now, and whether the cache has it for the next time."""
+
+    content: bytes
+    was_built: bool
+    is_kept: bool
 
 
 class _Unusable(Exception):
@@ -59,7 +67,7 @@ class PlanCache:
             return None
         return path
 
-    def get(self, key: Key, build: Callable[[], bytes], *, anew: bool = False) -> bytes:
+    def get(self, key: Key, build: Callable[[], bytes], *, anew: bool = False) -> CachedPlan:
         """The plan of a key; where there is none that is sound, or with `anew`, `build` is called and its plan kept.
 
         If several processes ask at once, one builds and the others wait for it.
@@ -67,14 +75,13 @@ class PlanCache:
         path = self.path(key)
         with suppress(_Unusable, OSError):  # the reason is said below, by the one who builds
             if not anew:
-                return _read(path, key)
+                return CachedPlan(_read(path, key), was_built=False, is_kept=True)
         with self._lock(path) as writable:
-            plan = None if anew else _find(path, key)
-            if plan is None:
-                plan = build()
-                if writable:
-                    self._write(path, key, plan)
-        return plan
+            found = None if anew else _find(path, key)
+            if found is not None:
+                return CachedPlan(found, was_built=False, is_kept=True)
+            built = build()
+            return CachedPlan(built, was_built=True, is_kept=writable and self._write(path, key, built))
 
     def timing_cache(self, key: Key) -> bytes:
         """TensorRT's timing cache of earlier builds for the key's GPU; empty if there is none."""
@@ -113,12 +120,15 @@ class PlanCache:
         with file:
             yield True
 
-    def _write(self, path: Path, key: Key, content: bytes) -> None:
+    def _write(self, path: Path, key: Key, content: bytes) -> bool:
+        """Whether it could be written; if not, a warning is logged."""
         header = {"format": FORMAT, "key": key, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         try:
             write_bytes(path, json.dumps(header).encode() + b"\n" + content, private=True, durable=True)
         except OSError as error:
             logger.warning("%s cannot be kept: %s", path, error)
+            return False
+        return True
 
 
 def _find(path: Path, key: Key) -> Optional[bytes]:
