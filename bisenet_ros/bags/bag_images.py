@@ -14,7 +14,7 @@ from rosbags.typesys import Stores, get_typestore
 from bisenet_ros.bags.bag_reader import Bag
 from bisenet_ros.bags.storage import BagMessage, problem_of
 from bisenet_ros.errors import ImageError
-from bisenet_ros.images.encodings import decode_compressed, decode_image
+from bisenet_ros.images.encodings import decode_message
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
@@ -58,19 +58,10 @@ def decode_frame(message: BagMessage) -> BagFrame:
     Raises ImageError where it cannot be read; its reason "message" says that the bytes are no such message at all.
     """
     image = _deserialize(message)
-    if message.type == COMPRESSED_IMAGE:
-        pixels = decode_compressed(format=image.format, data=image.data)
-    else:
-        pixels = decode_image(
-            encoding=image.encoding,
-            height=image.height,
-            width=image.width,
-            step=image.step,
-            is_bigendian=bool(image.is_bigendian),
-            data=image.data,
-        )
     header = image.header
-    return BagFrame(message.topic, message.index, _stamp(header), header.frame_id, message.log_ns, pixels)
+    return BagFrame(
+        message.topic, message.index, _stamp(header), header.frame_id, message.log_ns, decode_message(image)
+    )
 
 
 def decode_mask(message: BagMessage) -> Tuple[int, np.ndarray]:

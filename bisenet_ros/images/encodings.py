@@ -78,6 +78,23 @@ _YUV_TO_BGR = np.array([[1.164, 2.018, 0], [1.164, -0.391, -0.813], [1.164, 0, 1
 _YUV_TO_BGR = np.column_stack((_YUV_TO_BGR, _YUV_TO_BGR @ (-16, -128, -128)))
 
 
+def decode_message(message: Any) -> np.ndarray:
+    """A sensor_msgs/Image or CompressedImage, of rclpy or of rosbags, as H x W x 3 uint8 BGR.
+
+    Raises ImageError as `decode_image` and `decode_compressed` do.
+    """
+    if hasattr(message, "format"):
+        return decode_compressed(format=message.format, data=message.data)
+    return decode_image(
+        encoding=message.encoding,
+        height=message.height,
+        width=message.width,
+        step=message.step,
+        is_bigendian=bool(message.is_bigendian),
+        data=message.data,
+    )
+
+
 def decode_image(*, encoding: str, height: int, width: int, step: int, is_bigendian: bool, data: Any) -> np.ndarray:
     """The fields of a sensor_msgs/Image as H x W x 3 uint8 BGR: for bgr8 a view of `data`, else converted.
 
@@ -164,8 +181,8 @@ def decode_compressed(*, format: str, data: Any) -> np.ndarray:
 
 def _mosaic_encoding(format: str) -> Optional[str]:
     """The Bayer encoding that the picture was compressed from, with the 8 bits it is decoded to; None for others."""
-    pattern = format.partition(";")[0].rstrip("168 ")
-    return f"{pattern}8" if pattern in _BAYER else None
+    encoding = format.partition(";")[0].strip()
+    return next((f"{pattern}8" for pattern in _BAYER if encoding in (f"{pattern}8", f"{pattern}16")), None)
 
 
 def decode_picture(data: bytes, colors: int) -> Optional[np.ndarray]:

@@ -10,7 +10,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from bisenet_ros.errors import ImageError
-from bisenet_ros.images.encodings import decode_compressed, decode_image
+from bisenet_ros.images.encodings import decode_message
 from bisenet_ros.node import ros_cv_bridge
 
 AnyImage = Union[Image, CompressedImage]
@@ -24,17 +24,8 @@ def read_frame(message: AnyImage) -> np.ndarray:
     Raises:
         ImageError: the message's fields contradict each other, or its encoding or format is not supported.
     """
-    if isinstance(message, CompressedImage):
-        return decode_compressed(format=message.format, data=message.data)
     try:
-        return decode_image(
-            encoding=message.encoding,
-            height=message.height,
-            width=message.width,
-            step=message.step,
-            is_bigendian=bool(message.is_bigendian),
-            data=message.data,
-        )
+        return decode_message(message)
     except ImageError as error:
         if error.reason != "encoding":
             raise
