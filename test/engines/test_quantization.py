@@ -16,7 +16,7 @@ from tiny_model import save_stem_model, save_tiny_model
 
 from bisenet_ros.engines.cpu.postprocess import upsample_logits
 from bisenet_ros.engines.cpu.preprocess import normalize_frame
-from bisenet_ros.engines.cpu.unsigned import use_unsigned
+from bisenet_ros.engines.cpu.uint8_activations import use_uint8_activations
 from bisenet_ros.engines.engine import EngineError
 from bisenet_ros.engines.loader import installed_runtimes
 from bisenet_ros.engines.quantization import _Calibration, _inputs, layer_costs, quantize, quantized_layers, unquantize
@@ -158,7 +158,7 @@ def test_the_cost_of_a_layer_is_its_share_of_the_multiplications(shipped, tmp_pa
 def test_tensors_behind_a_relu_are_unsigned_on_a_cpu(quantized):
     signed = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in quantized.graph.initializer}
     copy = deepcopy(quantized)
-    use_unsigned(copy)
+    use_uint8_activations(copy)
     onnx.checker.check_model(copy, full_check=True)
     changed = {}
     for tensor in copy.graph.initializer:
@@ -174,7 +174,7 @@ def test_tensors_behind_a_relu_are_unsigned_on_a_cpu(quantized):
 
 @pytest.mark.parametrize("runtime", ["OpenVINO", "ONNX Runtime"])
 def test_every_runtime_of_the_cpu_computes_int8_rightly(tmp_path, card, runtime):
-    """OpenVINO did not, where a convolution follows a Concat of two int8 tensors; see unsigned.py."""
+    """OpenVINO did not, where a convolution follows a Concat of two int8 tensors; see uint8_activations.py."""
     runtimes = {found.name: found for found in installed_runtimes("cpu")}
     if runtime not in runtimes:
         pytest.skip(f"{runtime} is not installed")

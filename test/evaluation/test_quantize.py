@@ -316,7 +316,7 @@ def test_the_layers_that_change_masks_most_are_left_in_fp32(model, images, capsy
 def test_a_layer_that_a_runtime_gets_wrong_is_the_first_to_be_left_out(model, card, monkeypatch):
     """As OpenVINO does behind a Concat of signed tensors."""
     pytest.importorskip("openvino")
-    monkeypatch.setattr("bisenet_ros.engines.cpu.openvino_engine.read_unsigned", lambda path: path)
+    monkeypatch.setattr("bisenet_ros.engines.cpu.openvino_engine.read_with_uint8_activations", lambda path: path)
     quantized = quantize(onnx.load(model), card, FRAMES)
     fp32 = quantized_model._open(onnx.load(model), card, precision="fp32")
     progress = []

@@ -10,7 +10,7 @@ import onnxruntime
 
 from bisenet_ros.engines.cpu.cores import usable_cores
 from bisenet_ros.engines.cpu.cpu_engine import CpuEngine
-from bisenet_ros.engines.cpu.unsigned import read_unsigned
+from bisenet_ros.engines.cpu.uint8_activations import read_with_uint8_activations
 from bisenet_ros.model.input_size import CARD
 from bisenet_ros.model.model_card import ModelCard
 
@@ -25,7 +25,7 @@ class OnnxRuntimeEngine(CpuEngine):
         options.log_severity_level = 3
         if usable_cores() != os.cpu_count():
             options.intra_op_num_threads = usable_cores()  # by default it takes all of the machine's, and pins threads
-        source = read_unsigned(model) if precision == "int8" else str(model)
+        source = read_with_uint8_activations(model) if precision == "int8" else str(model)
         self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         description = f"ONNX Runtime {onnxruntime.__version__}, CPU, {precision}"
         super().__init__(card, description=description, size_choice=size_choice)

@@ -13,7 +13,7 @@ from openvino import properties
 
 from bisenet_ros.engines.cpu.cores import usable_cores
 from bisenet_ros.engines.cpu.cpu_engine import CpuEngine
-from bisenet_ros.engines.cpu.unsigned import read_unsigned
+from bisenet_ros.engines.cpu.uint8_activations import read_with_uint8_activations
 from bisenet_ros.model.input_size import CARD
 from bisenet_ros.model.model_card import ModelCard
 
@@ -30,7 +30,7 @@ class OpenVinoEngine(CpuEngine):
     def __init__(self, model: Path, card: ModelCard, *, precision: str, size_choice: str = CARD) -> None:
         core = _core()
         self._network = core.compile_model(
-            core.read_model(read_unsigned(model) if precision == "int8" else model),
+            core.read_model(read_with_uint8_activations(model) if precision == "int8" else model),
             "CPU",
             {
                 properties.hint.inference_precision: PRECISIONS[precision],

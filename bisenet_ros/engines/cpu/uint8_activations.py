@@ -24,14 +24,17 @@ NONNEGATIVE_OF_SUCH = ("MaxPool", "AveragePool", "GlobalAveragePool", "Concat", 
 LARGEST_INT8, LARGEST_UINT8 = 127, 255
 
 
-def read_unsigned(path: Path) -> bytes:
-    """A quantized model file as ONNX for a CPU; see `use_unsigned`. Raises ModelError where it cannot be read."""
+def read_with_uint8_activations(path: Path) -> bytes:
+    """A quantized model file as ONNX for a CPU; see `use_uint8_activations`.
+
+    Raises ModelError where it cannot be read.
+    """
     model = read_model(path)
-    use_unsigned(model)
+    use_uint8_activations(model)
     return model.SerializeToString()
 
 
-def use_unsigned(model: onnx.ModelProto) -> None:
+def use_uint8_activations(model: onnx.ModelProto) -> None:
     """Makes uint8 of the int8 tensors that are never negative, with the same range; changes the model in place."""
     graph = model.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
