@@ -20,8 +20,8 @@ COMPRESSIONS = ("jpeg", "png")
 URI_CHARACTERS = "?#%"
 """Characters of a path that make rosbags write elsewhere, since its SQLite takes paths as URIs."""
 TOPIC_NAME = re.compile(r"(/[A-Za-z_][A-Za-z0-9_]*)+")
-CAMERA_INFO_TOPIC, LABELS_TOPIC = BESIDE = ("/camera_info", "/labels")
-"""What is added to the images' namespace."""
+CAMERA_INFO_TOPIC, LABELS_TOPIC = "/camera_info", "/labels"
+"""Topics beside the images', in their namespace."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,10 @@ def check_topic(text: str) -> str:
             f"expected --topic as ROS names topics, such as {Recording.topic} (letters, digits and underscores between "
             f"single slashes, no digit after a slash, no slash at the end), got {text!r}"
         )
-    if topic.endswith(BESIDE):
-        raise BisenetError(f"--topic names the images, and {' and '.join(BESIDE)} go beside them, got {text!r}")
+    if topic.endswith((CAMERA_INFO_TOPIC, LABELS_TOPIC)):
+        raise BisenetError(
+            f"--topic names the images, and {CAMERA_INFO_TOPIC} and {LABELS_TOPIC} go beside them, got {text!r}"
+        )
     if topic.endswith("/compressed"):
         raise BisenetError(f"--topic names the raw topic, without /compressed, got {text!r}")
     return topic
