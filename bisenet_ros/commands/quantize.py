@@ -2,15 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Make the int8 version of a model, for CPUs and for TensorRT."""
 
+from __future__ import annotations
+
 import argparse
 import sys
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Tuple
 
 from bisenet_ros.commands._arguments import number
 from bisenet_ros.engines.precision import int8_path
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.result_folder import require_writable
+
+if TYPE_CHECKING:
+    from bisenet_ros.evaluation.frame_source import FrameSource
+    from bisenet_ros.evaluation.quantized_model import QuantizedModel
 
 EXTRA = "evaluation"
 FRAMES = 100
@@ -47,16 +54,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from bisenet_ros.evaluation.frame_source import FrameSource, is_bag
     from bisenet_ros.evaluation.quantized_model import make_quantized_model
-    from bisenet_ros.model.model_card import read_card
 
     output = arguments.output or int8_path(arguments.model)
+    _check_output(output, arguments)
+    calibration, evaluation = _open_frames(arguments)
+    quantized = make_quantized_model(
+        arguments.model,
+        calibration=calibration,
+        evaluation=evaluation,
+        same_class=arguments.same_class / 100,
+        on_progress=lambda text: print(text, file=sys.stderr, flush=True),
+    )
+    quantized.save(output)
+    _show(quantized, output, compared_on=evaluation.name)
+    return 0
+
+
+def _check_output(output: Path, arguments: argparse.Namespace) -> None:
+    """Raises BisenetError where the output would replace the model, or an earlier one without --force."""
     if output.resolve() == arguments.model.resolve():
         raise BisenetError(f"{output} is the model itself, which would be replaced; name another file with --output")
     if output.exists() and not arguments.force:
         raise BisenetError(f"{output} exists; add --force to replace it, or name another file with --output")
     require_writable(output)
+
+
+def _open_frames(arguments: argparse.Namespace) -> Tuple[FrameSource, FrameSource]:
+    """The frames to calibrate with, and those to compare on, with their ground truth.
+
+    Raises BisenetError, before minutes are spent, where a frame or its ground truth cannot be used.
+    """
+    from bisenet_ros.evaluation.frame_source import FrameSource, is_bag
+    from bisenet_ros.model.model_card import read_card
+
     if arguments.frames < 1:
         raise BisenetError(f"--frames must be 1 or more, got {arguments.frames}")
     sources = [text for text in (arguments.calibration, arguments.evaluation) if text]
@@ -69,26 +100,20 @@ def run(arguments: argparse.Namespace) -> int:
         evaluation = frames(arguments.evaluation, most=sys.maxsize, **truth)
     else:
         calibration = evaluation = frames(arguments.calibration, most=arguments.frames, **truth)
-    # What cannot be used is told before minutes are spent.
     labeled = sum(ground_truth is not None for _, ground_truth in evaluation)
     if arguments.ground_truth and not labeled:
         raise BisenetError(
             f"none of the {len(evaluation)} frames of {evaluation.name} has ground truth in {arguments.ground_truth}, "
             "whose files are called as the images, or <stamp in ns>.png for a bag; use more --frames or other files"
         )
-    quantized = make_quantized_model(
-        arguments.model,
-        calibration=calibration,
-        evaluation=evaluation,
-        same_class=arguments.same_class / 100,
-        on_progress=lambda text: print(text, file=sys.stderr, flush=True),
-    )
-    quantized.save(output)
+    return calibration, evaluation
+
+
+def _show(quantized: QuantizedModel, output: Path, *, compared_on: str) -> None:
     share = f"{quantized.share:.1%} of the multiplications"
     print(f"{output}: {quantized.layers[0]} of {quantized.layers[1]} convolutions are int8, {share}")
     for layer in quantized.left_out:
         print(f"left in fp32: {layer}")
-    print(f"on {quantized.cost.frames} frames of {evaluation.name}, {quantized.engine}: {quantized.cost}")
+    print(f"on {quantized.cost.frames} frames of {compared_on}, {quantized.engine}: {quantized.cost}")
     if quantized.cost.miou is None:
         print("the loss of mIoU, which precision auto asks for, needs ground truth: --ground-truth DIR")
-    return 0
