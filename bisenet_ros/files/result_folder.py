@@ -130,10 +130,10 @@ def remove_left_over(target: Path) -> None:
 
     A user's folder with a similar name is left alone: one of ours holds nothing but the target.
     """
-    ours = re.compile(re.escape(_shortened(target)) + rf"\.([0-9]+)\.[a-z0-9_]{{8}}\.({PARTIAL}|{REMOVED})")
+    ours = re.compile(re.escape(_shortened(target)) + rf"\.([0-9]{{1,9}})\.[a-z0-9_]{{8}}\.({PARTIAL}|{REMOVED})")
     for folder in target.parent.glob(f"{glob.escape(_shortened(target))}.*"):
         name = ours.fullmatch(folder.name)
-        if not name or _is_at_work(name[1]):
+        if not name or _is_at_work(int(name[1])):
             continue
         with suppress(OSError):  # such as of a file, or of another user's folder
             if set(os.listdir(folder)) <= {target.name}:
@@ -156,6 +156,14 @@ def _shortened(target: Path) -> str:
     return target.name[:KEPT_CHARACTERS]
 
 
-def _is_at_work(process: str) -> bool:
-    """Whether another process has this number."""
-    return process != str(os.getpid()) and Path("/proc", process).exists()
+def _is_at_work(process: int) -> bool:
+    """Whether another process of this machine has this number."""
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)  # sends nothing
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
