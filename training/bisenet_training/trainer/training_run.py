@@ -70,6 +70,8 @@ def train(
     Raises:
         RecipeError: the recipe cannot be followed with this data set, there is nothing to resume or it was made by
             another recipe, or a run would be overwritten.
+        ModelError: a checkpoint to start from or to go on with cannot be used.
+        BisenetError: the recipe's network cannot be made.
         DataError: the data set is not as it should be.
         TrainingDiverged: the loss is no finite number any more.
         OutOfMemory: the memory of the GPU or of the machine is not enough.
