@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Tuple
 
@@ -200,7 +201,11 @@ def test_a_run_that_ctrl_c_ends_says_so(camvid, tmp_path):
 def signal_after_a_checkpoint(number: signal.Signals, command: List[str], last: Path) -> Tuple[int, str]:
     """The exit code, and what was printed."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "bisenet_ros.cli", *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, "-m", "bisenet_ros.cli", *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
     deadline = time.monotonic() + 120
     while not last.exists() and time.monotonic() < deadline and process.poll() is None:
