@@ -110,11 +110,11 @@ class Engine(ABC):
             results += self._segment_batch(frames[start : start + self.max_batch], confidence=confidence)
         return [self._hide_unlisted(result) for result in results]
 
-    def _hide_unlisted(self, found: Segmentation) -> Segmentation:
+    def _hide_unlisted(self, segmentation: Segmentation) -> Segmentation:
         """Makes IGNORE of `unlisted` in a mask, in its place."""
         if self.unlisted is not None:
-            found.mask[found.mask == self.unlisted] = IGNORE
-        return found
+            segmentation.mask[segmentation.mask == self.unlisted] = IGNORE
+        return segmentation
 
     @abstractmethod
     def _segment(self, frame: np.ndarray, *, confidence: bool) -> Segmentation:

@@ -140,9 +140,9 @@ def _parse(tree: Any, path: Path) -> ClassGroups:
     # Numbers such as `name: 3` are no names, and ClassMap says so.
     groups = ClassMap.from_list([{**entry, "id": number} for number, entry in enumerate(entries)])
     unlisted = _unlisted_id(tree.get(UNLISTED, IGNORE), groups.names)
-    found: Dict[str, int] = {}
-    of, optional = (_group_ids(entries, key, found, groups) for key in ("of", "optional"))
-    empty = [name for number, name in enumerate(groups.names) if number not in {*found.values(), unlisted}]
+    named: Dict[str, int] = {}
+    of, optional = (_group_ids(entries, key, named, groups) for key in ("of", "optional"))
+    empty = [name for number, name in enumerate(groups.names) if number not in {*named.values(), unlisted}]
     if empty:
         raise ClassMapError(f"the group {empty[0]!r} names no class; list them under `of` or `optional`")
     return ClassGroups(groups, of, optional, unlisted, path)
@@ -157,8 +157,8 @@ def _explain_entry(entry: Any) -> str:
     return f"got {' and '.join(faults)} in {entry!r}; write it as {example}"
 
 
-def _group_ids(entries: List[Dict[str, Any]], key: str, found: Dict[str, int], groups: ClassMap) -> Dict[str, int]:
-    """The group's id of each class under a key, by name; adds them to those `found` so far."""
+def _group_ids(entries: List[Dict[str, Any]], key: str, named: Dict[str, int], groups: ClassMap) -> Dict[str, int]:
+    """The group's id of each class under a key, by name; adds them to those `named` so far."""
     ids: Dict[str, int] = {}
     for number, entry in enumerate(entries):
         names = entry.get(key, [])
@@ -167,10 +167,10 @@ def _group_ids(entries: List[Dict[str, Any]], key: str, found: Dict[str, int], g
                 f"`{key}` of the group {groups[number].name!r} must be a list of names, such as [road], got {names!r}"
             )
         for name in names:
-            if name in found:
-                first, second = groups[found[name]].name, groups[number].name
+            if name in named:
+                first, second = groups[named[name]].name, groups[number].name
                 raise ClassMapError(f"the class {name!r} is named twice, for {first!r} and {second!r}")
-            found[name] = ids[name] = number
+            named[name] = ids[name] = number
     return ids
 
 

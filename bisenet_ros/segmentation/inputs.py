@@ -101,8 +101,8 @@ def video_of(name: str, videos: Collection[str]) -> str:
     return match[1] if match and match[1] in videos else ""
 
 
-def _text(found: Input) -> str:
-    return str(found.path or found.name)
+def _text(source: Input) -> str:
+    return str(source.path or source.name)
 
 
 def _find(text: str) -> Iterator[Input]:

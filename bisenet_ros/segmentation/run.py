@@ -99,11 +99,11 @@ def segment_inputs(request: Request, *, show: Optional[Show] = None) -> Outcome:
         resources.enter_context(explain_full_disk(request.output))
         folder.begin(_settings(request, engine), inputs)
         run = _Run(request, engine, folder, ignored, show)
-        counts = [found.count for found in inputs]
+        counts = [source.count for source in inputs]
         total = None if None in counts else sum(filter(None, counts))
         with tqdm(total=total, desc="segmenting", unit="frame", disable=None) as bar:
-            for found in inputs:
-                run.segment(found, progress=bar.update)
+            for source in inputs:
+                run.segment(source, progress=bar.update)
     if not run.outcome.segmented + run.outcome.earlier:
         raise BisenetError(f"not one frame could be read: {'; '.join(run.outcome.warnings)}")
     folders = filter(Path.is_dir, map(Path, request.inputs))
@@ -148,16 +148,16 @@ class _Run:
         self._outputs = request.outputs
         self._colors = engine.classes.color_table()
 
-    def segment(self, found: Input, *, progress: Callable[[], object]) -> None:
+    def segment(self, source: Input, *, progress: Callable[[], object]) -> None:
         """Segments the frames of one input; a video's overlays also become a video."""
         read = 0
         with ExitStack() as files:
-            video = self._open_video(found, files)
-            for frame in found.frames():
+            video = self._open_video(source, files)
+            for frame in source.frames():
                 try:
                     overlay = self._segment(frame, with_overlay=video is not None)
                 except ImageError as error:
-                    if found.is_video or found.path is None:  # all frames of a video or a camera are of one size
+                    if source.is_video or source.path is None:  # all frames of a video or a camera are of one size
                         raise
                     self.outcome.warnings.append(str(error))
                     self.outcome.is_imperfect = True
@@ -167,17 +167,17 @@ class _Run:
                 if video is not None and overlay is not None:
                     video.write(overlay)
                 read += 1
-        promised = found.count or 0
-        if found.is_video and read < promised:
-            self.outcome.warnings.append(f"{found.path} promises {promised} frames, {read} could be read")
+        promised = source.count or 0
+        if source.is_video and read < promised:
+            self.outcome.warnings.append(f"{source.path} promises {promised} frames, {read} could be read")
             self.outcome.is_imperfect |= read < promised - 1
 
-    def _open_video(self, found: Input, files: ExitStack) -> Optional[VideoFile]:
+    def _open_video(self, source: Input, files: ExitStack) -> Optional[VideoFile]:
         """The video of a video's overlays, where it is wanted and not there yet."""
-        path = self._folder.folder / "overlay" / f"{found.name}.mp4"
-        if found.rate is None or "overlay" not in self._outputs or path.exists():
+        path = self._folder.folder / "overlay" / f"{source.name}.mp4"
+        if source.rate is None or "overlay" not in self._outputs or path.exists():
             return None
-        return files.enter_context(VideoFile(path, rate=found.rate))
+        return files.enter_context(VideoFile(path, rate=source.rate))
 
     def _segment(self, frame: InputFrame, *, with_overlay: bool) -> Optional[np.ndarray]:
         """Makes a frame's files unless they are there; its overlay, where that is asked for."""
@@ -196,11 +196,11 @@ class _Run:
         if self._ignored is not None:
             check_size(self._ignored, frame.shape[:2], image=name, name="--ignore-mask")
         try:
-            [found] = self._engine.segment_batch([frame], confidence=self._request.needs_confidence)
+            [segmentation] = self._engine.segment_batch([frame], confidence=self._request.needs_confidence)
         except RuntimeError as error:
             raise BisenetError(f"{self._engine.description} failed on {name}: {error}") from error
         least = self._request.min_confidence
-        mask, confidence = hide_unknown(*found, ignored=self._ignored, min_confidence=least)
+        mask, confidence = hide_unknown(*segmentation, ignored=self._ignored, min_confidence=least)
         pixels = {"mask": mask, "color_mask": mask}
         if confidence is not None:
             pixels["confidence"] = confidence

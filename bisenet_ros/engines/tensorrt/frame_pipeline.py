@@ -249,6 +249,6 @@ class NetworkTimer:
         self._owner.close()
 
 
-def _require(condition: bool, expected: str, found: Tuple[int, ...]) -> None:
+def _require(condition: bool, expected: str, got: Tuple[int, ...]) -> None:
     if not condition:
-        raise ModelError(f"expected a plan that returns {expected}, got {found}; export the model again")
+        raise ModelError(f"expected a plan that returns {expected}, got {got}; export the model again")

@@ -102,7 +102,7 @@ def _numbers(findings: Dict[str, Any]) -> Dict[str, str]:
     }
 
 
-def _section(topic: TopicSummary, source: Source, run: RunSummary, found: Dict[str, Any]) -> Dict[str, Any]:
+def _section(topic: TopicSummary, source: Source, run: RunSummary, findings: Dict[str, Any]) -> Dict[str, Any]:
     charts = [
         shares_chart(topic, source, run.classes),
         series_chart(topic, source, CONSISTENCY, [topic.consistency]),
@@ -113,13 +113,13 @@ def _section(topic: TopicSummary, source: Source, run: RunSummary, found: Dict[s
         "bag": source.path,
         "topic": f"{source.topic} ({source.message_type})",
         "frames": f"{topic.frames:,}",
-        "size": ", ".join(f"{size} px" for size in found["sizes_px"]),
-        "span": f"{found['span_s']:.2f} s, from stamp {found['first_stamp_ns']} ns",
+        "size": ", ".join(f"{size} px" for size in findings["sizes_px"]),
+        "span": f"{findings['span_s']:.2f} s, from stamp {findings['first_stamp_ns']} ns",
         "masks": f"{source.masks}, topic {source.mask_topic}",
         "engine": ", ".join(f"{name} {value:.1f} ms" for name, value in engine_percentiles([topic]).items()),
     }
     if topic.scored_frames:
-        facts["ground truth"] = f"{topic.scored_frames:,} frames, mIoU {percent(found['miou'])} %"
+        facts["ground truth"] = f"{topic.scored_frames:,} frames, mIoU {percent(findings['miou'])} %"
     return {"title": f"{source.bag}: {source.topic}", "charts": list(filter(None, charts)), "facts": facts}
 
 

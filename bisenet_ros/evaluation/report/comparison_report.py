@@ -27,33 +27,33 @@ UNITS = {
 }
 
 
-def write_comparison(folder: Path, found: Comparison) -> None:
+def write_comparison(folder: Path, comparison: Comparison) -> None:
     """Writes compare.html, compare.json and compare.txt into a folder, which is made."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "compare.json", to_dict(found))
-    write_text(folder / "compare.txt", to_text(found).encode("utf-8", "backslashreplace").decode())
-    _write_page(folder / "compare.html", found)
+    write_json(folder / "compare.json", to_dict(comparison))
+    write_text(folder / "compare.txt", to_text(comparison).encode("utf-8", "backslashreplace").decode())
+    _write_page(folder / "compare.html", comparison)
 
 
-def to_dict(found: Comparison) -> Dict[str, Any]:
+def to_dict(comparison: Comparison) -> Dict[str, Any]:
     """The content of compare.json."""
     reports = {
         name: {"folder": str(report.folder), "model": report.model, "engine": report.engine, "jobs": report.jobs}
-        for name, report in zip("ab", found.reports)
+        for name, report in zip("ab", comparison.reports)
     }
     return {
         **reports,
-        "frames": found.frames,
-        "scored_frames": found.scored,
-        "scores": _values(found.scores),
-        "iou": _values(found.iou),
-        "engine_ratio": {row.name.split()[-1]: json_number(row.ratio) for row in found.scores if row.ratio},
-        "differing": json_number(found.differing),
-        "differing_classes": found.pairs,
+        "frames": comparison.frames,
+        "scored_frames": comparison.scored,
+        "scores": _values(comparison.scores),
+        "iou": _values(comparison.iou),
+        "engine_ratio": {row.name.split()[-1]: json_number(row.ratio) for row in comparison.scores if row.ratio},
+        "differing": json_number(comparison.differing),
+        "differing_classes": comparison.pairs,
         "most_differing_frames": [
-            {**record.place, "differing": json_number(share)} for share, record in found.extremes
+            {**record.place, "differing": json_number(share)} for share, record in comparison.extremes
         ],
-        "notices": found.notices,
+        "notices": comparison.notices,
         "units": UNITS,
     }
 
@@ -65,15 +65,18 @@ def _values(rows: Sequence[Row]) -> Dict[str, Dict[str, Any]]:
     }
 
 
-def to_text(found: Comparison) -> str:
+def to_text(comparison: Comparison) -> str:
     """A table for the terminal."""
-    lines = [f"{name}: {report.title}" for name, report in zip("AB", found.reports)]
-    lines += [f"note: {notice}" for notice in found.notices]
-    lines += ["", *_table(found.scores)]
-    if found.iou:
-        lines += ["", "IoU, from the largest gain to the largest loss", *_table(found.iou)]
-    lines += ["", f"masks differ in {percent(found.differing)} % of the pixels of {found.frames} frames, most in:"]
-    lines += [f"  {_frame_title(share, record)}" for share, record in found.extremes] or ["  no frame"]
+    lines = [f"{name}: {report.title}" for name, report in zip("AB", comparison.reports)]
+    lines += [f"note: {notice}" for notice in comparison.notices]
+    lines += ["", *_table(comparison.scores)]
+    if comparison.iou:
+        lines += ["", "IoU, from the largest gain to the largest loss", *_table(comparison.iou)]
+    lines += [
+        "",
+        f"masks differ in {percent(comparison.differing)} % of the pixels of {comparison.frames} frames, most in:",
+    ]
+    lines += [f"  {_frame_title(share, record)}" for share, record in comparison.extremes] or ["  no frame"]
     return "\n".join(lines) + "\n"
 
 
@@ -88,23 +91,23 @@ def _table(rows: Sequence[Row]) -> List[str]:
     return lines
 
 
-def _write_page(path: Path, found: Comparison) -> None:
-    a, b = found.reports
-    rows, missing = load_gallery(found)
+def _write_page(path: Path, comparison: Comparison) -> None:
+    a, b = comparison.reports
+    rows, missing = load_gallery(comparison)
     write_page(
         path,
         "compare.html.jinja",
         title=f"{a.model.get('file', a.folder.name)} and {b.model.get('file', b.folder.name)}, side by side",
-        notices=[*found.notices, *missing],
-        reports={name: report.title for name, report in zip("AB", found.reports)},
+        notices=[*comparison.notices, *missing],
+        reports={name: report.title for name, report in zip("AB", comparison.reports)},
         colors=dict(zip("AB", CURVES)),
-        frames=f"{found.frames:,}",
-        scored=f"{found.scored:,}",
-        differing=percent(found.differing),
-        scores=[row.cells() for row in found.scores],
-        iou=[row.cells() for row in found.iou],
-        pairs=[{**pair, "share": percent(pair["share"], 1)} for pair in found.pairs],
-        sections=[_section(found, source) for source in a.sources if source.key in found.agreements],
+        frames=f"{comparison.frames:,}",
+        scored=f"{comparison.scored:,}",
+        differing=percent(comparison.differing),
+        scores=[row.cells() for row in comparison.scores],
+        iou=[row.cells() for row in comparison.iou],
+        pairs=[{**pair, "share": percent(pair["share"], 1)} for pair in comparison.pairs],
+        sections=[_section(comparison, source) for source in a.sources if source.key in comparison.agreements],
         gallery={
             "title": "Where they disagree most",
             "caption": "Differing pixels are red. Frames of one moment are left out but for the first of them.",
@@ -113,11 +116,11 @@ def _write_page(path: Path, found: Comparison) -> None:
     )
 
 
-def _section(found: Comparison, source: Source) -> Dict[str, Any]:
-    a, b = (summaries[source.key] for summaries in found.summaries)
-    same_jobs = found.reports[0].jobs == found.reports[1].jobs
+def _section(comparison: Comparison, source: Source) -> Dict[str, Any]:
+    a, b = (summaries[source.key] for summaries in comparison.summaries)
+    same_jobs = comparison.reports[0].jobs == comparison.reports[1].jobs
     charts = [
-        series_chart(a, source, AGREEMENT, [found.agreements[source.key].agreeing]),
+        series_chart(a, source, AGREEMENT, [comparison.agreements[source.key].agreeing]),
         series_chart(a, source, CONSISTENCY, [a.consistency, b.consistency]),
         series_chart(a, source, CONFIDENCE, [a.confidence, b.confidence]),
         series_chart(a, source, ENGINE_TIME, [a.engine_ms, b.engine_ms]) if same_jobs else None,
@@ -125,18 +128,19 @@ def _section(found: Comparison, source: Source) -> Dict[str, Any]:
     return {"title": f"{source.bag}: {source.topic}", "charts": list(filter(None, charts))}
 
 
-def load_gallery(found: Comparison) -> Tuple[List[Dict[str, Any]], List[str]]:
+def load_gallery(comparison: Comparison) -> Tuple[List[Dict[str, Any]], List[str]]:
     """The frames that differ most; none, and why, where a bag is gone or has been changed."""
-    keys = [record.key for _, record in found.extremes]
-    colors = found.reports[0].classes.color_table()
+    keys = [record.key for _, record in comparison.extremes]
+    colors = comparison.reports[0].classes.color_table()
     try:
-        first, second = (load_pictures(it.folder, it.sources, it.records, keys) for it in found.reports)
+        first, second = (load_pictures(it.folder, it.sources, it.records, keys) for it in comparison.reports)
         masks = {picture.key: picture.mask for picture in second}  # the reports may have their bags in another order
         pictures = {it.key: disagreement_row(it.frame, (it.mask, masks[it.key]), colors) for it in first}
     except (BagError, OSError) as error:
         return [], [f"the pictures are left out: {error}"]
     return [
-        {"title": _frame_title(share, record), "pictures": pictures[record.key]} for share, record in found.extremes
+        {"title": _frame_title(share, record), "pictures": pictures[record.key]}
+        for share, record in comparison.extremes
     ], []
 
 

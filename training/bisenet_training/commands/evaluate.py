@@ -67,10 +67,10 @@ def run(arguments: argparse.Namespace) -> int:
         return _predict(arguments, engine, dataset, pad=pad)
     prepare_outputs(arguments.output, arguments.json, files=FILES, force=arguments.force)
     tricks = describe_tricks(flip=arguments.flip, scales=arguments.scales)
-    found = evaluate(engine, dataset, pad=pad, tricks=tricks, scored=scored)
-    found = replace(found, protocol={**_source(arguments, engine, dataset), **found.protocol})
-    print_scores(found)
-    _write_results(arguments, found, galleries=lambda: find_examples(found.frames, engine, dataset, pad=pad))
+    evaluation = evaluate(engine, dataset, pad=pad, tricks=tricks, scored=scored)
+    evaluation = replace(evaluation, protocol={**_source(arguments, engine, dataset), **evaluation.protocol})
+    print_scores(evaluation)
+    _write_results(arguments, evaluation, galleries=lambda: find_examples(evaluation.frames, engine, dataset, pad=pad))
     return 0
 
 
@@ -109,7 +109,7 @@ def _source(arguments: argparse.Namespace, engine: Engine, dataset: Segmentation
     return source
 
 
-def _write_results(arguments: argparse.Namespace, found: Evaluation, *, galleries: Callable[[], Any]) -> None:
+def _write_results(arguments: argparse.Namespace, evaluation: Evaluation, *, galleries: Callable[[], Any]) -> None:
     """Writes the files that --json and --output ask for.
 
     Args:
@@ -119,19 +119,19 @@ def _write_results(arguments: argparse.Namespace, found: Evaluation, *, gallerie
     from bisenet_ros.files.atomic_write import write_json
 
     if arguments.json:
-        write_json(arguments.json, found.to_dict())
+        write_json(arguments.json, evaluation.to_dict())
     if not arguments.output:
         return
-    write_json(arguments.output / "scores.json", found.to_dict())
+    write_json(arguments.output / "scores.json", evaluation.to_dict())
     report = arguments.output / "report.html"
     write_data_set_report(
         report,
-        headline=found.headline,
-        protocol=found.protocol,
-        classes=found.classes,
-        confusion=found.confusion,
+        headline=evaluation.headline,
+        protocol=evaluation.protocol,
+        classes=evaluation.classes,
+        confusion=evaluation.confusion,
         galleries=galleries(),
-        scored=found.scored,
+        scored=evaluation.scored,
     )
     print(f"report: {report}")
 
@@ -155,7 +155,7 @@ def _predict(
     return 0
 
 
-def print_scores(found: Evaluation) -> None:
+def print_scores(evaluation: Evaluation) -> None:
     """Prints a table of the classes, the protocol, and the scores."""
     from rich.console import Console
     from rich.table import Column, Table
@@ -163,14 +163,14 @@ def print_scores(found: Evaluation) -> None:
     from bisenet_ros.evaluation.report.numbers import json_number, percent
 
     table = Table("class", Column("IoU %", justify="right"), Column("pixels %", justify="right"))
-    names = found.classes.names
-    for name in names if found.scored is None else [names[class_id] for class_id in found.scored]:
-        table.add_row(name, percent(json_number(found.iou[name])), percent(found.share[name]))
+    names = evaluation.classes.names
+    for name in names if evaluation.scored is None else [names[class_id] for class_id in evaluation.scored]:
+        table.add_row(name, percent(json_number(evaluation.iou[name])), percent(evaluation.share[name]))
     console = Console(highlight=False, markup=False, soft_wrap=True)
     console.print(table)
-    for name, value in found.protocol.items():
+    for name, value in evaluation.protocol.items():
         console.print(f"{name}: {value}")
-    console.print(found.headline, style="bold")
+    console.print(evaluation.headline, style="bold")
 
 
 def _class_maps(names: Sequence[str] | None) -> tuple[Path, Path] | tuple[None, None]:
