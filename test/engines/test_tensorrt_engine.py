@@ -248,7 +248,7 @@ def test_a_model_file_that_is_replaced_is_not_run_under_the_card_of_the_first(gp
     onnx.save(network, path)
     with pytest.raises(ModelError, match="model.onnx is not the file any more that the engine was opened with"):
         engine.segment(frame(SIZES[1]))
-    engine._thread.call(engine._gpu._drop, SIZES[0])  # as for want of memory; the cache has its plan
+    engine._thread.call(engine._gpu.pipelines.drop, SIZES[0])  # as for want of memory; the cache has its plan
     assert np.array_equal(engine.segment(frame(SIZES[0])), expected)
     assert gpu.engine().segment(frame(SIZES[1])).shape == SIZES[1]
 

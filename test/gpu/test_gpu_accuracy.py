@@ -46,7 +46,7 @@ def test_frames_as_floats_have_the_same_masks(create, arrays, results):
     equal = float(np.mean(engine.segment(frame) == expected))
     results["frames as floats, 1280x720 fp32, equal"] = equal
     assert equal >= LEAST_EQUAL["fp32"]
-    assert all(pipeline._takes_floats for pipeline in engine._gpu._pipelines[frame.shape[:2]].values())
+    assert all(pipeline._takes_floats for pipeline in engine._gpu.pipelines.by_size[frame.shape[:2]].values())
 
 
 def test_the_time_of_int8_is_compared_with_that_of_fp16(create, arrays, results):

@@ -36,7 +36,7 @@ engine = TensorRtEngine(model, read_card(model), precision="fp16", cache=cache)
 frame = np.zeros((64, 64, 3), np.uint8)
 engine.segment(frame)
 def fault(gpu=engine._gpu):
-    (pipeline, *_) = next(iter(gpu._pipelines.values())).values()
+    (pipeline, *_) = next(iter(gpu.pipelines.by_size.values())).values()
     bytes_to_floats(gpu.device, 64, 64, 1024, pipeline._stream)
 try:
     engine._thread.call(fault)

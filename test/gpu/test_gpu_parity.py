@@ -42,7 +42,7 @@ def test_masks_are_those_of_the_cpu(create, arrays, results, size, precision, ap
             pytest.skip(str(error))
         raise
     for tail in engine._gpu.tails:
-        first, *others = (on_gpu(engine, engine._gpu.run, size, tail, [frame])[0].mask for _ in range(3))
+        first, *others = (on_gpu(engine, engine._gpu.pipelines.run, size, tail, [frame])[0].mask for _ in range(3))
         assert first.shape == size and first.dtype == np.uint8
         assert all(np.array_equal(first, other) for other in others), "a graph's masks are those of the first run"
         equal = float(np.mean(first == expected))
@@ -66,7 +66,7 @@ def test_a_batch_has_the_masks_of_its_frames(create, arrays, results, api):
     for tail in engine._gpu.tails:
         for count in (3, 3, 3, 2, 2, 2, 1, 1, 3):
             images = [(frame, mirrored)[i % 2] for i in range(count)]
-            found = on_gpu(engine, engine._gpu.run, frame.shape[:2], tail, images)
+            found = on_gpu(engine, engine._gpu.pipelines.run, frame.shape[:2], tail, images)
             assert np.mean(found[0].mask == expected) >= LEAST_EQUAL["fp16"]
             equal += [float(np.mean(result.mask == alone[i % 2])) for i, result in enumerate(found)]
     results[f"batches of 1280x720 fp16 {api}, equal to single frames at least"] = min(equal)
@@ -135,7 +135,7 @@ def test_a_graph_replays_the_frame_where_cuda_python_is_installed(create, arrays
     engine = create()
     for _ in range(2):
         engine.segment(arrays["1280x720/frame"])
-    pipelines = [pipeline for tails in engine._gpu._pipelines.values() for pipeline in tails.values()]
+    pipelines = [pipeline for tails in engine._gpu.pipelines.by_size.values() for pipeline in tails.values()]
     captured = [
         pipeline._graphs[1, "mask"].__qualname__.startswith("CudaPythonDevice.capture") for pipeline in pipelines
     ]

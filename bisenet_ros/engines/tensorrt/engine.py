@@ -6,9 +6,8 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections import OrderedDict
 from concurrent.futures import TimeoutError as NotInTime
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
@@ -22,6 +21,7 @@ from bisenet_ros.engines.tensorrt import tail_choice
 from bisenet_ros.engines.tensorrt.api import load_tensorrt
 from bisenet_ros.engines.tensorrt.builder import PlanRequest, PlanStore, tails
 from bisenet_ros.engines.tensorrt.frame_pipeline import FramePipeline, NetworkTimer
+from bisenet_ros.engines.tensorrt.pipeline_cache import PipelineCache
 from bisenet_ros.engines.tensorrt.plan import LOGITS, MASK, NETWORK, Plan
 from bisenet_ros.engines.tensorrt.plan_cache import PlanCache
 from bisenet_ros.engines.tensorrt.worker_thread import WorkerThread
@@ -30,7 +30,7 @@ from bisenet_ros.model.model_card import ModelCard
 from bisenet_ros.model.model_file import model_sha256
 
 MOST_SIZES = 4
-"""Frame sizes whose plans stay on the GPU, so that frames of many sizes do not fill its memory."""
+"""Frame sizes whose plans stay on the GPU."""
 MEMORY_TIMEOUT = 0.1
 """Seconds that a question about memory waits for the engine's thread; then the answer is None."""
 MEBIBYTE = 1 << 20
@@ -149,7 +149,8 @@ class _Gpu:
         self._precision = precision
         self._size_choice = size_choice
         self._max_batch = max_batch
-        self._pipelines: OrderedDict[Size, Dict[str, FramePipeline]] = OrderedDict()  # least recently used first
+        # Each camera may have a size of its own.
+        self.pipelines = PipelineCache(self._make_pipeline, most_sizes=max(MOST_SIZES, max_batch))
         self._network_timer: Optional[Tuple[Size, NetworkTimer]] = None
         self._faster: Dict[Size, str] = {}
         self._last: Optional[FramePipeline] = None
@@ -171,8 +172,8 @@ class _Gpu:
         if confidence and LOGITS not in self.tails:
             raise EngineError("confidence needs our own kernel, which does not compile here; see the log of the start")
         tail, self._last = LOGITS if confidence else self._faster_tail(size), None
-        results = self.run(size, tail, frames, confidence=confidence)
-        self._last = self._pipelines[size][tail]
+        results = self.pipelines.run(size, tail, frames, confidence=confidence)
+        self._last = self.pipelines.get(size, tail)
         return results
 
     @_fatal_faults()
@@ -183,14 +184,13 @@ class _Gpu:
     def stage_milliseconds(self, frame: np.ndarray) -> Dict[str, float]:
         size = (frame.shape[0], frame.shape[1])
         tail, network = self._faster_tail(size), self._time_network(size)
-        return self._pipeline(size, tail).stage_milliseconds(frame, network=network)
+        return self.pipelines.get(size, tail).stage_milliseconds(frame, network=network)
 
     def close(self) -> None:
         with ExitStack() as steps:  # each is taken, whatever fails before
             steps.callback(self.device.close)
             steps.callback(self._close_network_timer)
-            for size in self._pipelines:
-                steps.callback(self._drop, size)
+            steps.callback(self.pipelines.close)
 
     def _possible_tails(self) -> Tuple[str, ...]:
         possible = tails(self.tensorrt)
@@ -203,30 +203,9 @@ class _Gpu:
             return (MASK,)
         return possible
 
-    def run(
-        self, size: Size, tail: str, frames: Sequence[np.ndarray], *, confidence: bool = False
-    ) -> List[Segmentation]:
-        """`segment` with a plan that ends with `tail`."""
-        try:
-            return self._pipeline(size, tail).run(frames, confidence=confidence)
-        except Exception:
-            # On a GPU that has failed, TensorRT's destructors could end the process in their own way.
-            if not fault_that_ends_the_process():
-                with suppress(RuntimeError):
-                    self._drop(size)  # the next frame begins anew
-            raise
-
-    def _pipeline(self, size: Size, tail: str) -> FramePipeline:
-        pipelines = self._pipelines.setdefault(size, {})
-        self._pipelines.move_to_end(size)
-        while len(self._pipelines) > max(MOST_SIZES, self._max_batch):  # each camera may have a size of its own
-            self._drop(next(iter(self._pipelines)))
-        if tail not in pipelines:
-            plan, classes = self._load(self.request(size, tail)), len(self._card.classes)
-            pipelines[tail] = FramePipeline(
-                self.device, plan, frame_size=size, classes=classes, max_batch=self._max_batch
-            )
-        return pipelines[tail]
+    def _make_pipeline(self, size: Size, tail: str) -> FramePipeline:
+        plan, classes = self._load(self.request(size, tail)), len(self._card.classes)
+        return FramePipeline(self.device, plan, frame_size=size, classes=classes, max_batch=self._max_batch)
 
     def _load(self, request: PlanRequest) -> Plan:
         self.building = f"a plan for {size_text(request.frame_size)}"
@@ -248,12 +227,6 @@ class _Gpu:
             self._network_timer[1].close()
         self._network_timer = None
 
-    def _drop(self, size: Size) -> None:
-        """Closes a size's pipelines, each whatever fails with another."""
-        with ExitStack() as steps:
-            for pipeline in self._pipelines.pop(size, {}).values():
-                steps.callback(pipeline.close)
-
     def request(self, size: Size, tail: str) -> PlanRequest:
         return PlanRequest(
             self._model,
@@ -271,11 +244,9 @@ class _Gpu:
         if size not in self._faster:
             frames = [np.zeros((*size, 3), np.uint8)] * self._max_batch
             self._faster[size] = tail_choice.faster_tail(
+                self.pipelines,
                 self.tails,
-                size=size,
+                frames=frames,
                 kept_at=self.plans.cache.path(self.plans.key(self.request(size, MASK))).with_suffix(".tail"),
-                prepare=lambda tail: self._pipeline(size, tail),
-                run=lambda tail: self.run(size, tail, frames),
-                close=lambda tail: self._pipelines[size].pop(tail).close(),
             )
         return self._faster[size]

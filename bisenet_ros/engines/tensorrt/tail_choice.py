@@ -12,8 +12,11 @@ import pkgutil
 import statistics
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Dict, List, Optional, Sequence
 
+import numpy as np
+
+from bisenet_ros.engines.tensorrt.pipeline_cache import PipelineCache
 from bisenet_ros.engines.tensorrt.plan import LOGITS, MASK, TensorRtError
 from bisenet_ros.files.atomic_write import write_json
 from bisenet_ros.model.input_size import Size, size_text
@@ -24,41 +27,34 @@ WARM_UP_FRAMES = 5
 logger = logging.getLogger(__name__)
 
 
-def faster_tail(
-    tails: Sequence[str],
-    *,
-    size: Size,
-    kept_at: Path,
-    prepare: Callable[[str], Any],
-    run: Callable[[str], Any],
-    close: Callable[[str], Any],
-) -> str:
-    """The faster end for frames of `size` (height, width), as it is kept, else as it is measured here.
+def faster_tail(pipelines: PipelineCache, tails: Sequence[str], *, frames: Sequence[np.ndarray], kept_at: Path) -> str:
+    """The faster end for frames of a size, as it is kept, else as it is measured here; the slower pipeline is closed.
 
     Args:
-        prepare, run, close: build and load the plan to a tail, run it on a batch, and free it. The slower one is freed.
+        frames: a batch to measure with.
     """
     kept = read(kept_at)
     if kept:
         return kept
-    usable = _usable_tails(tails, size, prepare)
+    size = (frames[0].shape[0], frames[0].shape[1])
+    usable = _usable_tails(pipelines, tails, size)
     if len(usable) == 1:
         return usable[0]
-    medians = _measure(tails, prepare, run)
+    medians = _measure(pipelines, tails, size, frames)
     faster, slower = sorted(tails, key=medians.__getitem__)
     measured = ", ".join(f"{milliseconds:.3f} ms to {tail}" for tail, milliseconds in medians.items())
     logger.info("frames of %s by where their plan ends: %s", size_text(size), measured)
-    close(slower)
+    pipelines.close_tail(size, slower)
     _keep(kept_at, faster, medians)
     return faster
 
 
-def _usable_tails(tails: Sequence[str], size: Size, prepare: Callable[[str], Any]) -> List[str]:
+def _usable_tails(pipelines: PipelineCache, tails: Sequence[str], size: Size) -> List[str]:
     """The ends whose plans can be built and loaded, such as one alone where memory is short; raises if none can."""
     usable: List[str] = []
     for tail in tails:
         try:
-            prepare(tail)
+            pipelines.get(size, tail)
             usable.append(tail)
         except (TensorRtError, RuntimeError) as error:
             if tail == tails[-1] and not usable:
@@ -67,14 +63,16 @@ def _usable_tails(tails: Sequence[str], size: Size, prepare: Callable[[str], Any
     return usable
 
 
-def _measure(tails: Sequence[str], prepare: Callable[[str], Any], run: Callable[[str], Any]) -> Dict[str, float]:
-    """The median milliseconds of `run` for each of the tails, which run in turn; `prepare` is not timed."""
+def _measure(
+    pipelines: PipelineCache, tails: Sequence[str], size: Size, frames: Sequence[np.ndarray]
+) -> Dict[str, float]:
+    """The median milliseconds of a batch for each of the tails, which run in turn."""
     times: Dict[str, List[float]] = {tail: [] for tail in tails}
     for _ in range(WARM_UP_FRAMES + MEASURED_FRAMES):
         for tail in tails:
-            prepare(tail)
+            pipelines.get(size, tail)  # is not timed
             start = time.perf_counter()
-            run(tail)
+            pipelines.run(size, tail, frames)
             times[tail].append(1000 * (time.perf_counter() - start))
     return {tail: statistics.median(times[tail][WARM_UP_FRAMES:]) for tail in tails}
 
