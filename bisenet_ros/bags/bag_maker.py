@@ -16,7 +16,6 @@ from bisenet_ros.bags.bag_images import COMPRESSED_IMAGE, IMAGE
 from bisenet_ros.bags.bag_reader import LABEL_CLASSES, METADATA
 from bisenet_ros.bags.bag_writer import CAMERA_INFO, BagWriter, make_header
 from bisenet_ros.bags.camera_info import guess_camera_info
-from bisenet_ros.bags.image_source import ImageSource, SourceImage
 from bisenet_ros.bags.recording import RATE, STAMP_LIMIT, URI_CHARACTERS, Recording
 from bisenet_ros.bags.storage_file import is_storage
 from bisenet_ros.errors import BisenetError, ImageError
@@ -31,6 +30,7 @@ from bisenet_ros.files.result_folder import (
 )
 from bisenet_ros.images.compression import encode_jpeg
 from bisenet_ros.model.input_size import size_text
+from bisenet_ros.sources.image_source import ImageSource, SourceImage
 
 JPEG_QUALITY = 95
 SUFFIXES = {"jpeg": (".jpg", ".jpeg"), "png": (".png",)}

@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from bisenet_ros.bags.bag_maker import make_bag
     from bisenet_ros.bags.camera_info import read_camera_info
-    from bisenet_ros.bags.image_source import open_source
+    from bisenet_ros.sources.image_source import open_source
 
     source = open_source(arguments.images, labels=arguments.labels)
     recording = Recording(

@@ -12,12 +12,12 @@ import numpy as np
 from bisenet_ros.bags.bag_choice import choose_topics
 from bisenet_ros.bags.bag_images import decode_frame, read_stamp
 from bisenet_ros.bags.bag_reader import METADATA, Bag
-from bisenet_ros.bags.data_sets import parse_data_set
-from bisenet_ros.bags.image_source import ImageSource, SourceImage, open_source
 from bisenet_ros.bags.storage_file import is_storage
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.evaluation.ground_truth import GroundTruthError, check_pixels, list_ground_truth, read_ground_truth
 from bisenet_ros.model.class_map import ClassMap, check_same_classes
+from bisenet_ros.sources.data_sets import parse_data_set
+from bisenet_ros.sources.image_source import ImageSource, SourceImage, open_source
 
 LabeledFrame = Tuple[np.ndarray, Optional[np.ndarray]]
 """H x W x 3 uint8 BGR, and H x W uint8 ids (255: no label) where there is ground truth."""

@@ -13,10 +13,10 @@ from typing import Any, Callable, Collection, Dict, Iterator, List, NamedTuple, 
 import cv2
 import numpy as np
 
-from bisenet_ros.bags.image_source import open_source
 from bisenet_ros.errors import BisenetError, ImageError
 from bisenet_ros.files.file_names import natural_order
 from bisenet_ros.images.image_file import IMAGE_SUFFIXES, list_images, read_image, silence_opencv
+from bisenet_ros.sources.image_source import open_source
 
 CAMERA = re.compile(r"camera:(\d{1,3})")
 """A camera as an input, such as camera:0, which is /dev/video0 on Linux."""

@@ -18,7 +18,6 @@ from tiny_model import save_stem_model
 
 from bisenet_ros.bags.bag_images import COMPRESSED_IMAGE, IMAGE
 from bisenet_ros.bags.bag_writer import BagWriter
-from bisenet_ros.bags.image_source import open_source
 from bisenet_ros.cli import main
 from bisenet_ros.engines import Engine, load_engine
 from bisenet_ros.engines.engine import Segmentation
@@ -31,6 +30,7 @@ from bisenet_ros.evaluation.quantized_model import choose_layers_left_out
 from bisenet_ros.images.compression import encode_jpeg
 from bisenet_ros.model.model_card import read_card
 from bisenet_ros.model.model_file import model_sha256
+from bisenet_ros.sources.image_source import open_source
 from demo.clip import frame_ids, read_image
 
 SIZE = (72, 96)

@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""What a bag can be made of: a folder of images, a video or a data set."""
+"""Images in order: of a folder, a video or a data set."""
 
 import os
 from collections import Counter
@@ -11,20 +11,20 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 import cv2
 import numpy as np
 
-from bisenet_ros.bags.data_sets import open_data_set, parse_data_set
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.file_content import describe_bytes, first_bytes
 from bisenet_ros.files.file_names import check_path, natural_order
 from bisenet_ros.images.image_file import list_images, read_image
 from bisenet_ros.images.label_file import read_label_file
 from bisenet_ros.model.class_map import ClassMap
+from bisenet_ros.sources.data_sets import open_data_set, parse_data_set
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg")
 
 
 @dataclass(frozen=True)
 class SourceImage:
-    """An image on its way into a bag: H x W x 3 uint8 BGR, and H x W uint8 ids (255: no label) where it has labels.
+    """An image: H x W x 3 uint8 BGR, and its ground truth, H x W uint8 ids (255: no label), where it has one.
 
     `file` holds these pixels, if one does; `seconds` since the first image are None where the source does not know.
     """
