@@ -6,9 +6,9 @@ import math
 from pathlib import Path
 from typing import Optional, Tuple
 
-import cv2
 import numpy as np
 
+from bisenet_ros.engines.cpu.temporal_smoothing import softmax
 from bisenet_ros.errors import ImageError
 from bisenet_ros.images.label_file import read_label_colors
 from bisenet_ros.model.class_map import IGNORE
@@ -81,5 +81,4 @@ def hide_unknown(
 
 def cell_confidence(logits: np.ndarray) -> np.ndarray:
     """The softmax probability of the class of each cell, h x w float32, of its classes x h x w float32 logits."""
-    exponentials = cv2.exp(logits - logits.max(axis=0)).reshape(logits.shape)  # OpenCV's is vectorized
-    return 1 / exponentials.sum(axis=0)  # the largest exponential is 1
+    return softmax(logits).max(axis=0)

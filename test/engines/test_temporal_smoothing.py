@@ -47,7 +47,7 @@ def uniform(class_id: int) -> np.ndarray:
 
 def test_probabilities_are_the_softmax_of_the_logits() -> None:
     logits = np.random.default_rng(0).normal(0, 5, (11, 6, 8)).astype(np.float32)
-    np.testing.assert_allclose(temporal_smoothing._softmax(logits), softmax(logits.astype(np.float64)), atol=1e-5)
+    np.testing.assert_allclose(temporal_smoothing.softmax(logits), softmax(logits.astype(np.float64)), atol=1e-5)
 
 
 def test_the_first_frame_stays_as_it_is() -> None:

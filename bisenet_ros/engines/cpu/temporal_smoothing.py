@@ -44,7 +44,7 @@ class TemporalSmoothing:
             stamp: seconds.
             past: 0 (none) to below 1: what the past weighs.
         """
-        probabilities = _softmax(logits)
+        probabilities = softmax(logits)
         picture = _reduce(frame, logits.shape[1:])
         before = self._probabilities
         goes_on = before is not None and before.shape == logits.shape and 0 <= stamp - self._stamp <= LONGEST_GAP
@@ -64,7 +64,7 @@ class TemporalSmoothing:
         return now + weight * (moved - now)
 
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
+def softmax(logits: np.ndarray) -> np.ndarray:
     """The probabilities of the classes of each cell, of their classes x h x w float32 logits."""
     exponentials = cv2.exp(logits - logits.max(axis=0)).reshape(logits.shape)  # OpenCV's is vectorized
     return exponentials / exponentials.sum(axis=0)
