@@ -16,14 +16,19 @@ from bisenet_ros.model.model_card import ModelCard, read_card, write_card
 from bisenet_ros.model.model_file import model_sha256
 
 
-def save_tiny_model(path: Path, card: ModelCard, *, external_data: str = "") -> Path:
+def save_tiny_model(
+    path: Path, card: ModelCard, *, external_data: str = "", one_weight: Optional[float] = None
+) -> Path:
     """Writes a model file whose network is one convolution with a stride of 8; returns its path.
 
     Args:
         external_data: the name of a file beside it for the weights.
+        one_weight: the value of one of the weights, such as one that is not a number.
     """
     classes = len(card.classes)
     weights = np.random.default_rng(0).standard_normal((classes, 3, 8, 8), np.float32)
+    if one_weight is not None:
+        weights[3, 0, 0, 0] = one_weight
     graph = helper.make_graph(
         [helper.make_node("Conv", ["image", "weights"], ["logits"], strides=[8, 8], name="conv")],
         "tiny",

@@ -23,6 +23,7 @@ import torch
 from bisenet_training.export import export
 from fake_plans import FakeTensorRt
 from stub_gpu import OUT_OF_MEMORY
+from tiny_model import save_tiny_model
 
 from bisenet_ros.cli import main
 from bisenet_ros.commands import build_engine
@@ -431,6 +432,19 @@ def test_logits_are_gone_after_a_failure(gpu, frame):
     with pytest.raises(RuntimeError, match="TensorRT cannot run the plan"):
         engine.segment(frame(SIZES[0]))
     assert engine.last_logits() is None
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_logits_that_are_no_numbers_are_told(monkeypatch, stub, card, frame, tmp_path, value):
+    """Of such logits each mask is of the first class alone, which is the road in Cityscapes."""
+    monkeypatch.setattr(tail_choice, "MEASURED_FRAMES", 2)
+    gpu = Gpu(monkeypatch, stub, save_tiny_model(tmp_path / "tiny.onnx", card, one_weight=value), tmp_path / "plans")
+    engine = gpu.engine()
+    for _ in range(2):  # the node tries a frame again
+        with pytest.raises(ModelError, match="the logits are not finite: use precision fp32; .* the training diverged"):
+            engine.segment(frame(SIZES[0]))
+    engine.close()
+    assert gpu.is_clean()
 
 
 def test_each_batch_size_has_a_graph_of_its_own(gpu, frame):

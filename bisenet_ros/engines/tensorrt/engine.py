@@ -171,7 +171,7 @@ class _Gpu:
         size = (frames[0].shape[0], frames[0].shape[1])
         if confidence and LOGITS not in self.tails:
             raise EngineError("confidence needs our own kernel, which does not compile here; see the log of the start")
-        tail, self._last = LOGITS if confidence else self._faster_tail(size), None
+        tail, self._last = LOGITS if confidence else self._faster_tail(frames[0]), None
         results = self.pipelines.run(size, tail, frames, confidence=confidence)
         self._last = self.pipelines.get(size, tail)
         return results
@@ -183,7 +183,7 @@ class _Gpu:
 
     def stage_milliseconds(self, frame: np.ndarray) -> Dict[str, float]:
         size = (frame.shape[0], frame.shape[1])
-        tail, network = self._faster_tail(size), self._time_network(size)
+        tail, network = self._faster_tail(frame), self._time_network(size)
         return self.pipelines.get(size, tail).stage_milliseconds(frame, network=network)
 
     def close(self) -> None:
@@ -238,15 +238,15 @@ class _Gpu:
             model_sha256=self._model_sha256,
         )
 
-    def _faster_tail(self, size: Size) -> str:
+    def _faster_tail(self, frame: np.ndarray) -> str:
         if len(self.tails) == 1:
             return self.tails[0]
+        size = (frame.shape[0], frame.shape[1])
         if size not in self._faster:
-            frames = [np.zeros((*size, 3), np.uint8)] * self._max_batch
             self._faster[size] = tail_choice.faster_tail(
                 self.pipelines,
                 self.tails,
-                frames=frames,
+                frames=[frame] * self._max_batch,
                 kept_at=self.plans.cache.path(self.plans.key(self.request(size, MASK))).with_suffix(".tail"),
             )
         return self._faster[size]

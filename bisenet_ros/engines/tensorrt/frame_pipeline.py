@@ -82,13 +82,19 @@ class FramePipeline:
         )
 
     def run(self, frames: Sequence[np.ndarray], *, confidence: bool = False) -> List[Segmentation]:
-        """The masks of 1 to `max_batch` H x W x 3 uint8 frames, and the confidence, which needs a plan to LOGITS."""
+        """The masks of 1 to `max_batch` H x W x 3 uint8 frames, and the confidence, which needs a plan to LOGITS.
+
+        Raises:
+            ModelError: the logits of the first batch are not finite; later batches are not checked, to save the copy.
+            RuntimeError: the GPU or TensorRT fails.
+        """
         self._prepare(len(frames))
         for place, frame in zip(self._frames, frames):
             np.copyto(place, frame)
         self._graph_of("confidence" if confidence else "mask", lambda: self._enqueue(confidence))()
         self._device.synchronize(self._stream)
         if self._batch not in self._has_run:
+            self._require_finite_logits()
             self._has_run.add(self._batch)
             self._plan.keep_compiled_kernels()
         return [
@@ -104,6 +110,14 @@ class FramePipeline:
         self._device.download(logits, self._logits_address, self._stream)
         self._device.synchronize(self._stream)
         return logits
+
+    def _require_finite_logits(self) -> None:
+        logits = self.last_logits()
+        if logits is not None and not np.isfinite(logits).all():  # the mask would be of the first class alone
+            raise ModelError(
+                "the logits are not finite: use precision fp32; if they are not finite there, too, the training "
+                "diverged, or the file is damaged"
+            )
 
     def stage_milliseconds(self, frame: np.ndarray, *, network: float) -> Dict[str, float]:
         """How long each stage of one frame takes, run one by one, each as a graph where there are graphs.
