@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
 from bag_workshop import read_frames
 from camvid_classes import CAMVID
 from PIL import Image
@@ -72,6 +73,8 @@ def test_a_folder_becomes_a_bag_in_natural_order(tmp_path, images, storage, caps
     assert [int(frame.pixels.mean().round()) for frame in frames] == [10, 20, 100, 200]
     assert [frame.stamp_ns for frame in frames] == [frame.log_ns for frame in frames]
     assert [frame.stamp_ns / 1e9 for frame in frames] == [5.5, 5.75, 6.0, 6.25] and frames[0].frame_id == "camera"
+    metadata = yaml.safe_load((bag / "metadata.yaml").read_text())["rosbag2_bagfile_information"]
+    assert metadata["version"] == 8, "the newest that Humble reads"
     with Reader(bag) as reader:
         assert {c.topic for c in reader.connections} == {TOPIC, "/camera/camera_info"}
         assert all(c.ext.serialization_format == "cdr" and c.ext.offered_qos_profiles for c in reader.connections)

@@ -243,6 +243,28 @@ def test_frames_under_way_are_dropped_when_their_camera_is_disabled() -> None:
         assert counts["published"] == before["published"]
 
 
+def test_a_calibration_is_forgotten_when_its_camera_is_disabled() -> None:
+    """It may come back in front of another lens."""
+    image = camera_image(np.zeros((48, 64, 3), np.uint8), "bgr8")
+    with fake_node() as (_, vehicle, _):
+        masks = vehicle.listen("/segmentation/mask", Image)
+        heard = vehicle.listen("/segmentation/camera_info", CameraInfo)
+        camera, infos = vehicle.camera("/camera/image_raw"), vehicle.camera("/camera/camera_info", kind=CameraInfo)
+        camera.connect(image, masks)
+        infos.send(CameraInfo(width=64, height=48))
+        for _ in range(2):  # what came with the mask before has come by then
+            vehicle.answer(masks, camera.send(image))
+        assert heard
+        infos.close()
+        assert vehicle.set_parameter("camera.enabled", False).successful
+        vehicle.wait_for(lambda: not vehicle.subscriptions(camera.topic), "the subscription to end")
+        heard.clear()
+        assert vehicle.set_parameter("camera.enabled", True).successful
+        camera.connect(image, masks)
+        vehicle.answer(masks, camera.send(image))
+        assert not heard
+
+
 def test_two_nodes_of_one_process() -> None:
     image = camera_image(np.zeros((48, 64, 3), np.uint8), "bgr8")
     with fake_node() as (node, vehicle, _):

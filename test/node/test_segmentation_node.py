@@ -36,6 +36,7 @@ from bisenet_ros.engines.cpu.cpu_engine import CpuEngine
 from bisenet_ros.engines.engine import Engine, Segmentation
 from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
 from bisenet_ros.node import camera_outputs, pipeline
+from bisenet_ros.node.segmentation_node import UPDATE_PERIOD
 from bisenet_ros.node.settings import SETTINGS
 from demo.clip import frame_ids, read_image
 
@@ -371,6 +372,16 @@ def test_subscription_adapts_to_the_reliability_of_a_remapped_camera(
             camera.connect_any(image, masks)
             camera.close()
         assert process.is_running() and not process.matching("Traceback")
+
+
+def test_a_subscription_stays_reliable_while_its_driver_restarts(image: Image) -> None:
+    with fake_node() as (_, vehicle, _):
+        masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw", RELIABLE)
+        camera.connect(image, masks)
+        camera.close()
+        vehicle.wait_for_status(f"{NODE}: camera camera", DiagnosticStatus.WARN, "nobody publishes it")
+        vehicle.spin_until(lambda: False, 4 * UPDATE_PERIOD)
+        assert vehicle.subscriptions(camera.topic) == [RELIABLE]
 
 
 @pytest.mark.parametrize("reliability", (RELIABLE, BEST_EFFORT), ids=lambda policy: policy.name)
