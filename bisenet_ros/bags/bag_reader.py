@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Collection, Dict, Generator, List, Mapping, Optional
+from typing import Any, Collection, Dict, Generator, Iterable, Iterator, List, Mapping, Optional
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -74,21 +74,22 @@ class Bag:
     def messages(self, topics: Collection[str]) -> Generator[BagMessage, None, None]:
         """The messages of some topics in the order of the bag; one file is open at a time.
 
-        Where a file breaks off, `problems` says so, and the next file follows. Raises OSError where not the file but
-        the system fails: a full disk, no permission, a drive that is gone.
+        Where a file breaks off, `problems` says so, and the next file follows; messages that cannot be decompressed are
+        passed over and told there too. Raises OSError where not the file but the system fails: a full disk, no
+        permission, a drive that is gone.
         """
         read: Counter = Counter()
         problems = list(self.problems)
         last: Optional[BagMessage] = None
         for file in self.files:
             before, promised, problem = Counter(read), {}, ""
+            damaged: List[str] = []
             try:
                 with open_storage(file) as storage:
                     promised, problem = storage.promised(), storage.problem
-                    for stored in storage.messages(topics):
-                        last = replace(stored, data=decompress_message(stored.data), index=read[stored.topic])
-                        read[stored.topic] += 1
-                        yield last
+                    for message in _decompressed(storage.messages(topics), read, damaged):
+                        last = message
+                        yield message
             except DamagedFileError as error:
                 problem = str(error)
             if problem:
@@ -96,6 +97,8 @@ class Bag:
                 if last:
                     end = f"the last message read is number {last.number} of {last.topic}, recorded at {last.log_ns} ns"
                 problems.append(f"{file} is damaged ({problem}); {end}")
+            if damaged:
+                problems.append(f"{len(damaged)} messages of {file} cannot be decompressed, first {damaged[0]}")
             problems += _differences(topics, promised, read - before, source=str(file))
         self.problems = problems + _differences(topics, self._promised, read, source=METADATA)
 
@@ -140,6 +143,19 @@ class Bag:
         if not found and problems:
             raise BagError(f"nothing of the bag {self.path} can be read ({'; '.join(problems)})")
         return merge_topics(found)
+
+
+def _decompressed(stored: Iterable[BagMessage], read: Counter, damaged: List[str]) -> Iterator[BagMessage]:
+    """Messages with their `index`, by what was `read` of each topic; what cannot be decompressed is put in `damaged`."""
+    for packed in stored:
+        message = replace(packed, index=read[packed.topic])
+        read[packed.topic] += 1
+        try:
+            data = decompress_message(packed.data)
+        except DamagedFileError as error:
+            damaged.append(f"message {message.number} of {message.topic}: {error}")
+            continue
+        yield replace(message, data=data)
 
 
 def _differences(

@@ -13,13 +13,12 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.rosbag2.enums import CompressionFormat, CompressionMode
 
 from bisenet_ros.bags.bag_images import COMPRESSED_IMAGE, IMAGE, TYPES
+from bisenet_ros.bags.recording import STAMP_LIMIT
 from bisenet_ros.files.full_disk import explain_full_disk
 
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 VERSION: Literal[8] = 8
 """Version of metadata.yaml; Humble cannot read the QoS of version 9."""
-LATEST_SECOND = 2**31 - 1
-"""Largest second of a stamp (int32)."""
 FOREVER = QosTime(2147483647, 4294967295)
 # A reliable publisher serves subscribers of both kinds.
 OFFERED = Qos(
@@ -108,6 +107,6 @@ class BagWriter:
 
 def make_header(stamp_ns: int, frame_id: str) -> Any:
     """A std_msgs/Header."""
-    seconds = min(stamp_ns // 10**9, LATEST_SECOND)  # up to 4.29 s more fit into the nanoseconds
+    seconds = min(stamp_ns // 10**9, STAMP_LIMIT - 1)  # up to 4.29 s more fit into the nanoseconds
     stamp = TYPES.types["builtin_interfaces/msg/Time"](sec=seconds, nanosec=stamp_ns - seconds * 10**9)
     return TYPES.types["std_msgs/msg/Header"](stamp=stamp, frame_id=frame_id)

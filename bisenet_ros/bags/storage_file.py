@@ -37,8 +37,11 @@ def is_storage(file: Path) -> bool:
 
 
 def storage_files(folder: Path) -> List[Path]:
-    """The files of a bag in a folder, in natural order; of one that is there packed and unpacked, the unpacked one."""
-    files = {file for file in folder.iterdir() if is_storage(file)}
+    """The files of a bag in a folder, in natural order; of one that is there packed and unpacked, the unpacked one.
+
+    Hidden files are none, such as the ._NAME that macOS writes on other disks.
+    """
+    files = {file for file in folder.iterdir() if is_storage(file) and not file.name.startswith(".")}
     return natural_order(file for file in files if file == unpacked(file) or unpacked(file) not in files)
 
 

@@ -15,6 +15,7 @@ from bisenet_ros.bags import STORAGES
 from bisenet_ros.commands._arguments import add_engine_arguments, list_of, number
 from bisenet_ros.errors import IMPERFECT, INTERRUPTED, BisenetError
 from bisenet_ros.evaluation import OUTPUTS
+from bisenet_ros.files.installed_package import is_importable
 
 if TYPE_CHECKING:
     from bisenet_ros.evaluation.bag_evaluation import Replay, Request
@@ -25,10 +26,10 @@ DESCRIPTION = f"""\
 Segments every frame of ROS 2 bags (sqlite3 or MCAP, compressed or not; folders, files, or folders of bags) and reports
 on it; no ROS is needed. OUT gets the masks as a bag (OUT/masks, or OUT/NAME/masks for several bags), report.html,
 report.json, report.csv and frames.jsonl. It appears when all is done; until then the work lies in OUT.partial, and the
-same command goes on with the bags that are not done. Exit codes: 0 all is well; 1 an error, there is no OUT;
+same command goes on with the bags that are not done. Exit codes: 0 all is well; 1 an error;
 {IMPERFECT} done, but a bag was damaged, left out or has other messages than it promises, messages could not be read,
-ground truth is missing or may be of other frames, the node's masks differ, or its replay failed, which the report
-names; {INTERRUPTED} stopped by Ctrl-C."""
+ground truth is missing or may be of other frames, the report has no pictures, the node's masks differ, or its replay
+failed, which the report names; {INTERRUPTED} stopped by Ctrl-C."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -93,6 +94,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise BisenetError("no bag given; write the bags before --topic, which takes all names that follow it")
     if arguments.rate and not arguments.through_node:
         raise BisenetError("--rate is the pace of the replay; add --through-node, or leave it out")
+    if arguments.dask and not is_importable("distributed"):
+        raise BisenetError(
+            "--dask needs the package distributed; `pip install '.[cluster]'` in the checkout installs it"
+        )
     arguments.rate = arguments.rate or Request.rate
     request = Request(**{field.name: getattr(arguments, field.name) for field in fields(Request)})
     replay = _find_replay() if arguments.through_node else None  # a missing package is told before an hour of work

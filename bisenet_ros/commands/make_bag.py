@@ -27,8 +27,8 @@ camvid:/data/camvid:val; no ROS is needed. The images go to --topic, with a came
 their masks (mono8 ids) to `labels` beside them, all under the same stamps. Without --camera-info the camera_info is a
 GUESS: a pinhole camera of {FIELD_OF_VIEW:g} degrees without distortion, good for players and viewers, not for geometry.
 Stamps are a video's own, else --rate's. A file that is JPEG or PNG already goes into the bag byte by byte with
---compressed of its kind. Exit codes: 0 all is well; 1 an error, no bag was made; {IMPERFECT} a video has fewer
-frames than it promises."""
+--compressed of its kind, unless it is gray or has alpha or an EXIF orientation. Exit codes: 0 all is well; 1 an error,
+no bag was made; {IMPERFECT} a video lacks more than one of the frames that it promises."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -21,9 +21,9 @@ Segments images, folders of images, videos, or a camera of this machine (camera:
 mask/NAME.png (class ids, one channel), overlay/NAME.jpg, and for a video also overlay/NAME.mp4. NAME is the image's; a
 video's frames have their number behind it, a camera's the time (UTC). Every file is there whole or not at all, and the
 same command goes on with the frames that are left. OUT is never mixed with the results of another model, of other
-settings or of another input of the same name. Exit codes: 0 all is well; 1 an error; {IMPERFECT} done, but a video has
-fewer frames than it promises, or an image could not be read or has another size than the ignore mask; {INTERRUPTED}
-stopped by Ctrl-C, or by closing the window of --show."""
+settings or of another input of the same name. Exit codes: 0 all is well; 1 an error; {IMPERFECT} done, but a video
+lacks more than one of the frames that it promises, or an image was left out, which could not be read, has another size
+than the ignore mask, or is too wide for a JPEG; {INTERRUPTED} stopped by Ctrl-C, or by closing the window of --show."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

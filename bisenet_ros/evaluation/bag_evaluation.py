@@ -21,7 +21,7 @@ from bisenet_ros.evaluation.bag_executor import EngineLoader, open_executor, seg
 from bisenet_ros.evaluation.bag_outcome import Outcome, make_outcome
 from bisenet_ros.evaluation.bag_results import NoFrameError, join_results
 from bisenet_ros.evaluation.bag_segmentation import ENGINE_TIME, segment_bag
-from bisenet_ros.evaluation.bag_task import BagTask, mask_namespaces
+from bisenet_ros.evaluation.bag_task import MASKS, BagTask, mask_namespaces
 from bisenet_ros.evaluation.frame_record import RECORDS, RecordFile
 from bisenet_ros.evaluation.ground_truth import GroundTruthError, describe_shared, find_unused
 from bisenet_ros.evaluation.ground_truth_preparation import prepare_ground_truth
@@ -122,7 +122,12 @@ class _Run:
         self._model = self._engine.model_file or request.model
         self._sha256 = model_sha256(self._model)
         self._class_map_sha256 = sha256_of(request.class_map) if request.class_map else ""
-        self._loader = replace(loader, sha256=self._sha256, class_map_sha256=self._class_map_sha256)
+        self._loader = replace(
+            loader,
+            sha256=self._sha256,
+            class_map_sha256=self._class_map_sha256,
+            engine=self._engine.description,
+        )
         self._classes = self._engine.card.classes
         self._truth_classes = read_card(request.model).classes if self._grouping else self._classes
 
@@ -191,7 +196,7 @@ class _Run:
             classes=self._classes,
             model={"file": self._model.name, "sha256": self._sha256, "architecture": self._engine.card.name},
             engine=self._engine.description,
-            machine=describe_machine(),
+            machine={"cluster": jobs} if self._request.dask else describe_machine(),
             protocol={**pace, "engine time": ENGINE_TIME, "jobs": jobs},
             sources=sources,
             through_node=tuple(replays),
@@ -206,7 +211,7 @@ class _Run:
             path=chosen.bag.path.resolve(),
             topics=mask_namespaces([topic.name for topic in chosen.topics]),
             folder=self.folder.bags / chosen.name,
-            masks="masks" if len(self._bags) == 1 else f"{chosen.name}/masks",
+            masks=MASKS if len(self._bags) == 1 else f"{chosen.name}/{MASKS}",
             outputs=self._request.outputs,
             storage=self._request.storage,
             ground_truth=ground_truth,

@@ -4,11 +4,12 @@
 
 import multiprocessing
 import os
+import platform
 import shutil
 import signal
 import tempfile
 import threading
-from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,11 +29,12 @@ from bisenet_ros.model.model_file import model_sha256
 
 @dataclass(frozen=True)
 class EngineLoader:
-    """Loads the engine wherever a bag is segmented; the same everywhere, as the SHA-256 of its files make sure.
+    """Loads the engine wherever a bag is segmented, and makes sure that it is the same everywhere.
 
     Attributes:
         sha256: of the file that must be run, which may be the model's int8 version; empty: whichever is there.
         class_map_sha256: likewise of the class map.
+        engine: likewise the engine's description: its runtime, device and precision.
     """
 
     model: Path
@@ -42,9 +44,14 @@ class EngineLoader:
     class_map: Optional[Path] = None
     sha256: str = ""
     class_map_sha256: str = ""
+    engine: str = ""
 
     def __call__(self) -> Engine:
-        """Raises ModelError and the like; BisenetError where another file lies at the model's or class map's path."""
+        """The engine.
+
+        Raises ModelError and the like; BisenetError where another file lies at the model's or class map's path, or the
+        engine is another one than it must be.
+        """
         if self.class_map and self.class_map_sha256 not in ("", sha256_of(self.class_map)):
             raise _another_file(self.class_map)
         engine = load_engine(
@@ -54,6 +61,12 @@ class EngineLoader:
         if self.sha256 and model_sha256(file) != self.sha256:
             engine.close()
             raise _another_file(file)
+        if self.engine not in ("", engine.description):
+            engine.close()
+            raise BisenetError(
+                f"{platform.node()} runs the model with {engine.description}, where {self.engine} is expected; install "
+                "the same runtimes on all machines, and choose a --device and a --precision that all of them have"
+            )
         return engine
 
 
@@ -89,16 +102,8 @@ def segment_bags(
 def open_executor(*, jobs: int, dask: Optional[str]) -> Iterator[Executor]:
     """Processes of this machine that share its cores, or the workers of the Dask scheduler at an address."""
     if dask:
-        from distributed import Client
-
-        try:
-            client = Client(dask)
-        except ValueError as error:
-            raise BisenetError(
-                f"expected the address of a Dask scheduler, such as tcp://192.168.1.10:8786, got {dask!r}: {error}"
-            ) from None
-        with client:
-            yield client.get_executor(pure=False)
+        with _open_dask_executor(dask) as executor:
+            yield executor
         return
     context = multiprocessing.get_context("spawn")  # a fork breaks engines
     before = set(multiprocessing.active_children())
@@ -112,6 +117,31 @@ def open_executor(*, jobs: int, dask: Optional[str]) -> Iterator[Executor]:
             raise
         finally:
             executor.shutdown()
+
+
+@contextmanager
+def _open_dask_executor(address: str) -> Iterator[Executor]:
+    from distributed import Client, KilledWorker
+
+    try:
+        client = Client(address)
+    except ValueError as error:
+        raise BisenetError(
+            f"expected the address of a Dask scheduler, such as tcp://192.168.1.10:8786, got {address!r}: {error}"
+        ) from None
+    with client:
+        try:
+            yield client.get_executor(pure=False)
+        except KilledWorker as error:
+            raise BisenetError(
+                f"workers of the Dask cluster ended at one bag, perhaps since memory ran out: {error} The same command "
+                "goes on with the bags that are not done"
+            ) from error
+        except CancelledError as error:
+            raise BisenetError(
+                f"the Dask scheduler at {address} ended; start it again, and the same command goes on with the bags "
+                "that are not done"
+            ) from error
 
 
 _one_bag = threading.Lock()

@@ -8,13 +8,14 @@ are not done.
 
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, Set, Tuple
 
 import numpy as np
 
-from bisenet_ros.bags.bag_images import IMAGE, BagFrame, decode_frame
+from bisenet_ros.bags.bag_images import IMAGE, BagFrame, decode_frame, read_stamp
 from bisenet_ros.bags.bag_reader import Bag
 from bisenet_ros.bags.bag_writer import BagWriter
 from bisenet_ros.bags.storage import BagMessage
@@ -74,6 +75,9 @@ class _TopicState:
         self.measurer = FrameMeasurer(classes)
 
     def skip(self, message: BagMessage, error: ImageError) -> None:
+        """Counts a message that cannot be read, and its stamp, so that ground truth of later frames stays theirs."""
+        with suppress(ImageError):
+            self.stamps[read_stamp(message)] += 1
         first = f"{error.reason}, first in message {message.number}: {error}"
         reason = self.reasons.setdefault(error.reason, first)
         self.source.skipped[reason] = self.source.skipped.get(reason, 0) + 1

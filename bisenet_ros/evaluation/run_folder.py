@@ -72,6 +72,8 @@ class RunFolder:
         for folder in (self.output, self.partial):
             remove_left_over(folder)
         finished, begun = _read(self.output / RUN), _read(self.partial / RUN)
+        if finished and "exit_code" not in finished:  # OUTPUT is the OUTPUT.partial of another run
+            finished = None
         started_with_restart = bool(begun and begun.get("restart"))
         resumes = self._is_resumable(begun, inputs) and (started_with_restart or not restart)
         if finished and not restart and not resumes:
@@ -94,8 +96,8 @@ class RunFolder:
 
     def finish(self, inputs: Inputs, *, exit_code: int) -> None:
         """Puts the results in their place, and throws the rest away."""
-        made = sorted(path.name for path in self.result.iterdir())
-        write_json(self.result / RUN, {"asked": inputs, "exit_code": exit_code, "made": made})
+        record = {"asked": inputs, "exit_code": exit_code, "made": _files_in(self.result)}
+        write_json(self.result / RUN, record)
         put_in_place(self.result, self.output)
         self.discard()
 
@@ -135,7 +137,7 @@ class RunFolder:
         if finished is None:
             require_free(self.output)
         elif "made" in finished:  # an earlier version did not write it
-            others = sorted({path.name for path in self.output.iterdir()} - {*finished["made"], RUN})
+            others = sorted({*_files_in(self.output)} - {*finished["made"], RUN})
             if others:
                 raise BisenetError(
                     f"{self.output} would be made anew, and also holds {others[0]}, which is of no run; move it away"
@@ -164,6 +166,11 @@ class RunFolder:
                 shutil.rmtree(unfinished, ignore_errors=True)
             else:
                 unfinished.unlink()
+
+
+def _files_in(folder: Path) -> List[str]:
+    """The files in a folder and the folders below it, relative to it."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
 
 
 def _require_same(before: Inputs, now: Inputs, *, folder: Path) -> None:

@@ -59,7 +59,7 @@ class Outcome:
         segmented: frames whose files were written.
         earlier: frames whose files an earlier run had written.
         warnings: images that cannot be read, videos that end early, and what is no image in a folder, for people.
-        is_imperfect: whether they are more than a video's last frame, as what a video promises may be one off.
+        is_imperfect: whether an image was left out, or a video lacks more than one of the frames that it promises.
     """
 
     segmented: int = 0

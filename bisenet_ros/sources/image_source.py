@@ -41,7 +41,8 @@ class ImageSource:
     """Images in order, made anew by `images`, one at a time; `images(every=N)` is every N-th, the others not decoded.
 
     Attributes:
-        count: how many there are; 0 where that is not known; a video's is an estimate, which may be one off.
+        count: how many there are; 0 where that is not known.
+        count_is_estimate: the count may be one off, as some containers of videos do not count exactly.
         places: the files and folders that they are read from.
         rate: images a second, where the source knows it.
         labeled: how many of the images have ground truth.
@@ -51,10 +52,10 @@ class ImageSource:
     images: Callable[..., Iterator[SourceImage]]
     count: int
     places: Tuple[Path, ...]
+    count_is_estimate: bool = False
     rate: Optional[float] = None
     labeled: int = 0
     classes: Optional[ClassMap] = None
-    count_is_estimate: bool = False
 
     @property
     def has_ground_truth(self) -> bool:
@@ -153,7 +154,7 @@ def _open_video(path: Path) -> ImageSource:
                     return
                 seconds = video.get(cv2.CAP_PROP_POS_MSEC) / 1000
                 yield SourceImage(f"{path.name}, frame {number}", pixels, seconds=seconds if seconds > last else None)
-                number, last = number + 1, seconds
+                number, last = number + 1, max(last, seconds)
         finally:
             video.release()
 

@@ -128,6 +128,17 @@ def test_a_truncated_compressed_mcap_gives_its_whole_chunks(tmp_path, compressio
     assert all(np.array_equal(frame.pixels, picture(i)) for i, frame in enumerate(frames))
 
 
+def test_a_message_that_cannot_be_decompressed_is_passed_over(tmp_path):
+    folder = write_bag(tmp_path / "bag", compression=CompressionMode.MESSAGE)
+    with sqlite3.connect(folder / "bag.db3") as database:
+        (data,) = database.execute("SELECT data FROM messages WHERE id = 3").fetchone()
+        database.execute("UPDATE messages SET data = ? WHERE id = 3", (data[:20] + bytes(len(data) - 20),))
+    frames, problems = frames_of(folder)
+    assert [frame.index for frame in frames] == [0, 1, *range(3, 12)]
+    (problem,) = problems
+    assert re.fullmatch(rf"1 messages of .*bag.db3 cannot be decompressed, first message 3 of {CAMERA}: .+", problem)
+
+
 def test_wrong_bytes_in_the_middle_end_the_reading(tmp_path):
     folder = write_bag(tmp_path / "bag", count=600, storage="mcap", compression=CompressionMode.STORAGE)
     file = storage_file(folder)
@@ -465,6 +476,15 @@ def test_links_to_folders_above_do_not_lead_in_circles(tmp_path):
         (drives / f"all_{number}").symlink_to(tmp_path)
         (drives / "day" / f"up_{number}").symlink_to("..")
     assert find_bags(drives) == [first, drives / "week"]
+
+
+def test_hidden_files_do_not_count(tmp_path):
+    folder = write_bag(tmp_path / "drives" / "bag")
+    for name in ("._bag.db3", "bag/._bag.db3"):
+        (tmp_path / "drives" / name).write_bytes(b"of macOS")
+    bags, left_out = choose_bags([tmp_path / "drives"])
+    assert [chosen.bag.path for chosen in bags] == [folder] and not left_out
+    assert not frames_of(folder)[1]
 
 
 def test_bags_in_hidden_folders_do_not_count(tmp_path):

@@ -225,6 +225,31 @@ def test_a_video_keeps_its_frame_times_unless_a_rate_is_given(tmp_path):
     assert [round(frame.stamp_ns / 1e6) for frame in read_frames(tmp_path / "slow", TOPIC)] == [1000, 1500, 2000]
 
 
+def test_a_video_whose_time_jumps_back_has_the_rate_from_there_on(tmp_path, monkeypatch):
+    """As of parts that were joined."""
+    video = cv2.VideoWriter(str(tmp_path / "joined.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10, SIZE[::-1])
+    for value in range(6):
+        video.write(np.full((*SIZE, 3), 40 * value, np.uint8))
+    video.release()
+
+    class JoinedVideo:
+        def __init__(self, path: str) -> None:
+            self._video = video_capture(path)
+
+        def __getattr__(self, name):
+            return getattr(self._video, name)
+
+        def get(self, what):
+            value = self._video.get(what)
+            return value % 300 if what == cv2.CAP_PROP_POS_MSEC else value
+
+    video_capture = cv2.VideoCapture
+    monkeypatch.setattr(cv2, "VideoCapture", JoinedVideo)
+    assert main(["make-bag", str(tmp_path / "joined.avi"), "-o", str(tmp_path / "bag")]) == 0
+    frames = list(read_frames(tmp_path / "bag", TOPIC))
+    assert [round(frame.stamp_ns / 1e6) for frame in frames] == [1000, 1100, 1200, 1300, 1400, 1500]
+
+
 def test_a_data_set_becomes_a_bag_with_its_truth(tmp_path):
     pytest.importorskip("torch")
     names = frame_ids()[:3]

@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Iterator, List, Optional
@@ -177,6 +178,12 @@ def test_the_json_has_the_scores_and_their_units(tmp_path):
     assert [frame["index"] for frame in found["extreme_frames"]["changed"]][:2] == [6, 13]
 
 
+def test_the_share_of_a_class_is_over_the_pixels_of_all_frames(tmp_path):
+    large = replace(record(0, shares=[1.0, 0.0, 0.0]), width=3 * WIDTH)
+    _, found = report(tmp_path, [large, record(1, shares=[0.0, 1.0, 0.0])])
+    assert found["share"] == {"road": 0.75, "<sky>": 0.25, "car": 0}
+
+
 def test_without_truth_there_is_no_score(tmp_path):
     page, found = report(tmp_path, [record(i) for i in range(5)])
     assert found["miou"] is None and found["iou"] is None and found["confusion"] is None
@@ -274,7 +281,7 @@ def test_long_topics_are_drawn_as_bands_and_lose_no_extreme():
     assert topic.frames == 3000 and len(engine_ms.mean) == BINS == len(Series(topic.shares).mean)
     assert np.nanmax(engine_ms.highest) == 500 and np.nanmin(confidence.lowest) == 0.2
     assert engine_ms.total_mean == pytest.approx((2999 * 10 + 500) / 3000)
-    lowest = lowest_frames([topic], lambda topic: topic.confidence, 4)
+    lowest = lowest_frames([topic], lambda topic: topic.confidence)
     assert lowest[0] == (0.2, ("drive", "/camera", 1234))
     found = [index for _, (_, _, index) in lowest]
     assert min(abs(a - b) for a in found for b in found if a != b) >= 3000 / 24

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
@@ -12,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Optional
 
+import cv2
 import numpy as np
 import pytest
 from bag_workshop import CAMERA, BlueEngine, image, picture, write_bag, write_model
@@ -31,7 +33,8 @@ from bisenet_ros.evaluation.report.finished_report import read_report
 from bisenet_ros.evaluation.report.record_summary import summarize
 from bisenet_ros.evaluation.run_summary import RunSummary, Source
 from bisenet_ros.files.atomic_write import write_json
-from bisenet_ros.model.class_map import ClassMap, SegmentationClass
+from bisenet_ros.model.class_groups import UNLISTED
+from bisenet_ros.model.class_map import IGNORE, ClassMap, SegmentationClass
 
 CLASSES = ClassMap(
     (
@@ -96,6 +99,8 @@ def make_report(
                 ground_truth=truth_of(index) if truth_every and index % truth_every == 0 else None,
             )
             records.append(record)
+            if classes.names[-1] == UNLISTED:
+                mask[mask == len(classes) - 1] = IGNORE
             writer.write_image(MASKS, mask, encoding="mono8", stamp_ns=at, frame_id="", log_ns=at)
     source = Source(bag.name, str(bag), TOPIC, "sensor_msgs/msg/Image", "masks", MASKS, {})
     model = {"file": f"{folder.name}.onnx", "sha256": "0" * 64}
@@ -146,6 +151,17 @@ def test_what_got_worse_is_found(compared):
     assert found["units"]["difference"] == "b - a"
 
 
+def test_one_pixel_of_a_class_without_ground_truth_costs_one_pixel(bag, tmp_path):
+    """In one report it would be a class of 0 %, and none in the other."""
+    first, second = (make_report(tmp_path / name, bag, frames=1) for name in ("first", "second"))
+    for folder, row in ((first, [[0, 0, 700], [1, 1, 836]]), (second, [[0, 0, 699], [0, 2, 1], [1, 1, 836]])):
+        (record,) = RecordFile(folder / RECORDS)
+        (folder / RECORDS).unlink()
+        RecordFile(folder / RECORDS).append(replace(record, confusion=row))
+    miou = compare_reports(read_report(first), read_report(second)).scores[0]
+    assert miou.name == "mIoU" and miou.a == 1 and miou.b == pytest.approx((699 / 700 + 1) / 2)
+
+
 def test_frames_where_they_disagree_most_come_first(compared):
     found = json.loads((compared / "compare.json").read_text())
     first, *others = found["most_differing_frames"]
@@ -181,7 +197,10 @@ def test_times_of_runs_with_other_jobs_are_no_slowdown(good, bag, tmp_path, caps
     several = make_report(tmp_path / "several", bag, engine_ms=30.0, jobs="2")
     assert main(["compare", str(good), str(several), "-o", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
-    assert "A was made with 1 and B with 2 jobs side by side" in printed and "times cannot be compared" in printed
+    assert (
+        "the jobs side by side share the machine, 1 of A and 2 of B" in printed
+        and "times cannot be compared" in printed
+    )
     assert "3.00 times" not in printed
     found = json.loads((tmp_path / "out" / "compare.json").read_text())
     assert found["engine_ratio"] == {} and found["scores"]["mIoU"]["difference"] == 0
@@ -302,6 +321,15 @@ def test_another_bag_at_the_place_of_the_evaluated_one_is_told(tmp_path, change)
     found = compare_reports(read_report(first), read_report(second))
     rows, (notice,) = load_gallery(found)
     assert not rows and "the pictures are left out" in notice and "frame " in notice
+
+
+def test_pixels_that_a_class_map_leaves_out_in_one_report_are_red(bag, tmp_path):
+    classes = ClassMap((*CLASSES.classes[:2], SegmentationClass(UNLISTED, (0, 0, 0))))
+    first, second = (make_report(tmp_path / str(rows), bag, classes=classes, wrong_rows=rows) for rows in (0, 12))
+    rows, _ = load_gallery(compare_reports(read_report(first), read_report(second)))
+    data = base64.b64decode(rows[0]["pictures"]["differing"].partition(",")[2])
+    blue, _, red = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[24, 4]
+    assert rows[0]["title"].startswith("frame 5") and red > 150 > blue, "unlisted in the first, sky in the second"
 
 
 def test_frames_whose_ground_truth_was_corrected_meanwhile_are_not_scored(good, bag, tmp_path):

@@ -56,7 +56,7 @@ from bisenet_ros.commands import evaluate_bag
 from bisenet_ros.errors import IMPERFECT, BisenetError
 from bisenet_ros.evaluation import bag_evaluation, bag_results, ground_truth_preparation
 from bisenet_ros.evaluation.bag_evaluation import Request, evaluate_bags
-from bisenet_ros.evaluation.bag_executor import EngineLoader
+from bisenet_ros.evaluation.bag_executor import EngineLoader, open_executor
 from bisenet_ros.evaluation.bag_outcome import Outcome
 from bisenet_ros.evaluation.bag_task import mask_namespaces
 from bisenet_ros.evaluation.frame_record import RecordFile
@@ -300,6 +300,16 @@ def test_files_that_are_not_of_the_run_are_not_thrown_away_with_it(tmp_path, req
         evaluate(request)
     assert notes.is_file() and not (tmp_path / "OUT.partial").exists()
     assert evaluate(replace(request, restart=False)) == 0
+    notes.rename(tmp_path / "OUT" / "masks" / "notes.txt")
+    with pytest.raises(BisenetError, match="also holds masks/notes.txt, which is of no run; move it away"):
+        evaluate(request)
+
+
+def test_the_unfinished_folder_of_another_run_is_no_output(tmp_path, request_for):
+    request = request_for(write_bag(tmp_path / "a", count=2))
+    interrupt(request, at=2)
+    with pytest.raises(BisenetError, match="OUT.partial exists and holds something else"):
+        evaluate(replace(request, output=tmp_path / "OUT.partial"))
 
 
 def test_results_of_earlier_runs_are_no_bags_unless_they_are_given(tmp_path, request_for):
@@ -588,6 +598,35 @@ def test_a_worker_with_another_int8_version_is_refused(tmp_path, card):
         load()
 
 
+def test_a_worker_that_runs_the_model_otherwise_is_refused(tmp_path, card):
+    load = EngineLoader(save_tiny_model(tmp_path / "tiny.onnx", card), "cpu", "fp32")
+    engine = load()
+    replace(load, engine=engine.description)().close()
+    words = (
+        f"runs the model with {re.escape(engine.description)}, where OpenVINO, CPU, bf16 is expected; install the same"
+    )
+    with pytest.raises(BisenetError, match=words):
+        replace(load, engine="OpenVINO, CPU, bf16")()
+
+
+def test_ground_truth_stays_with_its_frame_where_one_of_the_same_stamp_cannot_be_read(tmp_path, request_for, capsys):
+    def messages(number: int):
+        message = image(picture(number), stamp_ns=0)
+        message.step = 3 if number == 1 else message.step
+        return {CAMERA: message}
+
+    truth = tmp_path / "truth"
+    truth.mkdir()
+    for number in range(4):
+        cv2.imwrite(str(truth / ("0.png" if number == 0 else f"0_{number + 1}.png")), mask_of(number))
+    request = request_for(write_bag(tmp_path / "bag", count=4, messages=messages), truth_folder=truth)
+    assert evaluate(request) == IMPERFECT
+    records = list(RecordFile(tmp_path / "OUT" / "frames.jsonl"))
+    assert {record.index: record.ground_truth for record in records} == {0: "0.png", 2: "0_3.png", 3: "0_4.png"}
+    assert report_of(tmp_path / "OUT")["miou"] == 1
+    assert "1 files of the ground truth have the stamp of no frame: 0_2.png" in capsys.readouterr().err
+
+
 def test_a_replay_that_fails_leaves_the_offline_report(tmp_path, request_for, capsys):
     def messages(number):
         return {
@@ -760,6 +799,29 @@ def test_an_address_that_is_none_is_told(two_drives, address):
     pytest.importorskip("distributed")
     with pytest.raises(BisenetError, match=f"expected the address of a Dask scheduler, .*, got '{address}': "):
         evaluate_stubbed(replace(two_drives, dask=address))
+
+
+def test_a_cluster_whose_workers_or_scheduler_end_is_told(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    for error, words in (
+        (
+            distributed.KilledWorker("a bag", SimpleNamespace(address="tcp://a"), 3),
+            "workers .* ended at one bag, perhaps",
+        ),
+        (distributed.CancelledError(), "the Dask scheduler at .* ended; start it again, and the same command goes on"),
+    ):
+        with distributed.LocalCluster(
+            n_workers=0, processes=False, protocol="tcp://", dashboard_address=None
+        ) as cluster:
+            with pytest.raises(BisenetError, match=words), open_executor(jobs=1, dask=cluster.scheduler_address):
+                raise error
+
+
+def test_without_the_package_a_cluster_is_refused_before_the_work(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    command = ["evaluate-bag", "bag", "--model", "m.onnx", "-o", str(tmp_path / "OUT"), "--dask", "tcp://127.0.0.1:1"]
+    assert main(command) == 1
+    assert "--dask needs the package distributed; `pip install '.[cluster]'`" in capsys.readouterr().err
 
 
 class DyingEngine(BlueEngine):

@@ -30,8 +30,6 @@ from bisenet_ros.files.atomic_write import write_bytes, write_json
 
 REPORT, PAGE, TABLE = "report.json", "report.html", "report.csv"
 FILES = (REPORT, PAGE, TABLE)
-GALLERY = 4
-"""Frames of a kind on the page."""
 UNITS = {
     "miou, pixel_accuracy, iou": "fraction, 0 to 1",
     "confusion": "pixels; rows the ground truth, columns the mask",
@@ -51,9 +49,9 @@ def write_bag_report(
     """Writes report.html, report.json and report.csv of at least one record into a folder; what is in the JSON."""
     topics = list(summarize(records, classes=len(run.classes)).values())
     lowest = {
-        "uncertain": lowest_frames(topics, lambda topic: topic.confidence, GALLERY),
-        "changed": lowest_frames(topics, lambda topic: topic.consistency, GALLERY),
-        "wrong": lowest_frames(topics, lambda topic: topic.miou, GALLERY),
+        "uncertain": lowest_frames(topics, lambda topic: topic.confidence),
+        "changed": lowest_frames(topics, lambda topic: topic.consistency),
+        "wrong": lowest_frames(topics, lambda topic: topic.miou),
     }
     found = find_records(records, {key for frames in lowest.values() for _, key in frames})
     extremes = {kind: [found[key] for _, key in frames] for kind, frames in lowest.items()}
@@ -70,7 +68,7 @@ def describe_findings(
     """The content of report.json."""
     names = run.classes.names
     frames, scored = (sum(counts) for counts in zip(*((topic.frames, topic.scored_frames) for topic in topics)))
-    shares = np.mean(np.concatenate([topic.shares for topic in topics]), axis=0, dtype=float)
+    pixels, shares = (np.concatenate([getattr(topic, name) for topic in topics]) for name in ("pixels", "shares"))
     confusion = np.sum([topic.confusion for topic in topics], axis=0)
     changes = np.sum([topic.change for topic in topics], axis=0)
     consistency = total_consistency(topics)
@@ -82,7 +80,7 @@ def describe_findings(
         "pixel_accuracy": json_number(pixel_accuracy(confusion)),
         "iou": dict(zip(names, map(json_number, class_iou(confusion)))) if scored else None,
         "confusion": confusion.tolist() if scored else None,
-        "share": dict(zip(names, map(json_number, shares))),
+        "share": dict(zip(names, map(json_number, np.average(shares, axis=0, weights=pixels)))),
         "changed": json_number(1 - consistency),
         "temporal_consistency": json_number(consistency),
         "changed_by_class": {name: json_ratio(changed, compared) for name, (compared, changed) in zip(names, changes)},

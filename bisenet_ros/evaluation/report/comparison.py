@@ -28,8 +28,6 @@ from bisenet_ros.evaluation.report.record_summary import (
 )
 from bisenet_ros.evaluation.run_summary import TopicKey
 
-GALLERY = 4
-"""Frames whose pictures are shown."""
 SMALLEST_VERDICT = 0.1
 """Percentage points; a smaller difference is called neither better nor worse."""
 PERCENTILES = ("p50", "p90", "p99")
@@ -202,7 +200,8 @@ def _scores(summaries: Sequence[Topics], confusions: Optional[np.ndarray], *, sa
     topics = [list(summary.values()) for summary in summaries]
     rows = []
     if confusions is not None:
-        rows = [_row("mIoU", map(mean_iou, confusions)), _row("pixel accuracy", map(pixel_accuracy, confusions))]
+        miou = [mean_iou(confusion, scored=_true_classes(confusion)) for confusion in confusions]
+        rows = [_row("mIoU", miou), _row("pixel accuracy", map(pixel_accuracy, confusions))]
     rows.append(_row("temporal consistency", map(total_consistency, topics)))
     rows.append(_row("mean confidence", map(mean_confidence, topics))._replace(judged=False))
     if same_jobs:
@@ -216,6 +215,14 @@ def _iou(confusions: np.ndarray, names: Sequence[str]) -> List[Row]:
     return sorted(rows, key=lambda row: -math.inf if row.difference is None else row.difference, reverse=True)
 
 
+def _true_classes(confusion: np.ndarray) -> List[int]:
+    """The classes that the ground truth has, over which both reports' mIoU is the mean.
+
+    Of others a single pixel in one report would be a class of 0 % there, and none in the other.
+    """
+    return np.flatnonzero(confusion.sum(axis=1)).tolist()
+
+
 def _row(name: str, scores: Iterable[float]) -> Row:
     a, b = (float(score) if math.isfinite(score) else None for score in scores)
     return Row(name, a, b)
@@ -224,7 +231,7 @@ def _row(name: str, scores: Iterable[float]) -> Row:
 def _extremes(
     report: FinishedReport, topics: Topics, agreements: Dict[TopicKey, MaskAgreement]
 ) -> List[Tuple[float, FrameRecord]]:
-    lowest = lowest_frames([topics[key] for key in agreements], lambda topic: agreements[topic.key].agreeing, GALLERY)
+    lowest = lowest_frames([topics[key] for key in agreements], lambda topic: agreements[topic.key].agreeing)
     differing = [(1 - share, key) for share, key in lowest if share < 1]
     records = find_records(report.records, [key for _, key in differing])
     return [(share, records[key]) for share, key in differing]
@@ -234,8 +241,8 @@ def _notices(a: FinishedReport, b: FinishedReport, summaries: Sequence[Topics], 
     found = []
     if a.jobs != b.jobs:
         found.append(
-            f"A was made with {a.jobs} and B with {b.jobs} jobs side by side, which share the machine: the engine's "
-            "times cannot be compared, and are left out"
+            f"the jobs side by side share the machine, {a.jobs} of A and {b.jobs} of B: the engine's times cannot be "
+            "compared, and are left out"
         )
     changed = [bag for bag, files in a.contents.items() if files and b.contents[bag] and files != b.contents[bag]]
     if changed:

@@ -15,6 +15,7 @@ from bisenet_ros.evaluation.report.picture_loader import load_pictures
 from bisenet_ros.evaluation.report.pictures import disagreement_row
 from bisenet_ros.evaluation.run_summary import Source
 from bisenet_ros.files.atomic_write import write_json, write_text
+from bisenet_ros.model.class_groups import show_unlisted
 
 FILES = ("compare.html", "compare.json", "compare.txt")
 UNITS = {
@@ -131,11 +132,16 @@ def _section(comparison: Comparison, source: Source) -> Dict[str, Any]:
 def load_gallery(comparison: Comparison) -> Tuple[List[Dict[str, Any]], List[str]]:
     """The frames that differ most; none, and why, where a bag is gone or has been changed."""
     keys = [record.key for _, record in comparison.extremes]
-    colors = comparison.reports[0].classes.color_table()
+    classes = comparison.reports[0].classes
     try:
         first, second = (load_pictures(it.folder, it.sources, it.records, keys) for it in comparison.reports)
         masks = {picture.key: picture.mask for picture in second}  # the reports may have their bags in another order
-        pictures = {it.key: disagreement_row(it.frame, (it.mask, masks[it.key]), colors) for it in first}
+        pictures = {
+            it.key: disagreement_row(
+                it.frame, [show_unlisted(mask, classes) for mask in (it.mask, masks[it.key])], classes.color_table()
+            )
+            for it in first
+        }
     except (BagError, OSError) as error:
         return [], [f"the pictures are left out: {error}"]
     return [

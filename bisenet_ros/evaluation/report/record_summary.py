@@ -15,6 +15,8 @@ from bisenet_ros.evaluation.run_summary import TopicKey
 
 BINS = 240
 """Points of a curve; each has several frames of a longer topic."""
+GALLERY = 4
+"""Extreme frames of a kind whose pictures a report shows."""
 APART = 24
 """Extreme frames of a topic are at least 1/24 of its frames apart, so that they are not of one moment."""
 
@@ -39,6 +41,7 @@ class TopicSummary:
     Attributes:
         sizes: frames by (width, height).
         shares: frames x classes float32, see FrameRecord.
+        pixels: of every frame.
         stamps_ns, indices, confidence, consistency, engine_ms, miou: of every frame, see FrameRecord; NaN where there
             is none.
         change: classes x 2 int64: compared and changed pixels by the class before.
@@ -49,7 +52,7 @@ class TopicSummary:
     def __init__(self, key: TopicKey, *, classes: int) -> None:
         self.key = key
         self.sizes: Counter = Counter()
-        self.stamps_ns, self.indices = array("q"), array("q")
+        self.stamps_ns, self.indices, self.pixels = array("q"), array("q"), array("q")
         self.confidence, self.consistency, self.engine_ms, self.miou = (array("d") for _ in range(4))
         self.change = np.zeros((classes, 2), np.int64)
         self.confusion = np.zeros((classes, classes), np.int64)
@@ -69,6 +72,7 @@ class TopicSummary:
         self._shares.extend(record.shares)
         self.stamps_ns.append(record.stamp_ns)
         self.indices.append(record.index)
+        self.pixels.append(record.width * record.height)
         self.sizes[record.width, record.height] += 1
         self.engine_ms.append(record.engine_ms)
         self.confidence.append(record.confidence)
@@ -101,20 +105,20 @@ def summarize(records: Iterable[FrameRecord], *, classes: int) -> Dict[TopicKey,
 
 
 def lowest_frames(
-    topics: Iterable[TopicSummary], values: Callable[[TopicSummary], Sequence[float]], count: int
+    topics: Iterable[TopicSummary], values: Callable[[TopicSummary], Sequence[float]]
 ) -> List[Tuple[float, FrameKey]]:
-    """The frames with the lowest values over all topics, the lowest first; of one moment only one."""
+    """The GALLERY frames with the lowest values over all topics, the lowest first; of one moment only one."""
     found: List[Tuple[float, FrameKey]] = []
     for topic in topics:
         numbers = np.asarray(values(topic))
         chosen: List[int] = []
         for place in np.argsort(numbers, kind="stable"):
-            if len(chosen) == count or np.isnan(numbers[place]):
+            if len(chosen) == GALLERY or np.isnan(numbers[place]):
                 break
             if all(abs(place - other) >= topic.frames / APART for other in chosen):
                 chosen.append(int(place))
         found += [(float(numbers[place]), topic.frame_key(place)) for place in chosen]
-    return sorted(found, key=lambda entry: entry[0])[:count]
+    return sorted(found, key=lambda entry: entry[0])[:GALLERY]
 
 
 def find_records(records: Iterable[FrameRecord], keys: Collection[FrameKey]) -> Dict[FrameKey, FrameRecord]:
