@@ -146,7 +146,7 @@ class Bag:
 
 
 def _decompressed(stored: Iterable[BagMessage], read: Counter, damaged: List[str]) -> Iterator[BagMessage]:
-    """Messages with their `index`, by what was `read` of each topic; what cannot be decompressed is put in `damaged`."""
+    """Messages with an `index`, by what was `read` of each topic; what cannot be decompressed goes into `damaged`."""
     for packed in stored:
         message = replace(packed, index=read[packed.topic])
         read[packed.topic] += 1
