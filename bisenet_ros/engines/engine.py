@@ -43,7 +43,7 @@ class Engine(ABC):
         size_choice: the size that frames have for the network, a `choice` of `network_size`.
         unlisted: the last class of the card, where it stands for what a class map leaves out; masks have it as 255.
         max_batch: the most frames that run at once; more are no error, and run one batch after another.
-        has_confidence: whether it gives confidence maps; the log of its start says why not.
+        has_confidence: whether it gives confidence maps; the log says why not. On a GPU it may end with a frame's size.
     """
 
     model_file: Optional[Path] = None

@@ -200,7 +200,7 @@ class Pipeline:
         except Exception as error:
             if self._may_log("retry"):
                 self._logger.warning(f"the engine failed, and is tried once more: {error_text(error)}")
-            return self._results(frames, confidence)
+            return self._results(frames, confidence and self._engine.has_confidence)
 
     def _results(self, frames: List[CameraFrame], confidence: bool) -> List[Segmentation]:
         """What the engine makes of frames; smoothed over time where the parameter `smoothing` asks for it."""

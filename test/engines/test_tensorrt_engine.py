@@ -320,21 +320,72 @@ def test_full_memory_leaves_nothing_behind(gpu, frame):
     assert engine.segment(frame((64, 96))).shape == (64, 96)
 
 
+def refuse_plans_to(lacking, monkeypatch):
+    """Plans with this tail cannot be had; returns the frame sizes that they were asked for."""
+    load, asked = PlanStore.load, []
+
+    def load_other(plans, request):
+        if request.tail != lacking:
+            return load(plans, request)
+        asked.append(request.frame_size)
+        raise TensorRtError("it cannot build a plan of the model: no memory")
+
+    monkeypatch.setattr(PlanStore, "load", load_other)
+    return asked
+
+
+@pytest.mark.parametrize("faster", ["mask", "logits"])
+def test_memory_that_is_full_for_a_moment_changes_nothing(gpu, frame, monkeypatch, caplog, faster):
+    monkeypatch.setattr(tail_choice, "read", lambda path: faster)
+    engine = gpu.engine()
+    engine.segment(frame((64, 64)))
+    gpu.stub.fail(4, OUT_OF_MEMORY)  # in the middle of a pipeline's
+    assert engine.segment(frame((64, 96))).shape == (64, 96) and engine.has_confidence
+    assert f"the plan to {faster} for 96x64 is tried once more: " in caplog.text
+    assert [plan.outputs[0].name for plan in gpu.tensorrt.plans] == [faster] * 2
+
+
 @pytest.mark.parametrize("lacking", ["mask", "logits"])
 def test_where_one_end_of_a_plan_cannot_be_had_the_other_runs(gpu, frame, cpu_engine, monkeypatch, caplog, lacking):
-    load = PlanStore.load
-
-    def load_one(plans, request):
-        if request.tail == lacking:
-            raise TensorRtError("it cannot build a plan of the model: no memory")
-        return load(plans, request)
-
-    monkeypatch.setattr(PlanStore, "load", load_one)
+    refuse_plans_to(lacking, monkeypatch)
     engine = gpu.engine()
     mask = engine.segment(frame((64, 96)))
     assert (mask == cpu_engine.segment(frame((64, 96)))).mean() > 0.99
     assert f"frames of 96x64 go without the plan to {lacking}: it cannot build" in caplog.text
+    assert engine.has_confidence == (lacking == "mask")
     assert not [*gpu.cache.glob("*.tail")], "tried again at the next start"
+
+
+@pytest.mark.parametrize("faster", ["mask", "logits"])
+def test_where_the_faster_plan_can_no_longer_be_had_the_other_runs(gpu, frame, monkeypatch, caplog, faster):
+    gpu.engine().segment(frame((64, 96)))
+    (kept,) = gpu.cache.glob("*.tail")
+    note = json.dumps({**json.loads(kept.read_text()), "tail": faster})
+    kept.write_text(note)
+    with monkeypatch.context() as patch:
+        refuse_plans_to(faster, patch)
+        expected = gpu.engine().segment(frame((64, 96)))
+        assert f"frames of 96x64 go without the plan to {faster}: it cannot build" in caplog.text
+    assert kept.read_text() == note, "tried again at the next start"
+    engine = gpu.engine()
+    assert np.mean(engine.segment(frame((64, 96))) == expected) >= 0.999
+    refuse_plans_to(faster, monkeypatch)
+    engine._thread.call(engine._gpu.pipelines.drop, (64, 96))  # as by cameras of other sizes
+    with pytest.raises(TensorRtError, match="it cannot build"):
+        engine.segment(frame((64, 96)))
+    assert np.array_equal(engine.segment(frame((64, 96))), expected)
+
+
+def test_without_the_plan_to_the_logits_masks_go_on_without_confidence(gpu, frame, monkeypatch):
+    engine = gpu.engine()
+    asked = refuse_plans_to("logits", monkeypatch)
+    with pytest.raises(TensorRtError, match="no memory; from now on there are masks without confidence"):
+        engine.segment(frame((64, 96)), confidence=True)
+    assert not engine.has_confidence
+    with pytest.raises(EngineError, match="confidence needs our own kernel and a plan to the logits"):
+        engine.segment(frame((64, 128)), confidence=True)
+    assert engine.segment(frame((64, 96))).shape == (64, 96)
+    assert asked == [(64, 96)], "a build may take minutes"
 
 
 def test_without_either_end_the_reason_is_told(gpu, frame, monkeypatch):

@@ -8,7 +8,7 @@ import signal
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator, List, Tuple
+from typing import Any, Iterator, List, Sequence, Tuple
 
 import numpy as np
 import pytest
@@ -31,6 +31,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool
 
+from bisenet_ros.engines.engine import EngineError, Segmentation
 from bisenet_ros.node.camera_confidence import CameraConfidence
 
 pytestmark = pytest.mark.timeout(120)
@@ -155,6 +156,26 @@ def test_engine_without_confidence_costs_that_topic_alone(image: Image) -> None:
         for _ in range(4):
             vehicle.answer(masks, camera.send(image))
         assert vehicle.state() == "active" and not confidences
+
+
+def test_an_engine_that_finds_that_it_has_no_confidence_gives_masks(image: Image) -> None:
+    class WithoutLogits(FakeEngine):
+        """As where TensorRT cannot build the plan to the logits, which is found with the first frame."""
+
+        def _segment_batch(self, frames: Sequence[np.ndarray], *, confidence: bool) -> List[Segmentation]:
+            if confidence:
+                self.has_confidence = False
+                raise EngineError("no memory; from now on there are masks without confidence")
+            return super()._segment_batch(frames, confidence=confidence)
+
+    with fake_node("-p", "min_confidence:=0.5", engine=WithoutLogits()) as (_, vehicle, engine):
+        masks = vehicle.listen("/segmentation/mask", Image)
+        camera = vehicle.camera("/camera/image_raw")
+        camera.connect(image, masks)
+        for _ in range(4):
+            vehicle.answer(masks, camera.send(image))
+        assert vehicle.state() == "active" and not engine.has_confidence
+        assert vehicle.counts()["failed"] == 0
 
 
 def test_blocked_engine_does_not_block_the_shutdown(vehicle: Vehicle, image: Image) -> None:

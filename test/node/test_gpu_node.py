@@ -74,7 +74,7 @@ def test_a_fault_that_passes_costs_nothing_and_the_node_ends_well(vehicle: Vehic
             "/gpu_passes/segmentation_node: segmentation", DiagnosticStatus.OK, "^running$"
         )
         assert values_of(status)["engine_faults"] == "0" and "Stub GPU, fp32" in values_of(status)["engine"]
-        told = "the engine failed, and is tried once more: .*CUDA_ERROR_OUT_OF_MEMORY"
+        told = "the plan to logits for 64x48 is tried once more: .*CUDA_ERROR_OUT_OF_MEMORY"
         vehicle.wait_for(lambda: process.matching(told), "the log line")
         status = vehicle.wait_for_status("/gpu_passes/segmentation_node: camera camera", DiagnosticStatus.OK, "^segm")
         assert 0 < float(values_of(status)["mean_confidence"]) < 1, "of the logits, which were copied from the GPU"

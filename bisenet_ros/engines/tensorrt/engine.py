@@ -22,7 +22,7 @@ from bisenet_ros.engines.tensorrt.api import load_tensorrt
 from bisenet_ros.engines.tensorrt.builder import PlanRequest, PlanStore, tails
 from bisenet_ros.engines.tensorrt.frame_pipeline import FramePipeline, NetworkTimer
 from bisenet_ros.engines.tensorrt.pipeline_cache import PipelineCache
-from bisenet_ros.engines.tensorrt.plan import LOGITS, MASK, NETWORK, Plan
+from bisenet_ros.engines.tensorrt.plan import LOGITS, MASK, NETWORK, Plan, TensorRtError
 from bisenet_ros.engines.tensorrt.plan_cache import PlanCache
 from bisenet_ros.engines.tensorrt.worker_thread import WorkerThread
 from bisenet_ros.model.input_size import CARD, Size, size_text
@@ -78,7 +78,10 @@ class TensorRtEngine(Engine):
         self._close = weakref.finalize(self, _close, self._thread, self._gpu)
         description = f"{self._gpu.description}, {precision}"
         super().__init__(card, description=description, size_choice=size_choice, max_batch=max_batch)
-        self.has_confidence = LOGITS in self._gpu.tails
+
+    @property
+    def has_confidence(self) -> bool:  # type: ignore[override]  # nobody sets it
+        return LOGITS in self._gpu.tails
 
     @property
     def building(self) -> str:
@@ -170,7 +173,7 @@ class _Gpu:
         """For 1 to `max_batch` frames of one size."""
         size = (frames[0].shape[0], frames[0].shape[1])
         if confidence and LOGITS not in self.tails:
-            raise EngineError("confidence needs our own kernel, which does not compile here; see the log of the start")
+            raise EngineError("confidence needs our own kernel and a plan to the logits; the log says which is missing")
         tail, self._last = LOGITS if confidence else self._faster_tail(frames[0]), None
         results = self.pipelines.run(size, tail, frames, confidence=confidence)
         self._last = self.pipelines.get(size, tail)
@@ -204,6 +207,27 @@ class _Gpu:
         return possible
 
     def _make_pipeline(self, size: Size, tail: str) -> FramePipeline:
+        """Where it fails, the next frame has its tail chosen anew; if it is to the logits, there is no confidence."""
+        try:
+            return self._try_twice(size, tail) if len(self.tails) > 1 else self._new_pipeline(size, tail)
+        except (TensorRtError, RuntimeError) as error:
+            self._faster.pop(size, None)
+            if tail == MASK or MASK not in self.tails:
+                raise
+            self.tails = (MASK,)
+            raise TensorRtError(f"{error}; from now on there are masks without confidence") from error
+
+    def _try_twice(self, size: Size, tail: str) -> FramePipeline:
+        """Tries once more after a fault that may pass, such as full memory, before the other tail is taken."""
+        try:
+            return self._new_pipeline(size, tail)
+        except RuntimeError as error:
+            if fault_that_ends_the_process():
+                raise
+            logger.warning("the plan to %s for %s is tried once more: %s", tail, size_text(size), error)
+            return self._new_pipeline(size, tail)
+
+    def _new_pipeline(self, size: Size, tail: str) -> FramePipeline:
         plan, classes = self._load(self.request(size, tail)), len(self._card.classes)
         return FramePipeline(self.device, plan, frame_size=size, classes=classes, max_batch=self._max_batch)
 

@@ -12,10 +12,11 @@ import pkgutil
 import statistics
 import time
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, Iterator, List, Optional, Sequence
 
 import numpy as np
 
+from bisenet_ros.engines.cuda.libcuda import fault_that_ends_the_process
 from bisenet_ros.engines.tensorrt.pipeline_cache import PipelineCache
 from bisenet_ros.engines.tensorrt.plan import LOGITS, MASK, TensorRtError
 from bisenet_ros.files.atomic_write import write_json
@@ -30,14 +31,15 @@ logger = logging.getLogger(__name__)
 def faster_tail(pipelines: PipelineCache, tails: Sequence[str], *, frames: Sequence[np.ndarray], kept_at: Path) -> str:
     """The faster end for frames of a size, as it is kept, else as it is measured here; the slower pipeline is closed.
 
+    Where the plan to one of them cannot be had, it is the other, which is not kept.
+
     Args:
         frames: a batch to measure with.
     """
-    kept = read(kept_at)
+    kept, size = read(kept_at), (frames[0].shape[0], frames[0].shape[1])
     if kept:
-        return kept
-    size = (frames[0].shape[0], frames[0].shape[1])
-    usable = _usable_tails(pipelines, tails, size)
+        return next(_usable_tails(pipelines, sorted(tails, key=lambda tail: tail != kept), size))
+    usable = list(_usable_tails(pipelines, tails, size))
     if len(usable) == 1:
         return usable[0]
     medians = _measure(pipelines, tails, size, frames)
@@ -49,18 +51,19 @@ def faster_tail(pipelines: PipelineCache, tails: Sequence[str], *, frames: Seque
     return faster
 
 
-def _usable_tails(pipelines: PipelineCache, tails: Sequence[str], size: Size) -> List[str]:
+def _usable_tails(pipelines: PipelineCache, tails: Sequence[str], size: Size) -> Iterator[str]:
     """The ends whose plans can be built and loaded, such as one alone where memory is short; raises if none can."""
-    usable: List[str] = []
+    found = False
     for tail in tails:
         try:
             pipelines.get(size, tail)
-            usable.append(tail)
         except (TensorRtError, RuntimeError) as error:
-            if tail == tails[-1] and not usable:
+            if fault_that_ends_the_process() or (tail == tails[-1] and not found):
                 raise
             logger.warning("frames of %s go without the plan to %s: %s", size_text(size), tail, error)
-    return usable
+        else:
+            found = True
+            yield tail
 
 
 def _measure(
