@@ -105,10 +105,11 @@ def _decode(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
         return mask.decode(mask.merge(mask.frPyObjects(segmentation, height, width))).astype(bool)
     if list(segmentation["size"]) != [height, width]:
         raise ValueError(f"its mask is {segmentation['size']}, the image [{height}, {width}]")
-    if isinstance(segmentation["counts"], list):
-        _check_run_lengths(segmentation["counts"], pixels=height * width)
-        segmentation = mask.frPyObjects(segmentation, height, width)
-    return mask.decode(segmentation).astype(bool)
+    counts = segmentation["counts"]
+    if isinstance(counts, str):
+        counts = _read_run_lengths(counts)
+    _check_run_lengths(counts, pixels=height * width)
+    return mask.decode(mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)).astype(bool)
 
 
 def _check_polygons(polygons: list[Any]) -> None:
@@ -118,6 +119,30 @@ def _check_polygons(polygons: list[Any]) -> None:
             raise ValueError(f"it must have an x and a y of every point, got {len(polygon)} numbers")
         if not (np.abs(np.array(polygon, float)) <= FARTHEST).all():  # also where one is NaN
             raise ValueError(f"it has a point more than {FARTHEST} pixels away")
+
+
+def _read_run_lengths(text: str) -> list[int]:
+    """The run lengths of COCO's text, in which the fourth and later ones are differences from the one two before.
+
+    Each character after "0" has 5 bits, the lowest first, and 32 more unless it is a number's last.
+
+    Raises:
+        ValueError: the text ends within a number.
+    """
+    counts: list[int] = []
+    value = shift = 0
+    for bits in (ord(character) - ord("0") for character in text):
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:  # negative
+            value -= 1 << shift
+        counts.append(value + counts[-2] if len(counts) > 2 else value)
+        value = shift = 0
+    if shift:
+        raise ValueError("the text of its run lengths ends within a number")
+    return counts
 
 
 def _check_run_lengths(counts: list[Any], *, pixels: int) -> None:
