@@ -262,7 +262,7 @@ def relabel(*shapes: Dict[str, Any], **entries: Any) -> Spoil:
             [],
             "b.json is not of labelme, whose files have imagePath",
         ),
-        (lambda export: (export / "b.json").unlink(), [], "expected two labeled images or more, .*, got 1"),
+        (lambda export: (export / "b.json").unlink(), [], "besides the 1 to validate with, got 1 in all; label more"),
         (lambda export: [path.unlink() for path in export.glob("*.json")], [], "expected labelme's JSON files, or"),
         (
             lambda export: labelme(export, "c", [shape("lane", LEFT)], imagePath="a.png"),
@@ -274,6 +274,7 @@ def relabel(*shapes: Dict[str, Any], **entries: Any) -> Spoil:
             ["--background", "x", "--classes", "lane"],
             "background 'x' must be one of the classes, lane",
         ),
+        (lambda export: None, ["--val", "0.9"], "got 2 in all; label more, or give less than --val 0.9"),
         (lambda export: None, ["--val", "0"], "--val must be above 0 and below 1"),
         (lambda export: shutil.rmtree(export), [], "COCO file of an export at .*export, there is nothing"),
         (lambda export: write_image(export.parent / "yard" / "old.png"), [], "yard exists and holds something else"),
@@ -288,6 +289,15 @@ def test_mistakes_are_named(spoil, options, message, tmp_path, capsys):
     assert main(["make-labels", str(export), "-o", str(tmp_path / "yard"), *options]) == 1
     assert sorted(tmp_path.glob("*")) == before, "nothing is left half made"
     assert re.search(message, capsys.readouterr().err)
+
+
+def test_the_last_frames_of_a_drive_are_to_validate_with(tmp_path):
+    for number in range(8, 13):
+        labelme(tmp_path / "export", f"frame_{number}", [shape("lane", LEFT)])
+    root = tmp_path / "yard"
+    assert main(["make-labels", str(tmp_path / "export"), "-o", str(root), "--background", "road", "--val", "0.4"]) == 0
+    assert (root / "train.txt").read_text().split() == ["frame_8", "frame_9", "frame_10"]
+    assert (root / "val.txt").read_text().split() == ["frame_11", "frame_12"]
 
 
 @pytest.mark.parametrize("name", [".hidden", "photo ", " photo", "caf\udce9"])

@@ -10,7 +10,7 @@ from typing import Iterator, NamedTuple, Sequence
 import yaml
 
 from bisenet_ros.files.atomic_write import write_png, write_text
-from bisenet_ros.files.file_names import is_utf8
+from bisenet_ros.files.file_names import is_utf8, natural_order
 from bisenet_ros.files.result_folder import require_free, require_replaceable
 from bisenet_ros.images.image_file import read_image, read_orientation
 from bisenet_ros.model.class_map import IGNORE, ClassMap
@@ -70,8 +70,8 @@ def make_data_set(
         output: a folder that is empty, or not there yet.
         classes: the classes in the order of their ids; none: the labels in alphabetical order, then `background`.
         background: the class of pixels in no region; None: they have none, and are ignored.
-        val_share: share of the frames to validate with: the last ones, in the order of their names, since frames of
-            one drive that follow each other are nearly the same.
+        val_share: share of the frames to validate with: the last ones, in the order of their names, 2 before 10, since
+            frames of one drive that follow each other are nearly the same.
 
     Raises:
         DataError: nothing is labeled, two images have one name, an image is missing, of another size or shown turned,
@@ -93,7 +93,7 @@ def make_data_set(
     ids = {UNLABELED: outside, **ids}
     drawn = [image for image in labeled if image.labels or background]
     _check(drawn, ids, names)
-    train, val = _split(sorted(image.image.stem for image in drawn), val_share)
+    train, val = _split([path.stem for path in natural_order(image.image for image in drawn)], val_share)
     made = Made(train, val, names, [image.image for image in labeled if image not in drawn])
     output.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=output.parent, ignore_cleanup_errors=True) as temporary:
@@ -112,7 +112,8 @@ def _split(frames: Sequence[str], val_share: float) -> tuple[list[str], list[str
     held_out = max(1, round(len(frames) * val_share))
     if len(frames) - held_out < 1:
         raise DataError(
-            f"expected two labeled images or more, one to train on and one to validate with, got {len(frames)}"
+            f"expected a labeled image or more to train on besides the {held_out} to validate with, got {len(frames)} "
+            f"in all; label more, or give less than --val {val_share:g}"
         )
     return list(frames[:-held_out]), list(frames[-held_out:])
 
