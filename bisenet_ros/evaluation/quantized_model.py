@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a model file to its int8 version: calibrated, compared with fp32 layer by layer where needed, and described."""
 
+import math
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from bisenet_ros.model.model_card import ModelCard, read_card, write_card
 from bisenet_ros.model.model_file import model_sha256, read_model
 
 SENSITIVITY_FRAMES = 30
+"""Calibration frames at most, spread over all, that layers are judged by."""
 MOST_LAYERS_LEFT_OUT = 10
 """Layers that stay in fp32 at most, of the network's 56; more of them would cost the speed."""
 COST_OF_ANY_LAYER = 0.01
@@ -81,8 +83,8 @@ def make_quantized_model(
 
     quantized = quantize(network, card, frames_to_calibrate_with())
     fp32 = _open(network, card, precision="fp32")
-    every = max(1, counted // SENSITIVITY_FRAMES)
-    frames = [frame for number, (frame, _) in enumerate(calibration) if number % every == 0][:SENSITIVITY_FRAMES]
+    every = math.ceil(counted / SENSITIVITY_FRAMES)
+    frames = [frame for number, (frame, _) in enumerate(calibration) if number % every == 0]
     costs = layer_costs(network, card.network_size)
     left_out = choose_layers_left_out(
         quantized, fp32, frames, costs=costs, same_class=same_class, on_progress=on_progress

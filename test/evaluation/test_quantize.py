@@ -177,6 +177,19 @@ def test_the_card_has_the_frames_that_were_read_not_those_that_were_promised(mod
     assert quantization["calibration"]["frames"] == quantization["compared"]["frames"] == len(FRAMES)
 
 
+def test_layers_are_judged_by_frames_of_the_whole_source(model, images, monkeypatch):
+    judged = []
+
+    def judge(quantized, fp32, frames, **_):
+        judged.extend(frames)
+        return []
+
+    monkeypatch.setattr(quantized_model, "SENSITIVITY_FRAMES", 2)
+    monkeypatch.setattr(quantized_model, "choose_layers_left_out", judge)
+    assert len(FRAMES) == 3 and run(model, "--calibration", images) == 0
+    assert [np.array_equal(frame, FRAMES[i]) for frame, i in zip(judged, (0, 2))] == [True, True] and len(judged) == 2
+
+
 def test_ground_truth_of_no_frame_is_refused(model, images, labels, tmp_path, capsys):
     bag, truth = tmp_path / "recording", tmp_path / "truth"
     make_bag = ["make-bag", images, "--labels", labels, "--export-labels", truth, "-o", bag]
