@@ -18,7 +18,7 @@ from bisenet_training.data.loading import Draw, SeededBatches
 from bisenet_training.trainer.module import set_names
 from bisenet_training.trainer.recipe import DataSetRecipe, without_places
 from bisenet_training.trainer.recipe_file import load_recipe
-from bisenet_training.trainer.run_data import class_shares
+from bisenet_training.trainer.run_data import class_shares, open_data
 
 from bisenet_ros.cli import main
 from bisenet_ros.errors import BisenetError
@@ -102,6 +102,19 @@ def test_a_list_of_data_sets_has_the_entries_of_the_base_and_its_own(folder):
     assert [entry["class_map"] for entry in stored] == ["groups.yaml"] * 2
     assert [entry["dataset"] for entry in stored] == ["camvid", "yard.yaml"] and str(folder) not in str(stored)
     assert stored[1]["weight"] == 0.5 and stored[0]["mean"] == [0.1, 0.2, 0.3]
+
+
+def test_a_run_tells_which_split_does_not_fit_into_the_cache(folder, capsys):
+    """The clip's four frames of 480x360 take 2.8 MB, the yard's three of 128x96 0.15 MB; each has a fourth of 4 MB."""
+    joined = folder / "joined.yaml"
+    open_data(load_recipe(joined, ["run.cache_gigabytes=0.004"]), processes=2)
+    printed = capsys.readouterr().out
+    assert printed.count("decoded each time") == 2, "and the clip's two frames that are scored"
+    assert "split 'train' takes 0.0 GB decoded, and its part of run.cache_gigabytes is 0.0: frames" in printed
+    assert "run.cache_gigabytes=1 would keep them in memory" in printed
+    for gigabytes in (0, 1):
+        open_data(load_recipe(joined, [f"run.cache_gigabytes={gigabytes}"]), processes=2)
+        assert "decoded each time" not in capsys.readouterr().out
 
 
 def test_one_data_set_is_stored_as_it_was_before_there_were_several():

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The data sets of a training run: opened, read once, and found fit to be joined."""
 
+import math
 from pathlib import Path
 from typing import NamedTuple, Sequence
 
@@ -16,6 +17,9 @@ from bisenet_training.errors import DataError, RecipeError
 from bisenet_training.trainer.frame_scales import describe_other_scale
 from bisenet_training.trainer.print_once import print_once
 from bisenet_training.trainer.recipe import DataSetRecipe, Recipe
+
+BYTES_OF_PIXEL = 4
+"""Of a decoded frame: BGR and a train id."""
 
 
 class RunData(NamedTuple):
@@ -58,8 +62,9 @@ def open_data(recipe: Recipe, *, processes: int) -> RunData:
     found = [_inspect(dataset, entry) for dataset, entry in zip(training, sets)]
     for dataset, inspections in zip(training, found):
         print_once(describe_other_scale(recipe, [it.size for it in inspections], dataset=dataset))
-    for dataset, entry in zip(validation, scored):
-        _inspect(dataset, entry)
+    found_to_score = [_inspect(dataset, entry) for dataset, entry in zip(validation, scored)]
+    for dataset, inspections in zip([*training, *validation], [*found, *found_to_score]):
+        print_once(_describe_uncached(dataset, inspections, shares=processes * len(sets)))
     return RunData(training, [_count_pixels(inspections) for inspections in found], validation)
 
 
@@ -114,6 +119,23 @@ def _describe_shared(training: Sequence[SegmentationDataset], validation: Segmen
     return (
         f"{shared} of the {len(validation)} frames of data.val_split {validation.split!r} are in data.train_split too: "
         "the scores are not of unseen frames"
+    )
+
+
+def _describe_uncached(dataset: SegmentationDataset, inspections: Sequence[Inspection], *, shares: int) -> str:
+    """Tells how large the cache must be for a split that does not fit into it; "" where it does, or there is none.
+
+    Args:
+        shares: into how many parts run.cache_gigabytes is divided.
+    """
+    largest = max(height * width for height, width in (found.size for found in inspections))
+    needed = len(dataset) * largest * BYTES_OF_PIXEL
+    if not dataset.cache_bytes or needed <= dataset.cache_bytes:
+        return ""
+    return (
+        f"split {dataset.split!r} takes {needed / 1e9:.1f} GB decoded, and its part of run.cache_gigabytes is "
+        f"{dataset.cache_bytes / 1e9:.1f}: frames are decoded each time that they are used; "
+        f"run.cache_gigabytes={math.ceil(needed * shares / 1e9)} would keep them in memory"
     )
 
 
