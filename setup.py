@@ -103,7 +103,6 @@ setup(
         "training": [
             "torch",
             "lightning>=2.6",  # the first with weight averaging
-            "torchmetrics",
             "tensorboard",
             "pydantic>=2",
             "pyyaml",

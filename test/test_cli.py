@@ -25,7 +25,6 @@ ROOT = Path(__file__).parents[1]
 EXTRAS = {
     "torch",
     "lightning",
-    "torchmetrics",
     "tensorboard",
     "pydantic",
     "tqdm",

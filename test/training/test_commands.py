@@ -10,7 +10,7 @@ import sys
 import pytest
 
 COMMANDS = ("train", "evaluate", "export", "import-checkpoint", "check-dataset", "explain", "complexity")
-WITHOUT = ("torch", "lightning", "pydantic", "yaml", "scipy", "rich", "tqdm", "matplotlib", "jinja2", "torchmetrics")
+WITHOUT = ("torch", "lightning", "pydantic", "yaml", "scipy", "rich", "tqdm", "matplotlib", "jinja2")
 PROGRAM = f"""
 import sys
 for package in {WITHOUT}:

@@ -67,13 +67,15 @@ def test_logits_that_are_not_finite_are_not_scored(card):
     module.trainer = SimpleNamespace(default_root_dir=".", global_step=4)
     torch.nn.init.constant_(module.network.head.classifier.bias, float("nan"))
     with pytest.raises(TrainingDiverged, match="a logit in the validation is no finite number"):
-        module.validation_step((torch.zeros(1, 3, 64, 64), torch.zeros(1, 64, 64, dtype=torch.long)), 0)
+        module.validation_step((torch.zeros(1, 3, 64, 64), torch.zeros(1, 64, 64, dtype=torch.uint8)), 0)
 
 
 def test_a_class_that_never_occurs_has_no_score_and_the_card_stays_strict_json(card):
     module = SegmentationModule(load_recipe(RECIPES / "camvid.yaml", NARROW), card)
-    module.log = lambda *_, **__: None  # there is no trainer
-    module.confusions[0].update(torch.tensor([0, 0, 1]), torch.tensor([0, 1, 1]))
+    module.log = lambda *_, **__: None
+    module.trainer = SimpleNamespace(strategy=SimpleNamespace(reduce=lambda found, **_: found), global_step=4)
+    module.on_validation_epoch_start()
+    module.confusions[0, :2, :2] = [[1, 0], [1, 1]]
     module.on_validation_epoch_end()
     first, second, *others = module.scores["val_iou"].values()
     assert first == second == module.scores["val_miou"] == 0.5 and set(others) == {None}

@@ -144,7 +144,7 @@ class AugmentedFrames(Dataset):
 class ValidationFrames(Dataset):
     """Frames to validate with, preprocessed as by the engines.
 
-    3 x h x w float32 normalized RGB of the network's size, and H x W int64 targets of the frame's own; both padded as
+    3 x h x w float32 normalized RGB of the network's size, and H x W uint8 targets of the frame's own; both padded as
     the data set says. The size, mean and std are those of the model's card.
     """
 
@@ -165,7 +165,7 @@ class ValidationFrames(Dataset):
         target = pad_target(target, self.dataset.padding)
         size = network_size(*image.shape[:2], trained=self.trained, choice=self.dataset.size_choice)
         pixels = normalize_frame(image, size, mean=self.mean, std=self.std)
-        return torch.from_numpy(pixels[0]), torch.from_numpy(target.astype(np.int64))
+        return torch.from_numpy(pixels[0]), torch.from_numpy(target.copy())
 
 
 def worker_count(wanted: int, *, processes: int) -> int:

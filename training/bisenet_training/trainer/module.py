@@ -9,18 +9,16 @@ from pathlib import Path
 from typing import Any, Sequence
 
 import lightning
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torchmetrics.classification import MulticlassConfusionMatrix
 
 from bisenet_ros.benchmark.machine import describe_cpu
-from bisenet_ros.evaluation.metrics import class_iou, mean_iou
-from bisenet_ros.model.class_map import IGNORE
-from bisenet_ros.model.input_size import STRIDE
+from bisenet_ros.engines.cpu.postprocess import upsample_logits
+from bisenet_ros.evaluation.metrics import class_iou, confusion_matrix, mean_iou
 from bisenet_ros.model.model_card import ModelCard
 from bisenet_ros.model.model_file import ModelError
 from bisenet_ros.network import BiSeNetV2
-from bisenet_ros.network.layers import upsample_to
 from bisenet_training.errors import TrainingDiverged
 from bisenet_training.trainer.fp32_convolution import keep_strided_depthwise_in_fp32
 from bisenet_training.trainer.losses import OhemCrossEntropy, boosted_loss
@@ -61,9 +59,7 @@ class SegmentationModule(lightning.LightningModule):
         self.criterion = OhemCrossEntropy(
             threshold=loss.ohem_threshold, min_fraction=loss.ohem_min_fraction, class_weights=class_weights
         )
-        classes, sets = len(card.classes), recipe.data.scored
-        self.labeled = labeled or [range(classes)] * len(sets)
-        self.confusions = nn.ModuleList(MulticlassConfusionMatrix(classes, ignore_index=IGNORE) for _ in sets)
+        self.labeled = labeled or [range(len(card.classes))] * len(recipe.data.scored)
         self.scores: dict[str, Any] = {}
         self.earlier_runs: list[dict[str, Any]] = []
         self.started_from: dict[str, Any] | None = None
@@ -84,17 +80,19 @@ class SegmentationModule(lightning.LightningModule):
         self.log("loss", loss, prog_bar=True)
         return loss
 
-    def validation_step(self, batch: Batch, _: int, dataloader_idx: int = 0) -> None:
-        """Adds a batch to the confusion matrix of its data set.
+    def on_validation_epoch_start(self) -> None:
+        """Confusion matrices of this process's frames, one for each data set."""
+        classes = len(self.card.classes)
+        self.confusions = np.zeros((len(self.labeled), classes, classes), np.int64)
 
-        The masks are computed as in the engines: logits upsampled x8, then to the frame's size, argmax.
-        """
-        images, target = batch
+    def validation_step(self, batch: Batch, _: int, dataloader_idx: int = 0) -> None:
+        """Adds a batch, B x 3 x h x w float32 and B x H x W uint8, to its data set's matrix, by the engines' masks."""
+        images, targets = batch
         logits = self.network(images).float()
         self._expect_finite(logits, "a logit in the validation")
-        logits = upsample_to(logits, (logits.shape[-2] * STRIDE, logits.shape[-1] * STRIDE))
-        confusion: Any = self.confusions[dataloader_idx]
-        confusion.update(upsample_to(logits, target.shape[-2:]).argmax(dim=1), target)
+        for one, target in zip(logits.contiguous().cpu().numpy(), targets.cpu().numpy()):
+            mask = upsample_logits(one, target.shape).mask
+            self.confusions[dataloader_idx] += confusion_matrix(target, mask, classes=len(self.card.classes))
 
     def _expect_finite(self, values: Tensor, what: str) -> None:
         if values.isfinite().all():
@@ -111,8 +109,10 @@ class SegmentationModule(lightning.LightningModule):
         )
 
     def on_validation_epoch_end(self) -> None:
-        """Scores each data set; the run's score is the mean of their mIoU."""
-        scores = [self._score(confusion, labeled) for confusion, labeled in zip(self.confusions, self.labeled)]
+        """Scores each data set by the frames of all processes; the run's score is the mean of their mIoU."""
+        found = torch.from_numpy(self.confusions).to(self.device)
+        confusions = self.trainer.strategy.reduce(found, reduce_op="sum").cpu().numpy()
+        scores = [self._score(confusion, labeled) for confusion, labeled in zip(confusions, self.labeled)]
         if len(scores) == 1:
             self.scores = {**scores[0], "iteration": self.global_step}
         else:
@@ -122,10 +122,8 @@ class SegmentationModule(lightning.LightningModule):
             self.log_dict({f"val_miou_{name}": found["val_miou"] for name, found in named.items()}, sync_dist=True)
         self.log("val_miou", self.scores["val_miou"], prog_bar=True, sync_dist=True)
 
-    def _score(self, metric: Any, labeled: Sequence[int]) -> dict[str, Any]:
+    def _score(self, confusion: np.ndarray, labeled: Sequence[int]) -> dict[str, Any]:
         """mIoU and IoU on one data set, of the classes that it labels; None for one that never occurs."""
-        confusion = metric.compute().cpu().numpy()
-        metric.reset()
         iou = [round(value, 4) if math.isfinite(value) else None for value in class_iou(confusion).tolist()]
         return {
             "val_miou": round(mean_iou(confusion, scored=labeled), 4),
