@@ -57,7 +57,7 @@ def test_other_types_follow_from_the_entry():
         ("base: no_such.yaml", r"expected a YAML file at .*no_such\.yaml: No such file"),
         ("nmae: x", r"recipe\.yaml: nmae is unknown; a recipe has name, data, network"),
         ("name: a\nname: b", r"recipe\.yaml, line 2: duplicate key name"),
-        ("run: 5", "run.iterations, run.batch_size"),
+        ("run: 5", r"recipe\.yaml: run is a section, whose entries are given one by one, .*; got '5'"),
     ],
 )
 def test_malformed_files_are_refused(tmp_path, text, message):
@@ -82,6 +82,7 @@ def test_malformed_files_are_refused(tmp_path, text, message):
         (["augmentation.crop=[64"], r"augmentation.crop must be a list such as \[480, 640\], got '\[64'"),
         (["augmentation.crop=[[64]]"], "augmentation.crop must be a single value"),
         (["augmentation.crop=[32]"], "augmentation.crop must be a height and a width"),
+        (["run=5"], r"run is a section, whose entries are given one by one, as run.validate_every=\.\.\.; got '5'"),
         (["run.iterations=0"], "run.iterations must be greater than 0, got '0'"),
         (["run.validate_every=0"], "run.validate_every must be greater than 0, got '0'"),
         (["run.iterations=1001"], r"a multiple of run.validate_every \(250\)"),

@@ -40,11 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", help="default: the one that the data set validates with, such as val")
     parser.add_argument("--flip", action="store_true", help="trick: average with the logits of the mirror image")
     parser.add_argument("--scales", type=float, nargs="+", default=[1.0], metavar="X", help="trick: scales to average")
-    words = "of frames for the network: card (default), half, full (default for ADE20K) or WIDTHxHEIGHT"
+    default = "default: as the data set's YAML says"
+    words = f"of frames for the network: card, half, full or WIDTHxHEIGHT; {default}"
     parser.add_argument("--size", metavar="SIZE", help=words)
-    parser.add_argument(
-        "--pad", metavar="WIDTHxHEIGHT", help=f"pad smaller frames; {NO_PADDING} for no padding; default: the paper's"
-    )
+    words = f"pad smaller frames; {NO_PADDING} for no padding; {default}"
+    parser.add_argument("--pad", metavar="WIDTHxHEIGHT", help=words)
     parser.add_argument("--device", choices=DEVICES, default="auto", help="default auto: a GPU, if any")
     words = "of a model file; default fp32, as the paper's scores; auto is what the node takes"
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help=words)

@@ -16,8 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output_arguments(parser)
 
 
-def add_output_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL.onnx", help="the model to write")
+def add_output_arguments(parser: argparse.ArgumentParser, *, metavar: str = "MODEL.onnx") -> None:
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar=metavar, help="the model to write")
     parser.add_argument("--weights", choices=("fp32", "fp16"), default="fp32", help="stored type; fp16 halves the file")
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
 

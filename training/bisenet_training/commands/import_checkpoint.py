@@ -18,8 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ".ckpt, make a checkpoint that a recipe with network.variant=coincheung can start from (run.start_from)."
     )
     parser.add_argument("checkpoint", type=Path, help="a flat state_dict, such as model_final_v2_city.pth")
-    add_output_arguments(parser)
-    parser.add_argument("--labels", required=True, metavar="DATASET", help="name or YAML of the one it is trained for")
+    add_output_arguments(parser, metavar="MODEL.onnx|MODEL.ckpt")
+    words = "name or YAML of the data set that it was trained on"
+    parser.add_argument("--labels", required=True, metavar="DATASET", help=words)
     for name in ("--mean", "--std"):
         words = "of RGB in 0 to 1; default: Cityscapes'"
         parser.add_argument(name, type=float, nargs=3, metavar=("R", "G", "B"), help=words)

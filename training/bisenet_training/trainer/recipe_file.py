@@ -48,8 +48,13 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     sets = entries.get("data", [{}])
     entries["data"] = _joined(sets, path)
     for section in get_type_hints(Recipe).keys() - {"name"}:
-        stated = entries.get(section)
-        entries[section] = _given(stated) if isinstance(stated, dict) else {}
+        stated = entries.get(section, {})
+        if not isinstance(stated, dict):
+            raise RecipeError(
+                f"{path}: {section} is a section, whose entries are given one by one, as {section}."
+                f"{_known(section)[0]}=...; got {stated!r}"
+            )
+        entries[section] = _given(stated)
     try:
         return Recipe(**_given(entries))
     except ValidationError as error:
