@@ -14,7 +14,7 @@ import torch
 from bisenet_training.import_checkpoint import CITYSCAPES_MEAN, CITYSCAPES_STD, import_network, read_state_dict
 from bisenet_training.trainer.module import SegmentationModule
 from bisenet_training.trainer.recipe_file import load_recipe
-from bisenet_training.trainer.starting_weights import start_from
+from bisenet_training.trainer.starting_weights import read_start, start_from
 from camvid_classes import CAMVID
 from torch import Tensor
 from torch.nn import functional as F
@@ -329,7 +329,7 @@ def test_a_run_starts_from_an_imported_checkpoint(state, tmp_path, capsys):
 
     second = module("coincheung")
     initialized = {name: tensor.clone() for name, tensor in second.state_dict().items()}
-    start_from(second, imported)
+    start_from(second, read_start(imported, second.recipe.network))
     theirs = {f"network.{name}": tensor for name, tensor in import_network(state).network.state_dict().items()}
     for name, tensor in second.state_dict().items():
         head = name.startswith(("network.head", "network.boosters"))
@@ -339,9 +339,9 @@ def test_a_run_starts_from_an_imported_checkpoint(state, tmp_path, capsys):
     assert f"was trained with data.mean={list(CITYSCAPES_MEAN)}" in printed
     assert second.started_from["imported_from"] == "model_final.pth"
     with pytest.raises(ModelError, match="recipe's network to start from it; set network.variant=coincheung$"):
-        start_from(module("paper"), imported)
+        read_start(imported, module("paper").recipe.network)
     with pytest.raises(ModelError, match="`bisenet import-checkpoint model_final.pth -o model_final.ckpt` makes one"):
-        start_from(second, source)
+        read_start(source, second.recipe.network)
     command = ["train", str(RECIPES / "camvid.yaml"), "data.root=/nowhere", "-o", str(tmp_path)]
     assert main([*command, "--resume-from", str(imported)]) == 1
     assert "was imported and is no run to go on with; start from it: run.start_from=" in capsys.readouterr().err

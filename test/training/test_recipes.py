@@ -19,7 +19,7 @@ from bisenet_training.data.find_dataset import DATASETS, find_dataset
 from bisenet_training.trainer.module import SegmentationModule
 from bisenet_training.trainer.recipe import NetworkRecipe, Recipe
 from bisenet_training.trainer.recipe_file import load_recipe
-from bisenet_training.trainer.starting_weights import HEAD_PART, start_from
+from bisenet_training.trainer.starting_weights import HEAD_PART, read_start, start_from
 from camvid_classes import CAMVID
 
 from bisenet_ros.model.class_map import ClassMap
@@ -137,7 +137,7 @@ def test_a_shipped_recipe_starts_from_the_checkpoint_of_another(capsys, tmp_path
     saved = {"state_dict": first.state_dict(), "network": first.network_options, "card": card}
     torch.save(saved, tmp_path / "last.ckpt")
     heads = {name: tensor.clone() for name, tensor in second.state_dict().items() if HEAD_PART.match(name)}
-    start_from(second, tmp_path / "last.ckpt")
+    start_from(second, read_start(tmp_path / "last.ckpt", second.recipe.network))
     for name, tensor in second.state_dict().items():
         assert torch.equal(tensor, heads.get(name, first.state_dict()[name])), name
     left = "network.boosters.s3.classifier, network.boosters.s3.convolution"
@@ -153,7 +153,7 @@ def test_classifiers_of_as_many_other_classes_begin_anew(capsys, tmp_path):
 
     def start(second: SegmentationModule) -> tuple[set[str], str]:
         """The names of the tensors that are not the first one's, and what is printed."""
-        start_from(second, tmp_path / "last.ckpt")
+        start_from(second, read_start(tmp_path / "last.ckpt", second.recipe.network))
         theirs = first.state_dict()
         kept = {name for name, tensor in second.state_dict().items() if torch.equal(tensor, theirs[name])}
         return theirs.keys() - kept, capsys.readouterr().out

@@ -5,7 +5,7 @@
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Mapping, NamedTuple
 
 from torch import Tensor
 
@@ -24,7 +24,14 @@ OF_HEADS = ("head_width", "boosters")
 """The arguments of BiSeNetV2 that may be others in a checkpoint that a run starts from."""
 
 
-def read_start(path: Path, network: NetworkRecipe) -> dict[str, Any]:
+class Start(NamedTuple):
+    """The checkpoint that a run starts from, and where it was read."""
+
+    path: Path
+    checkpoint: dict[str, Any]
+
+
+def read_start(path: Path, network: NetworkRecipe) -> Start:
     """Reads the checkpoint that a run by a recipe is to start from.
 
     Raises:
@@ -46,10 +53,10 @@ def read_start(path: Path, network: NetworkRecipe) -> dict[str, Any]:
     }
     if needed:
         raise ModelError(f"{path} must have the recipe's network to start from it; set {' '.join(sorted(needed))}")
-    return checkpoint
+    return Start(path, checkpoint)
 
 
-def start_from(module: SegmentationModule, path: Path) -> None:
+def start_from(module: SegmentationModule, start: Start) -> None:
     """Gives a module the weights of another run's checkpoint, whose training becomes part of the card's.
 
     Heads of another width or missing there stay as initialized, and so does every classifier where the names of the
@@ -57,9 +64,9 @@ def start_from(module: SegmentationModule, path: Path) -> None:
     so is a normalization that is not the recipe's.
 
     Raises:
-        RecipeError, ModelError: see `read_start`; or the checkpoint has a bad card, or not the weights of its network.
+        ModelError: the checkpoint has a bad card, or not the weights of its network.
     """
-    checkpoint = read_start(path, module.recipe.network)
+    path, checkpoint = start
     card = ModelCard.from_dict(checkpoint["card"])
     own = module.state_dict()
     theirs = {key: tensor for key, tensor in checkpoint["state_dict"].items() if key in own}

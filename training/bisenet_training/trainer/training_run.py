@@ -37,7 +37,7 @@ from bisenet_training.trainer.progress_report import ProgressReport
 from bisenet_training.trainer.recipe import NetworkRecipe, Recipe
 from bisenet_training.trainer.resume import check_resumable
 from bisenet_training.trainer.run_data import class_shares, open_data
-from bisenet_training.trainer.starting_weights import read_start, start_from
+from bisenet_training.trainer.starting_weights import Start, read_start, start_from
 
 IRRELEVANT_WARNINGS = (
     ".*your dataloader is not resumable.*",  # it need not be: its batches begin at the trainer's iteration
@@ -84,11 +84,11 @@ def train(
         raise RecipeError(f"{output} holds a run already; pass --resume to go on with it, or another --output")
     if save_weights:
         _check_place(save_weights, others=[last, output / "best.ckpt", Path(recipe.run.start_from or last)])
-    checkpoint = last if resume else resume_from
+    checkpoint, start = last if resume else resume_from, None
     if checkpoint:
         check_resumable(checkpoint, recipe)
     elif recipe.run.start_from:
-        read_start(Path(recipe.run.start_from), recipe.network)
+        start = read_start(Path(recipe.run.start_from), recipe.network)
     _check_network(recipe.network)
     devices = trainer_devices()
     require_shares(recipe.run.batch_size, processes=devices["devices"] * devices["num_nodes"])
@@ -97,11 +97,17 @@ def train(
             warnings.filterwarnings("ignore", message=message)
         advice = "give the same command again, with --resume where a last.ckpt is there"
         with explain_full_disk(output, advice=advice), explain_out_of_memory(recipe):
-            _fit(recipe, output, devices=devices, checkpoint=checkpoint, save_weights=save_weights)
+            _fit(recipe, output, devices=devices, start=start, checkpoint=checkpoint, save_weights=save_weights)
 
 
 def _fit(
-    recipe: Recipe, output: Path, *, devices: dict[str, Any], checkpoint: Path | None, save_weights: Path | None
+    recipe: Recipe,
+    output: Path,
+    *,
+    devices: dict[str, Any],
+    start: Start | None,
+    checkpoint: Path | None,
+    save_weights: Path | None,
 ) -> None:
     if not torch.cuda.is_available():
         keep_freed_memory()
@@ -116,8 +122,8 @@ def _fit(
         _class_weights(recipe, data.pixels, classes=len(classes)),
         labeled=[dataset.labeled for dataset in data.validation],
     )
-    if recipe.run.start_from and not checkpoint:
-        start_from(module, Path(recipe.run.start_from))
+    if start:
+        start_from(module, start)
     trainer = lightning.Trainer(
         max_steps=recipe.run.iterations,
         val_check_interval=recipe.run.validate_every,
