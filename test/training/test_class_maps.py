@@ -54,8 +54,6 @@ def test_an_installed_class_map_is_of_a_data_set_to_cityscapes_and_cites_its_sou
 @pytest.mark.parametrize(
     "dataset, mapped, ignored",
     [
-        ("bdd100k", {"road": "road", "bicycle": "bicycle"}, []),
-        ("kitti_semantics", {"road": "road", "bicycle": "bicycle"}, []),
         (
             "mapillary_vistas_1_2",
             {"Lane Marking - General": "road", "Curb": "sidewalk", "Motorcyclist": "rider", "On Rails": "train"},
