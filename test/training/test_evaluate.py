@@ -359,7 +359,7 @@ def test_validation_while_training_pads_as_evaluation_does(brightness):
 
 def test_frames_of_a_data_set_without_a_size_are_scored_at_their_own(brightness):
     """As ADE20K's, whose size the paper does not state; while training as in `bisenet evaluate`."""
-    assert find_dataset("ade20k").network_size == "full" and find_dataset("camvid").network_size == "card"
+    assert find_dataset("ade20k").size_choice == "full" and find_dataset("camvid").size_choice == "card"
     frames = Frames(TWO, (np.zeros((90, 130, 3), np.uint8), np.zeros((90, 130), np.uint8)))
     frames.padding, frames.size_choice = (0, 0), "full"
     card = brightness.card

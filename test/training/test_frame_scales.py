@@ -29,7 +29,7 @@ SIZES = {
 def open_frames(name: str) -> SimpleNamespace:
     """What of a data set counts here, without its files."""
     found = find_dataset(name)
-    return SimpleNamespace(split="train", padding=found.padding, size_choice=found.network_size)
+    return SimpleNamespace(split="train", padding=found.padding, size_choice=found.size_choice)
 
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted(RECIPES.glob("*.yaml")) if path.stem != "finetune_cpu"])

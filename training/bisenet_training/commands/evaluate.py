@@ -85,7 +85,7 @@ def _open(arguments: argparse.Namespace) -> tuple[Engine, SegmentationDataset, S
     if arguments.class_map and arguments.predictions:
         raise OptionError("--predictions are in the classes of the data set's label files; leave --class-map out")
     description = find_dataset(arguments.data)
-    size = arguments.size or description.network_size
+    size = arguments.size or description.size_choice
     model_map, dataset_map = _class_maps(arguments.class_map)
     scored = None
     if model_map and dataset_map:

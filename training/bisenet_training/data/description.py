@@ -73,7 +73,8 @@ class Description(NamedTuple):
         splits: the split to train on, and the one to validate with.
         known_splits: what is known of splits, by name; where files or lists are named after splits, there may be more.
         padding: (height, width) that smaller frames are padded to before they are scored; (0, 0) for none.
-        network_size: how frames are resized for the network to be scored, a `choice` of `network_size`.
+        size_choice: how frames are resized for the network to be scored, a `choice` of `network_size`; in the file
+            `network_size`, as in the node's parameters.
         license, origin: for people.
     """
 
@@ -83,7 +84,7 @@ class Description(NamedTuple):
     splits: tuple[str, str] = ("train", "val")
     known_splits: Mapping[str, Split] = {}
     padding: tuple[int, int] = (0, 0)
-    network_size: str = CARD
+    size_choice: str = CARD
     license: str = ""
     origin: str = ""
 
@@ -134,7 +135,7 @@ def _description(entries: Any) -> Description:
         splits=_splits(list(known_splits)[:2] if known_splits else entries.get("splits", ["train", "val"])),
         known_splits=known_splits,
         padding=_padding(entries.get("padding", [0, 0])),
-        network_size=_network_size(entries.get("network_size", CARD)),
+        size_choice=_size_choice(entries.get("network_size", CARD)),
         **{key: _text(key, entries[key]) for key in ("license", "origin") if key in entries},
     )
 
@@ -229,7 +230,7 @@ def _splits(splits: Any) -> tuple[str, str]:
     return splits[0], splits[1]
 
 
-def _network_size(choice: Any) -> str:
+def _size_choice(choice: Any) -> str:
     try:
         check_size_choice(str(choice))
     except SizeError as error:

@@ -74,7 +74,7 @@ class SegmentationDataset:
         self.classes = description.classes
         self.encoding = description.encoding
         self.padding = description.padding
-        self.size_choice = description.network_size
+        self.size_choice = description.size_choice
         self.root = Path(root)
         self.split = split
         self.cache_bytes = cache_bytes
