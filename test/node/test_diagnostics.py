@@ -260,9 +260,12 @@ def test_images_that_are_seldom_tried_keep_their_error_until_the_next(
         vehicle.wait_for_status(CAMERA, OK, "^disabled$")
 
 
-def test_an_engine_that_does_not_come_back_is_a_warning(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("publish_rate", (0.0, 5.0))
+def test_an_engine_that_does_not_come_back_is_a_warning(
+    publish_rate: float, image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(camera_status, "NO_MASK_TIMEOUT", 1.0)
-    with fake_node() as (_, vehicle, engine):
+    with fake_node("-p", f"publish_rate:={publish_rate}") as (_, vehicle, engine):
         camera, masks = vehicle.camera("/camera/image_raw"), vehicle.listen("/segmentation/mask", Image)
         camera.connect(image, masks)
         engine.gate.clear()

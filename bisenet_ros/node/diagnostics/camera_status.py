@@ -150,8 +150,9 @@ def _unused(new: Mapping[str, int]) -> int:
 
 
 def _answered(new: Dict[str, int]) -> int:
-    """Images whose fate was decided by more than a newer image."""
-    return sum(new[outcome] for outcome in OUTCOMES if outcome != "dropped_newer")
+    """Images that were tried; the others are dropped even while the engine hangs."""
+    untried = ("dropped_newer", "dropped_rate", "dropped_stale")
+    return sum(new[outcome] for outcome in OUTCOMES if outcome not in untried)
 
 
 def _explain_unused(new: Mapping[str, int]) -> str:
