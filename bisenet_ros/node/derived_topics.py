@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Callable, Dict, Iterator
 
@@ -75,8 +75,9 @@ class DerivedTopics:
     @staticmethod
     def _run(publish: Callable[[], None]) -> None:
         if sys.platform == "linux":
-            thread = threading.get_native_id()
-            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)
+            this_thread = 0
+            with suppress(OSError):  # as where a container's seccomp profile forbids it
+                os.setpriority(os.PRIO_PROCESS, this_thread, os.getpriority(os.PRIO_PROCESS, this_thread) + NICENESS)
         publish()
 
     def _publish_confidences(self) -> None:

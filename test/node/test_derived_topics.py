@@ -74,6 +74,19 @@ def test_the_engine_comes_before_the_derived_topics_where_every_core_is_busy() -
         vehicle.wait_for(lambda: all(niceness()[name] == engine + 5 for name in derived), "the niceness")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have a niceness of their own on Linux alone")
+def test_where_the_niceness_cannot_be_set_the_topics_are_published(
+    monkeypatch: pytest.MonkeyPatch, image: Image
+) -> None:
+    def refuse(*_: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "setpriority", refuse)
+    with fake_node() as (_, vehicle, _):
+        overlays, camera = vehicle.listen("/segmentation/overlay", Image), vehicle.camera("/camera/image_raw")
+        camera.connect(image, overlays)
+
+
 def test_compressed_pictures_show_what_the_raw_ones_do() -> None:
     smooth = np.linspace(0, 255, 64 * 48 * 3).astype(np.uint8).reshape(48, 64, 3)
     smooth[:, :, 0] = np.arange(64) // 6  # the fake engine's mask
