@@ -129,6 +129,7 @@ def test_cameras_of_one_of_several_robots(
         for camera in ("front", "rear"):
             image, mask = f"/robot1/{camera}/{name}", f"/robot1/segmentation/{camera}/mask"
             wait_for_mask(launch_vehicle, camera_topic=image, mask_topic=mask)
+        assert "there is no parameter" not in launch.output
         assert_ends_cleanly(launch)
 
 

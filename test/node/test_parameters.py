@@ -10,6 +10,7 @@ from typing import Any, Dict
 
 import pytest
 import rclpy
+import yaml
 from diagnostic_msgs.msg import DiagnosticStatus
 from fake_node import fake_node
 from node_harness import DOMAIN, NODE, OTHER_DOMAIN, FakeEngine, NodeProcess, Vehicle, node_here, values_of
@@ -20,8 +21,10 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import SetBool
 
+from bisenet_ros.files.package_share import package_file
 from bisenet_ros.node.parameters import USER_ERRORS, error_text
 from bisenet_ros.node.segmentation_node import UPDATE_PERIOD, SegmentationNode
+from bisenet_ros.node.settings import SET_BY_NODE, SETTINGS, camera_settings
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -112,8 +115,26 @@ def test_unknown_parameter_in_a_file_is_a_warning(tmp_path: Path, vehicle: Vehic
         warnings = process.matching("WARN")
         assert len(warnings) == 3, process.output
         assert "there is no parameter 'overlay_opacty'; did you mean 'overlay_opacity'?" in warnings[0]
-        assert "there is no parameter 'rear.enabled'" in warnings[1]
+        no_camera = "there is no parameter 'rear.enabled', as there is no camera 'rear' in the parameter cameras"
+        assert no_camera in warnings[1]
         assert "there is no parameter 'qos_overrides./file/mask.depth'; expected qos_overrides.TOPIC." in warnings[2]
+
+
+def test_the_shipped_file_has_all_parameters_and_their_defaults() -> None:
+    """Those of cameras in a comment: a node with other cameras would warn of them."""
+    text = package_file("config/segment.yaml").read_text()
+    expected = {setting.name: setting.default for setting in SETTINGS if setting.read != SET_BY_NODE}
+    assert flat(yaml.safe_load(text)["/**"]["ros__parameters"]) == expected
+    comment = text[text.index("    # camera:") :]
+    of_camera = yaml.safe_load(comment.replace("\n    # ", "\n").lstrip(" #"))
+    assert flat(of_camera) == {setting.name: setting.default for setting in camera_settings("camera")}
+
+
+def flat(tree: Dict[str, Any]) -> Dict[str, Any]:
+    """The values of a YAML file's tree by the parameters' names, such as grid.x."""
+    sections = {key: value for key, value in tree.items() if isinstance(value, dict)}
+    nested = {f"{key}.{name}": value for key, section in sections.items() for name, value in section.items()}
+    return {**{key: value for key, value in tree.items() if key not in sections}, **nested}
 
 
 # While it runs
@@ -125,6 +146,7 @@ def test_unknown_parameter_is_refused_with_a_suggestion() -> None:
             ("max_agee", "max_age"),
             ("camera.enabld", "camera.enabled"),
             ("use_sim_tme", "use_sim_time"),
+            ("rear.enabld", "camera.enabled"),
         ):
             result = vehicle.set_parameter(name, 1.0)
             assert not result.successful
