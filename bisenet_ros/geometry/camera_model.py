@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A camera's projection with lens distortion, as sensor_msgs/CameraInfo describes it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Tuple
 
 import cv2
@@ -29,17 +29,22 @@ class CameraInfoError(BisenetError):
 class CameraModel:
     """Projects points of the optical frame (x right, y down, z forward) to pixels.
 
+    As in image_geometry, the frame is that of the rectified image, whose axes may be turned against the lens's own: in
+    a stereo pair both cameras' are parallel.
+
     Attributes:
         size: (height, width) of the image.
         matrix: 3 x 3 float64, the pinhole camera's.
         distortion: the coefficients of `model`; none for a rectified image, or where all are 0, as in image_geometry.
         model: "plumb_bob", "rational_polynomial" or "equidistant".
+        rectification: 3 x 3 float64; from the lens's axes to the frame's.
     """
 
     size: Size
     matrix: np.ndarray
     distortion: np.ndarray
     model: str
+    rectification: np.ndarray = field(default_factory=lambda: np.eye(3))
 
     @classmethod
     def from_camera_info(cls, info: Any, *, rectified: bool = False) -> "CameraModel":
@@ -63,7 +68,10 @@ class CameraModel:
         model = "plumb_bob" if rectified else info.distortion_model
         if distortion.any():
             _check_distortion(model, len(distortion))
-        return cls((info.height, info.width), matrix, distortion if distortion.any() else np.zeros(0), model)
+        has_rectification = not rectified and np.any(info.r)
+        rectification = np.reshape(info.r, (3, 3)).astype(np.float64) if has_rectification else np.eye(3)
+        coefficients = distortion if distortion.any() else np.zeros(0)
+        return cls((info.height, info.width), matrix, coefficients, model, rectification)
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """N x 3 float64 points to N x 2 float64 pixels (x, y), the center of the first being (0, 0).
@@ -71,6 +79,7 @@ class CameraModel:
         NaN where the camera does not see the point: behind it, or so far off the axis that the distortion's polynomial,
         which was fitted to the image alone, folds back into it.
         """
+        points = points @ self.rectification  # row vectors: by its transpose
         pixels = np.full((len(points), 2), np.nan)
         in_front = points[:, 2] > 1e-6
         rays = points[in_front, :2] / points[in_front, 2:]

@@ -125,7 +125,7 @@ class GroundGrid:
         rectified = self._parameters[f"{name}.rectified"]
         pose = self._poses.pose(name, header)
         placed = (*pose.position, *pose.rotation.flat)
-        key = (*size, info.distortion_model, *info.d, *info.k, *info.p, rectified, *placed)
+        key = (*size, info.distortion_model, *info.d, *info.k, *info.r, *info.p, rectified, *placed)
         view = self._views.get(name)
         if view is None or view.key != key:
             camera = CameraModel.from_camera_info(info, rectified=rectified)

@@ -41,7 +41,7 @@ def camera_info(model: str = "plumb_bob", d: Any = (0.0,) * 5, **changes: Any) -
     p = [500.0, 0, WIDTH / 2, 0, 0, 500.0, HEIGHT / 2, 0, 0, 0, 1, 0]
     roi = region_of_interest(width=0, height=0)
     entries = {"height": HEIGHT, "width": WIDTH, "distortion_model": model, "d": list(d), "k": k, "p": p, "roi": roi}
-    return SimpleNamespace(**{**entries, "binning_x": 0, "binning_y": 0, **changes})
+    return SimpleNamespace(**{**entries, "r": [0.0] * 9, "binning_x": 0, "binning_y": 0, **changes})
 
 
 def region_of_interest(*, width: int, height: int) -> SimpleNamespace:
@@ -90,6 +90,22 @@ def test_every_line_of_the_floor_is_within_one_cell(lens: str, rectified: bool) 
     around = [np.roll(expected, (down, right), (0, 1)) for down in (-1, 0, 1) for right in (-1, 0, 1)]
     assert np.any(np.equal(around, grid), axis=0)[seen].all()
     assert (grid == expected)[seen].mean() > 0.93
+
+
+def test_the_raw_and_the_rectified_image_of_a_stereo_camera_have_one_frame() -> None:
+    """OpenCV's map tells which raw pixel is at each rectified one, as image_proc makes the image."""
+    rotation = cv2.Rodrigues(np.array([0.03, -0.02, 0.01]))[0]
+    info, pose = camera_info(*LENSES["barrel"], r=[*rotation.flat]), Pose.from_angles(FORWARD)
+    raw, rectified = (
+        ground_pixels(CameraModel.from_camera_info(info, rectified=is_rectified), pose, GRID)
+        for is_rectified in (False, True)
+    )
+    k, p = np.reshape(info.k, (3, 3)), np.reshape(info.p, (3, 4))[:, :3]
+    maps = cv2.initUndistortRectifyMap(k, np.array(info.d), rotation, p, (WIDTH, HEIGHT), cv2.CV_32FC1)
+    both = (raw != NOT_SEEN) & (rectified != NOT_SEEN)
+    expected = [of_pixels.flat[rectified[both]] for of_pixels in maps]
+    found = [raw[both] % WIDTH, raw[both] // WIDTH]
+    assert both.mean() > 0.5 and np.abs(np.subtract(found, expected)).max() < 1.5
 
 
 def test_what_a_strong_lens_folds_back_is_not_seen() -> None:

@@ -244,11 +244,18 @@ def test_after_a_step_back_in_time_the_grid_begins_anew(monkeypatch: pytest.Monk
         assert cameras.cells_at_the_right(100) == {UNKNOWN}
 
 
-def test_another_calibration_makes_another_grid() -> None:
+@pytest.mark.parametrize(
+    "name, values",
+    [
+        ("k", [200.0, 0.0, 64.0, 0.0, 200.0, 48.0, 0.0, 0.0, 1.0]),
+        ("r", [math.cos(0.1), 0.0, -math.sin(0.1), 0.0, 1.0, 0.0, math.sin(0.1), 0.0, math.cos(0.1)]),
+    ],
+)
+def test_another_calibration_makes_another_grid(name: str, values: List[float]) -> None:
     info = camera_info()
     with grids_of("-p", f"camera.pose:={POSE}", info=info) as (vehicle, grids, send):
         before = list(vehicle.wait_for(lambda: send() and grids, "a grid")[-1].data)
-        info.k = [200.0, 0.0, 64.0, 0.0, 200.0, 48.0, 0.0, 0.0, 1.0]
+        setattr(info, name, values)
         vehicle.wait_for(lambda: send() and list(grids[-1].data) != before, "a grid of the new calibration")
 
 
