@@ -88,10 +88,8 @@ class Parameters:
         return [self._unknown_message(name) for name in names if not self._node.has_parameter(name)]
 
     def _unknown_message(self, name: str) -> str:
-        if any(name == setting.name for camera in self["cameras"] for setting in camera_settings(camera)):
-            return f"there is no parameter {name!r} until the node is configured"
         camera = name.split(".")[0]
-        if any(name == setting.name for setting in camera_settings(camera)):
+        if camera not in self["cameras"] and any(name == setting.name for setting in camera_settings(camera)):
             return f"there is no parameter {name!r}, as there is no camera {camera!r} in the parameter cameras"
         similar = difflib.get_close_matches(name, self._node.get_parameters_by_prefix(""), n=1)
         return f"there is no parameter {name!r}" + (f"; did you mean {similar[0]!r}?" if similar else "")

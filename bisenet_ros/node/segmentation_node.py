@@ -87,11 +87,14 @@ class SegmentationNode(ManagedNode):
         return True
 
     def set_parameters_atomically(self, parameter_list: List[Parameter]) -> SetParametersResult:
-        """Overrides rclpy's, which the parameter services call, to suggest a name for an unknown one."""
+        """Overrides rclpy's, which the services call, to explain an unknown name, and to declare a new camera's."""
         unknown = self._node_parameters.unknown([parameter.name for parameter in parameter_list])
         if unknown:
             return SetParametersResult(successful=False, reason="; ".join(unknown))
-        return super().set_parameters_atomically(parameter_list)
+        result = super().set_parameters_atomically(parameter_list)
+        with suppress(BisenetError):  # a value that was given at the start is invalid, which fails the configuration
+            self._node_parameters.declare_cameras()
+        return result
 
     # Transitions. rclpy discards their exceptions, so they are logged here.
 

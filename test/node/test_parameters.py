@@ -157,13 +157,24 @@ def test_unknown_parameter_is_refused_with_a_suggestion() -> None:
         assert not result.successful and result.reason == "there is no parameter 'color'"
 
 
-def test_parameters_of_a_new_camera_exist_after_configuration() -> None:
+def test_a_new_camera_has_its_parameters_at_once() -> None:
+    """Some are refused once the node is configured."""
     with fake_node(autostart=False) as (node, vehicle, _):
         assert vehicle.set_parameter("cameras", ["front", "rear"]).successful
-        result = vehicle.set_parameter("rear.enabled", False)
-        assert result.reason == "there is no parameter 'rear.enabled' until the node is configured"
+        for name, value in (("rear.enabled", False), ("rear.pose", [0.0, 0.0, 1.5, 0.0, 0.0, 0.0])):
+            assert vehicle.set_parameter(name, value).successful
+        refused = vehicle.set_parameter("left.enabled", False).reason
+        assert refused == "there is no parameter 'left.enabled', as there is no camera 'left' in the parameter cameras"
         assert vehicle.transition("configure")
-        assert vehicle.set_parameter("rear.enabled", False).successful
+        assert "is read when the node is configured" in vehicle.set_parameter("rear.pose", [0.0]).reason
+
+
+def test_an_invalid_value_of_a_new_camera_fails_the_configuration() -> None:
+    with fake_node("-p", "rear.enabled:=5", autostart=False) as (_, vehicle, _):
+        assert vehicle.set_parameter("cameras", ["rear"]).successful
+        assert not vehicle.transition("configure")
+        words = "could not configure: parameter rear.enabled must be true or false, got 5"
+        vehicle.wait_for_status(f"{NODE}: segmentation", ERROR, words)
 
 
 def test_values_that_the_parameters_have_already_are_accepted_at_any_time() -> None:
