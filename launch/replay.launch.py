@@ -30,7 +30,9 @@ from rclpy.node import Node
 
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.package_share import package_file
-from bisenet_ros.node.camera_topics import TYPE_NAMES, image_topic, output_prefix, rectified_topic
+from bisenet_ros.node.camera_topics import TYPE_NAMES, output_prefix
+from bisenet_ros.node.fastdds import PROFILE_VARIABLES
+from bisenet_ros.node.launch_arguments import full_namespace, image_topics
 
 CLOCK_RATE = 200
 """Hz of /clock; frame ages by simulated time are accurate to 5 ms."""
@@ -112,7 +114,8 @@ def _replay(context: LaunchContext) -> List[Action]:
         command = [*viewer.command, str(_with_topics(viewer.configuration, context)), *viewer.arguments]
         actions.append(ExecuteProcess(name="viewer", cmd=command, output="screen"))
     waiting = LogInfo(msg="playback starts when segmentation_node has subscribed to images")
-    return [*actions, waiting, OpaqueFunction(function=_play_when_ready, args=[_player(context)])]
+    start = partial(_play_when_ready, player=_player(context), namespace=full_namespace(context.launch_configurations))
+    return [*actions, waiting, OpaqueFunction(function=start)]
 
 
 def _player(context: LaunchContext) -> ExecuteProcess:
@@ -125,7 +128,9 @@ def _player(context: LaunchContext) -> ExecuteProcess:
     for option in ("topics", "remap"):
         names = _split(arguments[option])
         command += [f"--{option}", *names] if names else []
-    return ExecuteProcess(name="player", cmd=command, output="screen")
+    # When it starts, the scope of a file that includes this one has ended, and what was set in it.
+    profile = {name: value for name, value in context.environment.items() if name in PROFILE_VARIABLES}
+    return ExecuteProcess(name="player", cmd=command, output="screen", additional_env=profile)
 
 
 def _split(text: str) -> List[str]:
@@ -145,30 +150,27 @@ def _require_packages(packages: Tuple[str, ...], purpose: str, *, advice: str = 
 
 def _with_topics(configuration: str, context: LaunchContext) -> Path:
     """A copy of a viewer's configuration in launch's log folder, with the topics that the arguments name."""
-    arguments = context.launch_configurations
-    cameras = _split(arguments["cameras"]) or ["camera"]
-    namespace = f"/{arguments['namespace'].strip('/')}".rstrip("/")
-    default_topic = rectified_topic if arguments["rectified"] == "true" else image_topic
-    camera_namespace = arguments["camera_namespace"].strip("/")
-    image = arguments["image_topic"] or f"/{camera_namespace}{default_topic(cameras[0])}".replace("//", "/")
+    namespace = full_namespace(context.launch_configurations).rstrip("/")
+    topics = image_topics(context.launch_configurations)
+    camera, image = next(iter(topics.items()))
     if not image.startswith("/"):
         image = f"{namespace}/{image}"
-    outputs = f"{namespace}/{output_prefix(cameras[0], cameras)}"
+    outputs = f"{namespace}/{output_prefix(camera, list(topics))}"
     original = package_file(configuration)
     copy = Path(launch.logging.launch_config.log_dir) / original.name
     copy.write_text(original.read_text().replace("/segmentation/", outputs).replace("/camera/image_raw", image))
     return copy
 
 
-def _play_when_ready(context: LaunchContext, player: ExecuteProcess) -> List[Action]:
+def _play_when_ready(context: LaunchContext, *, player: ExecuteProcess, namespace: str) -> List[Action]:
     """Starts the player once the node has subscribed to images, and until then checks again after POLL_PERIOD."""
-    if _is_subscribed(get_ros_node(context), context.launch_configurations["namespace"]):
+    if _is_subscribed(get_ros_node(context), namespace):
         return [player]
-    return [TimerAction(period=POLL_PERIOD, actions=[OpaqueFunction(function=_play_when_ready, args=[player])])]
+    again = OpaqueFunction(function=partial(_play_when_ready, player=player, namespace=namespace))
+    return [TimerAction(period=POLL_PERIOD, actions=[again])]
 
 
 def _is_subscribed(observer: Node, namespace: str) -> bool:
-    namespace = "/" + namespace.strip("/")
     if ("segmentation_node", namespace) not in observer.get_node_names_and_namespaces():
         return False
     topics = observer.get_subscriber_names_and_types_by_node("segmentation_node", namespace)

@@ -3,7 +3,6 @@
 """`ros2 launch bisenet_ros segment.launch.py`: starts the segmentation node."""
 
 import os
-import re
 from functools import partial
 from pathlib import Path
 from typing import Any, Dict, List
@@ -23,16 +22,13 @@ from launch.event_handlers import OnProcessExit
 from launch.events.process import ProcessExited
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
-from launch_ros.utilities import make_namespace_absolute, prefix_namespace
 
-from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.package_share import package_file
 from bisenet_ros.node import restart
-from bisenet_ros.node.camera_topics import are_camera_names, image_topic, rectified_topic
+from bisenet_ros.node.camera_topics import image_topic
 from bisenet_ros.node.fastdds import shared_memory_environment
-from bisenet_ros.node.parameter_file import read_parameter_file
+from bisenet_ros.node.launch_arguments import full_namespace, image_topics
 
-TOPIC = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
 TRANSPORTS = {"auto": "auto", "true": "compressed", "false": "raw"}
 """The parameter `transport`, by the argument `compressed`."""
 SEVERITIES = ("debug", "info", "warn", "error", "fatal")
@@ -83,31 +79,21 @@ def generate_launch_description() -> LaunchDescription:
 def _segmentation_node(context: LaunchContext) -> List[Action]:
     """The actions that start the node, made once launch knows the arguments' values."""
     arguments = dict(context.launch_configurations)
-    namespace, params_file = arguments["namespace"], arguments["params_file"]
-    if namespace != "/" and not TOPIC.fullmatch(namespace):
-        raise BisenetError(
-            f"namespace must be names (letters, digits, _) joined by /, or / for none, got {namespace!r}"
-        )
-    pushed = context.launch_configurations.get("ros_namespace")  # by PushRosNamespace
-    full_namespace = make_namespace_absolute(prefix_namespace(pushed, namespace))
-    in_file = read_parameter_file(params_file, f"{full_namespace.rstrip('/')}/segmentation_node")
+    namespace, topics = full_namespace(arguments), image_topics(arguments)
     overrides = _overrides(arguments)
-    named = overrides.get("cameras") or in_file.get("cameras")
-    cameras = named if are_camera_names(named) else ["camera"]  # the node refuses other names that a file has
-    is_rectified = arguments["rectified"] == "true"
+    if arguments["cameras"]:
+        overrides["cameras"] = list(topics)
     if arguments["rectified"]:
-        overrides.update({f"{camera}.rectified": is_rectified for camera in cameras})
-    faults = restart.fault_log(Path(launch.logging.launch_config.log_dir), full_namespace)
+        overrides.update({f"{camera}.rectified": arguments["rectified"] == "true" for camera in topics})
+    faults = restart.fault_log(Path(launch.logging.launch_config.log_dir), namespace)
     # Not launch_ros's LifecycleNode: launch sends no transitions here, and Galactic's rclpy has no lifecycle.
     node = Node(
         package="bisenet_ros",
         executable="segmentation_node",
         name="segmentation_node",
         namespace=namespace,
-        parameters=[params_file, {name: _typed(value) for name, value in overrides.items()}],
-        remappings=_remappings(
-            arguments["image_topic"], cameras, camera_namespace=arguments["camera_namespace"], is_rectified=is_rectified
-        ),
+        parameters=[arguments["params_file"], {name: _typed(value) for name, value in overrides.items()}],
+        remappings=[(image_topic(camera), topic) for camera, topic in topics.items() if topic != image_topic(camera)],
         arguments=["--ros-args", "--log-level", arguments["log_level"]],
         additional_env={restart.FAULT_LOG: str(faults)},
         output="screen",
@@ -139,8 +125,6 @@ def _overrides(arguments: Dict[str, str]) -> Dict[str, Any]:
     overrides: Dict[str, Any] = {name: arguments[name] for name in engine if arguments[name]}
     if "model" in overrides and not Path(os.path.expanduser(overrides["model"])).is_file():
         raise FileNotFoundError(f"model must be a model file (.onnx), got {overrides['model']!r}, which does not exist")
-    if arguments["cameras"]:
-        overrides["cameras"] = _camera_names(arguments["cameras"])
     if arguments["compressed"]:
         overrides["transport"] = TRANSPORTS[arguments["compressed"]]
     if arguments["autostart"]:
@@ -151,41 +135,3 @@ def _overrides(arguments: Dict[str, str]) -> Dict[str, Any]:
 def _typed(value: Any) -> ParameterValue:
     """Keeps the value's type; launch_ros would read a string as YAML, and a model called 2024 as a number."""
     return ParameterValue(value, value_type=List[str] if isinstance(value, list) else type(value))
-
-
-def _camera_names(text: str) -> List[str]:
-    names = [name.strip() for name in text.split(",")]
-    if not are_camera_names(names):
-        raise BisenetError(f"cameras must be different names (letters, digits, _) separated by commas, got {text!r}")
-    return names
-
-
-def _remappings(topic: str, cameras: List[str], *, camera_namespace: str, is_rectified: bool) -> List[tuple]:
-    """Remaps the image topics; the node finds `compressed` and `camera_info` beside them."""
-    if camera_namespace and not TOPIC.fullmatch(camera_namespace):
-        raise BisenetError(f"camera_namespace must be names (letters, digits, _) joined by /, got {camera_namespace!r}")
-    if not topic and not camera_namespace and not is_rectified:
-        return []
-    if not topic:
-        prefix = f"/{camera_namespace.strip('/')}" if camera_namespace else ""
-        name = rectified_topic if is_rectified else image_topic
-        return [(image_topic(camera), prefix + name(camera)) for camera in cameras]
-    if not TOPIC.fullmatch(topic):
-        raise BisenetError(f"image_topic must be names (letters, digits, _) joined by /, got {topic!r}")
-    if topic.endswith("/compressed"):
-        raise BisenetError(f"image_topic must be without /compressed, got {topic!r}; add compressed:=true instead")
-    if is_rectified and topic.split("/")[-1] == "image_raw":
-        raise BisenetError(
-            f"with rectified:=true image_topic must be a topic of rectified images, such as "
-            f"{topic[: -len('image_raw')]}image_rect, got {topic!r}"
-        )
-    if camera_namespace:
-        raise BisenetError(
-            f"image_topic is a whole name, got {topic!r} and camera_namespace {camera_namespace!r}; leave one out"
-        )
-    if len(cameras) > 1:
-        raise BisenetError(
-            f"image_topic is for one camera, got {topic!r} and the cameras {', '.join(cameras)}; "
-            "leave it out, and name each camera so that /NAME/image_raw is its topic"
-        )
-    return [(image_topic(cameras[0]), topic)]

@@ -13,7 +13,7 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Set
 
 import pytest
 from installed_package import ROS2_LAUNCH, Installation, pip_install
@@ -46,6 +46,19 @@ for second in range(int(os.environ["PLAYER"])):
     clock.publish(Clock(clock=message.header.stamp))
     camera.publish(message)
     time.sleep(0.1)
+"""
+BELOW_A_NAMESPACE = """
+from launch import LaunchDescription
+from launch.actions import GroupAction, IncludeLaunchDescription
+from launch_ros.actions import PushRosNamespace
+from bisenet_ros.files.package_share import package_file
+
+def generate_launch_description():
+    arguments = {"bag": "bag", "params_file": "cameras.yaml"}
+    included = IncludeLaunchDescription(
+        str(package_file("launch/replay.launch.py")), launch_arguments=arguments.items()
+    )
+    return LaunchDescription([GroupAction([PushRosNamespace("robot1"), included])])
 """
 VIEWER = """#!{python}
 import json, sys, time
@@ -124,10 +137,28 @@ def test_arguments_and_the_viewers_topics(installation: Installation, launch_veh
             ).split()
         )
         assert launch.interrupt() == 0
-    topics = set(re.findall(r"/\w+(?:/\w+)*/(?:image_raw|image_rect|overlay|color_mask)", viewer["configuration"]))
     images = "/car/front/image_rect" if is_rectified else "/front/image_raw"
-    assert topics == {images, "/seg/front/overlay", "/seg/front/color_mask"}
+    assert topics_of(viewer) == {images, "/seg/front/overlay", "/seg/front/color_mask"}
     assert viewer["argv"][1] == {"rviz": "--display-config", "rqt": "--perspective-file"}[view]
+
+
+def test_below_a_namespace_with_cameras_of_a_parameter_file(
+    installation: Installation, launch_vehicle: Vehicle
+) -> None:
+    (installation.folder / "cameras.yaml").write_text("/**: {ros__parameters: {cameras: [front, rear]}}")
+    (installation.folder / "robot.launch.py").write_text(BELOW_A_NAMESPACE)
+    with installation.start(*ROS2_LAUNCH[:-1], "robot.launch.py", PLAYER="300") as launch:
+        viewer = start_record(installation, launch_vehicle, "viewer")
+        outputs = {f"/robot1/segmentation/front/{name}" for name in ("overlay", "color_mask")}
+        assert topics_of(viewer) == {"/front/image_raw", *outputs}
+        player = start_record(installation, launch_vehicle, "player")
+        assert player["environment"].get(profile_variable(), "").endswith("config/fastdds_shared_memory.xml")
+        assert launch.interrupt() == 0
+
+
+def topics_of(viewer: Dict[str, Any]) -> Set[str]:
+    """The image topics in the configuration that a fake viewer was started with."""
+    return set(re.findall(r"/\w+(?:/\w+)*/(?:image_raw|image_rect|overlay|color_mask)", viewer["configuration"]))
 
 
 def test_failing_player_ends_the_launch_with_an_error(installation: Installation) -> None:

@@ -1,0 +1,58 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""What the launch files take from their arguments and the parameter file; test_launch.py has the errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Dict
+
+import pytest
+
+from bisenet_ros.node.launch_arguments import camera_names, full_namespace, image_topics
+
+ONE_CAMERA = """
+/robot1/segmentation/segmentation_node:
+  ros__parameters:
+    cameras: [windscreen]
+"""
+
+
+def arguments(folder: Path, **changes: str) -> Dict[str, str]:
+    """Those of segment.launch.py, with a file for the node /robot1/segmentation/segmentation_node."""
+    (folder / "parameters.yaml").write_text(ONE_CAMERA)
+    empty = dict.fromkeys(("cameras", "image_topic", "camera_namespace", "rectified"), "")
+    return {**empty, "params_file": str(folder / "parameters.yaml"), "namespace": "segmentation", **changes}
+
+
+@pytest.mark.parametrize(
+    "pushed, namespace, expected",
+    [
+        ("", "segmentation", "/segmentation"),
+        ("", "/", "/"),
+        ("/robot1", "segmentation", "/robot1/segmentation"),
+        ("robot1", "front/segmentation", "/robot1/front/segmentation"),
+        ("robot1", "/segmentation", "/segmentation"),
+    ],
+)
+def test_a_namespace_is_below_the_one_that_was_pushed(
+    tmp_path: Path, pushed: str, namespace: str, expected: str
+) -> None:
+    assert full_namespace(arguments(tmp_path, namespace=namespace, ros_namespace=pushed)) == expected
+
+
+@pytest.mark.parametrize(
+    "changes, topics",
+    [
+        ({}, {"camera": "/camera/image_raw"}),
+        ({"ros_namespace": "robot1"}, {"windscreen": "/windscreen/image_raw"}),
+        ({"ros_namespace": "robot1", "image_topic": "image"}, {"windscreen": "image"}),
+        ({"ros_namespace": "robot1", "cameras": "a, b"}, {"a": "/a/image_raw", "b": "/b/image_raw"}),
+        ({"camera_namespace": "/car", "rectified": "true"}, {"camera": "/car/camera/image_rect"}),
+    ],
+)
+def test_cameras_are_those_of_the_argument_or_of_the_node_s_section(
+    tmp_path: Path, changes: Dict[str, str], topics: Dict[str, str]
+) -> None:
+    given = arguments(tmp_path, **changes)
+    assert camera_names(given) == list(topics) and image_topics(given) == topics
