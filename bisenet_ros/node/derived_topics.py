@@ -18,7 +18,7 @@ from bisenet_ros.node.ground_grid import GroundGrid
 from bisenet_ros.node.parameters import Parameters
 
 POLLING_PERIOD = 0.02
-"""Seconds between two looks whether the next pictures are due, by `picture_rate`."""
+"""The most seconds between two looks whether the next pictures are due, as `picture_rate` may change."""
 NICENESS = 5
 """Added to that of the threads here, so that the engine comes first where every core is busy. Linux alone has it."""
 OnError = Callable[[str, Exception], None]
@@ -102,8 +102,8 @@ class DerivedTopics:
                 with self._log_errors("color mask and overlay"):
                     frame.camera.outputs.publish_pictures(frame.pixels, frame.mask, frame.message.header)
                 frame.camera.statistics.add_seconds(pictures=time.perf_counter() - start)
-            while time.perf_counter() < begin + self._picture_period():  # which may change meanwhile
-                if self._ended.wait(POLLING_PERIOD):
+            while (remaining := begin + self._picture_period() - time.perf_counter()) > 0:
+                if self._ended.wait(min(POLLING_PERIOD, remaining)):  # the period may change meanwhile
                     break
 
     def _picture_period(self) -> float:

@@ -22,7 +22,7 @@ from std_srvs.srv import SetBool
 from bisenet_ros.engines.engine import Segmentation
 from bisenet_ros.images.colors import blend, paint
 from bisenet_ros.images.encodings import decode_compressed
-from bisenet_ros.node import camera_outputs
+from bisenet_ros.node import camera_outputs, derived_topics
 from bisenet_ros.node.camera_outputs import OUTPUT_TOPICS
 
 pytestmark = pytest.mark.timeout(60)
@@ -206,3 +206,13 @@ def test_pictures_keep_to_their_rate_and_the_last_is_shown(image: Image) -> None
             vehicle.answer(overlays, camera.send(copy(image)))
         result = vehicle.set_parameter("picture_rate", "often")
         assert result.reason == "parameter picture_rate must be a number from 0 to 1000, got 'often'"
+
+
+def test_pictures_come_when_they_are_due(monkeypatch: pytest.MonkeyPatch, image: Image) -> None:
+    """Not at the next look whether the rate has changed."""
+    monkeypatch.setattr(derived_topics, "POLLING_PERIOD", 60.0)
+    with fake_node("-p", "picture_rate:=20.0") as (_, vehicle, _):
+        camera, overlays = vehicle.camera("/camera/image_raw"), vehicle.listen("/segmentation/overlay", Image)
+        camera.connect(image, overlays)
+        for _ in range(3):
+            vehicle.answer(overlays, camera.send(copy(image)))
