@@ -53,7 +53,7 @@ class Setting:
         default: its type is the parameter's; a float also takes integers.
         choices: the valid values of a string.
         is_valid: a check for where neither range, choices nor the type of the default tells the valid values.
-        expected: the values that `is_valid` takes, in words, for the error.
+        expected: the values that `is_valid` takes, in words.
         range: the smallest and the largest valid number.
     """
 
@@ -66,12 +66,21 @@ class Setting:
     expected: str = ""
     range: Optional[Tuple[float, float]] = None
 
+    @property
+    def expected_values(self) -> str:
+        """The valid values, in words."""
+        if self.range:
+            low, high = self.range
+            return f"a number from {low:g} to {high:g}"
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        return self.expected or TYPE_WORDS[type(self.default)]
+
     def descriptor(self) -> ParameterDescriptor:
         descriptor = ParameterDescriptor(description=self.description, read_only=self.read == START)
-        if self.choices:
-            descriptor.additional_constraints = f"One of {', '.join(self.choices)}. "
+        descriptor.additional_constraints = f"Must be {self.expected_values}."
         if self.read == CONFIGURE:
-            descriptor.additional_constraints += "Can be changed while the node is unconfigured."
+            descriptor.additional_constraints += " Can be changed while the node is unconfigured."
         if hasattr(descriptor, "dynamic_typing"):  # from Galactic on
             # `problem` checks the types: rclpy does not accept 1 for 1.0 and does not say what is valid.
             descriptor.dynamic_typing = True
@@ -82,24 +91,24 @@ class Setting:
 
     def problem(self, value: Any) -> str:
         """Why a value is invalid; empty if it is valid."""
-        hint = ""
         value = as_list(value)
+        if self._accepts(value):
+            return ""
+        return f"parameter {self.name} must be {self.expected_values}, got {value!r}{self._hint(value)}"
+
+    def _accepts(self, value: Any) -> bool:
         if self.range:
             low, high = self.range
-            expected = f"a number from {low:g} to {high:g}"
-            is_valid = isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
-        elif self.choices:
-            expected = f"one of {', '.join(self.choices)}"
-            is_valid = value in self.choices
-        elif self.is_valid:
-            expected, is_valid = self.expected, self.is_valid(value)
-            if isinstance(self.default, list) and isinstance(value, str):
-                is_quoted = value.startswith("[")
-                hint = f"; a list has no quotes: {value}" if is_quoted else f"; a list has brackets: [{value}]"
-        else:
-            expected = TYPE_WORDS[type(self.default)]
-            is_valid = isinstance(value, type(self.default))
-        return "" if is_valid else f"parameter {self.name} must be {expected}, got {value!r}{hint}"
+            return isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
+        if self.choices:
+            return value in self.choices
+        return self.is_valid(value) if self.is_valid else isinstance(value, type(self.default))
+
+    def _hint(self, value: Any) -> str:
+        """What is to be written for a list that was given as a string."""
+        if not (isinstance(self.default, list) and isinstance(value, str)):
+            return ""
+        return f"; a list has no quotes: {value}" if value.startswith("[") else f"; a list has brackets: [{value}]"
 
 
 def as_list(value: Any) -> Any:

@@ -317,9 +317,15 @@ def test_parameters_have_descriptions_and_constraints(vehicle: Vehicle, node: No
     descriptors = vehicle.call(DescribeParameters, f"{NODE}/describe_parameters", request).descriptors
     by_name = {descriptor.name: descriptor for descriptor in descriptors}
     assert all(descriptor.description for descriptor in descriptors)
-    assert by_name["device"].additional_constraints.startswith("One of auto, cpu, cuda.")
-    assert "fp32" in by_name["precision"].additional_constraints
-    assert by_name["reliability"].additional_constraints.startswith("One of auto, reliable, best_effort.")
+    changes = " Can be changed while the node is unconfigured."
+    expected = {
+        "device": f"Must be one of auto, cpu, cuda.{changes}",
+        "cameras": f"Must be a list of different names (letters, digits, _).{changes}",
+        "grid.x": f"Must be a list of a smaller and a larger number.{changes}",
+        "max_age": "Must be a number from 0 to 3600.",
+        "camera.enabled": "Must be true or false.",
+    }
+    assert {name: by_name[name].additional_constraints for name in expected} == expected
     assert by_name["diagnostics_rate"].read_only
     rate = by_name["diagnostics_rate"].floating_point_range[0]
     assert (rate.from_value, rate.to_value) == (0.1, 10.0)
