@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Thins out a stream of images to a rate."""
 
+import math
+
 
 class RateLimit:
     """Lets images pass at most at a rate, which may change from one to the next."""
 
     def __init__(self) -> None:
-        self._last_due = 0.0
+        self._last_due = -math.inf
 
     def allows(self, now: float, *, rate: float) -> bool:
         """Whether an image that comes now may pass.

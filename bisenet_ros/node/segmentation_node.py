@@ -217,9 +217,10 @@ class SegmentationNode(ManagedNode):
 
     def _free(self) -> None:
         """Frees all that `_configure` has made so far; an error in one step does not keep the others from running."""
-        self._status.fault = ""
         if self._pipeline is not None:
             self._pipeline.close()
+        if self._fatal is None:  # else the process ends, and the last diagnostics say why
+            self._status.fault = ""
         self._cameras = {}
         self._pipeline = self._status.engine = None
         self._node_parameters.configured = False
@@ -248,7 +249,8 @@ class SegmentationNode(ManagedNode):
         elif self._status.state == ACTIVE:
             self.trigger_deactivate()
         response.success = (self._status.state == ACTIVE) == request.data
-        response.message = self._status.transition_error or self._status.state
+        error = "" if response.success else self._status.transition_error
+        response.message = error or self._status.state
         return response
 
     def _bring_up(self) -> None:

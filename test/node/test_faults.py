@@ -147,6 +147,28 @@ def test_a_fault_is_over_once_the_engine_is_cleaned_up(image: Image) -> None:
             assert values_of(status)["engine_faults"] == "1"
 
 
+def test_a_fault_while_the_engine_is_cleaned_up_is_over_with_it(image: Image) -> None:
+    """The third failure in a row, of a frame that the engine still works on."""
+    with node_and_masks() as (engine, vehicle, masks):
+        camera = vehicle.camera("/camera/image_raw")
+        camera.connect(image, masks)
+        engine.faults += [RuntimeError("the GPU has fallen off the bus")] * 100
+        for number in (1, 2):
+            camera.send(image)
+            vehicle.wait_for(lambda number=number: vehicle.counts()["failed"] == number, f"{number} failures")
+        engine.gate.clear()
+        taken = len(engine.batches)
+        camera.send(image)
+        vehicle.wait_for(lambda: len(engine.batches) > taken, "the engine to take it")
+        assert vehicle.transition("deactivate")
+        done = vehicle.transition_later("cleanup")
+        vehicle.spin_until(lambda: False, 0.5)
+        engine.gate.set()
+        vehicle.wait_for(done.done, "the cleanup")
+        status = vehicle.wait_for_status(f"{NODE}: segmentation", OK, "^unconfigured$")
+        assert values_of(status)["engine_faults"] == "1"
+
+
 def test_engine_without_confidence_costs_that_topic_alone(image: Image) -> None:
     with node_and_masks() as (engine, vehicle, masks):
         engine.has_confidence = False

@@ -214,6 +214,7 @@ def test_failed_configuration_is_reported_and_can_be_tried_again(image: Image) -
         answer = enable(vehicle, NODE, True)
         assert answer == SetBool.Response(success=False, message="could not configure: MemoryError: out of memory")
         assert vehicle.state() == "unconfigured"
+        assert enable(vehicle, NODE, False) == SetBool.Response(success=True, message="unconfigured")
         assert enable(vehicle, NODE, True).success
         vehicle.wait_for_status(f"{NODE}: segmentation", OK, "running")
         vehicle.camera("/camera/image_raw").connect(image, vehicle.listen("/segmentation/mask", Image))

@@ -37,3 +37,8 @@ def test_after_a_pause_there_is_no_burst() -> None:
     times = np.concatenate([images_at(30.0, seconds=1.0), 60 + images_at(30.0, seconds=1.0)])
     after = passed(times, rate=10.0)
     assert len(after[after > 1050]) <= 11 and np.diff(after).min() > 0.04
+
+
+def test_the_first_image_passes_at_any_time() -> None:
+    """A clock may begin at the machine's start."""
+    assert RateLimit().allows(0.5, rate=0.1)
