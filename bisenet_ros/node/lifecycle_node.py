@@ -7,6 +7,8 @@ from typing import Any, Callable
 
 from rclpy.node import Node
 
+UNCONFIGURED, INACTIVE, ACTIVE, FINALIZED = "unconfigured", "inactive", "active", "finalized"
+"""The states between transitions."""
 HAS_TRANSITIONS = True
 """Whether there are services for the transitions, which `ros2 lifecycle set` calls."""
 

@@ -21,10 +21,17 @@ from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
 from bisenet_ros.node import qos
 from bisenet_ros.node.camera import Camera
 from bisenet_ros.node.diagnostics.camera_status import CameraStatus
-from bisenet_ros.node.diagnostics.node_status import ACTIVE, NodeStatus
+from bisenet_ros.node.diagnostics.node_status import NodeStatus
 from bisenet_ros.node.ground_grid import GroundGrid
 from bisenet_ros.node.label_info import publish_label_info
-from bisenet_ros.node.lifecycle_node import ManagedNode, TransitionCallbackReturn
+from bisenet_ros.node.lifecycle_node import (
+    ACTIVE,
+    FINALIZED,
+    INACTIVE,
+    UNCONFIGURED,
+    ManagedNode,
+    TransitionCallbackReturn,
+)
 from bisenet_ros.node.parameters import Parameters, error_text
 from bisenet_ros.node.pipeline import Pipeline
 
@@ -32,7 +39,6 @@ UPDATE_PERIOD = 0.25
 """Seconds between two checks whether the cameras' subscriptions still fit their parameters and publishers."""
 ACK_TIMEOUT = Duration(seconds=1)
 """Time for the last diagnostics of a process to arrive."""
-UNCONFIGURED, INACTIVE, FINALIZED = "unconfigured", "inactive", "finalized"
 
 LoadEngine = Callable[..., Engine]
 

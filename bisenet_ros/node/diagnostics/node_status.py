@@ -12,9 +12,8 @@ from bisenet_ros.engines.engine import Engine
 from bisenet_ros.node import restart
 from bisenet_ros.node.camera_topics import resolve_topic
 from bisenet_ros.node.diagnostics.problem_log import ProblemLog
-from bisenet_ros.node.lifecycle_node import HAS_TRANSITIONS
+from bisenet_ros.node.lifecycle_node import ACTIVE, HAS_TRANSITIONS
 
-ACTIVE = "active"
 GRAPH_PROBLEM_DELAY = 5.0
 """Seconds until a problem of the graph is reported: a bag player may start after the node, and an earlier node may
 still be shutting down."""
@@ -25,7 +24,7 @@ class NodeStatus:
     """What the node knows of itself, and the status message made of it.
 
     Attributes:
-        state: of the lifecycle: "unconfigured", "inactive", "active" or "finalized".
+        state: of the lifecycle, as in lifecycle_node.py.
         is_starting: the node is configuring or activating itself.
         transition_error: why the last transition failed; empty if it succeeded.
         fault: why the node deactivated itself; empty if it did not.
