@@ -31,9 +31,6 @@ class Pipeline:
 
     The executor's thread puts messages in, a second thread converts them, a third runs the engine and publishes the
     masks. So the next frame is converted while the engine works on the one before. `DerivedTopics` publishes the rest.
-
-    Attributes:
-        active: whether masks are published.
     """
 
     def __init__(
@@ -50,7 +47,7 @@ class Pipeline:
 
         Once `context`, the node's, is shut down, no errors are logged.
         """
-        self.active = False
+        self._active = False  # whether masks are published
         self._engine = engine
         self._parameters = parameters
         self._on_fault = on_fault
@@ -78,11 +75,11 @@ class Pipeline:
         """Publishes masks of the frames that are put from now on, not of earlier ones still in the pipeline."""
         self._activation += 1
         self._failures = 0
-        self.active = True
+        self._active = True
 
     def stop(self) -> None:
         """Publishes no more masks; drops the waiting frames."""
-        self.active = False
+        self._active = False
         for frame in (*self._messages.clear(), *self._frames.clear()):
             frame.camera.statistics.count("dropped_inactive")
         self._derived_topics.clear()
@@ -99,8 +96,8 @@ class Pipeline:
             thread.join(None if timeout is None else max(0.0, end - time.monotonic()))
         return not any(thread.is_alive() for thread in threads)
 
-    def _is_dropped(self, frame: CameraFrame) -> bool:
-        """Whether a frame is to be dropped, as inactive or stale; counts it."""
+    def _drop_unwanted(self, frame: CameraFrame) -> bool:
+        """Drops and counts a frame that is inactive or stale; whether it did."""
         if not self._is_wanted(frame):
             frame.camera.statistics.count("dropped_inactive")
             return True
@@ -110,7 +107,7 @@ class Pipeline:
         return False
 
     def _is_wanted(self, frame: CameraFrame) -> bool:
-        return self.active and frame.activation == self._activation and frame.camera.is_enabled
+        return self._active and frame.activation == self._activation and frame.camera.is_enabled
 
     # On the converting thread
 
@@ -123,7 +120,7 @@ class Pipeline:
     def _convert(self, frame: CameraFrame) -> bool:
         start = time.perf_counter()
         try:
-            if self._is_dropped(frame):
+            if self._drop_unwanted(frame):
                 return False
             frame.pixels = read_frame(frame.message)
             frame.camera.confidence.check_size(frame.pixels.shape[:2])
@@ -146,7 +143,7 @@ class Pipeline:
             try:
                 batches: Dict[Tuple, List[CameraFrame]] = {}
                 for frame in frames:
-                    if not self._is_dropped(frame):
+                    if not self._drop_unwanted(frame):
                         with_confidence = self._has_confidence(frame)
                         batches.setdefault((frame.pixels.shape, with_confidence), []).append(frame)
                 for (_, with_confidence), batch in batches.items():
@@ -228,7 +225,7 @@ class Pipeline:
         self._failures = MAX_FAILURES if is_fatal else self._failures + 1
         if self._failures == MAX_FAILURES:
             self._failures = 0
-            self.active = False  # before the next frame, not only when the executor's thread deactivates the node
+            self._active = False  # before the next frame, not only when the executor's thread deactivates the node
             self._on_fault(error)
 
     def _publish(self, frame: CameraFrame, segmentation: Segmentation) -> bool:
