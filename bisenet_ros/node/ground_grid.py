@@ -34,8 +34,9 @@ from bisenet_ros.node.parameters import Parameters
 DRIVABLE, IGNORED = ("road", "drivable"), ("sky",)
 """Classes that are free and unknown unless the parameters name others."""
 FUSION_SECONDS = 0.5
-"""A camera whose last mask is older than that against the newest one is not part of the grid; a step back in time that
-is larger begins the grid anew."""
+"""A camera whose last mask is older than that against the newest one is not part of the grid."""
+STEP_BACK_SECONDS = 0.5
+"""A larger step back of a camera's stamps begins the grid anew, as where a bag begins again."""
 FORGET_SECONDS = 5.0
 """Of the machine's own clock: a camera without a mask for that long is forgotten. It was disabled or has failed, and
 its last stamp may be ahead of all others', as after a bag that begins again."""
@@ -97,7 +98,7 @@ class GroundGrid:
         name, header = frame.camera.name, frame.message.header
         seconds = header.stamp.sec + header.stamp.nanosec / 1e9
         last = self._grids.get(name)
-        if last and seconds < last.stamp - FUSION_SECONDS:  # the clock was set back, as by a bag that begins again
+        if last and seconds < last.stamp - STEP_BACK_SECONDS:
             self._grids.clear()
             self._poses.forget_moving()
         pixels = self._pixels(name, frame.camera_info, frame.mask.shape, header)

@@ -22,12 +22,12 @@ from bisenet_ros.model.input_size import (
     SizeError,
     check_size_choice,
 )
-from bisenet_ros.node.camera_topics import are_camera_names
+from bisenet_ros.node.camera_topics import TYPE_NAMES, are_camera_names
 
 RELIABILITIES = ("auto", "reliable", "best_effort")
 DEFAULT = "default"
 """The reliability override of a topic that means: as the parameter `reliability` says."""
-TRANSPORTS = ("auto", "raw", "compressed")
+TRANSPORTS = ("auto", *TYPE_NAMES)
 
 TYPE_WORDS = {bool: "true or false", str: "a string", list: "a list of strings"}
 """By the type of a parameter's default."""

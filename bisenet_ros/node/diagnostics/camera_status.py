@@ -38,8 +38,8 @@ class CameraStatus:
         self._camera = camera
         self._problems = ProblemLog(node, delay=LOG_DELAY)
         self._awaited_since = self._last_answer = time.monotonic()
-        # How often each event happened in the last HEALTH_WINDOW seconds that an image was tried in.
-        self._tried: Mapping[str, int] = Counter()
+        # How often each event happened in the last HEALTH_WINDOW in which an image was segmented, or could not be.
+        self._judged: Mapping[str, int] = Counter()
         self._history: Deque[Tuple[float, Dict[str, int]]] = deque([(self._last_answer, camera.statistics.counts())])
 
     def message(self, *, active: bool) -> DiagnosticStatus:
@@ -52,9 +52,9 @@ class CameraStatus:
         begin, first_counts = self._history[0]
         recent, seconds = _difference(counts, first_counts), max(now - begin, 1e-3)
         if not active or self._camera.subscription.profile is None:  # None: it is disabled
-            self._awaited_since, self._tried = now, Counter()
+            self._awaited_since, self._judged = now, Counter()
         elif recent["published"] or _unused(recent):  # with a low publish_rate, not in every window
-            self._tried = recent
+            self._judged = recent
         level, text = self._level_and_text(recent, now=now, active=active)
         self._problems.update([] if level == OK else [text])
         subscription = self._camera.subscription
@@ -101,11 +101,11 @@ class CameraStatus:
             return WARN, f"no image on {subscription.topic}: {explain_missing_images(self._node, subscription)}"
         if now - self._last_answer > NO_MASK_TIMEOUT:
             return WARN, f"images arrive on {subscription.topic}, but none is segmented: the engine is still at work"
-        unused = _unused(self._tried)
-        if unused and not self._tried["published"]:
-            return ERROR, f"no image could be segmented: {_explain_unused(self._tried)}"
-        if unused > MAX_UNUSED * (self._tried["received"] - self._tried["dropped_rate"]):
-            return WARN, f"not every image could be segmented: {_explain_unused(self._tried)}"
+        unused = _unused(self._judged)
+        if unused and not self._judged["published"]:
+            return ERROR, f"no image could be segmented: {_explain_unused(self._judged)}"
+        if unused > MAX_UNUSED * (self._judged["received"] - self._judged["dropped_rate"]):
+            return WARN, f"not every image could be segmented: {_explain_unused(self._judged)}"
         doubt = self._camera.confidence.warning()
         if doubt:
             return WARN, doubt
@@ -150,9 +150,9 @@ def _unused(new: Mapping[str, int]) -> int:
 
 
 def _answered(new: Dict[str, int]) -> int:
-    """Images that were tried; the others are dropped even while the engine hangs."""
-    untried = ("dropped_newer", "dropped_rate", "dropped_stale")
-    return sum(new[outcome] for outcome in OUTCOMES if outcome not in untried)
+    """Images with an outcome, but for those that are dropped even while the engine hangs."""
+    dropped = ("dropped_newer", "dropped_rate", "dropped_stale")
+    return sum(new[outcome] for outcome in OUTCOMES if outcome not in dropped)
 
 
 def _explain_unused(new: Mapping[str, int]) -> str:
