@@ -21,10 +21,11 @@ from bisenet_ros.engines.engine import FatalEngineError
 from bisenet_ros.engines.loader import remove_made_files
 from bisenet_ros.files.package_share import package_file
 from bisenet_ros.node import restart
+from bisenet_ros.node.engine_loader import LoadEngine
 from bisenet_ros.node.fastdds import use_shared_memory
 from bisenet_ros.node.image_memory import keep_image_memory
 from bisenet_ros.node.parameters import USER_ERRORS, error_text
-from bisenet_ros.node.segmentation_node import LoadEngine, SegmentationNode
+from bisenet_ros.node.segmentation_node import SegmentationNode
 
 SHUTDOWN_TIMEOUT = 4.0
 """Seconds that the engine has to finish its frame when the process ends; `ros2 launch` waits 5 before it escalates."""

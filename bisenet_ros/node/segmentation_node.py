@@ -2,9 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lifecycle node: camera images in, segmentation masks out."""
 
-import os
 from contextlib import ExitStack, suppress
-from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -14,14 +12,14 @@ from rclpy.duration import Duration
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool
 
-from bisenet_ros.engines import Engine, load_engine
+from bisenet_ros.engines import load_engine
 from bisenet_ros.engines.engine import FatalEngineError
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
 from bisenet_ros.node import qos
 from bisenet_ros.node.camera import Camera
 from bisenet_ros.node.diagnostics.camera_status import CameraStatus
 from bisenet_ros.node.diagnostics.node_status import NodeStatus
+from bisenet_ros.node.engine_loader import LoadEngine, load_chosen_engine
 from bisenet_ros.node.ground_grid import GroundGrid
 from bisenet_ros.node.label_info import publish_label_info
 from bisenet_ros.node.lifecycle_node import (
@@ -39,8 +37,6 @@ UPDATE_PERIOD = 0.25
 """Seconds between two checks whether the cameras' subscriptions still fit their parameters and publishers."""
 ACK_TIMEOUT = Duration(seconds=1)
 """Time for the last diagnostics of a process to arrive."""
-
-LoadEngine = Callable[..., Engine]
 
 
 class SegmentationNode(ManagedNode):
@@ -142,7 +138,7 @@ class SegmentationNode(ManagedNode):
 
     def _configure(self) -> None:
         try:
-            engine = self._status.engine = self._load_engine()
+            engine = self._status.engine = load_chosen_engine(self._load, self._node_parameters, self.get_logger())
             self._resources.callback(engine.close)
             self._node_parameters.declare_cameras()
             classes = engine.classes
@@ -168,22 +164,6 @@ class SegmentationNode(ManagedNode):
             self._free()
             raise
         self._node_parameters.configured = True
-
-    def _load_engine(self) -> Engine:
-        parameters = self._node_parameters
-        model = _path(parameters["model"]) or package_file(SHIPPED_MODEL)
-        engine = self._load(
-            model,
-            device=parameters["device"],
-            precision=parameters["precision"],
-            network_size=parameters["network_size"],
-            class_map=_path(parameters["class_map"]),
-            cache=_path(parameters["plan_cache"]),
-            max_batch=len(parameters["cameras"]),
-        )
-        reason = f" ({engine.precision_reason})" if engine.precision_reason else ""
-        self.get_logger().info(f"{model}: {len(engine.classes)} classes, {engine.description}{reason}")
-        return engine
 
     def _activate(self) -> None:
         assert self._pipeline is not None
@@ -297,8 +277,3 @@ class SegmentationNode(ManagedNode):
         array.status += [status.message(active=is_active) for status in self._cameras.values()]
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
-
-
-def _path(text: str) -> Optional[Path]:
-    """The path that a parameter holds; None where it is empty."""
-    return Path(os.path.expanduser(text)) if text else None
