@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing.process import parent_process
 from pathlib import Path
-from typing import Any, Callable, Iterator, Optional, Sequence
+from typing import Any, Callable, ContextManager, Iterator, Optional, Sequence
 
 from bisenet_ros.engines import Engine, load_engine
 from bisenet_ros.errors import BisenetError
@@ -98,13 +98,13 @@ def segment_bags(
             future.cancel()
 
 
-@contextmanager
-def open_executor(*, jobs: int, dask: Optional[str]) -> Iterator[Executor]:
+def open_executor(*, jobs: int, dask: Optional[str]) -> ContextManager[Executor]:
     """Processes of this machine that share its cores, or the workers of the Dask scheduler at an address."""
-    if dask:
-        with _open_dask_executor(dask) as executor:
-            yield executor
-        return
+    return _open_dask_workers(dask) if dask else _open_processes(jobs)
+
+
+@contextmanager
+def _open_processes(jobs: int) -> Iterator[Executor]:
     context = multiprocessing.get_context("spawn")  # a fork breaks engines
     before = set(multiprocessing.active_children())
     with tempfile.TemporaryDirectory(prefix="bisenet_jobs_") as scratch:
@@ -120,7 +120,7 @@ def open_executor(*, jobs: int, dask: Optional[str]) -> Iterator[Executor]:
 
 
 @contextmanager
-def _open_dask_executor(address: str) -> Iterator[Executor]:
+def _open_dask_workers(address: str) -> Iterator[Executor]:
     from distributed import Client, KilledWorker
 
     try:

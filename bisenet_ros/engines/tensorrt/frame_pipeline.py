@@ -45,6 +45,7 @@ class FramePipeline:
         self._plan = plan
         self._batch = 0
         self._has_run: Set[int] = set()  # batch sizes
+        self._has_finite_logits = False  # those of the first batch
         self._graphs: Dict[Tuple[int, str], Launch] = {}  # by batch size, and what they replay
         self._graph_owner = ExitStack()
         with ExitStack() as owner:
@@ -112,8 +113,11 @@ class FramePipeline:
         return logits
 
     def _require_finite_logits(self) -> None:
+        if self._has_finite_logits:
+            return
         logits = self.last_logits()
-        if logits is not None and not np.isfinite(logits).all():  # the mask would be of the first class alone
+        self._has_finite_logits = logits is None or bool(np.isfinite(logits).all())
+        if not self._has_finite_logits:  # the mask would be of the first class alone
             raise ModelError(
                 "the logits are not finite: use precision fp32; if they are not finite there, too, the training "
                 "diverged, or the file is damaged"

@@ -68,7 +68,8 @@ def describe_findings(
     """The content of report.json."""
     names = run.classes.names
     frames, scored = (sum(counts) for counts in zip(*((topic.frames, topic.scored_frames) for topic in topics)))
-    pixels, shares = (np.concatenate([getattr(topic, name) for topic in topics]) for name in ("pixels", "shares"))
+    pixels = np.concatenate([topic.pixels for topic in topics])
+    shares = np.average(np.concatenate([topic.shares for topic in topics]), axis=0, weights=pixels)
     confusion = np.sum([topic.confusion for topic in topics], axis=0)
     changes = np.sum([topic.change for topic in topics], axis=0)
     consistency = total_consistency(topics)
@@ -80,7 +81,7 @@ def describe_findings(
         "pixel_accuracy": json_number(pixel_accuracy(confusion)),
         "iou": dict(zip(names, map(json_number, class_iou(confusion)))) if scored else None,
         "confusion": confusion.tolist() if scored else None,
-        "share": dict(zip(names, map(json_number, np.average(shares, axis=0, weights=pixels)))),
+        "share": dict(zip(names, map(json_number, shares))),
         "changed": json_number(1 - consistency),
         "temporal_consistency": json_number(consistency),
         "changed_by_class": {name: json_ratio(changed, compared) for name, (compared, changed) in zip(names, changes)},
