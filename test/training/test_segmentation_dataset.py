@@ -514,6 +514,31 @@ def test_bad_descriptions_are_refused(tmp_path, old, new, message):
     assert "yard.yaml" in str(error.value)
 
 
+def test_a_data_set_has_what_it_does_not_state_from_its_base(tmp_path):
+    (tmp_path / "day.yaml").write_text(IDS)
+    night = find_dataset(described(tmp_path, "base: day.yaml\nsplits: [train, night]"))
+    day = find_dataset(str(tmp_path / "day.yaml"))
+    assert night.splits == ("train", "night") and night.encoding.train_ids == day.encoding.train_ids
+    assert night.classes == day.classes and night.layout == day.layout
+    merged = find_dataset(described(tmp_path, 'base: cityscapes\nlabels: "{split}/{name}_classes.png"'))
+    assert merged.classes == find_dataset("cityscapes").classes and merged.layout.labels == "{split}/{name}_classes.png"
+
+
+@pytest.mark.parametrize(
+    "base, message",
+    [
+        ("yard.yaml", "yard.yaml builds on itself"),
+        ("citiscapes", "expected `base` of .*yard.yaml to be a data set of a2d2, .*, got 'citiscapes'"),
+        ("nowhere.yaml", "expected a YAML file at .*nowhere.yaml"),
+        ("list.yaml", "yard.yaml: a data set is written as entries such as `images: ...`, got"),
+    ],
+)
+def test_a_base_that_cannot_be_used(tmp_path, base, message):
+    (tmp_path / "list.yaml").write_text("[images, labels]")
+    with pytest.raises(BisenetError, match=message):
+        find_dataset(described(tmp_path, f"base: {base}"))
+
+
 def test_colors_that_are_none_and_files_that_are_not_there(tmp_path):
     with pytest.raises(DataError, match="values of ignore must be a list of RGB colors, got"):
         find_dataset(described(tmp_path, COLOR.replace("[[0, 0, 0]]", "[0]")))

@@ -1,7 +1,8 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""A data set, described by a YAML file:
+"""A data set, described by the entries of a YAML file. `find_dataset.py` reads it.
 
+    base: cityscapes                      # optional: another data set, whose entries hold where this file states none
     license: CC BY 4.0                    # optional, as is `origin`: printed by `bisenet check-dataset`
     images: images/{split}/{name}.jpg     # below the data set's folder; * stands for any text within a name
     labels: labels/{split}/{name}.png
@@ -34,15 +35,13 @@ shell has them, by default "*". `frames` is how many frames the split has as pub
 """
 
 import re
-from pathlib import Path
 from typing import Any, Collection, Mapping, NamedTuple, Sequence
 
-from bisenet_ros.model.class_map import IGNORE, ClassMap, ClassMapError
+from bisenet_ros.model.class_map import IGNORE, ClassMap
 from bisenet_ros.model.input_size import CARD, SizeError, check_size_choice
 from bisenet_training.data.label_encoding import ColorEncoding, IdEncoding, LabelEncoding
 from bisenet_training.data.layout import Layout, pieces_of
 from bisenet_training.errors import DataError
-from bisenet_training.yaml_file import read_yaml
 
 REQUIRED = ("images", "labels", "encoding", "classes")
 OPTIONAL = ("listing", "splits", "ignore", "padding", "network_size", "license", "origin")
@@ -95,29 +94,13 @@ class Description(NamedTuple):
         return self.known_splits.get(name, Split((name,)))
 
 
-def read_description(path: Path) -> Description:
-    """Reads a YAML.
+def make_description(entries: Any) -> Description:
+    """Makes a description of what its YAML file holds.
 
     Raises:
-        YamlError: the file cannot be read.
         DataError: an entry is unknown, missing, or contradicts another.
+        ClassMapError: the classes cannot be used.
     """
-    entries = read_yaml(path)
-    try:
-        return _description(entries)
-    except (DataError, ClassMapError) as error:
-        raise DataError(f"{path}: {error}") from None
-
-
-def voc_color(index: int) -> list[int]:
-    """Pascal VOC's RGB color of an index of 0 to 255; no two are the same, 0 is black.
-
-    Every third bit of the index belongs to one channel, the lowest bits to the channel's highest.
-    """
-    return [sum((index >> (3 * place + channel) & 1) << (7 - place) for place in range(3)) for channel in range(3)]
-
-
-def _description(entries: Any) -> Description:
     _check_keys("a data set", entries, REQUIRED, OPTIONAL)
     classes = entries["classes"]
     if not isinstance(classes, list):
@@ -138,6 +121,14 @@ def _description(entries: Any) -> Description:
         size_choice=_size_choice(entries.get("network_size", CARD)),
         **{key: _text(key, entries[key]) for key in ("license", "origin") if key in entries},
     )
+
+
+def voc_color(index: int) -> list[int]:
+    """Pascal VOC's RGB color of an index of 0 to 255; no two are the same, 0 is black.
+
+    Every third bit of the index belongs to one channel, the lowest bits to the channel's highest.
+    """
+    return [sum((index >> (3 * place + channel) & 1) << (7 - place) for place in range(3)) for channel in range(3)]
 
 
 def _check_keys(what: str, entries: Any, required: Collection[str], optional: Collection[str]) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any, Mapping
 
 from bisenet_ros.model.class_groups import ClassGroups, read_class_groups
-from bisenet_ros.model.class_map import IGNORE
-from bisenet_training.data.description import Description, read_description
+from bisenet_ros.model.class_map import IGNORE, ClassMapError
+from bisenet_training.data.description import Description, make_description
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
 from bisenet_training.errors import DataError
+from bisenet_training.yaml_file import read_yaml
 
 
 def _installed(folder: str) -> dict[str, Path]:
@@ -39,7 +40,7 @@ def find_dataset(dataset: str, *, class_map: str | None = None) -> Description:
         DataError: there is no such data set or class map, or the YAML does not describe a data set.
         ClassMapError: the class map cannot be used, or not with the data set's classes.
     """
-    description = read_description(_find("a data set", dataset, DATASETS))
+    description = _read_description(_find("a data set", dataset, DATASETS))
     if class_map is None:
         return description
     return merge_classes(description, read_class_groups(find_class_map(class_map)), what=f"the data set {dataset}")
@@ -69,6 +70,27 @@ def open_dataset(
     """
     found = find_dataset(dataset, class_map=class_map)
     return SegmentationDataset(found, root, split or found.splits[1], **options)
+
+
+def _read_description(path: Path) -> Description:
+    entries = _read_entries(path, above=[])
+    try:
+        return make_description(entries)
+    except (DataError, ClassMapError) as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def _read_entries(path: Path, *, above: list[Path]) -> Any:
+    """Reads the entries of a YAML, over those of its `base`: a data set's name, or a path relative to the YAML."""
+    entries = read_yaml(path)
+    if not isinstance(entries, dict) or "base" not in entries:
+        return entries
+    above = [*above, path.resolve()]
+    base = path.parent / _find(f"`base` of {path} to be a data set", str(entries.pop("base")), DATASETS)
+    if base.resolve() in above:
+        raise DataError(f"{path} builds on itself; its `base` must be another data set")
+    below = _read_entries(base, above=above)
+    return {**below, **entries} if isinstance(below, dict) else below
 
 
 def _find(what: str, name: str, installed: Mapping[str, Path]) -> Path:
