@@ -102,6 +102,16 @@ def test_package_xml_and_setup_py_agree(pip_installation: Installation) -> None:
     assert (ROOT / manifest.find("license").get("file")).is_file()
 
 
+@pytest.mark.parametrize("image", ["Dockerfile.jetson", "Dockerfile.jetpack6"])
+def test_images_without_rosdep_install_what_setup_py_requires(pip_installation: Installation, image: str) -> None:
+    site = next(pip_installation.prefix.glob("lib/python3*/*-packages"))
+    (installed,) = importlib.metadata.distributions(path=[str(site)])
+    required = {line for line in installed.requires if "extra ==" not in line}
+    (packages,) = re.findall(r"pip install (?:--no-cache-dir )?\\\n(.*numba.*)", (ROOT / "docker" / image).read_text())
+    names = set(re.findall(r"(?<!\S)'?([a-z][\w-]*)", packages))
+    assert required - names <= {"pyyaml", "setuptools"}, "those two ROS's own packages bring"
+
+
 def test_the_changelog_has_this_version() -> None:
     headings = re.findall(r"^(\d+\.\d+\.\d+) \(.+\)\n-+$", (ROOT / "CHANGELOG.rst").read_text(), re.MULTILINE)
     assert headings[0] == bisenet_ros.__version__
