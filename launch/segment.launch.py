@@ -57,6 +57,11 @@ def generate_launch_description() -> LaunchDescription:
         optional("precision", description=f"Number format of the network: auto, fp32, bf16, fp16 or int8; {UNSET}."),
         optional("network_size", description=f"Of frames for the network: card, half, full or WIDTHxHEIGHT; {UNSET}."),
         optional("class_map", description=f"File (.yaml) that merges the model's classes into groups; {UNSET}."),
+        optional(
+            "use_sim_time",
+            choices=["", "true", "True", "false", "False"],  # Nav2's launch files write True
+            description=f"Whether time is that of /clock, as of a simulator or a bag that is played; {UNSET}.",
+        ),
         optional("autostart", choices=["", "true", "false"], description=f"Whether to activate the node; {UNSET}."),
         DeclareLaunchArgument(
             "respawn",
@@ -127,8 +132,8 @@ def _overrides(arguments: Dict[str, str]) -> Dict[str, Any]:
         raise FileNotFoundError(f"model must be a model file (.onnx), got {overrides['model']!r}, which does not exist")
     if arguments["compressed"]:
         overrides["transport"] = TRANSPORTS[arguments["compressed"]]
-    if arguments["autostart"]:
-        overrides["autostart"] = arguments["autostart"] == "true"
+    flags = ("autostart", "use_sim_time")
+    overrides.update({name: arguments[name].lower() == "true" for name in flags if arguments[name]})
     return overrides
 
 

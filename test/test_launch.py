@@ -88,6 +88,7 @@ def test_arguments_have_descriptions(installation: Installation) -> None:
         "precision",
         "rectified",
         "respawn",
+        "use_sim_time",
     ]
     assert not [name for name, text in described.items() if text.startswith(("(default", "no description", "Valid"))]
 
@@ -140,6 +141,7 @@ def test_arguments_override_the_parameter_file(
     parameters = params_file(tmp_path, cameras="[one]", transport="raw", device="cuda", precision="int8")
     arguments = ["namespace:=/many", f"params_file:={parameters}", "cameras:=on, rear", "compressed:=true"]
     arguments += ["device:=cpu", "precision:=fp32", "network_size:=half", "autostart:=false", "log_level:=debug"]
+    arguments += ["use_sim_time:=True"]
     expected = {
         "cameras": ["on", "rear"],
         "transport": "compressed",
@@ -147,6 +149,7 @@ def test_arguments_override_the_parameter_file(
         "precision": "fp32",
         "network_size": "half",
         "autostart": False,
+        "use_sim_time": True,
     }
     with installation.start(*LAUNCH, *arguments, ROS_DOMAIN_ID=str(DOMAIN)) as launch:
         assert parameters_of(launch_vehicle, "/many/segmentation_node", *expected) == expected
