@@ -21,6 +21,7 @@ from typing import Any, Dict, Iterator, List, Optional
 
 import bisenet_ros
 from bisenet_ros.errors import BROKEN_PIPE, INTERRUPTED, TERMINATED, BisenetError
+from bisenet_ros.files.missing_package import how_to_install
 
 GROUP = "bisenet.commands"
 FIRST_WORDS = ("benchmark",)
@@ -109,7 +110,7 @@ def _run(name: str, command: ModuleType, words: List[str]) -> int:
             raise
         return _fail(
             f"`bisenet {name}` needs the Python package {error.name!r}, which is not installed; "
-            f"install what it needs with `pip install '.[{command.EXTRA}]'` in the checkout"
+            f"{how_to_install(error.name or '', extra=command.EXTRA)}"
         )
     except BrokenPipeError:
         raise

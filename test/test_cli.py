@@ -167,7 +167,9 @@ def test_any_other_error_shows_its_traceback(command, error):
         main(["try"])
 
 
-def test_a_missing_package_is_named_with_the_extra_that_brings_it(command, capsys):
+def test_a_missing_package_is_named_with_the_extra_that_brings_it(command, capsys, monkeypatch):
+    monkeypatch.delenv("ROS_DISTRO", raising=False)
+
     def fail(arguments):
         import no_such_package  # noqa: F401
 

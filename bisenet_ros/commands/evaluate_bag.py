@@ -16,6 +16,7 @@ from bisenet_ros.commands._arguments import add_engine_arguments, list_of, numbe
 from bisenet_ros.errors import IMPERFECT, INTERRUPTED, BisenetError
 from bisenet_ros.evaluation import OUTPUTS
 from bisenet_ros.files.installed_package import is_importable
+from bisenet_ros.files.missing_package import how_to_install
 
 if TYPE_CHECKING:
     from bisenet_ros.evaluation.bag_evaluation import Replay, Request
@@ -95,9 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.rate and not arguments.through_node:
         raise BisenetError("--rate is the pace of the replay; add --through-node, or leave it out")
     if arguments.dask and not is_importable("distributed"):
-        raise BisenetError(
-            "--dask needs the package distributed; `pip install '.[cluster]'` in the checkout installs it"
-        )
+        raise BisenetError(f"--dask needs the package distributed; {how_to_install('distributed', extra='cluster')}")
     arguments.rate = arguments.rate or Request.rate
     request = Request(**{field.name: getattr(arguments, field.name) for field in fields(Request)})
     replay = _find_replay() if arguments.through_node else None  # a missing package is told before an hour of work
@@ -131,8 +130,7 @@ def _find_replay() -> Replay:
         from bisenet_ros.node.driver.bag_replay import replay_through_node
     except ModuleNotFoundError as error:
         raise BisenetError(
-            f"--through-node needs the Python package {error.name!r}; source ROS 2, or install the wheels with "
-            "`pip install '.[ros]'` in the checkout"
+            f"--through-node needs the Python package {error.name!r}; {how_to_install(error.name or '', extra='ros')}"
         ) from error
     return replay_through_node
 

@@ -206,8 +206,9 @@ def installed_runtimes(device: str, *, quantized: bool = False) -> List[Runtime]
     if quantized:
         runtimes = [runtime._replace(precisions=("int8",), automatic="int8") for runtime in runtimes]
     if not runtimes:
-        packages = "tensorrt" if device == "cuda" else "openvino` or `pip install onnxruntime"
-        raise EngineError(f"no engine is installed for device {device}; install one with `pip install {packages}`")
+        cpu = "one with `pip install openvino` or `pip install onnxruntime`"
+        advice = "TensorRT as docs/gpu.md says" if device == "cuda" else cpu
+        raise EngineError(f"no engine is installed for device {device}; install {advice}")
     return runtimes
 
 

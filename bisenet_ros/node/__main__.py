@@ -5,16 +5,7 @@
 import signal
 import sys
 
-ROS_PACKAGES = (
-    "rclpy",
-    "rcl_interfaces",
-    "diagnostic_msgs",
-    "geometry_msgs",
-    "nav_msgs",
-    "sensor_msgs",
-    "std_msgs",
-    "std_srvs",
-)
+from bisenet_ros.files.missing_package import ROS_PACKAGES, how_to_install
 
 
 def main() -> int:
@@ -34,13 +25,7 @@ def main() -> int:
 
 def _missing_package(error: ModuleNotFoundError) -> str:
     package = (error.name or "").split(".")[0]
-    if package in ROS_PACKAGES:
-        advice = (
-            "source your ROS 2 (`source /opt/ros/jazzy/setup.bash`), or install its wheels in the checkout with "
-            "`pip install '.[ros]'`"
-        )
-    else:
-        advice = "run `pip install .` in the checkout, or install this package alone"
+    advice = how_to_install(package, extra="ros" if package in ROS_PACKAGES else "")
     return f"segmentation_node needs the Python package {package!r}, which is not installed; {advice}"
 
 

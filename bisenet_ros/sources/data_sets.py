@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 from bisenet_ros.errors import BisenetError
+from bisenet_ros.files.missing_package import how_to_install
 
 GROUP = "bisenet.data_sets"
 """The group of the entry point that opens data sets; see setup.py."""
@@ -46,6 +47,6 @@ def open_data_set(name: str, root: Path, split: str, *, class_map: Optional[str]
         open_dataset = entry_point.load()
     except ModuleNotFoundError as error:
         raise BisenetError(
-            f"data sets need the Python package {error.name!r}; install it with `pip install '.[training]'`"
+            f"data sets need the Python package {error.name!r}; {how_to_install(error.name or '', extra='training')}"
         ) from error
     return open_dataset(name, root=root, split=split, class_map=class_map)

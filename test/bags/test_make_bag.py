@@ -272,6 +272,7 @@ def test_a_data_set_becomes_a_bag_with_its_truth(tmp_path):
 
 
 def test_a_data_set_without_the_training_tools_says_what_to_install(tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("ROS_DISTRO", raising=False)
     monkeypatch.setitem(sys.modules, "bisenet_training.data.find_dataset", None)
     assert main(["make-bag", f"camvid:{tmp_path}", "-o", str(tmp_path / "bag")]) == 1
     assert "pip install '.[training]'" in capsys.readouterr().err

@@ -286,7 +286,7 @@ def test_a_busy_machine_is_said_to_be_busy():
         (["--size", "huge"], "expected a size as WIDTHxHEIGHT in pixels, such as 2048x1024, got 'huge'"),
         (["--network-size", "tiny"], "expected card, half, full or WIDTHxHEIGHT"),
         (["--precision", "int8"], "tiny.int8.onnx, which is not there; make it with `bisenet quantize"),
-        (["--device", "cuda"], "no engine is installed for device cuda; install one with `pip install tensorrt`"),
+        (["--device", "cuda"], "no engine is installed for device cuda; install TensorRT as docs/gpu.md says"),
         (["--json", "."], "expected a file to write, got the folder ."),
     ],
 )

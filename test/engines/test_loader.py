@@ -143,7 +143,7 @@ def test_a_driver_without_a_gpu_is_told_apart(driver, answers, message):
 def test_without_tensorrt_device_cuda_says_what_to_install(driver, installed, model):
     driver()
     installed("cuda", "cuda.bindings")
-    with pytest.raises(EngineError, match="pip install tensorrt"):
+    with pytest.raises(EngineError, match="docs/gpu.md"):
         load_engine(model, device="cuda")
 
 

@@ -103,7 +103,7 @@ def test_rtx_builds_for_the_gpu_that_is_there():
         (
             "tensorrt_rtx",
             (9, 0),
-            "takes no GPU of compute capability 9.0; install TensorRT with `pip install tensorrt`",
+            "takes no GPU of compute capability 9.0; install TensorRT as docs/gpu.md says",
         ),
         ("10", (7, 2), "takes no GPU of compute capability 7.2, it needs 7.5; install TensorRT 8.6"),
         ("11", (6, 1), "takes no GPU of compute capability 6.1, it needs 7.5"),
@@ -366,7 +366,7 @@ def test_the_installed_module_is_taken(generation, other, monkeypatch):
 
 def test_without_tensorrt_the_message_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(TensorRtError, match="JetPack.*pip install tensorrt-rtx"):
+    with pytest.raises(TensorRtError, match="JetPack.*docs/gpu.md"):
         load_tensorrt()
 
 

@@ -124,6 +124,7 @@ def test_an_unknown_topic_is_a_usage_error(capsys: pytest.CaptureFixture) -> Non
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.delenv("ROS_DISTRO", raising=False)
     monkeypatch.setitem(sys.modules, "psutil", None)
     monkeypatch.delitem(sys.modules, "bisenet_ros.node.benchmark.measurement", raising=False)
     assert main(["benchmark", "node"]) == 1

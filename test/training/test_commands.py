@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -21,8 +22,10 @@ sys.exit(main(sys.argv[1:]))
 
 
 def bisenet(*words: str) -> subprocess.CompletedProcess:
-    """The command in a Python that has none of these packages."""
-    return subprocess.run([sys.executable, "-c", PROGRAM, *words], capture_output=True, text=True, timeout=60)
+    """The command in a Python that has none of these packages, and without a sourced ROS."""
+    environment = {name: value for name, value in os.environ.items() if name != "ROS_DISTRO"}
+    command = [sys.executable, "-c", PROGRAM, *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

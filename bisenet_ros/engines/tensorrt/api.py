@@ -51,8 +51,8 @@ def load_tensorrt() -> TensorRt:
     name = next((name for name in MODULES if importlib.util.find_spec(name)), None)
     if name is None:
         raise TensorRtError(
-            f"{' or '.join(MODULES)} is not installed; a Jetson has TensorRT in JetPack, for other GPUs install it "
-            "with `pip install tensorrt`, or for GeForce RTX and RTX PRO with `pip install tensorrt-rtx`"
+            f"{' or '.join(MODULES)} is not installed; a Jetson has TensorRT in JetPack, for other GPUs docs/gpu.md "
+            "has the packages that fit the driver"
         )
     if name == "tensorrt":
         require_gpu()
@@ -84,7 +84,7 @@ class TensorRt:
         text = f"{self.name} takes no GPU of compute capability {compute_capability[0]}.{compute_capability[1]}"
         if self.flavor == "tensorrt_rtx":
             if not hasattr(self._module.ComputeCapability, _architecture(compute_capability)):
-                raise TensorRtError(f"{text}; install TensorRT with `pip install tensorrt`")
+                raise TensorRtError(f"{text}; install TensorRT as docs/gpu.md says")
         elif int(self.version.split(".")[0]) >= 10 and compute_capability < TENSORRT_10_NEEDS:
             raise TensorRtError(f"{text}, it needs 7.5; install TensorRT 8.6, or choose device cpu")
 
