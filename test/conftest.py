@@ -35,6 +35,7 @@ NEEDED_PACKAGES: Dict[str, Tuple[str, ...]] = {
     "node/test_fuzz_node.py": ("hypothesis",),
     "node/test_ground_grid_tf2.py": ("rclpy", "tf2_ros"),
     "node/test_soak.py": ("psutil",),
+    "quantization/test_quantize.py": ("rosbags", "mcap", "tqdm"),
     "segmentation": ("rosbags", "mcap", "tqdm"),
     "test_include_launch.py": ("rclpy", "launch_ros", "ros2launch"),
     "test_launch.py": ("rclpy", "launch_ros", "ros2launch"),

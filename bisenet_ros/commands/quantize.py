@@ -16,8 +16,8 @@ from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.result_folder import require_writable
 
 if TYPE_CHECKING:
-    from bisenet_ros.evaluation.frame_source import FrameSource
-    from bisenet_ros.evaluation.quantized_model import QuantizedModel
+    from bisenet_ros.quantization.frame_source import FrameSource
+    from bisenet_ros.quantization.quantized_model import QuantizedModel
 
 EXTRA = "evaluation"
 FRAMES = 100
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from bisenet_ros.evaluation.quantized_model import make_quantized_model
+    from bisenet_ros.quantization.quantized_model import make_quantized_model
 
     output = arguments.output or int8_path(arguments.model)
     _check_output(output, arguments)
@@ -85,8 +85,8 @@ def _open_frames(arguments: argparse.Namespace) -> Tuple[FrameSource, FrameSourc
 
     Raises BisenetError, before minutes are spent, where a frame or its ground truth cannot be used.
     """
-    from bisenet_ros.evaluation.frame_source import FrameSource, is_bag
     from bisenet_ros.model.model_card import read_card
+    from bisenet_ros.quantization.frame_source import FrameSource, is_bag
 
     if arguments.frames < 1:
         raise BisenetError(f"--frames must be 1 or more, got {arguments.frames}")

@@ -24,7 +24,6 @@ from tiny_model import save_stem_model, save_tiny_model
 from bisenet_ros.cli import main
 from bisenet_ros.commands import build_engine
 from bisenet_ros.engines.cuda.device import GpuError
-from bisenet_ros.engines.quantization import quantize
 from bisenet_ros.engines.tensorrt import api as tensorrt_api
 from bisenet_ros.engines.tensorrt import builder
 from bisenet_ros.engines.tensorrt.api import TensorRt
@@ -34,6 +33,7 @@ from bisenet_ros.engines.tensorrt.plan import TensorRtError
 from bisenet_ros.engines.tensorrt.plan_cache import PlanCache
 from bisenet_ros.model.model_card import ModelCard, write_card
 from bisenet_ros.model.model_file import model_sha256
+from bisenet_ros.quantization.static_quantization import quantize
 
 SIZE = (72, 96)
 GPU = SimpleNamespace(

@@ -37,9 +37,9 @@ def make_references(folder: Path, *, model: Path = MODEL) -> None:
 
     from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
     from bisenet_ros.engines.cpu.postprocess import upsample_logits
-    from bisenet_ros.engines.quantization import quantize
     from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou
     from bisenet_ros.model.model_card import read_card
+    from bisenet_ros.quantization.static_quantization import quantize
     from demo.clip import frame_ids, read_ground_truth, read_image
 
     folder.mkdir(parents=True, exist_ok=True)

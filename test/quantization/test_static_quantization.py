@@ -19,11 +19,18 @@ from bisenet_ros.engines.cpu.preprocess import normalize_frame
 from bisenet_ros.engines.cpu.uint8_activations import use_uint8_activations
 from bisenet_ros.engines.engine import EngineError
 from bisenet_ros.engines.loader import installed_runtimes
-from bisenet_ros.engines.quantization import _Calibration, _inputs, layer_costs, quantize, quantized_layers, unquantize
 from bisenet_ros.engines.tensorrt.onnx_graph import wrap_network
 from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou
 from bisenet_ros.model.fp16_weights import unpack_weights
 from bisenet_ros.model.model_card import read_card
+from bisenet_ros.quantization.static_quantization import (
+    _Calibration,
+    _inputs,
+    layer_costs,
+    quantize,
+    quantized_layers,
+    unquantize,
+)
 from demo.clip import frame_ids, read_ground_truth, read_image
 
 CALIBRATION, EVALUATION = frame_ids()[3::50], frame_ids()[::30]

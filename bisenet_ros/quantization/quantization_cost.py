@@ -10,9 +10,9 @@ import numpy as np
 
 from bisenet_ros.engines import Engine
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.evaluation.frame_source import LabeledFrame
 from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou
 from bisenet_ros.model.class_map import IGNORE
+from bisenet_ros.quantization.frame_source import LabeledFrame
 
 
 @dataclass(frozen=True)

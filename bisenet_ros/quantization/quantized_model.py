@@ -13,12 +13,12 @@ import onnx
 
 from bisenet_ros.engines.engine import Engine
 from bisenet_ros.engines.loader import installed_runtimes
-from bisenet_ros.engines.quantization import layer_costs, quantize, quantized_layers, unquantize
-from bisenet_ros.evaluation.frame_source import FrameSource
-from bisenet_ros.evaluation.quantization_cost import QuantizationCost, quantization_cost, share_of_same_class
 from bisenet_ros.files.atomic_write import write_bytes
 from bisenet_ros.model.model_card import ModelCard, read_card, write_card
 from bisenet_ros.model.model_file import model_sha256, read_model
+from bisenet_ros.quantization.frame_source import FrameSource
+from bisenet_ros.quantization.quantization_cost import QuantizationCost, quantization_cost, share_of_same_class
+from bisenet_ros.quantization.static_quantization import layer_costs, quantize, quantized_layers, unquantize
 
 SENSITIVITY_FRAMES = 30
 """Calibration frames at most, spread over all, that layers are judged by."""

@@ -22,14 +22,14 @@ from bisenet_ros.cli import main
 from bisenet_ros.engines import Engine, load_engine
 from bisenet_ros.engines.engine import Segmentation
 from bisenet_ros.engines.precision import choose_precision
-from bisenet_ros.engines.quantization import layer_costs, quantize, quantized_layers
-from bisenet_ros.evaluation import frame_source, quantized_model
-from bisenet_ros.evaluation.frame_source import FrameSource
-from bisenet_ros.evaluation.quantization_cost import quantization_cost
-from bisenet_ros.evaluation.quantized_model import choose_layers_left_out
 from bisenet_ros.images.compression import encode_jpeg
 from bisenet_ros.model.model_card import read_card
 from bisenet_ros.model.model_file import model_sha256
+from bisenet_ros.quantization import frame_source, quantized_model
+from bisenet_ros.quantization.frame_source import FrameSource
+from bisenet_ros.quantization.quantization_cost import quantization_cost
+from bisenet_ros.quantization.quantized_model import choose_layers_left_out
+from bisenet_ros.quantization.static_quantization import layer_costs, quantize, quantized_layers
 from bisenet_ros.sources.image_source import open_source
 from demo.clip import frame_ids, read_image
 

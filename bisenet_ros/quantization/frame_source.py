@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Frames of what people have: a folder of images, a video, a data set or a bag; with their ground truth."""
+"""The frames that `bisenet quantize` calibrates with and compares on: of images, a video, a data set or a bag."""
 
 import math
 from itertools import islice
