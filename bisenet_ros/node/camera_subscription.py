@@ -63,7 +63,7 @@ class CameraSubscription:
     @property
     def topic(self) -> str:
         """The images' topic, after remapping."""
-        return resolve_topic(self._node, self._topics[self.transport])
+        return self._image_topic(self.transport)
 
     @property
     def info_topic(self) -> str:
@@ -89,6 +89,8 @@ class CameraSubscription:
     def update(self) -> None:
         """Subscribes, or subscribes anew if the publishers' transport or reliability calls for it."""
         transport = next(filter(self._is_published, self._transports), self.transport)
+        if self.profile is None or transport != self.transport:
+            self._parameters.declare_reliability(self._image_topic(transport))
         reliability = self._choose_reliability(transport)
         if self.profile is not None and (transport, reliability) == (self.transport, self.profile.reliability):
             return
@@ -107,11 +109,14 @@ class CameraSubscription:
         self._images = self._infos = None
         self.transport = self._transports[0]
 
+    def _image_topic(self, transport: str) -> str:
+        return resolve_topic(self._node, self._topics[transport])
+
     def _is_published(self, transport: str) -> bool:
         return any(info.topic_type == TYPE_NAMES[transport] for info in self.publishers(transport))
 
     def _choose_reliability(self, transport: str) -> ReliabilityPolicy:
-        wanted = self._parameters.reliability(resolve_topic(self._node, self._topics[transport]))
+        wanted = self._parameters.reliability(self._image_topic(transport))
         if wanted != "auto":
             return ReliabilityPolicy[wanted.upper()]
         offered = [info.qos_profile.reliability for info in self.publishers(transport)]

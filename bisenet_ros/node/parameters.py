@@ -16,6 +16,7 @@ from bisenet_ros.node.lifecycle_node import HAS_TRANSITIONS
 from bisenet_ros.node.settings import (
     CONFIGURE,
     DEFAULT,
+    RELIABILITY_OVERRIDE,
     SET_BY_NODE,
     SETTINGS,
     Setting,
@@ -63,12 +64,15 @@ class Parameters:
     def is_enabled(self, camera: str) -> bool:
         return self[f"{camera}.enabled"]
 
-    def reliability(self, topic: str) -> str:
-        """That of the subscription to an image topic; raises BisenetError for an invalid override of the topic."""
+    def declare_reliability(self, topic: str) -> None:
+        """Declares the override of an image topic's reliability; raises BisenetError if an invalid one was given."""
         # Not with rclpy's own override, which would keep the reliability of the first subscription.
-        name = f"qos_overrides.{topic}.subscription.reliability"
-        self._declare(reliability_setting(name, topic))
-        return self["reliability"] if self[name] == DEFAULT else self[name]
+        self._declare(reliability_setting(topic))
+
+    def reliability(self, topic: str) -> str:
+        """That of the subscription to an image topic, for which `declare_reliability` was called."""
+        override = self[RELIABILITY_OVERRIDE.format(topic)]
+        return self["reliability"] if override == DEFAULT else override
 
     def set_class_names(self, names: Sequence[str]) -> None:
         self._class_names = list(names)

@@ -24,6 +24,8 @@ from bisenet_ros.model.input_size import (
 )
 from bisenet_ros.node.camera_topics import TYPE_NAMES, are_camera_names
 
+RELIABILITY_OVERRIDE = "qos_overrides.{}.subscription.reliability"
+"""The parameter of the reliability of one subscription; {} is the topic, after remapping."""
 RELIABILITIES = ("auto", "reliable", "best_effort")
 DEFAULT = "default"
 """The reliability override of a topic that means: as the parameter `reliability` says."""
@@ -38,7 +40,7 @@ class ReadAt(Enum):
 
     START = "once, at the start"
     CONFIGURE = "at each configuration"
-    LIVE = "with every frame"
+    LIVE = "while the node runs"
     SET_BY_NODE = "never: the node sets it"
 
 
@@ -230,7 +232,8 @@ def camera_settings(camera: str) -> Tuple[Setting, ...]:
     )
 
 
-def reliability_setting(name: str, topic: str) -> Setting:
-    """The setting `name` of the subscription to an image topic."""
+def reliability_setting(topic: str) -> Setting:
+    """The setting of the reliability of the subscription to an image topic."""
+    name = RELIABILITY_OVERRIDE.format(topic)
     description = f"Reliability of the subscription to {topic}; default: that of the parameter reliability."
     return Setting(name, DEFAULT, description, LIVE, choices=(DEFAULT, *RELIABILITIES))
