@@ -51,7 +51,6 @@ QUICK = (
     "test_ten_thousand_frames",
     "test_benchmark_by_the_papers_protocol",
     "test_miou_by_precision[int8]",
-    "test_the_time_of_int8",
     "test_the_node_segments_over_dds",
 )
 """The beginnings of the names of the tests that say most in 20 minutes, in their order; the others follow."""

@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""On the GPU: mIoU by precision, frames as floats, and what became of int8's layers."""
+"""On the GPU: mIoU by precision, frames as floats, and the node over DDS."""
 
 from __future__ import annotations
 
@@ -47,22 +47,6 @@ def test_frames_as_floats_have_the_same_masks(create, arrays, results):
     results["frames as floats, 1280x720 fp32, equal"] = equal
     assert equal >= LEAST_EQUAL["fp32"]
     assert all(pipeline._takes_floats for pipeline in engine._gpu.pipelines.by_size[frame.shape[:2]].values())
-
-
-def test_the_time_of_int8_is_compared_with_that_of_fp16(create, arrays, results):
-    frame = arrays["1280x720/frame"]
-    times = {}
-    for precision in ("fp16", "int8"):
-        engine = create(precision)
-        try:
-            engine.segment(frame)  # builds the plan
-        except TensorRtError as error:
-            pytest.skip(str(error))
-        start = time.perf_counter()
-        for _ in range(100):
-            engine.segment(frame)
-        times[precision] = round(10 * (time.perf_counter() - start), 3)
-    results["1280x720, ms a frame"] = times
 
 
 def test_the_node_segments_over_dds_on_the_gpu(references, plans, arrays, results):
