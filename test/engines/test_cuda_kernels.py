@@ -45,7 +45,9 @@ def run_kernel(device: CudaDevice, logits: np.ndarray, frame_size, *, confidence
     outputs = [np.empty((frames, *frame_size), np.uint8) for _ in range(1 + confidence)]
     with ExitStack() as owner:
         stream = device.create_stream(owner)
-        upsampling = MaskUpsampling(device, owner, classes=classes, logits_size=logits_size, frame_size=frame_size)
+        upsampling = MaskUpsampling(
+            device, owner, stream, classes=classes, logits_size=logits_size, frame_size=frame_size
+        )
         addresses = [device.allocate(array.nbytes, owner) for array in (logits, *outputs)]
         device.upload(addresses[0], logits, stream)
         upsampling.enqueue(addresses[0], addresses[1], addresses[2] if confidence else 0, stream, frames=frames)

@@ -78,7 +78,9 @@ def test_kernel_and_copies_by_themselves(device, results):
     pixels = frame_size[0] * frame_size[1]
     with ExitStack() as owner:
         stream = device.create_stream(owner)
-        upsampling = MaskUpsampling(device, owner, classes=classes, logits_size=logits_size, frame_size=frame_size)
+        upsampling = MaskUpsampling(
+            device, owner, stream, classes=classes, logits_size=logits_size, frame_size=frame_size
+        )
         logits = device.allocate(4 * classes * logits_size[0] * logits_size[1], owner)
         frame, mask, confidence = (device.allocate(count * pixels, owner) for count in (3, 1, 1))
         host_frame, host_mask = (device.allocate_pinned((count * pixels,), owner) for count in (3, 1))

@@ -104,7 +104,7 @@ def test_our_kernel_gives_the_masks_of_the_cpu(arrays, results):
         owner.callback(device.close)
         stream = device.create_stream(owner)
         upsampling = MaskUpsampling(
-            device, owner, classes=len(logits), logits_size=logits.shape[1:], frame_size=(height, width)
+            device, owner, stream, classes=len(logits), logits_size=logits.shape[1:], frame_size=(height, width)
         )
         addresses = [device.allocate(array.nbytes, owner) for array in (logits, *outputs)]
         device.upload(addresses[0], logits, stream)

@@ -21,11 +21,12 @@ class MaskUpsampling:
     """From logits of one size to masks of one size, in one pass on the GPU, computed as in `upsample_logits`."""
 
     def __init__(
-        self, device: CudaDevice, owner: ExitStack, *, classes: int, logits_size: Size, frame_size: Size
+        self, device: CudaDevice, owner: ExitStack, stream: int, *, classes: int, logits_size: Size, frame_size: Size
     ) -> None:
         """
         Args:
             owner: frees the device's memory when it is closed.
+            stream: of the copies of its tables, which are done when this returns.
             logits_size, frame_size: (height, width).
         """
         self._device = device
@@ -36,10 +37,8 @@ class MaskUpsampling:
         for size_in, size_out in zip(logits_size, frame_size):
             for array in two_step_taps(size_in, STRIDE * size_in, size_out):
                 address = device.allocate(array.nbytes, owner)
-                with ExitStack() as until_uploaded:
-                    stream = device.create_stream(until_uploaded)
-                    device.upload(address, array, stream)
-                    device.synchronize(stream)
+                device.upload(address, array, stream)
+                device.synchronize(stream)
                 self._taps.append(np.uint64(address))
 
     def enqueue(self, logits: int, mask: int, confidence: int, stream: int, *, frames: int = 1) -> None:

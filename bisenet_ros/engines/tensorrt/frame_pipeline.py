@@ -79,7 +79,7 @@ class FramePipeline:
         _require(output.shape[1:-2] == (classes,), f"logits of N x {classes} x h x w", output.shape)
         logits_size = (output.shape[-2], output.shape[-1])
         self._upsampling = MaskUpsampling(
-            device, owner, classes=classes, logits_size=logits_size, frame_size=frame_size
+            device, owner, self._stream, classes=classes, logits_size=logits_size, frame_size=frame_size
         )
 
     def run(self, frames: Sequence[np.ndarray], *, confidence: bool = False) -> List[Segmentation]:
