@@ -8,7 +8,6 @@ from typing import Optional, Tuple
 
 import numpy as np
 
-from bisenet_ros.engines.cpu.temporal_smoothing import softmax
 from bisenet_ros.errors import ImageError
 from bisenet_ros.images.label_file import read_label_colors
 from bisenet_ros.model.class_map import IGNORE
@@ -77,8 +76,3 @@ def hide_unknown(
         mask = mask | ignored
         confidence = confidence if confidence is None else confidence & ~ignored
     return mask, confidence
-
-
-def cell_confidence(logits: np.ndarray) -> np.ndarray:
-    """The softmax probability of the class of each cell, h x w float32, of its classes x h x w float32 logits."""
-    return softmax(logits).max(axis=0)

@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 from rclpy.node import Node
 
-from bisenet_ros.engines.unknown_pixels import cell_confidence, check_size, hide_unknown, read_ignore_mask
+from bisenet_ros.engines.softmax import cell_confidence
+from bisenet_ros.engines.unknown_pixels import check_size, hide_unknown, read_ignore_mask
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.model.input_size import STRIDE, Size
 from bisenet_ros.node.parameters import Parameters

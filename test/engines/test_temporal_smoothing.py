@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from bisenet_ros.engines import load_engine
-from bisenet_ros.engines.cpu import temporal_smoothing
 from bisenet_ros.engines.cpu.postprocess import upsample_logits
 from bisenet_ros.engines.cpu.temporal_smoothing import TemporalSmoothing
 from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou
@@ -43,11 +42,6 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 def uniform(class_id: int) -> np.ndarray:
     return logits_of(np.full((HEIGHT, WIDTH), class_id))
-
-
-def test_probabilities_are_the_softmax_of_the_logits() -> None:
-    logits = np.random.default_rng(0).normal(0, 5, (11, 6, 8)).astype(np.float32)
-    np.testing.assert_allclose(temporal_smoothing.softmax(logits), softmax(logits.astype(np.float64)), atol=1e-5)
 
 
 def test_the_first_frame_stays_as_it_is() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bisenet_ros.engines.unknown_pixels import cell_confidence, check_size, hide_unknown, read_ignore_mask
+from bisenet_ros.engines.unknown_pixels import check_size, hide_unknown, read_ignore_mask
 from bisenet_ros.errors import ImageError
 
 HOOD = np.zeros((4, 6), np.uint8)
@@ -88,10 +88,3 @@ def test_ignored_pixels_are_unknown_and_have_no_confidence():
     assert np.array_equal(certain, np.where(HOOD, 0, confidence))
     hidden, certain = hide_unknown(mask, None, ignored=ignored, min_confidence=0.5)
     assert np.array_equal(hidden, np.where(HOOD, 255, mask)) and certain is None
-
-
-def test_the_confidence_of_cells_is_the_softmax_probability_of_their_class():
-    logits = np.random.default_rng(0).normal(0, 5, (11, 6, 8)).astype(np.float32)
-    exponentials = np.exp(logits.astype(np.float64))
-    expected = (exponentials / exponentials.sum(axis=0)).max(axis=0)
-    np.testing.assert_allclose(cell_confidence(logits), expected, atol=1e-5)

@@ -28,7 +28,7 @@ from tiny_model import save_tiny_model
 
 from bisenet_ros.engines import load_engine
 from bisenet_ros.engines.engine import Segmentation
-from bisenet_ros.engines.unknown_pixels import cell_confidence
+from bisenet_ros.engines.softmax import cell_confidence
 from bisenet_ros.images.colors import blend, paint
 from bisenet_ros.model.model_card import ModelCard
 from bisenet_ros.node import camera_confidence

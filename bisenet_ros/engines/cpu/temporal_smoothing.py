@@ -12,6 +12,7 @@ from typing import Optional, Sequence
 import cv2
 import numpy as np
 
+from bisenet_ros.engines.softmax import softmax
 from bisenet_ros.images.optical_flow import follow, optical_flow
 
 MAX_GRAY_DIFFERENCE = 20
@@ -62,12 +63,6 @@ class TemporalSmoothing:
         weight = np.float32(past) * (alike & inside)
         moved = np.stack([cv2.remap(plane, x, y, cv2.INTER_LINEAR) for plane in before])
         return now + weight * (moved - now)
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """The probabilities of the classes of each cell, of their classes x h x w float32 logits."""
-    exponentials = cv2.exp(logits - logits.max(axis=0)).reshape(logits.shape)  # OpenCV's is vectorized
-    return exponentials / exponentials.sum(axis=0)
 
 
 def _reduce(frame: np.ndarray, size: Sequence[int]) -> np.ndarray:

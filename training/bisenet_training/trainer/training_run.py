@@ -25,10 +25,11 @@ from bisenet_ros.model.model_card import ModelCard
 from bisenet_ros.network import BiSeNetV2
 from bisenet_training.errors import RecipeError
 from bisenet_training.trainer.allocator import keep_freed_memory
-from bisenet_training.trainer.callbacks import BestCheckpoint, GracefulStop
+from bisenet_training.trainer.best_checkpoint import BestCheckpoint
 from bisenet_training.trainer.checkpoint_io import WholeFileCheckpointIO
 from bisenet_training.trainer.data_module import DataModule
 from bisenet_training.trainer.devices import choose_precision, require_shares, trainer_devices
+from bisenet_training.trainer.graceful_stop import GracefulStop
 from bisenet_training.trainer.losses import balanced_weights
 from bisenet_training.trainer.module import SegmentationModule
 from bisenet_training.trainer.out_of_memory import explain_out_of_memory
