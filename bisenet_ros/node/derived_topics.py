@@ -43,7 +43,9 @@ class DerivedTopics:
         self._queues: Dict[str, FrameQueue[CameraFrame]] = {
             event: FrameQueue(partial(_count, event)) for event in DERIVED_DROPS
         }
-        self._confidences, self._grids, self._pictures = self._queues.values()
+        self._confidences = self._queues["confidence_dropped"]
+        self._grids = self._queues["ground_grid_dropped"]
+        self._pictures = self._queues["pictures_dropped"]
         self.threads = [
             threading.Thread(target=self._run, args=[target], name=target.__name__.strip("_"), daemon=True)
             for target in (self._publish_confidences, self._publish_grids, self._publish_pictures)

@@ -109,7 +109,7 @@ class CameraStatus:
         doubt = self._camera.confidence.warning()
         if doubt:
             return WARN, doubt
-        return OK, self._segmenting() if self._camera.statistics.counts()["received"] else "waiting for the first image"
+        return OK, self._segmenting() if self._camera.last_image else "waiting for the first image"
 
     def _seconds_without_image(self, now: float) -> float:
         return max(0.0, now - max(self._awaited_since, self._camera.last_image))
@@ -141,7 +141,7 @@ def _is_losing_images(new: Dict[str, int], *, has_infos: bool) -> bool:
     """
     if new["lost_in_transport"] > MAX_UNUSED * (new["received"] + new["lost_in_transport"]):
         return True
-    return has_infos and new["received"] < (1 - MAX_UNUSED) * new.get("camera_infos", 0) - 1
+    return has_infos and new["received"] < (1 - MAX_UNUSED) * new["camera_infos"] - 1
 
 
 def _unused(new: Mapping[str, int]) -> int:

@@ -93,9 +93,9 @@ def images_at_rate(messages: Sequence[Any], *, rate: float, seconds: float) -> I
 def _serve(connection: Connection, topics: Topics, domain: int) -> None:
     """The process: plays one source of frames after another, until the other side closes the connection."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, whose end closes the connection
-    with suppress(*CLOSED), closing(RosClient(domain, "cameras")) as driver:
+    with suppress(*CLOSED), closing(RosClient(domain, "cameras")) as ros:
         publishers = {
-            camera: driver.node.create_publisher(topics.image_type, topics.image(camera), topics.camera_profile)
+            camera: ros.node.create_publisher(topics.image_type, topics.image(camera), topics.camera_profile)
             for camera in topics.cameras
         }
         while True:

@@ -18,11 +18,11 @@ DRAIN_SECONDS = 0.1
 class DiagnosticsListener:
     """Keeps the last messages, until `forget`."""
 
-    def __init__(self, driver: RosClient) -> None:
+    def __init__(self, ros: RosClient) -> None:
         self.messages: Deque[DiagnosticArray] = collections.deque(maxlen=KEPT_MESSAGES)
         self._latest: Dict[str, DiagnosticStatus] = {}
-        self._driver = driver
-        driver.subscribe("/diagnostics", DiagnosticArray, self._keep)
+        self._ros = ros
+        ros.subscribe("/diagnostics", DiagnosticArray, self._keep)
 
     @property
     def error(self) -> str:
@@ -46,7 +46,7 @@ class DiagnosticsListener:
 
     def forget(self) -> None:
         """Only what comes from now on counts; what is queued is received first."""
-        self._driver.spin_until(lambda: False, DRAIN_SECONDS)
+        self._ros.spin_until(lambda: False, DRAIN_SECONDS)
         self.messages.clear()
 
     def counts_at_rest(self, name: Optional[str] = None) -> Optional[Counter[str]]:
