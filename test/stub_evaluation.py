@@ -14,8 +14,8 @@ from bag_workshop import BlueEngine
 from bisenet_ros.engines import Engine
 from bisenet_ros.evaluation import bag_evaluation
 from bisenet_ros.evaluation.bag_evaluation import Replay, Request, evaluate_bags
-from bisenet_ros.evaluation.bag_executor import EngineLoader
 from bisenet_ros.evaluation.bag_outcome import Outcome
+from bisenet_ros.evaluation.run_engine import EngineLoader
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from bisenet_ros.bags.recording import URI_CHARACTERS
 from bisenet_ros.benchmark.machine import describe_machine
 from bisenet_ros.engines.engine import Engine
 from bisenet_ros.evaluation import OUTPUTS
-from bisenet_ros.evaluation.bag_executor import EngineLoader, open_executor, segment_bags
+from bisenet_ros.evaluation.bag_executor import open_executor, segment_bags
 from bisenet_ros.evaluation.bag_outcome import Outcome, make_outcome
 from bisenet_ros.evaluation.bag_results import NoFrameError, join_results
 from bisenet_ros.evaluation.bag_segmentation import ENGINE_TIME, segment_bag
@@ -27,6 +27,7 @@ from bisenet_ros.evaluation.ground_truth import GroundTruthError, describe_share
 from bisenet_ros.evaluation.ground_truth_preparation import prepare_ground_truth
 from bisenet_ros.evaluation.report.bag_report import FILES, write_bag_report
 from bisenet_ros.evaluation.report.picture_loader import load_pictures
+from bisenet_ros.evaluation.run_engine import EngineLoader, EngineOptions
 from bisenet_ros.evaluation.run_folder import CONTENT, RUN, Inputs, RunFolder, fingerprint, is_run
 from bisenet_ros.evaluation.run_summary import NodeReplay, RunSummary, Source
 from bisenet_ros.files.file_content import sha256_of
@@ -39,12 +40,9 @@ from bisenet_ros.model.input_size import CARD
 from bisenet_ros.model.model_card import read_card
 from bisenet_ros.model.model_file import ModelError, model_sha256
 
-ENGINE = ("model", "device", "precision", "network_size", "class_map")
-"""The fields of a request that the engine depends on."""
-
 Replay = Callable[..., NodeReplay]
-"""Replays a source through the running node: `replay(source, records, folder=, rate=, **engine)`, whose `engine` is the
-request's model, device, precision, network_size and class_map."""
+"""Replays a source through the running node: `replay(source, records, folder=, engine=, rate=)`; `engine` is of
+`EngineOptions`."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +65,12 @@ class Request:
     dask: Optional[str] = None
     rate: float = 1.0
     restart: bool = False
+
+    @property
+    def engine(self) -> EngineOptions:
+        """What the engine is loaded with, in other processes and by the node too."""
+        class_map = self.class_map.absolute() if self.class_map else None
+        return EngineOptions(self.model.absolute(), self.device, self.precision, self.network_size, class_map)
 
 
 def evaluate_bags(request: Request, *, replay: Optional[Replay] = None) -> Outcome:
@@ -111,13 +115,7 @@ class _Run:
         self._grouping: Optional[Grouping] = None
         if request.class_map:
             self._grouping = read_class_groups(request.class_map).fit(read_card(request.model).classes)
-        loader = EngineLoader(
-            request.model.absolute(),
-            request.device,
-            request.precision,
-            request.network_size,
-            request.class_map.absolute() if request.class_map else None,
-        )
+        loader = EngineLoader(request.engine)
         self._engine = self._open_engine(loader)
         self._model = self._engine.model_file or request.model
         self._sha256 = model_sha256(self._model)
@@ -241,13 +239,14 @@ class _Run:
     def _replay(self, sources: Sequence[Source], records: RecordFile) -> Tuple[List[NodeReplay], List[str]]:
         """The replays of all sources with frames, and what kept the others from it, in words."""
         request, replay = self._request, self._replay_source
-        engine = {name: getattr(request, name) for name in ENGINE}
         replays, failures = [], []
         for source in sources:
             if not replay or not source.frames:
                 continue
             try:
-                replays.append(replay(source, records, folder=self.folder.result, rate=request.rate, **engine))
+                replays.append(
+                    replay(source, records, folder=self.folder.result, engine=request.engine, rate=request.rate)
+                )
             except Exception as error:  # whatever ROS raises: the offline result is done, and is not lost for it
                 failures.append(f"{source.bag}, {source.topic}: the replay through the node failed: {error}")
         return replays, failures

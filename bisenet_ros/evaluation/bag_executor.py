@@ -4,76 +4,22 @@
 
 import multiprocessing
 import os
-import platform
 import shutil
 import signal
 import tempfile
 import threading
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing.process import parent_process
-from pathlib import Path
 from typing import Any, Callable, ContextManager, Iterator, Optional, Sequence
 
-from bisenet_ros.engines import Engine, load_engine
+from bisenet_ros.engines import Engine
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.evaluation.bag_segmentation import segment_bag
 from bisenet_ros.evaluation.bag_task import BagTask
-from bisenet_ros.files.file_content import sha256_of
+from bisenet_ros.evaluation.run_engine import EngineLoader
 from bisenet_ros.files.full_disk import explain_full_disk
-from bisenet_ros.model.input_size import CARD
-from bisenet_ros.model.model_file import model_sha256
-
-
-@dataclass(frozen=True)
-class EngineLoader:
-    """Loads the engine wherever a bag is segmented, and makes sure that it is the same everywhere.
-
-    Attributes:
-        sha256: of the file that must be run, which may be the model's int8 version; empty: whichever is there.
-        class_map_sha256: likewise of the class map.
-        engine: likewise the engine's description: its runtime, device and precision.
-    """
-
-    model: Path
-    device: str = "auto"
-    precision: str = "auto"
-    network_size: str = CARD
-    class_map: Optional[Path] = None
-    sha256: str = ""
-    class_map_sha256: str = ""
-    engine: str = ""
-
-    def __call__(self) -> Engine:
-        """The engine.
-
-        Raises ModelError and the like; BisenetError where another file lies at the model's or class map's path, or the
-        engine is another one than it must be.
-        """
-        if self.class_map and self.class_map_sha256 not in ("", sha256_of(self.class_map)):
-            raise _another_file(self.class_map)
-        engine = load_engine(
-            self.model, self.device, self.precision, network_size=self.network_size, class_map=self.class_map
-        )
-        file = engine.model_file or self.model
-        if self.sha256 and model_sha256(file) != self.sha256:
-            engine.close()
-            raise _another_file(file)
-        if self.engine not in ("", engine.description):
-            engine.close()
-            raise BisenetError(
-                f"{platform.node()} runs the model with {engine.description}, where {self.engine} is expected; install "
-                "the same runtimes on all machines, and choose a --device and a --precision that all of them have"
-            )
-        return engine
-
-
-def _another_file(file: Path) -> BisenetError:
-    return BisenetError(
-        f"{file} is another file now, or on this machine; evaluate with one model, one class map and one --precision"
-    )
 
 
 def segment_bags(

@@ -56,12 +56,13 @@ from bisenet_ros.commands import evaluate_bag
 from bisenet_ros.errors import IMPERFECT, BisenetError
 from bisenet_ros.evaluation import bag_evaluation, bag_results, ground_truth_preparation
 from bisenet_ros.evaluation.bag_evaluation import Request, evaluate_bags
-from bisenet_ros.evaluation.bag_executor import EngineLoader, open_executor
+from bisenet_ros.evaluation.bag_executor import open_executor
 from bisenet_ros.evaluation.bag_outcome import Outcome
 from bisenet_ros.evaluation.bag_task import mask_namespaces
 from bisenet_ros.evaluation.frame_record import RecordFile
 from bisenet_ros.evaluation.ground_truth import GroundTruthError
 from bisenet_ros.evaluation.report import bag_report
+from bisenet_ros.evaluation.run_engine import EngineLoader, EngineOptions
 from bisenet_ros.files import result_folder
 from bisenet_ros.images.colors import blend, paint
 from bisenet_ros.model.model_file import model_sha256
@@ -591,7 +592,8 @@ def test_a_model_that_was_quantized_anew_is_another_model(tmp_path, request_for,
 
 def test_a_worker_with_another_int8_version_is_refused(tmp_path, card):
     model = save_tiny_model(tmp_path / "tiny.onnx", card)
-    load = EngineLoader(model, "cpu", "int8", sha256=model_sha256(save_int8_version(model, tmp_path, loss=0.1)))
+    options = EngineOptions(model, "cpu", "int8", network_size="card", class_map=None)
+    load = EngineLoader(options, sha256=model_sha256(save_int8_version(model, tmp_path, loss=0.1)))
     load().close()
     save_int8_version(model, tmp_path, loss=0.2)
     with pytest.raises(BisenetError, match="tiny.int8.onnx is another file now, or on this machine"):
@@ -599,7 +601,8 @@ def test_a_worker_with_another_int8_version_is_refused(tmp_path, card):
 
 
 def test_a_worker_that_runs_the_model_otherwise_is_refused(tmp_path, card):
-    load = EngineLoader(save_tiny_model(tmp_path / "tiny.onnx", card), "cpu", "fp32")
+    model = save_tiny_model(tmp_path / "tiny.onnx", card)
+    load = EngineLoader(EngineOptions(model, "cpu", "fp32", network_size="card", class_map=None))
     engine = load()
     replace(load, engine=engine.description)().close()
     words = (

@@ -15,6 +15,7 @@ from bisenet_ros.bags.bag_images import IMAGE, BagFrame
 from bisenet_ros.bags.bag_writer import BagWriter
 from bisenet_ros.engines import load_engine
 from bisenet_ros.evaluation.frame_record import FrameMeasurer, FrameRecord
+from bisenet_ros.evaluation.run_engine import EngineOptions
 from bisenet_ros.evaluation.run_summary import NodeReplay, Source
 from bisenet_ros.node.driver.bag_replay import replay_through_node
 from bisenet_ros.node.driver.ros_client import DriverError
@@ -37,10 +38,9 @@ class Run(NamedTuple):
     source: Source
     records: List[FrameRecord]
 
-    def replay(self, **options) -> NodeReplay:
-        used = {"model": self.model, "device": "cpu", "precision": "fp32", "network_size": NETWORK_SIZE}
-        options = {**used, "class_map": None, "rate": 1.0, **options}
-        return replay_through_node(self.source, self.records, folder=self.folder, **options)
+    def replay(self, *, precision: str = "fp32", rate: float = 1.0) -> NodeReplay:
+        engine = EngineOptions(self.model, "cpu", precision, NETWORK_SIZE, class_map=None)
+        return replay_through_node(self.source, self.records, folder=self.folder, engine=engine, rate=rate)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, Optional, Sequence
+from typing import Any, Dict, Iterable, Iterator, Sequence
 
 import numpy as np
 from rclpy.serialization import deserialize_message
@@ -15,6 +15,7 @@ from tqdm import tqdm
 from bisenet_ros.bags.bag_images import COMPRESSED_IMAGE, read_masks
 from bisenet_ros.bags.bag_reader import Bag
 from bisenet_ros.evaluation.frame_record import FrameRecord
+from bisenet_ros.evaluation.run_engine import EngineOptions
 from bisenet_ros.evaluation.run_summary import NodeReplay, Source
 from bisenet_ros.node.driver.camera_player import TimedImage
 from bisenet_ros.node.driver.interval import Interval, SentFrame
@@ -28,11 +29,7 @@ def replay_through_node(
     records: Iterable[FrameRecord],
     *,
     folder: Path,
-    model: Path,
-    device: str,
-    precision: str,
-    network_size: str,
-    class_map: Optional[Path],
+    engine: EngineOptions,
     rate: float,
 ) -> NodeReplay:
     """Sends the frames of one topic that have an offline mask, at the pace at which they were recorded.
@@ -40,7 +37,7 @@ def replay_through_node(
     Args:
         records: of the whole offline run.
         folder: of its report.
-        model, device, precision, network_size, class_map: of the offline run.
+        engine: of the offline run.
         rate: the pace, above 0; 1 is the bag's own.
 
     Raises:
@@ -53,22 +50,17 @@ def replay_through_node(
     comparison = _Comparison(folder / source.masks, source.mask_topic)
     # As offline: an engine may compute masks in another way where nobody asks for the confidence.
     topics = Topics(compressed=source.message_type == COMPRESSED_IMAGE, outputs=("mask", "confidence"))
-    paths = {"model": model, **({"class_map": class_map} if class_map else {})}  # ROS cannot parse an empty override
-    parameters = {
-        **{name: json.dumps(str(path.absolute())) for name, path in paths.items()},  # ROS reads values as YAML
-        "device": device,
-        "precision": precision,
-        "network_size": network_size,
-        "diagnostics_rate": "2.0",
-    }
+    given = {name: value for name, value in engine._asdict().items() if value}  # ROS cannot parse an empty override
+    parameters = {name: json.dumps(str(value)) for name, value in given.items()}  # ROS reads values as YAML
+    parameters["diagnostics_rate"] = "2.0"
     images = partial(bag_images, Path(source.path), source.topic, rate=rate)
     with NodeDriver(topics.node_arguments(**parameters), topics=topics) as driver:
         driver.warm_up(partial(images, indices=indices[:1]))
         with tqdm(desc="through the node", unit="frame", total=len(own), disable=None) as bar:
             interval = driver.play(partial(images, indices=indices), on_answer=comparison.add, bar=bar)
-        engine = driver.diagnostics.engine
+        description = driver.diagnostics.engine
     figures = _summarize(interval, comparison, stamps_ns=stamps_ns)
-    return NodeReplay(bag=source.bag, topic=source.topic, rate=rate, engine=engine, **figures)
+    return NodeReplay(bag=source.bag, topic=source.topic, rate=rate, engine=description, **figures)
 
 
 class _Comparison:
