@@ -50,9 +50,9 @@ class Runtime(NamedTuple):
 
 def load_engine(
     model: Union[str, Path],
+    *,
     device: str = "auto",
     precision: str = "auto",
-    *,
     cache: Optional[Path] = None,
     network_size: str = CARD,
     class_map: Union[str, Path, None] = None,

@@ -84,8 +84,8 @@ def segment_inputs(request: Request, *, show: Optional[Show] = None) -> Outcome:
     ignored = read_ignore_mask(request.ignore_mask) if request.ignore_mask else None
     engine = load_engine(
         request.model,
-        request.device,
-        request.precision,
+        device=request.device,
+        precision=request.precision,
         network_size=request.network_size,
         class_map=request.class_map,
     )

@@ -298,6 +298,6 @@ def test_a_model_of_class_groups_is_as_any_other(shipped_model, shipped_card, tm
     frames = frames_of((360, 480))
     graph = wrap_network(onnx.load(tmp_path / "grouped.onnx"), card, frame_size=(360, 480), half=half)
     mask = run(graph, frames=frames)[0]
-    expected = load_engine(shipped_model, "cpu", "fp32", class_map=class_map).segment(frames[0])
+    expected = load_engine(shipped_model, device="cpu", precision="fp32", class_map=class_map).segment(frames[0])
     assert set(np.unique(mask)) == {0, 2, 3} and grouping.unlisted == 3
     assert np.mean(np.where(mask == 3, IGNORE, mask) != expected) <= (1e-3 if half else 1e-4)

@@ -67,7 +67,7 @@ def test_scores_are_those_of_the_groups(tmp_path, bag, shipped_model, evaluate, 
     assert [entry["name"] for entry in report["classes"]] == names
     assert "class map groups.yaml" in report["engine"]
 
-    engine = load_engine(shipped_model, "cpu", "fp32", class_map=tmp_path / "groups.yaml")
+    engine = load_engine(shipped_model, device="cpu", precision="fp32", class_map=tmp_path / "groups.yaml")
     ids = read_class_groups(tmp_path / "groups.yaml").fit(CAMVID).ids
     confusion = np.zeros((3, 3), np.int64)
     for frame_id, (_, written) in zip(frame_ids()[:30:10], read_masks(out / "masks", "/segmentation/mask")):

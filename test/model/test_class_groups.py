@@ -189,7 +189,10 @@ def test_a_group_of_one_class_has_its_logit(groups_in, tmp_path, card):
 
 def test_an_engine_gives_the_groups_and_255_for_what_is_left_out(groups_in, tmp_path, shipped_model):
     groups_in(GROUPS)
-    plain, engine = (load_engine(shipped_model, "cpu", "fp32", class_map=it) for it in (None, tmp_path / "groups.yaml"))
+    plain, engine = (
+        load_engine(shipped_model, device="cpu", precision="fp32", class_map=it)
+        for it in (None, tmp_path / "groups.yaml")
+    )
     assert engine.classes.names == ["ground", "gravel", "things"] and plain.classes == CAMVID
     assert engine.description == f"{plain.description}, class map groups.yaml"
     frame = read_image(frame_ids()[0])
@@ -216,14 +219,14 @@ def test_the_file_that_is_made_for_tensorrt_goes_with_the_engine(groups_in, tmp_
     model, scratch = save_tiny_model(tmp_path / "model.onnx", card), tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
-    load_engine(model, "cpu", "fp32", class_map=tmp_path / "groups.yaml")
+    load_engine(model, device="cpu", precision="fp32", class_map=tmp_path / "groups.yaml")
     assert not list(scratch.iterdir()), "on the CPU it has been read"
 
     def open_fake_tensorrt(model, card, **_):
         return loader.installed_runtimes("cpu")[0].create(model, card, precision="fp32")
 
     monkeypatch.setattr(loader, "_open_tensorrt", open_fake_tensorrt)
-    engine = load_engine(model, "cuda", "fp32", class_map=tmp_path / "groups.yaml")
+    engine = load_engine(model, device="cuda", precision="fp32", class_map=tmp_path / "groups.yaml")
     assert [path.name for path in scratch.rglob("*.onnx")] == ["model.onnx"], "it is read at each new frame size"
     engine.close()
     del engine
@@ -236,4 +239,4 @@ def test_a_model_of_other_classes_is_refused_before_it_is_run(groups_in, tmp_pat
     fewer = dataclasses.replace(card, classes=ClassMap(card.classes.classes[:3]))
     path = save_tiny_model(tmp_path / "model.onnx", fewer)
     with pytest.raises(ClassMapError, match="the model has no class 'sidewalk'"):
-        load_engine(path, "cpu", class_map=tmp_path / "groups.yaml")
+        load_engine(path, device="cpu", class_map=tmp_path / "groups.yaml")

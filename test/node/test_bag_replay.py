@@ -49,7 +49,7 @@ def run(tmp_path_factory) -> Run:
     folder = tmp_path_factory.mktemp("run")
     model = Path(shutil.copy(MODEL, tmp_path_factory.mktemp("the #")))  # which begins a comment of YAML
     random = np.random.default_rng(5)
-    engine = load_engine(model, "cpu", "fp32", network_size=NETWORK_SIZE)
+    engine = load_engine(model, device="cpu", precision="fp32", network_size=NETWORK_SIZE)
     measurer, records = FrameMeasurer(len(engine.card.classes)), []
     topics = {"drive": {TOPIC: IMAGE}, "masks": {MASKS: IMAGE}}
     bag, masks = (BagWriter(folder / name, storage="sqlite3", topics=types) for name, types in topics.items())

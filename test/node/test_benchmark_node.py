@@ -218,7 +218,7 @@ def test_the_plain_pipeline_finds_the_same_mask_as_the_engine(shipped_model: Pat
     """It resizes a frame that is already normalized, which may tip a pixel on a border and no more."""
     frame = read_image(frame_ids()[0])[:240, :320]
     logits = PlainPipeline(shipped_model, frame_size=frame.shape[:2], precision="fp32").logits(frame)
-    mask, confidence = load_engine(shipped_model, "cpu", "fp32").segment(frame, confidence=True)
+    mask, confidence = load_engine(shipped_model, device="cpu", precision="fp32").segment(frame, confidence=True)
     assert logits.shape == (11, 240, 320)
     assert np.mean(logits.argmax(axis=0) == mask) > 0.99
     assert np.mean(np.abs(softmax_confidence(logits).astype(int) - confidence)) < 3

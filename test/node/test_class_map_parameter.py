@@ -36,7 +36,7 @@ def test_every_topic_has_the_groups(shipped_model: Path) -> None:
         mask, confidence, color_mask, overlay = (to_array(vehicle.answer(it, sent)) for it in topics.values())
         assert node.get_parameter("class_names").value == NAMES
 
-    engine = load_engine(shipped_model, "cpu", "fp32", class_map=CLASS_MAP)
+    engine = load_engine(shipped_model, device="cpu", precision="fp32", class_map=CLASS_MAP)
     expected, certain = engine.segment(frame, confidence=True)
     assert set(np.unique(expected)) == {0, 2, 3, IGNORE}
     colors = engine.classes.color_table()

@@ -254,7 +254,7 @@ def test_the_mean_confidence_of_the_logits_is_told(tmp_path: Path, card: ModelCa
         camera = vehicle.camera("/camera/image_raw")
         camera.connect(camera_image(PIXELS, "bgr8"), vehicle.listen("/segmentation/mask", Image))
         values = values_with_confidence(vehicle)
-    engine = load_engine(model, "cpu", "fp32")
+    engine = load_engine(model, device="cpu", precision="fp32")
     engine.segment(PIXELS)
     logits = engine.last_logits()
     assert logits is not None and logits.shape[:2] == (1, len(card.classes))

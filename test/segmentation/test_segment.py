@@ -113,7 +113,7 @@ def test_every_output_of_images_and_videos(tmp_path, model, images, capsys):
         expected = {f"{name}.{suffix}" for name in names} | ({"drive.mp4"} if output == "overlay" else set())
         assert {path.name for path in (out / output).iterdir()} == expected
 
-    engine = load_engine(model, "cpu", "fp32")
+    engine = load_engine(model, device="cpu", precision="fp32")
     frame = cv2.imread(str(images / "img_2.png"))
     mask, confidence = engine.segment(frame, confidence=True)
     ids = Image.open(out / "mask" / "img_2.png")
@@ -218,7 +218,7 @@ def test_unknown_pixels(tmp_path, model, images, capsys):
     plain = ["--write", "mask,overlay,confidence", "--device", "cpu", "--precision", "fp32"]
     options = [*plain, "--ignore-mask", str(tmp_path / "hood.png"), "--min-confidence", "0.5"]
     assert segment(model, images, output=out, options=options) == 0
-    engine, frame = load_engine(model, "cpu", "fp32"), cv2.imread(str(images / "img_2.png"))
+    engine, frame = load_engine(model, device="cpu", precision="fp32"), cv2.imread(str(images / "img_2.png"))
     expected, certain = engine.segment(frame, confidence=True)
     expected[(hood > 0) | (certain < 128)] = 255
     assert 0.01 < (expected[:36] == 255).mean() < 0.99, "else nothing is shown"

@@ -17,7 +17,10 @@ class EngineAlone(AbstractContextManager):
 
     def __init__(self, scenario: Scenario) -> None:
         self._engine = load_engine(
-            scenario.model, scenario.device, scenario.precision, network_size=scenario.network_size
+            scenario.model,
+            device=scenario.device,
+            precision=scenario.precision,
+            network_size=scenario.network_size,
         )
         self._confidence = "confidence" in scenario.outputs
         self._frames = [read_frame(message) for message in scenario.messages()]
