@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Protocol, Sequence, Tuple
 
 from tqdm import tqdm
 
@@ -40,9 +40,13 @@ from bisenet_ros.model.input_size import CARD
 from bisenet_ros.model.model_card import read_card
 from bisenet_ros.model.model_file import ModelError, model_sha256
 
-Replay = Callable[..., NodeReplay]
-"""Replays a source through the running node: `replay(source, records, folder=, engine=, rate=)`; `engine` is of
-`EngineOptions`."""
+
+class Replay(Protocol):
+    """Replays a source through the running node; `bisenet_ros.node.driver.bag_replay` does."""
+
+    def __call__(
+        self, source: Source, records: RecordFile, *, folder: Path, engine: EngineOptions, rate: float
+    ) -> NodeReplay: ...
 
 
 @dataclass(frozen=True)
