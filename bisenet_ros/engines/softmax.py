@@ -7,7 +7,14 @@ import numpy as np
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """The probabilities of the classes of each cell, of their classes x h x w float32 logits."""
+    """The probabilities of the classes of each cell.
+
+    Args:
+        logits: classes x h x w float32.
+
+    Returns:
+        classes x h x w float32; those of a cell sum to 1.
+    """
     exponentials = cv2.exp(logits - logits.max(axis=0)).reshape(logits.shape)  # OpenCV's is vectorized
     return exponentials / exponentials.sum(axis=0)
 
