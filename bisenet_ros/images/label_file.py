@@ -4,6 +4,7 @@
 
 import io
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 from PIL import Image
@@ -27,11 +28,12 @@ _PNG_GRAY = b"\0"
 """The color type, in the byte behind it."""
 
 
-def read_label_file(path: Path, *, palette: bool = True) -> np.ndarray:
+def read_label_file(path: Path, *, palette: Optional[bool] = None) -> np.ndarray:
     """The ids of a label file as they are stored: gray of 1, 2, 4, 8 or 16 bits, or the indices of a palette.
 
     Args:
-        palette: False refuses a palette whose indices are not its grays, as the grays or colors may be meant.
+        palette: True takes the indices of every palette. None refuses a palette of grays that are not its indices, as
+            the grays may be meant; False also one of colors.
 
     Returns:
         H x W uint8, or uint16 where an id is above 255.
@@ -46,13 +48,8 @@ def read_label_file(path: Path, *, palette: bool = True) -> np.ndarray:
         raise ImageError(
             "data", f"expected {path} to have one channel of class ids, got {image.mode} pixels; colors are not ids"
         )
-    if image.mode == "P" and not palette and not _is_gray_ramp(image):
-        raise ImageError(
-            "data",
-            f"{path} has a palette that gives its indices other colors or grays, as programs that shrink PNGs make, "
-            "too; write `encoding: palette` if its indices are the ids, or `encoding: colors` if its colors are the "
-            "classes",
-        )
+    if image.mode == "P" and not palette:
+        _check_palette(path, image, colors=palette is None)
     ids = np.asarray(image)
     if ids.dtype.itemsize > 1:  # 16 bits, which older versions of Pillow give as 32
         if ids.min() < 0 or ids.max() > _LARGEST_ID:
@@ -104,10 +101,24 @@ def _has_16_bits(data: bytes, image: Image.Image) -> bool:
     return 16 in getattr(image, "tag_v2", {}).get(_TIFF_DEPTH, ())
 
 
-def _is_gray_ramp(image: Image.Image) -> bool:
-    """Whether every index that occurs stands for the gray of the same number."""
-    colors, used = np.reshape(image.getpalette() or [], (-1, 3)), np.unique(np.asarray(image))
-    return used[-1] < len(colors) and bool((colors[used] == used[:, None]).all())
+def _check_palette(path: Path, image: Image.Image, *, colors: bool) -> None:
+    """Raises ImageError where indices do not stand for their own grays; `colors`: not for a palette of colors."""
+    known, used = np.reshape(image.getpalette() or [], (-1, 3)), np.unique(np.asarray(image))
+    if used[-1] < len(known) and (known[used] == used[:, None]).all():
+        return
+    if not colors:
+        raise ImageError(
+            "data",
+            f"{path} has a palette that gives its indices other colors or grays, as programs that shrink PNGs make, "
+            "too; write `encoding: palette` if its indices are the ids, or `encoding: colors` if its colors are the "
+            "classes",
+        )
+    if (known == known[:, :1]).all():
+        raise ImageError(
+            "data",
+            f"expected gray ids or a palette of colors in {path}, got a palette of grays that are not its indices, as "
+            "programs that shrink PNGs make; save the ids as gray without a palette",
+        )
 
 
 def _scale(data: bytes) -> int:

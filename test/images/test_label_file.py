@@ -30,9 +30,8 @@ def save_png(path: Path, ids: np.ndarray, *, depth: int, color_type: int) -> Non
     bits = (ids[..., None] >> np.arange(depth - 1, -1, -1)) & 1
     rows = np.packbits(bits.reshape(height, -1).astype(np.uint8), axis=1)
     pixels = b"".join(b"\0" + row.tobytes() for row in rows)
-    colors = chunk(b"PLTE", bytes(range(256))[::-1] * 3) if color_type == PALETTE else b""
-    if color_type == PALETTE and depth < 8:
-        colors = chunk(b"PLTE", bytes(3 * 2**depth))
+    palette = (bytes(range(256))[::-1] * 3)[: 3 * 2**depth]
+    colors = chunk(b"PLTE", palette) if color_type == PALETTE else b""
     path.write_bytes(
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0))
@@ -180,6 +179,19 @@ def test_a_palette_of_other_grays_than_its_indices_is_refused(tmp_path, grays):
     image = Image.fromarray(ids, "P")
     image.putpalette([gray for gray in grays for _ in range(3)])
     image.save(path)
-    assert np.array_equal(read_label_file(path), ids)
+    with pytest.raises(ImageError, match="a.png, got a palette of grays that are not its indices, .*; save the ids"):
+        read_label_file(path)
     with pytest.raises(ImageError, match="a palette that gives its indices other colors or grays.*shrink PNGs"):
+        read_label_file(path, palette=False)
+    assert np.array_equal(read_label_file(path, palette=True), ids)
+
+
+def test_a_palette_of_colors_is_taken_where_only_its_grays_occur(tmp_path):
+    """Such as a color mask that is all building, which is gray in Cityscapes."""
+    path, ids = tmp_path / "a.png", np.full((3, 4), 2, np.uint8)
+    image = Image.fromarray(ids, "P")
+    image.putpalette([128, 64, 128, 244, 35, 232, 70, 70, 70])
+    image.save(path)
+    assert np.array_equal(read_label_file(path), ids)
+    with pytest.raises(ImageError, match="a palette that gives its indices other colors or grays"):
         read_label_file(path, palette=False)
