@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The folder of a run: results appear when all is done, and a run that was stopped goes on with what is left."""
 
-import fcntl
 import json
 import shutil
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Dict, Iterable, List, Optional, TextIO
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.atomic_write import write_json
 from bisenet_ros.files.changed_inputs import describe_changes
+from bisenet_ros.files.folder_lock import LOCK, lock_folder
 from bisenet_ros.files.result_folder import (
     put_in_place,
     remove,
@@ -20,7 +20,6 @@ from bisenet_ros.files.result_folder import (
 )
 
 RUN = "run.json"
-LOCK = "lock"
 CONTENT = "the content of bag {}"
 """The name, among inputs, of the fingerprint of a bag's files."""
 Inputs = Dict[str, Any]
@@ -81,12 +80,12 @@ class RunFolder:
             self._tidy_up()
             return finished["exit_code"]
         self._require_replaceable(finished)
-        self._lock_partial()
+        self._lock = lock_folder(self.partial)
         if begun is None:
             self._require_empty()
         elif restart and not resumes:
             self.discard()
-            self._lock_partial()
+            self._lock = lock_folder(self.partial)
         else:
             _require_same(begun["asked"], inputs, folder=self.partial)
         write_json(self.partial / RUN, {"asked": inputs, "restart": restart or started_with_restart})
@@ -122,7 +121,7 @@ class RunFolder:
     def _tidy_up(self) -> None:
         """Throws away what a run left that was killed when its results were in their place already."""
         if _read(self.partial / RUN) and not self.result.exists():
-            self._lock_partial()
+            self._lock = lock_folder(self.partial)
             self.discard()
 
     def _is_resumable(self, begun: Optional[Dict[str, Any]], inputs: Inputs) -> bool:
@@ -143,15 +142,6 @@ class RunFolder:
                     f"{self.output} would be made anew, and also holds {others[0]}, which is of no run; move it away"
                 )
         require_replaceable(self.output)
-
-    def _lock_partial(self) -> None:
-        """Keeps other processes out of OUTPUT.partial, which is made where there is none."""
-        self.partial.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.partial / LOCK).open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise BisenetError(f"another process is at work in {self.partial}; wait for it or stop it") from error
 
     def _require_empty(self) -> None:
         """Raises BisenetError where OUTPUT.partial holds more than a run that was killed at its very beginning left."""

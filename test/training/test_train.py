@@ -31,6 +31,7 @@ from bisenet_training.trainer.recipe import AugmentationRecipe, LossRecipe, Opti
 from bisenet_ros.benchmark.machine import describe_cpu
 from bisenet_ros.cli import main
 from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou
+from bisenet_ros.files.folder_lock import lock_folder
 from bisenet_ros.model.model_card import read_card
 from bisenet_ros.network.checkpoint import load_checkpoint
 from demo.clip import FOLDER, frame_ids, read_ground_truth, read_image
@@ -464,6 +465,22 @@ def test_a_run_that_goes_on_in_another_folder_keeps_its_best(camvid, tmp_path, m
     assert main([*small_run(camvid, tmp_path / "there", run__iterations=6), "--resume"]) == 0
     assert [checkpoint(tmp_path / "there", name)["global_step"] for name in ("best", "last")] == [2, 6]
     assert not (tmp_path / "here").exists()
+
+
+def test_a_best_checkpoint_that_was_kept_is_not_replaced(camvid, tmp_path, capsys):
+    best = tmp_path / "camvid" / "best.ckpt"
+    best.parent.mkdir()
+    best.write_bytes(b"kept")
+    assert main(small_run(camvid, tmp_path)) == 1
+    assert f"{best} would be replaced; move it away, or pass another --output" in capsys.readouterr().err
+    assert best.read_bytes() == b"kept"
+
+
+def test_two_runs_at_once_do_not_share_a_folder(camvid, tmp_path, capsys):
+    with lock_folder(tmp_path / "camvid"):  # as a run that has not scored its weights yet
+        assert main(small_run(camvid, tmp_path)) == 1
+    assert f"another process is at work in {tmp_path / 'camvid'}; wait for it or stop it" in capsys.readouterr().err
+    assert main(small_run(camvid, tmp_path)) == 0
 
 
 def test_a_run_goes_on_whose_checkpoint_knows_no_best_score(camvid, tmp_path, capsys):

@@ -5,6 +5,7 @@
 import logging
 import sys
 import warnings
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Sequence
@@ -14,10 +15,12 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, TQDMProgressBar, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from bisenet_ros.engines.cpu.cores import usable_cores
 from bisenet_ros.files.file_names import check_path
+from bisenet_ros.files.folder_lock import lock_folder
 from bisenet_ros.files.full_disk import explain_full_disk
 from bisenet_ros.files.result_folder import require_writable
 from bisenet_ros.model.class_map import ClassMap
@@ -72,19 +75,21 @@ def train(
         RecipeError: the recipe cannot be followed with this data set, there is nothing to resume or it was made by
             another recipe, or a run would be overwritten.
         ModelError: a checkpoint to start from or to go on with cannot be used.
-        BisenetError: the recipe's network cannot be made.
+        BisenetError: the recipe's network cannot be made, or another run is at work in the output.
         DataError: the data set is not as it should be.
         TrainingDiverged: the loss is no finite number any more.
         OutOfMemory: the memory of the GPU or of the machine is not enough.
     """
     check_path(output)  # TensorBoard writes to paths in UTF-8 alone
-    last = output / "last.ckpt"
+    last, best = output / "last.ckpt", output / "best.ckpt"
     if resume and not last.is_file():
         raise RecipeError(f"expected a checkpoint to resume at {last}, found none; start without --resume")
     if last.exists() and not resume:
         raise RecipeError(f"{output} holds a run already; pass --resume to go on with it, or another --output")
+    if best.exists() and not resume:
+        raise RecipeError(f"{best} would be replaced; move it away, or pass another --output")
     if save_weights:
-        _check_place(save_weights, others=[last, output / "best.ckpt", Path(recipe.run.start_from or last)])
+        _check_place(save_weights, others=[last, best, Path(recipe.run.start_from or last)])
     checkpoint, start = last if resume else resume_from, None
     if checkpoint:
         check_resumable(checkpoint, recipe)
@@ -93,7 +98,8 @@ def train(
     _check_network(recipe.network)
     devices = trainer_devices()
     require_shares(recipe.run.batch_size, processes=devices["devices"] * devices["num_nodes"])
-    with warnings.catch_warnings():
+    lock = rank_zero_only(lock_folder)(output)  # of the first process alone
+    with lock or nullcontext(), warnings.catch_warnings():
         for message in IRRELEVANT_WARNINGS:
             warnings.filterwarnings("ignore", message=message)
         advice = "give the same command again, with --resume where a last.ckpt is there"
