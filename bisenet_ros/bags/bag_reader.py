@@ -115,7 +115,7 @@ class Bag:
             self.label_classes = json.loads((information.get("custom_data") or {}).get(LABEL_CLASSES, "[]"))
         except BagError:
             raise
-        except (YAMLError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (YAMLError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
             problem = f"{metadata} cannot be read ({problem_of(error)})"
             if not self.files:
                 raise BagError(problem) from error

@@ -20,7 +20,17 @@ from mcap.writer import MCAP0_MAGIC
 
 from bisenet_ros.bags.storage import MOST_BYTES, BagMessage, DamagedFileError, Topic, merge_topics, problem_of
 
-DAMAGE = (McapError, CRCValidationError, struct.error, UnicodeError, OverflowError, zstandard.ZstdError, RuntimeError)
+DAMAGE = (
+    McapError,
+    CRCValidationError,
+    struct.error,
+    ValueError,
+    LookupError,
+    OverflowError,
+    MemoryError,
+    zstandard.ZstdError,
+    RuntimeError,
+)
 """What wrong bytes make the reader raise; a RuntimeError is lz4's."""
 
 
@@ -135,6 +145,10 @@ def _index_is_complete(summary: Summary) -> bool:
 def _in_words(error: Exception) -> str:
     if isinstance(error, UnicodeError):
         return f"it has a name that is not UTF-8: {problem_of(error)}"
+    if isinstance(error, MemoryError):
+        return "it claims more bytes than fit into memory"
+    if isinstance(error, LookupError):
+        return f"it refers to {error}, which it does not hold"
     return "it breaks off" if isinstance(error, EndOfFile) else problem_of(error)
 
 

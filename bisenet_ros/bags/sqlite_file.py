@@ -79,5 +79,5 @@ class SqliteFile:
 def _as_damaged_file() -> Iterator[None]:
     try:
         yield
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the second, of a message of SQLite with wrong bytes
         raise DamagedFileError(problem_of(error)) from error

@@ -149,6 +149,14 @@ def test_wrong_bytes_in_the_middle_end_the_reading(tmp_path):
     assert f"600 messages promised on {CAMERA} by {file}, {len(frames)} read" in problems[1]
 
 
+def test_a_wrong_byte_in_the_schema_is_damage_of_the_file(tmp_path):
+    """SQLite's message quotes it then, and is no UTF-8."""
+    file = storage_file(write_bag(tmp_path / "bag"))
+    file.write_bytes(file.read_bytes().replace(b"tablemessage_definitions", b"tablemessage_def\x80nitions"))
+    frames, problems = frames_of(file)
+    assert len(frames) == 12 and f"{file} is damaged ('utf-8' codec can't decode byte 0x80" in problems[0]
+
+
 @pytest.mark.parametrize("number", (errno.ENOSPC, errno.EIO, errno.EACCES, errno.ESTALE))
 def test_a_failure_of_the_system_is_no_problem_of_the_bag(tmp_path, monkeypatch, number):
     folder = write_bag(tmp_path / "bag", storage="mcap", compression=CompressionMode.FILE)
@@ -279,10 +287,13 @@ def test_unknown_compression_is_refused_with_words(tmp_path):
         Bag(folder)
 
 
-@pytest.mark.parametrize("content", ("{", "rosbag2_bagfile_information: 3", ""))
+@pytest.mark.parametrize("content", ("{", "rosbag2_bagfile_information: 3", "", "[" * 3000, None))
 def test_broken_metadata_is_told_and_the_files_read(tmp_path, content):
     folder = write_bag(tmp_path / "bag")
-    (folder / "metadata.yaml").write_text(content)
+    metadata = folder / "metadata.yaml"
+    if content is None:
+        content = metadata.read_text().replace("message_count: 12", "message_count: .inf")
+    metadata.write_text(content)
     frames, problems = frames_of(folder)
     assert len(frames) == 12 and "metadata.yaml cannot be read" in problems[0]
 

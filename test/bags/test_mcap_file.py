@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,18 @@ def test_a_cut_file_gives_what_it_holds(tmp_path, way, part):
     frames = list(bag.messages([CAMERA]))
     assert FRAMES * part - 5 < len(frames) <= FRAMES
     assert f"{path} is damaged" in bag.problems[0]
+
+
+@pytest.mark.parametrize("index", (IndexType.ALL, IndexType.NONE))
+def test_a_wrong_byte_is_damage_of_the_file(tmp_path, index):
+    """A byte of the first chunk's head, or of the index and the statistics at the end."""
+    path = write_mcap(tmp_path / "camera.mcap", index_types=index, compression=CompressionType.NONE)
+    data = path.read_bytes()
+    for place in (*range(100), *range(len(data) - 700, len(data))):
+        path.write_bytes(data[:place] + b"\xac" + data[place + 1 :])
+        with suppress(BagError):
+            bag = Bag(path)
+            assert len(list(bag.messages([CAMERA]))) <= FRAMES
 
 
 def test_a_count_that_is_wrong_is_told(tmp_path):
