@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Callable, Collection, Dict, List, Sequence, Set, Tuple
 
 from bisenet_ros.bags.bag_images import IMAGE_TYPES
-from bisenet_ros.bags.bag_reader import METADATA, Bag, BagError
+from bisenet_ros.bags.bag_reader import METADATA, Bag, BagError, is_readable
 from bisenet_ros.bags.storage import Topic
 from bisenet_ros.bags.storage_file import is_storage, storage_files, unpacked
 from bisenet_ros.files.file_content import ROS_1, describe_bytes, first_bytes
@@ -74,7 +74,8 @@ def find_bags(path: Path, *, is_result: Callable[[Path], bool] = _is_never) -> L
     """The bag at a path, or those in a folder and the folders below it but for results, in natural order.
 
     A folder of files without metadata.yaml is one bag where they are NAME_0, NAME_1 and so on, else a bag each. A link
-    to a bag that is found too, such as `latest`, is passed over, and so are hidden folders.
+    to a bag that is found too, such as `latest`, is passed over, and so are hidden folders. A folder that may not be
+    read counts as a bag, of which `Bag` says so.
 
     Raises BagError where there is none; FileNotFoundError.
     """
@@ -138,7 +139,7 @@ def _bags_at(path: Path, is_result: Callable[[Path], bool], seen: Set[Path]) -> 
     """The bags at a path; none in folders that were `seen` before, by another link."""
     if not path.is_dir():
         return [path] if is_storage(path) else []
-    if (path / METADATA).is_file():
+    if not is_readable(path) or (path / METADATA).is_file():
         return [path]
     if path.resolve() in seen:
         return []

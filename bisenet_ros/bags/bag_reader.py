@@ -3,6 +3,7 @@
 """ROS 2 bags, read in order and without ROS: sqlite3 and MCAP, compressed or not, whole or cut off."""
 
 import json
+import os
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -51,12 +52,16 @@ class Bag:
         self.problems: List[str] = []
         self.files = [path]
         listed: Optional[List[Topic]] = None
+        _require_readable(path)
         if path.is_dir():
             self.files = storage_files(path)
-            listed = self._read_metadata() if (path / METADATA).is_file() else None
+            if (path / METADATA).is_file():
+                _require_readable(path / METADATA)
+                listed = self._read_metadata()
         unknown = [file for file in self.files if not is_storage(file)]
         if unknown or not self.files:
             raise BagError(f"expected a ROS 2 bag (a folder, .db3 or .mcap), got {(unknown or [path])[0]}")
+        _require_readable(*self.files)
         self._promised: Counter = Counter()
         for topic in listed or []:
             self._promised[topic.name] += topic.messages or 0
@@ -143,6 +148,17 @@ class Bag:
         if not found and problems:
             raise BagError(f"nothing of the bag {self.path} can be read ({'; '.join(problems)})")
         return merge_topics(found)
+
+
+def is_readable(path: Path) -> bool:
+    """Whether this process may read a file, or list a folder and open what is in it."""
+    return os.access(path, os.R_OK | os.X_OK if path.is_dir() else os.R_OK)
+
+
+def _require_readable(*paths: Path) -> None:
+    for path in paths:
+        if not is_readable(path):
+            raise BagError(f"{path} may not be read: permission denied; change its permissions or owner")
 
 
 def _decompressed(stored: Iterable[BagMessage], read: Counter, damaged: List[str]) -> Iterator[BagMessage]:

@@ -505,6 +505,17 @@ def test_bags_in_hidden_folders_do_not_count(tmp_path):
     assert find_bags(trash) == [deleted], "it is given"
 
 
+@pytest.mark.parametrize("unreadable", ["drives/lost+found", "drives/other/other.db3", "drives/other/metadata.yaml"])
+def test_what_may_not_be_read_is_left_out(tmp_path, monkeypatch, unreadable):
+    bag, _ = write_bag(tmp_path / "drives" / "bag"), write_bag(tmp_path / "drives" / "other")
+    (tmp_path / "drives" / "lost+found").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path / unreadable)  # root may read everything
+    bags, left_out = choose_bags([tmp_path / "drives"])
+    assert bags[0].bag.path == bag and left_out == [
+        f"left out: {tmp_path / unreadable} may not be read: permission denied; change its permissions or owner"
+    ]
+
+
 @pytest.mark.parametrize("little_endian", [True, False])
 def test_the_stamp_of_a_message_is_read_without_its_image(little_endian):
     for stamp_ns in (0, 5, 3 * 10**9 + 999_999_999, -(10**9) + 1):
