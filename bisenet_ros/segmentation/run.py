@@ -59,7 +59,8 @@ class Outcome:
         segmented: frames whose files were written.
         earlier: frames whose files an earlier run had written.
         warnings: images that cannot be read, videos that end early, and what is no image in a folder, for people.
-        is_imperfect: whether an image was left out, or a video lacks more than one of the frames that it promises.
+        is_imperfect: whether an image was left out, or a video has no frame, or lacks more than one of those that it
+            promises.
     """
 
     segmented: int = 0
@@ -168,9 +169,10 @@ class _Run:
                     video.write(overlay)
                 read += 1
         promised = source.count or 0
-        if source.is_video and read < promised:
-            self.outcome.warnings.append(f"{source.path} promises {promised} frames, {read} could be read")
-            self.outcome.is_imperfect |= read < promised - 1
+        if source.is_video and read < max(promised, 1):
+            told = f"promises {promised} frames, {read} could be read" if promised else "has no frame"
+            self.outcome.warnings.append(f"{source.path} {told}")
+            self.outcome.is_imperfect |= read < max(promised - 1, 1)
 
     def _open_video(self, source: Input, files: ExitStack) -> Optional[VideoFile]:
         """The video of a video's overlays, where it is wanted and not there yet."""

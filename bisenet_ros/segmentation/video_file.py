@@ -34,7 +34,8 @@ class VideoFile:
     def __init__(self, path: Path, *, rate: float) -> None:
         """`rate` is in frames a second; 0 for RATE. Raises BisenetError where OpenCV cannot take the path."""
         check_path(path)
-        self._path, self._rate = path, _rounded(rate or RATE)
+        self._path = path.absolute()  # FFmpeg takes what is before a colon in a relative path as a protocol
+        self._rate = _rounded(rate or RATE)
         self._cleanup = ExitStack()
         self._writer: Optional[cv2.VideoWriter] = None
         self._size: Size = (0, 0)

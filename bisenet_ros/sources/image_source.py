@@ -20,6 +20,8 @@ from bisenet_ros.model.class_map import ClassMap
 from bisenet_ros.sources.data_sets import open_data_set, parse_data_set
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg")
+TEXT = cv2.VideoWriter.fourcc(*"ansi")
+"""The codec with which FFmpeg makes pictures of a text, of a .txt for example."""
 
 
 @dataclass(frozen=True)
@@ -132,8 +134,10 @@ def _read_labels(path: Path) -> np.ndarray:
 def _open_video(path: Path) -> ImageSource:
     check_path(path)
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # its lines do not name the file; ours do
-    video = cv2.VideoCapture(str(path))
-    opened, count, rate = video.isOpened(), int(video.get(cv2.CAP_PROP_FRAME_COUNT)), video.get(cv2.CAP_PROP_FPS)
+    file = str(path.absolute())  # FFmpeg takes what is before a colon in a relative path as a protocol
+    video = cv2.VideoCapture(file)
+    opened = video.isOpened() and int(video.get(cv2.CAP_PROP_FOURCC)) != TEXT
+    count, rate = int(video.get(cv2.CAP_PROP_FRAME_COUNT)), video.get(cv2.CAP_PROP_FPS)
     video.release()
     if not opened:
         raise BisenetError(
@@ -142,7 +146,7 @@ def _open_video(path: Path) -> ImageSource:
         )
 
     def images(every: int = 1) -> Iterator[SourceImage]:
-        video = cv2.VideoCapture(str(path))
+        video = cv2.VideoCapture(file)
         number, last = 0, -1.0
         try:
             while video.grab():

@@ -277,7 +277,10 @@ def test_inputs_that_cannot_be_used_are_named(tmp_path, images, refuse):
     (tmp_path / "bag").mkdir()
     (tmp_path / "bag" / "metadata.yaml").touch()
     assert "`bisenet evaluate-bag` segments bags" in refuse(tmp_path / "bag")
-    assert f"got {text}, a file that begins with" in refuse(text)
+    notes = tmp_path / "notes.txt"
+    notes.write_text("no video\n" * 100)
+    for file in (text, notes):
+        assert f"got {file}, a file that begins with" in refuse(file)
     assert "expected images (.jpg, " in refuse(empty)
     assert "a camera that OpenCV can open as number 97" in refuse("camera:97")
     twin = images / "img_2.jpg"
@@ -369,6 +372,19 @@ def test_a_video_that_ends_early_is_told(tmp_path, model, capfd):
     assert 0 < read < 60
     assert f"warning: {video} promises 60 frames, {read} could be read\n" in capfd.readouterr().err
     assert len(read_video(tmp_path / "out" / "overlay" / "drive.mp4")[0]) == read
+
+
+def test_a_video_without_a_frame_is_told(tmp_path, model, images, capfd):
+    video = write_video(tmp_path / "drive.avi", frames=0)
+    assert segment(model, video, images, output=tmp_path / "out") == 3
+    assert f"warning: {video} has no frame\n" in capfd.readouterr().err
+
+
+def test_a_colon_in_a_relative_path_is_no_protocol(tmp_path, model, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_video("12:30.avi")
+    assert segment(model, "12:30.avi", output="out:1") == 0
+    assert len(read_video(tmp_path / "out:1" / "overlay" / "12:30.mp4")[0]) == 6
 
 
 def test_names_that_are_not_utf8(tmp_path, model, images, refuse, capfd):
