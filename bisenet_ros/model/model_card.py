@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple
@@ -93,7 +93,7 @@ def _three_numbers(values: Mapping[str, Any], key: str, *, above_0: bool = False
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
+    return isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
 
 
 def _size(values: Mapping[str, Any]) -> Tuple[int, int]:
@@ -135,11 +135,17 @@ def read_card(path: Path) -> ModelCard:
             "make the model with `bisenet export`"
         )
     try:
-        values = json.loads(texts[0])
-        if not isinstance(values, dict):
-            raise ModelError(f"the model's card must be a JSON object, got a {type(values).__name__}")
-        return ModelCard.from_dict(values)
-    except json.JSONDecodeError as error:
-        raise ModelError(f"{path}: the model's card is not JSON ({error}); export the model again") from None
+        return ModelCard.from_dict(_parse(texts[0]))
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from None
+
+
+def _parse(text: str) -> Mapping[str, Any]:
+    """The values of a card in JSON; raises ModelError."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:  # protobuf gives bytes where they are no UTF-8
+        raise ModelError(f"the model's card is not JSON ({error}); export the model again") from None
+    if not isinstance(values, dict):
+        raise ModelError(f"the model's card must be a JSON object, got a {type(values).__name__}")
+    return values

@@ -30,7 +30,8 @@ def read_model(path: Path, *, weights: bool = True) -> onnx.ModelProto:
         weights: also read the weights that are in other files; `False` is faster where only metadata are wanted.
 
     Raises:
-        ModelError: the file is missing, is not ONNX, or a file with its weights is missing, cut off, or elsewhere.
+        ModelError: the file is missing, is not ONNX, or a file with its weights is missing, cut off, a link, or
+            elsewhere.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -48,6 +49,22 @@ def read_model(path: Path, *, weights: bool = True) -> onnx.ModelProto:
         model = onnx.ModelProto()
     if not model.graph.node:
         raise ModelError(_explain_missing_network(path))
+    try:
+        _check_weights(path, model)
+        if weights:
+            onnx.external_data_helper.load_external_data_for_model(model, str(path.parent))
+    except ModelError:
+        raise
+    except (onnx.checker.ValidationError, ValueError) as error:
+        problem = str(error).rstrip(".")
+        raise ModelError(
+            f"the weights of {path} cannot be read: {problem}; copy the files themselves, no links to them"
+        ) from None
+    return model
+
+
+def _check_weights(path: Path, model: onnx.ModelProto) -> None:
+    """Raises ModelError where a file with weights is missing, cut off, or elsewhere; ValueError."""
     for name, size in _external_data(model).items():
         file = path.parent / name
         if name.startswith("/") or ".." in Path(name).parts:
@@ -56,9 +73,6 @@ def read_model(path: Path, *, weights: bool = True) -> onnx.ModelProto:
             raise ModelError(f"{path} has its weights in {file}, which is missing; copy that file too")
         if file.stat().st_size < size:
             raise ModelError(f"expected {size} bytes of weights in {file}, got {file.stat().st_size}; copy it again")
-    if weights:
-        onnx.external_data_helper.load_external_data_for_model(model, str(path.parent))
-    return model
 
 
 def _explain_missing_network(path: Path) -> str:

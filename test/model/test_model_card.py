@@ -73,6 +73,7 @@ def card_with(card: ModelCard, **changes) -> str:
         ({"network_size": [10**9, 480]}, "8 to 8192 pixels"),
         ({"mean": "123"}, "mean must be three numbers"),
         ({"std": [1, float("nan"), 1]}, "std must be three numbers"),
+        ({"mean": [10**400, 0, 0]}, "mean must be three numbers"),
         ({"training": 5}, "training must be an object"),
         ({"scores": [1]}, "scores must be an object"),
         ({"classes": [{"id": False, "name": "a", "color": [0, 0, 0]}]}, "whole number as id"),
@@ -89,11 +90,21 @@ def test_bad_cards(tmp_path, card, changes, message):
     assert str(path) in str(error.value)
 
 
-@pytest.mark.parametrize("text, message", [("{", "not JSON"), ("[]", "JSON object"), ("{}", "lacks 'name'")])
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("{", "not JSON"),
+        ("[" * 10**5, "not JSON"),
+        ('{"name": "@"}', "not JSON"),
+        ("[]", "JSON object"),
+        ("{}", "lacks 'name'"),
+    ],
+)
 def test_broken_cards(tmp_path, text, message):
     model = tiny_onnx()
     helper.set_model_props(model, {METADATA_KEY: text})
     path = tmp_path / "model.onnx"
     onnx.save(model, path)
+    path.write_bytes(path.read_bytes().replace(b"@", b"\xf0"))  # which is no UTF-8
     with pytest.raises(ModelError, match=message):
         read_card(path)

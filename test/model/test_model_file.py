@@ -60,6 +60,20 @@ def test_weights_that_are_cut_off_or_not_beside_the_model_are_told(model, tmp_pa
             read_card(tmp_path / "moved.onnx")
 
 
+def test_weights_that_are_a_link_or_of_no_place_are_told(model, tmp_path):
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "tiny.data").rename(tmp_path / "blobs" / "tiny.data")
+    (tmp_path / "tiny.data").symlink_to("blobs/tiny.data")
+    told = f"the weights of {model} cannot be read: .*; copy the files themselves"
+    with pytest.raises(ModelError, match=told):
+        read_model(model)
+    damaged = onnx.load(model, load_external_data=False)
+    next(entry for entry in damaged.graph.initializer[0].external_data if entry.key == "offset").value = "x"
+    onnx.save(damaged, model)
+    with pytest.raises(ModelError, match=told):
+        read_card(model)
+
+
 def test_a_quantized_model_is_recognized(model, tmp_path):
     assert not is_quantized(model)
     changed = read_model(model)
