@@ -16,6 +16,7 @@ from bisenet_ros.engines.cuda.open_device import has_cuda_python
 from bisenet_ros.engines.engine import Engine, EngineError, FatalEngineError, check_max_batch
 from bisenet_ros.engines.precision import PRECISIONS, PrecisionChoice, choose_precision, computes_in_bf16
 from bisenet_ros.engines.tensorrt.plan import PRECISIONS as CUDA_PRECISIONS
+from bisenet_ros.files.full_disk import explain_full_disk
 from bisenet_ros.files.installed_package import is_importable
 from bisenet_ros.model.class_groups import ClassGroups, read_class_groups
 from bisenet_ros.model.grouped_model import write_grouped_model
@@ -119,7 +120,8 @@ def _prepare(model: Path, groups: Optional[ClassGroups], *, device: str, precisi
     folder = tempfile.TemporaryDirectory(prefix="bisenet_ros.")
     _folders.add(folder)
     path = Path(folder.name, choice.model.name)
-    card = write_grouped_model(choice.model, card, grouping, path)
+    with explain_full_disk(path.parent, advice="try again, or set TMPDIR to a folder on a larger disk"):
+        card = write_grouped_model(choice.model, card, grouping, path)
     return _Prepared(choice, path, card, grouping.unlisted, folder)
 
 

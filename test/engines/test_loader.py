@@ -5,17 +5,20 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
 from tiny_model import save_int8_version, save_tiny_model
 
-from bisenet_ros.engines import load_engine
+from bisenet_ros.engines import load_engine, loader
 from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
 from bisenet_ros.engines.cuda import open_device as cuda
 from bisenet_ros.engines.cuda.device import GpuError
@@ -25,6 +28,8 @@ from bisenet_ros.engines.tensorrt import engine as tensorrt_engine
 from bisenet_ros.engines.tensorrt.plan import TensorRtError
 from bisenet_ros.model.input_size import SizeError
 from bisenet_ros.model.model_file import ModelError
+
+DRIVABLE = Path(__file__).parents[2] / "config" / "class_maps" / "drivable.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +69,17 @@ def test_weights_in_a_missing_file_are_told(tmp_path, card):
     (tmp_path / "tiny.onnx.data").unlink()
     with pytest.raises(ModelError, match=r"has its weights in .*tiny.onnx.data, which is missing; copy that file too"):
         load_engine(path, device="cpu")
+
+
+def test_a_disk_without_room_for_the_model_with_merged_classes_is_told(model, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(loader, "write_grouped_model", fail)
+    with pytest.raises(
+        OSError, match=r"No space left on device writing .*/bisenet_ros\..*; free some space, .* TMPDIR"
+    ):
+        load_engine(model, device="cpu", class_map=DRIVABLE)
 
 
 @pytest.mark.parametrize("value", (np.nan, np.inf))
@@ -190,7 +206,7 @@ def test_auto_without_a_gpu_is_the_cpu_engine_and_imports_nothing_of_cuda(model)
             return load(name, *rest, **options)
         ctypes.CDLL = no_driver
         sys.modules["openvino"] = None  # it takes seconds to import
-        from bisenet_ros.engines import load_engine
+        from bisenet_ros.engines import load_engine, loader
         print(load_engine({str(model)!r}, precision="fp32").description)
         print(*(name for name in sys.modules if name.startswith(("tensorrt", "cuda.bindings", "pycuda"))))
     """

@@ -5,10 +5,13 @@
 from __future__ import annotations
 
 import base64
+import errno
 import io
 import json
 import math
+import os
 import re
+import resource
 import shutil
 from pathlib import Path
 from typing import Any, Callable, Dict, List
@@ -16,6 +19,7 @@ from typing import Any, Callable, Dict, List
 import numpy as np
 import pytest
 from bisenet_training.data.find_dataset import find_dataset, open_dataset
+from bisenet_training.label_exports import make_dataset
 from PIL import Image
 from pycocotools import mask as coco_mask
 
@@ -80,6 +84,27 @@ def test_labelme_files_become_a_data_set(tmp_path, capsys):
     output = capsys.readouterr().out
     assert "train: 4 frames, 0 with problems" in output and "val: 1 frames, 0 with problems" in output
     assert open_dataset(str(root / "dataset.yaml"), root=root).classes.names == ["lawn", "path"]
+
+
+def test_a_full_disk_is_told(tmp_path, monkeypatch, capsys):
+    export, root = tmp_path / "export", tmp_path / "yard"
+    for name in ("a", "b"):
+        labelme(export, name, [shape("path", LEFT)])
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))  # of which the system says that the file is too large
+    try:
+        assert main(["make-labels", str(export), "-o", str(root)]) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    assert re.search("/yard/images/a.png: File too large", capsys.readouterr().err)
+
+    def fail(path: Path, pixels: np.ndarray) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(make_dataset, "write_png", fail)
+    assert main(["make-labels", str(export), "-o", str(root)]) == 1
+    assert f"No space left on device writing {root}; free some space" in capsys.readouterr().err
+    assert [*tmp_path.iterdir()] == [export]
 
 
 def test_the_shapes_of_labelme(tmp_path):

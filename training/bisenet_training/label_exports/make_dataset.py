@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes a data set of labeled images: images, label files, lists of two splits, and the YAML that describes it."""
 
-import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Iterator, NamedTuple, Sequence
 
 import yaml
 
-from bisenet_ros.files.atomic_write import write_png, write_text
+from bisenet_ros.files.atomic_write import write_bytes, write_png, write_text
 from bisenet_ros.files.file_names import is_utf8, natural_order
+from bisenet_ros.files.full_disk import explain_full_disk
 from bisenet_ros.files.result_folder import require_free, require_replaceable
 from bisenet_ros.images.image_file import read_image, read_orientation
 from bisenet_ros.model.class_map import IGNORE, ClassMap
@@ -94,9 +94,10 @@ def make_data_set(
     drawn = [image for image in labeled if image.labels or background]
     _check(drawn, ids, names)
     train, val = _split([path.stem for path in natural_order(image.image for image in drawn)], val_share)
-    made = Made(train, val, names, [image.image for image in labeled if image not in drawn])
+    made = Made(train, val, names, [image.image for image in labeled if not (image.labels or background)])
     output.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=output.parent, ignore_cleanup_errors=True) as temporary:
+    temporary_folder = TemporaryDirectory(dir=output.parent, ignore_cleanup_errors=True)
+    with explain_full_disk(output), temporary_folder as temporary:
         folder = Path(temporary) / output.name
         for image in drawn:
             _write(image, folder, ids, outside)
@@ -158,7 +159,7 @@ def _write(labeled: LabeledImage, output: Path, ids: dict[str, int], outside: in
         raise DataError(f"{place}; name the folder of the images that were labeled with --images")
     for folder in ("images", "labels"):
         (output / folder).mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(labeled.image, output / "images" / labeled.image.name)
+    write_bytes(output / "images" / labeled.image.name, labeled.image.read_bytes())
     write_png(output / "labels" / f"{labeled.image.stem}.png", target)
 
 
