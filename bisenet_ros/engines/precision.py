@@ -96,7 +96,7 @@ def _reason_against(path: Path, loss: Optional[float]) -> str:
 
 def int8_path(model: Path) -> Path:
     """Where the int8 version of a model file is: NAME.int8.onnx beside NAME.onnx."""
-    return model.with_suffix(".int8.onnx")
+    return model.parent / f"{model.stem}.int8.onnx"
 
 
 def int8_file(model: Path) -> Path:

@@ -54,7 +54,7 @@ class RunFolder:
 
     def __init__(self, output: Path) -> None:
         self.output = output.resolve()
-        self.partial = self.output.with_name(f"{self.output.name}.partial")
+        self.partial = self.output.parent / f"{self.output.name}.partial"
         self.bags, self.result = self.partial / "bags", self.partial / "result"
         self.ground_truth = self.partial / "ground_truth"
         self._lock: Optional[TextIO] = None

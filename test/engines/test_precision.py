@@ -13,6 +13,7 @@ import onnx
 import pytest
 from tiny_model import save_int8_version, save_tiny_model
 
+from bisenet_ros.cli import main
 from bisenet_ros.engines import load_engine
 from bisenet_ros.engines.engine import EngineError
 from bisenet_ros.engines.loader import installed_runtimes
@@ -173,3 +174,8 @@ def test_weights_beside_the_int8_file_are_found(cpu_has, model):
     path = save_int8_version(model, model.parent, loss=0.0)
     onnx.save(onnx.load(path), path, save_as_external_data=True, location="int8.data", size_threshold=0)
     assert "CPU, int8" in load_engine(model, device="cpu").description
+
+
+def test_a_folder_is_no_model_to_quantize(tmp_path, capsys):
+    assert main(["quantize", ".", "--calibration", str(tmp_path)]) == 1
+    assert "expected a model file at" in capsys.readouterr().err

@@ -942,6 +942,8 @@ def test_a_bag_that_is_gone_before_its_turn_does_not_cost_the_others(tmp_path, r
 
 def test_results_do_not_lie_in_a_bag(tmp_path, request_for):
     bag = write_bag(tmp_path / "bag")
+    with pytest.raises(BisenetError, match="/, where results go, and .*bag must lie apart"):
+        evaluate(request_for(bag, output=Path("/")))
     for output in (bag / "OUT", bag / "a" / "OUT"):
         with pytest.raises(BisenetError, match="OUT, .* and .*bag must lie apart; name another folder with -o"):
             evaluate(request_for(bag, output=output))
