@@ -21,6 +21,8 @@ def read_torch_file(path: Path, *, expected: str) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ModelError(f"expected a {expected} at {path}, found none") from None
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror or error}; expected a {expected}") from None
     except Exception:  # torch raises whatever it stumbles over, and its advice is to run the file
         raise ModelError(f"{path} is damaged, or no {expected}") from None
 
@@ -46,7 +48,10 @@ def read_checkpoint(path: Path) -> Dict[str, Any]:
 
 def require_finite(state: Mapping[str, Any], *, path: Path) -> None:
     """Raises ModelError where a weight is not a finite number, as after a training that has diverged."""
-    bad = [name for name, tensor in state.items() if torch.is_tensor(tensor) and not tensor.isfinite().all()]
+    try:
+        bad = [name for name, tensor in state.items() if torch.is_tensor(tensor) and not tensor.isfinite().all()]
+    except RuntimeError:  # torch's message is pages
+        raise ModelError(f"expected dense tensors in {path}, got sparse, quantized or meta ones; save others") from None
     if bad:
         more = f" and {len(bad) - 1} more tensors" if bad[1:] else ""
         raise ModelError(

@@ -293,6 +293,15 @@ def test_files_that_are_no_checkpoints_are_refused(tmp_path):
         read_state_dict(tmp_path / "model.pth")
     with pytest.raises(ModelError, match="found none"):
         read_state_dict(tmp_path / "none.pth")
+    with pytest.raises(ModelError, match=f"{tmp_path} cannot be read: Is a directory; expected a file of tensors"):
+        read_state_dict(tmp_path)
+
+
+@pytest.mark.parametrize("tensor", [torch.zeros(2, device="meta"), torch.zeros(2).to_sparse()], ids=["meta", "sparse"])
+def test_tensors_that_are_no_plain_weights_are_refused(tmp_path, tensor):
+    torch.save({"weight": tensor}, tmp_path / "model.pth")
+    with pytest.raises(ModelError, match="expected dense tensors in .*model.pth, got sparse, quantized or meta ones"):
+        read_state_dict(tmp_path / "model.pth")
 
 
 def test_import_checkpoint_command(state, tmp_path, capsys):
