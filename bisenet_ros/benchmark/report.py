@@ -14,7 +14,7 @@ from bisenet_ros.benchmark import paper
 from bisenet_ros.benchmark.interleaved_timing import Timings
 from bisenet_ros.benchmark.markdown import markdown_table
 from bisenet_ros.benchmark.plot import draw_speed
-from bisenet_ros.files.atomic_write import write_json, write_text
+from bisenet_ros.files.atomic_write import write_figure, write_json, write_text
 
 FILES = ("benchmark.json", "benchmark.md", "benchmark.png")
 
@@ -73,7 +73,7 @@ def write_report(folder: Path, numbers: Numbers) -> None:
     text, plot = to_markdown(numbers), draw_speed(numbers)
     write_json(folder / "benchmark.json", numbers)
     write_text(folder / "benchmark.md", text)
-    plot.savefig(folder / "benchmark.png", dpi=100)
+    write_figure(folder / "benchmark.png", plot, dpi=100)
 
 
 def to_markdown(numbers: Numbers) -> str:

@@ -25,9 +25,11 @@ def run(arguments: argparse.Namespace) -> int:
         require_free(arguments.folder, FILES, force=arguments.force, option="FOLDER")
     try:
         numbers = json.loads(arguments.numbers.read_text())
+        if not numbers["measurements"]:
+            raise ValueError("it has no measurements")
         arguments.folder.mkdir(parents=True, exist_ok=True)
         write_report(arguments.folder, numbers)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         problem = f"{type(error).__name__}: {error}"
         raise BisenetError(f"{arguments.numbers} is no file of `bisenet benchmark --json`: {problem}") from None
     return 0

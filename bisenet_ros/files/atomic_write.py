@@ -2,14 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files that are there whole or not at all: written under another name, then renamed."""
 
+from __future__ import annotations
+
 import json
 import os
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 OPEN_FILES = tuple(map(Path, ("/dev", "/dev/fd", "/proc/self/fd")))
 """Folders of devices and of what this process has open, such as /dev/stdout, which may lead to a regular file."""
@@ -70,6 +76,16 @@ def write_png(path: Path, pixels: np.ndarray) -> None:
     if not encoded:
         raise OSError(f"{path} cannot be written: OpenCV does not make a PNG of {pixels.dtype} {pixels.shape}")
     write_bytes(path, data.tobytes())
+
+
+def write_figure(path: Path, figure: Figure, **options: Any) -> None:
+    """Writes a plot as a PNG; raises OSError, and the file is as it was.
+
+    `options` are those of matplotlib's `savefig`.
+    """
+    drawn = BytesIO()
+    figure.savefig(drawn, format="png", **options)
+    write_bytes(path, drawn.getvalue())
 
 
 def write_json(path: Path, values: Any) -> None:

@@ -173,7 +173,13 @@ def test_a_sweep_writes_its_three_files(model, tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "content, told", ((b"{}", "KeyError: 'measurements'"), (b"\xff" * 10_000, "UnicodeDecodeError"))
+    "content, told",
+    (
+        (b"{}", "KeyError: 'measurements'"),
+        (b'{"measurements": []}', "ValueError: it has no measurements"),
+        (b"[" * 10**5, "RecursionError"),
+        (b"\xff" * 10_000, "UnicodeDecodeError"),
+    ),
 )
 def test_a_file_of_other_numbers_makes_no_report(tmp_path, content, told, capsys):
     (tmp_path / "numbers.json").write_bytes(content)

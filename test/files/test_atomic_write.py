@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files that are there whole or not at all."""
 
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,18 @@ def test_a_file_that_cannot_be_written_is_as_it_was(tmp_path, monkeypatch):
         with pytest.raises(type(error), match=told):
             atomic_write.write_bytes(path, b"later", durable=True)
         assert [*tmp_path.iterdir()] == [path] and path.read_text() == "earlier"
+
+
+def test_a_figure_that_cannot_be_drawn_leaves_the_earlier_one(tmp_path):
+    class Figure:
+        def savefig(self, file: BytesIO, **options) -> None:
+            file.write(b"half")
+            if options["dpi"] > 1000:
+                raise MemoryError
+
+    path = tmp_path / "plot.png"
+    atomic_write.write_figure(path, Figure(), dpi=100)
+    path.write_text("earlier")
+    with pytest.raises(MemoryError):
+        atomic_write.write_figure(path, Figure(), dpi=2000)
+    assert [*tmp_path.iterdir()] == [path] and path.read_text() == "earlier"

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ from bisenet_training.analysis.explanation import (
 )
 from bisenet_training.analysis.torch_engine import TorchEngine
 from bisenet_training.commands.explain import FIGURES
+from matplotlib.figure import Figure
 from torch import nn
 
 from bisenet_ros.cli import main
@@ -144,13 +146,18 @@ def test_fig_9_shows_each_networks_own_mask(card):
         assert np.array_equal(axis.images[0].get_array(), card.classes.color_table()[engine.segment(frame)])
 
 
-def test_the_command_draws_the_figures(checkpoint, images, tmp_path, capsys):
+def test_the_command_draws_the_figures(checkpoint, images, tmp_path, monkeypatch, capsys):
     output = tmp_path / "new" / "folder"
     command = ["explain", str(checkpoint("both")), images[0], "-o", str(output)]
     assert main(command) == 0
     assert sorted(path.name for path in output.iterdir()) == ["features.png", "grad_cam.png"]
     assert f"{images[0]}: Grad-CAM of " in capsys.readouterr().out
     assert main(command) == 1 and "add --force to replace them" in capsys.readouterr().err
+    before = {path: path.read_bytes() for path in output.iterdir()}
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(Figure, "savefig", Mock(side_effect=MemoryError))
+        main([*command, "--force"])
+    assert {path: path.read_bytes() for path in output.iterdir()} == before
     others = [f"--{branch}-only={checkpoint(branch)}" for branch in ("detail", "semantics")]
     large = f"--large={checkpoint('both', name='BiSeNetV2-Large')}"
     assert main([*command, "--force", *others, large]) == 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Sequence
 import numpy as np
 
 from bisenet_ros.benchmark.markdown import markdown_table
-from bisenet_ros.files.atomic_write import write_json, write_text
+from bisenet_ros.files.atomic_write import write_figure, write_json, write_text
 from bisenet_ros.node.benchmark.part import Numbers
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def write_report(folder: Path, numbers: Numbers) -> None:
     """Writes node_benchmark.json, node_benchmark.md and node_benchmark.png from what `measure` returns."""
     write_json(folder / "node_benchmark.json", numbers)
     write_text(folder / "node_benchmark.md", to_markdown(numbers))
-    draw_latencies(numbers).savefig(folder / "node_benchmark.png", dpi=100)
+    write_figure(folder / "node_benchmark.png", draw_latencies(numbers), dpi=100)
 
 
 def to_markdown(numbers: Numbers) -> str:

@@ -13,7 +13,7 @@ from typing import List, NamedTuple, Sequence, Set, Tuple
 import psutil
 
 from bisenet_ros.benchmark.machine import describe_machine
-from bisenet_ros.files.atomic_write import write_json
+from bisenet_ros.files.atomic_write import write_figure, write_json
 from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
 from bisenet_ros.node.benchmark.measurement import WARM_UP_RATE, drive, saturating_rate
 from bisenet_ros.node.benchmark.scenario import Scenario
@@ -145,7 +145,7 @@ def write(folder: Path, rate: float, samples: Sequence[Sample], checks: Sequence
         axes.set(ylabel=unit, xlabel="minutes", ylim=(0, None))
         axes.legend()
     figure.suptitle(f"segmentation_node, cameras at {rate:.1f} Hz")
-    figure.savefig(folder / "soak.png")
+    write_figure(folder / "soak.png", figure)
 
 
 def main() -> int:

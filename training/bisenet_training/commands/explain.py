@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from bisenet_ros.files.atomic_write import write_figure
     from bisenet_ros.files.result_folder import require_free
     from bisenet_ros.images.image_file import read_image
     from bisenet_training.analysis import explanation
@@ -61,11 +62,11 @@ def run(arguments: argparse.Namespace) -> int:
     for path, class_id in zip(arguments.images, class_ids):
         print(f"{path}: Grad-CAM of {explained.card.classes.names[class_id]}")
     arguments.output.mkdir(parents=True, exist_ok=True)
-    for name in FIGURES:
-        (arguments.output / name).unlink(missing_ok=True)  # of an earlier run, perhaps of another network
     for name, figure in figures.items():
-        figure.savefig(arguments.output / name, dpi=DOTS_PER_INCH, bbox_inches="tight")
+        write_figure(arguments.output / name, figure, dpi=DOTS_PER_INCH, bbox_inches="tight")
         print(arguments.output / name)
+    for name in set(FIGURES) - set(figures):
+        (arguments.output / name).unlink(missing_ok=True)  # of an earlier run, perhaps of another network
     return 0
 
 
