@@ -20,6 +20,9 @@ FISHEYE_COEFFICIENTS = 4
 WIDEST = 20.0
 """The largest distance of a ray from the optical axis that is considered, at depth 1: 87 degrees."""
 
+ROTATION_TOLERANCE = 0.05
+"""Of a rectification matrix, as calibrations are rounded."""
+
 
 class CameraInfoError(BisenetError):
     """A CameraInfo that does not describe a projection."""
@@ -51,8 +54,8 @@ class CameraModel:
         """The model of a sensor_msgs/CameraInfo, or with `rectified` that of the image that image_rect publishes.
 
         Raises:
-            CameraInfoError: the camera is not calibrated, its distortion model is unknown, or only a part of the image
-                is read out.
+            CameraInfoError: the camera is not calibrated, its distortion or rectification cannot be meant, or only a
+                part of the image is read out.
         """
         matrix = np.reshape(info.p, (3, 4))[:, :3] if rectified else np.reshape(info.k, (3, 3))
         matrix = np.array(matrix, np.float64)
@@ -67,9 +70,8 @@ class CameraModel:
         distortion = np.zeros(0) if rectified else np.array(info.d, np.float64)
         model = "plumb_bob" if rectified else info.distortion_model
         if distortion.any():
-            _check_distortion(model, len(distortion))
-        has_rectification = not rectified and np.any(info.r)
-        rectification = np.reshape(info.r, (3, 3)).astype(np.float64) if has_rectification else np.eye(3)
+            _check_distortion(model, distortion)
+        rectification = np.eye(3) if rectified or not np.any(info.r) else _rotation(info.r)
         coefficients = distortion if distortion.any() else np.zeros(0)
         return cls((info.height, info.width), matrix, coefficients, model, rectification)
 
@@ -111,11 +113,25 @@ def _project(points: np.ndarray, model: str, matrix: np.ndarray, distortion: np.
     return projected.reshape(-1, 2)
 
 
-def _check_distortion(model: str, coefficients: int) -> None:
+def _rotation(r: Any) -> np.ndarray:
+    """The rectification matrix of a camera_info as 3 x 3 float64; raises CameraInfoError where it is no rotation."""
+    rotation = np.array(r, np.float64).reshape(3, 3)
+    if not (np.isfinite(rotation).all() and np.allclose(rotation @ rotation.T, np.eye(3), atol=ROTATION_TOLERANCE)):
+        raise CameraInfoError(
+            f"expected a rotation as rectification matrix (r) of the camera_info, got {rotation.tolist()}"
+        )
+    return rotation
+
+
+def _check_distortion(model: str, coefficients: np.ndarray) -> None:
     numbers: Tuple[int, ...] = (FISHEYE_COEFFICIENTS,) if model == FISHEYE else POLYNOMIALS.get(model, ())
     if not numbers:
         known = ", ".join((*POLYNOMIALS, FISHEYE))
         raise CameraInfoError(f"expected a distortion model of {known} in the camera_info, got {model!r}")
-    if coefficients not in numbers:
+    if len(coefficients) not in numbers:
         wanted = " or ".join(map(str, numbers))
-        raise CameraInfoError(f"expected {wanted} coefficients of {model} in the camera_info, got {coefficients}")
+        raise CameraInfoError(f"expected {wanted} coefficients of {model} in the camera_info, got {len(coefficients)}")
+    if not np.isfinite(coefficients).all():
+        raise CameraInfoError(
+            f"expected finite coefficients of {model} in the camera_info, got {coefficients.tolist()}"
+        )

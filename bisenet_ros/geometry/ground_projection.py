@@ -53,7 +53,12 @@ class Pose:
 
     @classmethod
     def from_quaternion(cls, position: Sequence[float], quaternion: Sequence[float]) -> "Pose":
-        """The pose of a transform; the quaternion is x, y, z, w."""
+        """The pose of a transform; the quaternion is x, y, z, w. Raises GroundGridError for one of no rotation."""
+        if not (np.isfinite([*position, *quaternion]).all() and np.any(quaternion)):
+            raise GroundGridError(
+                f"expected a transform with finite numbers and a quaternion of length 1, got {list(position)} and "
+                f"{list(quaternion)}"
+            )
         x, y, z, w = np.array(quaternion, np.float64) / np.linalg.norm(quaternion)
         rotation = np.array(
             [

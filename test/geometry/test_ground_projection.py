@@ -148,6 +148,12 @@ def test_poses_that_see_no_ground_are_refused(pose: Any, message: str) -> None:
         ground_pixels(CameraModel.from_camera_info(camera_info()), Pose.from_angles(pose), GRID)
 
 
+@pytest.mark.parametrize("quaternion", [(0, 0, 0, 0), (math.nan, 0, 0, 1)])
+def test_a_quaternion_of_no_rotation_is_refused(quaternion: Any) -> None:
+    with pytest.raises(GroundGridError, match=r"a quaternion of length 1, got \[0, 0, 1\] and \["):
+        Pose.from_quaternion((0, 0, 1), quaternion)
+
+
 def test_a_region_of_interest_that_is_the_whole_image_is_none() -> None:
     info = camera_info(roi=region_of_interest(width=WIDTH, height=HEIGHT))
     assert CameraModel.from_camera_info(info).size == (HEIGHT, WIDTH)
@@ -159,6 +165,10 @@ def test_a_region_of_interest_that_is_the_whole_image_is_none() -> None:
         ({"k": [0.0] * 9}, r"expected a calibrated camera, got a camera_info whose camera matrix \(k\) is \[\[0.0"),
         ({"d": [0.1] * 5, "distortion_model": "ftheta"}, "plumb_bob, rational_polynomial, equidistant .* got 'ftheta'"),
         ({"d": [0.1] * 3}, "expected 4 or 5 coefficients of plumb_bob in the camera_info, got 3"),
+        ({"d": [math.nan] * 5}, r"expected finite coefficients of plumb_bob in the camera_info, got \[nan"),
+        ({"d": [math.inf, 0.0, 0.0, 0.0]}, "expected finite coefficients of plumb_bob"),
+        ({"r": [math.nan] * 9}, r"expected a rotation as rectification matrix \(r\) of the camera_info, got \[\[nan"),
+        ({"r": [1.0] * 9}, "expected a rotation as rectification matrix"),
         ({"binning_x": 2}, "has binning or a region of interest"),
         ({"roi": region_of_interest(width=WIDTH, height=HEIGHT // 2)}, "has binning or a region of interest"),
     ],
