@@ -32,14 +32,14 @@ def read_camera_info(path: Path) -> Any:
     try:
         values = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
         size, model = (values["image_height"], values["image_width"]), values["distortion_model"]
-        if not all(isinstance(side, int) and side > 0 for side in size):
+        if not all(type(side) is int and side > 0 for side in size):
             raise ValueError(f"image_height and image_width must be whole numbers above 0, got {size[0]} and {size[1]}")
         if not isinstance(model, str):
             raise ValueError(f"distortion_model must be a text such as plumb_bob, got {model}")
         distortion = _numbers(values, "distortion_coefficients").reshape(-1)
         matrices = [_matrix(values, name, shape) for name, shape in MATRICES.items()]
         return _camera_info(size, model, distortion, *matrices)
-    except (YAMLError, TypeError, ValueError, KeyError) as error:
+    except (YAMLError, TypeError, ValueError, KeyError, OverflowError, RecursionError) as error:
         problem = f"it lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
         raise BisenetError(f"expected a calibration of camera_calibration in {path}: {problem}") from error
 

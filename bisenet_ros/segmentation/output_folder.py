@@ -95,8 +95,9 @@ class OutputFolder:
             return None
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-            return {"settings": dict(found["settings"]), "inputs": dict(found["inputs"])}
-        except (ValueError, TypeError, KeyError) as error:
+            inputs = {name: [str(file), *others] for name, (file, *others) in found["inputs"].items()}
+            return {"settings": dict(found["settings"]), "inputs": inputs}
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise BisenetError(f"{path} is not as `bisenet segment` writes it; name a new folder with -o") from error
 
     def _require_same(

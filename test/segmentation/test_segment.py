@@ -245,7 +245,19 @@ def test_unknown_pixels(tmp_path, model, images, capsys):
         assert f"argument --min-confidence: expected a confidence of 0 to 1, got '{text}'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("content", (None, "[]", "{", '{"settings": 3, "inputs": {}}'))
+@pytest.mark.parametrize(
+    "content",
+    (
+        None,
+        "[]",
+        "{",
+        "[" * 10**5,
+        '{"settings": 3, "inputs": {}}',
+        '{"settings": {}, "inputs": []}',
+        '{"settings": {}, "inputs": {"a": 5}}',
+        '{"settings": {}, "inputs": {"a": []}}',
+    ),
+)
 def test_a_folder_of_something_else_is_left_alone(tmp_path, model, images, content, capsys):
     out = tmp_path / "out"
     out.mkdir()

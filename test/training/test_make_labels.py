@@ -281,7 +281,9 @@ def relabel(*shapes: Dict[str, Any], **entries: Any) -> Spoil:
             "b.json: imageHeight and imageWidth must be from 1 to 65536",
         ),
         (relabel(shape("lane", LEFT), imageWidth=math.inf), [], "must be from 1 to 65536, got 12 and inf"),
+        (relabel(shape("lane", LEFT), imageHeight=10**400), [], "b.json is not of labelme, whose files have imagePath"),
         (lambda export: (export / "b.json").write_text("{"), [], "b.json is not a JSON file"),
+        (lambda export: (export / "b.json").write_text("[" * 10**5), [], "b.json is not a JSON file"),
         (
             lambda export: (export / "b.json").write_text("[]"),
             [],
@@ -400,6 +402,8 @@ def test_mistakes_in_coco_files_are_named(annotation, message, tmp_path, capsys)
             "coco.json: height and width must be from 1 to 65536, got -12 and 16\n",
         ),
         ({"images": [(1, "1.png", "tall"), (2, "2.png", 12)]}, "is not a COCO file of segmentations"),
+        ({"images": [(1, "1.png", 10**400), (2, "2.png", 12)]}, "is not a COCO file of segmentations"),
+        ({"images": [([1], "1.png", 12), (2, "2.png", 12)]}, "is not a COCO file of segmentations"),
         ({"images": [(1, "1.png", 12.0), (2, "2.png", "12")]}, ""),
     ],
 )
@@ -417,6 +421,7 @@ def test_entries_of_coco_files_that_cannot_be_meant_are_named(changes, message, 
     content["annotations"] = [
         {"image_id": image["id"], "category_id": number, "segmentation": [[0, 0, 8, 0, 8, 8]]}
         for image in content["images"]
+        if isinstance(image["id"], int)
     ]
     path.write_text(json.dumps(content))
     for i in (1, 2):

@@ -489,7 +489,12 @@ def test_files_of_one_name_are_not_mixed_up(tmp_path):
         ("[train, holdout]", "{train: {}, holdout: {parts: []}}", "parts of split holdout must be a list of texts"),
         ("[train, holdout]", "{train: {}, holdout: {frames: no}}", "frames of split holdout must be a number of fr"),
         ("[train, holdout]", "{train: {}}", "splits must name the one to train on and the one to validate with"),
-        ("encoding: ids", "padding: 640\nencoding: ids", "padding must be a height and a width, got 640"),
+        (
+            "encoding: ids",
+            "padding: 640\nencoding: ids",
+            "padding must be a height and a width of up to 8192 pixels, got 640",
+        ),
+        ("encoding: ids", "padding: [9000, 640]\nencoding: ids", r"of up to 8192 pixels, got \[9000, 640\]"),
         ("encoding: ids", "license: 3\nencoding: ids", "license must be a text, got 3"),
         ("photos/{split}", "photos", "must hold {split}, or else all splits would be the same frames"),
         ("[0, 255]", "255", "values of ignore must be a list of numbers of 0 to 65535, got 255"),

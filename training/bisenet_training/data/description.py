@@ -38,7 +38,7 @@ import re
 from typing import Any, Collection, Mapping, NamedTuple, Sequence
 
 from bisenet_ros.model.class_map import IGNORE, ClassMap
-from bisenet_ros.model.input_size import CARD, SizeError, check_size_choice
+from bisenet_ros.model.input_size import CARD, LONGEST_SIDE, SizeError, check_size_choice
 from bisenet_training.data.label_encoding import ColorEncoding, IdEncoding, LabelEncoding
 from bisenet_training.data.layout import Layout, pieces_of
 from bisenet_training.errors import DataError
@@ -230,9 +230,10 @@ def _size_choice(choice: Any) -> str:
 
 
 def _padding(size: Any) -> tuple[int, int]:
-    if not isinstance(size, list) or len(size) != 2 or not all(type(side) is int and side >= 0 for side in size):
-        raise DataError(f"padding must be a height and a width, got {size!r}")
-    return size[0], size[1]
+    sides = size if isinstance(size, list) else []
+    if len(sides) != 2 or not all(type(side) is int and 0 <= side <= LONGEST_SIDE for side in sides):
+        raise DataError(f"padding must be a height and a width of up to {LONGEST_SIDE} pixels, got {size!r}")
+    return sides[0], sides[1]
 
 
 def _text(key: str, value: Any) -> str:

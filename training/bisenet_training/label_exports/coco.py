@@ -36,15 +36,15 @@ def read_coco(path: Path, images: Path | None = None) -> Iterator[LabeledImage]:
             (entry["id"], str(entry["file_name"]), read_size(entry, "height", "width", source=path))
             for entry in entries["images"]
         ]
+        _require_distinct(path, "categories", [category["id"] for category in entries["categories"]])
+        _require_distinct(path, "images", [number for number, _, _ in found])
     except DataError:  # a ValueError too
         raise
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(
             f"{path} is not a COCO file of segmentations, which has images, categories, and annotations with "
             f"image_id, category_id and segmentation; {error} is missing or unknown"
         ) from None
-    _require_distinct(path, "categories", [category["id"] for category in entries["categories"]])
-    _require_distinct(path, "images", [number for number, _, _ in found])
     unlisted = set(annotations) - {number for number, _, _ in found}
     if unlisted:
         count = sum(len(annotations[number]) for number in unlisted)

@@ -42,7 +42,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise DataError(f"expected a JSON file at {path}: {error.strerror}") from None
-    except ValueError as error:  # no UTF-8, or no JSON
+    except (ValueError, RecursionError) as error:  # no UTF-8, or no JSON
         raise DataError(f"{path} is not a JSON file ({error}); export it again") from None
 
 
@@ -50,7 +50,8 @@ def read_size(entries: Mapping[str, Any], height: str, width: str, *, source: Pa
     """An image's height and width, by the names of their entries.
 
     Raises:
-        KeyError, TypeError, ValueError: one is missing or no number. DataError, beginning with `source`: it is no size.
+        KeyError, TypeError, ValueError, OverflowError: one is missing or no number. DataError, beginning with
+            `source`: it is no size.
     """
     sides = float(entries[height]), float(entries[width])
     if not all(1 <= side <= FARTHEST for side in sides):

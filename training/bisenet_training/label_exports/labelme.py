@@ -38,7 +38,7 @@ def read_labelme(folder: Path, images: Path | None = None) -> Iterator[LabeledIm
             labels = frozenset(str(shape["label"]) for shape in shapes)
         except DataError:  # a ValueError too
             raise
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise DataError(
                 f"{path} is not of labelme, whose files have imagePath, imageHeight, imageWidth and shapes with a label"
             ) from None
