@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Tuple
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Tuple
 from bisenet_ros.commands._arguments import number
 from bisenet_ros.engines.precision import int8_path
 from bisenet_ros.errors import BisenetError
+from bisenet_ros.files.full_disk import explain_full_disk
 from bisenet_ros.files.result_folder import require_writable
 
 if TYPE_CHECKING:
@@ -59,13 +61,14 @@ def run(arguments: argparse.Namespace) -> int:
     output = arguments.output or int8_path(arguments.model)
     _check_output(output, arguments)
     calibration, evaluation = _open_frames(arguments)
-    quantized = make_quantized_model(
-        arguments.model,
-        calibration=calibration,
-        evaluation=evaluation,
-        same_class=arguments.same_class / 100,
-        on_progress=lambda text: print(text, file=sys.stderr, flush=True),
-    )
+    with explain_full_disk(Path(tempfile.gettempdir()), advice="try again, or set TMPDIR to a folder on a larger disk"):
+        quantized = make_quantized_model(
+            arguments.model,
+            calibration=calibration,
+            evaluation=evaluation,
+            same_class=arguments.same_class / 100,
+            on_progress=lambda text: print(text, file=sys.stderr, flush=True),
+        )
     quantized.save(output)
     _show(quantized, output, compared_on=evaluation.name)
     return 0

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -216,6 +219,18 @@ def test_frames_are_spread_over_the_whole_source(tmp_path, most, expected):
         cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((*SIZE, 3), number, np.uint8))
     source = FrameSource(str(tmp_path), classes=CAMVID, most=most)
     assert [frame[0, 0, 0] for frame, _ in source] == expected and len(source) == len(expected)
+
+
+def test_a_temporary_folder_without_room_is_told(model, images, capsys, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(onnx, "save", fail)
+    assert run(model, "--calibration", images) == 1
+    error = capsys.readouterr().err
+    assert (
+        f"No space left on device writing {tempfile.gettempdir()}; free some space, and try again, or set TMPD" in error
+    )
 
 
 def test_frames_of_a_bag_are_spread_too(tmp_path):
