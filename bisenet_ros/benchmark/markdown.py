@@ -6,7 +6,14 @@ from typing import Sequence
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> str:
-    """Aligned columns; the first row is the head."""
+    """Makes a table with aligned columns.
+
+    Args:
+        rows: the head, then the other rows; each with as many cells.
+
+    Returns:
+        The lines, without a newline behind the last one.
+    """
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in rows]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")

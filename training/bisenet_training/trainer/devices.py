@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 
 from bisenet_ros.engines.precision import computes_in_bf16
 from bisenet_training.errors import RecipeError
@@ -47,3 +48,10 @@ def choose_precision(precision: str) -> str:
     if torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
     return "bf16-mixed" if computes_in_bf16() else "32-true"
+
+
+@rank_zero_only
+def print_once(words: str) -> None:
+    """Prints in the first process of those that share a run; nothing where there are no words."""
+    if words:
+        print(words)

@@ -8,7 +8,7 @@ from typing import Any, Mapping
 
 from bisenet_ros.network.checkpoint import read_checkpoint
 from bisenet_training.errors import RecipeError
-from bisenet_training.trainer.print_once import print_once
+from bisenet_training.trainer.devices import print_once
 from bisenet_training.trainer.recipe import Recipe, without_places
 
 CONSEQUENCES = {

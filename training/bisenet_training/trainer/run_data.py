@@ -14,8 +14,8 @@ from bisenet_training.data.dataset_check import inspect
 from bisenet_training.data.find_dataset import open_dataset
 from bisenet_training.data.segmentation_dataset import Inspection, SegmentationDataset
 from bisenet_training.errors import DataError, RecipeError
+from bisenet_training.trainer.devices import print_once
 from bisenet_training.trainer.frame_scales import describe_other_scale
-from bisenet_training.trainer.print_once import print_once
 from bisenet_training.trainer.recipe import DataSetRecipe, Recipe
 
 BYTES_OF_PIXEL = 4

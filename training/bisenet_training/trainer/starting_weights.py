@@ -14,8 +14,8 @@ from bisenet_ros.model.model_file import ModelError
 from bisenet_ros.network.bisenetv2 import DEFAULTS
 from bisenet_ros.network.checkpoint import read_checkpoint
 from bisenet_training.errors import RecipeError
+from bisenet_training.trainer.devices import print_once
 from bisenet_training.trainer.module import SegmentationModule
-from bisenet_training.trainer.print_once import print_once
 from bisenet_training.trainer.recipe import NetworkRecipe
 
 HEAD_PART = re.compile(r"network\.(head|boosters\.\w+)\.(convolution|classifier)")
