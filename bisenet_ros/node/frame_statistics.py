@@ -3,8 +3,9 @@
 """Counts and times of one camera's frames."""
 
 import threading
+import time
 from collections import Counter, deque
-from typing import Deque, Dict, Mapping
+from typing import Deque, Dict, Mapping, Tuple
 
 import numpy as np
 
@@ -24,8 +25,8 @@ receive: from the stamp to the node. wait: for conversion and for the engine. co
 frame to mask. publish: of the mask. total: from the node's receiving the image to the published mask. pictures: color
 mask and overlay drawn, compressed and published, beside the engine.
 """
-WINDOW = 300
-"""Frames over which the times' percentiles are taken."""
+WINDOW = 5.0
+"""Seconds over which the times' percentiles are taken."""
 
 
 def count_waiting(counts: Mapping[str, int]) -> int:
@@ -39,16 +40,19 @@ class FrameStatistics:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: Counter = Counter()
-        self._seconds: Dict[str, Deque[float]] = {stage: deque(maxlen=WINDOW) for stage in STAGES}
+        # When each was added, and the seconds that the stage took.
+        self._times: Dict[str, Deque[Tuple[float, float]]] = {stage: deque() for stage in STAGES}
 
     def count(self, event: str, number: int = 1) -> None:
         with self._lock:
             self._counts[event] += number
 
     def add_seconds(self, **stages: float) -> None:
+        now = time.monotonic()
         with self._lock:
             for stage, seconds in stages.items():
-                self._seconds[stage].append(seconds)
+                self._times[stage].append((now, seconds))
+            self._forget(now - WINDOW)
 
     def counts(self) -> Dict[str, int]:
         """The counts of all events; those that every camera has are 0 before they happen."""
@@ -58,11 +62,18 @@ class FrameStatistics:
         return {**dict.fromkeys(always, 0), **counts}
 
     def milliseconds(self) -> Dict[str, str]:
-        """`<stage>_p50_ms` and `<stage>_p99_ms` of the last WINDOW frames."""
+        """`<stage>_p50_ms` and `<stage>_p99_ms` of the last WINDOW seconds, of the stages that a frame has passed."""
         with self._lock:
-            seconds = {stage: list(values) for stage, values in self._seconds.items() if values}
+            self._forget(time.monotonic() - WINDOW)
+            seconds = {stage: [taken for _, taken in times] for stage, times in self._times.items() if times}
         return {
             f"{stage}_p{percent}_ms": f"{1000 * np.percentile(times, percent):.1f}"
             for stage, times in seconds.items()
             for percent in (50, 99)
         }
+
+    def _forget(self, before: float) -> None:
+        """Drops the times that were added before a moment."""
+        for times in self._times.values():
+            while times and times[0][0] < before:
+                times.popleft()

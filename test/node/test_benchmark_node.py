@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, List
@@ -17,11 +18,16 @@ import pytest
 
 from bisenet_ros.cli import main
 from bisenet_ros.engines import load_engine
+from bisenet_ros.node import frame_statistics
+from bisenet_ros.node.benchmark import engine_alone
+from bisenet_ros.node.benchmark.engine_alone import EngineAlone
 from bisenet_ros.node.benchmark.measurement import saturating_rate
 from bisenet_ros.node.benchmark.part import Part, Turn
 from bisenet_ros.node.benchmark.plain_pipeline import PlainPipeline, softmax_confidence, with_resized_logits
 from bisenet_ros.node.benchmark.report import draw_latencies, to_markdown
+from bisenet_ros.node.benchmark.scenario import Scenario
 from bisenet_ros.node.driver.interval import Interval, SentFrame
+from bisenet_ros.node.frame_statistics import FrameStatistics
 from demo.clip import frame_ids, read_image
 
 SECOND = 10**9
@@ -157,7 +163,7 @@ def test_a_part_has_all_turns_together_without_the_first_half_second() -> None:
     assert part["lost_where"] == {"dropped_newer": 20}
     assert len(part["latencies"]) == 35 + 15
     assert part["latency"]["max"] == pytest.approx(300)
-    assert part["frames_per_second"] == pytest.approx((35 + 18) / 2 / 3.4, abs=0.01)
+    assert part["frames_per_second"] == pytest.approx((10 + 5) / 2), "the second half of a turn has no answer"
     assert part["cores"] == {"node": 0.25, "cameras": 0.125, "listener": 0.062}
     assert part["processor_ms"] == pytest.approx(2000 / 60, abs=0.01)
     assert part["times"] == {"engine_p50_ms": 50.0}
@@ -206,9 +212,49 @@ def test_a_pipeline_that_answers_nothing_has_no_latency() -> None:
 def test_saturating_cameras_are_faster_than_the_engine() -> None:
     times = Part("at rate", "node", (120, 160), 10.0, [make_turn()]).times()
     assert times == {"engine_p50_ms": 50.0}
-    assert saturating_rate(times, cameras=1) == pytest.approx(30)
-    assert saturating_rate(times, cameras=2) == pytest.approx(15)
-    assert saturating_rate({"engine_p50_ms": 0.0}, cameras=1) == 400
+    assert saturating_rate(times, batches=1) == pytest.approx(30)
+    assert saturating_rate(times, batches=2) == pytest.approx(15)
+    assert saturating_rate({"engine_p50_ms": 0.0}, batches=1) == 400
+
+
+def test_the_frame_rate_does_not_depend_on_when_an_interval_ends() -> None:
+    for latency in (0.01, 0.06, 0.11):
+        interval = make_turn(sent=15, answered=15, latency=latency).interval
+        assert interval.per_second(skip=0.5) == pytest.approx(10)
+
+
+class BatchEngine:
+    """As the engine of a GPU: frames of all cameras at once, here in 10 ms."""
+
+    max_batch = 2
+
+    def __init__(self) -> None:
+        self.batches: List[int] = []
+
+    def segment_batch(self, frames: List[np.ndarray], *, confidence: bool) -> None:
+        self.batches.append(len(frames))
+        time.sleep(0.01)
+
+    def close(self) -> None:
+        pass
+
+
+def test_an_engine_that_takes_several_frames_at_once_is_timed_with_as_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, asked = BatchEngine(), []
+    monkeypatch.setattr(engine_alone, "load_engine", lambda *_, max_batch, **__: asked.append(max_batch) or engine)
+    with EngineAlone(Scenario("m.onnx", size=(96, 128), cameras=2)) as alone:
+        alone.take_turn(0.2)
+    assert asked == [2] and alone.batch == 2 and set(engine.batches) == {2}
+    assert 50 < alone.frames_per_second <= 200
+
+
+def test_the_times_are_those_of_the_last_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    statistics, now = FrameStatistics(), [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    statistics.add_seconds(engine=0.5, wait=0.1)
+    now[0] += frame_statistics.WINDOW + 1
+    statistics.add_seconds(engine=0.02)
+    assert statistics.milliseconds() == {"engine_p50_ms": "20.0", "engine_p99_ms": "20.0"}
 
 
 # The plain pipeline

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures a scenario. The pipelines take turns, so that a busy machine slows all of them alike."""
 
+import math
 import os
 import sys
 import time
@@ -19,6 +20,7 @@ from bisenet_ros.node.benchmark.part import SKIPPED_SECONDS, Numbers, Part, Turn
 from bisenet_ros.node.benchmark.scenario import Scenario
 from bisenet_ros.node.driver.node_driver import NodeDriver
 from bisenet_ros.node.driver.node_process import SEGMENTATION_NODE
+from bisenet_ros.node.frame_statistics import WINDOW
 
 NODE_PROGRAMS = {"model": SEGMENTATION_NODE, "stub": ("-m", "bisenet_ros.node.benchmark.stub_engine")}
 COMPARED_PIPELINE = ("-m", "bisenet_ros.node.benchmark.compared_pipeline")
@@ -77,11 +79,12 @@ def _measure_size(
         alone = stack.enter_context(EngineAlone(scenario)) if has_engine else None
         parts = _take_turns("at rate", drivers, scenario, rate=rate, seconds=seconds)
         others = {pipeline: driver for pipeline, driver in drivers.items() if pipeline != "echo"}
-        most = saturating_rate(parts[0].times(), cameras=scenario.cameras)
+        batches = math.ceil(scenario.cameras / (alone.batch if alone else 1))
+        most = saturating_rate(parts[0].times(), batches=batches)
         saturated = _take_turns("saturated", others, scenario, rate=most, seconds=seconds / 2, alone=alone)
         parts += saturated
         if has_engine:
-            held = min(MAX_RATE, HELD_SHARE / (saturated[0].times()["engine_p99_ms"] / 1000 * scenario.cameras))
+            held = min(MAX_RATE, HELD_SHARE / (saturated[0].times()["engine_p99_ms"] / 1000 * batches))
             parts += _take_turns("held", {"node": drivers["node"]}, scenario, rate=held, seconds=seconds / 2)
         return parts, alone.frames_per_second if alone else 0.0, drivers["node"].diagnostics.engine
 
@@ -97,10 +100,14 @@ def drive(scenario: Scenario, pipeline: str) -> NodeDriver:
     return NodeDriver(arguments, topics=topics, program=NODE_PROGRAMS[scenario.engine])
 
 
-def saturating_rate(times: Mapping[str, float], *, cameras: int) -> float:
-    """Hz of each camera that are more than the engine can take, by the node's times in milliseconds."""
+def saturating_rate(times: Mapping[str, float], *, batches: int) -> float:
+    """Hz of each camera that are more than the engine can take, by the node's times in milliseconds.
+
+    Args:
+        batches: that the engine takes the frames of all cameras in.
+    """
     engine_seconds = max(1e-9, times["engine_p50_ms"] / 1000)
-    return min(MAX_RATE, SATURATION / (engine_seconds * cameras))
+    return min(MAX_RATE, SATURATION / (engine_seconds * batches))
 
 
 def _take_turns(
@@ -154,12 +161,12 @@ def describe_protocol(scenarios: Sequence[Scenario]) -> Dict[str, str]:
         "order": f"the pipelines take turns of {TURN_SECONDS:g} s; the cameras of the others are silent meanwhile",
         "saturated": f"cameras {SATURATION:g} x as fast as the engine; FPS: the turns' median",
         "engine alone": "the node's engine in a loop, in turns with the saturated pipelines, without the cameras and "
-        "listeners that share the cores with the node; with the confidence if that is listened to; 1 / median",
+        "listeners that share the cores with the node; with the confidence if that is listened to; frames by time",
         "held": f"cameras at {100 * HELD_SHARE:.0f} % of the rate whose period the engine's p99 when saturated just "
         "fits",
         "echo": "a bare rclpy node that publishes the received image again",
         "plain": "a pipeline as commonly written: float conversion of the full frame in NumPy, the logits resized "
         "to the frame inside the graph, argmax in NumPy, in the callback; same model, network size, runtime, precision",
-        "inside the node": "its diagnostics, over its last 300 frames; the turns' median",
+        "inside the node": f"its diagnostics, over the last {WINDOW:g} s of a turn; the turns' median",
         "cores": "CPU time of the process by time passed; CPU ms/frame: that of the pipeline's process by answer",
     }

@@ -91,7 +91,7 @@ def _time_rows(part: Numbers) -> List[Sequence[str]]:
     times = part["times"]
     stages = [name[: -len("_p50_ms")] for name in times if name.endswith("_p50_ms")]
     return [
-        (part["size"], part["part"], stage, f"{times[f'{stage}_p50_ms']:.2f}", f"{times[f'{stage}_p99_ms']:.2f}")
+        (part["size"], part["part"], stage, f"{times[f'{stage}_p50_ms']:.1f}", f"{times[f'{stage}_p99_ms']:.1f}")
         for stage in stages
     ]
 

@@ -18,18 +18,19 @@ from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
 from bisenet_ros.node.benchmark.measurement import WARM_UP_RATE, drive, saturating_rate
 from bisenet_ros.node.benchmark.scenario import Scenario
 from bisenet_ros.node.driver.node_driver import NodeDriver
-from bisenet_ros.node.frame_statistics import WINDOW
 
 SHARED_MEMORY = Path("/dev/shm")
 EXTRA_SECONDS = 60.0
 """The cameras would go on for so long, so that SIGINT meets the node at work."""
+RECENT_MASKS = 100
+"""Masks that a sample's latency is the median of; about as many as the node's own times are of."""
 WARM_UP = 1 / 6
 """The part of the soak, at its beginning, that does not count."""
 ERROR_WORDS = ("Traceback", "[ERROR]", "[FATAL]")
 
 
 class Sample(NamedTuple):
-    """The node at one moment: MB of memory, and milliseconds as medians over its last WINDOW masks."""
+    """The node at one moment: MB of memory, and milliseconds as medians over its last masks."""
 
     seconds: float
     resident: float
@@ -57,7 +58,7 @@ def soak(
     existing = shared_memory_files()
     with drive(scenario, "node") as driver:
         driver.warm_up(scenario.images(rate=WARM_UP_RATE, seconds=3.0))
-        rate = saturating_rate(driver.diagnostics.milliseconds(), cameras=scenario.cameras)
+        rate = saturating_rate(driver.diagnostics.milliseconds(), batches=scenario.cameras)
         interval = driver.start(scenario.images(rate=rate, seconds=seconds + EXTRA_SECONDS))
         for second in range(1, round(seconds) + 1):
             driver.wait_for_cameras(1.0)
@@ -83,7 +84,7 @@ def take_sample(driver: NodeDriver, *, seconds: float) -> Sample:
         seconds=seconds,
         resident=psutil.Process(driver.node.pid).memory_info().rss / 1e6,
         masks=len(interval.answers),
-        latency_ms=median(interval.latencies()[-WINDOW:]),
+        latency_ms=median(interval.latencies()[-RECENT_MASKS:]),
         engine_ms=times["engine_p50_ms"],
         wait_ms=times["wait_p50_ms"],
     )

@@ -97,11 +97,15 @@ class Interval:
         return [(time - self.sent[key].time) / 1e6 for key, time in arrivals.items() if self.sent[key].time >= begin]
 
     def per_second(self, output: Optional[str] = None, *, skip: float = 0.0) -> float:
-        """Answers, or another output, per second while the cameras sent, without the first `skip` seconds."""
-        begin, end = self._begin(skip), max((frame.time for frame in self.sent.values()), default=0)
-        arrivals = self.arrived[output or self.outputs[0]]
-        inside = [time for time in arrivals.values() if begin <= time <= end]
-        return 1e9 * len(inside) / (end - begin) if end > begin else 0.0
+        """Answers, or another output, per second, without the first `skip` seconds.
+
+        From one answer to the last, or to the last frame that was sent where the answers stop before; 0 below 2.
+        """
+        times = [time for time in self.arrived[output or self.outputs[0]].values() if time >= self._begin(skip)]
+        if len(times) < 2:
+            return 0.0
+        end = max(*times, *(frame.time for frame in self.sent.values()))
+        return 1e9 * (len(times) - 1) / (end - min(times))
 
     def _begin(self, skip: float) -> float:
         return min((frame.time for frame in self.sent.values()), default=0) + skip * 1e9
