@@ -225,7 +225,9 @@ class _Run:
         dask, jobs = self._request.dask, max(1, min(self._request.jobs, len(left)))
         left = [replace(task, jobs=f"Dask at {dask}" if dask else str(jobs)) for task in left]
         start = time.perf_counter()
+        note = "reading, decoding, measuring and writing included"
         if jobs > 1 or dask:
+            note = f"loading the engine in each process, {note}"
             self._engine.close()
             with tqdm(total=len(left), desc="segmenting", unit="bag", disable=None) as bar:
                 with open_executor(jobs=jobs, dask=dask) as executor:
@@ -237,7 +239,6 @@ class _Run:
             self._engine.close()
         frames = sum(source.frames for task in left for source in task.read_sources())
         pace = frames / (time.perf_counter() - start)
-        note = "reading, decoding, measuring and writing included"
         return {"frames per second offline": f"{pace:.1f} ({note})"} if frames else {}
 
     def _replay(self, sources: Sequence[Source], records: RecordFile) -> Tuple[List[NodeReplay], List[str]]:

@@ -21,6 +21,7 @@ from PIL import Image
 from bisenet_ros.evaluation.frame_record import FrameRecord
 from bisenet_ros.evaluation.report.bag_report import write_bag_report
 from bisenet_ros.evaluation.report.comparison import MaskAgreement
+from bisenet_ros.evaluation.report.figures import CONFIDENCE, series_chart, shares_chart
 from bisenet_ros.evaluation.report.picture_loader import Picture
 from bisenet_ros.evaluation.report.record_summary import BINS, Series, engine_percentiles, lowest_frames, summarize
 from bisenet_ros.evaluation.run_summary import NodeReplay, RunSummary, Source
@@ -285,6 +286,14 @@ def test_long_topics_are_drawn_as_bands_and_lose_no_extreme():
     assert lowest[0] == (0.2, ("drive", "/camera", 1234))
     found = [index for _, (_, _, index) in lowest]
     assert min(abs(a - b) for a in found for b in found if a != b) >= 3000 / 24
+
+
+def test_only_charts_that_have_bands_tell_of_them():
+    topic, run = summarize((record(i) for i in range(2 * BINS)), classes=3)["drive", "/camera"], summary()
+    shares = shares_chart(topic, run.sources[0], run.classes)["caption"]
+    assert shares == "Share of the pixels that every class has. Each point is the mean of up to 2 frames."
+    confidence = series_chart(topic, run.sources[0], CONFIDENCE, [topic.confidence])["caption"]
+    assert confidence.endswith("the mean of up to 2 frames; bands go from lowest to highest.")
 
 
 def test_times_are_percentiles_over_all_frames_of_all_topics():

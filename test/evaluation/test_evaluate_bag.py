@@ -733,6 +733,8 @@ def test_results_do_not_depend_on_the_number_of_jobs_or_on_interruptions(tmp_pat
     expected = without_timings(tmp_path / "one")
     assert without_timings(tmp_path / "two") == expected
     assert [report_of(tmp_path / name)["protocol"]["jobs"] for name in ("one", "two")] == ["1", "2"]
+    paces = [report_of(tmp_path / name)["protocol"]["frames per second offline"] for name in ("one", "two")]
+    assert ["loading the engine in each process" in pace for pace in paces] == [False, True]
     assert {record.bag for record in expected[1]} == {"drive", "drive_2"} and len(expected[1]) == 20 + 7
 
     again = replace(two_drives, output=tmp_path / "again")

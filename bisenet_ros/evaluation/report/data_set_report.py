@@ -56,6 +56,7 @@ def write_data_set_report(
         protocol=dict(protocol),
         classes=class_rows(classes, columns),
         confusion=confusion_tables(confusion, classes.names),
+        scored=scored,
         galleries=[
             {
                 "title": title,

@@ -109,13 +109,13 @@ def series_chart(topic: TopicSummary, source: Source, curve: Curve, values: Sequ
         "key": [{"name": name, "color": color} for name, color in zip("AB", CURVES)] if len(series) > 1 else [],
         "svg": _draw_both(" ".join((*topic.key, curve.title)), draw, places, labels=(label, curve.unit)),
         "alt": f"curve: {curve.unit} over time, on average {', '.join(f'{one.total_mean:.2f}' for one in series)}",
-        "caption": f"{curve.caption}.{_bins_in_words(topic)}",
+        "caption": f"{curve.caption}.{_bins_in_words(topic, bands='; bands go from lowest to highest')}",
     }
 
 
-def _bins_in_words(topic: TopicSummary) -> str:
+def _bins_in_words(topic: TopicSummary, *, bands: str = "") -> str:
     most = math.ceil(topic.frames / BINS)
-    return f" Each point is the mean of up to {most} frames; bands go from lowest to highest." if most > 1 else ""
+    return f" Each point is the mean of up to {most} frames{bands}." if most > 1 else ""
 
 
 def _draw_both(name: str, draw: Draw, places: np.ndarray, *, labels: Tuple[str, str]) -> Dict[str, str]:
