@@ -81,6 +81,7 @@ def make_report(
     truth_every: Optional[int] = 1,
     engine_ms: float = 10.0,
     jobs: str = "1",
+    cpu: str = "a CPU",
 ) -> Path:
     """A report of a model that takes the lowest rows of frame 4 (and half as many of the others) for sky."""
     folder.mkdir()
@@ -104,7 +105,7 @@ def make_report(
             writer.write_image(MASKS, mask, encoding="mono8", stamp_ns=at, frame_id="", log_ns=at)
     source = Source(bag.name, str(bag), TOPIC, "sensor_msgs/msg/Image", "masks", MASKS, {})
     model = {"file": f"{folder.name}.onnx", "sha256": "0" * 64}
-    run = RunSummary(classes, model, "OpenVINO", {}, {"jobs": jobs}, [source])
+    run = RunSummary(classes, model, "OpenVINO", {"CPU": cpu, "cores": "2", "Python": cpu}, {"jobs": jobs}, [source])
     topics = list(summarize(records, classes=len(classes)).values())
     write_json(folder / "report.json", describe_findings(topics, run, {}))
     return folder
@@ -149,6 +150,7 @@ def test_what_got_worse_is_found(compared):
     assert list(found["iou"]) == ["car", "sky", "road"]  # from the best to the worst
     assert found["engine_ratio"] == {"p50": 0.5, "p90": 0.5, "p99": 0.5}
     assert found["units"]["difference"] == "b - a"
+    assert found["units"]["mIoU"] == "mean over the classes that the ground truth has"
 
 
 def test_one_pixel_of_a_class_without_ground_truth_costs_one_pixel(bag, tmp_path):
@@ -175,6 +177,7 @@ def test_the_page_stands_alone_and_shows_both(compared):
     page = (compared / "compare.html").read_text()
     for words in ("good.onnx", "worse.onnx", "worse</td>", "0.50 times", "Where they disagree most", "Agreement"):
         assert words in page
+    assert "mIoU is the mean over the classes that the ground truth has." in page
     assert page.count("data:image/jpeg") == 4 * 4
     assert not re.search(r"(src|href)=\"(?!data:|#)", page)
 
@@ -183,6 +186,7 @@ def test_the_text_says_the_same(compared):
     text = (compared / "compare.txt").read_text()
     assert "A has ground truth for 6 frames and B for 3; both are scored on the 3 where it is the same" in text
     assert re.search(r"mIoU +% +100\.00 .* worse\n", text)
+    assert "mIoU is the mean over the classes that the ground truth has\n" in text
     assert re.search(r"sky +% +100\.00 +85\.71 +-14\.29  worse\n", text)
 
 
@@ -193,14 +197,18 @@ def test_a_report_against_itself_has_no_difference(good, capsys):
     assert "worse" not in printed.replace("worse.onnx", "") and "better" not in printed
 
 
-def test_times_of_runs_with_other_jobs_are_no_slowdown(good, bag, tmp_path, capsys):
-    several = make_report(tmp_path / "several", bag, engine_ms=30.0, jobs="2")
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"jobs": "2"}, "the jobs side by side share the machine, 1 of A and 2 of B"),
+        ({"cpu": "another CPU"}, "the hardware differs, of A (CPU a CPU, cores 2) and of B (CPU another CPU, cores 2)"),
+    ],
+)
+def test_times_of_runs_with_other_jobs_or_hardware_are_no_slowdown(good, bag, tmp_path, capsys, change, words):
+    several = make_report(tmp_path / "several", bag, engine_ms=30.0, **change)
     assert main(["compare", str(good), str(several), "-o", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
-    assert (
-        "the jobs side by side share the machine, 1 of A and 2 of B" in printed
-        and "times cannot be compared" in printed
-    )
+    assert f"note: {words}: the engine's times cannot be compared" in printed
     assert "3.00 times" not in printed
     found = json.loads((tmp_path / "out" / "compare.json").read_text())
     assert found["engine_ratio"] == {} and found["scores"]["mIoU"]["difference"] == 0
@@ -353,6 +361,19 @@ def test_another_topic_is_refused(good, bag, tmp_path, capsys):
         (second / name).write_text(text.replace(TOPIC, "/rear/image_raw"))
     assert main(["compare", str(good), str(second)]) == 1
     assert "same bags and topics, got drive /camera/image_raw in" in capsys.readouterr().err
+
+
+def test_a_topic_whose_frames_only_one_report_has_is_refused(bag, tmp_path, capsys):
+    first, second = (make_report(tmp_path / name, bag) for name in ("first", "second"))
+    for folder in (first, second):
+        report = json.loads((folder / "report.json").read_text())
+        report["sources"].append({**report["sources"][0], "topic": "/rear"})
+        write_json(folder / "report.json", report)
+    for record in list(RecordFile(second / RECORDS)):
+        RecordFile(second / RECORDS).append(replace(record, topic="/rear"))
+    for pair in ([first, second], [second, first]):
+        assert main(["compare", *map(str, pair)]) == 1
+        assert f"{first} has fewer frames of drive /rear than the other report" in capsys.readouterr().err
 
 
 def test_a_folder_without_a_report_is_refused(good, tmp_path, capsys):

@@ -111,7 +111,8 @@ class Comparison:
 
     Attributes:
         summaries, agreements: of each report and of their masks, by topic.
-        scores: mIoU and the like, and the engine's times where they can be compared.
+        timed: whether the engine's times can be compared: as many jobs, and the same hardware.
+        scores: mIoU and the like, and the engine's times where these can be compared.
         iou: a row per class, the largest gain first; over the `scored` frames, see MaskAgreement.
         differing: share of all pixels with another class.
         pairs: the largest pairs of classes of A and B, with their share of the differing pixels.
@@ -121,6 +122,7 @@ class Comparison:
     reports: Tuple[FinishedReport, FinishedReport]
     summaries: Tuple[Topics, Topics]
     agreements: Dict[TopicKey, MaskAgreement]
+    timed: bool
     scores: List[Row]
     iou: List[Row]
     frames: int
@@ -139,15 +141,18 @@ def compare_reports(a: FinishedReport, b: FinishedReport) -> Comparison:
     names = a.classes.names
     _require_same(a, b)
     summaries = summarize(a.records, classes=len(names)), summarize(b.records, classes=len(names))
-    agreements = {source.key: compare_masks((a, b), source.key) for source in a.sources if source.key in summaries[0]}
+    keys = [source.key for source in a.sources if any(source.key in topics for topics in summaries)]
+    agreements = {key: compare_masks((a, b), key) for key in keys}
     confusions = np.sum([agreement.confusions for agreement in agreements.values()], axis=0)
     pairs = np.sum([agreement.pairs for agreement in agreements.values()], axis=0)
     scored = sum(agreement.scored for agreement in agreements.values())
+    timed = a.jobs == b.jobs and a.hardware == b.hardware
     return Comparison(
         reports=(a, b),
         summaries=summaries,
         agreements=agreements,
-        scores=_scores(summaries, confusions if scored else None, same_jobs=a.jobs == b.jobs),
+        timed=timed,
+        scores=_scores(summaries, confusions if scored else None, timed=timed),
         iou=_iou(confusions, names) if scored else [],
         frames=sum(len(agreement.agreeing) for agreement in agreements.values()),
         scored=scored,
@@ -196,7 +201,7 @@ def _require_same(a: FinishedReport, b: FinishedReport) -> None:
             )
 
 
-def _scores(summaries: Sequence[Topics], confusions: Optional[np.ndarray], *, same_jobs: bool) -> List[Row]:
+def _scores(summaries: Sequence[Topics], confusions: Optional[np.ndarray], *, timed: bool) -> List[Row]:
     topics = [list(summary.values()) for summary in summaries]
     rows = []
     if confusions is not None:
@@ -204,7 +209,7 @@ def _scores(summaries: Sequence[Topics], confusions: Optional[np.ndarray], *, sa
         rows = [_row("mIoU", miou), _row("pixel accuracy", map(pixel_accuracy, confusions))]
     rows.append(_row("temporal consistency", map(total_consistency, topics)))
     rows.append(_row("mean confidence", map(mean_confidence, topics))._replace(judged=False))
-    if same_jobs:
+    if timed:
         a, b = map(engine_percentiles, topics)
         rows += [Row(f"engine, {which}", a[which], b[which], unit="ms") for which in PERCENTILES]
     return rows
@@ -243,6 +248,12 @@ def _notices(a: FinishedReport, b: FinishedReport, summaries: Sequence[Topics], 
         found.append(
             f"the jobs side by side share the machine, {a.jobs} of A and {b.jobs} of B: the engine's times cannot be "
             "compared, and are left out"
+        )
+    elif a.hardware != b.hardware:
+        one, other = (", ".join(map(" ".join, report.hardware.items())) or "unknown" for report in (a, b))
+        found.append(
+            f"the hardware differs, of A ({one}) and of B ({other}): the engine's times cannot be compared, and are "
+            "left out"
         )
     changed = [bag for bag, files in a.contents.items() if files and b.contents[bag] and files != b.contents[bag]]
     if changed:

@@ -19,6 +19,7 @@ from bisenet_ros.model.class_groups import show_unlisted
 
 FILES = ("compare.html", "compare.json", "compare.txt")
 UNITS = {
+    "mIoU": "mean over the classes that the ground truth has",
     "mIoU, pixel accuracy, iou, temporal consistency, mean confidence": "fraction, 0 to 1",
     "engine": "milliseconds per frame",
     "difference": "b - a",
@@ -72,6 +73,7 @@ def to_text(comparison: Comparison) -> str:
     lines += [f"note: {notice}" for notice in comparison.notices]
     lines += ["", *_table(comparison.scores)]
     if comparison.iou:
+        lines += ["", "mIoU is the mean over the classes that the ground truth has"]
         lines += ["", "IoU, from the largest gain to the largest loss", *_table(comparison.iou)]
     lines += [
         "",
@@ -119,12 +121,11 @@ def _write_page(path: Path, comparison: Comparison) -> None:
 
 def _section(comparison: Comparison, source: Source) -> Dict[str, Any]:
     a, b = (summaries[source.key] for summaries in comparison.summaries)
-    same_jobs = comparison.reports[0].jobs == comparison.reports[1].jobs
     charts = [
         series_chart(a, source, AGREEMENT, [comparison.agreements[source.key].agreeing]),
         series_chart(a, source, CONSISTENCY, [a.consistency, b.consistency]),
         series_chart(a, source, CONFIDENCE, [a.confidence, b.confidence]),
-        series_chart(a, source, ENGINE_TIME, [a.engine_ms, b.engine_ms]) if same_jobs else None,
+        series_chart(a, source, ENGINE_TIME, [a.engine_ms, b.engine_ms]) if comparison.timed else None,
     ]
     return {"title": f"{source.bag}: {source.topic}", "charts": list(filter(None, charts))}
 

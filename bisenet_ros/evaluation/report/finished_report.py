@@ -18,12 +18,16 @@ from bisenet_ros.evaluation.run_summary import Source, TopicKey
 from bisenet_ros.model.class_groups import show_unlisted
 from bisenet_ros.model.class_map import ClassMap
 
+HARDWARE = ("board", "CPU", "cores", "GPU")
+"""What the engine's times depend on, of the facts of the machine."""
+
 
 @dataclass(frozen=True)
 class FinishedReport:
     """A report: the folder of it and of the bags of its masks, what it says of the run, and all frames' records.
 
     Attributes:
+        hardware: facts of the machine by the names in HARDWARE; none of a cluster.
         contents: of each bag, the size in bytes and the time of change in ns of its files; none where it is not known.
     """
 
@@ -32,6 +36,7 @@ class FinishedReport:
     model: Dict[str, str]
     engine: str
     jobs: str
+    hardware: Dict[str, str]
     sources: List[Source]
     records: RecordFile
     contents: Dict[str, List[Tuple[int, int]]]
@@ -76,6 +81,7 @@ def read_report(folder: Path) -> FinishedReport:
             model={str(name): str(value) for name, value in found["model"].items()},
             engine=str(found["engine"]),
             jobs=str(found["protocol"].get("jobs", "1")),
+            hardware={name: str(value) for name, value in found["machine"].items() if name in HARDWARE},
             sources=sources,
             records=RecordFile(folder / RECORDS),
             contents={bag: [(int(size), int(changed)) for _, size, changed in listed] for bag, listed in files.items()},
