@@ -21,7 +21,7 @@ class QuantizationCost:
 
     Attributes:
         frames: how many were segmented.
-        same_class: share of the pixels that keep their class.
+        same_class: share of the pixels of all frames that keep their class.
         miou: of fp32 and of int8, 0 to 1, over the classes that the ground truth has, where there is any.
         labeled_frames: how many these are.
         time_ratio: int8's median time of a whole frame by fp32's; the two took turns.
@@ -51,7 +51,8 @@ class QuantizationCost:
         if self.miou:
             fp32, int8 = self.miou
             miou = f"mIoU fp32 {fp32:.2%}, int8 {int8:.2%} ({100 * (int8 - fp32):+.2f} points)"
-            miou += f" on the {self.labeled_frames} that are labeled; " if self.labeled_frames < self.frames else "; "
+            miou += f" on the {self.labeled_frames} that are labeled" if self.labeled_frames < self.frames else ""
+            miou += ", over the classes that the ground truth has; "
         same = f"{self.same_class:.2%} of the pixels keep their class"
         return f"{miou}{same}; a frame takes {self.time_ratio:.2f} of fp32's time here"
 
@@ -64,6 +65,7 @@ def quantization_cost(fp32: Engine, int8: Engine, frames: Iterable[LabeledFrame]
     classes = len(fp32.card.classes)
     before, after = np.zeros((2, classes, classes), np.int64)
     same: List[float] = []
+    pixels: List[int] = []
     times: List[Tuple[float, float]] = []
     has_ground_truth, labeled_frames = False, 0
     for frame, ground_truth in frames:
@@ -73,6 +75,7 @@ def quantization_cost(fp32: Engine, int8: Engine, frames: Iterable[LabeledFrame]
         quantized = int8.segment(frame)
         times.append((between - start, time.perf_counter() - between))
         same.append(share_of_same_class(mask, quantized))
+        pixels.append(mask.size)
         if ground_truth is not None:
             has_ground_truth = True
             labeled_frames += bool((ground_truth != IGNORE).any())
@@ -85,7 +88,8 @@ def quantization_cost(fp32: Engine, int8: Engine, frames: Iterable[LabeledFrame]
     fp32_time, int8_time = np.median(times, axis=0)
     labeled = np.flatnonzero(before.sum(axis=1)).tolist()  # the same classes of both, also where one predicts more
     miou = (mean_iou(before, scored=labeled), mean_iou(after, scored=labeled)) if has_ground_truth else None
-    return QuantizationCost(len(same), float(np.mean(same)), miou, labeled_frames, int8_time / fp32_time)
+    same_class = float(np.average(same, weights=pixels))
+    return QuantizationCost(len(same), same_class, miou, labeled_frames, int8_time / fp32_time)
 
 
 def share_of_same_class(mask: np.ndarray, other: np.ndarray) -> float:

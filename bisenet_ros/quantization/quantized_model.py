@@ -130,7 +130,8 @@ def choose_layers_left_out(
 
     def share_without(layers: Collection[str]) -> float:
         engine = _open(unquantize(quantized, layers), fp32.card, precision="int8")
-        return float(np.mean([share_of_same_class(mask, engine.segment(f)) for mask, f in zip(masks, frames)]))
+        shares = [share_of_same_class(mask, engine.segment(frame)) for mask, frame in zip(masks, frames)]
+        return float(np.average(shares, weights=[mask.size for mask in masks]))
 
     share = share_without([])
     if share >= same_class:

@@ -101,7 +101,10 @@ def test_frames_without_labels_are_not_counted_as_labeled(model, images, labels,
     cv2.imwrite(str(labels / "1.png"), np.full(SIZE, 255, np.uint8))
     assert run(model, "--calibration", images, "--ground-truth", labels) == 0
     count = len(FRAMES) - 2
-    assert f"points) on the {count} that are labeled; " in capsys.readouterr().out
+    assert (
+        f"points) on the {count} that are labeled, over the classes that the ground truth has; "
+        in capsys.readouterr().out
+    )
     compared = read_card(model.with_name("m.int8.onnx")).quantization["compared"]
     assert compared["frames"] == len(FRAMES) and compared["labeled_frames"] == count
 
@@ -281,6 +284,26 @@ def test_both_precisions_are_scored_on_the_classes_that_are_labeled(card):
         PaintedEngine(card, fp32), PaintedEngine(card, int8), [(np.zeros((4, 4, 3), np.uint8), ground_truth)]
     )
     assert cost.miou == pytest.approx(((7 / 8 + 1) / 2, (6 / 8 + 8 / 10) / 2))
+
+
+class HeightEngine(Engine):
+    """Gives every pixel the class of its frame's height."""
+
+    def __init__(self, card, class_ids: dict[int, int]) -> None:
+        super().__init__(card, description="by height")
+        self.class_ids = class_ids
+
+    def _segment(self, frame, *, confidence):
+        return Segmentation(np.full(frame.shape[:2], self.class_ids[len(frame)], np.uint8))
+
+
+def test_the_share_that_keeps_its_class_is_of_the_pixels_of_all_frames(card, monkeypatch):
+    fp32, int8 = HeightEngine(card, {4: 0, 12: 0}), HeightEngine(card, {4: 1, 12: 0})
+    frames = [np.zeros((height, 4, 3), np.uint8) for height in (4, 12)]
+    assert quantization_cost(fp32, int8, [(frame, None) for frame in frames]).same_class == 0.75
+    monkeypatch.setattr(quantized_model, "_open", lambda *_, **__: int8)
+    options = {"costs": {}, "same_class": 0.75, "on_progress": print}
+    assert choose_layers_left_out(onnx.ModelProto(), fp32, frames, **options) == []
 
 
 def test_int8_is_compared_on_other_frames(model, images, labels, tmp_path, capsys):
