@@ -169,6 +169,13 @@ def test_a_part_has_all_turns_together_without_the_first_half_second() -> None:
     assert part["times"] == {"engine_p50_ms": 50.0}
 
 
+def test_the_losses_of_all_turns_sum_to_the_frames_lost() -> None:
+    repeated, lossy = make_turn(answered=38), make_turn(answered=38)
+    repeated.interval.counts = Counter({"received": 41, "published": 38, "dropped_newer": 3})
+    part = Part("at rate", "node", (120, 160), 10.0, [repeated, lossy]).to_dict()
+    assert part["lost"] == 4 and part["lost_where"] == {"to_the_node": -1, "dropped_newer": 5}
+
+
 def test_the_report_has_every_size_and_what_the_node_keeps_of_its_engines_frame_rate() -> None:
     turns = {
         "node": [make_turn()._replace(times={"engine_p50_ms": 50.0, "engine_p99_ms": 60.0})],

@@ -58,6 +58,9 @@ class Part:
         intervals = [turn.interval for turn in self.turns]
         sent = sum(len(interval.sent) for interval in intervals)
         received = sum(len(interval.answers) for interval in intervals)
+        lost_where: Counter[str] = Counter()  # `+` would drop counts below 0
+        for interval in intervals:
+            lost_where.update(interval.losses)
         latencies = {
             output: [latency for interval in intervals for latency in interval.latencies(output, skip=SKIPPED_SECONDS)]
             for output in intervals[0].outputs
@@ -77,7 +80,7 @@ class Part:
             "sent": sent,
             "received": received,
             "lost": sent - received,
-            "lost_where": dict(sum((Counter(interval.losses) for interval in intervals), Counter())),
+            "lost_where": dict(lost_where),
             "repeated": sum(interval.repeated for interval in intervals),
             "latency": _percentiles(answers),
             "outputs": {output: _percentiles(values) for output, values in latencies.items()},
