@@ -84,7 +84,7 @@ class NodeReplay:
         rate: the replay's pace; 1 is the bag's own.
         received: masks that came back, each for one of the frames sent.
         losses: frames without a mask, by where they were lost; they sum to sent - received.
-        latency_p50_ms, latency_p99_ms: from sending a frame to receiving its mask; 0 without a mask.
+        latency_p50_ms, latency_p99_ms: from sending a frame to receiving its mask; None without a mask.
         differing_frames: stamps in ns, as in the bag, of the masks that are not the offline result.
         differing_pixels: in all of them together.
         engine: what the node says of its engine.
@@ -96,8 +96,8 @@ class NodeReplay:
     sent: int
     received: int
     losses: Dict[str, int]
-    latency_p50_ms: float
-    latency_p99_ms: float
+    latency_p50_ms: Optional[float]
+    latency_p99_ms: Optional[float]
     differing_frames: List[int]
     differing_pixels: int
     engine: str
@@ -105,12 +105,15 @@ class NodeReplay:
     def facts(self) -> Dict[str, str]:
         """The facts of the run in words, by name."""
         lost = ", ".join(f"{count} {where}" for where, count in self.losses.items() if count)
-        differing = f"{self.differing_pixels} in {len(self.differing_frames)} frames"
+        latency, differing = "-", "-"
+        if self.received:
+            latency = f"{self.latency_p50_ms:.1f} / {self.latency_p99_ms:.1f} ms"
+            differing = f"{self.differing_pixels} in {len(self.differing_frames)} frames"
         return {
             "frames sent": f"{self.sent} at {self.rate:g} times the bag's pace",
             "masks received": str(self.received),
             "frames lost": f"{self.sent - self.received}" + (f": {lost}" if lost else ""),
-            "latency, p50 / p99": f"{self.latency_p50_ms:.1f} / {self.latency_p99_ms:.1f} ms",
+            "latency, p50 / p99": latency,
             "pixels that differ from the offline result": differing,
             "engine of the node": self.engine,
         }

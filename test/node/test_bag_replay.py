@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import List, NamedTuple
 
 import numpy as np
@@ -17,7 +18,9 @@ from bisenet_ros.engines import load_engine
 from bisenet_ros.evaluation.frame_record import FrameMeasurer, FrameRecord
 from bisenet_ros.evaluation.run_engine import EngineOptions
 from bisenet_ros.evaluation.run_summary import NodeReplay, Source
+from bisenet_ros.node.driver import bag_replay
 from bisenet_ros.node.driver.bag_replay import replay_through_node
+from bisenet_ros.node.driver.interval import Interval, SentFrame
 from bisenet_ros.node.driver.ros_client import DriverError
 
 MODEL = Path(__file__).parents[2] / "models" / "bisenetv2_camvid.onnx"
@@ -87,6 +90,15 @@ def test_frames_that_come_too_fast_are_lost_and_it_says_where(run):
     assert sum(found.losses.values()) == found.sent - found.received
     assert min(found.losses.values(), default=1) > 0
     assert found.differing_frames in ([], [stamp(3)])
+
+
+def test_without_a_mask_there_is_no_latency():
+    interval = Interval(outputs=("mask",), sent={("camera", 0): SentFrame(0, 0)})
+    figures = bag_replay._summarize(interval, SimpleNamespace(differing_pixels={}), stamps_ns=[0])
+    assert figures["latency_p50_ms"] is figures["latency_p99_ms"] is None
+    facts = NodeReplay(bag="drive", topic=TOPIC, rate=1.0, engine="an engine", **figures).facts()
+    assert facts["masks received"] == "0" and facts["frames lost"] == "1: 1 not answered"
+    assert facts["latency, p50 / p99"] == facts["pixels that differ from the offline result"] == "-"
 
 
 def test_a_node_that_does_not_come_up_is_quoted(run):

@@ -85,13 +85,14 @@ class _Comparison:
 
 def _summarize(interval: Interval, comparison: _Comparison, *, stamps_ns: Sequence[int]) -> Dict[str, Any]:
     """The entries of a NodeReplay that the answers decide."""
-    p50, p99 = np.percentile(interval.latencies(), [50, 99]) if interval.answers else (0.0, 0.0)
+    latencies = interval.latencies()
+    p50, p99 = np.percentile(latencies, [50, 99]).round(3).tolist() if latencies else (None, None)
     return {
         "sent": len(interval.sent),
         "received": len(interval.answers),
         "losses": interval.losses_in_words,
-        "latency_p50_ms": round(float(p50), 3),
-        "latency_p99_ms": round(float(p99), 3),
+        "latency_p50_ms": p50,
+        "latency_p99_ms": p99,
         "differing_frames": [stamps_ns[number] for number in comparison.differing_pixels],
         "differing_pixels": sum(comparison.differing_pixels.values()),
     }
