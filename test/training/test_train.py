@@ -15,7 +15,9 @@ import time
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Dict, List, NamedTuple, Tuple
+from unittest.mock import MagicMock
 
 import cv2
 import numpy as np
@@ -26,6 +28,7 @@ from bisenet_training.analysis.torch_engine import TorchEngine
 from bisenet_training.commands.train import DIVERGED
 from bisenet_training.data.find_dataset import DATASETS
 from bisenet_training.data.loading import SeededBatches, worker_count
+from bisenet_training.trainer import progress_report
 from bisenet_training.trainer.recipe import AugmentationRecipe, LossRecipe, OptimizerRecipe
 
 from bisenet_ros.benchmark.machine import describe_cpu
@@ -503,6 +506,22 @@ def test_a_run_tells_its_milestones(camvid, tmp_path, capsys):
         r"iteration 20 of 20: mIoU [\d.]+ %, loss [\d.]+, [\d.]+ images/s, [\d.]+ without loading", printed[2]
     )
     assert printed[-1] == f"checkpoints: {tmp_path / 'camvid' / 'best.ckpt'}, {tmp_path / 'camvid' / 'last.ckpt'}"
+
+
+def test_writing_checkpoints_is_no_training_time(monkeypatch, tmp_path):
+    """They are written after the report."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(progress_report, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    recipe = SimpleNamespace(run=SimpleNamespace(validate_every=1, batch_size=2), data=SimpleNamespace(scored=[]))
+    trainer, module = MagicMock(callback_metrics={"loss": 1.0}, global_step=1), MagicMock(recipe=recipe)
+    report = progress_report.ProgressReport(tmp_path)
+    report.on_train_start(trainer, module)
+    for index in range(2):
+        clock.now += 1000
+        report.on_train_batch_start(trainer, module, None, index)
+        clock.now += 4
+        report.on_train_batch_end(trainer, module, None, None, index)
+        assert report.rates["images_per_second"] == 0.5
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,13 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 
 class ProgressReport(lightning.Callback):
-    """Reports loss, mIoU and throughput at every validation, or as often where there is none.
+    """Reports the last batch's loss, mIoU and throughput at every validation, or as often where there is none.
 
     Prints lines beside the progress bar, and at the start and the end of a run; a log file gets no bar, these lines are
     its whole record. The throughput is logged too, of all devices together since the last report: `images_per_second`
-    is the rate of the run, with loading and without validation; `images_per_second_computing` is that of network, loss
-    and optimizer alone: a batch divided by the median time of the iterations that were timed.
+    is the rate of the run, with loading but without validation and the writing of checkpoints;
+    `images_per_second_computing` is that of network, loss and optimizer alone: a batch divided by the median time of
+    the iterations that were timed.
 
     Args:
         output: where the checkpoints are.
@@ -40,6 +41,8 @@ class ProgressReport(lightning.Callback):
         self._restart()
 
     def on_train_batch_start(self, trainer: lightning.Trainer, module: Any, batch: Any, index: int) -> None:
+        if not self.iterations:  # checkpoints are written after a report
+            self.began = time.perf_counter()
         if self._is_timed(index):
             self.batch_began = _now()
 
@@ -72,7 +75,6 @@ class ProgressReport(lightning.Callback):
         return index % self.timed_each == self.timed_each - 1
 
     def _restart(self) -> None:
-        self.began = time.perf_counter()
         self.iterations = 0
         self.computing: list[float] = []
 
