@@ -150,6 +150,12 @@ def test_a_portable_checkpoint_of_the_default_network_is_below_10_mb(card):
     assert 5e6 < size < 10e6
 
 
+def test_a_portable_checkpoint_holds_variances_that_fp16_does_not():
+    weights = {"convolution.weight": torch.full((1, 1), 1 / 3), "bn.running_var": torch.tensor([1e5])}
+    found = portable({"state_dict": weights, "optimizer_states": []})["state_dict"]
+    assert found["bn.running_var"].tolist() == [1e5] and found["convolution.weight"].dtype == torch.float16
+
+
 def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path):
     """As on a full disk: a file may have 100 kB here."""
     path, files = tmp_path / "run" / "last.ckpt", WholeFileCheckpointIO()

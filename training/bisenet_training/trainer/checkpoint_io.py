@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Writes checkpoints whole or not at all."""
+"""Writes checkpoints whole or not at all, and a portable copy of the last one."""
 
 import io
 from pathlib import Path
@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from bisenet_ros.files.atomic_write import write_bytes
+from bisenet_training.trainer.portable_checkpoint import deflated, portable
 
 
 class WholeFileCheckpointIO(TorchCheckpointIO):
@@ -17,7 +18,14 @@ class WholeFileCheckpointIO(TorchCheckpointIO):
 
     Lightning alone writes to the temporary folder, and copies from there over the checkpoint of before: a run that is
     killed meanwhile, or whose disk is full, has neither.
+
+    Args:
+        save_weights: where to write a portable copy of each `last.ckpt`; None: nowhere.
     """
+
+    def __init__(self, save_weights: Path | None = None) -> None:
+        super().__init__()
+        self.save_weights = save_weights
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Writes the checkpoint under another name, then renames it; raises OSError, and the file is as it was.
@@ -29,3 +37,5 @@ class WholeFileCheckpointIO(TorchCheckpointIO):
         torch.save(checkpoint, data)
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         write_bytes(Path(path), data.getvalue())
+        if self.save_weights and Path(path).name == "last.ckpt":
+            write_bytes(self.save_weights, deflated(portable(checkpoint)))

@@ -36,7 +36,6 @@ from bisenet_training.trainer.graceful_stop import GracefulStop
 from bisenet_training.trainer.losses import balanced_weights
 from bisenet_training.trainer.module import SegmentationModule
 from bisenet_training.trainer.out_of_memory import explain_out_of_memory
-from bisenet_training.trainer.portable_checkpoint import PortableCheckpoint
 from bisenet_training.trainer.progress_report import ProgressReport
 from bisenet_training.trainer.recipe import NetworkRecipe, Recipe
 from bisenet_training.trainer.resume import check_resumable
@@ -140,12 +139,12 @@ def _fit(
         log_every_n_steps=10,
         precision=choose_precision(recipe.run.precision),  # type: ignore[arg-type]
         use_distributed_sampler=False,  # `SeededBatches` has each process's shard
-        callbacks=_callbacks(recipe, output, save_weights),
+        callbacks=_callbacks(recipe, output),
         enable_progress_bar=sys.stderr.isatty(),
         enable_model_summary=False,
         logger=[CSVLogger(output, name="csv"), TensorBoardLogger(str(output), name="tensorboard")],
         default_root_dir=output,
-        plugins=[WholeFileCheckpointIO()],
+        plugins=[WholeFileCheckpointIO(save_weights)],
         **devices,
     )
     loaders = DataModule(recipe, data.training, data.validation)
@@ -167,7 +166,7 @@ def _check_place(save_weights: Path, *, others: Sequence[Path]) -> None:
         )
 
 
-def _callbacks(recipe: Recipe, output: Path, save_weights: Path | None) -> list[lightning.Callback]:
+def _callbacks(recipe: Recipe, output: Path) -> list[lightning.Callback]:
     scored, last = bool(recipe.data.scored), output / "last.ckpt"
     callbacks: list[lightning.Callback] = [LearningRateMonitor()]
     if recipe.optimizer.average_decay:
@@ -184,8 +183,6 @@ def _callbacks(recipe: Recipe, output: Path, save_weights: Path | None) -> list[
     every = None if scored else recipe.run.validate_every
     callbacks.append(ModelCheckpoint(output, filename="last", enable_version_counter=False, every_n_train_steps=every))
     callbacks.append(GracefulStop(last, minutes=recipe.run.max_minutes))
-    if save_weights:
-        callbacks.append(PortableCheckpoint(last, save_weights))
     return callbacks
 
 
