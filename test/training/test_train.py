@@ -424,6 +424,57 @@ def test_each_process_needs_a_frame_and_two_images(two_processes):
     assert "each at least 2 images" in two_processes.errors
 
 
+LAUNCHED = """
+import os, sys, time
+from bisenet_ros.cli import main
+from bisenet_training.trainer import module, training_run
+
+devices = training_run.trainer_devices
+training_run.trainer_devices = lambda: {**devices(), "devices": 2, "strategy": "ddp"}
+losses, boosted_loss, first = 0, module.boosted_loss, "LOCAL_RANK" not in os.environ
+
+def loss(*args, **options):
+    global losses
+    losses += 1
+    if losses < 4:
+        return boosted_loss(*args, **options)
+    if sys.argv[1] == "fail":
+        time.sleep(0 if first else 300)
+        raise OSError("as planned")
+    return boosted_loss(*args, **options) * (1 if first else float("nan"))
+
+module.boosted_loss = loss
+sys.exit(main(sys.argv[2:]))
+"""
+"""A run of two processes of which Lightning starts the second; its fourth loss is "nan", or the first process fails."""
+IN_SLURM = {"NTASKS": 1, "JOB_ID": 7, "JOB_NAME": "train", "PROCID": 0, "LOCALID": 0, "NODEID": 0, "NTASKS_PER_NODE": 1}
+
+
+def launched(folder: Path, how: str, command: List[str]) -> Tuple[int, str]:
+    """The exit code and the errors; waits until no process writes to stderr any more."""
+    (folder / "launched.py").write_text(LAUNCHED)
+    slurm = {f"SLURM_{name}": str(value) for name, value in IN_SLURM.items()}
+    done = subprocess.run(
+        [sys.executable, str(folder / "launched.py"), how, *command],
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", **slurm},
+        timeout=100,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    return done.returncode, done.stderr
+
+
+def test_a_loss_that_is_no_number_in_one_process_ends_all_with_the_same_exit_code(camvid, tmp_path):
+    code, errors = launched(tmp_path, "nan", small_run(camvid, tmp_path))
+    assert (code, errors.count("bisenet: error: the loss is no finite number any more at iteration 3")) == (DIVERGED, 1)
+    assert checkpoint(tmp_path)["card"]["training"]["processes"] == 2, "also as a Slurm job"
+
+
+def test_where_the_first_process_fails_no_other_is_left(camvid, tmp_path):
+    code, errors = launched(tmp_path, "fail", small_run(camvid, tmp_path))
+    assert code == 1 and "as planned" in errors
+
+
 def test_a_run_starts_from_the_weights_of_another(camvid, tmp_path, capsys):
     assert main(small_run(camvid, tmp_path)) == 0
     first = tmp_path / "camvid" / "last.ckpt"
@@ -624,7 +675,8 @@ def test_a_recipe_that_cannot_be_followed_is_refused_before_a_frame_is_read(
     camvid, tmp_path, monkeypatch, capsys, overrides, message
 ):
     monkeypatch.setattr("bisenet_training.trainer.training_run.open_data", None)
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    for name in ("TORCHELASTIC_RUN_ID", "WORLD_SIZE", "LOCAL_WORLD_SIZE"):
+        monkeypatch.setenv(name, "2")
     assert main(small_run(camvid, tmp_path, **overrides)) == 1
     assert message in capsys.readouterr().err
 

@@ -13,10 +13,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from bisenet_training.errors import TrainingDiverged
+from bisenet_training.errors import RecipeError, TrainingDiverged
 from bisenet_training.trainer.checkpoint_io import WholeFileCheckpointIO
 from bisenet_training.trainer.data_module import DataModule
-from bisenet_training.trainer.devices import choose_precision
+from bisenet_training.trainer.devices import choose_precision, cluster_environment, trainer_devices
 from bisenet_training.trainer.fp32_convolution import keep_strided_depthwise_in_fp32
 from bisenet_training.trainer.module import SegmentationModule, normalized
 from bisenet_training.trainer.portable_checkpoint import deflated, portable
@@ -64,16 +64,20 @@ def test_a_run_that_goes_on_has_the_learning_rate_of_its_own_schedule(card):
 
 def test_logits_that_are_not_finite_are_not_scored(card):
     module = SegmentationModule(load_recipe(RECIPES / "camvid.yaml", NARROW), card).eval()
-    module.trainer = SimpleNamespace(default_root_dir=".", global_step=4)
+    alone = SimpleNamespace(reduce_boolean_decision=lambda decision, **_: decision)
+    module.trainer = SimpleNamespace(default_root_dir=".", global_step=4, strategy=alone)
     torch.nn.init.constant_(module.network.head.classifier.bias, float("nan"))
+    module.on_validation_epoch_start()
+    module.validation_step((torch.zeros(1, 3, 64, 64), torch.zeros(1, 64, 64, dtype=torch.uint8)), 0)
     with pytest.raises(TrainingDiverged, match="a logit in the validation is no finite number"):
-        module.validation_step((torch.zeros(1, 3, 64, 64), torch.zeros(1, 64, 64, dtype=torch.uint8)), 0)
+        module.on_validation_epoch_end()
 
 
 def test_a_class_that_never_occurs_has_no_score_and_the_card_stays_strict_json(card):
     module = SegmentationModule(load_recipe(RECIPES / "camvid.yaml", NARROW), card)
     module.log = lambda *_, **__: None
-    module.trainer = SimpleNamespace(strategy=SimpleNamespace(reduce=lambda found, **_: found), global_step=4)
+    alone = SimpleNamespace(reduce=lambda found, **_: found, reduce_boolean_decision=lambda decision, **_: decision)
+    module.trainer = SimpleNamespace(strategy=alone, global_step=4)
     module.on_validation_epoch_start()
     module.confusions[0, :2, :2] = [[1, 0], [1, 1]]
     module.on_validation_epoch_end()
@@ -116,6 +120,34 @@ def test_automatic_precision_is_what_the_device_computes_in(monkeypatch, gpu, gp
     monkeypatch.setattr("bisenet_training.trainer.devices.computes_in_bf16", lambda: cpu_bf16)
     assert choose_precision("auto") == precision
     assert choose_precision("32-true") == "32-true"
+
+
+@pytest.mark.parametrize(
+    "environment, processes",
+    [
+        ({}, (4, 1)),
+        ({"WORLD_SIZE": "1"}, (4, 1)),  # left from something else
+        ({"SLURM_NTASKS": "1"}, (4, 1)),
+        ({"WORLD_SIZE": "4", "LOCAL_RANK": "1"}, (4, 1)),  # as Lightning has started it
+        ({"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"}, (1, 1)),
+        ({"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "6", "LOCAL_WORLD_SIZE": "2", "SLURM_NTASKS": "3"}, (2, 3)),
+    ],
+)
+def test_a_run_takes_all_gpus_unless_torchrun_says_otherwise(monkeypatch, environment, processes):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    found = trainer_devices()
+    parallel = processes != (1, 1)
+    assert (found["devices"], found["num_nodes"]) == processes and found["sync_batchnorm"] == parallel
+    assert found["strategy"] == ("ddp" if parallel else "auto")
+    assert len(cluster_environment()) == ("TORCHELASTIC_RUN_ID" not in environment)
+
+
+def test_several_tasks_of_slurm_are_no_run(monkeypatch):
+    monkeypatch.setenv("SLURM_NTASKS", "2")
+    with pytest.raises(RecipeError, match="got SLURM_NTASKS=2: ask Slurm for one task on each machine"):
+        trainer_devices()
 
 
 def test_strided_depthwise_convolutions_stay_in_fp32():

@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from lightning.pytorch.utilities import rank_zero_only
     from lightning.pytorch.utilities.exceptions import SIGTERMException
 
     from bisenet_training.trainer.recipe_file import load_recipe
@@ -38,7 +39,9 @@ def run(arguments: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Lightning's handler would first call cli's, and not save
     try:
         train(recipe, arguments.output / recipe.name, resume=arguments.resume, **checkpoints)
-    except TrainingDiverged as error:
+    except TrainingDiverged as error:  # in every process; the first one says so
+        if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
+            return 0  # Lightning kills the first process where another one fails
         print(f"bisenet: error: {error}", file=sys.stderr)
         return DIVERGED
     except SIGTERMException:

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import torch
+from lightning.pytorch.plugins.environments import ClusterEnvironment, LightningEnvironment, TorchElasticEnvironment
 from lightning.pytorch.utilities import rank_zero_only
 
 from bisenet_ros.engines.precision import computes_in_bf16
@@ -13,19 +14,42 @@ from bisenet_training.errors import RecipeError
 
 
 def trainer_devices() -> dict[str, Any]:
-    """The trainer's arguments for the processes that torchrun has started, or for this machine's GPUs, or its CPU."""
-    world = int(os.environ.get("WORLD_SIZE", 0))
-    of_this_machine = int(os.environ.get("LOCAL_WORLD_SIZE", world))
+    """The trainer's arguments for the processes that torchrun has started, or for this machine's GPUs, or its CPU.
+
+    Raises:
+        RecipeError: Slurm has started several processes that torchrun has not joined.
+    """
     gpus = torch.cuda.device_count()
-    processes = of_this_machine or max(1, gpus)
-    parallel = max(world, processes) > 1
+    if TorchElasticEnvironment.detect():
+        processes, world = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
+    else:
+        _require_one_task()
+        processes = world = max(1, gpus)
     return {
         "accelerator": "gpu" if gpus else "cpu",
         "devices": processes,
-        "num_nodes": world // of_this_machine if world else 1,
-        "strategy": "ddp" if parallel else "auto",
-        "sync_batchnorm": parallel and gpus > 0,  # torch has it for GPUs only
+        "num_nodes": world // processes,
+        "strategy": "ddp" if world > 1 else "auto",
+        "sync_batchnorm": world > 1 and gpus > 0,  # torch has it for GPUs only
     }
+
+
+def cluster_environment() -> list[ClusterEnvironment]:
+    """The trainer's plugins by which it starts a process for each further device; none where torchrun has.
+
+    Without it Lightning takes a batch system's environment, such as Slurm's, for one that starts all processes.
+    """
+    return [] if TorchElasticEnvironment.detect() else [LightningEnvironment()]
+
+
+def _require_one_task() -> None:
+    """Raises RecipeError where Slurm starts the command more than once, each of which would be a run of its own."""
+    tasks = int(os.environ.get("SLURM_NTASKS", 1))
+    if tasks > 1:
+        raise RecipeError(
+            f"expected to be a Slurm job's only task, or to be started through torchrun, got SLURM_NTASKS={tasks}: ask "
+            "Slurm for one task on each machine, and start torchrun in it, which starts a process for each GPU"
+        )
 
 
 def require_shares(batch_size: int, *, processes: int) -> None:

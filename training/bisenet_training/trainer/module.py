@@ -76,26 +76,30 @@ class SegmentationModule(lightning.LightningModule):
         logits = self.network.forward_boosted(normalized(frames, mean=self.card.mean, std=self.card.std))
         weight, stride = self.recipe.loss.booster_weight, self.recipe.loss.booster_stride
         loss = boosted_loss(logits, target, criterion=self.criterion, booster_weight=weight, booster_stride=stride)
-        self._expect_finite(loss, "the loss")
+        self._require_finite(_is_finite(loss), "the loss")
         self.log("loss", loss, prog_bar=True)
         return loss
 
     def on_validation_epoch_start(self) -> None:
         """Confusion matrices of this process's frames, one for each data set."""
         classes = len(self.card.classes)
+        self.logits_are_finite = True
         self.confusions = np.zeros((len(self.labeled), classes, classes), np.int64)
 
     def validation_step(self, batch: Batch, _: int, dataloader_idx: int = 0) -> None:
         """Adds a batch, B x 3 x h x w float32 and B x H x W uint8, to its data set's matrix, by the engines' masks."""
         images, targets = batch
         logits = self.network(images).float()
-        self._expect_finite(logits, "a logit in the validation")
+        if not _is_finite(logits):
+            self.logits_are_finite = False  # told at the end: processes can have different numbers of batches
+            return
         for one, target in zip(logits.contiguous().cpu().numpy(), targets.cpu().numpy()):
             mask = upsample_logits(one, target.shape).mask
             self.confusions[dataloader_idx] += confusion_matrix(target, mask, classes=len(self.card.classes))
 
-    def _expect_finite(self, values: Tensor, what: str) -> None:
-        if values.isfinite().all():
+    def _require_finite(self, finite: bool, what: str) -> None:
+        """Raises TrainingDiverged in every process if `what` is not finite in one of them; all must call it."""
+        if self.trainer.strategy.reduce_boolean_decision(finite, all=True):
             return
         last = Path(self.trainer.default_root_dir) / "last.ckpt"
         advice = (
@@ -110,6 +114,7 @@ class SegmentationModule(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Scores each data set by the frames of all processes; the run's score is the mean of their mIoU."""
+        self._require_finite(self.logits_are_finite, "a logit in the validation")
         found = torch.from_numpy(self.confusions).to(self.device)
         confusions = self.trainer.strategy.reduce(found, reduce_op="sum").cpu().numpy()
         scores = [self._score(confusion, labeled) for confusion, labeled in zip(confusions, self.labeled)]
@@ -155,8 +160,7 @@ class SegmentationModule(lightning.LightningModule):
         return min(1.0, (iteration + 1) / (recipe.warmup_iterations + 1)) * left**recipe.poly_power
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        for name, weights in self.network.state_dict().items():
-            self._expect_finite(weights, name)
+        self._require_finite(all(map(_is_finite, self.network.state_dict().values())), "a weight")
         card = self.card.to_dict()
         card["training"] = {
             **without_places(self.recipe),
@@ -198,6 +202,10 @@ class SegmentationModule(lightning.LightningModule):
                 f"expected a checkpoint of the data set's classes, {', '.join(names)}, got one of {', '.join(before)}; "
                 "start from its weights: run.start_from=CHECKPOINT, and another --output"
             )
+
+
+def _is_finite(values: Tensor) -> bool:
+    return bool(values.isfinite().all())
 
 
 def normalized(frames: Tensor, *, mean: Sequence[float], std: Sequence[float]) -> Tensor:

@@ -3,6 +3,7 @@
 """A training run: checks, data, module, callbacks, and PyTorch Lightning's trainer."""
 
 import logging
+import signal
 import sys
 import warnings
 from contextlib import nullcontext
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, TQDMProgressBar, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from lightning.pytorch.utilities import rank_zero_only
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
@@ -31,7 +33,7 @@ from bisenet_training.trainer.allocator import keep_freed_memory
 from bisenet_training.trainer.best_checkpoint import BestCheckpoint
 from bisenet_training.trainer.checkpoint_io import WholeFileCheckpointIO
 from bisenet_training.trainer.data_module import DataModule
-from bisenet_training.trainer.devices import choose_precision, require_shares, trainer_devices
+from bisenet_training.trainer.devices import choose_precision, cluster_environment, require_shares, trainer_devices
 from bisenet_training.trainer.graceful_stop import GracefulStop
 from bisenet_training.trainer.losses import balanced_weights
 from bisenet_training.trainer.module import SegmentationModule
@@ -144,11 +146,23 @@ def _fit(
         enable_model_summary=False,
         logger=[CSVLogger(output, name="csv"), TensorBoardLogger(str(output), name="tensorboard")],
         default_root_dir=output,
-        plugins=[WholeFileCheckpointIO(save_weights)],
+        plugins=[WholeFileCheckpointIO(save_weights), *cluster_environment()],
         **devices,
     )
     loaders = DataModule(recipe, data.training, data.validation)
-    trainer.fit(module, loaders, ckpt_path=checkpoint, weights_only=True)
+    try:
+        trainer.fit(module, loaders, ckpt_path=checkpoint, weights_only=True)
+    except BaseException:
+        _kill_children(trainer.strategy.launcher)
+        raise
+
+
+def _kill_children(launcher: Any) -> None:
+    """Ends the processes that Lightning has started for the other GPUs; they would wait for this one."""
+    if not isinstance(launcher, _SubprocessScriptLauncher):
+        return
+    launcher.kill(signal.SIGKILL)
+    launcher.procs.clear()  # or Lightning's observer would see that they failed, and kill this process too
 
 
 def _check_network(network: NetworkRecipe) -> None:
