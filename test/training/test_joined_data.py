@@ -110,8 +110,8 @@ def test_a_run_tells_which_split_does_not_fit_into_the_cache(folder, capsys):
     open_data(load_recipe(joined, ["run.cache_gigabytes=0.004"]), processes=2)
     printed = capsys.readouterr().out
     assert printed.count("decoded each time") == 2, "and the clip's two frames that are scored"
-    assert "split 'train' takes 0.0 GB decoded, and its part of run.cache_gigabytes is 0.0: frames" in printed
-    assert "run.cache_gigabytes=1 would keep them in memory" in printed
+    assert "split 'train' takes 0.0 GB decoded, and its part of run.cache_gigabytes is 0.0: 1 of its 4" in printed
+    assert "run.cache_gigabytes=1 would keep all" in printed
     for gigabytes in (0, 1):
         open_data(load_recipe(joined, [f"run.cache_gigabytes={gigabytes}"]), processes=2)
         assert "decoded each time" not in capsys.readouterr().out

@@ -207,16 +207,17 @@ def test_a_label_file_turned_as_viewers_show_its_image_is_told_of_the_tag(small_
     )
 
 
-def test_a_frame_is_decoded_once_if_all_fit_into_the_cache(small_camvid):
+def test_a_frame_is_decoded_once_if_it_fits_into_the_cache(small_camvid):
     size = 3 * HEIGHT * WIDTH * 4
     kept = open_dataset("camvid", root=small_camvid, split="train", cache_bytes=size)
-    not_kept = open_dataset("camvid", root=small_camvid, split="train", cache_bytes=size - 1)
-    before, _ = kept[0][0], not_kept[0]
-    assert check(kept) == []
+    two_of_three = open_dataset("camvid", root=small_camvid, split="train", cache_bytes=size - 1)
+    before = kept[0][0]
+    assert check(kept) == check(two_of_three) == []
+    assert (kept.cached, two_of_three.cached) == (3, 2)
     for path in small_camvid.glob("*/*"):
         path.unlink()
     assert np.array_equal(kept[0][0], before) and check(kept) == []
-    assert len(check(not_kept)) == 3
+    assert len(check(two_of_three)) == 1
 
 
 def test_a_cached_frame_cannot_be_changed_by_accident(small_camvid):

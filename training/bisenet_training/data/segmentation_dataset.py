@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+from threading import Lock
 from typing import Iterator, NamedTuple
 
 import cv2
@@ -22,6 +23,7 @@ from bisenet_training.data.layout import SET_ROOT, Frame
 from bisenet_training.errors import DataError
 
 Pixels = tuple[np.ndarray, np.ndarray]
+_cache_lock = Lock()  # of all data sets: one that had its own could not be pickled for loader processes
 
 
 class Inspection(NamedTuple):
@@ -45,10 +47,10 @@ class Inspection(NamedTuple):
 class SegmentationDataset:
     """The frames of a split; `dataset[i]` is H x W x 3 uint8 BGR and H x W uint8 train ids, 255 where unlabeled.
 
-    A frame is decoded when it is first asked for, and kept if a whole split of its size fits into `cache_bytes`.
-    Loader processes share what was decoded before they were forked; `inspections` decodes everything. Both arrays are
-    read-only. A file that is missing, is no image, has another size than its image, or holds a value of no class raises
-    a BisenetError that names it, as does a frame that is listed again.
+    A frame is decoded when it is first asked for, and kept while `cache_bytes` are not full. Loader processes share
+    what was decoded before they were forked; `inspections` decodes everything. Both arrays are read-only. A file that
+    is missing, is no image, has another size than its image, or holds a value of no class raises a BisenetError that
+    names it, as does a frame that is listed again.
 
     Args:
         description: of the data set.
@@ -78,6 +80,7 @@ class SegmentationDataset:
         self.root = Path(root)
         self.split = split
         self.cache_bytes = cache_bytes
+        self._free_bytes = cache_bytes
         self._cache: dict[int, Pixels] = {}
         if not self.root.is_dir():
             raise DataError(f"expected the data set's folder at {self.root}, found none; {SET_ROOT} to it")
@@ -91,6 +94,11 @@ class SegmentationDataset:
     def labeled(self) -> list[int]:
         """The train ids that label files of this kind can have."""
         return sorted({*self.encoding.train_ids.values()} - {IGNORE})
+
+    @property
+    def cached(self) -> int:
+        """How many frames are kept decoded."""
+        return len(self._cache)
 
     def name(self, index: int) -> str:
         """A short name of the frame, unique in the split."""
@@ -114,14 +122,21 @@ class SegmentationDataset:
         pixels = self._read(self._frames[index])
         for array in pixels:
             array.flags.writeable = False
-        if len(self) * sum(array.nbytes for array in pixels) <= self.cache_bytes:
-            self._cache[index] = pixels
+        self._keep(index, pixels)
         return pixels
 
     def inspections(self) -> Iterator[Inspection | str]:
         """Reads every frame, in several threads, and yields what was found in each or its problem, in order."""
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             yield from pool.map(self._inspect, range(len(self)))
+
+    def _keep(self, index: int, pixels: Pixels) -> None:
+        """Puts a frame into the cache if it fits."""
+        size = sum(array.nbytes for array in pixels)
+        with _cache_lock:
+            if size <= self._free_bytes:
+                self._free_bytes -= size
+                self._cache[index] = pixels
 
     def _find_frames(self, split: str) -> list[Frame]:
         found = self.description.find_split(split)

@@ -123,19 +123,19 @@ def _describe_shared(training: Sequence[SegmentationDataset], validation: Segmen
 
 
 def _describe_uncached(dataset: SegmentationDataset, inspections: Sequence[Inspection], *, shares: int) -> str:
-    """Tells how large the cache must be for a split that does not fit into it; "" where it does, or there is none.
+    """Tells how much of a split fits into the cache, and what all of it needs; "" where it fits, or there is none.
 
     Args:
         shares: into how many parts run.cache_gigabytes is divided.
     """
-    largest = max(height * width for height, width in (found.size for found in inspections))
-    needed = len(dataset) * largest * BYTES_OF_PIXEL
+    needed = BYTES_OF_PIXEL * sum(height * width for height, width in (found.size for found in inspections))
     if not dataset.cache_bytes or needed <= dataset.cache_bytes:
         return ""
     return (
         f"split {dataset.split!r} takes {needed / 1e9:.1f} GB decoded, and its part of run.cache_gigabytes is "
-        f"{dataset.cache_bytes / 1e9:.1f}: frames are decoded each time that they are used; "
-        f"run.cache_gigabytes={math.ceil(needed * shares / 1e9)} would keep them in memory"
+        f"{dataset.cache_bytes / 1e9:.1f}: {dataset.cached} of its {len(dataset)} frames are kept in memory, the "
+        "others are decoded each time that they are used; "
+        f"run.cache_gigabytes={math.ceil(needed * shares / 1e9)} would keep all"
     )
 
 
