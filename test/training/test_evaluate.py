@@ -28,7 +28,7 @@ from bisenet_training.analysis.predictions import write_predictions
 from bisenet_training.analysis.test_time_augmentation import AugmentedEngine, augmented, describe_tricks
 from bisenet_training.analysis.torch_engine import TorchEngine, open_engine
 from bisenet_training.commands.evaluate import print_scores
-from bisenet_training.data.find_dataset import DATASETS, find_dataset, open_dataset
+from bisenet_training.data.find_dataset import find_dataset, open_dataset
 from bisenet_training.data.loading import ValidationFrames
 from bisenet_training.data.segmentation_dataset import SegmentationDataset
 from bisenet_training.errors import DataError, OptionError
@@ -464,10 +464,10 @@ def test_predictions_are_replaced_by_force_where_nothing_else_is(tmp_path, camvi
 
 def test_classes_that_the_data_set_does_not_label_have_no_score_and_no_predictions(tmp_path, camvid, model, capsys):
     """The model may say them, and cannot be right; as a label they would have another class's value."""
-    described = yaml.safe_load(DATASETS["camvid"].read_text(encoding="utf-8"))
-    *classes, last = [{**entry, "values": [number]} for number, entry in enumerate(described["classes"])]
+    *classes, last = [{"name": name, "values": [i]} for i, name in enumerate(find_dataset("camvid").classes.names)]
     path, scores = tmp_path / "yard.yaml", tmp_path / "scores.json"
-    path.write_text(yaml.safe_dump({**described, "classes": [*classes, {**last, "values": []}], "ignore": [10, 255]}))
+    description = {"base": "camvid", "classes": [*classes, {**last, "values": []}], "ignore": [10, 255]}
+    path.write_text(yaml.safe_dump(description))
     arguments = ["evaluate", str(model), "--data", str(path), "--root", str(camvid), "--split", "val"]
     assert main([*arguments, "--json", str(scores)]) == 0
     found = json.loads(scores.read_text())

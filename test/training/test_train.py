@@ -8,6 +8,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,7 +28,7 @@ import torch
 import yaml
 from bisenet_training.analysis.torch_engine import TorchEngine
 from bisenet_training.commands.train import DIVERGED
-from bisenet_training.data.find_dataset import DATASETS
+from bisenet_training.data.find_dataset import find_dataset
 from bisenet_training.data.loading import SeededBatches, worker_count
 from bisenet_training.trainer import progress_report
 from bisenet_training.trainer.losses import boosted_loss
@@ -236,8 +237,8 @@ def signal_after_a_checkpoint(number: signal.Signals, command: List[str], last: 
 
 
 def test_a_data_set_of_one_class_is_refused(camvid, tmp_path, capsys):
-    described = yaml.safe_load(DATASETS["camvid"].read_text(encoding="utf-8"))
-    (tmp_path / "yard.yaml").write_text(yaml.safe_dump({**described, "classes": [{"name": "all", "values": [0, 1]}]}))
+    classes = [{"name": "all", "values": [0, 1]}]
+    (tmp_path / "yard.yaml").write_text(yaml.safe_dump({"base": "camvid", "classes": classes}))
     assert main(small_run(camvid, tmp_path, data__dataset=tmp_path / "yard.yaml")) == 1
     assert "expected two classes or more, got all alone; make all else a class" in capsys.readouterr().err
 
@@ -363,12 +364,11 @@ def test_a_run_goes_on_elsewhere_from_its_portable_checkpoint(
 
 def test_a_run_does_not_go_on_with_other_classes(camvid, tmp_path, capsys):
     """As after a data set was made anew under its old name: with its classes in another order, or one more."""
-    described = yaml.safe_load(DATASETS["camvid"].read_text(encoding="utf-8"))
-    classes = [{**entry, "values": [number]} for number, entry in enumerate(described["classes"])]
+    classes = [{"name": name, "values": [i]} for i, name in enumerate(find_dataset("camvid").classes.names)]
     yard = tmp_path / "yard.yaml"
 
     def run(classes: List[Dict[str, Any]], *options: str, **overrides: Any) -> int:
-        yard.write_text(yaml.safe_dump({**described, "classes": classes}))
+        yard.write_text(yaml.safe_dump({"base": "camvid", "classes": classes}))
         return main([*small_run(camvid, tmp_path, data__dataset=yard, **overrides), *options])
 
     assert run(classes, run__iterations=2) == 0
@@ -555,10 +555,12 @@ def test_two_runs_at_once_do_not_share_a_folder(camvid, tmp_path, capsys):
 
 def test_a_run_goes_on_whose_checkpoint_knows_no_best_score(camvid, tmp_path, capsys):
     """As when the disk was full just when `last.ckpt` was to be written, after `best.ckpt`."""
-    assert main(small_run(camvid, tmp_path)) == 0
-    (tmp_path / "camvid" / "last.ckpt").unlink()
-    command = small_run(camvid, tmp_path)
+    command, folder = small_run(camvid, tmp_path), tmp_path / "camvid"
+    assert main(command) == 0
+    newer = (folder / "best.ckpt").read_bytes()
+    shutil.rmtree(folder)
     assert main([*command, "run.max_minutes=1e-7"]) == 0
+    (folder / "best.ckpt").write_bytes(newer)
     assert main([*command, "--resume"]) == 0
     best, last = (checkpoint(tmp_path, name) for name in ("best", "last"))
     assert last["global_step"] == 4 and best["global_step"] in (2, 4)
