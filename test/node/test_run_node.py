@@ -232,6 +232,7 @@ def test_gpu_fault_ends_the_process_with_its_own_code_and_the_next_one_says_why(
         if when == "frame":
             image = camera_image(np.zeros((8, 8, 3), np.uint8), "bgr8")
             vehicle.wait_for(lambda: vehicle.subscriptions(camera.topic), "the subscription")
+            vehicle.wait_for(lambda: vehicle.statuses(status), "the diagnostics, or the last of them may be lost")
             vehicle.wait_for(lambda: camera.send(image) and not process.is_running(), "the process to end")
         assert process.wait() == EXIT_CODE == 75
         assert process.matching("FATAL.*CUDA_ERROR_ILLEGAL_ADDRESS") and not process.matching("Traceback")
