@@ -27,7 +27,7 @@ class EngineAlone(AbstractContextManager):
             network_size=scenario.network_size,
             max_batch=scenario.cameras,
         )
-        self.batch = min(self._engine.max_batch, scenario.cameras)
+        self.batch = self._engine.max_batch
         self._confidence = "confidence" in scenario.outputs
         self._frames = [read_frame(message) for message in scenario.messages()]
         self._rates: List[float] = []
