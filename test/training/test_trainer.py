@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Parts of the trainer: learning rate, scores, precision, layers in fp32, the portable checkpoint's size."""
+"""Parts of the trainer: learning rate, scores, precision, memory format, fp32 layers, the portable checkpoint's size."""
 
 from __future__ import annotations
 
@@ -120,6 +120,30 @@ def test_automatic_precision_is_what_the_device_computes_in(monkeypatch, gpu, gp
     monkeypatch.setattr("bisenet_training.trainer.devices.computes_in_bf16", lambda: cpu_bf16)
     assert choose_precision("auto") == precision
     assert choose_precision("32-true") == "32-true"
+
+
+@pytest.mark.parametrize(
+    "gpu, capability, order",
+    [
+        (False, "AVX2", torch.contiguous_format),
+        (False, "AVX512", torch.channels_last),
+        (False, "DEFAULT", torch.channels_last),
+        (True, "AVX2", torch.channels_last),
+    ],
+)
+def test_every_convolution_has_the_memory_format_of_the_device(monkeypatch, card, gpu, capability, order):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    module = SegmentationModule(load_recipe(RECIPES / "camvid.yaml", NARROW), card)
+    module.log = lambda *_, **__: None
+    alone = SimpleNamespace(reduce_boolean_decision=lambda decision, **_: decision)
+    module.trainer = SimpleNamespace(strategy=alone, world_size=1)
+    ordered = []
+    for layer in module.network.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            layer.register_forward_hook(lambda _, __, made: ordered.append(made.is_contiguous(memory_format=order)))
+    module.training_step((torch.zeros(2, 64, 96, 3, dtype=torch.uint8), torch.zeros(2, 64, 96, dtype=torch.uint8)), 0)
+    assert len(ordered) > 50 and all(ordered)
 
 
 @pytest.mark.parametrize(

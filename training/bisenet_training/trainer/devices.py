@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""The devices that a run trains on, the processes that share it, and the precision that they compute in."""
+"""The devices that a run trains on, the processes that share it, and how they compute: precision, memory format."""
 
 import os
 from typing import Any
@@ -72,6 +72,17 @@ def choose_precision(precision: str) -> str:
     if torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
     return "bf16-mixed" if computes_in_bf16() else "32-true"
+
+
+def memory_format() -> torch.memory_format:
+    """The order in which images and convolutions lie in memory: channels last, but on x86 CPUs without AVX-512.
+
+    There oneDNN's gradients are slower so: an iteration takes 1.2 to 1.3 times as long (torch 2.13, Zen 3). Elsewhere
+    it is a tenth shorter (Zen 4).
+    """
+    if not torch.cuda.is_available() and torch.backends.cpu.get_cpu_capability() == "AVX2":
+        return torch.contiguous_format
+    return torch.channels_last
 
 
 @rank_zero_only

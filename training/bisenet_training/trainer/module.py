@@ -20,6 +20,7 @@ from bisenet_ros.model.model_card import ModelCard
 from bisenet_ros.model.model_file import ModelError
 from bisenet_ros.network import BiSeNetV2
 from bisenet_training.errors import TrainingDiverged
+from bisenet_training.trainer.devices import memory_format
 from bisenet_training.trainer.fp32_convolution import keep_strided_depthwise_in_fp32
 from bisenet_training.trainer.losses import OhemCrossEntropy, boosted_loss
 from bisenet_training.trainer.recipe import DataSetRecipe, Recipe, without_places
@@ -51,8 +52,8 @@ class SegmentationModule(lightning.LightningModule):
         self.card = card
         self.network_options = {"classes": len(card.classes), **asdict(recipe.network)}
         self.network = BiSeNetV2(**self.network_options)
-        # Makes an iteration a tenth shorter on a CPU.
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.memory_format = memory_format()
+        self.network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
         if not torch.cuda.is_available():
             keep_strided_depthwise_in_fp32(self.network)
         loss = recipe.loss
@@ -73,7 +74,8 @@ class SegmentationModule(lightning.LightningModule):
         """The loss of a batch: B x h x w x 3 uint8 BGR and B x h x w uint8 targets to a scalar."""
         frames, target = batch[0], batch[1].long()
         self.images_seen += len(frames) * self.trainer.world_size
-        logits = self.network.forward_boosted(normalized(frames, mean=self.card.mean, std=self.card.std))
+        images = normalized(frames, mean=self.card.mean, std=self.card.std)
+        logits = self.network.forward_boosted(images.contiguous(memory_format=self.memory_format))
         weight, stride = self.recipe.loss.booster_weight, self.recipe.loss.booster_stride
         loss = boosted_loss(logits, target, criterion=self.criterion, booster_weight=weight, booster_stride=stride)
         self._require_finite(_is_finite(loss), "the loss")
