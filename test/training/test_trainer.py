@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Parts of the trainer: learning rate, scores, precision, memory format, fp32 layers, the portable checkpoint's size."""
+"""Parts of the trainer: learning rate, scores, precision, memory format, fp32 layers, the portable checkpoint."""
 
 from __future__ import annotations
 
