@@ -131,11 +131,12 @@ def test_the_network_alone_is_what_lies_between_the_image_and_the_logits(shipped
 
 def test_half_precision_computes_in_fp16_and_agrees(shipped, shipped_model, shipped_card):
     """By ONNX's own slow runtime: ONNX Runtime computes in fp32 where the CPU has no fp16 kernels."""
-    size, card = (192, 256), dataclasses.replace(shipped_card, network_size=(192, 256))
+    size, card = (96, 128), dataclasses.replace(shipped_card, network_size=(96, 128))
     frames = frames_of(size)
     wrapped = wrap_network(shipped, card, frame_size=size, half=True)
+    wrapped.opset_import[0].version = 14  # in 13 that runtime normalizes as in training
     mask = ReferenceEvaluator(wrapped).run(None, {"frames": frames})[0]
-    assert np.mean(mask[0] == OnnxRuntimeEngine(shipped_model, card).segment(frames[0])) >= 0.998
+    assert np.mean(mask[0] == OnnxRuntimeEngine(shipped_model, card).segment(frames[0])) >= 0.999
 
 
 def test_half_precision_is_of_the_network_alone(shipped, shipped_card):
