@@ -37,12 +37,16 @@ class EngineAlone(AbstractContextManager):
         self._engine.close()
 
     def take_turn(self, seconds: float) -> None:
-        """Segments one batch after another."""
+        """Measures the frame rate that `frames_per_second` is the median of."""
+        self._rates.append(self.measure(seconds))
+
+    def measure(self, seconds: float) -> float:
+        """Segments one batch after another; frames per second."""
         count, start = 0, time.perf_counter()
         while time.perf_counter() - start < seconds:
             self._segment(count)
             count += 1
-        self._rates.append(count * self.batch / (time.perf_counter() - start))
+        return count * self.batch / (time.perf_counter() - start)
 
     def _segment(self, number: int) -> None:
         first = number * self.batch

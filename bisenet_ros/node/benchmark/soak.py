@@ -58,7 +58,7 @@ def soak(
     existing = shared_memory_files()
     with drive(scenario, "node") as driver:
         driver.warm_up(scenario.images(rate=WARM_UP_RATE, seconds=3.0))
-        rate = saturating_rate(driver.diagnostics.milliseconds(), batches=scenario.cameras)
+        rate = saturating_rate(driver.diagnostics.milliseconds()["engine_p50_ms"], batches=scenario.cameras)
         interval = driver.start(scenario.images(rate=rate, seconds=seconds + EXTRA_SECONDS))
         for second in range(1, round(seconds) + 1):
             driver.wait_for_cameras(1.0)
