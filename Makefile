@@ -3,7 +3,8 @@
 PYTHON ?= python3
 ASKED := $(filter-out file,$(origin PYTHON))
 BIN := .venv/bin
-INSTALL := -m pip --disable-pip-version-check install --quiet
+# Python compiles what it imports by itself; most of what torch and OpenVINO bring is never imported.
+INSTALL := -m pip --disable-pip-version-check install --no-compile --quiet
 SOURCED := $(if $(AMENT_PREFIX_PATH),$(ROS_DISTRO))
 VENV := -m venv $(if $(SOURCED),--system-site-packages)
 comma := ,
