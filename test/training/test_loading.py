@@ -1,0 +1,43 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""The batches of a training run, and the processes that load them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from bisenet_training.data.loading import SeededBatches, worker_count
+from training_runs import small_run
+
+from bisenet_ros.cli import main
+
+
+def test_batches_follow_the_seed_and_show_every_frame_once_an_epoch():
+    def batches(**options: Any) -> list:
+        settings = dict(weights=[1.0], batch_size=4, iterations=7, seed=1, first=0, rank=0, world_size=1)
+        return list(SeededBatches([14], **{**settings, **options}))
+
+    whole = batches()
+    frames = [draw.frame for batch in whole for draw in batch]
+    assert sorted(frames[:14]) == sorted(frames[14:]) == list(range(14)) and frames[:14] != frames[14:]
+    assert batches() == whole and batches(seed=2) != whole
+    assert batches(first=3) == whole[3:]
+    halves = zip(batches(rank=0, world_size=2), batches(rank=1, world_size=2))
+    assert [one + other for one, other in halves] == whole
+
+
+def test_there_are_at_most_as_many_loader_processes_as_cores(monkeypatch):
+    monkeypatch.setattr("bisenet_training.data.loading.usable_cores", lambda: 4)
+    assert [worker_count(wanted, processes=1) for wanted in (0, 1, 4, 8)] == [0, 1, 4, 4]
+    assert [worker_count(wanted, processes=2) for wanted in (0, 1, 4, 8)] == [0, 1, 2, 2]
+    assert worker_count(8, processes=8) == 1
+
+
+@pytest.mark.timeout(60)
+def test_loader_processes_start_after_opencv_had_threads(camvid, tmp_path):
+    cv2.setNumThreads(4)
+    cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (0, 0), 5)
+    assert main(small_run(camvid, tmp_path, run__workers=2)) == 0

@@ -1,0 +1,243 @@
+# Copyright 2026 bisenet_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Runs that end early and go on: after a signal, at a time limit, elsewhere, with another recipe."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any, Dict, List, Tuple
+
+import pytest
+import torch
+import yaml
+from bisenet_training.data.find_dataset import find_dataset
+from bisenet_training.trainer.losses import boosted_loss
+from training_runs import checkpoint, logged, same_weights, small_run
+
+from bisenet_ros.cli import main
+
+
+@pytest.mark.parametrize(
+    "number, code, overrides",
+    [
+        (signal.SIGKILL, -signal.SIGKILL, {}),
+        (signal.SIGTERM, 143, {"optimizer__average_decay": 0.9, "run__workers": 1}),
+    ],
+)
+def test_a_run_that_a_signal_ended_ends_with_the_same_weights_when_resumed(camvid, tmp_path, number, code, overrides):
+    overrides = {**overrides, "run__iterations": 24, "run__validate_every": 6}
+    assert main(small_run(camvid, tmp_path / "whole", **overrides)) == 0
+    command, last = small_run(camvid, tmp_path / "ended", **overrides), tmp_path / "ended" / "camvid" / "last.ckpt"
+    found, printed = signal_after_a_checkpoint(number, command, last)
+    assert found == code, printed
+    done = checkpoint(tmp_path / "ended")["global_step"]
+    assert 0 < done < 24
+    if number == signal.SIGTERM:
+        assert f"stopped at iteration {done}, by SIGTERM; the same command with --resume goes on" in printed
+    assert main([*command, "--resume"]) == 0
+    whole, resumed = checkpoint(tmp_path / "whole"), checkpoint(tmp_path / "ended")
+    assert resumed["global_step"] == 24 and same_weights(whole, resumed)
+    assert resumed["card"]["scores"] == whole["card"]["scores"] and resumed["card"]["training"]["earlier_runs"] == []
+    assert resumed["card"]["training"]["images_seen"] == whole["card"]["training"]["images_seen"]
+    best = [checkpoint(tmp_path / folder, "best") for folder in ("whole", "ended")]
+    assert best[0]["card"]["scores"] == best[1]["card"]["scores"] and same_weights(*best)
+
+
+def test_a_run_that_ctrl_c_ends_says_so(camvid, tmp_path):
+    command = small_run(camvid, tmp_path, run__iterations=400, run__validate_every=2)
+    code, printed = signal_after_a_checkpoint(signal.SIGINT, command, tmp_path / "camvid" / "last.ckpt")
+    assert code == 130 and re.search(r"stopped at iteration \d+, by the keyboard; the same command with", printed)
+
+
+def signal_after_a_checkpoint(number: signal.Signals, command: List[str], last: Path) -> Tuple[int, str]:
+    """The exit code, and what was printed."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bisenet_ros.cli", *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )
+    deadline = time.monotonic() + 120
+    while not last.exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(number)
+    printed = process.communicate(timeout=60)[0]
+    return process.returncode, printed
+
+
+def test_sigterm_between_validations_saves_the_portable_checkpoint_too(camvid, tmp_path, monkeypatch):
+    iterations = count(1)
+
+    def loss(*args: Any, **options: Any) -> torch.Tensor:
+        if next(iterations) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return boosted_loss(*args, **options)
+
+    monkeypatch.setattr("bisenet_training.trainer.module.boosted_loss", loss)
+    small = tmp_path / "small.pt"
+    assert main([*small_run(camvid, tmp_path), "--save-weights", str(small)]) == 143
+    assert torch.load(small, weights_only=True)["global_step"] == checkpoint(tmp_path)["global_step"] == 3
+
+
+def test_runs_that_the_time_limit_ends_and_a_resumed_one_have_the_weights_of_an_unbroken_one(camvid, tmp_path, capsys):
+    """A limit of 6 microseconds ends each run after one iteration."""
+    overrides = {"run__iterations": 6, "run__validate_every": 3, "optimizer__average_decay": 0.9}
+    assert main(small_run(camvid, tmp_path / "whole", **overrides)) == 0
+    command = small_run(camvid, tmp_path / "limited", run__max_minutes=1e-7, **overrides)
+    capsys.readouterr()
+    steps, scored = [], []
+    for resume in ([], *[["--resume"]] * 5):
+        assert main([*command, *resume]) == 0
+        scored.append(checkpoint(tmp_path / "limited")["card"]["scores"].get("iteration"))
+        stopped = f"stopped at iteration {len(steps) + 1}, as run.max_minutes is over; the same command with --resume"
+        assert (stopped in capsys.readouterr().out) == (len(steps) < 5)
+        steps.append(checkpoint(tmp_path / "limited")["global_step"])
+    assert steps == [1, 2, 3, 4, 5, 6] and scored == [None, None, 3, 3, 3, 6]
+    assert main([*command, "--resume"]) == 1 and "the run is finished" in capsys.readouterr().err
+    for name in ("last", "best"):
+        whole, limited = checkpoint(tmp_path / "whole", name), checkpoint(tmp_path / "limited", name)
+        assert whole["global_step"] == limited["global_step"] and same_weights(whole, limited)
+        assert whole["card"]["scores"] == limited["card"]["scores"]
+    validations = logged(tmp_path / "limited", "val_miou")
+    assert validations == logged(tmp_path / "whole", "val_miou") and len(validations) == 2, "when due, and no more"
+
+
+def test_resuming_with_another_schedule_is_told_on_the_card(camvid, tmp_path, capsys):
+    assert main(small_run(camvid, tmp_path)) == 0
+    assert main([*small_run(camvid, tmp_path, run__iterations=6), "--resume"]) == 0
+    last = checkpoint(tmp_path)
+    earlier = last["card"]["training"]["earlier_runs"]
+    assert last["global_step"] == 6
+    assert [(part["until"], part["run"]["iterations"]) for part in earlier] == [(4, 4)]
+
+    capsys.readouterr()
+    assert main(small_run(camvid, tmp_path)) == 1
+    assert "holds a run already; pass --resume" in capsys.readouterr().err
+    assert main([*small_run(camvid, tmp_path, loss__booster_weight=0.5), "--resume"]) == 1
+    assert "loss.booster_weight was 1.0, is now 0.5" in capsys.readouterr().err
+    assert main([*small_run(camvid, tmp_path, run__iterations=6), "--resume"]) == 1
+    assert "the run is finished" in capsys.readouterr().err
+    changed = {"run__batch_size": 2, "run__seed": 7, "run__start_from": "other.ckpt", "run__iterations": 8}
+    assert main([*small_run(camvid, tmp_path, **changed), "--resume"]) == 0
+    printed = capsys.readouterr().out
+    assert "run.batch_size was 4 and is now 2: from here on the frames come in another order" in printed
+    assert "run.seed was 1 and is now 7: from here on" in printed
+    assert "run.start_from was None and is now other.ckpt: a run that goes on has its own weights" in printed
+    (tmp_path / "camvid" / "last.ckpt").write_bytes(b"cut off")
+    assert main([*small_run(camvid, tmp_path, run__iterations=8), "--resume"]) == 1
+    assert "last.ckpt is damaged" in capsys.readouterr().err
+    assert main([*small_run(camvid, tmp_path / "elsewhere"), "--resume"]) == 1
+    assert "expected a checkpoint to resume" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("val_split, average_decay", [("val", 0.0), ("val", 0.9), ("null", 0.0)])
+def test_a_run_goes_on_elsewhere_from_its_portable_checkpoint(
+    camvid, tmp_path, monkeypatch, capsys, val_split, average_decay
+):
+    weights, written = tmp_path / "weights.pt", []
+
+    def write(path: Path, data: bytes) -> None:
+        path.write_bytes(data)
+        if path == weights:
+            written.append(torch.load(path, weights_only=True)["global_step"])
+
+    monkeypatch.setattr("bisenet_training.trainer.checkpoint_io.write_bytes", write)
+    overrides = {"data__val_split": val_split, "optimizer__average_decay": average_decay}
+    assert main([*small_run(camvid, tmp_path / "here", **overrides), "--save-weights", str(weights)]) == 0
+    assert written == [2, 4], "after each validation"
+
+    small, last = torch.load(weights, weights_only=True), checkpoint(tmp_path / "here")
+    expected = last.get("current_model_state", last["state_dict"])
+    assert small["optimizer_states"][0]["state"] == {}, "momentum is left out"
+    scores = {} if average_decay else last["card"]["scores"]
+    assert small["card"]["scores"] == scores, "no scores of the averaged weights, which are left out"
+    for name, tensor in small["state_dict"].items():
+        assert tensor.ndim < 2 or tensor.dtype == torch.float16
+        assert torch.equal(tensor, expected[name].to(tensor.dtype)), name
+
+    capsys.readouterr()
+    there = small_run(camvid, tmp_path / "there", run__iterations=6, **overrides)
+    assert main([*there, "--resume-from", str(weights)]) == 0
+    assert "iteration 4 of 6" in capsys.readouterr().out
+    resumed = checkpoint(tmp_path / "there")
+    assert resumed["global_step"] == 6
+    assert [part["until"] for part in resumed["card"]["training"]["earlier_runs"]] == [4]
+    assert resumed["state_dict"]["network.head.classifier.weight"].dtype == torch.float32
+    assert len(logged(tmp_path / "there", "val_miou")) == (1 if val_split == "val" else 0)
+
+
+def test_where_a_run_can_go_on_from(camvid, tmp_path, capsys):
+    assert main([*small_run(camvid, tmp_path), "--resume-from", str(tmp_path / "none.pt")]) == 1
+    assert "expected a checkpoint of `bisenet train` at" in capsys.readouterr().err
+    assert main([*small_run(camvid, tmp_path), "--save-weights", str(tmp_path / "none" / "weights.pt")]) == 1
+    assert "expected a folder at" in capsys.readouterr().err
+    assert main([*small_run(camvid, tmp_path), "--save-weights", str(tmp_path)]) == 1
+    assert f"expected a file to write, got the folder {tmp_path}" in capsys.readouterr().err
+    start = tmp_path / "start.ckpt"
+    for taken in (tmp_path / "camvid" / "last.ckpt", tmp_path / "camvid" / "best.ckpt", start):
+        taken.parent.mkdir(exist_ok=True)
+        assert main([*small_run(camvid, tmp_path, run__start_from=start), "--save-weights", str(taken)]) == 1
+        assert "is a checkpoint of this run, or what it starts from" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*small_run(camvid, tmp_path), "--resume", "--resume-from", "weights.pt"])
+    assert "not allowed with argument --resume" in capsys.readouterr().err
+
+
+def test_a_run_does_not_go_on_with_other_classes(camvid, tmp_path, capsys):
+    """As after a data set was made anew under its old name: with its classes in another order, or one more."""
+    classes = [{"name": name, "values": [i]} for i, name in enumerate(find_dataset("camvid").classes.names)]
+    yard = tmp_path / "yard.yaml"
+
+    def run(classes: List[Dict[str, Any]], *options: str, **overrides: Any) -> int:
+        yard.write_text(yaml.safe_dump({"base": "camvid", "classes": classes}))
+        return main([*small_run(camvid, tmp_path, data__dataset=yard, **overrides), *options])
+
+    assert run(classes, run__iterations=2) == 0
+    capsys.readouterr()
+    for others in (classes[::-1], [*classes, {"name": "shrub", "values": [77]}]):
+        assert run(others, "--resume") == 1
+        assert "expected a checkpoint of the data set's classes, " in capsys.readouterr().err
+    assert checkpoint(tmp_path)["global_step"] == 2
+    assert run(classes, "--resume") == 0
+
+
+def test_best_and_last_are_told_apart_also_by_a_run_that_goes_on(camvid, tmp_path, monkeypatch):
+    scores = iter([0.9, 0.1, 0.2])
+    monkeypatch.setattr("bisenet_training.trainer.module.mean_iou", lambda *_, **__: next(scores))
+    assert main(small_run(camvid, tmp_path)) == 0
+    assert [checkpoint(tmp_path, name)["global_step"] for name in ("best", "last")] == [2, 4]
+    assert main([*small_run(camvid, tmp_path, run__iterations=6), "--resume"]) == 0
+    assert [checkpoint(tmp_path, name)["global_step"] for name in ("best", "last")] == [2, 6]
+
+
+def test_a_run_that_goes_on_in_another_folder_keeps_its_best(camvid, tmp_path, monkeypatch):
+    scores = iter([0.9, 0.1, 0.2])
+    monkeypatch.setattr("bisenet_training.trainer.module.mean_iou", lambda *_, **__: next(scores))
+    assert main(small_run(camvid, tmp_path / "here")) == 0
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert main([*small_run(camvid, tmp_path / "there", run__iterations=6), "--resume"]) == 0
+    assert [checkpoint(tmp_path / "there", name)["global_step"] for name in ("best", "last")] == [2, 6]
+    assert not (tmp_path / "here").exists()
+
+
+def test_a_run_goes_on_whose_checkpoint_knows_no_best_score(camvid, tmp_path, capsys):
+    """As when the disk was full just when `last.ckpt` was to be written, after `best.ckpt`."""
+    command, folder = small_run(camvid, tmp_path), tmp_path / "camvid"
+    assert main(command) == 0
+    newer = (folder / "best.ckpt").read_bytes()
+    shutil.rmtree(folder)
+    assert main([*command, "run.max_minutes=1e-7"]) == 0
+    (folder / "best.ckpt").write_bytes(newer)
+    assert main([*command, "--resume"]) == 0
+    best, last = (checkpoint(tmp_path, name) for name in ("best", "last"))
+    assert last["global_step"] == 4 and best["global_step"] in (2, 4)
