@@ -220,19 +220,24 @@ def test_images_of_which_most_cannot_be_decoded_are_a_warning(image: Image, monk
 def test_images_beyond_the_publish_rate_are_none_that_could_be_segmented(
     image: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A third of those that are tried cannot be decoded, but a thirtieth of all."""
+    """A quarter of those that are tried cannot be decoded, but a fiftieth of all."""
     monkeypatch.setattr(camera_status, "HEALTH_WINDOW", 2.0)
     with fake_node("-p", "publish_rate:=5.0") as (_, vehicle, _):
         camera = vehicle.camera("/camera/image_raw")
         bad = camera_image(np.zeros((48, 64, 3), np.uint8), "32FC1")
         camera.connect(image, vehicle.listen("/segmentation/mask", Image))
+        random = np.random.default_rng(0)
+
+        def sending() -> List[str]:
+            camera.send(bad if random.random() < 1 / 4 else image)
+            vehicle.spin_until(lambda: False, 0.01)
+            return [status.message for status in vehicle.statuses(CAMERA) if status.level == WARN]
+
+        for _ in range(250):  # more than the window
+            sending()
         vehicle.diagnostics.forget()
-        is_bad = np.random.default_rng(0).random(160) < 1 / 3
-        for chosen in is_bad:
-            camera.send(bad if chosen else image)
-            vehicle.spin_until(lambda: False, 0.02)
-        said = [(status.level, status.message) for status in vehicle.statuses(CAMERA)]
-        assert (WARN, "not every image could be segmented: skipped encoding; see the log") in said
+        (told,) = set(vehicle.wait_for(sending, "a warning"))  # which images are tried is a matter of luck
+        assert told == "not every image could be segmented: skipped encoding; see the log"
 
 
 def test_images_that_are_seldom_tried_keep_their_error_until_the_next(
