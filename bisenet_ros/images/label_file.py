@@ -18,9 +18,11 @@ _ID_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
 """Pillow's names: 1 bit, 2 to 8 bits of gray, palette, 16 bits of gray (of which there are several names)."""
 _EXACT_FORMATS = ("PNG", "TIFF", "BMP", "GIF")
 """Formats that keep ids, but for some TIFFs. Of others the compression changes them, or Pillow scales them (PGM)."""
-_TIFF_DEPTH, _TIFF_PHOTOMETRIC = 258, 262
-"""Tags of a TIFF: the bits of a sample, and what it means. Pillow inverts 0 (gray from white), and scales ids of 2 and
-4 bits where it is 1 (gray from black)."""
+_TIFF_DEPTH, _TIFF_COMPRESSION, _TIFF_PHOTOMETRIC = 258, 259, 262
+"""Tags of a TIFF: the bits of a sample, how samples are compressed, and what they mean. Pillow inverts 0 (gray from
+white), and scales ids of 2 and 4 bits where it is 1 (gray from black)."""
+_EXACT_TIFF_COMPRESSIONS = (1, 2, 3, 4, 5, 8, 32773, 32946, 34925, 50000)
+"""None, fax (2 to 4), LZW, deflate, PackBits, deflate by its old number, LZMA, Zstandard. JPEG changes ids."""
 _LARGEST_ID = 2**16 - 1
 _PNG_DEPTH = 24
 """The byte of a PNG that holds the bits of a sample."""
@@ -89,6 +91,10 @@ def _open_exact(path: Path, data: bytes) -> Image.Image:
         raise ImageError("data", f"{path} cannot be decoded as an image ({describe_bytes(data)})") from error
     tags = getattr(image, "tag_v2", {})
     meaning, (depth, *_) = tags.get(_TIFF_PHOTOMETRIC), tags.get(_TIFF_DEPTH, (8,))
+    compression = tags.get(_TIFF_COMPRESSION, 1)
+    if compression not in _EXACT_TIFF_COMPRESSIONS:
+        kind = f"{image.format} with {image.info.get('compression', compression)} compression"
+        raise ImageError("format", f"{path} is a {kind}, which changes ids; save label files as PNG")
     if image.format not in _EXACT_FORMATS or meaning == 0 or (meaning == 1 and depth in (2, 4)):
         kind = f"{image.format} of {depth} bits" if tags else str(image.format)
         raise ImageError("format", f"{path} is a {kind}, which does not keep ids as they are; save label files as PNG")

@@ -126,7 +126,8 @@ class GroundGrid:
         rectified = self._parameters[f"{name}.rectified"]
         pose = self._poses.pose(name, header)
         placed = (*pose.position, *pose.rotation.flat)
-        key = (*size, info.distortion_model, *info.d, *info.k, *info.r, *info.p, rectified, *placed)
+        calibration = np.concatenate([info.d, info.k, info.r, info.p]).tobytes()  # a NaN would differ from itself
+        key = (*size, info.distortion_model, len(info.d), calibration, rectified, *placed)
         view = self._views.get(name)
         if view is None or view.key != key:
             camera = CameraModel.from_camera_info(info, rectified=rectified)

@@ -143,6 +143,17 @@ def test_a_format_that_changes_ids_is_refused(tmp_path, kind, mode, options):
             read(tmp_path / "a.png")
 
 
+@pytest.mark.parametrize("mode, read", [("L", read_label_file), ("RGB", read_label_colors)])
+def test_a_tiff_is_taken_where_its_compression_keeps_ids(tmp_path, mode, read):
+    stripes = Image.fromarray(np.tile(np.uint8([0, 3, 7, 200]), (16, 12))).convert(mode)
+    for compression in (None, "tiff_lzw", "tiff_adobe_deflate", "packbits"):
+        stripes.save(tmp_path / "a.tif", compression=compression)
+        assert np.array_equal(read(tmp_path / "a.tif"), np.asarray(stripes))
+    stripes.save(tmp_path / "a.tif", compression="jpeg")
+    with pytest.raises(ImageError, match="a.tif is a TIFF with jpeg compression, which changes ids; save .* as PNG"):
+        read(tmp_path / "a.tif")
+
+
 @pytest.mark.parametrize("shape", [(6, 8), (6, 8, 3)], ids=["gray", "color"])
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 def test_colors_of_16_bits_are_refused(tmp_path, shape, suffix):

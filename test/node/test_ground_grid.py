@@ -17,6 +17,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from street_camera import POSE, camera_info, street
 
 from bisenet_ros.geometry.ground_projection import UNKNOWN
+from bisenet_ros.node import ground_grid
 from bisenet_ros.node.settings import SETTINGS, camera_settings
 
 pytestmark = pytest.mark.timeout(60)
@@ -257,6 +258,16 @@ def test_another_calibration_makes_another_grid(name: str, values: List[float]) 
         before = list(vehicle.wait_for(lambda: send() and grids, "a grid")[-1].data)
         setattr(info, name, values)
         vehicle.wait_for(lambda: send() and list(grids[-1].data) != before, "a grid of the new calibration")
+
+
+def test_unused_values_that_are_no_numbers_do_not_make_a_table_for_each_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables, make = [], ground_grid.ground_pixels
+    monkeypatch.setattr(ground_grid, "ground_pixels", lambda *arguments: tables.append(1) or make(*arguments))
+    info = camera_info()
+    info.p = [math.nan] * 12
+    with grids_of("-p", f"camera.pose:={POSE}", info=info) as (vehicle, grids, send):
+        vehicle.wait_for(lambda: send() and len(grids) >= 3, "three grids")
+    assert len(tables) == 1
 
 
 def test_several_cameras_are_fused() -> None:
