@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Callable, Collection, Dict, List, Sequence, Set, Tuple
 
 from bisenet_ros.bags.bag_images import IMAGE_TYPES
-from bisenet_ros.bags.bag_reader import METADATA, Bag, BagError, is_readable
+from bisenet_ros.bags.bag_reader import METADATA, Bag, BagError
 from bisenet_ros.bags.storage import Topic
 from bisenet_ros.bags.storage_file import is_storage, storage_files, unpacked
 from bisenet_ros.files.file_content import ROS_1, describe_bytes, first_bytes
 from bisenet_ros.files.file_names import natural_order
+from bisenet_ros.files.permissions import is_readable
 
 
 @dataclass(frozen=True)

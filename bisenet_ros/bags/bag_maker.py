@@ -99,10 +99,12 @@ def _record(source: ImageSource, folder: Path, recording: Recording, *, labels: 
 def _stamped(source: ImageSource, recording: Recording) -> Iterator[Tuple[int, SourceImage]]:
     """Each image with its stamp in ns."""
     rate = recording.rate or source.rate or RATE
-    last_ns = -1
-    for number, image in enumerate(source.images()):
-        own = image.seconds if recording.rate is None else None
-        seconds = number / rate if own is None else own
+    last_ns, number, known = -1, 0, 0.0  # `number` images after the one whose time is known
+    for image in source.images():
+        if recording.rate is None and image.seconds is not None:
+            number, known = 0, image.seconds
+        seconds = known + number / rate
+        number += 1
         stamp_ns = recording.start_ns + round(10**9 * min(seconds, STAMP_LIMIT))
         last_ns = max(stamp_ns, last_ns + 1)
         if last_ns >= STAMP_LIMIT * 10**9:

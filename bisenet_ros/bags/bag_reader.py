@@ -3,7 +3,6 @@
 """ROS 2 bags, read in order and without ROS: sqlite3 and MCAP, compressed or not, whole or cut off."""
 
 import json
-import os
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -22,6 +21,7 @@ from bisenet_ros.bags.storage_file import (
     unpacked,
 )
 from bisenet_ros.errors import BisenetError
+from bisenet_ros.files.permissions import require_readable
 
 METADATA = "metadata.yaml"
 LABEL_CLASSES = "label_classes"
@@ -105,7 +105,8 @@ class Bag:
             if damaged:
                 problems.append(f"{len(damaged)} messages of {file} cannot be decompressed, first {damaged[0]}")
             problems += _differences(topics, promised, read - before, source=str(file))
-        self.problems = problems + _differences(topics, self._promised, read, source=METADATA)
+        problems += _differences(topics, self._promised, read, source=METADATA)
+        self.problems = list(dict.fromkeys(problems))  # once, however often the bag is read
 
     def _read_metadata(self) -> Optional[List[Topic]]:
         """The topics, and the files in the order of metadata.yaml; None, and the files as found, where it is broken."""
@@ -150,15 +151,11 @@ class Bag:
         return merge_topics(found)
 
 
-def is_readable(path: Path) -> bool:
-    """Whether this process may read a file, or list a folder and open what is in it."""
-    return os.access(path, os.R_OK | os.X_OK if path.is_dir() else os.R_OK)
-
-
 def _require_readable(*paths: Path) -> None:
-    for path in paths:
-        if not is_readable(path):
-            raise BagError(f"{path} may not be read: permission denied; change its permissions or owner")
+    try:
+        require_readable(*paths)
+    except PermissionError as error:
+        raise BagError(str(error)) from None
 
 
 def _decompressed(stored: Iterable[BagMessage], read: Counter, damaged: List[str]) -> Iterator[BagMessage]:

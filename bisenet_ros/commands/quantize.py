@@ -61,6 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
     output = arguments.output or int8_path(arguments.model)
     _check_output(output, arguments)
     calibration, evaluation = _open_frames(arguments)
+    for problem in dict.fromkeys(calibration.problems + evaluation.problems):
+        print(f"bisenet: warning: {problem}", file=sys.stderr)
     with explain_full_disk(Path(tempfile.gettempdir()), advice="try again, or set TMPDIR to a folder on a larger disk"):
         quantized = make_quantized_model(
             arguments.model,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
@@ -19,13 +20,25 @@ if TYPE_CHECKING:
 
 OPEN_FILES = tuple(map(Path, ("/dev", "/dev/fd", "/proc/self/fd")))
 """Folders of devices and of what this process has open, such as /dev/stdout, which may lead to a regular file."""
+PARTIAL = ".partial"
+"""The suffix of files that are not whole yet."""
 KEPT_CHARACTERS = 40
 """Of a file's name, in its name until it is whole: 160 bytes at most, of the 255 that file systems take."""
 
 
 def partial_of(path: Path) -> Path:
     """Where a file is until it is whole: another place at each call, since several may write one file."""
-    return path.with_name(f"{path.name[:KEPT_CHARACTERS]}.{uuid4().hex}.partial")
+    return path.with_name(f"{path.name[:KEPT_CHARACTERS]}.{uuid4().hex}{PARTIAL}")
+
+
+def remove_partial(folder: Path) -> None:
+    """Removes what killed processes had begun to write in a folder, in which no other may write now: see `lock_folder`.
+
+    Raises OSError.
+    """
+    for unfinished in folder.glob(f"*{PARTIAL}"):
+        if re.fullmatch(r".*\.[0-9a-f]{32}", unfinished.stem, re.DOTALL):  # one of `partial_of`
+            unfinished.unlink()
 
 
 def is_written_in_place(path: Path) -> bool:

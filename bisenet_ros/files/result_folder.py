@@ -32,7 +32,13 @@ def require_writable(file: Path) -> None:
 
 
 def require_free(
-    folder: Path, results: Sequence[str] = (), *, force: bool = False, option: str = "-o", kind: str = "results"
+    folder: Path,
+    results: Sequence[str] = (),
+    *,
+    force: bool = False,
+    option: str = "-o",
+    kind: str = "results",
+    own: Sequence[str] = (),
 ) -> None:
     """Raises BisenetError where results would lie among other files, or replace those of an earlier run.
 
@@ -41,6 +47,7 @@ def require_free(
         force: those of an earlier run may be replaced.
         option: the command's, by which the folder is named.
         kind: what the files are, for people.
+        own: names of files that may be there.
     """
     if any((folder / name).exists() for name in results):
         if not force:
@@ -48,7 +55,7 @@ def require_free(
                 f"{folder} holds the {kind} of an earlier run; add --force to replace them, or name another folder "
                 f"with {option}"
             )
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    elif folder.exists() and (not folder.is_dir() or any(path.name not in own for path in folder.iterdir())):
         raise BisenetError(f"{folder} exists and holds something else; name a new folder with {option}")
 
 

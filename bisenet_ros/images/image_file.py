@@ -18,6 +18,7 @@ from PIL import Image
 
 from bisenet_ros.errors import ImageError
 from bisenet_ros.files.file_content import describe_bytes
+from bisenet_ros.files.permissions import require_readable
 from bisenet_ros.images.compressed_headers import read_header
 from bisenet_ros.images.encodings import decode_picture
 
@@ -33,14 +34,18 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # ha
 
 
 def image_files(folder: Path) -> List[Path]:
-    """The image files of a folder, by their suffixes, in the order of their names. Hidden files are none."""
+    """The image files of a folder, by their suffixes, in the order of their names. Hidden files are none.
+
+    Raises PermissionError where the folder may not be listed.
+    """
+    require_readable(folder)
     return sorted(
         path for path in folder.glob("*") if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
     )
 
 
 def list_images(folder: Path) -> List[Path]:
-    """The image files of a folder; raises ImageError where there are none."""
+    """The image files of a folder; raises ImageError where there are none, PermissionError as `image_files`."""
     paths = image_files(folder)
     if not paths:
         raise ImageError("data", f"expected images ({', '.join(IMAGE_SUFFIXES)}) in {folder.absolute()}, found none")

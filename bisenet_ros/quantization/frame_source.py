@@ -11,9 +11,9 @@ import numpy as np
 
 from bisenet_ros.bags.bag_choice import choose_topics
 from bisenet_ros.bags.bag_images import decode_frame, read_stamp
-from bisenet_ros.bags.bag_reader import METADATA, Bag
+from bisenet_ros.bags.bag_reader import METADATA, Bag, BagError
 from bisenet_ros.bags.storage_file import is_storage
-from bisenet_ros.errors import BisenetError
+from bisenet_ros.errors import BisenetError, ImageError
 from bisenet_ros.evaluation.ground_truth import GroundTruthError, check_pixels, list_ground_truth, read_ground_truth
 from bisenet_ros.model.class_map import ClassMap, check_same_classes
 from bisenet_ros.sources.data_sets import parse_data_set
@@ -28,6 +28,7 @@ class FrameSource:
 
     Attributes:
         name: where they come from, without the folders above it.
+        problems: in words, what is damaged in a bag, and what is missing.
     """
 
     def __init__(
@@ -57,9 +58,12 @@ class FrameSource:
         self._labeled = labeled
         self._most = most
         self.name = Path(text).name or text
+        self.problems: List[str] = []
         path = Path(text)
         if is_bag(path):
-            self._source = _open_bag(path, topic, ground_truth, classes=len(classes))
+            bag = Bag(path)
+            self._source = _open_bag(bag, topic, ground_truth, classes=len(classes))
+            self.problems = bag.problems
         elif ground_truth and not path.is_dir():
             raise BisenetError(f"--ground-truth goes with a folder of images or a bag, got {text}")
         else:
@@ -96,23 +100,28 @@ def is_bag(path: Path) -> bool:
     return (path / METADATA).exists() or any(map(is_storage, path.iterdir()))
 
 
-def _open_bag(path: Path, topic: str, ground_truth: Optional[Path], *, classes: int) -> ImageSource:
-    """The frames of a bag's topic."""
-    bag = Bag(path)
+def _open_bag(bag: Bag, topic: str, ground_truth: Optional[Path], *, classes: int) -> ImageSource:
+    """The frames of a bag's topic; afterwards the bag's problems are known."""
     chosen = choose_topics(bag, [topic] if topic else [])[0]
-    count = chosen.messages or sum(1 for _ in bag.messages([chosen.name]))
+    count = sum(1 for _ in bag.messages([chosen.name]))  # a damaged bag promises more than it has
+    if not count:
+        raise BagError(f"no message on {chosen.name} of {bag.path} can be read: {'; '.join(bag.problems)}")
     files = list_ground_truth(ground_truth) if ground_truth else {}
     if files:
         _check_stamps(bag, chosen.name, files)
 
     def images(every: int = 1) -> Iterator[SourceImage]:
         for message in islice(bag.messages([chosen.name]), 0, None, every):
-            frame = decode_frame(message)
+            name = f"message {message.number} of {chosen.name} in {bag.path}"
+            try:
+                frame = decode_frame(message)
+            except ImageError as error:
+                raise ImageError(error.reason, f"{name}: {error}") from error
             found = files.get(frame.stamp_ns, [])
             ids = read_ground_truth(found[0], classes=classes) if len(found) == 1 else None
-            yield SourceImage(f"message {message.number} of {chosen.name} in {path}", frame.pixels, ids)
+            yield SourceImage(name, frame.pixels, ids)
 
-    return ImageSource(images, count, (path,), labeled=len(files))
+    return ImageSource(images, count, (bag.path,), labeled=len(files))
 
 
 def _check_stamps(bag: Bag, topic: str, ground_truth: Dict[int, List[Path]]) -> None:

@@ -4,13 +4,14 @@
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence, TextIO
 
 import numpy as np
 
 from bisenet_ros.errors import BisenetError, ImageError
-from bisenet_ros.files.atomic_write import write_bytes, write_json, write_png
+from bisenet_ros.files.atomic_write import PARTIAL, remove_partial, write_bytes, write_json, write_png
 from bisenet_ros.files.changed_inputs import describe_changes
+from bisenet_ros.files.folder_lock import LOCK, lock_folder
 from bisenet_ros.files.result_folder import require_free
 from bisenet_ros.images.compression import encode_color_mask, encode_jpeg
 from bisenet_ros.images.image_file import IMAGE_SUFFIXES, read_image
@@ -31,8 +32,19 @@ class OutputFolder:
         """`outputs` are some of OUTPUTS; `color_table` is 256 x 3 uint8 RGB."""
         self.folder, self._outputs, self._color_table = folder, outputs, color_table
 
+    def lock(self) -> TextIO:
+        """Keeps other processes out of the folder until what is returned is closed; what killed ones left is removed.
+
+        Raises BisenetError where another process is at work in it, or it holds something else.
+        """
+        self._read_record()
+        lock = lock_folder(self.folder)
+        for folder in (self.folder, *(self.folder / kind for kind in SUFFIXES)):
+            remove_partial(folder)
+        return lock
+
     def begin(self, settings: Mapping[str, str], inputs: Sequence[Input]) -> None:
-        """Makes the folder, or goes on in it.
+        """Makes the folder, or goes on in it. It should be locked.
 
         Args:
             settings: what masks depend on beside the inputs, by name, for people.
@@ -53,7 +65,7 @@ class OutputFolder:
         write_json(self.folder / RECORD, {**before, "inputs": {**before["inputs"], **identities}})
 
     def _has_files(self) -> bool:
-        return any(path for kind in SUFFIXES for path in (self.folder / kind).glob("*"))
+        return any(path.suffix != PARTIAL for kind in SUFFIXES for path in (self.folder / kind).glob("*"))
 
     def _has_files_of(self, name: str, identity: List[Any]) -> bool:
         """Whether something was written of an input; of a video or a camera, which have many frames, always."""
@@ -91,7 +103,7 @@ class OutputFolder:
         """The record of an earlier run; None where there is none yet."""
         path = self.folder / RECORD
         if not path.exists():
-            require_free(self.folder)
+            require_free(self.folder, own=[LOCK])
             return None
         try:
             found = json.loads(path.read_text(encoding="utf-8"))

@@ -98,6 +98,7 @@ def segment_inputs(request: Request, *, show: Optional[Show] = None) -> Outcome:
             )
         folder = OutputFolder(request.output, outputs=request.outputs, color_table=engine.classes.color_table())
         resources.enter_context(explain_full_disk(request.output))
+        resources.enter_context(folder.lock())
         folder.begin(_settings(request, engine), inputs)
         run = _Run(request, engine, folder, ignored, show)
         counts = [source.count for source in inputs]

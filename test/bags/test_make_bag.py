@@ -228,8 +228,14 @@ def test_a_video_keeps_its_frame_times_unless_a_rate_is_given(tmp_path):
     assert [round(frame.stamp_ns / 1e6) for frame in read_frames(tmp_path / "slow", TOPIC)] == [1000, 1500, 2000]
 
 
-def test_a_video_whose_time_jumps_back_has_the_rate_from_there_on(tmp_path, monkeypatch):
-    """As of parts that were joined."""
+@pytest.mark.parametrize(
+    "times, expected",
+    [
+        ([0, 100, 200, 0, 100, 200], [1000, 1100, 1200, 1300, 1400, 1500]),  # of parts that were joined
+        ([0, 2000, 4000, 0, 6000, 8000], [1000, 3000, 5000, 5100, 7000, 9000]),  # of a rate that changes
+    ],
+)
+def test_a_frame_without_a_time_of_its_own_follows_the_last_one_at_the_rate(tmp_path, monkeypatch, times, expected):
     video = cv2.VideoWriter(str(tmp_path / "joined.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10, SIZE[::-1])
     for value in range(6):
         video.write(np.full((*SIZE, 3), 40 * value, np.uint8))
@@ -244,13 +250,13 @@ def test_a_video_whose_time_jumps_back_has_the_rate_from_there_on(tmp_path, monk
 
         def get(self, what):
             value = self._video.get(what)
-            return value % 300 if what == cv2.CAP_PROP_POS_MSEC else value
+            return times[round(value / 100)] if what == cv2.CAP_PROP_POS_MSEC else value
 
     video_capture = cv2.VideoCapture
     monkeypatch.setattr(cv2, "VideoCapture", JoinedVideo)
     assert main(["make-bag", str(tmp_path / "joined.avi"), "-o", str(tmp_path / "bag")]) == 0
     frames = list(read_frames(tmp_path / "bag", TOPIC))
-    assert [round(frame.stamp_ns / 1e6) for frame in frames] == [1000, 1100, 1200, 1300, 1400, 1500]
+    assert [round(frame.stamp_ns / 1e6) for frame in frames] == expected
 
 
 def test_a_data_set_becomes_a_bag_with_its_truth(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bisenet_ros.files import atomic_write
-from bisenet_ros.files.atomic_write import partial_of, write_text
+from bisenet_ros.files.atomic_write import partial_of, remove_partial, write_text
 
 
 @pytest.mark.parametrize("name", [251 * "x" + ".png", 127 * "\u00fc", 63 * "\U0001f697"])
@@ -20,6 +20,14 @@ def test_a_name_may_be_as_long_as_the_file_system_takes(tmp_path, name):
 def test_each_writer_has_a_place_of_its_own_which_tells_the_file():
     places = {partial_of(Path("folder/run.json")) for _ in range(1000)}
     assert len(places) == 1000 and all(place.match("folder/run.json.*.partial") for place in places)
+
+
+def test_what_killed_processes_left_is_removed_and_a_users_file_is_not(tmp_path):
+    kept = [tmp_path / name for name in ("mine.partial", "run.json")]
+    for path in (*kept, partial_of(tmp_path / "run.json"), partial_of(tmp_path / "of\nlines")):
+        path.write_text("text")
+    remove_partial(tmp_path)
+    assert sorted(tmp_path.iterdir()) == kept
 
 
 def test_a_file_that_cannot_be_written_is_as_it_was(tmp_path, monkeypatch):

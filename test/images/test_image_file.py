@@ -16,6 +16,7 @@ from PIL import Image
 from bisenet_ros.errors import ImageError
 from bisenet_ros.images.image_file import (
     ORIENTATION_TAG,
+    image_files,
     list_images,
     other_files,
     read_image,
@@ -155,3 +156,9 @@ def test_a_tiff_that_would_be_turned_is_refused(tmp_path):
     assert read_image(tmp_path / "1.tif").shape == (4, 6, 3)
     with pytest.raises(ImageError, match="6.tif has the orientation 6; save it without that tag"):
         read_image(tmp_path / "6.tif")
+
+
+def test_a_folder_that_may_not_be_listed_is_not_taken_as_empty(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path)  # root may read everything
+    with pytest.raises(PermissionError, match="may not be read: permission denied; change its permissions or owner"):
+        image_files(tmp_path)

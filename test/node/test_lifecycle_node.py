@@ -188,7 +188,7 @@ def test_cleanup_frees_the_engine_and_configure_loads_a_new_one(image: Image) ->
 
     with node_here(load=load, autostart=False) as (node, vehicle):
         masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
-        threads = 0
+        threads = []
         for turn in range(4):
             assert vehicle.transition("configure") and vehicle.transition("activate")
             camera.connect(image, masks)
@@ -196,8 +196,9 @@ def test_cleanup_frees_the_engine_and_configure_loads_a_new_one(image: Image) ->
             assert [engine.closed for engine in engines] == [1] * turn + [0]
             assert vehicle.transition("cleanup")
             assert [engine.closed for engine in engines] == [1] * (turn + 1)
-            threads = threads or thread_count()
-            assert thread_count() <= threads, "a transition leaves threads behind"
+            threads.append(thread_count())
+        # Not equal: a thread that DDS starts late, or that ends late, is no leak. A leak adds one in each turn.
+        assert threads[-1] - threads[0] < len(threads) - 1, "transitions leave threads behind"
 
 
 def test_failed_configuration_is_reported_and_can_be_tried_again(image: Image) -> None:

@@ -172,7 +172,16 @@ def test_frames_without_ground_truth_may_have_one_stamp(tmp_path):
     assert [ground_truth is not None for _, ground_truth in frames] == [False, True, False]
 
 
-def test_the_card_has_the_frames_that_were_read_not_those_that_were_promised(model, images, tmp_path):
+def test_a_frame_of_a_bag_that_cannot_be_read_is_named(model, tmp_path, capsys):
+    bag = tmp_path / "recording"
+    with BagWriter(bag, storage="sqlite3", topics={"/image": COMPRESSED_IMAGE}) as writer:
+        for number, data in enumerate((encode_jpeg(FRAMES[0], quality=95), b"no image")):
+            writer.write_compressed("/image", data, format="jpeg", stamp_ns=number, log_ns=number, frame_id="")
+    assert run(model, "--calibration", bag) == 1
+    assert f"message 2 of /image in {bag}: " in capsys.readouterr().err
+
+
+def test_the_card_has_the_frames_that_were_read_not_those_that_were_promised(model, images, tmp_path, capsys):
     bag = tmp_path / "recording"
     assert main(["make-bag", str(images), "-o", str(bag)]) == 0
     metadata = bag / "metadata.yaml"
@@ -181,6 +190,8 @@ def test_the_card_has_the_frames_that_were_read_not_those_that_were_promised(mod
     assert run(model, "--calibration", bag) == 0 and promised.count("message_count: 40") > 1
     quantization = read_card(model.with_name("m.int8.onnx")).quantization
     assert quantization["calibration"]["frames"] == quantization["compared"]["frames"] == len(FRAMES)
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert len(warnings) == 1 and "40" in warnings[0] and str(len(FRAMES)) in warnings[0], "once"
 
 
 def test_layers_are_judged_by_frames_of_the_whole_source(model, images, monkeypatch):

@@ -22,6 +22,8 @@ from tiny_model import save_int8_version, save_tiny_model
 from bisenet_ros.cli import main
 from bisenet_ros.engines import load_engine
 from bisenet_ros.errors import BisenetError
+from bisenet_ros.files.atomic_write import partial_of
+from bisenet_ros.files.folder_lock import lock_folder
 from bisenet_ros.images.colors import OPACITY, blend
 from bisenet_ros.images.compression import encode_jpeg
 from bisenet_ros.segmentation import OUTPUTS, output_folder, video_file
@@ -131,7 +133,27 @@ def test_every_output_of_images_and_videos(tmp_path, model, images, capsys):
 
 def test_the_default_is_masks_and_overlays_of_the_shipped_model(tmp_path, images):
     assert main(["segment", str(images / "img_1.png"), "-o", str(tmp_path / "out")]) == 0
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"mask", "overlay", "segment.json"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"mask", "overlay", "segment.json", "lock"}
+
+
+def test_two_runs_at_once_do_not_share_a_folder(tmp_path, model, images, capsys):
+    out = tmp_path / "out"
+    with lock_folder(out):
+        assert segment(model, images, output=out) == 1
+    assert f"another process is at work in {out}; wait for it or stop it" in capsys.readouterr().err
+    assert segment(model, images, output=out) == 0
+
+
+def test_what_a_killed_process_had_begun_to_write_is_removed_and_is_no_result(tmp_path, model, images):
+    out = tmp_path / "out"
+    settings = request_for(model, images, output=out)
+    segment_stubbed(settings, engine=BlueEngine())
+    for file in files_of(out / "mask"):
+        (out / "mask" / file).rename(partial_of(out / "mask" / file))
+    for file in (out / "overlay").glob("*"):
+        file.unlink()
+    assert segment(model, images, output=out, options=["--min-confidence", "0.5"]) == 0, "with other settings"
+    assert not list(out.rglob("*.partial"))
 
 
 def test_a_stopped_run_goes_on_with_the_frames_left(tmp_path, model, images):

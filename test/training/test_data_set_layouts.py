@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
@@ -159,6 +161,18 @@ def test_frames_of_one_number_in_two_drives(tmp_path):
         write(path.parents[1] / "1" / path.name, np.array(Image.open(path)))
     frames = open_dataset("idd", root=tmp_path, split="train")
     assert [frames.name(i) for i in range(len(frames))] == ["0/frame0000", "1/frame0000"]
+
+
+@pytest.mark.parametrize("unreadable", [".", "leftImg8bit", "leftImg8bit/train/0", "gtFine/train/0"])
+def test_a_folder_that_may_not_be_listed_is_not_taken_as_empty(tmp_path, monkeypatch, unreadable):
+    build(tmp_path, "idd")
+    (tmp_path / ".cache").mkdir()  # it fits no pattern
+    forbidden = {tmp_path / unreadable, tmp_path / ".cache"}
+    monkeypatch.setattr(os, "access", lambda path, _: path not in forbidden)  # root may read everything
+    with pytest.raises(PermissionError, match=re.escape(f"{tmp_path / unreadable} may not be read: permission denied")):
+        open_dataset("idd", root=tmp_path, split="train")
+    forbidden.remove(tmp_path / unreadable)
+    open_dataset("idd", root=tmp_path, split="train")
 
 
 def test_a_split_that_its_names_leave_empty(tmp_path):

@@ -230,6 +230,19 @@ def test_segmentation_masks_of_cvat(tmp_path):
     assert np.array_equal(target(tmp_path / "other", "1"), left_half(0, 1))
 
 
+@pytest.mark.parametrize("unreadable", ["export", "export/SegmentationClass", "export/SegmentationClass/drive"])
+def test_a_folder_that_may_not_be_listed_is_not_taken_as_empty(tmp_path, monkeypatch, capsys, unreadable):
+    export, tool = tmp_path / "export", labelme if unreadable == "export" else segmentation_masks
+    if tool is labelme:
+        labelme(export, "b", [shape("lane", LEFT)])
+    else:
+        segmentation_masks(export)
+        (export / "SegmentationClass" / "drive").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path / unreadable)  # root may read everything
+    assert main(["make-labels", str(export), "-o", str(tmp_path / "yard")]) == 1
+    assert f"{tmp_path / unreadable} may not be read: permission denied" in capsys.readouterr().err
+
+
 Spoil = Callable[[Path], Any]
 
 

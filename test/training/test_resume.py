@@ -187,10 +187,25 @@ def test_where_a_run_can_go_on_from(camvid, tmp_path, capsys):
     for taken in (tmp_path / "camvid" / "last.ckpt", tmp_path / "camvid" / "best.ckpt", start):
         taken.parent.mkdir(exist_ok=True)
         assert main([*small_run(camvid, tmp_path, run__start_from=start), "--save-weights", str(taken)]) == 1
-        assert "is a checkpoint of this run, or what it starts from" in capsys.readouterr().err
+        assert "is a checkpoint of this run, or what it starts or goes on from" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main([*small_run(camvid, tmp_path), "--resume", "--resume-from", "weights.pt"])
     assert "not allowed with argument --resume" in capsys.readouterr().err
+
+
+def test_a_portable_checkpoint_may_be_replaced_by_the_run_that_goes_on_from_it_and_a_whole_one_not(
+    camvid, tmp_path, capsys
+):
+    portable = tmp_path / "weights.pt"
+    assert main([*small_run(camvid, tmp_path), "--save-weights", str(portable)]) == 0
+    whole = tmp_path / "camvid" / "last.ckpt"
+    before = whole.read_bytes()
+    there = small_run(camvid, tmp_path / "there", run__iterations=6)
+    assert main([*there, "--resume-from", str(whole), "--save-weights", str(whole)]) == 1
+    assert f"{whole} is a checkpoint of this run, or what it starts or goes on from" in capsys.readouterr().err
+    assert whole.read_bytes() == before
+    assert main([*there, "--resume-from", str(portable), "--save-weights", str(portable)]) == 0
+    assert torch.load(portable, weights_only=True)["global_step"] == 6
 
 
 def test_a_run_does_not_go_on_with_other_classes(camvid, tmp_path, capsys):

@@ -20,6 +20,7 @@ from training_runs import checkpoint, logged, small_run
 
 from bisenet_ros.benchmark.machine import describe_cpu
 from bisenet_ros.cli import main
+from bisenet_ros.files.atomic_write import partial_of
 from bisenet_ros.files.folder_lock import lock_folder
 from bisenet_ros.model.model_card import read_card
 from bisenet_ros.network.checkpoint import load_checkpoint
@@ -120,7 +121,10 @@ def test_two_runs_at_once_do_not_share_a_folder(camvid, tmp_path, capsys):
     with lock_folder(tmp_path / "camvid"):  # as a run that has not scored its weights yet
         assert main(small_run(camvid, tmp_path)) == 1
     assert f"another process is at work in {tmp_path / 'camvid'}; wait for it or stop it" in capsys.readouterr().err
+    left = partial_of(tmp_path / "camvid" / "last.ckpt")
+    left.write_bytes(b"of a killed run")
     assert main(small_run(camvid, tmp_path)) == 0
+    assert not left.exists()
 
 
 def test_a_run_tells_its_milestones(camvid, tmp_path, capsys):

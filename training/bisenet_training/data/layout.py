@@ -5,9 +5,10 @@
 import glob
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Sequence
 
+from bisenet_ros.files.permissions import require_readable
 from bisenet_training.errors import DataError
 
 SET_ROOT = "set --root, or data.root in a recipe,"
@@ -54,8 +55,12 @@ class Layout:
     def frames(self, root: Path, split: str, names: Sequence[str] | None = None) -> list[Frame]:
         """The frames of a split: those that are named, else listed, else found as an image or a label file.
 
-        A frame that is named again has this as its problem. Raises DataError if the list of frames is missing or empty,
-        if not one image or not one label file is there, or if two files share a name.
+        A frame that is named again has this as its problem.
+
+        Raises:
+            DataError: the list of frames is missing or empty, not one image or not one label file is there, or two
+                files share a name.
+            PermissionError: a folder of the images or label files may not be listed.
         """
         if names is None and self.listing:
             names = self.listed(root, split)
@@ -137,5 +142,19 @@ def _find(root: Path, pattern: str) -> list[tuple[dict[str, str], Path]]:
     groups = {part: "[^/]*" if part == "*" else "([^/.][^/]*)" for part in parts[1::2]}
     expression = re.compile("".join(groups[part] if i % 2 else re.escape(part) for i, part in enumerate(parts)))
     words = [part for part in parts[1::2] if part != "*"]
-    paths = ((path, expression.fullmatch(path.relative_to(root).as_posix())) for path in sorted(root.glob(shell)))
+    paths = ((path, expression.fullmatch(path.relative_to(root).as_posix())) for path in _glob(root, shell))
     return [(dict(zip(words, match.groups())), path) for path, match in paths if match]
+
+
+def _glob(root: Path, pattern: str) -> list[Path]:
+    """The paths that fit, sorted, as `Path.glob`, which takes folders that may not be listed as empty ones.
+
+    Raises PermissionError for such a folder. Hidden folders are passed over, where the pattern does not name them.
+    """
+    paths = [root]
+    for part in PurePosixPath(pattern).parts:
+        folders = [path for path in paths if path.is_dir()]
+        require_readable(*folders)
+        found = [path for folder in folders for path in folder.glob(part)]
+        paths = [path for path in found if part.startswith(".") or not path.name.startswith(".")]
+    return sorted(paths)

@@ -8,7 +8,7 @@ from typing import Any, Callable, Mapping, NamedTuple
 
 import numpy as np
 
-from bisenet_ros.images.image_file import IMAGE_SUFFIXES
+from bisenet_ros.images.image_file import image_files
 from bisenet_training.errors import DataError
 
 UNLABELED = "_background_"
@@ -62,8 +62,8 @@ def read_size(entries: Mapping[str, Any], height: str, width: str, *, source: Pa
 
 
 def find_image(folder: Path, stem: str, *, source: Path) -> Path:
-    """The image file of a name without its suffix; raises DataError if there is none."""
-    found = [path for path in sorted(folder.glob("*")) if path.stem == stem and path.suffix.lower() in IMAGE_SUFFIXES]
+    """The image file of a name without its suffix; raises DataError if there is none, PermissionError."""
+    found = [path for path in image_files(folder) if path.stem == stem]
     if not found:
         raise DataError(
             f"expected the image of {source} at {folder / stem}.*, found none; name the folder with --images"

@@ -11,6 +11,7 @@ import yaml
 from bisenet_ros.files.atomic_write import write_bytes, write_png, write_text
 from bisenet_ros.files.file_names import is_utf8, natural_order
 from bisenet_ros.files.full_disk import explain_full_disk
+from bisenet_ros.files.permissions import require_readable
 from bisenet_ros.files.result_folder import require_free, require_replaceable
 from bisenet_ros.images.image_file import read_image, read_orientation
 from bisenet_ros.model.class_map import IGNORE, ClassMap
@@ -41,6 +42,7 @@ def read_export(export: Path, images: Path | None = None) -> Iterator[LabeledIma
 
     Raises:
         DataError: it is none of these.
+        PermissionError: the folder may not be listed.
     """
     if not export.exists():
         raise DataError(f"expected the folder or the COCO file of an export at {export}, there is nothing")
@@ -48,6 +50,7 @@ def read_export(export: Path, images: Path | None = None) -> Iterator[LabeledIma
         return read_coco(export, images)
     if (export / LABEL_MAP).is_file():
         return read_segmentation_masks(export, images)
+    require_readable(export)
     if not any(export.glob("*.json")):
         raise DataError(
             f"expected labelme's JSON files, or {LABEL_MAP} of CVAT's segmentation masks, in {export}, or a COCO file; "

@@ -8,6 +8,7 @@ from typing import Iterator, Mapping
 
 import numpy as np
 
+from bisenet_ros.files.permissions import require_readable
 from bisenet_ros.images.label_file import read_label_colors
 from bisenet_training.data.label_encoding import Color, ColorEncoding
 from bisenet_training.errors import DataError
@@ -26,11 +27,14 @@ def read_segmentation_masks(folder: Path, images: Path | None = None) -> Iterato
 
     Raises:
         DataError: `labelmap.txt` cannot be read, or an image is not there.
+        PermissionError: a folder may not be listed.
     """
     colors = _read_label_map(folder / LABEL_MAP)
     labels = frozenset(colors) - {UNLABELED}
-    for path in sorted((folder / MASKS).rglob("*.png")):
-        place = path.relative_to(folder / MASKS)
+    masks = folder / MASKS
+    require_readable(masks, *filter(Path.is_dir, masks.rglob("*")))
+    for path in sorted(masks.rglob("*.png")):
+        place = path.relative_to(masks)
         image = find_image((images or folder / IMAGES) / place.parent, path.stem, source=path)
         yield LabeledImage(image, path, labels, partial(_draw, path, colors))
 

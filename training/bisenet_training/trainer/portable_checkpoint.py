@@ -4,7 +4,7 @@
 
 import io
 import zipfile
-from typing import Any
+from typing import Any, Mapping
 
 import torch
 from torch import Tensor
@@ -24,6 +24,11 @@ def portable(checkpoint: dict[str, Any]) -> dict[str, Any]:
     if "current_model_state" in checkpoint:
         changed.update(current_model_state=weights, card={**checkpoint["card"], "scores": {}})
     return {**checkpoint, **changed}
+
+
+def is_portable(checkpoint: Mapping[str, Any]) -> bool:
+    """Whether a run's checkpoint is a portable one: without the state of its optimizers."""
+    return not any(optimizer["state"] for optimizer in checkpoint["optimizer_states"])
 
 
 def deflated(checkpoint: dict[str, Any]) -> bytes:

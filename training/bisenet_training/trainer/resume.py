@@ -9,6 +9,7 @@ from typing import Any, Mapping
 from bisenet_ros.network.checkpoint import read_checkpoint
 from bisenet_training.errors import RecipeError
 from bisenet_training.trainer.devices import print_once
+from bisenet_training.trainer.portable_checkpoint import is_portable
 from bisenet_training.trainer.recipe import Recipe, without_places
 
 CONSEQUENCES = {
@@ -20,8 +21,11 @@ CONSEQUENCES = {
 """What another value of these entries of `run` means for a run that goes on."""
 
 
-def check_resumable(last: Path, recipe: Recipe) -> None:
+def check_resumable(last: Path, recipe: Recipe) -> bool:
     """Checks that a run may go on from its checkpoint by this recipe, and prints what is another in its section `run`.
+
+    Returns:
+        whether the checkpoint is a portable one.
 
     Raises:
         RecipeError: it was trained by another recipe, but for that section and the data's places, or is finished.
@@ -51,6 +55,7 @@ def check_resumable(last: Path, recipe: Recipe) -> None:
     for name, now in without_places(recipe)["run"].items():
         if name in CONSEQUENCES and before["run"].get(name) != now:
             print_once(f"run.{name} was {before['run'].get(name)} and is now {now}: {CONSEQUENCES[name]}")
+    return is_portable(checkpoint)
 
 
 def _flat(training: Mapping[str, Any]) -> dict[str, Any]:

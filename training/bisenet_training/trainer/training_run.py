@@ -9,7 +9,7 @@ import warnings
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Sequence, TextIO
 
 import lightning
 import numpy as np
@@ -21,6 +21,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from bisenet_ros.engines.cpu.cores import usable_cores
+from bisenet_ros.files.atomic_write import remove_partial
 from bisenet_ros.files.file_names import check_path
 from bisenet_ros.files.folder_lock import lock_folder
 from bisenet_ros.files.full_disk import explain_full_disk
@@ -93,19 +94,28 @@ def train(
         _check_place(save_weights, others=[last, best, Path(recipe.run.start_from or last)])
     checkpoint, start = last if resume else resume_from, None
     if checkpoint:
-        check_resumable(checkpoint, recipe)
+        is_portable = check_resumable(checkpoint, recipe)
+        if save_weights and not is_portable:
+            _check_place(save_weights, others=[checkpoint])
     elif recipe.run.start_from:
         start = read_start(Path(recipe.run.start_from), recipe.network)
     _check_network(recipe.network)
     devices = trainer_devices()
     require_shares(recipe.run.batch_size, processes=devices["devices"] * devices["num_nodes"])
-    lock = rank_zero_only(lock_folder)(output)  # of the first process alone
-    with lock or nullcontext(), warnings.catch_warnings():
+    with _lock(output) or nullcontext(), warnings.catch_warnings():
         for message in IRRELEVANT_WARNINGS:
             warnings.filterwarnings("ignore", message=message)
         advice = "give the same command again, with --resume where a last.ckpt is there"
         with explain_full_disk(output, advice=advice), explain_out_of_memory(recipe):
             _fit(recipe, output, devices=devices, start=start, checkpoint=checkpoint, save_weights=save_weights)
+
+
+@rank_zero_only
+def _lock(output: Path) -> TextIO:
+    """Keeps other runs out of the output, and removes what killed ones left; in the first process alone."""
+    lock = lock_folder(output)
+    remove_partial(output)
+    return lock
 
 
 def _fit(
@@ -172,11 +182,12 @@ def _check_network(network: NetworkRecipe) -> None:
 
 
 def _check_place(save_weights: Path, *, others: Sequence[Path]) -> None:
-    """The portable checkpoint must have a folder, and must not replace other checkpoints."""
+    """The portable checkpoint must have a folder, and must not replace checkpoints that hold more than it does."""
     require_writable(save_weights)
     if save_weights.resolve() in [path.resolve() for path in others]:
         raise RecipeError(
-            f"{save_weights} is a checkpoint of this run, or what it starts from; name another with --save-weights"
+            f"{save_weights} is a checkpoint of this run, or what it starts or goes on from; name another with "
+            "--save-weights"
         )
 
 
