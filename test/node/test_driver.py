@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -68,7 +69,7 @@ def is_alive(pid: int) -> bool:
 
 def test_every_frame_of_several_cameras_is_answered_and_counted(shipped_model: Path) -> None:
     topics = Topics(cameras=("front", "rear"), outputs=("mask", "overlay"))
-    arguments = topics.node_arguments(model=str(shipped_model), diagnostics_rate="10.0")
+    arguments = topics.node_arguments(model=str(shipped_model), diagnostics_rate=10.0)
     answers: List[int] = []
     with NodeDriver(arguments, topics=topics, program=NODE_PROGRAMS["stub"]) as driver:
         driver.warm_up(partial(gray_images, 3))
@@ -91,7 +92,7 @@ def test_every_frame_of_several_cameras_is_answered_and_counted(shipped_model: P
 
 
 def test_frames_above_a_limit_are_counted_where_the_node_drops_them(shipped_model: Path) -> None:
-    arguments = Topics().node_arguments(model=str(shipped_model), diagnostics_rate="10.0", publish_rate="5.0")
+    arguments = Topics().node_arguments(model=str(shipped_model), diagnostics_rate=10.0, publish_rate=5.0)
     with NodeDriver(arguments, program=NODE_PROGRAMS["stub"]) as driver:
         driver.warm_up(partial(gray_images, 3))
         found = driver.play(partial(gray_images, 20))
@@ -99,9 +100,12 @@ def test_frames_above_a_limit_are_counted_where_the_node_drops_them(shipped_mode
     assert found.losses == {"dropped_rate": found.lost}
 
 
-def test_a_node_that_cannot_run_is_quoted() -> None:
-    with NodeDriver(Topics().node_arguments(model="missing.onnx")) as driver:
-        with pytest.raises(DriverError, match="the node cannot run: could not configure: expected a model file"):
+@pytest.mark.parametrize("model", ["missing.onnx", "my: model #1 \U0001f697.onnx"])
+def test_a_node_that_cannot_run_is_quoted(model: str) -> None:
+    """Whatever the model's name is: ROS reads parameters as YAML."""
+    told = f"the node cannot run: could not configure: expected a model file at {Path(model).absolute()}"
+    with NodeDriver(Topics().node_arguments(model=model)) as driver:
+        with pytest.raises(DriverError, match=re.escape(told)):
             driver.warm_up(partial(gray_images, 1))
 
 

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures a scenario. The pipelines take turns, so that a busy machine slows all of them alike."""
 
-import json
 import math
 import os
 import sys
@@ -98,9 +97,8 @@ def drive(scenario: Scenario, pipeline: str) -> NodeDriver:
     if pipeline != "node":
         arguments = [pipeline, scenario.to_json()]
         return NodeDriver(arguments, topics=topics, program=COMPARED_PIPELINE, has_diagnostics=False)
-    parameters = {name: getattr(scenario, name) for name in ("device", "precision", "network_size")}
-    parameters["model"] = json.dumps(scenario.model)  # ROS reads it as YAML
-    arguments = topics.node_arguments(**parameters, diagnostics_rate="4.0")
+    parameters = {name: getattr(scenario, name) for name in ("model", "device", "precision", "network_size")}
+    arguments = topics.node_arguments(**parameters, diagnostics_rate=4.0)
     return NodeDriver(arguments, topics=topics, program=NODE_PROGRAMS[scenario.engine])
 
 

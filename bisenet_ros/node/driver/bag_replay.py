@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A bag in real time through the running node: what is lost, how long it takes, and whether the masks are the same."""
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, Sequence
@@ -50,11 +49,9 @@ def replay_through_node(
     comparison = _Comparison(folder / source.masks, source.mask_topic)
     # As offline: an engine may compute masks in another way where nobody asks for the confidence.
     topics = Topics(compressed=source.message_type == COMPRESSED_IMAGE, outputs=("mask", "confidence"))
-    given = {name: value for name, value in engine._asdict().items() if value}  # ROS cannot parse an empty override
-    parameters = {name: json.dumps(str(value)) for name, value in given.items()}  # ROS reads values as YAML
-    parameters["diagnostics_rate"] = "2.0"
+    given = {name: str(value) for name, value in engine._asdict().items() if value}
     images = partial(bag_images, Path(source.path), source.topic, rate=rate)
-    with NodeDriver(topics.node_arguments(**parameters), topics=topics) as driver:
+    with NodeDriver(topics.node_arguments(**given, diagnostics_rate=2.0), topics=topics) as driver:
         driver.warm_up(partial(images, indices=indices[:1]))
         with tqdm(desc="through the node", unit="frame", total=len(own), disable=None) as bar:
             interval = driver.play(partial(images, indices=indices), on_answer=comparison.add, bar=bar)

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The topics between cameras, a node and whoever listens to its masks."""
 
+import json
 from dataclasses import dataclass
-from typing import Any, List, Tuple
+from typing import Any, Dict, List, Tuple, Union
 
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
@@ -53,9 +54,11 @@ class Topics:
             return self.image_type
         return CompressedImage if output.endswith("/compressed") else Image
 
-    def node_arguments(self, **parameters: str) -> List[str]:
+    def node_arguments(self, **parameters: Union[str, float]) -> List[str]:
         """The ROS arguments that give a node these topics and some parameters."""
-        parameters["transport"] = "compressed" if self.compressed else "raw"
+        given: Dict[str, Any] = {**parameters, "transport": "compressed" if self.compressed else "raw"}
         if len(self.cameras) > 1:
-            parameters["cameras"] = f"[{', '.join(self.cameras)}]"
-        return ["--ros-args", *(word for name, value in parameters.items() for word in ("-p", f"{name}:={value}"))]
+            given["cameras"] = self.cameras
+        # ROS reads values as YAML, of which JSON is a part.
+        values = {name: json.dumps(value, ensure_ascii=False) for name, value in given.items()}
+        return ["--ros-args", *(word for name, value in values.items() for word in ("-p", f"{name}:={value}"))]

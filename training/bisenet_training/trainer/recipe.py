@@ -197,7 +197,7 @@ class RunRecipe:
     max_minutes: Nullable[Minutes]  # then the run stops with its state saved, for --resume; null: no limit
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"]  # auto: bf16-mixed where the device computes in it
     workers: NonNegativeInt  # loading processes of each device, at most one a core; 0 loads in the training process
-    cache_gigabytes: Annotated[float, Field(ge=0, le=1e6)]  # of a machine's memory; what fits is decoded once
+    cache_gigabytes: Annotated[float, Field(ge=0, le=1e6)]  # of a machine's memory, for each split; decoded once
     start_from: Nullable[Text]  # checkpoint whose weights the run starts with; null: from scratch
     seed: Annotated[int, Field(ge=0, lt=2**32)]
 
