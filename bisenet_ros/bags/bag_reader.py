@@ -118,7 +118,8 @@ class Bag:
             topics = merge_topics(map(_listed_topic, information["topics_with_message_count"]))
             if not topics:
                 raise ValueError("it lists no topic")
-            self.label_classes = json.loads((information.get("custom_data") or {}).get(LABEL_CLASSES, "[]"))
+            names = json.loads((information.get("custom_data") or {}).get(LABEL_CLASSES, "[]"))
+            self.label_classes = [_text(name) for name in list(names)]
         except BagError:
             raise
         except (YAMLError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
@@ -184,13 +185,19 @@ def _differences(
 
 def _listed_topic(entry: Dict[str, Any]) -> Topic:
     topic = entry["topic_metadata"]
-    return Topic(
-        str(topic["name"]), str(topic["type"]), int(entry["message_count"]), str(topic["serialization_format"])
-    )
+    name, kind, encoding = map(_text, (topic["name"], topic["type"], topic["serialization_format"]))
+    return Topic(name, kind, int(entry["message_count"]), encoding)
+
+
+def _text(value: Any) -> str:
+    """Raises ValueError where it is no text: `str` of a list whose aliases of YAML stand for lists is without end."""
+    if not isinstance(value, str):
+        raise ValueError(f"expected a text, got a {type(value).__name__}")
+    return value
 
 
 def _check_compression(path: Path, information: Dict[str, Any]) -> None:
-    mode, kind = (str(information.get(f"compression_{what}") or "").lower() for what in ("mode", "format"))
+    mode, kind = (_text(information.get(f"compression_{what}") or "").lower() for what in ("mode", "format"))
     if mode not in ("", "none", "file", "message") or (mode in ("file", "message") and kind != "zstd"):
         raise BagError(
             f"expected a bag without compression or with zstd by file or message, got {path} with {kind!r} by "

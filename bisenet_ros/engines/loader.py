@@ -22,7 +22,7 @@ from bisenet_ros.model.class_groups import ClassGroups, read_class_groups
 from bisenet_ros.model.grouped_model import write_grouped_model
 from bisenet_ros.model.input_size import CARD, check_size_choice, describe_size_choice
 from bisenet_ros.model.model_card import ModelCard, read_card
-from bisenet_ros.model.model_file import ModelError
+from bisenet_ros.model.model_file import ModelError, read_model
 
 DEVICES = ("auto", "cpu", "cuda")
 LONGEST_REASON = 300
@@ -115,6 +115,7 @@ def _prepare(model: Path, groups: Optional[ClassGroups], *, device: str, precisi
     choice = choose_precision(model, device=device, precision=precision)
     card = read_card(choice.model)
     if groups is None:
+        read_model(choice.model)  # a runtime may not tell that weights are not finite
         return _Prepared(choice, choice.model, card)
     grouping = groups.fit(card.classes)
     folder = tempfile.TemporaryDirectory(prefix="bisenet_ros.")

@@ -121,6 +121,11 @@ class _Run:
             self._grouping = read_class_groups(request.class_map).fit(read_card(request.model).classes)
         loader = EngineLoader(request.engine)
         self._engine = self._open_engine(loader)
+        if not self._engine.has_confidence:
+            raise ModelError(
+                f"{self._engine.description} gives no confidence, which the report has; the log says why; add "
+                "--device cpu"
+            )
         self._model = self._engine.model_file or request.model
         self._sha256 = model_sha256(self._model)
         self._class_map_sha256 = sha256_of(request.class_map) if request.class_map else ""

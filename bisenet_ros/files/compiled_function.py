@@ -3,7 +3,9 @@
 """Functions that numba compiles, whose machine code is kept on disk where the disk allows it."""
 
 import logging
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, Callable
 
 from numba import njit
@@ -15,7 +17,8 @@ class CompiledFunction:
     """A function that numba compiles when it is first called, without Python's global lock.
 
     The machine code is kept for later processes, beside the source or in the user's cache. On a read-only or full disk
-    each process compiles it anew, which takes some seconds; numba alone would raise an error.
+    each process compiles it anew, which takes some seconds, and so does the next one where a power cut has damaged what
+    was kept; numba alone would raise an error.
     """
 
     def __init__(self, function: Callable[..., None], **options: Any) -> None:
@@ -32,6 +35,18 @@ class CompiledFunction:
         except OSError as error:  # of numba's files; the functions themselves read and write none
             self._run_without_cache(error)
             self._run(*arguments)
+        except Exception as error:  # of a damaged file; the functions themselves raise none
+            self._remove_kept(error)
+            self._run = self._compile()
+            self._run(*arguments)
+
+    def _remove_kept(self, error: Exception) -> None:
+        """Removes numba's indices of the files that it keeps, so that the next process makes them anew."""
+        folder = Path(self._run.stats.cache_path)
+        logger.warning("the compiled code in %s is damaged (%s) and made anew", folder, error)
+        for index in folder.glob("*.nbi"):
+            with suppress(OSError):
+                index.unlink()
 
     def _run_without_cache(self, error: Exception) -> None:
         logger.warning(

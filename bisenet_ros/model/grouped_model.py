@@ -63,9 +63,9 @@ def _merge(model: onnx.ModelProto, grouping: Grouping, *, classes: int) -> None:
         graph_nodes.group(np.flatnonzero(grouping.ids[:classes] == number)) for number in range(len(grouping.classes))
     ]
     graph_nodes.add("Concat", groups, output=output, axis=1)
-    channels = graph.output[0].type.tensor_type.shape.dim[1]
-    if channels.HasField("dim_value"):
-        channels.dim_value = len(groups)
+    sides = graph.output[0].type.tensor_type.shape.dim  # none where the file does not say
+    if len(sides) > 1 and sides[1].HasField("dim_value"):
+        sides[1].dim_value = len(groups)
 
 
 class _Nodes:
@@ -73,7 +73,9 @@ class _Nodes:
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self._graph = model.graph
-        self._opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+        self._opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
+        if not self._opset:
+            raise ModelError("the network has no version of ONNX's operators (opset); export it again")
         self._count = 0
 
     def group(self, members: np.ndarray) -> str:

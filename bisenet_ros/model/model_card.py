@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import onnx
 
 METADATA_KEY = "bisenet_ros.card"
+SMALLEST_STD = 0.001
+"""A quarter of a level of 255."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class ModelCard:
                 # "labels" in version 0.1.0
                 classes=ClassMap.from_list(values["labels" if "labels" in values else "classes"]),
                 mean=_three_numbers(values, "mean"),
-                std=_three_numbers(values, "std", above_0=True),
+                std=_three_numbers(values, "std", least=SMALLEST_STD),
                 network_size=_size(values),
                 training=_mapping(values, "training"),
                 scores=_mapping(values, "scores"),
@@ -78,16 +80,15 @@ class ModelCard:
             raise ModelError(f"the model's card has a bad class map: {error}") from None
 
 
-def _three_numbers(values: Mapping[str, Any], key: str, *, above_0: bool = False) -> Tuple[float, float, float]:
+def _three_numbers(values: Mapping[str, Any], key: str, *, least: float = 0) -> Tuple[float, float, float]:
     numbers = values[key]
     if not isinstance(numbers, (list, tuple)) or len(numbers) != 3 or not all(map(_is_number, numbers)):
         raise ModelError(f"the card's {key} must be three numbers (R, G, B), got {numbers!r}")
     first, second, third = (float(number) for number in numbers)
-    smallest, largest = min(numbers), max(numbers)
-    if not 0 <= smallest <= largest <= 1 or (above_0 and smallest == 0):
+    if not least <= min(numbers) <= max(numbers) <= 1:
         raise ModelError(
-            f"the card's {key} must be {'above 0 and up to 1' if above_0 else 'from 0 to 1'}, of colors of 0 to 1, got "
-            f"{numbers!r}; divide it by 255 if it is of colors of 0 to 255"
+            f"the card's {key} must be from {least:g} to 1, of colors of 0 to 1, got {numbers!r}; divide it by 255 if "
+            "it is of colors of 0 to 255"
         )
     return first, second, third
 

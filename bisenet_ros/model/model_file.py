@@ -8,6 +8,8 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict, Iterator
 
+import numpy as np
+
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.file_content import describe_bytes
 
@@ -31,7 +33,7 @@ def read_model(path: Path, *, weights: bool = True) -> onnx.ModelProto:
 
     Raises:
         ModelError: the file is missing, is not ONNX, or a file with its weights is missing, cut off, a link, or
-            elsewhere.
+            elsewhere; or a weight that was read is not finite.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -53,6 +55,7 @@ def read_model(path: Path, *, weights: bool = True) -> onnx.ModelProto:
         _check_weights(path, model)
         if weights:
             onnx.external_data_helper.load_external_data_for_model(model, str(path.parent))
+            _require_finite(path, model)
     except ModelError:
         raise
     except (onnx.checker.ValidationError, ValueError) as error:
@@ -73,6 +76,20 @@ def _check_weights(path: Path, model: onnx.ModelProto) -> None:
             raise ModelError(f"{path} has its weights in {file}, which is missing; copy that file too")
         if file.stat().st_size < size:
             raise ModelError(f"expected {size} bytes of weights in {file}, got {file.stat().st_size}; copy it again")
+
+
+def _require_finite(path: Path, model: onnx.ModelProto) -> None:
+    """Raises ModelError for a weight that is NaN or infinite: OpenVINO would compute on with another number."""
+    from onnx import TensorProto, numpy_helper
+
+    for tensor in model.graph.initializer:
+        kinds = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
+        # A single number may be a bound, as of a Clip.
+        if tensor.data_type in kinds and tensor.dims and not np.isfinite(numpy_helper.to_array(tensor)).all():
+            raise ModelError(
+                f"{path} has weights that are not finite ({tensor.name}): its training diverged, or the file is "
+                "damaged; copy it again, or export it from another checkpoint"
+            )
 
 
 def _explain_missing_network(path: Path) -> str:

@@ -15,7 +15,7 @@ from bisenet_ros.engines.engine import Engine
 from bisenet_ros.engines.loader import installed_runtimes
 from bisenet_ros.files.atomic_write import write_bytes
 from bisenet_ros.model.model_card import ModelCard, read_card, write_card
-from bisenet_ros.model.model_file import model_sha256, read_model
+from bisenet_ros.model.model_file import ModelError, model_sha256, read_model
 from bisenet_ros.quantization.frame_source import FrameSource
 from bisenet_ros.quantization.quantization_cost import QuantizationCost, quantization_cost, share_of_same_class
 from bisenet_ros.quantization.static_quantization import layer_costs, quantize, quantized_layers, unquantize
@@ -71,7 +71,7 @@ def make_quantized_model(
 
     Raises BisenetError where the model or a frame cannot be used.
     """
-    network, card = read_model(model), read_card(model)
+    sha256, network, card = model_sha256(model), read_model(model), read_card(model)
     on_progress(f"calibrating with {len(calibration)} frames of {calibration.name}")
     counted = 0
 
@@ -93,10 +93,12 @@ def make_quantized_model(
     int8 = _open(quantized, card, precision="int8")
     on_progress(f"comparing with fp32 on {len(evaluation)} frames of {evaluation.name}")
     cost = quantization_cost(fp32, int8, evaluation)
+    if model_sha256(model) != sha256:
+        raise ModelError(f"{model} was replaced while it was quantized; give the same command again")
     layers = quantized_layers(quantized)
     convolutions = [node.name for node in quantized.graph.node if node.op_type == "Conv"]
     description = {
-        "made_from_sha256": model_sha256(model),
+        "made_from_sha256": sha256,
         "calibration": {"source": calibration.name, "frames": counted},
         "layers_in_fp32": [name for name in convolutions if name not in layers],
         "compared": {"source": evaluation.name, "engine": int8.description, **cost.to_dict()},

@@ -22,6 +22,8 @@ from bisenet_ros.sources.data_sets import open_data_set, parse_data_set
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg")
 TEXT = cv2.VideoWriter.fourcc(*"ansi")
 """The codec with which FFmpeg makes pictures of a text, of a .txt for example."""
+SLOWEST, FASTEST = 0.01, 1000.0
+"""Rates of a video that can be meant, in Hz; some recorders write that of their clock, as 90,000."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,8 @@ def _open_video(path: Path) -> ImageSource:
         finally:
             video.release()
 
-    return ImageSource(images, max(count, 0), (path,), rate=rate or None, count_is_estimate=True)
+    rated = SLOWEST <= rate <= FASTEST
+    return ImageSource(images, max(count, 0), (path,), rate=rate if rated else None, count_is_estimate=True)
 
 
 def _from_data_set(data_set: Any, root: Path) -> ImageSource:

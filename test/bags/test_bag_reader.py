@@ -298,6 +298,30 @@ def test_broken_metadata_is_told_and_the_files_read(tmp_path, content):
     assert len(frames) == 12 and "metadata.yaml cannot be read" in problems[0]
 
 
+LISTS = (f"&{new} [{', '.join(50 * [f'*{old}'])}]" for old, new in zip("abcdef", "bcdefg"))
+ALIASES = f"[&a [x], {', '.join(LISTS)}]"
+"""YAML whose text, with all aliases written out, would have 50 ** 6 parts."""
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("serialization_format: cdr", f"serialization_format: {ALIASES}"),
+        ("compression_mode: ''", f"compression_mode: {ALIASES}"),
+        ("custom_data: null", "custom_data: {label_classes: '5'}"),
+        ("custom_data: null", "custom_data: {label_classes: '[1, {}]'}"),
+    ],
+)
+def test_entries_of_metadata_that_are_no_texts_are_told_and_the_files_read(tmp_path, old, new):
+    folder = write_bag(tmp_path / "bag")
+    metadata = folder / "metadata.yaml"
+    assert old in metadata.read_text()
+    metadata.write_text(metadata.read_text().replace(old, new))
+    frames, problems = frames_of(folder)
+    assert len(frames) == 12 and "metadata.yaml cannot be read" in problems[0]
+    assert Bag(folder).label_classes == []
+
+
 def test_what_is_no_bag_is_refused_with_words(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is nothing"):
         Bag(tmp_path / "none")

@@ -65,7 +65,7 @@ from bisenet_ros.evaluation.report import bag_report
 from bisenet_ros.evaluation.run_engine import EngineLoader, EngineOptions
 from bisenet_ros.files import result_folder
 from bisenet_ros.images.colors import blend, paint
-from bisenet_ros.model.model_file import model_sha256
+from bisenet_ros.model.model_file import ModelError, model_sha256
 from demo.clip import FOLDER, frame_ids
 
 MASK = "/segmentation/mask"
@@ -468,6 +468,14 @@ def evaluate_segmented(request: Request) -> int:
 def fail_on_full_disk(*_):
     with open("/dev/full", "wb", buffering=0) as full:
         full.write(b"0")
+
+
+def test_an_engine_that_gives_no_confidence_is_refused_before_the_work(tmp_path, request_for):
+    engine = BlueEngine()
+    engine.has_confidence = False
+    with pytest.raises(ModelError, match="blue engine gives no confidence, .* add --device cpu"):
+        evaluate(request_for(write_bag(tmp_path / "bag")), make=lambda: engine)
+    assert not (tmp_path / "OUT").exists() and not (tmp_path / "OUT.partial").exists() and engine.frames == 0
 
 
 def test_a_bag_that_cannot_be_read_does_not_cost_the_others(tmp_path, request_for, capsys):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 
 import numba.core.caching
 import numpy as np
@@ -43,6 +44,20 @@ def test_without_a_folder_to_write_to_it_is_compiled_anew(monkeypatch, caplog):
         assert_doubles(make_double())
     (record,) = caplog.records
     assert "compiled code cannot be kept on disk" in record.getMessage() and "no locator" in record.getMessage()
+
+
+@pytest.mark.parametrize("suffix, size", [(".nbi", 0), (".nbi", 20), (".nbc", 0), (".nbc", 20)])
+def test_files_that_a_power_cut_damaged_are_made_anew(tmp_path, monkeypatch, caplog, suffix, size):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    assert_doubles(make_double())
+    for file in tmp_path.rglob(f"*{suffix}"):
+        os.truncate(file, size)
+    assert_doubles(make_double())
+    (record,) = caplog.records
+    assert re.search(rf"the compiled code in {tmp_path}/.* is damaged .* and made anew", record.getMessage())
+    assert_doubles(make_double())
+    assert_doubles(make_double())
+    assert len(caplog.records) == 1
 
 
 @pytest.mark.parametrize("method, code", [("save", errno.ENOSPC), ("load", errno.EACCES)])

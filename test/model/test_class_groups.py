@@ -22,6 +22,7 @@ from bisenet_ros.model.class_groups import UNLISTED, read_class_groups
 from bisenet_ros.model.class_map import IGNORE, ClassMap, ClassMapError, SegmentationClass
 from bisenet_ros.model.grouped_model import NEVER, write_grouped_model
 from bisenet_ros.model.model_card import read_card
+from bisenet_ros.model.model_file import ModelError
 from demo.clip import frame_ids, read_image
 
 CLASS_MAPS = Path(__file__).parents[2] / "config" / "class_maps"
@@ -176,6 +177,20 @@ def test_the_groups_softmax_is_the_sum_of_their_classes(groups_in, tmp_path, car
     found = np.exp(merged - np.logaddexp.reduce(merged, axis=1, keepdims=True))
     assert np.abs(found - np.stack(expected, axis=1)).max() < 1e-4
     assert (merged[:, 1] == NEVER).all(), "the group without a class"
+
+
+def test_a_file_that_lacks_what_the_groups_need_is_told_or_run(groups_in, tmp_path, card):
+    path = save_tiny_model(tmp_path / "model.onnx", card)
+    grouping, model = groups_in(GROUPS).fit(card.classes), onnx.load(path)
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    onnx.save(model, path)
+    write_grouped_model(path, card, grouping, tmp_path / "grouped.onnx")
+    image = np.zeros((1, 3, 32, 48), np.float32)
+    assert logits_of(tmp_path / "grouped.onnx", image).shape == (1, 4, 4, 6)
+    model.ClearField("opset_import")
+    onnx.save(model, path)
+    with pytest.raises(ModelError, match="the network has no version of ONNX's operators"):
+        write_grouped_model(path, card, grouping, tmp_path / "grouped.onnx")
 
 
 def test_a_group_of_one_class_has_its_logit(groups_in, tmp_path, card):

@@ -181,6 +181,17 @@ def test_a_frame_of_a_bag_that_cannot_be_read_is_named(model, tmp_path, capsys):
     assert f"message 2 of /image in {bag}: " in capsys.readouterr().err
 
 
+def test_a_model_that_is_replaced_meanwhile_is_told(model, images, card, capsys, monkeypatch):
+    def replace_it(*arguments):
+        save_stem_model(model, replace(card, name="another"))
+        return quantization_cost(*arguments)
+
+    monkeypatch.setattr(quantized_model, "quantization_cost", replace_it)
+    assert run(model, "--calibration", images) == 1
+    assert f"{model} was replaced while it was quantized; give the same command again" in capsys.readouterr().err
+    assert not model.with_name("m.int8.onnx").exists()
+
+
 def test_the_card_has_the_frames_that_were_read_not_those_that_were_promised(model, images, tmp_path, capsys):
     bag = tmp_path / "recording"
     assert main(["make-bag", str(images), "-o", str(bag)]) == 0

@@ -446,6 +446,25 @@ def test_a_full_disk_is_told_and_the_same_command_goes_on(tmp_path, model, image
     assert segment(model, images, output=out) == 0
 
 
+@pytest.mark.parametrize("rate", [90000.0, 0.001, float("nan")])
+def test_the_overlays_of_a_video_whose_rate_cannot_be_meant_have_the_usual_one(tmp_path, model, monkeypatch, rate):
+    class RatedVideo:
+        def __init__(self, path: str) -> None:
+            self._video = video_capture(path)
+
+        def __getattr__(self, name):
+            return getattr(self._video, name)
+
+        def get(self, what):
+            return rate if what == cv2.CAP_PROP_FPS else self._video.get(what)
+
+    video, out, video_capture = write_video(tmp_path / "drive.avi"), tmp_path / "out", cv2.VideoCapture
+    with monkeypatch.context() as patch:
+        patch.setattr(cv2, "VideoCapture", RatedVideo)
+        assert segment(model, video, output=out, options=["--write", "overlay"]) == 0
+    assert read_video(out / "overlay" / "drive.mp4")[1] == video_file.RATE
+
+
 def test_a_video_that_cannot_be_written_whole_is_no_video(tmp_path, monkeypatch):
     path = tmp_path / "long.mp4"
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
