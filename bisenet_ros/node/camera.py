@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass, field
-from typing import Callable, Optional, Tuple
+from typing import Callable, Deque, Optional, Tuple
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo
 
@@ -25,6 +27,8 @@ from bisenet_ros.node.rate_limit import RateLimit
 
 MAX_PLAUSIBLE_AGE = 60.0
 """Seconds from an image's stamp to its arrival; with a larger difference the stamp is taken to be of another clock."""
+MOST_CAMERA_INFOS = 64
+"""As many as come while a frame is in the node, and more."""
 MANY_RESTARTS = 5
 """Consecutive frames without a usable previous frame, after which the log warns that smoothing has no effect."""
 
@@ -41,7 +45,8 @@ class CameraFrame:
         pixels, convert: H x W x 3 uint8 BGR, and the seconds that the conversion took; set by the converting thread.
         mask, confidence: H x W uint8, the confidence None where it was not computed; set by the engine's thread, before
             it publishes the mask.
-        camera_info: the camera's, None before and where there is none; set after the mask is published.
+        camera_info: the camera's at the image's stamp, None before and where there is none; set after the mask is
+            published.
     """
 
     camera: Camera
@@ -84,6 +89,7 @@ class Camera:
         self.clock_offset = 0.0
         self.sizes: Optional[Tuple[Size, Size]] = None
         self._smoothing = TemporalSmoothing()
+        self._camera_infos: Deque[Tuple[Tuple[int, int], CameraInfo]] = deque(maxlen=MOST_CAMERA_INFOS)
         self._node = node
         self._parameters = parameters
         self._put = put
@@ -120,11 +126,17 @@ class Camera:
     def stop(self) -> None:
         """Unsubscribes."""
         self.subscription.close()
-        self.outputs.camera_info = None
+        self._camera_infos.clear()
 
     def close(self) -> None:
         self.stop()
         self.outputs.close()
+
+    def camera_info_at(self, stamp: Time) -> Optional[CameraInfo]:
+        """The camera_info that has an image's stamp, else the last one; None where none has come."""
+        infos = list(self._camera_infos)  # at once: the executor's thread adds to them
+        matching = [info for at, info in infos if at == (stamp.sec, stamp.nanosec)]
+        return (matching or [info for _, info in infos] or [None])[-1]
 
     def age(self, frame: CameraFrame) -> float:
         """Seconds since the frame's stamp, by the node's clock, which may be simulated."""
@@ -137,7 +149,7 @@ class Camera:
         return max_age > 0 and self.age(frame) > max_age
 
     def _take_camera_info(self, info: CameraInfo) -> None:
-        self.outputs.camera_info = info
+        self._camera_infos.append(((info.header.stamp.sec, info.header.stamp.nanosec), info))
         self.statistics.count("camera_infos")
 
     def _take_image(self, message: AnyImage) -> None:

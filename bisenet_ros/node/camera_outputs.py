@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is published for one camera: the mask always, the other topics while somebody subscribes."""
 
-from typing import Dict, Optional
+from typing import Dict
 
 import numpy as np
 from rclpy.node import Node
@@ -37,9 +37,6 @@ class CameraOutputs:
     and JPEG), and `camera_info`. The images' memory is used again for every frame, so that each method is for one
     thread.
 
-    Attributes:
-        camera_info: that of the camera, published again with every mask; None if there is none.
-
     Args:
         info_topic: of the camera's own camera_info. Where the node is in the camera's namespace, its own would be the
             same topic, and is not published: its subscribers would get each message twice.
@@ -47,7 +44,6 @@ class CameraOutputs:
 
     def __init__(self, node: Node, parameters: Parameters, camera: str, *, classes: ClassMap, info_topic: str) -> None:
         prefix = output_prefix(camera, parameters["cameras"])
-        self.camera_info: Optional[CameraInfo] = None
         self._node = node
         self._parameters = parameters
         self._colors = classes.color_table()
@@ -69,10 +65,9 @@ class CameraOutputs:
     def publish_mask(self, mask: np.ndarray, header: Header) -> None:
         self._publishers["mask"].publish(self._mask.filled(mask, header))
 
-    def publish_camera_info(self, header: Header) -> None:
-        """Publishes the camera's calibration under the header of a mask."""
-        camera_info = self.camera_info
-        if camera_info is not None and "camera_info" in self._publishers and self.has_subscriber("camera_info"):
+    def publish_camera_info(self, camera_info: CameraInfo, header: Header) -> None:
+        """Publishes the camera's calibration under the header of a mask, which it gets."""
+        if "camera_info" in self._publishers and self.has_subscriber("camera_info"):
             camera_info.header = header
             self._publishers["camera_info"].publish(camera_info)
 

@@ -43,9 +43,10 @@ its last stamp may be ahead of all others', as after a bag that begins again."""
 
 
 class _Grid(NamedTuple):
-    """What one camera sees: the stamp of its mask in seconds, when it came by time.monotonic(), and the cells."""
+    """What one camera sees: its mask's stamp in seconds and header, when it came by time.monotonic(), and the cells."""
 
     stamp: float
+    header: Header
     received: float
     cells: np.ndarray
 
@@ -104,12 +105,12 @@ class GroundGrid:
         pixels = self._pixels(name, frame.camera_info, frame.mask.shape, header)
         now = time.monotonic()
         self._grids = {camera: grid for camera, grid in self._grids.items() if now < grid.received + FORGET_SECONDS}
-        self._grids[name] = _Grid(seconds, now, cell_values(frame.mask, pixels, self._values))
-        newest = max(grid.stamp for grid in self._grids.values())
-        if seconds < newest - FUSION_SECONDS:
+        self._grids[name] = _Grid(seconds, header, now, cell_values(frame.mask, pixels, self._values))
+        newest = max(self._grids.values(), key=lambda grid: grid.stamp)
+        if seconds < newest.stamp - FUSION_SECONDS:
             return
-        recent = [grid.cells for grid in self._grids.values() if grid.stamp >= newest - FUSION_SECONDS]
-        self._publisher.publish(self._message(fuse(recent), header))
+        recent = [grid.cells for grid in self._grids.values() if grid.stamp >= newest.stamp - FUSION_SECONDS]
+        self._publisher.publish(self._message(fuse(recent), newest.header))
 
     def close(self) -> None:
         self._poses.close()

@@ -89,12 +89,18 @@ class Parameters:
 
     def unknown(self, names: Iterable[str]) -> List[str]:
         """A message for each of the names that is no parameter, with the parameter that may be meant."""
-        return [self._unknown_message(name) for name in names if not self._node.has_parameter(name)]
+        return list(filter(None, map(self._unknown_message, names)))
 
     def _unknown_message(self, name: str) -> str:
+        """Empty where it is a parameter; one of a camera that is no longer in `cameras` would have no effect."""
         camera = name.split(".")[0]
         if camera not in self["cameras"] and any(name == setting.name for setting in camera_settings(camera)):
-            return f"there is no parameter {name!r}, as there is no camera {camera!r} in the parameter cameras"
+            return (
+                f"there is no parameter {name!r}, as there is no camera {camera!r} in the parameter cameras; set that "
+                "one first"
+            )
+        if self._node.has_parameter(name):
+            return ""
         similar = difflib.get_close_matches(name, self._node.get_parameters_by_prefix(""), n=1)
         return f"there is no parameter {name!r}" + (f"; did you mean {similar[0]!r}?" if similar else "")
 

@@ -56,6 +56,8 @@ class Pipeline:
         self._next_log: Dict[str, float] = {}
         self._failures = 0
         self._activation = 0
+        self._idle = threading.Event()
+        self._idle.set()
         self._messages: FrameQueue[CameraFrame] = FrameQueue(_count_displaced)
         self._frames: FrameQueue[CameraFrame] = FrameQueue(_count_displaced)
         self._derived_topics = DerivedTopics(parameters, ground_grid=ground_grid, on_error=self._log_error)
@@ -83,6 +85,10 @@ class Pipeline:
         for frame in (*self._messages.clear(), *self._frames.clear()):
             frame.camera.statistics.count("dropped_inactive")
         self._derived_topics.clear()
+
+    def is_idle(self, *, timeout: float) -> bool:
+        """Whether the engine is at work on no frame, after at most so many seconds; after `stop` it then stays so."""
+        return self._idle.wait(timeout)
 
     def close(self, *, timeout: Optional[float] = None) -> bool:
         """Ends the threads after their current frame; False if one still runs after `timeout` seconds."""
@@ -140,6 +146,7 @@ class Pipeline:
 
     def _segment_all(self) -> None:
         while frames := self._frames.take(self._engine.max_batch):
+            self._idle.clear()
             try:
                 batches: Dict[Tuple, List[CameraFrame]] = {}
                 for frame in frames:
@@ -150,6 +157,8 @@ class Pipeline:
                     self._segment(batch, with_confidence)
             except Exception as error:  # the next frame may be fine; at the shutdown, ROS ends before this thread
                 self._log_error("could not segment images", error)
+            finally:
+                self._idle.set()
 
     def _has_confidence(self, frame: CameraFrame) -> bool:
         """Whether the frame is segmented with its confidence: where that is needed, and the engine gives it."""
@@ -245,8 +254,9 @@ class Pipeline:
         camera.statistics.count("published")
         camera.statistics.add_seconds(publish=published - segmented, total=published - frame.received)
         try:
-            frame.camera_info = camera.outputs.camera_info
-            camera.outputs.publish_camera_info(header)
+            frame.camera_info = camera.camera_info_at(header.stamp)
+            if frame.camera_info is not None:
+                camera.outputs.publish_camera_info(frame.camera_info, header)
             if self._is_wanted(frame):
                 self._derived_topics.put(frame)
         except Exception as error:

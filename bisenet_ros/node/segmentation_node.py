@@ -35,6 +35,8 @@ from bisenet_ros.node.pipeline import Pipeline
 
 UPDATE_PERIOD = 0.25
 """Seconds between two checks whether the cameras' subscriptions still fit their parameters and publishers."""
+IDLE_TIMEOUT = 4.0
+"""Seconds that a frame in the engine has to end where the engine is to be freed."""
 ACK_TIMEOUT = Duration(seconds=1)
 """Time for the last diagnostics of a process to arrive."""
 
@@ -183,23 +185,30 @@ class SegmentationNode(ManagedNode):
         self._pipeline.stop()
 
     def _clean_up(self) -> None:
-        building = self._building
-        if building:
-            raise BisenetError(f"the engine is building {building}; try again when that is done")
+        work = self._engine_work()
+        if work:
+            raise BisenetError(f"the engine is {work}; try again when that is done, or end the process")
         self._free()
 
     def _shut_down(self) -> None:
-        building = self._building
-        if not building:
+        if self._pipeline is not None:
+            self._deactivate()
+        work = self._engine_work()
+        if not work:
             self._free()
             return
-        self._deactivate()
-        self.get_logger().warning(f"the engine is building {building}; it is freed when the process ends")
+        self.get_logger().warning(f"the engine is {work}; it is freed when the process ends")
 
-    @property
-    def _building(self) -> str:
-        """What the engine is building. That cannot be interrupted, and waiting would block the services for minutes."""
-        return self._status.engine.building if self._status.engine is not None else ""
+    def _engine_work(self) -> str:
+        """What the engine does, in words; "" where it is idle, for which a frame in the engine gets IDLE_TIMEOUT.
+
+        It cannot be interrupted, and waiting would block the services: for minutes, or for ever where a GPU hangs.
+        """
+        if self._status.engine is not None and self._status.engine.building:
+            return f"building {self._status.engine.building}"
+        if self._pipeline is not None and not self._pipeline.is_idle(timeout=IDLE_TIMEOUT):
+            return "still at work on a frame"
+        return ""
 
     def _free(self) -> None:
         """Frees all that `_configure` has made so far; an error in one step does not keep the others from running."""

@@ -168,6 +168,28 @@ def test_camera_info_has_the_masks_header(vehicle: Vehicle, rig: Rig) -> None:
     publisher.close()
 
 
+def test_camera_info_is_the_one_of_the_images_stamp(image: Image) -> None:
+    """Also where the driver has sent another since: after a change of its resolution, for example."""
+    engine = FakeEngine()
+    with fake_node(engine=engine) as (_, vehicle, _):
+        infos = vehicle.listen("/segmentation/camera_info", CameraInfo)
+        camera, publisher = vehicle.camera("/camera/image_raw"), vehicle.camera("/camera/camera_info", kind=CameraInfo)
+        vehicle.wait_for(lambda: vehicle.subscriptions("/camera/camera_info"), "the node's subscription")
+        camera.connect(image, vehicle.listen("/segmentation/mask", Image))
+        taken = len(engine.batches)
+        engine.gate.clear()
+        stamp = camera.send(image).header.stamp
+        vehicle.wait_for(lambda: len(engine.batches) > taken, "the engine to take the frame")
+        for width, seconds in ((64, 0), (128, 1)):
+            info = CameraInfo(width=width)
+            info.header.stamp.sec, info.header.stamp.nanosec = stamp.sec + seconds, stamp.nanosec
+            publisher.send_as_it_is(info)
+            vehicle.spin_until(lambda: False, 0.3)
+        engine.gate.set()
+        (found,) = vehicle.wait_for(lambda: [info for info in infos if info.header.stamp == stamp], "the camera_info")
+        assert found.width == 64
+
+
 def compressed(frame: np.ndarray, suffix: str) -> CompressedImage:
     done, data = cv2.imencode(f".{suffix}", frame)
     assert done

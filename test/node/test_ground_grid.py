@@ -198,6 +198,16 @@ def test_a_late_camera_is_left_out_and_time_does_not_run_back() -> None:
         assert {grid.data[0] for grid, stamp in zip(grids, stamps) if stamp >= 100} == {UNKNOWN}
 
 
+def test_the_stamp_is_that_of_the_newest_mask() -> None:
+    with fake_node(*GRID, *TWO_CAMERAS) as (_, vehicle, _):
+        cameras = TwoCameras(vehicle)
+        cameras.wait_for_grid("right", 10)
+        cameras.wait_for_more_grids("left", 10)
+        cameras.wait_for_grid("right", 11)
+        stamps = cameras.stamps()
+        assert stamps == sorted(stamps) and {nanosec for _, nanosec in stamps} == {1}, "left is a nanosecond older"
+
+
 class TwoCameras:
     """The cameras left and right, whose images are all of the same street, with the camera's place as nanoseconds."""
 
@@ -211,16 +221,28 @@ class TwoCameras:
         """Sends one camera's images of this second until a grid comes of them."""
         self._vehicle.wait_for(lambda: self._has_grid(name, second), f"the grid of {name} and second {second}", 10.0)
 
+    def wait_for_more_grids(self, name: str, second: int) -> None:
+        """Sends one camera's images of this second, which is not the newest mask's."""
+        found = len(self.grids)
+        self._vehicle.wait_for(lambda: self.send(name, second) and len(self.grids) > found + 2, f"grids with {name}")
+
     def cells_at_the_right(self, second: int) -> Set[int]:
         return {grid.data[0] for grid in self.grids if grid.header.stamp.sec == second}
 
-    def _has_grid(self, name: str, second: int) -> bool:
+    def send(self, name: str, second: int) -> Tuple[int, int]:
+        """Sends one camera's image; its stamp."""
         self._infos[name].send(camera_info())
         image = street()
         image.header.stamp.sec, image.header.stamp.nanosec = stamp = second, [*self._images].index(name)
         self._images[name].send_as_it_is(image)
         self._vehicle.spin_until(lambda: False, 0.05)
-        return any((grid.header.stamp.sec, grid.header.stamp.nanosec) == stamp for grid in self.grids)
+        return stamp
+
+    def stamps(self) -> List[Tuple[int, int]]:
+        return [(grid.header.stamp.sec, grid.header.stamp.nanosec) for grid in self.grids]
+
+    def _has_grid(self, name: str, second: int) -> bool:
+        return self.send(name, second) in self.stamps()
 
 
 def test_a_camera_that_was_disabled_does_not_hold_up_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +261,7 @@ def test_after_a_step_back_in_time_the_grid_begins_anew(monkeypatch: pytest.Monk
     with fake_node(*GRID, *TWO_CAMERAS) as (_, vehicle, _):
         cameras = TwoCameras(vehicle)
         cameras.wait_for_grid("right", 200)
-        cameras.wait_for_grid("left", 200)
+        cameras.wait_for_more_grids("left", 200)
         assert cameras.cells_at_the_right(200) == {0}
         cameras.wait_for_grid("left", 100)
         assert cameras.cells_at_the_right(100) == {UNKNOWN}

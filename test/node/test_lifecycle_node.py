@@ -7,6 +7,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any, Iterator, List, Tuple
 
@@ -264,6 +265,33 @@ def test_cleanup_is_refused_while_a_plan_is_built_and_old_frames_do_not_reach_a_
         engine.gate.set()
         camera.connect(image, masks)
         assert find_answer(masks, header) is None, "the frame belongs to the activation before"
+
+
+def test_cleanup_and_shutdown_do_not_wait_for_an_engine_that_hangs(
+    image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bisenet_ros.node.segmentation_node.IDLE_TIMEOUT", 0.3)
+    engine = FakeEngine()
+    with fake_node(engine=engine) as (node, vehicle, _):
+        masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
+        camera.connect(image, masks)
+        send_and_hold(engine, vehicle, camera, image)
+        assert enable(vehicle, NODE, False).success
+        assert not vehicle.transition("cleanup") and vehicle.state() == "inactive"
+        vehicle.wait_for_status(f"{NODE}: segmentation", ERROR, "the engine is still at work on a frame; try again")
+        assert vehicle.transition("shutdown") and engine.closed == 0
+        engine.gate.set()
+
+
+def test_cleanup_waits_for_a_frame_in_the_engine(image: Image) -> None:
+    engine = FakeEngine()
+    with fake_node(engine=engine) as (node, vehicle, _):
+        masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
+        camera.connect(image, masks)
+        send_and_hold(engine, vehicle, camera, image)
+        assert enable(vehicle, NODE, False).success
+        threading.Timer(0.5, engine.gate.set).start()
+        assert vehicle.transition("cleanup") and engine.closed == 1
 
 
 def test_shutdown_does_not_wait_for_a_plan_that_is_built(image: Image) -> None:

@@ -164,7 +164,9 @@ def test_a_new_camera_has_its_parameters_at_once() -> None:
         for name, value in (("rear.enabled", False), ("rear.pose", [0.0, 0.0, 1.5, 0.0, 0.0, 0.0])):
             assert vehicle.set_parameter(name, value).successful
         refused = vehicle.set_parameter("left.enabled", False).reason
-        assert refused == "there is no parameter 'left.enabled', as there is no camera 'left' in the parameter cameras"
+        told = "there is no parameter '{0}.enabled', as there is no camera '{0}' in the parameter cameras; set that one"
+        assert refused == f"{told.format('left')} first"
+        assert vehicle.set_parameter("camera.enabled", False).reason == f"{told.format('camera')} first", "any more"
         assert vehicle.transition("configure")
         assert "is read when the node is configured" in vehicle.set_parameter("rear.pose", [0.0]).reason
 

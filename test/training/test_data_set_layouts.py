@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from bisenet_training.data.find_dataset import DATASETS, find_dataset, open_dataset
+from bisenet_training.data.layout import Layout
 from bisenet_training.errors import DataError
 from PIL import Image
 
@@ -153,6 +154,16 @@ def test_frames_are_told_apart_by_all_that_their_paths_have_in_common(tmp_path):
     assert names == ["20180807_145028/cam_front_center/000001617", "20180807_145028/cam_front_left/000001617"]
     _, problem = frames.inspections()
     assert problem == f"{tmp_path}/20180807_145028/label/cam_front_left/*_label_*_000001617.png is missing"
+
+
+@pytest.mark.parametrize("images, labels", [("{name}.png", "{name}_mask.png"), ("{name}_photo.png", "{name}.png")])
+def test_images_and_label_files_in_one_folder_are_told_apart(tmp_path, images, labels):
+    for number in range(3):
+        for pattern in (images, labels):
+            write(tmp_path / "train" / pattern.replace("{name}", str(number)), np.zeros((8, 8), np.uint8))
+    frames = Layout(images=f"{{split}}/{images}", labels=f"{{split}}/{labels}").frames(tmp_path, "train")
+    assert [frame.name for frame in frames] == ["0", "1", "2"]
+    assert all(frame.image.is_file() and frame.label_file.is_file() for frame in frames)
 
 
 def test_frames_of_one_number_in_two_drives(tmp_path):

@@ -4,15 +4,19 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from bisenet_training.data.loading import SeededBatches, worker_count
+from bisenet_training.trainer.progress_report import ProgressReport
 from training_runs import small_run
 
 from bisenet_ros.cli import main
+from demo.clip import frame_ids
 
 
 def test_batches_follow_the_seed_and_show_every_frame_once_an_epoch():
@@ -41,3 +45,21 @@ def test_loader_processes_start_after_opencv_had_threads(camvid, tmp_path):
     cv2.setNumThreads(4)
     cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (0, 0), 5)
     assert main(small_run(camvid, tmp_path, run__workers=2)) == 0
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:500])])
+def test_a_frame_that_cannot_be_read_any_more_is_named_in_one_line(
+    camvid, tmp_path, monkeypatch, capsys, workers, damage
+):
+    root = tmp_path / "data"
+    shutil.copytree(camvid, root)
+    spoiled = root / "images" / f"{frame_ids()[0]}.jpg"
+    monkeypatch.setattr(ProgressReport, "on_train_start", lambda *_: damage(spoiled))
+    assert main(small_run(root, tmp_path, run__workers=workers, run__cache_gigabytes=0)) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert line.startswith("bisenet: error: ") and str(spoiled) in line
+    assert line.endswith(
+        "; mend it, and give the same command again, with --resume (in place of any --resume-from) "
+        "where a last.ckpt is there"
+    )

@@ -9,7 +9,13 @@ from typing import Optional, Tuple
 
 import pytest
 import torch
-from bisenet_training.trainer.losses import OhemCrossEntropy, _upsample_by_matrices, balanced_weights, boosted_loss
+from bisenet_training.trainer.losses import (
+    OhemCrossEntropy,
+    _sparse,
+    _upsample_by_matrices,
+    balanced_weights,
+    boosted_loss,
+)
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -91,7 +97,7 @@ def test_boosters_add_to_the_loss():
 
 
 def test_boosters_are_compared_with_every_fourth_pixel():
-    target = torch.randint(0, 3, (2, 18, 22))
+    target = torch.randint(0, 3, (2, 16, 20))
     head, booster = torch.randn(2, 3, 3, 3), torch.randn(2, 3, 5, 6)
     criterion = OhemCrossEntropy(threshold=0.7, min_fraction=0.1)
     options = dict(criterion=criterion, booster_weight=1.0)
@@ -100,6 +106,15 @@ def test_boosters_are_compared_with_every_fourth_pixel():
     assert sparse.shape == (2, 4, 5)
     expected = boosted_loss([head], target, **options) + boosted_loss([booster], sparse, **options)
     assert float(loss) == pytest.approx(float(expected))
+
+
+@pytest.mark.parametrize("side, stride", [(480, 4), (360, 16), (720, 32), (481, 7), (5, 8)])
+def test_pixels_that_boosters_are_compared_with_lie_where_their_logits_are_stretched_to(side, stride):
+    """Also where the crop is no multiple of the stride: bilinear interpolation sees the middle of each cell."""
+    places = _sparse(torch.arange(side)[None, :, None].expand(1, side, side), stride)[0, :, 0]
+    cells = len(places)
+    middles = (torch.arange(cells) + 0.5) * side / cells - 0.5
+    assert cells == math.ceil(side / stride) and (places - middles).abs().max() <= 0.5
 
 
 @pytest.mark.parametrize("size", [(96, 128), (90, 121), (12, 16), (5, 7)])

@@ -171,6 +171,7 @@ def test_a_run_goes_on_elsewhere_from_its_portable_checkpoint(
     assert "iteration 4 of 6" in capsys.readouterr().out
     resumed = checkpoint(tmp_path / "there")
     assert resumed["global_step"] == 6
+    assert [part["portable"] for part in resumed["card"]["training"]["earlier_runs"]] == [True]
     assert [part["until"] for part in resumed["card"]["training"]["earlier_runs"]] == [4]
     assert resumed["state_dict"]["network.head.classifier.weight"].dtype == torch.float32
     assert len(logged(tmp_path / "there", "val_miou")) == (1 if val_split == "val" else 0)
@@ -198,12 +199,18 @@ def test_a_portable_checkpoint_may_be_replaced_by_the_run_that_goes_on_from_it_a
 ):
     portable = tmp_path / "weights.pt"
     assert main([*small_run(camvid, tmp_path), "--save-weights", str(portable)]) == 0
-    whole = tmp_path / "camvid" / "last.ckpt"
+    assert main(small_run(camvid, tmp_path / "plain", run__iterations=2, optimizer__momentum=0)) == 0
+    whole = tmp_path / "plain" / "camvid" / "last.ckpt"
     before = whole.read_bytes()
-    there = small_run(camvid, tmp_path / "there", run__iterations=6)
+    there = small_run(camvid, tmp_path / "there", run__iterations=6, optimizer__momentum=0)
     assert main([*there, "--resume-from", str(whole), "--save-weights", str(whole)]) == 1
     assert f"{whole} is a checkpoint of this run, or what it starts or goes on from" in capsys.readouterr().err
     assert whole.read_bytes() == before
+    there = small_run(camvid, tmp_path / "there", run__iterations=6, run__max_minutes=1e-7)
+    assert main([*there, "--resume-from", str(portable)]) == 0
+    told = "the same command with --resume in place of --resume-from goes on from"
+    assert f"stopped at iteration 5, as run.max_minutes is over; {told}" in capsys.readouterr().out
+    there = small_run(camvid, tmp_path / "elsewhere", run__iterations=6)
     assert main([*there, "--resume-from", str(portable), "--save-weights", str(portable)]) == 0
     assert torch.load(portable, weights_only=True)["global_step"] == 6
 

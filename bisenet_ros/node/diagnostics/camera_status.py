@@ -94,9 +94,14 @@ class CameraStatus:
             return OK, "inactive"
         if subscription.profile is None:
             return OK, "disabled"
-        best_effort = subscription.profile.reliability == ReliabilityPolicy.BEST_EFFORT
-        if _is_losing_images(new, has_infos=best_effort and subscription.has_camera_info_of_driver):
+        if _is_losing_images(new):
             return WARN, f"images on {subscription.topic} are lost in transport; {LOSS_REMEDY}"
+        best_effort = subscription.profile.reliability == ReliabilityPolicy.BEST_EFFORT
+        if best_effort and subscription.has_camera_info_of_driver and _has_fewer_images_than_infos(new):
+            return WARN, (
+                f"images on {subscription.topic} are lost in transport, or the driver or bag has fewer of them than of "
+                f"camera_info; against losses {LOSS_REMEDY}"
+            )
         if self._seconds_without_image(now) > NO_IMAGE_TIMEOUT:
             return WARN, f"no image on {subscription.topic}: {explain_missing_images(self._node, subscription)}"
         if now - self._last_answer > NO_MASK_TIMEOUT:
@@ -133,15 +138,14 @@ def _difference(counts: Dict[str, int], earlier: Dict[str, int]) -> Dict[str, in
     return {event: count - earlier.get(event, 0) for event, count in counts.items()}
 
 
-def _is_losing_images(new: Dict[str, int], *, has_infos: bool) -> bool:
-    """Losses that DDS reports, or fewer images than messages of camera_info, which are small and not lost.
+def _is_losing_images(new: Dict[str, int]) -> bool:
+    """Whether DDS reports it."""
+    return new["lost_in_transport"] > MAX_UNUSED * (new["received"] + new["lost_in_transport"])
 
-    `has_infos`: the driver sends an image and a camera_info together, and images may be lost. A camera_info of another
-    node may come more often, as where images are throttled; so may that of a bag, which is played reliably.
-    """
-    if new["lost_in_transport"] > MAX_UNUSED * (new["received"] + new["lost_in_transport"]):
-        return True
-    return has_infos and new["received"] < (1 - MAX_UNUSED) * new["camera_infos"] - 1
+
+def _has_fewer_images_than_infos(new: Dict[str, int]) -> bool:
+    """A driver sends both together, and a camera_info is small and not lost, as a large image is."""
+    return new["received"] < (1 - MAX_UNUSED) * new["camera_infos"] - 1
 
 
 def _unused(new: Mapping[str, int]) -> int:

@@ -57,7 +57,10 @@ def _recipe_entries(inspections: Sequence[Inspection]) -> str:
     weights = [found.pixels.sum() for found in inspections]
     mean, square = np.average([found.moments for found in inspections], axis=0, weights=weights)
     sizes = {found.size for found in inspections}
-    entries = {"mean": [f"{x:.4f}" for x in mean], "std": [f"{x:.4f}" for x in np.sqrt(square - mean**2)]}
+    entries = {
+        "mean": [f"{x:.4f}" for x in mean],
+        "std": [f"{x:.4f}" for x in np.sqrt(np.maximum(0, square - mean**2))],
+    }
     if len(sizes) == 1:
         (size,) = sizes
         entries["network_size"] = [str(side) for side in network_size(*size, trained=size)]

@@ -66,6 +66,7 @@ class Layout:
             names = self.listed(root, split)
         images = self._find_names(root, self.images, split)
         label_files = self._find_names(root, self.labels, split) if self.labels else {}
+        images, label_files = _told_apart(images, label_files)
         names = sorted({*images, *label_files}) if names is None else names
         for what, found, pattern in (("images", images, self.images), ("labels", label_files, self.labels)):
             if pattern and found.keys().isdisjoint(names):
@@ -124,6 +125,18 @@ class Layout:
         for piece, text in zip(pieces, name.split("/", len(pieces) - 1)):
             pattern = pattern.replace(piece, text)
         return _fill(pattern, split)
+
+
+def _told_apart(images: dict[str, Path], label_files: dict[str, Path]) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Both without files of the other kind, where the pattern of one also fits the other's: 0.png and 0_mask.png."""
+    pairs = images.keys() & label_files.keys()
+    own_images, own_labels = ({found[name] for name in pairs} for found in (images, label_files))
+    if own_images == own_labels:  # without labels, or one pattern for both
+        return images, label_files
+    return (
+        {name: path for name, path in images.items() if path not in own_labels},
+        {name: path for name, path in label_files.items() if path not in own_images},
+    )
 
 
 def pieces_of(pattern: str) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Iterator, NamedTuple
 import cv2
 import numpy as np
 
-from bisenet_ros.errors import BisenetError
+from bisenet_ros.errors import BisenetError, ImageError
 from bisenet_ros.images.image_file import read_image, read_orientation
 from bisenet_ros.model.class_map import IGNORE, ClassMap
 from bisenet_ros.model.input_size import CARD, size_text
@@ -119,7 +119,10 @@ class SegmentationDataset:
     def __getitem__(self, index: int) -> Pixels:
         if index in self._cache:
             return self._cache[index]
-        pixels = self._read(self._frames[index])
+        try:
+            pixels = self._read(self._frames[index])
+        except (ImageError, OSError) as error:  # torch cannot bring these from a loader process
+            raise DataError(str(error)) from error
         for array in pixels:
             array.flags.writeable = False
         self._keep(index, pixels)

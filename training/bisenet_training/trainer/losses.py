@@ -81,17 +81,26 @@ def boosted_loss(
     Args:
         logits: B x classes x h x w of the head and of every booster head, each at its own scale.
         target: B x H x W int64. The head's logits are upsampled to its size.
-        booster_stride: booster heads are compared with every so many pixels of the target, in both directions; their
+        booster_stride: booster heads are compared with one of so many pixels of the target, in both directions; their
             logits are upsampled to that size. The paper's is 1.
     """
     head, *boosters = logits
     loss = criterion(_upsampled(head, target), target)
     if not boosters:
         return loss
-    middle = booster_stride // 2
-    sparse = target[:, middle::booster_stride, middle::booster_stride]
+    sparse = _sparse(target, booster_stride)
     losses = [criterion(_upsampled(booster, sparse), sparse) for booster in boosters]
     return loss + booster_weight * torch.stack(losses).sum()
+
+
+def _sparse(target: Tensor, stride: int) -> Tensor:
+    """The target at the centers of cells of about `stride` pixels, which cover it all: B x h x w of B x H x W."""
+    places = []
+    for side in target.shape[1:]:
+        cells = -(-side // stride)
+        places.append((2 * torch.arange(cells, device=target.device) + 1) * side // (2 * cells))
+    rows, columns = places
+    return target[:, rows[:, None], columns]
 
 
 def _upsampled(logits: Tensor, target: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from bisenet_training.errors import TrainingDiverged
 from bisenet_training.trainer.devices import memory_format
 from bisenet_training.trainer.fp32_convolution import keep_strided_depthwise_in_fp32
 from bisenet_training.trainer.losses import OhemCrossEntropy, boosted_loss
+from bisenet_training.trainer.portable_checkpoint import is_portable
 from bisenet_training.trainer.recipe import DataSetRecipe, Recipe, without_places
 
 Batch = tuple[Tensor, Tensor]
@@ -194,8 +195,10 @@ class SegmentationModule(lightning.LightningModule):
         self.started_from = before["started_from"]
         self.earlier_runs = before["earlier_runs"]
         self.scores = checkpoint["card"]["scores"]
-        if before["run"] != without_places(self.recipe)["run"]:
-            self.earlier_runs = [*self.earlier_runs, {"until": before["iterations_done"], "run": before["run"]}]
+        anew = is_portable(checkpoint)  # momentum and average begin anew
+        if anew or before["run"] != without_places(self.recipe)["run"]:
+            part = {"until": before["iterations_done"], "run": before["run"], "portable": anew}
+            self.earlier_runs = [*self.earlier_runs, part]
 
     def _require_same_classes(self, before: Sequence[str]) -> None:
         names = self.card.classes.names

@@ -27,8 +27,8 @@ def portable(checkpoint: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_portable(checkpoint: Mapping[str, Any]) -> bool:
-    """Whether a run's checkpoint is a portable one: without the state of its optimizers."""
-    return not any(optimizer["state"] for optimizer in checkpoint["optimizer_states"])
+    """Whether a run's checkpoint is a portable one; only that has weights in half precision."""
+    return any(tensor.dtype == torch.float16 for tensor in checkpoint["state_dict"].values())
 
 
 def deflated(checkpoint: dict[str, Any]) -> bytes:

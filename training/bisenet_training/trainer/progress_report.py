@@ -38,6 +38,13 @@ class ProgressReport(lightning.Callback):
             f"{module.card.name}, {parameters:.2f} M parameters with its boosters, {trainer.world_size} x "
             f"{module.device.type}, {trainer.precision}: iteration {trainer.global_step} of {trainer.max_steps}",
         )
+        warmup = module.recipe.optimizer.warmup_iterations
+        if warmup >= trainer.max_steps:
+            self._say(
+                trainer,
+                f"optimizer.warmup_iterations is {warmup}, so that a run of {trainer.max_steps} never has its learning "
+                "rate; choose fewer",
+            )
         self._restart()
 
     def on_train_batch_start(self, trainer: lightning.Trainer, module: Any, batch: Any, index: int) -> None:
@@ -95,7 +102,10 @@ class ProgressReport(lightning.Callback):
 
     def _say_stopped(self, trainer: lightning.Trainer, reason: str) -> None:
         last = self.output / "last.ckpt"
-        advice = f"the same command with --resume goes on from {last}" if last.exists() else "nothing was saved yet"
+        resumed = "--resume"
+        if trainer.ckpt_path and Path(trainer.ckpt_path) != last:
+            resumed += " in place of --resume-from"
+        advice = f"the same command with {resumed} goes on from {last}" if last.exists() else "nothing was saved yet"
         self._say(trainer, f"stopped at iteration {trainer.global_step}, {reason}; {advice}")
 
     @staticmethod

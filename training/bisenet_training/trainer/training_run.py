@@ -44,7 +44,10 @@ from bisenet_training.trainer.recipe import NetworkRecipe, Recipe
 from bisenet_training.trainer.resume import check_resumable
 from bisenet_training.trainer.run_data import class_shares, open_data
 from bisenet_training.trainer.starting_weights import Start, read_start, start_from
+from bisenet_training.trainer.unreadable_frame import explain_unreadable_frame
 
+ADVICE = "give the same command again, with --resume (in place of any --resume-from) where a last.ckpt is there"
+"""What to do after an error that the user can mend."""
 IRRELEVANT_WARNINGS = (
     ".*your dataloader is not resumable.*",  # it need not be: its batches begin at the trainer's iteration
     ".*does not have many workers.*",  # the recipe's choice
@@ -105,8 +108,7 @@ def train(
     with _lock(output) or nullcontext(), warnings.catch_warnings():
         for message in IRRELEVANT_WARNINGS:
             warnings.filterwarnings("ignore", message=message)
-        advice = "give the same command again, with --resume where a last.ckpt is there"
-        with explain_full_disk(output, advice=advice), explain_out_of_memory(recipe):
+        with explain_full_disk(output, advice=ADVICE), explain_out_of_memory(recipe):
             _fit(recipe, output, devices=devices, start=start, checkpoint=checkpoint, save_weights=save_weights)
 
 
@@ -161,7 +163,8 @@ def _fit(
     )
     loaders = DataModule(recipe, data.training, data.validation)
     try:
-        trainer.fit(module, loaders, ckpt_path=checkpoint, weights_only=True)
+        with explain_unreadable_frame(advice=ADVICE):
+            trainer.fit(module, loaders, ckpt_path=checkpoint, weights_only=True)
     except BaseException:
         _kill_children(trainer.strategy.launcher)
         raise
