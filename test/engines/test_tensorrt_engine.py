@@ -485,11 +485,10 @@ def test_logits_are_gone_after_a_failure(gpu, frame):
     assert engine.last_logits() is None
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_logits_that_are_no_numbers_are_told(monkeypatch, stub, card, frame, tmp_path, value):
-    """Of such logits each mask is of the first class alone, which is the road in Cityscapes."""
+def test_logits_that_are_no_numbers_are_told(monkeypatch, stub, card, frame, tmp_path):
+    """Here of a weight that is too large. Each mask would be of the first class alone, the road in Cityscapes."""
     monkeypatch.setattr(tail_choice, "MEASURED_FRAMES", 2)
-    gpu = Gpu(monkeypatch, stub, save_tiny_model(tmp_path / "tiny.onnx", card, one_weight=value), tmp_path / "plans")
+    gpu = Gpu(monkeypatch, stub, save_tiny_model(tmp_path / "tiny.onnx", card, one_weight=3e38), tmp_path / "plans")
     engine = gpu.engine()
     for _ in range(2):  # the node tries a frame again
         with pytest.raises(ModelError, match="the logits are not finite: use precision fp32; .* the training diverged"):

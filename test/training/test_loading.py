@@ -55,7 +55,13 @@ def test_a_frame_that_cannot_be_read_any_more_is_named_in_one_line(
     root = tmp_path / "data"
     shutil.copytree(camvid, root)
     spoiled = root / "images" / f"{frame_ids()[0]}.jpg"
-    monkeypatch.setattr(ProgressReport, "on_train_start", lambda *_: damage(spoiled))
+    begin = ProgressReport.on_train_start
+
+    def spoil(*arguments: Any) -> None:
+        begin(*arguments)
+        damage(spoiled)
+
+    monkeypatch.setattr(ProgressReport, "on_train_start", spoil)
     assert main(small_run(root, tmp_path, run__workers=workers, run__cache_gigabytes=0)) == 1
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
     assert line.startswith("bisenet: error: ") and str(spoiled) in line

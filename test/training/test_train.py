@@ -142,8 +142,12 @@ def test_writing_checkpoints_is_no_training_time(monkeypatch, tmp_path):
     """They are written after the report."""
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(progress_report, "time", SimpleNamespace(perf_counter=lambda: clock.now))
-    recipe = SimpleNamespace(run=SimpleNamespace(validate_every=1, batch_size=2), data=SimpleNamespace(scored=[]))
-    trainer, module = MagicMock(callback_metrics={"loss": 1.0}, global_step=1), MagicMock(recipe=recipe)
+    recipe = SimpleNamespace(
+        run=SimpleNamespace(validate_every=1, batch_size=2),
+        data=SimpleNamespace(scored=[]),
+        optimizer=SimpleNamespace(warmup_iterations=0),
+    )
+    trainer, module = MagicMock(callback_metrics={"loss": 1.0}, global_step=1, max_steps=2), MagicMock(recipe=recipe)
     report = progress_report.ProgressReport(tmp_path)
     report.on_train_start(trainer, module)
     for index in range(2):

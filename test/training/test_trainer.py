@@ -57,7 +57,8 @@ def test_a_run_that_goes_on_has_the_learning_rate_of_its_own_schedule(card):
     }
     group = {"lr": 0.0, "initial_lr": 0.05}
     states = [{"param_groups": [group]}]
-    checkpoint = {"global_step": 500, "optimizer_states": states, "card": {**card.to_dict(), "training": training}}
+    card_of_run = {**card.to_dict(), "training": training}
+    checkpoint = {"global_step": 500, "optimizer_states": states, "card": card_of_run, "state_dict": {}}
     module.on_load_checkpoint(checkpoint)
     assert group["lr"] == pytest.approx(0.05 * 0.5**0.9)
 
