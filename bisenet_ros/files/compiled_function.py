@@ -36,6 +36,8 @@ class CompiledFunction:
             self._run_without_cache(error)
             self._run(*arguments)
         except Exception as error:  # of a damaged file; the functions themselves raise none
+            if not self._run.stats.cache_path:
+                raise
             self._remove_kept(error)
             self._run = self._compile()
             self._run(*arguments)

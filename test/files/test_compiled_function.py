@@ -60,6 +60,14 @@ def test_files_that_a_power_cut_damaged_are_made_anew(tmp_path, monkeypatch, cap
     assert len(caplog.records) == 1
 
 
+def test_a_call_that_cannot_be_compiled_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    double = make_double()
+    for _ in range(2):
+        with pytest.raises(numba.TypingError):
+            double("text")
+
+
 @pytest.mark.parametrize("method, code", [("save", errno.ENOSPC), ("load", errno.EACCES)])
 def test_a_disk_that_fails_ends_nothing(tmp_path, monkeypatch, caplog, method, code):
     def fail(*_):
