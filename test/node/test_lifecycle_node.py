@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Iterator, List, Tuple
 
@@ -248,6 +249,16 @@ def send_and_hold(engine: FakeEngine, vehicle: Vehicle, camera: Camera, image: I
     return sent
 
 
+@contextmanager
+def node_at_work(engine: FakeEngine, image: Image) -> Iterator[Vehicle]:
+    """A node whose engine has taken a frame and keeps it until its gate is set."""
+    with fake_node(engine=engine) as (_, vehicle, _):
+        camera = vehicle.camera("/camera/image_raw")
+        camera.connect(image, vehicle.listen("/segmentation/mask", Image))
+        send_and_hold(engine, vehicle, camera, image)
+        yield vehicle
+
+
 def test_cleanup_is_refused_while_a_plan_is_built_and_old_frames_do_not_reach_a_new_activation(
     image: Image,
 ) -> None:
@@ -272,10 +283,7 @@ def test_cleanup_and_shutdown_do_not_wait_for_an_engine_that_hangs(
 ) -> None:
     monkeypatch.setattr("bisenet_ros.node.segmentation_node.IDLE_TIMEOUT", 0.3)
     engine = FakeEngine()
-    with fake_node(engine=engine) as (node, vehicle, _):
-        masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
-        camera.connect(image, masks)
-        send_and_hold(engine, vehicle, camera, image)
+    with node_at_work(engine, image) as vehicle:
         assert enable(vehicle, NODE, False).success
         assert not vehicle.transition("cleanup") and vehicle.state() == "inactive"
         vehicle.wait_for_status(f"{NODE}: segmentation", ERROR, "the engine is still at work on a frame; try again")
@@ -285,10 +293,7 @@ def test_cleanup_and_shutdown_do_not_wait_for_an_engine_that_hangs(
 
 def test_cleanup_waits_for_a_frame_in_the_engine(image: Image) -> None:
     engine = FakeEngine()
-    with fake_node(engine=engine) as (node, vehicle, _):
-        masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
-        camera.connect(image, masks)
-        send_and_hold(engine, vehicle, camera, image)
+    with node_at_work(engine, image) as vehicle:
         assert enable(vehicle, NODE, False).success
         threading.Timer(0.5, engine.gate.set).start()
         assert vehicle.transition("cleanup") and engine.closed == 1

@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from bisenet_ros.files.permissions import require_readable
 from bisenet_training.errors import DataError
 from bisenet_training.label_exports.labeled_image import FARTHEST, LabeledImage, read_json, read_size
 
@@ -29,9 +28,7 @@ def read_labelme(folder: Path, images: Path | None = None) -> Iterator[LabeledIm
 
     Raises:
         DataError: a file is none of labelme's, or its image is not there.
-        PermissionError: the folder may not be listed.
     """
-    require_readable(folder)
     for path in sorted(folder.glob("*.json")):
         entries = read_json(path)
         try:
