@@ -17,6 +17,7 @@ from bisenet_training.data.dataset_check import inspect
 from bisenet_training.data.find_dataset import DATASETS, find_dataset, open_dataset
 from bisenet_training.data.segmentation_dataset import Inspection, SegmentationDataset
 from bisenet_training.errors import DataError
+from bisenet_training.trainer.recipe_file import load_recipe
 from bisenet_training.yaml_file import YamlError
 from camvid_classes import CAMVID
 from PIL import Image
@@ -26,6 +27,7 @@ from bisenet_ros.errors import BisenetError
 from bisenet_ros.model.class_map import ClassMap
 
 HEIGHT, WIDTH = 6, 8
+RECIPE = Path(__file__).parents[2] / "training" / "recipes" / "camvid.yaml"
 PHOTO = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
 
 
@@ -593,7 +595,7 @@ def test_check_dataset_goes_on_without_a_split_that_is_missing(small_camvid, cap
 
 
 def test_check_dataset_prints_what_a_recipe_has_to_state(tmp_path, capsys):
-    """The frames are of two sizes, the larger one counts as its pixels do."""
+    """The frames are of two sizes, the larger one counts as its pixels do. A recipe takes no deviation of 0."""
     frames = {"1": np.full((40, 64, 3), (255, 0, 51), np.uint8), "2": np.zeros((40, 192, 3), np.uint8)}
     for name, pixels in frames.items():
         write(tmp_path / "photos" / "train" / "monday" / f"{name}.png", pixels)
@@ -602,8 +604,17 @@ def test_check_dataset_prints_what_a_recipe_has_to_state(tmp_path, capsys):
     write(tmp_path / "masks" / "holdout" / "3_mask.png", np.ones((40, 99), np.uint8))
     assert main(["check-dataset", described(tmp_path, IDS), "--root", str(tmp_path)]) == 0
     train, holdout = [line for line in capsys.readouterr().out.splitlines() if "for a recipe" in line]
-    assert train == "  for a recipe: 'data.mean=[0.0500,0.0000,0.2500]' 'data.std=[0.0866,0.0000,0.4330]'"
+    assert train == "  for a recipe: 'data.mean=[0.0500,0.0000,0.2500]' 'data.std=[0.0866,0.0010,0.4330]'"
     assert holdout.endswith(" 'data.network_size=[40,96]'")
+
+
+def test_check_dataset_prints_no_size_that_a_recipe_does_not_take(tmp_path, capsys):
+    write(tmp_path / "photos" / "train" / "monday" / "1.png", np.zeros((32, 8200, 3), np.uint8))
+    write(tmp_path / "masks" / "train" / "1_mask.png", np.ones((32, 8200), np.uint8))
+    assert main(["check-dataset", described(tmp_path, IDS), "--root", str(tmp_path), "--split", "train"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "for a recipe" in line]
+    load_recipe(RECIPE, ["data.root=x", *re.findall("'(.+?)'", line)])
+    assert "network_size" not in line
 
 
 def test_check_dataset_names_ten_classes_that_never_occur(tmp_path, capsys):

@@ -9,7 +9,8 @@ import numpy as np
 from tqdm import tqdm
 
 from bisenet_ros.model.class_map import IGNORE
-from bisenet_ros.model.input_size import network_size, size_text
+from bisenet_ros.model.input_size import LONGEST_SIDE, network_size, size_text
+from bisenet_ros.model.model_card import SMALLEST_STD
 from bisenet_training.data.segmentation_dataset import Inspection, SegmentationDataset
 
 MOST_NAMED = 10
@@ -53,16 +54,19 @@ def _published_frames(dataset: SegmentationDataset) -> int | None:
 
 
 def _recipe_entries(inspections: Sequence[Inspection]) -> str:
-    """The frames' entries in a recipe: mean and standard deviation of RGB, and the size if they share one."""
+    """The frames' entries in a recipe: mean and standard deviation of RGB, and the size if they share one.
+
+    So that a recipe takes them, a deviation is 0.001 at least, and a size with a side of more than 8192 is left out.
+    """
     weights = [found.pixels.sum() for found in inspections]
     mean, square = np.average([found.moments for found in inspections], axis=0, weights=weights)
     sizes = {found.size for found in inspections}
     entries = {
         "mean": [f"{x:.4f}" for x in mean],
-        "std": [f"{x:.4f}" for x in np.sqrt(np.maximum(0, square - mean**2))],
+        "std": [f"{x:.4f}" for x in np.sqrt(np.maximum(SMALLEST_STD**2, square - mean**2))],
     }
-    if len(sizes) == 1:
-        (size,) = sizes
+    size = next(iter(sizes))
+    if len(sizes) == 1 and max(size) <= LONGEST_SIDE:
         entries["network_size"] = [str(side) for side in network_size(*size, trained=size)]
     return " ".join(f"'data.{name}=[{','.join(values)}]'" for name, values in entries.items())
 

@@ -8,7 +8,6 @@ from typing import Any, Callable, Mapping, NamedTuple
 
 import numpy as np
 
-from bisenet_ros.images.image_file import image_files
 from bisenet_training.errors import DataError
 
 UNLABELED = "_background_"
@@ -59,13 +58,3 @@ def read_size(entries: Mapping[str, Any], height: str, width: str, *, source: Pa
             f"{source}: {height} and {width} must be from 1 to {FARTHEST}, got {sides[0]:g} and {sides[1]:g}"
         )
     return int(sides[0]), int(sides[1])
-
-
-def find_image(folder: Path, stem: str, *, source: Path) -> Path:
-    """The image file of a name without its suffix; raises DataError if there is none, PermissionError."""
-    found = [path for path in image_files(folder) if path.stem == stem]
-    if not found:
-        raise DataError(
-            f"expected the image of {source} at {folder / stem}.*, found none; name the folder with --images"
-        )
-    return found[0]

@@ -2,17 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """CVAT's "Segmentation mask" export: `labelmap.txt`, and `SegmentationClass/` with a PNG of colors for each image."""
 
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Iterator, Mapping
 
 import numpy as np
 
 from bisenet_ros.files.permissions import require_readable
+from bisenet_ros.images.image_file import image_files
 from bisenet_ros.images.label_file import read_label_colors
 from bisenet_training.data.label_encoding import Color, ColorEncoding
 from bisenet_training.errors import DataError
-from bisenet_training.label_exports.labeled_image import LabeledImage, find_image
+from bisenet_training.label_exports.labeled_image import LabeledImage
 
 LABEL_MAP, MASKS, IMAGES = "labelmap.txt", "SegmentationClass", "JPEGImages"
 UNLABELED = "background"
@@ -33,10 +34,20 @@ def read_segmentation_masks(folder: Path, images: Path | None = None) -> Iterato
     labels = frozenset(colors) - {UNLABELED}
     masks = folder / MASKS
     require_readable(masks, *filter(Path.is_dir, masks.rglob("*")))
+    images_by_stem = cache(_images_by_stem)  # lists every folder once
     for path in sorted(masks.rglob("*.png")):
-        place = path.relative_to(masks)
-        image = find_image((images or folder / IMAGES) / place.parent, path.stem, source=path)
+        place = (images or folder / IMAGES) / path.relative_to(masks).parent
+        image = images_by_stem(place).get(path.stem)
+        if image is None:
+            raise DataError(
+                f"expected the image of {path} at {place / path.stem}.*, found none; name the folder with --images"
+            )
         yield LabeledImage(image, path, labels, partial(_draw, path, colors))
+
+
+def _images_by_stem(folder: Path) -> dict[str, Path]:
+    """The image files of a folder by their names without suffix; of equal ones the first."""
+    return {path.stem: path for path in reversed(image_files(folder))}
 
 
 def _read_label_map(path: Path) -> dict[str, Color]:

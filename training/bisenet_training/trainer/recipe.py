@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from bisenet_ros.model.input_size import LONGEST_SIDE, SMALLEST_SIDE
+from bisenet_ros.model.model_card import SMALLEST_STD
 from bisenet_training.yaml_file import TextLoader
 
 SIZE = f"a height and a width of {SMALLEST_SIDE} to {LONGEST_SIDE} pixels"
@@ -65,7 +66,7 @@ def is_mean(mean: List[float]) -> bool:
 
 
 def is_std(std: List[float]) -> bool:
-    return is_mean(std) and min(std) > 0
+    return is_mean(std) and min(std) >= SMALLEST_STD
 
 
 def is_scale(scale: float) -> bool:
@@ -83,7 +84,7 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 Factor = Annotated[float, Field(gt=0, le=100)]
 WholeFactor = Annotated[int, Field(ge=1, le=100)]
 Mean = Annotated[ListOf[float], must(f"have 3 numbers from 0 to 1; {OF_BYTES}", is_mean)]
-Std = Annotated[ListOf[float], must(f"have 3 numbers above 0 and up to 1; {OF_BYTES}", is_std)]
+Std = Annotated[ListOf[float], must(f"have 3 numbers from {SMALLEST_STD} to 1; {OF_BYTES}", is_std)]
 Size = Annotated[ListOf[int], must(f"be {SIZE}", is_size)]
 SizeOrNull = Nullable[Annotated[ListOf[int], must(f"be null, or {SIZE}", is_size)]]
 Names = Annotated[ListOf[Text], must("have different names", lambda names: len(set(names)) == len(names))]

@@ -23,6 +23,7 @@ PROBLEMS = {
     "bool_parsing": "must be true or false",
     "list_type": "must be a list such as [480, 640]",
     "string_too_short": "must not be empty",
+    "string_unicode": "must be text in UTF-8; rename what it names",
 }
 """Pydantic's types of errors whose own words are not for a user."""
 COMMON = get_type_hints(DataRecipe).keys() - {"sets"}
