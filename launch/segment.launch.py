@@ -5,7 +5,7 @@
 import os
 from functools import partial
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Collection, Dict, List
 
 import launch.logging
 from launch import Action, LaunchContext, LaunchDescription
@@ -27,7 +27,7 @@ from bisenet_ros.files.package_share import package_file
 from bisenet_ros.node import restart
 from bisenet_ros.node.camera_topics import image_topic
 from bisenet_ros.node.fastdds import shared_memory_environment
-from bisenet_ros.node.launch_arguments import full_namespace, image_topics
+from bisenet_ros.node.launch_arguments import full_namespace, given_parameters, image_topics
 
 TRANSPORTS = {"auto": "auto", "true": "compressed", "false": "raw"}
 """The parameter `transport`, by the argument `compressed`."""
@@ -78,7 +78,18 @@ def generate_launch_description() -> LaunchDescription:
     ]
     # Without the shared-memory profile most large images are lost. A profile that the user has set is kept.
     environment = [SetEnvironmentVariable(name, value) for name, value in shared_memory_environment().items()]
-    return LaunchDescription([*arguments, *environment, OpaqueFunction(function=_segmentation_node)])
+    check = OpaqueFunction(function=_warn_of_parameters, kwargs={"declared": [it.name for it in arguments]})
+    return LaunchDescription([*arguments, *environment, check, OpaqueFunction(function=_segmentation_node)])
+
+
+def _warn_of_parameters(context: LaunchContext, *, declared: Collection[str]) -> None:
+    """Warns where a parameter is given that is no argument: launch itself ignores arguments that no file declares."""
+    given = given_parameters(context.launch_configurations)
+    for name in [name for name in given if name not in declared]:
+        launch.logging.get_logger("segment.launch.py").warning(
+            f"{name}:={context.launch_configurations[name]} has no effect: {name} is a parameter of the node and no "
+            "argument of this file; set it in a parameter file, params_file:=FILE"
+        )
 
 
 def _segmentation_node(context: LaunchContext) -> List[Action]:

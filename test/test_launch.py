@@ -268,3 +268,12 @@ def test_invalid_device_is_an_error_of_the_node(installation: Installation) -> N
         launch.wait()
         assert re.search(r"\[FATAL\].*parameter device must be one of auto, cpu, cuda, got 'gpu'", launch.output)
         assert "process has died" in launch.output
+        assert "has no effect" not in launch.output
+
+
+def test_a_parameter_that_is_no_argument_is_a_warning(installation: Installation) -> None:
+    arguments = ("device:=gpu", "max_age:=0.2", "camera.enabled:=false")
+    with installation.start(*LAUNCH, *arguments, ROS_DOMAIN_ID=str(DOMAIN)) as launch:
+        launch.wait()
+        for given in ("max_age:=0.2", "camera.enabled:=false"):
+            assert re.search(rf"\[WARNING\] \[segment.launch.py\]: {re.escape(given)} has no effect", launch.output)

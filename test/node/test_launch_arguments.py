@@ -9,7 +9,7 @@ from typing import Dict
 
 import pytest
 
-from bisenet_ros.node.launch_arguments import camera_names, full_namespace, image_topics
+from bisenet_ros.node.launch_arguments import camera_names, full_namespace, given_parameters, image_topics
 
 ONE_CAMERA = """
 /robot1/segmentation/segmentation_node:
@@ -56,3 +56,10 @@ def test_cameras_are_those_of_the_argument_or_of_the_node_s_section(
 ) -> None:
     given = arguments(tmp_path, **changes)
     assert camera_names(given) == list(topics) and image_topics(given) == topics
+
+
+def test_parameters_among_the_arguments_are_found(tmp_path: Path) -> None:
+    """Those of the cameras too; `rate` and `front.enabled` are other ones."""
+    names = ("max_age", "transport", "grid.x", "windscreen.enabled", "front.enabled", "rate")
+    given = arguments(tmp_path, ros_namespace="robot1", **dict.fromkeys(names, "1"))
+    assert given_parameters(given) == ["cameras", "transport", "max_age", "grid.x", "windscreen.enabled"]
