@@ -81,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--through-node",
         action="store_true",
-        help="also replay the bags in real time through the running node, and report what differs; needs ROS 2",
+        help="also replay the bags in real time through a node of its own, and report what differs; needs ROS 2",
     )
     pace = number(lambda rate: 0 < rate <= 100, expected="a pace above 0 (at most 100)")
     parser.add_argument("--rate", type=pace, help="of that replay: 2 is twice the bag's pace; default 1")

@@ -42,7 +42,7 @@ from bisenet_ros.model.model_file import ModelError, model_sha256
 
 
 class Replay(Protocol):
-    """Replays a source through the running node; `bisenet_ros.node.driver.bag_replay` does."""
+    """Replays a source through a real node; `bisenet_ros.node.driver.bag_replay` does."""
 
     def __call__(
         self, source: Source, records: RecordFile, *, folder: Path, engine: EngineOptions, rate: float
@@ -81,7 +81,7 @@ def evaluate_bags(request: Request, *, replay: Optional[Replay] = None) -> Outco
     """Segments bags and reports on their masks: the whole run of `bisenet evaluate-bag`.
 
     Args:
-        replay: replays every source through the running node too.
+        replay: replays every source through a real node too.
 
     Raises:
         BisenetError: something of the input cannot be used, the output's folder is not this run's, or an engine failed.

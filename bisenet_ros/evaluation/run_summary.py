@@ -78,7 +78,7 @@ class Source:
 
 @dataclass(frozen=True)
 class NodeReplay:
-    """A bag's replay through the running node: frames sent to it and masks that came back.
+    """A bag's replay through a real node: frames sent to it and masks that came back.
 
     Attributes:
         rate: the replay's pace; 1 is the bag's own.

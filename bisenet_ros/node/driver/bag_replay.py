@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""A bag in real time through the running node: what is lost, how long it takes, and whether the masks are the same."""
+"""A bag in real time through a node: what is lost, how long it takes, and whether the masks are the same."""
 
 from functools import partial
 from pathlib import Path
