@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any, Dict, Iterator, List, Optional
 
 import bisenet_ros
+from bisenet_ros.commands._messages import print_error
 from bisenet_ros.errors import BROKEN_PIPE, INTERRUPTED, TERMINATED, BisenetError
 from bisenet_ros.files.missing_package import how_to_install
 
@@ -140,7 +141,7 @@ def _describe(error: OSError) -> str:
 
 
 def _fail(message: str) -> int:
-    print(f"bisenet: error: {message}", file=sys.stderr)
+    print_error(message)
     return 1
 
 

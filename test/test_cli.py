@@ -150,6 +150,15 @@ def test_a_users_error_is_one_line(command, capsys):
         assert capsys.readouterr().err == "bisenet: error: expected bread, got stone\n"
 
 
+def test_names_of_a_bag_do_not_control_the_terminal(command, capsys):
+    def fail(arguments):
+        raise BisenetError("no topic /x\x1b[31m\x07 in\nthe b\u00e4g \udcff")
+
+    command(fail)
+    assert main(["try"]) == 1
+    assert capsys.readouterr().err == "bisenet: error: no topic /x\\x1b[31m\\x07 in\nthe b\u00e4g \\udcff\n"
+
+
 def test_an_error_of_the_system_names_the_file_without_a_number(command, tmp_path, capsys):
     for name, words in (("none", "No such file or directory"), ("", "Is a directory")):
         command(lambda arguments, name=name: (tmp_path / name).read_bytes())

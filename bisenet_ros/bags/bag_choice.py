@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Collection, Dict, List, Sequence, Set, Tuple
 
+from bisenet_ros.bags.bag_files import METADATA, is_storage, storage_files, unpacked
 from bisenet_ros.bags.bag_images import IMAGE_TYPES
-from bisenet_ros.bags.bag_reader import METADATA, Bag, BagError
+from bisenet_ros.bags.bag_reader import Bag, BagError
 from bisenet_ros.bags.storage import Topic
-from bisenet_ros.bags.storage_file import is_storage, storage_files, unpacked
 from bisenet_ros.files.file_content import ROS_1, describe_bytes, first_bytes
 from bisenet_ros.files.file_names import natural_order
 from bisenet_ros.files.permissions import is_readable
@@ -51,7 +51,14 @@ def choose_bags(
     chosen: List[ChosenBag] = []
     results = [path for path in given if len(given) > 1 and is_result(path)]
     left_out = [f"left out: {path} holds the results of an earlier run; to use them, name its bags" for path in results]
-    paths = [found for path in given if path not in results for found in find_bags(path, is_result=is_result)]
+    paths: List[Path] = []
+    for path in [path for path in given if path not in results]:
+        try:
+            paths += find_bags(path, is_result=is_result)
+        except BagError as error:  # a file beside bags, as drives/* names it too
+            if len(given) == 1:
+                raise
+            left_out.append(f"left out: {error}")
     for path in paths:
         try:
             bag = Bag(path)

@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from bisenet_ros.bags.bag_files import METADATA, is_storage
 from bisenet_ros.bags.bag_images import COMPRESSED_IMAGE, IMAGE
-from bisenet_ros.bags.bag_reader import LABEL_CLASSES, METADATA
+from bisenet_ros.bags.bag_reader import LABEL_CLASSES
 from bisenet_ros.bags.bag_writer import CAMERA_INFO, BagWriter, make_header
 from bisenet_ros.bags.camera_info import guess_camera_info
 from bisenet_ros.bags.recording import RATE, STAMP_LIMIT, URI_CHARACTERS, Recording
-from bisenet_ros.bags.storage_file import is_storage
 from bisenet_ros.errors import BisenetError, ImageError
 from bisenet_ros.files.atomic_write import write_png
 from bisenet_ros.files.file_names import check_path
@@ -29,6 +29,7 @@ from bisenet_ros.files.result_folder import (
     unfinished_folder,
 )
 from bisenet_ros.images.compression import encode_jpeg
+from bisenet_ros.images.encodings import MAX_COMPRESSED_PIXELS
 from bisenet_ros.model.input_size import size_text
 from bisenet_ros.sources.image_source import ImageSource, SourceImage
 
@@ -54,8 +55,8 @@ def make_bag(
     """
     if labels and not source.has_ground_truth:
         raise BisenetError("--export-labels needs labels: name them with --labels, or a data set that has them")
-    check_path(folder, forbidden=URI_CHARACTERS)
     folder, labels = folder.resolve(), labels.resolve() if labels else None
+    check_path(folder, forbidden=URI_CHARACTERS)
     targets = [folder, *([labels] if labels else [])]
     require_apart(folder, [*source.places, *([labels] if labels else [])])
     _check_target(folder, force=force, replaceable=_is_bag(folder), kind="a bag")
@@ -135,6 +136,11 @@ def _write(bag: BagWriter, stamp_ns: int, image: SourceImage, recording: Recordi
 
 
 def _encode(image: SourceImage, kind: str) -> bytes:
+    if image.pixels.shape[0] * image.pixels.shape[1] > MAX_COMPRESSED_PIXELS:
+        raise BisenetError(
+            f"{image.name} has {size_text(image.pixels.shape)} pixels, of which readers of compressed images take "
+            f"{MAX_COMPRESSED_PIXELS} at most; leave out --compressed, or make it smaller"
+        )
     if image.file and image.file.suffix.lower() in SUFFIXES[kind]:
         data = image.file.read_bytes()
         if _is_plain(data, image.pixels):

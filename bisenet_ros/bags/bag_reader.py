@@ -11,21 +11,18 @@ from typing import Any, Collection, Dict, Generator, Iterable, Iterator, List, M
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from bisenet_ros.bags.bag_files import METADATA, is_storage, storage_files, stored_file, unpacked
 from bisenet_ros.bags.storage import BagMessage, DamagedFileError, Topic, merge_topics, problem_of
-from bisenet_ros.bags.storage_file import (
-    decompress_message,
-    is_storage,
-    open_storage,
-    storage_files,
-    stored_file,
-    unpacked,
-)
+from bisenet_ros.bags.storage_file import decompress_message, open_storage
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.permissions import require_readable
 
-METADATA = "metadata.yaml"
 LABEL_CLASSES = "label_classes"
 """The entry of custom_data in metadata.yaml with the names of the ground truth's classes, as JSON."""
+
+
+MALFORMED = (YAMLError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+"""What reading a metadata.yaml raises that is none."""
 
 
 class BagError(BisenetError):
@@ -58,6 +55,8 @@ class Bag:
             if (path / METADATA).is_file():
                 _require_readable(path / METADATA)
                 listed = self._read_metadata()
+        else:
+            self.label_classes = _label_classes_of_file(path)
         unknown = [file for file in self.files if not is_storage(file)]
         if unknown or not self.files:
             raise BagError(f"expected a ROS 2 bag (a folder, .db3 or .mcap), got {(unknown or [path])[0]}")
@@ -112,17 +111,16 @@ class Bag:
         """The topics, and the files in the order of metadata.yaml; None, and the files as found, where it is broken."""
         metadata = self.path / METADATA
         try:
-            information = YAML(typ="safe").load(metadata.read_text(encoding="utf-8"))["rosbag2_bagfile_information"]
+            information = _read_information(metadata)
             _check_compression(self.path, information)
             listed = [stored_file(self.path / PurePosixPath(name).name) for name in information["relative_file_paths"]]
             topics = merge_topics(map(_listed_topic, information["topics_with_message_count"]))
             if not topics:
                 raise ValueError("it lists no topic")
-            names = json.loads((information.get("custom_data") or {}).get(LABEL_CLASSES, "[]"))
-            self.label_classes = [_text(name) for name in list(names)]
+            self.label_classes = _label_classes(information)
         except BagError:
             raise
-        except (YAMLError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        except MALFORMED as error:
             problem = f"{metadata} cannot be read ({problem_of(error)})"
             if not self.files:
                 raise BagError(problem) from error
@@ -181,6 +179,25 @@ def _differences(
         for topic, count in promised.items()
         if topic in topics and count is not None and count != read[topic]
     ]
+
+
+def _read_information(metadata: Path) -> Any:
+    return YAML(typ="safe").load(metadata.read_text(encoding="utf-8"))["rosbag2_bagfile_information"]
+
+
+def _label_classes(information: Dict[str, Any]) -> List[str]:
+    names = json.loads((information.get("custom_data") or {}).get(LABEL_CLASSES, "[]"))
+    return [_text(name) for name in list(names)]
+
+
+def _label_classes_of_file(file: Path) -> List[str]:
+    """The `label_classes` of one file of a bag, of the metadata.yaml beside it that lists it."""
+    try:
+        information = _read_information(file.parent / METADATA)
+        listed = {unpacked(Path(name)).name for name in information["relative_file_paths"]}
+        return _label_classes(information) if unpacked(file).name in listed else []
+    except (OSError, *MALFORMED):  # the file can be read without
+        return []
 
 
 def _listed_topic(entry: Dict[str, Any]) -> Topic:

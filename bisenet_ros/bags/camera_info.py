@@ -3,6 +3,7 @@
 """sensor_msgs/CameraInfo from a calibration file, or guessed."""
 
 import math
+import reprlib
 from pathlib import Path
 from typing import Any, Tuple
 
@@ -33,9 +34,9 @@ def read_camera_info(path: Path) -> Any:
         values = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
         size, model = (values["image_height"], values["image_width"]), values["distortion_model"]
         if not all(type(side) is int and side > 0 for side in size):
-            raise ValueError(f"image_height and image_width must be whole numbers above 0, got {size[0]} and {size[1]}")
+            raise ValueError(f"image_height and image_width must be whole numbers above 0, got {reprlib.repr(size)}")
         if not isinstance(model, str):
-            raise ValueError(f"distortion_model must be a text such as plumb_bob, got {model}")
+            raise ValueError(f"distortion_model must be a text such as plumb_bob, got {reprlib.repr(model)}")
         distortion = _numbers(values, "distortion_coefficients").reshape(-1)
         matrices = [_matrix(values, name, shape) for name, shape in MATRICES.items()]
         return _camera_info(size, model, distortion, *matrices)
@@ -64,10 +65,10 @@ def _camera_info(size: Size, model: str, d: np.ndarray, k: np.ndarray, r: np.nda
 
 
 def _numbers(values: Any, name: str) -> np.ndarray:
-    numbers = np.array(values[name]["data"], float)
-    if not np.isfinite(numbers).all():
-        raise ValueError(f"{name} must have finite numbers, got {numbers.reshape(-1).tolist()}")
-    return numbers
+    data = values[name]["data"]
+    if not isinstance(data, list) or not all(type(number) in (int, float) and math.isfinite(number) for number in data):
+        raise ValueError(f"{name} must have a list of finite numbers, got {reprlib.repr(data)}")
+    return np.array(data, float)
 
 
 def _matrix(values: Any, name: str, shape: Tuple[int, int]) -> np.ndarray:

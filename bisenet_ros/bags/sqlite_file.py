@@ -70,7 +70,7 @@ class SqliteFile:
     def _read_topics(self) -> Dict[int, Topic]:
         with _as_damaged_file():
             rows = self._connection.execute("SELECT id, name, type, serialization_format FROM topics").fetchall()
-        if any(None in row for row in rows):  # of a file that was cut off
+        if not all(isinstance(text, str) for row in rows for text in row[1:]):  # as of a file that was cut off
             raise DamagedFileError("its table of topics is damaged")
         return {number: Topic(name, kind, None, encoding) for number, name, kind, encoding in rows}
 

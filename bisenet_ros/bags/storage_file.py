@@ -8,13 +8,13 @@ import shutil
 import tempfile
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Iterator, List, Union
+from typing import Iterator, Union
 
+from bisenet_ros.bags.bag_files import unpacked
 from bisenet_ros.bags.mcap_file import MCAP0_MAGIC, McapFile
 from bisenet_ros.bags.sqlite_file import SqliteFile
 from bisenet_ros.bags.storage import MOST_BYTES, DamagedFileError, problem_of
 from bisenet_ros.files.file_content import describe_bytes, first_bytes
-from bisenet_ros.files.file_names import natural_order
 
 try:
     from compression import zstd
@@ -22,39 +22,11 @@ except ImportError:  # before Python 3.14
     from backports import zstd
 
 Storage = Union[McapFile, SqliteFile]
-STORAGE_SUFFIXES = (".db3", ".mcap")
-COMPRESSED_SUFFIX = ".zstd"
 LONGEST_ZSTD_HEADER = 18
 """Bytes of a zstd frame's header."""
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 """The first bytes of zstd data; a message in CDR begins with a zero."""
 SQLITE_MAGIC = b"SQLite format 3\0"
-
-
-def is_storage(file: Path) -> bool:
-    """Whether it is a file, and called as one of a bag's."""
-    return unpacked(file).suffix in STORAGE_SUFFIXES and file.is_file()
-
-
-def storage_files(folder: Path) -> List[Path]:
-    """The files of a bag in a folder, in natural order; of one that is there packed and unpacked, the unpacked one.
-
-    Hidden files are none, such as the ._NAME that macOS writes on other disks.
-    """
-    files = {file for file in folder.iterdir() if is_storage(file) and not file.name.startswith(".")}
-    return natural_order(file for file in files if file == unpacked(file) or unpacked(file) not in files)
-
-
-def unpacked(file: Path) -> Path:
-    """What it is called where it is not compressed as a whole."""
-    return file.with_suffix("") if file.suffix == COMPRESSED_SUFFIX else file
-
-
-def stored_file(file: Path) -> Path:
-    """The file, or where it is not there, the same one packed or unpacked by hand."""
-    packed = file.suffix == COMPRESSED_SUFFIX
-    other = file.with_suffix("") if packed else file.with_name(file.name + COMPRESSED_SUFFIX)
-    return other if other.exists() and not file.exists() else file
 
 
 @contextmanager

@@ -8,12 +8,12 @@ that ends with the logits. It uses the faster one. For int8 make MODEL.int8.onnx
 
 import argparse
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Dict, Sequence
 
 from bisenet_ros.commands._arguments import add_network_size
+from bisenet_ros.commands._messages import print_warning
 from bisenet_ros.engines.cuda.device import GpuError
 from bisenet_ros.engines.cuda.open_device import open_device
 from bisenet_ros.engines.engine import check_max_batch
@@ -100,7 +100,7 @@ def _build_all(requests: Sequence[PlanRequest], plans: PlanStore) -> None:
     if len(failed) == len(requests):
         raise next(iter(failed.values()))
     for tail, reason in failed.items():
-        print(f"bisenet: warning: the node goes without the plan to {tail}: {reason}", file=sys.stderr)
+        print_warning(f"the node goes without the plan to {tail}: {reason}")
 
 
 def _build(request: PlanRequest, plans: PlanStore) -> None:

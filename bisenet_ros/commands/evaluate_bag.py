@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from bisenet_ros.bags import STORAGES
 from bisenet_ros.commands._arguments import add_engine_arguments, list_of, number
+from bisenet_ros.commands._messages import print_warning, printable
 from bisenet_ros.errors import IMPERFECT, INTERRUPTED, BisenetError
 from bisenet_ros.evaluation import OUTPUTS
 from bisenet_ros.files.installed_package import is_importable
@@ -114,13 +115,11 @@ def show(request: Request, outcome: Outcome) -> int:
         print(f"{request.output} is finished already; --restart makes it again")
         return outcome.exit_code
     for warning in outcome.warnings:
-        print(f"bisenet: warning: {warning}", file=sys.stderr)
+        print_warning(warning)
     print(outcome.scores)
     for found in outcome.replays:
-        print(
-            f"through the node: {found.received} of {found.sent} frames of {found.bag} {found.topic}, "
-            f"{found.differing_pixels} pixels differ"
-        )
+        frames = f"{found.received} of {found.sent} frames of {found.bag} {found.topic}"
+        print(printable(f"through the node: {frames}, {found.differing_pixels} pixels differ"))
     print(f"report: {request.output / 'report.html'}")
     return outcome.exit_code
 

@@ -18,7 +18,8 @@ from bisenet_ros.bags.recording import (
     check_topic,
 )
 from bisenet_ros.commands._arguments import number
-from bisenet_ros.errors import IMPERFECT
+from bisenet_ros.commands._messages import print_warning
+from bisenet_ros.errors import IMPERFECT, BisenetError
 
 EXTRA = "evaluation"
 DESCRIPTION = f"""\
@@ -65,10 +66,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from bisenet_ros.bags.bag_files import is_bag
     from bisenet_ros.bags.bag_maker import make_bag
     from bisenet_ros.bags.camera_info import read_camera_info
+    from bisenet_ros.images.image_file import image_files
     from bisenet_ros.sources.image_source import open_source
 
+    images = Path(arguments.images)
+    if is_bag(images) and not (images.is_dir() and image_files(images)):
+        raise BisenetError(f"expected images, a video or a data set, got the bag {images}")
     source = open_source(arguments.images, labels=arguments.labels)
     recording = Recording(
         topic=check_topic(arguments.topic),
@@ -80,16 +86,16 @@ def run(arguments: argparse.Namespace) -> int:
         camera_info=read_camera_info(arguments.camera_info) if arguments.camera_info else None,
         field_of_view=arguments.fov,
     )
-    images = make_bag(source, arguments.output, recording, labels=arguments.export_labels, force=arguments.force)
+    count = make_bag(source, arguments.output, recording, labels=arguments.export_labels, force=arguments.force)
     topics = [recording.image_topic, recording.camera_info_topic]
     topics += [recording.labels_topic] if source.has_ground_truth else []
-    labeled = f", {source.labeled} of them with labels" if 0 < source.labeled < images else ""
-    print(f"{arguments.output}: {images} images{labeled}; topics {', '.join(topics)}")
+    labeled = f", {source.labeled} of them with labels" if 0 < source.labeled < count else ""
+    print(f"{arguments.output}: {count} images{labeled}; topics {', '.join(topics)}")
     if recording.camera_info is None:
         print(f"camera_info is a guess: pinhole, {recording.field_of_view:g} degrees, no distortion", file=sys.stderr)
-    if images < source.count:
-        print(f"bisenet: warning: {source.count} images promised by {arguments.images}, {images} read", file=sys.stderr)
-    return IMPERFECT if images < source.count - source.count_is_estimate else 0
+    if count < source.count:
+        print_warning(f"{source.count} images promised by {arguments.images}, {count} read")
+    return IMPERFECT if count < source.count - source.count_is_estimate else 0
 
 
 def _nanoseconds(text: str) -> int:

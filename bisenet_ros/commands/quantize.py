@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Tuple
 
 from bisenet_ros.commands._arguments import number
+from bisenet_ros.commands._messages import print_warning
 from bisenet_ros.engines.precision import int8_path
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.full_disk import explain_full_disk
@@ -62,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     _check_output(output, arguments)
     calibration, evaluation = _open_frames(arguments)
     for problem in dict.fromkeys(calibration.problems + evaluation.problems):
-        print(f"bisenet: warning: {problem}", file=sys.stderr)
+        print_warning(problem)
     with explain_full_disk(Path(tempfile.gettempdir()), advice="try again, or set TMPDIR to a folder on a larger disk"):
         quantized = make_quantized_model(
             arguments.model,
@@ -90,8 +91,9 @@ def _open_frames(arguments: argparse.Namespace) -> Tuple[FrameSource, FrameSourc
 
     Raises BisenetError, before minutes are spent, where a frame or its ground truth cannot be used.
     """
+    from bisenet_ros.bags.bag_files import is_bag
     from bisenet_ros.model.model_card import read_card
-    from bisenet_ros.quantization.frame_source import FrameSource, is_bag
+    from bisenet_ros.quantization.frame_source import FrameSource
 
     if arguments.frames < 1:
         raise BisenetError(f"--frames must be 1 or more, got {arguments.frames}")

@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from bisenet_ros.commands._arguments import add_engine_arguments, list_of, number
+from bisenet_ros.commands._messages import print_warning
 from bisenet_ros.errors import IMPERFECT, INTERRUPTED
 from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
 from bisenet_ros.segmentation import OUTPUTS
@@ -74,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
         if window:
             window.close()
     for warning in outcome.warnings:
-        print(f"bisenet: warning: {warning}", file=sys.stderr)
+        print_warning(warning)
     earlier = f", {outcome.earlier} were there already" if outcome.earlier else ""
     frames = "1 frame" if outcome.segmented == 1 else f"{outcome.segmented} frames"
     print(f"{request.output}: {frames} segmented{earlier}; {', '.join(request.outputs)}")

@@ -24,7 +24,7 @@ from bisenet_ros.evaluation.bag_segmentation import ENGINE_TIME, segment_bag
 from bisenet_ros.evaluation.bag_task import MASKS, BagTask, mask_namespaces
 from bisenet_ros.evaluation.frame_record import RECORDS, RecordFile
 from bisenet_ros.evaluation.ground_truth import GroundTruthError, describe_shared, find_unused
-from bisenet_ros.evaluation.ground_truth_preparation import prepare_ground_truth
+from bisenet_ros.evaluation.ground_truth_preparation import prepare_ground_truth, require_frame_of
 from bisenet_ros.evaluation.report.bag_report import FILES, write_bag_report
 from bisenet_ros.evaluation.report.picture_loader import load_pictures
 from bisenet_ros.evaluation.run_engine import EngineLoader, EngineOptions
@@ -87,7 +87,7 @@ def evaluate_bags(request: Request, *, replay: Optional[Replay] = None) -> Outco
         BisenetError: something of the input cannot be used, the output's folder is not this run's, or an engine failed.
         OSError: a file cannot be read or written. KeyboardInterrupt: the same call goes on with the bags left.
     """
-    check_path(request.output, forbidden=URI_CHARACTERS)
+    check_path(request.output.resolve(), forbidden=URI_CHARACTERS)
     run = _Run(request, replay)
     inputs = run.describe_inputs()
     folder = run.folder
@@ -193,6 +193,7 @@ class _Run:
             classes=self._truth_classes,
             grouping=self._grouping,
         )
+        require_frame_of(ground_truth, self._bags)
         tasks = [self._make_task(chosen, ground_truth.get(chosen.name)) for chosen in self._bags]
         pace = self._segment(tasks)
         sources, records = join_results(tasks, folder)

@@ -27,7 +27,7 @@ from bisenet_ros.evaluation.frame_record import RECORDS, FrameMeasurer, RecordFi
 from bisenet_ros.evaluation.ground_truth import list_ground_truth, read_ground_truth
 from bisenet_ros.evaluation.run_summary import Source
 from bisenet_ros.files.atomic_write import write_json
-from bisenet_ros.files.result_folder import unfinished_folder
+from bisenet_ros.files.result_folder import flush, unfinished_folder
 from bisenet_ros.images.colors import OPACITY, blend, paint
 from bisenet_ros.model.class_groups import show_unlisted
 
@@ -47,6 +47,7 @@ def segment_bag(task: BagTask, engine: Engine, *, progress: Callable[[], Any] = 
     with unfinished_folder(task.folder) as unfinished:
         unfinished.mkdir()
         _fill(unfinished, task, engine, progress)
+        flush(unfinished)
         if not task.folder.exists():  # else another process was faster; its results are the same
             unfinished.rename(task.folder)
 
@@ -115,8 +116,8 @@ class _Segmenter:
             topic.measurer = FrameMeasurer(self._classes)  # the next frame has no frame before it
             return
         mask, confidence, engine_ms = self._segment(frame)
-        repeated, files = topic.add(frame.stamp_ns), self._ground_truth.get(frame.stamp_ns, [])
-        file = files[repeated] if repeated < len(files) else None
+        number = topic.add(frame.stamp_ns) + 1
+        file = self._ground_truth.get(frame.stamp_ns, {}).get(number)
         record = topic.measurer.measure(
             frame,
             show_unlisted(mask, self._engine.card.classes),

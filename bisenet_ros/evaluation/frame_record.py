@@ -4,6 +4,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
@@ -94,10 +95,26 @@ class RecordFile:
             for number, line in enumerate(file, start=1):
                 try:
                     record = FrameRecord(**json.loads(line))
-                except (ValueError, TypeError) as error:
+                    _check_types(record)
+                except (ValueError, TypeError, RecursionError) as error:
                     place = f"{self.path}, line {number}"
                     raise BisenetError(f"{place}: expected a frame's record in JSON, got {line[:80]!r}") from error
                 yield record
+
+
+def _check_types(record: FrameRecord) -> None:
+    """Raises TypeError or ValueError where a value has another type, or an id is that of no class."""
+    classes, confusion = len(record.shares), record.confusion or []
+    counts = [*(record.change or []), *confusion]
+    whole = [record.index, record.stamp_ns, record.width, record.height, *chain.from_iterable(counts)]
+    real = [*record.shares, record.confidence, record.engine_ms]
+    if not all(type(value) is int and abs(value) < 2**63 for value in whole):
+        raise TypeError("expected whole numbers")
+    if not all(type(value) in (int, float) for value in real) or not isinstance(record.bag + record.topic, str):
+        raise TypeError("expected numbers, and names")
+    ids = [*(count[0] for count in counts), *(true_and_predicted[1] for true_and_predicted in confusion)]
+    if any(len(count) != 3 for count in counts) or not all(0 <= value < classes for value in ids):
+        raise ValueError("expected ids of classes and numbers of pixels")
 
 
 class FrameMeasurer:

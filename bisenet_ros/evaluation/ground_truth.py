@@ -28,8 +28,8 @@ class GroundTruthError(BisenetError):
     """Ground truth that cannot be used; the message names the file, or the message of the bag."""
 
 
-def list_ground_truth(folder: Path) -> Dict[int, List[Path]]:
-    """The files of each stamp in the order of its frames: `<stamp in ns>.png`, `<stamp in ns>_2.png` and so on.
+def list_ground_truth(folder: Path) -> Dict[int, Dict[int, Path]]:
+    """The files of each stamp by the number of its frame, from 1: `<stamp in ns>.png`, `<stamp in ns>_2.png` and so on.
 
     Files may be of any format of `read_label_file`. Raises GroundTruthError where there is none, an image of another
     name, or two for one frame; OSError.
@@ -45,13 +45,17 @@ def list_ground_truth(folder: Path) -> Dict[int, List[Path]]:
         other = numbered.setdefault(int(match[1]), {}).setdefault(int(match[2] or 1), path)
         if other is not path:
             raise GroundTruthError(f"expected one file of ground truth for a frame, got {other.name} and {path.name}")
-    return {stamp: [files[number] for number in sorted(files)] for stamp, files in numbered.items()}
+    return numbered
+
+
+def ground_truth_files(folder: Path) -> List[Path]:
+    """All files of `list_ground_truth`, which raises what it does."""
+    return [file for files in list_ground_truth(folder).values() for file in files.values()]
 
 
 def check_ground_truth(folder: Path, *, classes: int) -> None:
     """Raises GroundTruthError where a file cannot be read or holds ids that are no class; needs no frames."""
-    files = [file for files in list_ground_truth(folder).values() for file in files]
-    for path in tqdm(files, desc="checking ground truth", unit="file", leave=False, disable=None):
+    for path in tqdm(ground_truth_files(folder), desc="checking ground truth", unit="file", leave=False, disable=None):
         read_ground_truth(path, classes=classes)
 
 
@@ -87,21 +91,12 @@ def check_pixels(ground_truth: np.ndarray, *, classes: int, what: str, size: Opt
 def find_unused(ground_truth: Dict[str, Path], records: RecordFile) -> List[Path]:
     """The files of ground truth that belong to no frame of any bag.
 
-    Raises GroundTruthError where that is all of them.
-
     Args:
         ground_truth: the folder of each bag that has one; several bags may share one.
     """
     used = {ground_truth[record.bag] / record.ground_truth for record in records if record.ground_truth}
-    folders = set(ground_truth.values())
-    files = {file for folder in folders for files in list_ground_truth(folder).values() for file in files}
-    unused = sorted(files - used)
-    if unused and not used:
-        raise GroundTruthError(
-            f"none of the {len(unused)} stamps of the ground truth, such as {unused[0].stem}, is that of a frame, such "
-            f"as {next(iter(records)).stamp_ns}"
-        )
-    return unused
+    files = {file for folder in set(ground_truth.values()) for file in ground_truth_files(folder)}
+    return sorted(files - used)
 
 
 def describe_unused(unused: Sequence[Path]) -> List[str]:
@@ -109,7 +104,7 @@ def describe_unused(unused: Sequence[Path]) -> List[str]:
     if not unused:
         return []
     names = ", ".join(file.name for file in unused[:MOST_NAMES]) + (" and more" if unused[MOST_NAMES:] else "")
-    return [f"{len(unused)} files of the ground truth have the stamp of no frame: {names}"]
+    return [f"{len(unused)} files of the ground truth belong to no frame that was segmented: {names}"]
 
 
 def describe_shared(ground_truth: Dict[str, Path], records: RecordFile) -> List[str]:

@@ -3,6 +3,7 @@
 """Makes the ground truth of a run's bags ready, before they are segmented."""
 
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
@@ -10,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from bisenet_ros.bags.bag_choice import ChosenBag
-from bisenet_ros.bags.bag_images import decode_mask
+from bisenet_ros.bags.bag_images import decode_mask, read_stamp
 from bisenet_ros.bags.bag_reader import Bag
 from bisenet_ros.errors import ImageError
 from bisenet_ros.evaluation.ground_truth import (
@@ -18,6 +19,7 @@ from bisenet_ros.evaluation.ground_truth import (
     GroundTruthError,
     check_ground_truth,
     check_pixels,
+    ground_truth_files,
     list_ground_truth,
     read_ground_truth,
 )
@@ -78,10 +80,11 @@ def _missing_masks(chosen: ChosenBag, topic: str, folder: Path) -> List[str]:
 
 def _merge_classes(source: Path, folder: Path, *, classes: int, grouping: Grouping) -> None:
     """Writes ground truth anew, with the ids of groups in place of classes; raises as `check_ground_truth` does."""
-    files = [file for files in list_ground_truth(source).values() for file in files]
     with unfinished_folder(folder) as unfinished:
         unfinished.mkdir()
-        for path in tqdm(files, desc="merging classes of ground truth", unit="file", leave=False, disable=None):
+        for path in tqdm(
+            ground_truth_files(source), desc="merging classes of ground truth", unit="file", leave=False, disable=None
+        ):
             ground_truth = read_ground_truth(path, classes=classes)
             write_png(unfinished / f"{path.stem}{SUFFIX}", grouping.ids[ground_truth])
         unfinished.rename(folder)
@@ -125,3 +128,27 @@ def _write_masks(bag: Bag, topic: str, folder: Path, *, classes: int, grouping: 
         seen[stamp_ns] += 1
         number = f"_{seen[stamp_ns]}" if seen[stamp_ns] > 1 else ""
         write_png(folder / f"{stamp_ns}{number}{SUFFIX}", ground_truth)
+
+
+def require_frame_of(ground_truth: Dict[str, Path], bags: Sequence[ChosenBag]) -> None:
+    """Raises GroundTruthError where no frame has the stamp of a file: before the bags are segmented, not after that.
+
+    The bags are read up to the first frame that has one.
+
+    Args:
+        ground_truth: the folder of each bag that has one, by the bag's name.
+    """
+    first: Optional[int] = None
+    stamps = {folder: list_ground_truth(folder) for folder in set(ground_truth.values())}
+    for chosen in [chosen for chosen in bags if chosen.name in ground_truth]:
+        for message in chosen.bag.messages([topic.name for topic in chosen.topics]):
+            with suppress(ImageError):
+                stamp_ns = read_stamp(message)
+                if stamp_ns in stamps[ground_truth[chosen.name]]:
+                    return
+                first = stamp_ns if first is None else first
+    if first is not None:
+        count, example = sum(map(len, stamps.values())), next(iter(next(iter(stamps.values()))))
+        raise GroundTruthError(
+            f"none of the {count} stamps of the ground truth, such as {example}, is that of a frame, such as {first}"
+        )

@@ -3,18 +3,20 @@
 """The folder of a run: results appear when all is done, and a run that was stopped goes on with what is left."""
 
 import json
-import shutil
+import re
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional, TextIO
 
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.files.atomic_write import write_json
+from bisenet_ros.files.atomic_write import PARTIAL, write_bytes
 from bisenet_ros.files.changed_inputs import describe_changes
 from bisenet_ros.files.folder_lock import LOCK, lock_folder
 from bisenet_ros.files.result_folder import (
+    flush,
     put_in_place,
     remove,
     remove_left_over,
+    remove_unfinished,
     require_free,
     require_replaceable,
 )
@@ -80,15 +82,15 @@ class RunFolder:
             self._tidy_up()
             return finished["exit_code"]
         self._require_replaceable(finished)
-        self._lock = lock_folder(self.partial)
         if begun is None:
             self._require_empty()
-        elif restart and not resumes:
+        self._lock = lock_folder(self.partial)
+        if begun and (not self.result.exists() or (restart and not resumes)):
             self.discard()
             self._lock = lock_folder(self.partial)
-        else:
+        elif begun:
             _require_same(begun["asked"], inputs, folder=self.partial)
-        write_json(self.partial / RUN, {"asked": inputs, "restart": restart or started_with_restart})
+        _write(self.partial / RUN, {"asked": inputs, "restart": restart or started_with_restart})
         self.result.mkdir(exist_ok=True)
         self._remove_unfinished()
         return None
@@ -96,7 +98,8 @@ class RunFolder:
     def finish(self, inputs: Inputs, *, exit_code: int) -> None:
         """Puts the results in their place, and throws the rest away."""
         record = {"asked": inputs, "exit_code": exit_code, "made": _files_in(self.result)}
-        write_json(self.result / RUN, record)
+        _write(self.result / RUN, record)
+        flush(self.result)
         put_in_place(self.result, self.output)
         self.discard()
 
@@ -145,17 +148,21 @@ class RunFolder:
 
     def _require_empty(self) -> None:
         """Raises BisenetError where OUTPUT.partial holds more than a run that was killed at its very beginning left."""
-        if any(not path.name.startswith((LOCK, RUN)) for path in self.partial.iterdir()):
+        if self.partial.exists() and not all(map(_is_of_begin, self.partial.glob("*"))):
             raise BisenetError(f"{self.partial} exists and holds something else; name another folder with -o")
 
     def _remove_unfinished(self) -> None:
         """Removes the files and folders that a process was making when it was killed."""
         folders = (self.bags, self.ground_truth, self.result)
-        for unfinished in [path for folder in folders for path in folder.glob("*.partial")]:
-            if unfinished.is_dir():
-                shutil.rmtree(unfinished, ignore_errors=True)
-            else:
-                unfinished.unlink()
+        for folder in folders:
+            remove_unfinished(folder)
+
+
+def _is_of_begin(path: Path) -> bool:
+    """Whether a file in OUTPUT.partial is what `begin` makes first: the lock, and the record until it is whole."""
+    if path.name == LOCK:
+        return path.stat().st_size == 0
+    return re.fullmatch(rf"{re.escape(RUN)}\.[0-9a-f]{{32}}{re.escape(PARTIAL)}", path.name) is not None
 
 
 def _files_in(folder: Path) -> List[str]:
@@ -172,10 +179,14 @@ def _require_same(before: Inputs, now: Inputs, *, folder: Path) -> None:
         )
 
 
+def _write(path: Path, record: Dict[str, Any]) -> None:
+    write_bytes(path, json.dumps(record, indent=1).encode(), durable=True)
+
+
 def _read(path: Path) -> Optional[Dict[str, Any]]:
     """What a run wrote there; None where it is something else."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) and "asked" in found else None
+    return found if isinstance(found, dict) and isinstance(found.get("asked"), dict) else None

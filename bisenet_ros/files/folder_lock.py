@@ -20,7 +20,7 @@ def lock_folder(folder: Path) -> TextIO:
     Raises BisenetError where another process has locked it; OSError.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = (folder / LOCK).open("w")
+    lock = (folder / LOCK).open("a")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

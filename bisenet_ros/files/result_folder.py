@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, Optional, Sequence
 
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.files.atomic_write import KEPT_CHARACTERS, is_written_in_place
+from bisenet_ros.files.atomic_write import KEPT_CHARACTERS, is_written_in_place, remove_partial
 
-PARTIAL, REMOVED = "partial", "removed"
-"""Of the folders beside a result: it lies in the one until it is whole, in the other until it is removed."""
+UNFINISHED, REMOVED = "partial", "removed"
+"""Suffixes of the folders beside a result: it lies in the one until it is whole, in the other until it is removed."""
+BESIDE = rf"\.([0-9]{{1,9}})\.[a-z0-9_]{{8}}\.({UNFINISHED}|{REMOVED})"
+"""What follows a result's name in theirs: the process, what `tempfile` draws, and the suffix."""
 
 
 def require_writable(file: Path) -> None:
@@ -109,8 +111,16 @@ def unfinished_folder(target: Path) -> Iterator[Path]:
     It has the target's name already, as a bag's file is called as its folder.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(**_beside(target, PARTIAL)) as folder:
+    with tempfile.TemporaryDirectory(**_beside(target, UNFINISHED)) as folder:
         yield Path(folder) / target.name
+
+
+def flush(folder: Path) -> None:
+    """Waits until all files of a folder are on the disk, so that a power cut after its renaming does not cost them."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
 
 
 def put_in_place(folder: Path, target: Path) -> None:
@@ -137,7 +147,7 @@ def remove_left_over(target: Path) -> None:
 
     A user's folder with a similar name is left alone: one of ours holds nothing but the target.
     """
-    ours = re.compile(re.escape(_shortened(target)) + rf"\.([0-9]{{1,9}})\.[a-z0-9_]{{8}}\.({PARTIAL}|{REMOVED})")
+    ours = re.compile(re.escape(_shortened(target)) + BESIDE)
     for folder in target.parent.glob(f"{glob.escape(_shortened(target))}.*"):
         name = ours.fullmatch(folder.name)
         if not name or _is_at_work(int(name[1])):
@@ -145,6 +155,14 @@ def remove_left_over(target: Path) -> None:
         with suppress(OSError):  # such as of a file, or of another user's folder
             if set(os.listdir(folder)) <= {target.name}:
                 shutil.rmtree(folder)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Removes what killed processes left of all results in a folder, in which no other may be at work now."""
+    remove_partial(folder)
+    for path in folder.glob("*"):
+        if path.is_dir() and re.fullmatch(f".*{BESIDE}", path.name, re.DOTALL):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _set_aside(folder: Path) -> Path:

@@ -91,9 +91,9 @@ class GridGeometry:
                 "expected a grid from a smaller to a larger x and y in meters, and a resolution above 0, got "
                 f"x {self.x}, y {self.y}, resolution {self.resolution:g}"
             )
-        rows, columns = self.shape
-        if not 1 <= rows * columns <= MOST_CELLS:
-            raise GroundGridError(f"expected a grid of 1 to {MOST_CELLS} cells, got {columns} x {rows}")
+        columns, rows = ((end - start) / self.resolution for start, end in (self.x, self.y))
+        if max(columns, rows) > MOST_CELLS or not 1 <= round(columns) * round(rows) <= MOST_CELLS:
+            raise GroundGridError(f"expected a grid of 1 to {MOST_CELLS} cells, got {columns:g} x {rows:g}")
 
     @property
     def shape(self) -> Tuple[int, int]:

@@ -26,6 +26,7 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 UNSUPPORTED_MODES = {"F": "float", "I": "32-bit"}
 """Kinds of pixels that are not read, in words, by Pillow's names."""
+OPAQUE = 255
 ORIENTATION_TAG = 0x0112
 """EXIF's number for the orientation."""
 
@@ -85,7 +86,7 @@ def read_image_bytes(path: Path) -> bytes:
 
     Raises:
         ImageError: the JPEG or PNG is truncated or damaged, the picture has more pixels than Pillow opens, or it is a
-            TIFF that OpenCV and Pillow would turn.
+            TIFF that OpenCV and Pillow would turn, or that has translucent pixels.
         OSError: the file cannot be read.
     """
     if path.exists() and not path.is_file():
@@ -97,7 +98,9 @@ def read_image_bytes(path: Path) -> bytes:
         raise ImageError(error.reason, f"{path}: {error}; copy it again") from None
     try:
         with Image.open(io.BytesIO(data)) as image:
-            orientation = image.getexif().get(ORIENTATION_TAG, 1) if image.format == "TIFF" else 1
+            is_tiff = image.format == "TIFF"
+            orientation = image.getexif().get(ORIENTATION_TAG, 1) if is_tiff else 1
+            is_translucent = is_tiff and "A" in image.mode and image.getchannel("A").getextrema()[0] < OPAQUE
     except Image.DecompressionBombError as error:  # a few bytes can claim any size
         raise ImageError("size", f"{path} is too large: {str(error).partition(',')[0]}") from None
     except (OSError, SyntaxError, ValueError):  # decoding it tells what it is
@@ -105,6 +108,8 @@ def read_image_bytes(path: Path) -> bytes:
     if orientation != 1:
         words = f"expected a TIFF as it is shown, {path} has the orientation {orientation}"
         raise ImageError("format", f"{words}; save it without that tag")
+    if is_translucent:  # OpenCV mixes the colors of a TIFF with black by their alpha
+        raise ImageError("format", f"expected a TIFF whose pixels are opaque, {path} has others; save it without alpha")
     return data
 
 

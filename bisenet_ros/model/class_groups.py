@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from reprlib import repr as shortened
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
@@ -151,10 +152,10 @@ def _parse(tree: Any, path: Path) -> ClassGroups:
 def _explain_entry(entry: Any) -> str:
     """What is wrong with a group's entry."""
     if not isinstance(entry, dict):
-        return f"got {entry!r}"
+        return f"got {shortened(entry)}"
     faults = [f"no {key}" for key in ("name", "color") if key not in entry] + [repr(k) for k in entry if k not in KEYS]
     example = "{name: road, color: [128, 64, 128], of: [road]}"
-    return f"got {' and '.join(faults)} in {entry!r}; write it as {example}"
+    return f"got {' and '.join(faults)} in {shortened(entry)}; write it as {example}"
 
 
 def _group_ids(entries: List[Dict[str, Any]], key: str, named: Dict[str, int], groups: ClassMap) -> Dict[str, int]:
@@ -163,9 +164,8 @@ def _group_ids(entries: List[Dict[str, Any]], key: str, named: Dict[str, int], g
     for number, entry in enumerate(entries):
         names = entry.get(key, [])
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ClassMapError(
-                f"`{key}` of the group {groups[number].name!r} must be a list of names, such as [road], got {names!r}"
-            )
+            what = f"`{key}` of the group {groups[number].name!r}"
+            raise ClassMapError(f"{what} must be a list of names, such as [road], got {shortened(names)}")
         for name in names:
             if name in named:
                 first, second = groups[named[name]].name, groups[number].name
@@ -180,5 +180,7 @@ def _unlisted_id(value: Any, names: List[str]) -> int:
             raise ClassMapError(f"no group can be called {UNLISTED!r} where `{UNLISTED}` is {IGNORE}")
         return IGNORE
     if value not in names:
-        raise ClassMapError(f"`{UNLISTED}` must be {IGNORE} or the name of a group ({', '.join(names)}), got {value!r}")
+        raise ClassMapError(
+            f"`{UNLISTED}` must be {IGNORE} or the name of a group ({', '.join(names)}), got {shortened(value)}"
+        )
     return names.index(value)

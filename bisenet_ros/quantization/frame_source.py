@@ -10,9 +10,9 @@ from typing import Dict, Iterator, List, Optional, Set, Tuple
 import numpy as np
 
 from bisenet_ros.bags.bag_choice import choose_topics
+from bisenet_ros.bags.bag_files import is_bag
 from bisenet_ros.bags.bag_images import decode_frame, read_stamp
-from bisenet_ros.bags.bag_reader import METADATA, Bag, BagError
-from bisenet_ros.bags.storage_file import is_storage
+from bisenet_ros.bags.bag_reader import Bag, BagError
 from bisenet_ros.errors import BisenetError, ImageError
 from bisenet_ros.evaluation.ground_truth import GroundTruthError, check_pixels, list_ground_truth, read_ground_truth
 from bisenet_ros.model.class_map import ClassMap, check_same_classes
@@ -93,13 +93,6 @@ class FrameSource:
             yield image.pixels, ground_truth
 
 
-def is_bag(path: Path) -> bool:
-    """Whether frames at a path are those of a bag."""
-    if not path.is_dir():
-        return path.is_file() and is_storage(path)
-    return (path / METADATA).exists() or any(map(is_storage, path.iterdir()))
-
-
 def _open_bag(bag: Bag, topic: str, ground_truth: Optional[Path], *, classes: int) -> ImageSource:
     """The frames of a bag's topic; afterwards the bag's problems are known."""
     chosen = choose_topics(bag, [topic] if topic else [])[0]
@@ -117,20 +110,20 @@ def _open_bag(bag: Bag, topic: str, ground_truth: Optional[Path], *, classes: in
                 frame = decode_frame(message)
             except ImageError as error:
                 raise ImageError(error.reason, f"{name}: {error}") from error
-            found = files.get(frame.stamp_ns, [])
-            ids = read_ground_truth(found[0], classes=classes) if len(found) == 1 else None
+            file = files.get(frame.stamp_ns, {}).get(1)
+            ids = read_ground_truth(file, classes=classes) if file else None
             yield SourceImage(name, frame.pixels, ids)
 
     return ImageSource(images, count, (bag.path,), labeled=len(files))
 
 
-def _check_stamps(bag: Bag, topic: str, ground_truth: Dict[int, List[Path]]) -> None:
+def _check_stamps(bag: Bag, topic: str, ground_truth: Dict[int, Dict[int, Path]]) -> None:
     """Raises GroundTruthError where several frames have the stamp of a file, also those that are passed over later."""
     seen: Set[int] = set()
     for stamp_ns in map(read_stamp, bag.messages([topic])):
         if stamp_ns in seen and stamp_ns in ground_truth:
             raise GroundTruthError(
                 f"several frames of {bag.path} have the stamp {stamp_ns}, so that it is not known whose ground truth "
-                f"{ground_truth[stamp_ns][0].name} is; use images in place of the bag"
+                f"{min(ground_truth[stamp_ns].values()).name} is; use images in place of the bag"
             )
         seen.add(stamp_ns)

@@ -13,13 +13,15 @@ from typing import Any, Callable, Collection, Dict, Iterator, List, NamedTuple, 
 import cv2
 import numpy as np
 
+from bisenet_ros.bags.bag_files import is_bag
 from bisenet_ros.errors import BisenetError, ImageError
 from bisenet_ros.files.file_names import natural_order
-from bisenet_ros.images.image_file import IMAGE_SUFFIXES, list_images, read_image, silence_opencv
+from bisenet_ros.images.image_file import IMAGE_SUFFIXES, image_files, list_images, read_image, silence_opencv
 from bisenet_ros.sources.image_source import open_source
 
 CAMERA = re.compile(r"camera:(\d{1,3})")
 """A camera as an input, such as camera:0, which is /dev/video0 on Linux."""
+DEVICE = re.compile(r"/dev/video(\d{1,3})")
 VIDEO_FRAME = re.compile(r"(.+)_\d{6,}")
 """The name of a video's frame: the video's name and the frame's number."""
 
@@ -109,14 +111,20 @@ def _find(text: str) -> Iterator[Input]:
     camera, path = CAMERA.fullmatch(text), Path(text)
     if camera:
         yield _camera(int(camera[1]))
-    elif (path / "metadata.yaml").is_file():
-        raise BisenetError(f"expected images, got the bag {text}; `bisenet evaluate-bag` segments bags")
-    elif path.is_dir():
-        yield from map(_image, natural_order(list_images(path)))
     elif not path.exists():
         raise FileNotFoundError(
             f"expected an image, a folder of images, a video or camera:NUMBER, got {text!r}: there is no such file"
         )
+    elif not path.is_dir() and not path.is_file():
+        device = DEVICE.fullmatch(text)
+        advice = f"; write camera:{device[1]}" if device else ""
+        raise BisenetError(f"expected a file or a folder, got {text!r}, a device or a pipe{advice}")
+    elif path.is_dir() and image_files(path):
+        yield from map(_image, natural_order(list_images(path)))
+    elif is_bag(path):
+        raise BisenetError(f"expected images, got the bag {text}; `bisenet evaluate-bag` segments bags")
+    elif path.is_dir():
+        list_images(path)  # says that there is none
     else:
         yield _image(path) if path.suffix.lower() in IMAGE_SUFFIXES else _video(path)
 

@@ -59,10 +59,10 @@ class OutputFolder:
             before = {"settings": dict(settings), "inputs": {}}
         before["inputs"] = {name: known for name, known in before["inputs"].items() if self._has_files_of(name, known)}
         self._require_same(before, settings, identities)
-        for output in self._outputs:
-            (self.folder / output).mkdir(parents=True, exist_ok=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / RECORD, {**before, "inputs": {**before["inputs"], **identities}})
+        for output in self._outputs:
+            (self.folder / output).mkdir(exist_ok=True)
 
     def _has_files(self) -> bool:
         return any(path.suffix != PARTIAL for kind in SUFFIXES for path in (self.folder / kind).glob("*"))
@@ -103,7 +103,8 @@ class OutputFolder:
         """The record of an earlier run; None where there is none yet."""
         path = self.folder / RECORD
         if not path.exists():
-            require_free(self.folder, own=[LOCK])
+            unfinished = [begun.name for begun in self.folder.glob(f"{RECORD}.*{PARTIAL}")]
+            require_free(self.folder, own=[LOCK, *unfinished])
             return None
         try:
             found = json.loads(path.read_text(encoding="utf-8"))

@@ -111,8 +111,8 @@ def _find_labels(files: List[Path], folder: Path) -> Dict[str, Path]:
     """The label file of each image's stem; not every image needs one."""
     if not folder.is_dir():
         raise FileNotFoundError(f"expected a folder of labels at {folder}, there is none")
-    stems = [file.stem for file in files]
-    twice = [stem for stem, count in Counter(stems).items() if count > 1]
+    stems = Counter(file.stem for file in files)
+    twice = [stem for stem, count in stems.items() if count > 1]
     if twice:
         raise BisenetError(f"two images are called {twice[0]!r}, so that their labels cannot be told apart")
     paths = list_images(folder)
@@ -147,25 +147,47 @@ def _open_video(path: Path) -> ImageSource:
             f"{describe_bytes(first_bytes(path))}; where it is a video, it is cut off or of a codec that OpenCV lacks"
         )
 
+    rated = SLOWEST <= rate <= FASTEST
+
     def images(every: int = 1) -> Iterator[SourceImage]:
-        video = cv2.VideoCapture(file)
-        number, last = 0, -1.0
+        video, clock = cv2.VideoCapture(file), _VideoClock(step=1 / rate if rated else 0.0)
+        number = 0
         try:
             while video.grab():
-                if number % every:
-                    number += 1
-                    continue
-                read, pixels = video.retrieve()
-                if not read:
-                    return
-                seconds = video.get(cv2.CAP_PROP_POS_MSEC) / 1000
-                yield SourceImage(f"{path.name}, frame {number}", pixels, seconds=seconds if seconds > last else None)
-                number, last = number + 1, max(last, seconds)
+                seconds = clock.seconds_at(video.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+                if number % every == 0:
+                    read, pixels = video.retrieve()
+                    if not read:
+                        return
+                    yield SourceImage(f"{path.name}, frame {number}", pixels, seconds=seconds)
+                number += 1
         finally:
             video.release()
 
-    rated = SLOWEST <= rate <= FASTEST
     return ImageSource(images, max(count, 0), (path,), rate=rate if rated else None, count_is_estimate=True)
+
+
+class _VideoClock:
+    """The times of a video's frames, which only rise.
+
+    Where the container's clock begins anew, as in files that were joined, the times go on where they were.
+
+    Args:
+        step: seconds from one frame to the next.
+    """
+
+    def __init__(self, *, step: float) -> None:
+        self._step, self._last, self._start, self._frames_since = step, -1.0, 0.0, 0
+
+    def seconds_at(self, seconds: float) -> Optional[float]:
+        """The time of the next frame, by its time in the container; None where that does not tell it."""
+        self._frames_since += 1
+        if self._start + seconds <= self._last and self._frames_since > 1:  # of two frames: the clock began anew
+            self._start = self._last + self._frames_since * self._step - seconds
+        if self._start + seconds <= self._last:  # of one: it has no time of its own
+            return None
+        self._last, self._frames_since = self._start + seconds, 0
+        return self._last
 
 
 def _from_data_set(data_set: Any, root: Path) -> ImageSource:

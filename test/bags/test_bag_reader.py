@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from bag_workshop import CAMERA, camera_messages, compressed, image, picture, read_frames, stamp, write_bag
 from rosbags.rosbag2 import CompressionMode, Reader
+from yaml_aliases import ALIASES
 
 from bisenet_ros.bags import STORAGES
 from bisenet_ros.bags import storage_file as storage_module
@@ -298,11 +299,6 @@ def test_broken_metadata_is_told_and_the_files_read(tmp_path, content):
     assert len(frames) == 12 and "metadata.yaml cannot be read" in problems[0]
 
 
-LISTS = (f"&{new} [{', '.join(50 * [f'*{old}'])}]" for old, new in zip("abcdef", "bcdefg"))
-ALIASES = f"[&a [x], {', '.join(LISTS)}]"
-"""YAML whose text, with all aliases written out, would have 50 ** 6 parts."""
-
-
 @pytest.mark.parametrize(
     "old, new",
     [
@@ -320,6 +316,40 @@ def test_entries_of_metadata_that_are_no_texts_are_told_and_the_files_read(tmp_p
     frames, problems = frames_of(folder)
     assert len(frames) == 12 and "metadata.yaml cannot be read" in problems[0]
     assert Bag(folder).label_classes == []
+
+
+def test_a_file_has_the_class_names_of_the_metadata_beside_it_that_lists_it(tmp_path):
+    folder = write_bag(tmp_path / "bag")
+    metadata = folder / "metadata.yaml"
+    metadata.write_text(metadata.read_text().replace("custom_data: null", "custom_data: {label_classes: '[\"lawn\"]'}"))
+    assert Bag(folder).label_classes == Bag(storage_file(folder)).label_classes == ["lawn"]
+    other = folder / "other.db3"
+    other.write_bytes(storage_file(folder).read_bytes())
+    assert Bag(other).label_classes == []
+    metadata.write_text("[")
+    assert Bag(other).label_classes == []
+
+
+def test_a_topic_whose_name_is_no_text_is_damage_of_the_file(tmp_path):
+    folder = write_bag(tmp_path / "bag")
+    with sqlite3.connect(folder / "bag.db3") as connection:
+        connection.execute("CREATE TABLE other AS SELECT id, 5 AS name, type, serialization_format FROM topics")
+        connection.execute("DROP TABLE topics")
+        connection.execute("ALTER TABLE other RENAME TO topics")
+    with pytest.raises(BagError, match="its table of topics is damaged"):
+        Bag(folder / "bag.db3")
+
+
+def test_what_is_no_bag_among_several_is_left_out(tmp_path):
+    """As `drives/*` names it."""
+    bag, notes, empty = write_bag(tmp_path / "bag"), tmp_path / "notes.txt", tmp_path / "empty"
+    notes.write_text("mine")
+    empty.mkdir()
+    chosen, left_out = choose_bags([bag, empty, notes])
+    assert [found.name for found in chosen] == ["bag"]
+    assert len(left_out) == 2 and all("left out: expected a ROS 2 bag" in words for words in left_out)
+    with pytest.raises(FileNotFoundError):
+        choose_bags([bag, tmp_path / "misspelled"])
 
 
 def test_what_is_no_bag_is_refused_with_words(tmp_path):

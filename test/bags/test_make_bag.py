@@ -18,7 +18,9 @@ from camvid_classes import CAMVID
 from PIL import Image
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import Reader
+from yaml_aliases import ALIASES
 
+from bisenet_ros.bags import bag_maker
 from bisenet_ros.bags.bag_images import read_masks
 from bisenet_ros.bags.bag_reader import Bag
 from bisenet_ros.bags.camera_info import guess_camera_info, read_camera_info
@@ -98,17 +100,20 @@ def test_the_guessed_camera_has_the_field_of_view_that_is_asked_for(tmp_path, im
 @pytest.mark.parametrize(
     "old, new, words",
     [
-        ("image_width: 32", "image_width: 32.5", "must be whole numbers above 0, got 24 and 32.5"),
-        ("image_width: 32", "image_width: -32", "must be whole numbers above 0, got 24 and -32"),
-        ("image_width: 32", "image_width: yes", "must be whole numbers above 0, got 24 and yes"),
-        ("image_width: 32", "image_width: true", "must be whole numbers above 0, got 24 and True"),
+        ("image_width: 32", "image_width: 32.5", "must be whole numbers above 0, got \\(24, 32.5\\)"),
+        ("image_width: 32", "image_width: -32", "must be whole numbers above 0, got \\(24, -32\\)"),
+        ("image_width: 32", "image_width: yes", "must be whole numbers above 0, got \\(24, 'yes'\\)"),
+        ("image_width: 32", "image_width: true", "must be whole numbers above 0, got \\(24, True\\)"),
         ("data: [", f"data: [1{'0' * 400}, ", "int too large to convert to float"),
         ("data: [", f"data: {'[' * 3000}", "recursion"),
         ("distortion_model: plumb_bob", "distortion_model: ~", "distortion_model must be a text .*, got None"),
         ("distortion_model: plumb_bob", "distortion_model: 0512", "distortion_model must be a text .*, got 512"),
-        ("data: [", "data: [.nan, ", "must have finite numbers, got .nan"),
-        ("data: [", "data: [~, ", "must have finite numbers, got .nan"),
-        ("data: [", "data: [.inf, ", "must have finite numbers, got .inf"),
+        ("data: [", "data: [.nan, ", "must have a list of finite numbers, got .nan"),
+        ("data: [", "data: [~, ", "must have a list of finite numbers, got .None"),
+        ("data: [", "data: [.inf, ", "must have a list of finite numbers, got .inf"),
+        ("data: [", "data: [[1], ", r"must have a list of finite numbers, got .\[1\]"),
+        ("plumb_bob", ALIASES, r"distortion_model must be a text .*, got \[\['x'\], \[\['x'\],"),
+        ("data: [", f"data: [{ALIASES}, ", r"must have a list of finite numbers, got \[\[\['x'\], "),
     ],
 )
 def test_a_calibration_that_yaml_reads_otherwise_is_refused(tmp_path, old, new, words):
@@ -117,6 +122,48 @@ def test_a_calibration_that_yaml_reads_otherwise_is_refused(tmp_path, old, new, 
     path.write_text(CALIBRATION.replace(old, new))
     with pytest.raises(BisenetError, match=words):
         read_camera_info(path)
+
+
+@pytest.mark.parametrize("name", ["bag #1", "bag?", "bag%20"])
+def test_a_link_to_a_folder_that_sqlite_takes_for_an_address_is_refused(tmp_path, images, name, capsys):
+    (tmp_path / name).mkdir()
+    (tmp_path / "link").symlink_to(name)
+    assert main(["make-bag", str(images), "-o", str(tmp_path / "link" / "bag")]) == 1
+    assert "expected a path without any of ? # %" in capsys.readouterr().err
+    assert not any((tmp_path / name).iterdir())
+
+
+def test_frames_of_joined_videos_follow_each_other(tmp_path):
+    """The container's clock begins anew where the second begins."""
+    joined = tmp_path / "joined.mpg"
+    for frames in (20, 30):
+        part = tmp_path / f"{frames}.mpg"
+        video = cv2.VideoWriter(str(part), cv2.VideoWriter.fourcc(*"mpg1"), 25, SIZE[::-1])
+        for number in range(frames):
+            video.write(np.full((*SIZE, 3), 5 * number, np.uint8))
+        video.release()
+        with joined.open("ab") as file:
+            file.write(part.read_bytes())
+    main(["make-bag", str(joined), "-o", str(tmp_path / "bag")])
+    stamps = [frame.stamp_ns for frame in read_frames(tmp_path / "bag", TOPIC)]
+    steps = np.diff(stamps) / 1e6
+    assert len(stamps) > 45 and steps.min() > 30 and steps.max() < 90, steps
+
+
+def test_images_that_no_reader_of_compressed_images_takes_are_refused(tmp_path, images, monkeypatch, capsys):
+    monkeypatch.setattr(bag_maker, "MAX_COMPRESSED_PIXELS", 24 * 32 - 1)
+    command = ["make-bag", str(images), "-o", str(tmp_path / "bag")]
+    assert main([*command, "--compressed", "jpeg"]) == 1
+    assert "img_1.png has 32x24 pixels, of which readers of compressed images take 767" in capsys.readouterr().err
+    assert main(command) == 0
+
+
+def test_a_bag_is_no_folder_of_images(tmp_path, images, capsys):
+    bag = tmp_path / "bag"
+    assert main(["make-bag", str(images), "-o", str(bag)]) == 0
+    for given in (bag, bag / "bag.db3"):
+        assert main(["make-bag", str(given), "-o", str(tmp_path / "again")]) == 1
+        assert f"expected images, a video or a data set, got the bag {given}" in capsys.readouterr().err
 
 
 def test_a_calibration_file_goes_into_camera_info(tmp_path, images, capsys):

@@ -54,7 +54,7 @@ from bisenet_ros.bags.bag_writer import BagWriter
 from bisenet_ros.cli import main
 from bisenet_ros.commands import evaluate_bag
 from bisenet_ros.errors import IMPERFECT, BisenetError
-from bisenet_ros.evaluation import bag_evaluation, bag_results, ground_truth_preparation
+from bisenet_ros.evaluation import bag_evaluation, bag_results, ground_truth_preparation, run_folder
 from bisenet_ros.evaluation.bag_evaluation import Request, evaluate_bags
 from bisenet_ros.evaluation.bag_executor import open_executor
 from bisenet_ros.evaluation.bag_outcome import Outcome
@@ -250,7 +250,9 @@ def test_truth_that_cannot_be_used_is_named(tmp_path, request_for, capsys):
     capsys.readouterr()
     write_truth(folder, (3,))
     assert evaluate(request_for(bag, truth_folder=folder, restart=True)) == 3
-    warning = f"2 files of the ground truth have the stamp of no frame: {stamp(1) + 1}.png, {stamp(2) + 1}.png"
+    warning = (
+        f"2 files of the ground truth belong to no frame that was segmented: {stamp(1) + 1}.png, {stamp(2) + 1}.png"
+    )
     assert warning in capsys.readouterr().err
 
 
@@ -356,7 +358,7 @@ def test_truth_belongs_to_the_frames_of_its_own_bag(tmp_path, request_for, capsy
     assert evaluate(request_for(*bags, truth_topic=TRUTH)) == 3
     assert report_of(tmp_path / "OUT")["protocol"]["frames with ground truth"] == "4 of 8"
     printed = capsys.readouterr()
-    assert f"1 files of the ground truth have the stamp of no frame: {stamp(3)}.png\n" in printed.err
+    assert f"1 files of the ground truth belong to no frame that was segmented: {stamp(3)}.png\n" in printed.err
     assert re.search(r"8 frames, mIoU [\d.]+ % of the 4 with ground truth\n", printed.out)
     shared = request_for(
         *bags, topics=[CAMERA], truth_folder=write_truth(tmp_path / "truth", (3, 7)), output=tmp_path / "shared"
@@ -635,7 +637,24 @@ def test_ground_truth_stays_with_its_frame_where_one_of_the_same_stamp_cannot_be
     records = list(RecordFile(tmp_path / "OUT" / "frames.jsonl"))
     assert {record.index: record.ground_truth for record in records} == {0: "0.png", 2: "0_3.png", 3: "0_4.png"}
     assert report_of(tmp_path / "OUT")["miou"] == 1
-    assert "1 files of the ground truth have the stamp of no frame: 0_2.png" in capsys.readouterr().err
+    assert "1 files of the ground truth belong to no frame that was segmented: 0_2.png" in capsys.readouterr().err
+
+
+def test_ground_truth_of_the_second_frame_of_a_stamp_is_not_the_first_ones(tmp_path, request_for, capsys):
+    truth = tmp_path / "truth"
+    truth.mkdir()
+    cv2.imwrite(str(truth / "0_2.png"), mask_of(1))
+    bag = write_bag(tmp_path / "bag", count=2, messages=lambda number: {CAMERA: image(picture(number), stamp_ns=0)})
+    assert evaluate(request_for(bag, truth_folder=truth)) == IMPERFECT, "the other frame of the stamp has none"
+    records = list(RecordFile(tmp_path / "OUT" / "frames.jsonl"))
+    assert [record.ground_truth for record in records] == [None, "0_2.png"] and report_of(tmp_path / "OUT")["miou"] == 1
+
+
+def test_ground_truth_of_no_frame_is_told_before_a_frame_is_segmented(tmp_path, request_for):
+    bag, truth, engine = write_bag(tmp_path / "bag"), write_truth(tmp_path / "truth", (1, 2), shift_ns=1), BlueEngine()
+    with pytest.raises(GroundTruthError, match=f"none of the 2 stamps .*, such as {stamp(1) + 1}, .* {stamp(0)}$"):
+        evaluate(request_for(bag, truth_folder=truth), make=lambda: engine)
+    assert not engine.frames and not (tmp_path / "OUT.partial").exists()
 
 
 def test_a_replay_that_fails_leaves_the_offline_report(tmp_path, request_for, capsys):
@@ -950,6 +969,44 @@ def test_a_bag_that_is_gone_before_its_turn_does_not_cost_the_others(tmp_path, r
     assert report_of(tmp_path / "OUT")["frames"] == 24 and engine.frames == 13, "the second bag's, and one to warm up"
 
 
+def test_a_link_to_a_folder_that_sqlite_takes_for_an_address_is_refused(tmp_path, request_for):
+    (tmp_path / "drive #1").mkdir()
+    (tmp_path / "link").symlink_to("drive #1")
+    with pytest.raises(BisenetError, match="expected a path without any of"):
+        evaluate(request_for(write_bag(tmp_path / "bag"), output=tmp_path / "link" / "OUT"))
+
+
+def test_other_files_where_the_work_would_lie_are_left_alone(tmp_path, request_for):
+    partial_folder = tmp_path / "OUT.partial"
+    partial_folder.mkdir()
+    for name in ("lock", "lock_codes.csv", "run.json", "notes.txt"):
+        (partial_folder / name).write_text("mine")
+        with pytest.raises(BisenetError, match="OUT.partial exists and holds something else"):
+            evaluate(request_for(write_bag(tmp_path / name)))
+        assert {path.name: path.read_text() for path in partial_folder.iterdir()} == {name: "mine"}
+        (partial_folder / name).unlink()
+
+
+def test_results_that_were_taken_away_are_made_again(tmp_path, request_for, monkeypatch):
+    """A process is killed when the results are in their place and what is left of the work is not removed yet."""
+    request = request_for(write_bag(tmp_path / "bag"))
+    with monkeypatch.context() as patch:
+        patch.setattr(run_folder.RunFolder, "discard", lambda _: None)
+        assert evaluate(request) == 0
+    shutil.rmtree(tmp_path / "OUT")
+    assert evaluate(request) == 0
+    assert len(list(read_frames(tmp_path / "OUT" / "masks", MASK))) == 12
+    assert not (tmp_path / "OUT.partial").exists()
+
+
+def test_a_bag_that_is_called_as_unfinished_work_is_not_segmented_again(tmp_path, request_for):
+    bags = [write_bag(tmp_path / "drive.partial"), write_bag(tmp_path / "other")]
+    interrupt(request_for(*bags), at=20)
+    engine = BlueEngine()
+    assert evaluate(request_for(*bags), make=lambda: engine) == 0
+    assert engine.frames == 13, "the second bag's, and one to warm up"
+
+
 def test_results_do_not_lie_in_a_bag(tmp_path, request_for):
     bag = write_bag(tmp_path / "bag")
     with pytest.raises(BisenetError, match="/, where results go, and .*bag must lie apart"):
@@ -964,7 +1021,7 @@ def test_results_do_not_lie_in_a_bag(tmp_path, request_for):
 
 def test_a_run_that_was_killed_at_its_beginning_goes_on(tmp_path, request_for):
     (tmp_path / "OUT.partial").mkdir()
-    for name in ("lock", "run.json.7.partial"):
+    for name in ("lock", f"run.json.{'7' * 32}.partial"):
         (tmp_path / "OUT.partial" / name).touch()
     assert evaluate(request_for(write_bag(tmp_path / "bag"))) == 0
 

@@ -178,7 +178,10 @@ def test_camera_infos_without_a_projection_are_refused(changes: Any, message: st
         CameraModel.from_camera_info(camera_info(**changes))
 
 
-@pytest.mark.parametrize("entries", [(0.0, (0, 1), (0, 1)), (0.1, (1, 0), (0, 1)), (1e-4, (0, 100), (0, 100))])
+@pytest.mark.parametrize(
+    "entries",
+    [(0.0, (0, 1), (0, 1)), (0.1, (1, 0), (0, 1)), (1e-4, (0, 100), (0, 100)), (0.1, (-1e308, 1e308), (0.0, 1.0))],
+)
 def test_grids_without_cells_or_with_too_many_are_refused(entries: Any) -> None:
     with pytest.raises(GroundGridError, match="expected a grid"):
         GridGeometry(*entries)

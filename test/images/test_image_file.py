@@ -150,6 +150,15 @@ def test_float_pixels_are_told_from_a_damaged_file(tmp_path):
         read_image(tmp_path / "depth.tif")
 
 
+def test_a_tiff_whose_colors_opencv_would_mix_with_black_is_refused(tmp_path):
+    path = tmp_path / "picture.tif"
+    Image.new("RGBA", (6, 4), (200, 100, 50, 255)).save(path)
+    assert np.array_equal(read_image(path)[0, 0], (50, 100, 200))
+    Image.new("RGBA", (6, 4), (200, 100, 50, 128)).save(path)
+    with pytest.raises(ImageError, match="expected a TIFF whose pixels are opaque, .*picture.tif has others"):
+        read_image(path)
+
+
 def test_a_tiff_that_would_be_turned_is_refused(tmp_path):
     for orientation in (1, 6):
         Image.new("RGB", (6, 4)).save(tmp_path / f"{orientation}.tif", tiffinfo={ORIENTATION_TAG: orientation})

@@ -16,6 +16,7 @@ import onnxruntime
 import pytest
 from camvid_classes import CAMVID
 from tiny_model import save_tiny_model
+from yaml_aliases import ALIASES
 
 from bisenet_ros.engines import load_engine, loader
 from bisenet_ros.model.class_groups import UNLISTED, read_class_groups
@@ -106,7 +107,13 @@ def test_the_shipped_class_maps_fit_both_data_sets(name, classes):
         (GROUPS + "extra: 3\n", "got classes, extra"),
         (GROUPS + "  - 3\n", "a group has a name, a color, and `of` or `optional`, got 3"),
         (GROUPS + "  - {name: a}\n", "`optional`, got no color in {'name': 'a'}; write it as {name: road, color: ["),
-        (GROUPS + "  - {name: a, color: [1, 2, 3], ofs: [sky]}\n", "`optional`, got 'ofs' in {'name': 'a', "),
+        (GROUPS + "  - {name: a, color: [1, 2, 3], ofs: [sky]}\n", "`optional`, got 'ofs' in {'color': [1, 2, 3], "),
+        (
+            GROUPS + f"  - {{name: a, color: [1, 2, 3], of: {ALIASES}}}\n",
+            "must be a list of names, such as [road], got [[",
+        ),
+        (GROUPS + f"unlisted: {ALIASES}\n", "got [['x'], [['x'],"),
+        (GROUPS + f"  - {ALIASES}\n", "or `optional`, got [['x'], [['x'],"),
         (GROUPS + "  - {name: a, color: [1, 2]}\n", "the color of 'a' must be three whole numbers of 0 to 255"),
         (GROUPS + "  - {name: a, color: [1, 2, 256]}\n", "the color of 'a' must be three"),
         (GROUPS + "  - {name: a, color: red}\n", "the color of 'a' must be three"),

@@ -311,6 +311,12 @@ def test_inputs_that_cannot_be_used_are_named(tmp_path, images, refuse):
     (tmp_path / "bag").mkdir()
     (tmp_path / "bag" / "metadata.yaml").touch()
     assert "`bisenet evaluate-bag` segments bags" in refuse(tmp_path / "bag")
+    (tmp_path / "drive").mkdir()
+    (tmp_path / "drive" / "drive_0.mcap").touch()
+    for bag in (tmp_path / "drive", tmp_path / "drive" / "drive_0.mcap"):
+        assert f"expected images, got the bag {bag}; `bisenet evaluate-bag` segments bags" in refuse(bag)
+    os.mkfifo(tmp_path / "pipe.mp4")
+    assert "expected a file or a folder, got " in refuse(tmp_path / "pipe.mp4")
     notes = tmp_path / "notes.txt"
     notes.write_text("no video\n" * 100)
     for file in (text, notes):
@@ -444,6 +450,22 @@ def test_a_full_disk_is_told_and_the_same_command_goes_on(tmp_path, model, image
         assert segment(model, images, output=out) == 1
     assert f"No space left on device writing {out}; free some space, and give the same" in capsys.readouterr().err
     assert segment(model, images, output=out) == 0
+
+
+def test_a_disk_that_is_full_at_the_start_is_told_and_the_same_command_goes_on(
+    tmp_path, model, images, monkeypatch, capsys
+):
+    def fail(path, values):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(output_folder, "write_json", fail)
+        assert segment(model, images, output=out) == 1
+    assert "give the same command again" in capsys.readouterr().err
+    (out / f"segment.json.{'0' * 32}.partial").touch()  # as a process that is killed leaves it
+    assert segment(model, images, output=out) == 0
+    assert not list(out.glob("*.partial"))
 
 
 @pytest.mark.parametrize("rate", [90000.0, 0.001, float("nan")])

@@ -86,7 +86,7 @@ def read_report(folder: Path) -> FinishedReport:
             records=RecordFile(folder / RECORDS),
             contents={bag: [(int(size), int(changed)) for _, size, changed in listed] for bag, listed in files.items()},
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BisenetError(
             f"{folder / REPORT} is not a report as `bisenet evaluate-bag` writes it ({error!r}); make it again"
         ) from error
