@@ -288,7 +288,7 @@ def test_unknown_compression_is_refused_with_words(tmp_path):
         Bag(folder)
 
 
-@pytest.mark.parametrize("content", ("{", "rosbag2_bagfile_information: 3", "", "[" * 3000, None))
+@pytest.mark.parametrize("content", ("{", "rosbag2_bagfile_information: 3", "", "[" * 1000, None))
 def test_broken_metadata_is_told_and_the_files_read(tmp_path, content):
     folder = write_bag(tmp_path / "bag")
     metadata = folder / "metadata.yaml"

@@ -121,7 +121,8 @@ def test_flat_and_small_pictures_do_no_harm(height: int, width: int) -> None:
 def test_on_a_noisy_clip_a_fifth_less_flickers_and_no_miou_is_lost(shipped_model: Path) -> None:
     """The shipped model was trained on this clip; strong noise makes its masks flicker as those of other roads do."""
     rng = np.random.default_rng(0)
-    engine, smoothing = load_engine(shipped_model, device="cpu", precision="fp32"), TemporalSmoothing()
+    engine = load_engine(shipped_model, device="cpu", precision="fp32", network_size="320x240")
+    smoothing = TemporalSmoothing()
     classes = len(engine.card.classes)
     confusions = {past: np.zeros((classes, classes), np.int64) for past in (False, True)}
     consistency = {past: TemporalConsistency(classes) for past in (False, True)}

@@ -4,6 +4,10 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+from typing import Dict
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -20,23 +24,35 @@ from bisenet_ros.network.checkpoint import load_checkpoint
 OPTIONS = {"classes": 11, "width": 0.25, "head_width": 16}
 
 
-@pytest.fixture
-def checkpoint(tmp_path, card):
+@pytest.fixture(scope="module")
+def whole_checkpoint(tmp_path_factory, card) -> Path:
     torch.manual_seed(0)
     network = BiSeNetV2(**OPTIONS, boosters=("stem", "s3", "s4", "s5_4"))
     state = {f"network.{key}": value for key, value in network.state_dict().items()}
-    path = tmp_path / "best.ckpt"
+    path = tmp_path_factory.mktemp("checkpoint") / "best.ckpt"
     torch.save({"network": OPTIONS, "card": card.to_dict(), "state_dict": state}, path)
     return path
 
 
+@pytest.fixture
+def checkpoint(tmp_path, whole_checkpoint) -> Path:
+    return Path(shutil.copy(whole_checkpoint, tmp_path))
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory, whole_checkpoint) -> Dict[str, Path]:
+    """The model files of the checkpoint, by their weights."""
+    paths = {weights: tmp_path_factory.mktemp("exported") / f"{weights}.onnx" for weights in ("fp32", "fp16")}
+    for weights, path in paths.items():
+        assert main(["export", str(whole_checkpoint), "-o", str(path), "--weights", weights]) == 0
+    return paths
+
+
 @pytest.mark.parametrize("weights, rounding", [("fp32", 1e-4), ("fp16", 5e-2)])
-def test_exported_model_computes_what_the_checkpoint_does(tmp_path, checkpoint, card, weights, rounding):
-    path = tmp_path / "model.onnx"
-    assert main(["export", str(checkpoint), "-o", str(path), "--weights", weights]) == 0
-    assert read_card(path) == card
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    network, _ = load_checkpoint(checkpoint)
+def test_exported_model_computes_what_the_checkpoint_does(whole_checkpoint, exported, card, weights, rounding):
+    assert read_card(exported[weights]) == card
+    session = onnxruntime.InferenceSession(str(exported[weights]), providers=["CPUExecutionProvider"])
+    network, _ = load_checkpoint(whole_checkpoint)
     assert len(network.boosters) == 0
     for size in ((64, 96), (123, 77)):
         image = torch.randn(2, 3, *size)
@@ -47,13 +63,8 @@ def test_exported_model_computes_what_the_checkpoint_does(tmp_path, checkpoint, 
         )
 
 
-def test_fp16_halves_the_file(tmp_path, checkpoint):
-    sizes = {}
-    for weights in ("fp32", "fp16"):
-        path = tmp_path / f"{weights}.onnx"
-        main(["export", str(checkpoint), "-o", str(path), "--weights", weights])
-        sizes[weights] = path.stat().st_size
-    assert sizes["fp16"] < 0.6 * sizes["fp32"]
+def test_fp16_halves_the_file(exported):
+    assert exported["fp16"].stat().st_size < 0.6 * exported["fp32"].stat().st_size
 
 
 def test_a_file_that_disagrees_is_not_left(tmp_path, card, monkeypatch):
@@ -113,10 +124,8 @@ def test_weights_that_do_not_fit(tmp_path, checkpoint, capsys):
     assert "do not fit" in capsys.readouterr().err
 
 
-def test_exported_file_is_plain_onnx(tmp_path, checkpoint):
-    path = tmp_path / "model.onnx"
-    main(["export", str(checkpoint), "-o", str(path)])
-    model = onnx.load(path)
+def test_exported_file_is_plain_onnx(exported):
+    model = onnx.load(exported["fp32"])
     assert [entry.version for entry in model.opset_import if not entry.domain] == [13]
     assert [dimension.dim_param for dimension in model.graph.input[0].type.tensor_type.shape.dim][2:] == [
         "height",
