@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from multiprocessing.process import parent_process
 from pathlib import Path
 from typing import Callable, Dict, Iterator, Optional
 
@@ -146,4 +148,22 @@ class InterruptingEngine(BlueEngine):
     def _segment(self, frame, *, confidence):
         if self.frames + 1 == self._fails_at:
             raise KeyboardInterrupt
+        return super()._segment(frame, confidence=confidence)
+
+
+class FullDiskEngine(BlueEngine):
+    """There is no room for what its process writes into bags."""
+
+    def __init__(self, *, jobs: int) -> None:
+        super().__init__()
+        if jobs == 1 or parent_process():
+            fill_disk(pytest.MonkeyPatch())
+
+
+class DyingEngine(BlueEngine):
+    """Its process ends at a frame, as where memory runs out."""
+
+    def _segment(self, frame, *, confidence):
+        if parent_process():
+            os._exit(9)
         return super()._segment(frame, confidence=confidence)

@@ -6,16 +6,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Callable, Optional
+from typing import TYPE_CHECKING, Callable, Optional
 
 import pytest
 from bag_workshop import BlueEngine
 
 from bisenet_ros.engines import Engine
-from bisenet_ros.evaluation import bag_evaluation
-from bisenet_ros.evaluation.bag_evaluation import Replay, Request, evaluate_bags
-from bisenet_ros.evaluation.bag_outcome import Outcome
 from bisenet_ros.evaluation.run_engine import EngineLoader
+
+if TYPE_CHECKING:
+    from bisenet_ros.evaluation.bag_evaluation import Replay, Request
+    from bisenet_ros.evaluation.bag_outcome import Outcome
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ def evaluate_stubbed(
     request: Request, *, make: Callable[[], Engine] = BlueEngine, replay: Optional[Replay] = None
 ) -> Outcome:
     """`evaluate_bags` with the engine that `make` makes, which can be pickled where bags are segmented side by side."""
+    from bisenet_ros.evaluation import bag_evaluation  # not where a worker unpickles its loader: it takes a second
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bag_evaluation, "EngineLoader", partial(StubLoader, make=make))
-        return evaluate_bags(request, replay=replay)
+        return bag_evaluation.evaluate_bags(request, replay=replay)

@@ -28,6 +28,7 @@ classes:
   - {name: ground, color: [0, 160, 80], of: [road, sidewalk]}
   - {name: vehicle, color: [0, 0, 200], of: [car]}
 """
+NETWORK_SIZE = "320x240"
 OTHER = GROUPS + "  - {name: other, color: [90, 90, 90]}\nunlisted: other\n"
 
 
@@ -45,13 +46,27 @@ def bag(tmp_path_factory):
     return folder / "bag"
 
 
+@pytest.fixture(autouse=True)
+def no_page(monkeypatch):
+    """The page's figures take seconds, and nobody looks at them here."""
+    monkeypatch.setattr(bag_report, "write_bag_page", lambda *_: None)
+
+
 @pytest.fixture
 def evaluate(tmp_path, bag, shipped_model):
     def run(groups, *options, name="out", code=0):
         class_map = tmp_path / "groups.yaml"
         class_map.write_text(groups)
         arguments = ["evaluate-bag", str(bag), "--model", str(shipped_model), "--device", "cpu", "--precision", "fp32"]
-        arguments += ["--class-map", str(class_map), "-o", str(tmp_path / name), *options]
+        arguments += [
+            "--class-map",
+            str(class_map),
+            "-o",
+            str(tmp_path / name),
+            *options,
+            "--network-size",
+            NETWORK_SIZE,
+        ]
         arguments += ["--topic", "/camera/image_raw"]
         assert main(arguments) == code
         return tmp_path / name
@@ -67,7 +82,8 @@ def test_scores_are_those_of_the_groups(tmp_path, bag, shipped_model, evaluate, 
     assert [entry["name"] for entry in report["classes"]] == names
     assert "class map groups.yaml" in report["engine"]
 
-    engine = load_engine(shipped_model, device="cpu", precision="fp32", class_map=tmp_path / "groups.yaml")
+    options = {"network_size": NETWORK_SIZE, "class_map": tmp_path / "groups.yaml"}
+    engine = load_engine(shipped_model, device="cpu", precision="fp32", **options)
     ids = read_class_groups(tmp_path / "groups.yaml").fit(CAMVID).ids
     confusion = np.zeros((3, 3), np.int64)
     for frame_id, (_, written) in zip(frame_ids()[:30:10], read_masks(out / "masks", "/segmentation/mask")):
@@ -94,7 +110,6 @@ def test_another_class_map_is_another_run(tmp_path, evaluate, capsys):
 
 def test_workers_that_stay_take_the_class_map_as_it_is_now(evaluate, monkeypatch):
     """As those of a Dask cluster, which keep an engine for the next run."""
-    monkeypatch.setattr(bag_report, "write_bag_page", lambda *_: None)  # it takes seconds
     with ThreadPoolExecutor(1) as workers:
         monkeypatch.setattr(bag_evaluation, "open_executor", lambda **_: nullcontext(workers))
         title, ground, vehicle = GROUPS.splitlines()

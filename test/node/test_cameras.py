@@ -45,6 +45,7 @@ RIG = "/rig/segmentation_node"
 IMAGE_TOPICS = {"front": "/wide/image", "rear": "/rear/image_raw", "left": "/left/image_raw"}
 SIZES = {"front": (160, 96), "rear": (96, 64), "left": (64, 48)}
 """(width, height) of each camera's images."""
+NETWORK_SIZE = "160x96"
 
 
 class Rig:
@@ -79,13 +80,13 @@ class Rig:
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return load_engine(package_file(SHIPPED_MODEL))
+    return load_engine(package_file(SHIPPED_MODEL), network_size=NETWORK_SIZE)
 
 
 @pytest.fixture(scope="module")
 def process(vehicle: Vehicle) -> Iterator[NodeProcess]:
     arguments = ("-r", "__ns:=/rig", "-r", f"/front/image_raw:={IMAGE_TOPICS['front']}")
-    cameras = ("-p", "cameras:=[front, rear, left]")
+    cameras = ("-p", "cameras:=[front, rear, left]", "-p", f"network_size:={NETWORK_SIZE}")
     with NodeProcess(DOMAIN, "--ros-args", *arguments, *cameras, *QUICK_DIAGNOSTICS) as process:
         yield process
 

@@ -24,7 +24,6 @@ from node_harness import (
     Vehicle,
     camera_image,
     find_answer,
-    node_here,
     to_array,
 )
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters
@@ -32,10 +31,9 @@ from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import Image
 
 from bisenet_ros.engines import load_engine
-from bisenet_ros.engines.cpu.cpu_engine import CpuEngine
-from bisenet_ros.engines.engine import Engine, Segmentation
+from bisenet_ros.engines.engine import Engine
 from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
-from bisenet_ros.node import camera_outputs, pipeline
+from bisenet_ros.node import pipeline
 from bisenet_ros.node.segmentation_node import UPDATE_PERIOD
 from bisenet_ros.node.settings import SETTINGS
 from demo.clip import frame_ids, read_image
@@ -44,17 +42,19 @@ pytestmark = pytest.mark.timeout(120)
 
 MODEL = package_file(SHIPPED_MODEL)
 RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
-# One node, started with no arguments but the rate of its diagnostics, is shared by most of these tests.
+NETWORK_SIZE = "320x240"
+"""A quarter of the default, which the demo's test runs with."""
+# One node is shared by most of these tests.
 
 
 @pytest.fixture(scope="session")
 def engine() -> Engine:
-    return load_engine(MODEL)
+    return load_engine(MODEL, network_size=NETWORK_SIZE)
 
 
 @pytest.fixture(scope="session")
 def node(vehicle: Vehicle) -> Iterator[NodeProcess]:
-    with NodeProcess(DOMAIN, "--ros-args", *QUICK_DIAGNOSTICS) as process:
+    with NodeProcess(DOMAIN, "--ros-args", "-p", f"network_size:={NETWORK_SIZE}", *QUICK_DIAGNOSTICS) as process:
         yield process
 
 
@@ -111,42 +111,6 @@ def test_color_mask_is_the_mask_in_the_class_colors(
     assert (color_mask.width, color_mask.height, color_mask.step) == (309, 231, 3 * 309)
     colors = np.array([entry.color for entry in engine.card.classes], np.uint8)
     np.testing.assert_array_equal(to_array(color_mask), colors[to_array(mask)[:, :, 0]])
-
-
-def test_color_mask_is_computed_only_while_subscribed(frame: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    painted = []
-    paint = camera_outputs.paint
-    monkeypatch.setattr(
-        camera_outputs, "paint", lambda *args, **options: painted.append(True) or paint(*args, **options)
-    )
-    with node_here(load=load_engine) as (node, vehicle):
-        masks = vehicle.listen("/segmentation/mask", Image)
-        camera = vehicle.camera("/camera/image_raw")
-        camera.connect(camera_image(frame, "bgr8"), masks)
-        assert not painted
-        color_masks = vehicle.listen("/segmentation/color_mask", Image)
-        camera.connect(camera_image(frame, "bgr8"), color_masks)
-        assert painted
-
-
-def test_frame_that_the_engine_fails_on_is_counted_and_the_next_one_is_segmented(
-    frame: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    segment = CpuEngine._segment
-
-    def fails_on_black(self: CpuEngine, image: np.ndarray, *, confidence: bool) -> Segmentation:
-        if not image.any() and image.shape == frame.shape:
-            raise MemoryError("out of memory")
-        return segment(self, image, confidence=confidence)
-
-    monkeypatch.setattr(CpuEngine, "_segment", fails_on_black)
-    with node_here(load=load_engine) as (_, vehicle):
-        masks = vehicle.listen("/segmentation/mask", Image)
-        camera = vehicle.camera("/camera/image_raw")
-        camera.connect(camera_image(frame, "bgr8"), masks)
-        camera.send(camera_image(np.zeros_like(frame), "bgr8"))
-        vehicle.wait_for(lambda: vehicle.counts()["failed"] == 1, "the failure to be counted")
-        vehicle.answer(masks, camera.send(camera_image(frame, "bgr8")))
 
 
 # Input images
@@ -356,20 +320,16 @@ def test_class_names_parameter(vehicle: Vehicle, node: NodeProcess, camera: Came
     assert answer.values[0].string_array_value == engine.card.classes.names
 
 
-def test_subscription_adapts_to_the_reliability_of_a_remapped_camera(
-    vehicle: Vehicle, frame: np.ndarray, engine: Engine
-) -> None:
-    arguments = ("--ros-args", "-r", "/camera/image_raw:=/front/image", "-r", "__ns:=/front", *QUICK_DIAGNOSTICS)
-    masks = vehicle.listen("/front/mask", Image)
-    image = camera_image(frame, "bgr8")
-    with NodeProcess(DOMAIN, *arguments) as process:
+def test_subscription_adapts_to_the_reliability_of_a_remapped_camera(image: Image) -> None:
+    with fake_node("-r", "/camera/image_raw:=/front/image") as (_, vehicle, _):
+        masks = vehicle.listen("/segmentation/mask", Image)
         for reliability in (RELIABLE, BEST_EFFORT, RELIABLE):  # a driver that goes away and comes back with another
             camera = vehicle.camera("/front/image", reliability)
             camera.connect(image, masks)  # waits for a subscription of that reliability
             mask = vehicle.answer(masks, camera.send(image))
-            np.testing.assert_array_equal(to_array(mask)[:, :, 0], engine.segment(frame))
+            np.testing.assert_array_equal(to_array(mask)[:, :, 0], to_array(image)[:, :, 0])
             camera.close()
-        counts = vehicle.counts("/front/segmentation_node")
+        counts = vehicle.counts()
         assert counts["published"] >= 6 and counts["skipped"] == counts["failed"] == 0
         # Of a best-effort and a reliable camera, a best-effort subscription receives both.
         both = vehicle.camera("/front/image", RELIABLE), vehicle.camera("/front/image", BEST_EFFORT)
@@ -377,7 +337,6 @@ def test_subscription_adapts_to_the_reliability_of_a_remapped_camera(
         for camera in both:
             camera.connect_any(image, masks)
             camera.close()
-        assert process.is_running() and not process.matching("Traceback")
 
 
 def test_a_subscription_stays_reliable_while_its_driver_restarts(image: Image) -> None:
