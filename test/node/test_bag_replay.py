@@ -21,7 +21,6 @@ from bisenet_ros.evaluation.run_summary import NodeReplay, Source
 from bisenet_ros.node.driver import bag_replay
 from bisenet_ros.node.driver.bag_replay import replay_through_node
 from bisenet_ros.node.driver.interval import Interval, SentFrame
-from bisenet_ros.node.driver.ros_client import DriverError
 
 MODEL = Path(__file__).parents[2] / "models" / "bisenetv2_camvid.onnx"
 FRAMES = 6
@@ -86,7 +85,7 @@ def test_masks_of_the_node_are_the_offline_ones_but_for_pixels_that_we_changed(r
 
 def test_frames_that_come_too_fast_are_lost_and_it_says_where(run):
     found = run.replay(rate=10000.0)
-    assert 1 <= found.received <= found.sent == FRAMES - 1
+    assert 1 <= found.received < found.sent == FRAMES - 1
     assert sum(found.losses.values()) == found.sent - found.received
     assert min(found.losses.values(), default=1) > 0
     assert found.differing_frames in ([], [stamp(3)])
@@ -99,8 +98,3 @@ def test_without_a_mask_there_is_no_latency():
     facts = NodeReplay(bag="drive", topic=TOPIC, rate=1.0, engine="an engine", **figures).facts()
     assert facts["masks received"] == "0" and facts["frames lost"] == "1: 1 not answered"
     assert facts["latency, p50 / p99"] == facts["pixels that differ from the offline result"] == "-"
-
-
-def test_a_node_that_does_not_come_up_is_quoted(run):
-    with pytest.raises(DriverError, match="the node cannot run: .*precision fp16 needs a GPU with TensorRT"):
-        run.replay(precision="fp16")

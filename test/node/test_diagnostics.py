@@ -211,10 +211,13 @@ def test_images_of_which_most_cannot_be_decoded_are_a_warning(image: Image, monk
         assert set(said) == {(WARN, "not every image could be segmented: skipped encoding; see the log")}
         assert int(vehicle.counts()["published"]) > 2
 
-        for _ in range(30):
+        vehicle.diagnostics.forget()
+
+        def is_past() -> bool:
             camera.send(image)
-            vehicle.spin_until(lambda: False, 0.05)
-        assert vehicle.statuses(CAMERA)[-1].level == OK, "the bad images are past the window"
+            return any(status.level == OK for status in vehicle.statuses(CAMERA))
+
+        vehicle.wait_for(is_past, "the bad images to be past the window")
 
 
 def test_images_beyond_the_publish_rate_are_none_that_could_be_segmented(

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import Any, Dict
 
@@ -104,20 +105,25 @@ def test_an_error_of_ros_ends_the_node_with_one_line(lines: str, expected: str, 
         assert re.search(rf"\[FATAL\] .*{expected}", line), process.output
 
 
-def test_unknown_parameter_in_a_file_is_a_warning(tmp_path: Path, vehicle: Vehicle) -> None:
+def test_unknown_parameters_are_warnings(tmp_path: Path, vehicle: Vehicle) -> None:
     lines = "autostart: false\nmax_age: 2\noverlay_opacty: 0.1\ncameras: [front]\nfront:\n  enabled: false\n"
     lines += "class_names: [road, other]\n"  # as `ros2 param dump` writes it
     path = parameter_file(tmp_path, lines + "rear:\n  enabled: false\nqos_overrides:\n  /file/mask:\n    depth: 2")
-    with NodeProcess(DOMAIN, "--ros-args", "-r", "__ns:=/file", "--params-file", str(path)) as process:
-        node = "/file/segmentation_node"
-        assert vehicle.state(node) == "unconfigured"
-        vehicle.wait_for(lambda: len(process.matching("WARN")) >= 3, "the warnings")
+    override = "qos_overrides./file/mask.publisher"
+    given = ("-p", "modell:=x", "-p", f"{override}.depth:=2", "-p", f"{override}.depht:=3")
+    with NodeProcess(DOMAIN, "--ros-args", "-r", "__ns:=/file", "--params-file", str(path), *given) as process:
+        assert vehicle.state("/file/segmentation_node") == "unconfigured"
+        vehicle.wait_for(lambda: len(process.matching("WARN")) >= 5, "the warnings")
         warnings = process.matching("WARN")
-        assert len(warnings) == 3, process.output
-        assert "there is no parameter 'overlay_opacty'; did you mean 'overlay_opacity'?" in warnings[0]
-        no_camera = "there is no parameter 'rear.enabled', as there is no camera 'rear' in the parameter cameras"
-        assert no_camera in warnings[1]
-        assert "there is no parameter 'qos_overrides./file/mask.depth'; expected qos_overrides.TOPIC." in warnings[2]
+        assert len(warnings) == 5, process.output
+        for told in (
+            "there is no parameter 'overlay_opacty'; did you mean 'overlay_opacity'?",
+            "there is no parameter 'modell'; did you mean 'model'?",
+            "there is no parameter 'rear.enabled', as there is no camera 'rear' in the parameter cameras",
+            "there is no parameter 'qos_overrides./file/mask.depth'; expected qos_overrides.TOPIC.",
+            f"there is no parameter '{override}.depht'; expected qos_overrides.TOPIC.",
+        ):
+            assert any(told in warning for warning in warnings), (told, process.output)
 
 
 def test_the_shipped_file_has_all_parameters_and_their_defaults() -> None:
@@ -204,7 +210,8 @@ def test_publish_rate_takes_effect_at_once(image: Image) -> None:
         def masks_of(seconds: float) -> int:
             """How many masks come of images at 50 Hz."""
             del masks[:]
-            for _ in range(int(seconds / 0.02)):
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
                 camera.send(image)
                 vehicle.spin_until(lambda: False, 0.02)
             return len(masks)
@@ -219,7 +226,7 @@ def test_publish_rate_takes_effect_at_once(image: Image) -> None:
         assert vehicle.set_parameter("publish_rate", 0.0).successful
         vehicle.answer(masks, camera.send(image))
         counts = vehicle.counts()
-        assert counts["dropped_rate"] > 40 and counts["dropped_rate"] == counts["dropped"] - counts["dropped_newer"]
+        assert counts["dropped_rate"] > 10 and counts["dropped_rate"] == counts["dropped"] - counts["dropped_newer"]
 
 
 def test_max_age_takes_effect_at_once(image: Image) -> None:

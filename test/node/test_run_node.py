@@ -5,11 +5,9 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,10 +33,6 @@ ERROR = DiagnosticStatus.ERROR
 # Errors at the start
 
 
-def no_model(folder: Path) -> Path:
-    return folder / "missing.onnx"
-
-
 def weights_missing(folder: Path) -> Path:
     path = folder / "no_weights.onnx"
     model = onnx.load(MODEL)
@@ -47,51 +41,29 @@ def weights_missing(folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    "make, expected",
-    (
-        (no_model, "expected a model file at .*missing.onnx, found none; give the path of an .onnx file"),
-        (weights_missing, "no_weights.onnx cannot be run: "),
-    ),
-)
-def test_unusable_model_leaves_the_node_unconfigured_until_it_is_replaced(
-    make: Any, expected: str, tmp_path: Path, vehicle: Vehicle
-) -> None:
-    namespace = f"/{make.__name__}"
-    node = f"{namespace}/segmentation_node"
-    masks = vehicle.listen(f"{namespace}/mask", Image)
-    arguments = ("-r", f"__ns:={namespace}", "-r", f"/camera/image_raw:={namespace}/image")
-    with NodeProcess(DOMAIN, "--ros-args", *arguments, "-p", f"model:={make(tmp_path)}") as process:
-        status = vehicle.wait_for_status(
-            f"{node}: segmentation", DiagnosticStatus.ERROR, f"could not configure: .*{expected}"
-        )
-        assert "\n" not in status.message and vehicle.state(node) == "unconfigured"
-        vehicle.wait_for(lambda: process.matching("ERROR"), "the log line")
-        assert len(process.matching("ERROR")) == 1 and not process.matching("Traceback"), process.output
+def test_an_unusable_model_leaves_the_node_unconfigured_until_it_is_replaced(tmp_path: Path, vehicle: Vehicle) -> None:
+    node, topic, missing = "/unusable/segmentation_node", "/unusable/image", tmp_path / "missing.onnx"
+    arguments = ("-r", "__ns:=/unusable", "-r", f"/camera/image_raw:={topic}", "-p", f"model:={missing}")
+    masks = vehicle.listen("/unusable/mask", Image)
+    with NodeProcess(DOMAIN, "--ros-args", *arguments) as process:
+
+        def refuses(reason: str) -> bool:
+            words = f"could not configure: .*{reason}"
+            status = vehicle.wait_for_status(f"{node}: segmentation", DiagnosticStatus.ERROR, words)
+            return "\n" not in status.message and vehicle.state(node) == "unconfigured"
+
+        assert refuses(f"expected a model file at {missing}, found none; give the path of an .onnx file")
+        assert vehicle.set_parameter("model", str(weights_missing(tmp_path)), node).successful
+        assert not vehicle.call(SetBool, f"{node}/enable", SetBool.Request(data=True)).success
+        assert refuses("no_weights.onnx cannot be run: ")
+        vehicle.wait_for(lambda: len(process.matching("ERROR")) == 2, "the log lines")
         assert vehicle.set_parameter("model", "", node).successful
         answer = vehicle.call(SetBool, f"{node}/enable", SetBool.Request(data=True))
         assert answer.success and vehicle.state(node) == "active", answer
-        camera = vehicle.camera(f"{namespace}/image")
+        camera = vehicle.camera(topic)
         camera.connect(camera_image(read_image(frame_ids()[0]), "bgr8"), masks)
         camera.close()
-
-
-def test_an_invalid_parameter_ends_the_node_with_one_line() -> None:
-    with NodeProcess(DOMAIN, "--ros-args", "-r", "__ns:=/broken", "-p", "device:=abacus") as process:
-        assert process.wait() == 1
-        (line,) = process.lines
-        assert re.search(r"\[FATAL\] .*parameter device must be one of auto, .*, got 'abacus'", line), process.output
-
-
-def test_integer_is_accepted_for_a_float_and_an_unknown_parameter_is_a_warning() -> None:
-    arguments = ("-p", "max_age:=1", "-p", "modell:=x", "-p", "qos_overrides./segmentation/mask.publisher.depth:=2")
-    arguments += ("-p", "qos_overrides./segmentation/mask.publisher.depht:=3")
-    with NodeProcess(DOMAIN, "--ros-args", "-r", "__ns:=/spelling", *arguments) as process:
-        while process.is_running() and not process.matching("subscribed to"):
-            time.sleep(0.05)
-        spelling, override = process.matching("WARN")
-        assert "there is no parameter 'modell'; did you mean 'model'?" in spelling
-        assert "there is no parameter 'qos_overrides./segmentation/mask.publisher.depht'; expected qos_" in override
+        assert len(process.matching("ERROR")) == 2 and not process.matching("Traceback"), process.output
 
 
 def test_malformed_ros_argument_ends_the_node_without_a_traceback() -> None:
@@ -159,15 +131,14 @@ def test_signal_while_the_model_is_loaded(number: signal.Signals, tmp_path: Path
 @pytest.mark.parametrize(
     "arguments, code, expected",
     (
-        (["--help"], 0, "--ros-args -p model:=/path/model.onnx"),
-        (["--help"], 0, f" {package_file('config/segment.yaml')}"),
-        (["--model", "x"], 2, "--model"),
+        (["--help"], 0, ("--ros-args -p model:=/path/model.onnx", f" {package_file('config/segment.yaml')}")),
+        (["--model", "x"], 2, ("--model",)),
     ),
 )
 def test_help_and_unknown_arguments(arguments: Any, code: int, expected: str) -> None:
     with NodeProcess(DOMAIN, *arguments) as process:
         assert process.wait() == code
-        assert expected in " ".join(process.output.split())
+        assert all(words in " ".join(process.output.split()) for words in expected)
 
 
 @pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM), ids=lambda number: number.name)

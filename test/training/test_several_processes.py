@@ -102,7 +102,7 @@ def launched(folder: Path, how: str, command: List[str]) -> Tuple[int, str]:
     done = subprocess.run(
         [sys.executable, str(folder / "launched.py"), how, *command],
         env={**os.environ, "CUDA_VISIBLE_DEVICES": "", **slurm},
-        timeout=100,
+        timeout=150,
         stderr=subprocess.PIPE,
         text=True,
     )
