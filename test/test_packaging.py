@@ -102,7 +102,7 @@ def test_package_xml_and_setup_py_agree(pip_installation: Installation) -> None:
     assert (ROOT / manifest.find("license").get("file")).is_file()
 
 
-@pytest.mark.parametrize("image", ["Dockerfile.jetson", "Dockerfile.jetpack6"])
+@pytest.mark.parametrize("image", ["Dockerfile.jetpack4", "Dockerfile.jetpack6"])
 def test_images_without_rosdep_install_what_setup_py_requires(pip_installation: Installation, image: str) -> None:
     site = next(pip_installation.prefix.glob("lib/python3*/*-packages"))
     (installed,) = importlib.metadata.distributions(path=[str(site)])
