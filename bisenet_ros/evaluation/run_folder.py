@@ -153,8 +153,7 @@ class RunFolder:
 
     def _remove_unfinished(self) -> None:
         """Removes the files and folders that a process was making when it was killed."""
-        folders = (self.bags, self.ground_truth, self.result)
-        for folder in folders:
+        for folder in (self.bags, self.ground_truth, self.result):
             remove_unfinished(folder)
 
 
