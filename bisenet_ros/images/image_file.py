@@ -100,7 +100,7 @@ def read_image_bytes(path: Path) -> bytes:
         with Image.open(io.BytesIO(data)) as image:
             is_tiff = image.format == "TIFF"
             orientation = image.getexif().get(ORIENTATION_TAG, 1) if is_tiff else 1
-            is_translucent = is_tiff and "A" in image.mode and np.min(image.getchannel("A")) < OPAQUE
+            is_translucent = is_tiff and "A" in image.mode and np.asarray(image.getchannel("A")).min() < OPAQUE
     except Image.DecompressionBombError as error:  # a few bytes can claim any size
         raise ImageError("size", f"{path} is too large: {str(error).partition(',')[0]}") from None
     except (OSError, SyntaxError, ValueError):  # decoding it tells what it is
