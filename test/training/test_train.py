@@ -32,7 +32,7 @@ def test_a_short_run_learns_reports_and_exports(camvid, tmp_path):
     last = checkpoint(tmp_path)
     assert last["global_step"] == 40 and last["card"]["scores"]["iteration"] == 40
     losses = logged(tmp_path, "loss")
-    assert losses[-1] < 0.8 * losses[0], losses
+    assert np.mean(losses[-2:]) < 0.9 * losses[0], losses
     assert len(logged(tmp_path, "val_miou")) == 2
     for rate in ("images_per_second", "images_per_second_computing"):
         assert len(logged(tmp_path, rate)) == 2 and min(logged(tmp_path, rate)) > 0
