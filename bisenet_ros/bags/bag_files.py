@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import List
 
 from bisenet_ros.files.file_names import natural_order
+from bisenet_ros.images.image_file import image_files
 
 METADATA = "metadata.yaml"
 STORAGE_SUFFIXES = (".db3", ".mcap")
@@ -17,6 +18,11 @@ def is_bag(path: Path) -> bool:
     if not path.is_dir():
         return is_storage(path)
     return (path / METADATA).exists() or any(map(is_storage, path.iterdir()))
+
+
+def is_bag_alone(path: Path) -> bool:
+    """Whether there is a bag at a path, and no image in its folder."""
+    return is_bag(path) and not (path.is_dir() and image_files(path))
 
 
 def is_storage(file: Path) -> bool:

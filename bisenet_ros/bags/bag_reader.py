@@ -19,8 +19,6 @@ from bisenet_ros.files.permissions import require_readable
 
 LABEL_CLASSES = "label_classes"
 """The entry of custom_data in metadata.yaml with the names of the ground truth's classes, as JSON."""
-
-
 MALFORMED = (YAMLError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 """What reading a metadata.yaml raises that is none."""
 

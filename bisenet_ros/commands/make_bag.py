@@ -66,15 +66,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from bisenet_ros.bags.bag_files import is_bag
+    from bisenet_ros.bags.bag_files import is_bag_alone
     from bisenet_ros.bags.bag_maker import make_bag
     from bisenet_ros.bags.camera_info import read_camera_info
-    from bisenet_ros.images.image_file import image_files
     from bisenet_ros.sources.image_source import open_source
 
-    images = Path(arguments.images)
-    if is_bag(images) and not (images.is_dir() and image_files(images)):
-        raise BisenetError(f"expected images, a video or a data set, got the bag {images}")
+    if is_bag_alone(Path(arguments.images)):
+        raise BisenetError(f"expected images, a video or a data set, got the bag {arguments.images}")
     source = open_source(arguments.images, labels=arguments.labels)
     recording = Recording(
         topic=check_topic(arguments.topic),

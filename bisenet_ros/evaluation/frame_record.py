@@ -112,9 +112,11 @@ def _check_types(record: FrameRecord) -> None:
         raise TypeError("expected whole numbers")
     if not all(type(value) in (int, float) for value in real) or not isinstance(record.bag + record.topic, str):
         raise TypeError("expected numbers, and names")
-    ids = [*(count[0] for count in counts), *(true_and_predicted[1] for true_and_predicted in confusion)]
-    if any(len(count) != 3 for count in counts) or not all(0 <= value < classes for value in ids):
+    if any(len(count) != 3 for count in counts):
         raise ValueError("expected ids of classes and numbers of pixels")
+    ids = [*(count[0] for count in counts), *(true_and_predicted[1] for true_and_predicted in confusion)]
+    if not all(0 <= value < classes for value in ids):
+        raise ValueError("expected ids of classes")
 
 
 class FrameMeasurer:

@@ -13,10 +13,10 @@ from typing import Any, Callable, Collection, Dict, Iterator, List, NamedTuple, 
 import cv2
 import numpy as np
 
-from bisenet_ros.bags.bag_files import is_bag
+from bisenet_ros.bags.bag_files import is_bag_alone
 from bisenet_ros.errors import BisenetError, ImageError
 from bisenet_ros.files.file_names import natural_order
-from bisenet_ros.images.image_file import IMAGE_SUFFIXES, image_files, list_images, read_image, silence_opencv
+from bisenet_ros.images.image_file import IMAGE_SUFFIXES, list_images, read_image, silence_opencv
 from bisenet_ros.sources.image_source import open_source
 
 CAMERA = re.compile(r"camera:(\d{1,3})")
@@ -119,12 +119,10 @@ def _find(text: str) -> Iterator[Input]:
         device = DEVICE.fullmatch(text)
         advice = f"; write camera:{device[1]}" if device else ""
         raise BisenetError(f"expected a file or a folder, got {text!r}, a device or a pipe{advice}")
-    elif path.is_dir() and image_files(path):
-        yield from map(_image, natural_order(list_images(path)))
-    elif is_bag(path):
+    elif is_bag_alone(path):
         raise BisenetError(f"expected images, got the bag {text}; `bisenet evaluate-bag` segments bags")
     elif path.is_dir():
-        list_images(path)  # says that there is none
+        yield from map(_image, natural_order(list_images(path)))
     else:
         yield _image(path) if path.suffix.lower() in IMAGE_SUFFIXES else _video(path)
 
