@@ -193,7 +193,7 @@ class _Run:
             classes=self._truth_classes,
             grouping=self._grouping,
         )
-        require_frame_of(ground_truth, self._bags)
+        require_frame_of(ground_truth, self._bags, classes=len(self._classes))
         tasks = [self._make_task(chosen, ground_truth.get(chosen.name)) for chosen in self._bags]
         pace = self._segment(tasks)
         sources, records = join_results(tasks, folder)

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from bisenet_ros.bags.bag_choice import ChosenBag
-from bisenet_ros.bags.bag_images import decode_mask, read_stamp
+from bisenet_ros.bags.bag_images import decode_frame, decode_mask, read_stamp
 from bisenet_ros.bags.bag_reader import Bag
 from bisenet_ros.errors import ImageError
 from bisenet_ros.evaluation.ground_truth import (
@@ -130,25 +130,29 @@ def _write_masks(bag: Bag, topic: str, folder: Path, *, classes: int, grouping: 
         write_png(folder / f"{stamp_ns}{number}{SUFFIX}", ground_truth)
 
 
-def require_frame_of(ground_truth: Dict[str, Path], bags: Sequence[ChosenBag]) -> None:
-    """Raises GroundTruthError where no frame has the stamp of a file: before the bags are segmented, not after that.
+def require_frame_of(ground_truth: Dict[str, Path], bags: Sequence[ChosenBag], *, classes: int) -> None:
+    """Raises GroundTruthError where no frame has the stamp of a file, or the first that has one is of another size.
 
-    The bags are read up to the first frame that has one.
+    So it is told before the bags are segmented, not after that. The bags are read up to the first frame with a file.
 
     Args:
         ground_truth: the folder of each bag that has one, by the bag's name.
     """
     first: Optional[int] = None
-    stamps = {folder: list_ground_truth(folder) for folder in set(ground_truth.values())}
+    numbered = {folder: list_ground_truth(folder) for folder in set(ground_truth.values())}
     for chosen in [chosen for chosen in bags if chosen.name in ground_truth]:
         for message in chosen.bag.messages([topic.name for topic in chosen.topics]):
             with suppress(ImageError):
                 stamp_ns = read_stamp(message)
-                if stamp_ns in stamps[ground_truth[chosen.name]]:
-                    return
                 first = stamp_ns if first is None else first
+                files = numbered[ground_truth[chosen.name]].get(stamp_ns)
+                if files is None:
+                    continue
+                if 1 in files:
+                    read_ground_truth(files[1], classes=classes, size=decode_frame(message).pixels.shape[:2])
+                return
     if first is not None:
-        count, example = sum(map(len, stamps.values())), next(iter(next(iter(stamps.values()))))
+        count, example = sum(map(len, numbered.values())), next(iter(next(iter(numbered.values()))))
         raise GroundTruthError(
             f"none of the {count} stamps of the ground truth, such as {example}, is that of a frame, such as {first}"
         )

@@ -379,8 +379,8 @@ def test_ground_truth_that_is_taken_for_frames_of_several_bags_is_told(tmp_path,
 
 
 def test_bags_that_are_done_outlive_the_wrong_ground_truth_of_a_later_one(tmp_path, request_for):
-    bags, truth = [write_bag(tmp_path / name, count=count) for name, count in (("a", 4), ("b", 12))], tmp_path / "truth"
-    truth.mkdir()
+    bags = [write_bag(tmp_path / name, count=count) for name, count in (("a", 4), ("b", 12))]
+    truth = write_truth(tmp_path / "truth", (1,))
     cv2.imwrite(str(truth / f"{stamp(8)}.png"), np.zeros((10, 10), np.uint8))
     kept = tmp_path / "OUT.partial"
     with pytest.raises(GroundTruthError, match=f"got 10x10; the masks of the bags that were done .* kept in {kept}$"):
@@ -399,8 +399,7 @@ def test_ground_truth_without_a_labeled_pixel_is_told(tmp_path, request_for, cap
 
 def test_an_error_in_a_process_of_its_own_is_the_same_error(tmp_path, request_for, monkeypatch):
     bags = [write_bag(tmp_path / name, storage="mcap", compression=CompressionMode.FILE) for name in "ab"]
-    truth, scratch = tmp_path / "truth", tmp_path / "scratch"
-    truth.mkdir()
+    truth, scratch = write_truth(tmp_path / "truth", (1,)), tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     cv2.imwrite(str(truth / f"{stamp(4)}.png"), np.zeros((10, 10), np.uint8))
@@ -644,6 +643,15 @@ def test_ground_truth_of_the_second_frame_of_a_stamp_is_not_the_first_ones(tmp_p
 def test_ground_truth_of_no_frame_is_told_before_a_frame_is_segmented(tmp_path, request_for):
     bag, truth, engine = write_bag(tmp_path / "bag"), write_truth(tmp_path / "truth", (1, 2), shift_ns=1), BlueEngine()
     with pytest.raises(GroundTruthError, match=f"none of the 2 stamps .*, such as {stamp(1) + 1}, .* {stamp(0)}$"):
+        evaluate(request_for(bag, truth_folder=truth), make=lambda: engine)
+    assert not engine.frames and not (tmp_path / "OUT.partial").exists()
+
+
+def test_ground_truth_of_another_size_is_told_before_a_frame_is_segmented(tmp_path, request_for):
+    bag, truth, engine = write_bag(tmp_path / "bag"), tmp_path / "truth", BlueEngine()
+    truth.mkdir()
+    cv2.imwrite(str(truth / f"{stamp(8)}.png"), np.zeros((10, 10), np.uint8))
+    with pytest.raises(GroundTruthError, match="expected the frame's 32x24 pixels in the ground truth .*, got 10x10$"):
         evaluate(request_for(bag, truth_folder=truth), make=lambda: engine)
     assert not engine.frames and not (tmp_path / "OUT.partial").exists()
 
