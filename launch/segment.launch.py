@@ -101,6 +101,7 @@ def _segmentation_node(context: LaunchContext) -> List[Action]:
         overrides["cameras"] = list(topics)
     if arguments["rectified"]:
         overrides.update({f"{camera}.rectified": arguments["rectified"] == "true" for camera in topics})
+    parameters = os.path.expanduser(arguments["params_file"])
     faults = restart.fault_log(Path(launch.logging.launch_config.log_dir), namespace)
     # Not launch_ros's LifecycleNode: launch sends no transitions here, and Galactic's rclpy has no lifecycle.
     node = Node(
@@ -108,7 +109,7 @@ def _segmentation_node(context: LaunchContext) -> List[Action]:
         executable="segmentation_node",
         name="segmentation_node",
         namespace=namespace,
-        parameters=[arguments["params_file"], {name: _typed(value) for name, value in overrides.items()}],
+        parameters=[parameters, {name: _typed(value) for name, value in overrides.items()}],
         remappings=[(image_topic(camera), topic) for camera, topic in topics.items() if topic != image_topic(camera)],
         arguments=["--ros-args", "--log-level", arguments["log_level"]],
         additional_env={restart.FAULT_LOG: str(faults)},

@@ -10,6 +10,7 @@ AttributeError, in reading and in writing. What is called or written is kept in 
 from __future__ import annotations
 
 import json
+import weakref
 from enum import IntEnum
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -72,6 +73,7 @@ class FakeTensorRtModule(ModuleType):
         profiles: of the plans that are loaded.
         active_profile: of the context that is created next.
         contexts: how many were created.
+        kernel_cache: a weak reference to the cache that the last IRuntimeConfig was given.
     """
 
     def __init__(self, generation: str) -> None:
@@ -82,6 +84,7 @@ class FakeTensorRtModule(ModuleType):
         self.profiles = 1
         self.active_profile = 0
         self.contexts = 0
+        self.kernel_cache: Any = None
         self._names = {kind: names.split() for kind, names in NAMES[generation].items()}
         for kind in set(ENUMS) & set(self._names):
             setattr(self, kind, IntEnum(kind, self._names[kind], start=0))
@@ -92,7 +95,7 @@ class FakeTensorRtModule(ModuleType):
 
     def recorded(self, name: str, function: Callable) -> Callable:
         def call(*arguments: Any) -> Any:
-            self.calls.append((name, *arguments))
+            self.calls.append((name, *(weakref.proxy(it) if isinstance(it, _Object) else it for it in arguments)))
             return self.answers[name] if name in self.answers else function(*arguments)
 
         return call
@@ -170,22 +173,25 @@ class FakeTensorRtModule(ModuleType):
         return _Object(self, "ICudaEngine", behavior)
 
     def _runtime_config(self) -> _Object:
-        cache = (
-            _Object(self, "IRuntimeCache", {"deserialize": lambda content: True, "serialize": lambda: b"kernels"})
-            if "IRuntimeCache" in self._names
-            else None
-        )
+        def create_cache() -> _Object:
+            behavior = {"deserialize": lambda content: True, "serialize": lambda: b"kernels"}
+            return _Object(self, "IRuntimeCache", behavior)
+
+        def refer_to(cache: _Object) -> bool:  # the caller alone keeps it alive, as in TensorRT for RTX
+            self.kernel_cache = weakref.ref(cache)
+            return True
+
         behavior = {
             "set_execution_context_allocation_strategy": lambda strategy: None,
-            "create_runtime_cache": lambda: cache,
-            "set_runtime_cache": lambda cache: True,
-            "get_runtime_cache": lambda: cache,
+            "create_runtime_cache": create_cache,
+            "set_runtime_cache": refer_to,
         }
         return _Object(self, "IRuntimeConfig", behavior)
 
     def _context(self, *config: Any) -> _Object:
         if config:
             assert hasattr(self, "ExecutionContextAllocationStrategy")
+            assert self.kernel_cache is None or self.kernel_cache(), "the config refers to a cache that is gone"
         self.contexts += 1
         behavior = {
             "set_optimization_profile_async": lambda profile, stream: True,

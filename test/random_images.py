@@ -47,7 +47,7 @@ def raw_images(draw: st.DrawFn) -> RawImage:
     fields = {"encoding": encoding, "height": height, "width": width, "step": step, "is_bigendian": 0, "size": size}
     replacements = {
         "encoding": st.one_of(
-            st.sampled_from(("", "BGR8", "8UC3", "bgr8 ", "bayer_", "\0", "x" * 100_000)), st.text(max_size=50)
+            st.sampled_from(("", "BGR8", "8SC3", "bgr8 ", "bayer_", "\0", "x" * 100_000)), st.text(max_size=50)
         ),
         "height": SIDES,
         "width": SIDES,

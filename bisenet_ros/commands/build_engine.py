@@ -67,6 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.dry_run:
             _try_to_build(requests, tensorrt)
         raise BisenetError(f"no plan is kept, as the GPU's name is part of its key: {error}") from None
+    except RuntimeError as error:  # of CUDA, such as for want of memory
+        raise BisenetError(f"the GPU cannot be used: {error}; see `nvidia-smi` for who uses it") from error
     plans = PlanStore(tensorrt, device, PlanCache(arguments.cache), on_progress=_print_progress)
     try:
         tensorrt.require_gpu(device.compute_capability)

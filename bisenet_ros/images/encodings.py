@@ -51,6 +51,9 @@ ENCODINGS: Dict[str, Encoding] = {
     "bgra8": Encoding(4, cv2.COLOR_BGRA2BGR),
     "rgba8": Encoding(4, cv2.COLOR_RGBA2BGR),
     "mono8": Encoding(1, cv2.COLOR_GRAY2BGR),
+    "8UC3": Encoding(3, None),
+    "8UC4": Encoding(4, cv2.COLOR_BGRA2BGR),
+    "8UC1": Encoding(1, cv2.COLOR_GRAY2BGR),
     "bgr16": Encoding(3, None, sample_bytes=2),
     "rgb16": Encoding(3, cv2.COLOR_RGB2BGR, sample_bytes=2),
     "bgra16": Encoding(4, cv2.COLOR_BGRA2BGR, sample_bytes=2),
@@ -68,6 +71,7 @@ ENCODINGS: Dict[str, Encoding] = {
 }
 """The encodings of sensor_msgs/Image that are decoded, by ROS's names.
 
+8UC3, 8UC4 and 8UC1 are what cv_bridge calls an array of OpenCV whose encoding nobody names; OpenCV's order is BGR.
 YUV is BT.601 of limited range, as in cv_bridge. Of 16 bits the upper 8 are taken, which is cv_bridge's scaling to
 within one step. NV12 and NV21 have a plane of chroma of half the height behind the image's rows, of the same step; NV24
 has one of the full height, of twice the step. Their `height` is the image's.

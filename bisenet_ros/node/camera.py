@@ -27,6 +27,10 @@ from bisenet_ros.node.rate_limit import RateLimit
 
 MAX_PLAUSIBLE_AGE = 60.0
 """Seconds from an image's stamp to its arrival; with a larger difference the stamp is taken to be of another clock."""
+CLOCK_STEP = 0.1
+"""Seconds by which a stamp may be ahead of the node's clock, as with a simulated one, which goes in steps."""
+IMAGE_INTERVALS = 3
+"""The last intervals between images, of which the shortest counts: a pause is not the camera's rate."""
 MOST_CAMERA_INFOS = 64
 """As many as come while a frame is in the node, and more."""
 MANY_RESTARTS = 5
@@ -68,6 +72,7 @@ class Camera:
             the image's age; else 0.
         last_image: when the last image was received, by `time.monotonic`; 0 before the first.
         sizes: (height, width) of the last frame segmented, and of what the network got; None before.
+        derived_failure: the last reason for which confidence, ground grid or pictures could not be published.
     """
 
     def __init__(
@@ -86,7 +91,9 @@ class Camera:
             on_lost=lambda number: self.statistics.count("lost_in_transport", number),
         )
         self.outputs = CameraOutputs(node, parameters, name, classes=classes, info_topic=self.subscription.info_topic)
-        self.clock_offset = 0.0
+        self.clock_offset = self.last_image = 0.0
+        self._intervals: Deque[float] = deque(maxlen=IMAGE_INTERVALS)
+        self.derived_failure = ""
         self.sizes: Optional[Tuple[Size, Size]] = None
         self._smoothing = TemporalSmoothing()
         self._camera_infos: Deque[Tuple[Tuple[int, int], CameraInfo]] = deque(maxlen=MOST_CAMERA_INFOS)
@@ -94,11 +101,15 @@ class Camera:
         self._parameters = parameters
         self._put = put
         self._rate_limit = RateLimit()
-        self.last_image = 0.0
 
     @property
     def is_enabled(self) -> bool:
         return self._parameters.is_enabled(self.name)
+
+    @property
+    def image_interval(self) -> float:
+        """Seconds between two images of the camera; 0 until there were some."""
+        return min(self._intervals) if len(self._intervals) == IMAGE_INTERVALS else 0.0
 
     def smooth(self, logits: np.ndarray, frame: CameraFrame) -> np.ndarray:
         """The logits of the frame, averaged with those before it; see `TemporalSmoothing`."""
@@ -127,6 +138,7 @@ class Camera:
         """Unsubscribes."""
         self.subscription.close()
         self._camera_infos.clear()
+        self._intervals.clear()
 
     def close(self) -> None:
         self.stop()
@@ -154,12 +166,14 @@ class Camera:
 
     def _take_image(self, message: AnyImage) -> None:
         self.statistics.count("received")
-        self.last_image = time.monotonic()
+        now = time.monotonic()
+        self._intervals.append(now - self.last_image)
+        self.last_image = now
         frame = CameraFrame(self, message, received=time.perf_counter())
         age = self.age(frame)
-        self.clock_offset = 0.0 if 0 <= age < MAX_PLAUSIBLE_AGE else age
+        self.clock_offset = 0.0 if -CLOCK_STEP < age < MAX_PLAUSIBLE_AGE else age
         if not self.clock_offset:
-            self.statistics.add_seconds(receive=age)
+            self.statistics.add_seconds(receive=max(0.0, age))
         if not self._rate_limit.allows(frame.received, rate=self._parameters["publish_rate"]):
             self.statistics.count("dropped_rate")
             return

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the cameras are in the frame of the ground grid: from the parameters NAME.pose, else from tf2."""
 
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Tuple
 
 from rclpy.duration import Duration
 from rclpy.node import Node
@@ -21,6 +21,8 @@ except ImportError:  # then poses come from parameters
 
 FIRST_WAIT = 1.0
 """Seconds that the first pose of tf2 may take to come."""
+LONGEST_GAP = 0.5
+"""Seconds from the newest pose of tf2 to an image's stamp, beyond which the pose is not that of the image."""
 
 
 class CameraPoses:
@@ -38,10 +40,11 @@ class CameraPoses:
         self._listener: Optional[Any] = None
 
     def pose(self, name: str, header: Header) -> Pose:
-        """The pose of a camera at the stamp of its image, or the newest where tf2 does not reach to the stamp.
+        """The pose of a camera at the stamp of its image, or the newest where tf2 does not quite reach to the stamp.
 
         Raises:
-            GroundGridError: neither the parameter nor tf2 has it, or tf2 has one for two cameras.
+            GroundGridError: neither the parameter nor tf2 has it, tf2's newest is more than LONGEST_GAP from the stamp,
+                or tf2 has one for two cameras.
         """
         values = list(self._parameters[f"{name}.pose"])
         if values != NO_POSE:
@@ -56,10 +59,15 @@ class CameraPoses:
                 f"one pose; let each driver have its own, or {remedy}"
             )
         try:
-            transform = self._lookup(header).transform
+            found, gap = self._lookup(header)
         except TransformException as error:
             raise GroundGridError(f"tf2 does not know the pose of {name}: {error}; publish it, or {remedy}") from None
-        position, rotation = transform.translation, transform.rotation
+        if abs(gap) > LONGEST_GAP:
+            raise GroundGridError(
+                f"tf2's newest pose of {name} is {abs(gap):.1f} s {'older' if gap > 0 else 'newer'} than its image; "
+                f"publish it for the stamps of the images, or {remedy}"
+            )
+        position, rotation = found.translation, found.rotation
         return Pose.from_quaternion(
             (position.x, position.y, position.z), (rotation.x, rotation.y, rotation.z, rotation.w)
         )
@@ -79,13 +87,22 @@ class CameraPoses:
         others = (other for other, found in self._frame_ids.items() if other != name and found == frame_id)
         return next((other for other in others if self._parameters.is_enabled(other)), "")
 
-    def _lookup(self, header: Header) -> Any:
-        """The geometry_msgs/TransformStamped from the frame of an image to the grid's."""
+    def _lookup(self, header: Header) -> Tuple[Any, float]:
+        """The geometry_msgs/Transform from the frame of an image to the grid's, and the seconds from it to the image.
+
+        These are 0 but where it is the newest transform, as tf2 has none for the image's stamp.
+        """
         if self._transforms is None:
             self._transforms = Buffer()
             self._listener = TransformListener(self._transforms, self._node)
             self._transforms.can_transform(self._frame, header.frame_id, Time(), timeout=Duration(seconds=FIRST_WAIT))
         try:
-            return self._transforms.lookup_transform(self._frame, header.frame_id, Time.from_msg(header.stamp))
+            at_stamp = self._transforms.lookup_transform(self._frame, header.frame_id, Time.from_msg(header.stamp))
+            return at_stamp.transform, 0.0
         except ExtrapolationException:
-            return self._transforms.lookup_transform(self._frame, header.frame_id, Time())
+            newest = self._transforms.lookup_transform(self._frame, header.frame_id, Time())
+            return newest.transform, _seconds(header) - _seconds(newest.header)
+
+
+def _seconds(header: Header) -> float:
+    return header.stamp.sec + header.stamp.nanosec / 1e9

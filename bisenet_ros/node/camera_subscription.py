@@ -11,7 +11,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.node import qos
-from bisenet_ros.node.camera_topics import TYPE_NAMES, camera_inputs, resolve_topic
+from bisenet_ros.node.camera_topics import TYPE_NAMES, camera_inputs, rectified_instead, resolve_topic
 from bisenet_ros.node.image_messages import AnyImage
 from bisenet_ros.node.parameters import Parameters
 
@@ -54,6 +54,7 @@ class CameraSubscription:
         self._on_image = on_image
         self._on_camera_info = on_camera_info
         self._on_lost = on_lost
+        self._camera = camera
         self._topics = camera_inputs(node, camera)
         self._transports = tuple(TYPES) if parameters["transport"] == "auto" else (parameters["transport"],)
         self.transport = self._transports[0]
@@ -69,6 +70,11 @@ class CameraSubscription:
     def info_topic(self) -> str:
         """The camera_info's topic, after remapping."""
         return resolve_topic(self._node, self._topics["camera_info"])
+
+    @property
+    def possible_topics(self) -> List[str]:
+        """All that it may subscribe to, after remapping, now or later."""
+        return [resolve_topic(self._node, topic) for topic in self._topics.values()]
 
     @property
     def profile(self) -> Optional[QoSProfile]:
@@ -96,6 +102,8 @@ class CameraSubscription:
             return
         self.close()
         self.transport = transport
+        if self._parameters[f"{self._camera}.rectified"]:
+            self._warn_of_raw_images()
         self._images = self._subscribe_to_images(QoSProfile(depth=DEPTH, reliability=reliability))
         best_effort = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
         self._infos = qos.create_subscription(
@@ -127,11 +135,19 @@ class CameraSubscription:
 
     def _subscribe_to_images(self, profile: QoSProfile) -> Subscription:
         arguments = (self._node, TYPES[self.transport], self._topics[self.transport], self._on_image, profile)
-        events = SubscriptionEventCallbacks(message_lost=self._count_lost)
         try:
+            events = SubscriptionEventCallbacks(message_lost=self._count_lost)
             return qos.create_subscription(*arguments, reliability=False, event_callbacks=events)
-        except BisenetError:  # not every middleware reports lost messages
+        except (BisenetError, TypeError):  # not every middleware reports lost messages, and Foxy's rclpy never
             return qos.create_subscription(*arguments, reliability=False)
+
+    def _warn_of_raw_images(self) -> None:
+        images = self._image_topic("raw")
+        if rectified_instead(images):
+            self._node.get_logger().warning(
+                f"the parameter {self._camera}.rectified is true, but {images} is by its name a topic of images that "
+                f"are not rectified; remap it to one of rectified images, such as {rectified_instead(images)}"
+            )
 
     def _count_lost(self, event: Any) -> None:
         self._on_lost(event.total_count_change)

@@ -8,6 +8,8 @@ from typing import Any, Dict, Sequence
 from rclpy.expand_topic_name import expand_topic_name
 from rclpy.node import Node
 
+RAW, RECTIFIED = "image_raw", "image_rect"
+"""The last part of the name of a topic of images as they come from the camera, and of rectified ones."""
 CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 TYPE_NAMES = {"raw": "sensor_msgs/msg/Image", "compressed": "sensor_msgs/msg/CompressedImage"}
 """The type of the images' topic, by transport."""
@@ -26,12 +28,17 @@ def are_camera_names(names: Any) -> bool:
 
 def image_topic(camera: str) -> str:
     """The topic of the camera's raw images, before remapping."""
-    return f"/{camera}/image_raw"
+    return f"/{camera}/{RAW}"
 
 
 def rectified_topic(camera: str) -> str:
     """The topic of the same images rectified, by image_proc's rectify_node in the camera's namespace."""
-    return f"/{camera}/image_rect"
+    return f"/{camera}/{RECTIFIED}"
+
+
+def rectified_instead(images: str) -> str:
+    """The topic of rectified images beside one of raw images, by its name; empty where its name is another."""
+    return images[: -len(RAW)] + RECTIFIED if images.split("/")[-1] == RAW else ""
 
 
 def compressed_topic(images: str) -> str:

@@ -15,7 +15,7 @@ from bisenet_ros.node.camera_outputs import PICTURE_TOPICS
 from bisenet_ros.node.frame_queue import FrameQueue
 from bisenet_ros.node.frame_statistics import DERIVED_DROPS
 from bisenet_ros.node.ground_grid import GroundGrid
-from bisenet_ros.node.parameters import Parameters
+from bisenet_ros.node.parameters import Parameters, error_text
 
 POLLING_PERIOD = 0.02
 """The most seconds between two looks whether the next pictures are due, as `picture_rate` may change."""
@@ -28,7 +28,7 @@ class DerivedTopics:
     """Publishes confidence, ground grid and pictures, each on a thread; the last rests to keep to `picture_rate`.
 
     On each the newest frame wins; one that is dropped is counted as `confidence_dropped`, `ground_grid_dropped` or
-    `pictures_dropped`.
+    `pictures_dropped`, and one that fails as `confidence_failed` and so on.
 
     Attributes:
         threads: they run until `close`.
@@ -86,13 +86,13 @@ class DerivedTopics:
         while frames := self._confidences.take():
             for frame in frames:
                 assert frame.confidence is not None
-                with self._log_errors("the confidence"):
+                with self._note_failure(frame, "confidence_failed", "the confidence"):
                     frame.camera.outputs.publish_confidence(frame.confidence, frame.message.header)
 
     def _publish_grids(self) -> None:
         while frames := self._grids.take():
             for frame in frames:
-                with self._log_errors("the ground grid"):
+                with self._note_failure(frame, "ground_grid_failed", "the ground grid"):
                     self._ground_grid.publish(frame)
 
     def _publish_pictures(self) -> None:
@@ -101,7 +101,7 @@ class DerivedTopics:
             begin = time.perf_counter()
             for frame in frames:
                 start = time.perf_counter()
-                with self._log_errors("color mask and overlay"):
+                with self._note_failure(frame, "pictures_failed", "color mask and overlay"):
                     frame.camera.outputs.publish_pictures(frame.pixels, frame.mask, frame.message.header)
                 frame.camera.statistics.add_seconds(pictures=time.perf_counter() - start)
             while (remaining := begin + self._picture_period() - time.perf_counter()) > 0:
@@ -114,11 +114,14 @@ class DerivedTopics:
         return 1 / rate if rate else 0.0
 
     @contextmanager
-    def _log_errors(self, topics: str) -> Iterator[None]:
+    def _note_failure(self, frame: CameraFrame, event: str, topics: str) -> Iterator[None]:
+        """Counts an error under the event's name, and keeps it for the camera's diagnostics."""
         try:
             yield
         except Exception as error:  # such as out of memory
-            self._on_error(f"could not publish {topics}", error)
+            _count(event, frame)
+            frame.camera.derived_failure = f"could not publish {topics}: {error_text(error)}"
+            self._on_error(f"could not publish {topics} of {frame.camera.name}", error)
 
 
 def _count(event: str, frame: CameraFrame) -> None:

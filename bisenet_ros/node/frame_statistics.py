@@ -18,6 +18,8 @@ skipped: cannot be decoded. failed: the engine could not segment it, or its mask
 """
 DERIVED_DROPS = ("confidence_dropped", "ground_grid_dropped", "pictures_dropped")
 """Masks published without confidence, ground grid, or pictures (color mask, overlay), as newer ones came first."""
+DERIVED_FAILURES = ("confidence_failed", "ground_grid_failed", "pictures_failed")
+"""The same, as they could not be made or published."""
 STAGES = ("receive", "wait", "convert", "engine", "publish", "total", "pictures")
 """The stages that are timed.
 
@@ -58,7 +60,7 @@ class FrameStatistics:
         """The counts of all events; those that every camera has are 0 before they happen."""
         with self._lock:
             counts = dict(self._counts)
-        always = ("received", *OUTCOMES, *DERIVED_DROPS, "lost_in_transport", "camera_infos")
+        always = ("received", *OUTCOMES, *DERIVED_DROPS, *DERIVED_FAILURES, "lost_in_transport", "camera_infos")
         return {**dict.fromkeys(always, 0), **counts}
 
     def milliseconds(self) -> Dict[str, str]:

@@ -33,8 +33,9 @@ from bisenet_ros.node.parameters import Parameters
 
 DRIVABLE, IGNORED = ("road", "drivable"), ("sky",)
 """Classes that are free and unknown unless the parameters name others."""
-FUSION_SECONDS = 0.5
-"""A camera whose last mask is older than that against the newest one is not part of the grid."""
+FUSION_SECONDS, FUSION_INTERVALS = 0.5, 1.5
+"""A camera is part of the grid while its last mask is not older than the newest one by more than so many seconds, or so
+many of the camera's own intervals between masks, whichever is longer: with a low `publish_rate` none falls out."""
 STEP_BACK_SECONDS = 0.5
 """A larger step back of a camera's stamps begins the grid anew, as where a bag begins again."""
 FORGET_SECONDS = 5.0
@@ -43,12 +44,24 @@ its last stamp may be ahead of all others', as after a bag that begins again."""
 
 
 class _Grid(NamedTuple):
-    """What one camera sees: its mask's stamp in seconds and header, when it came by time.monotonic(), and the cells."""
+    """What one camera sees.
+
+    Attributes:
+        stamp, header: of its mask, the stamp in seconds.
+        interval: seconds from the stamp of the mask before it; 0 for the first.
+        received: when the mask came, by time.monotonic().
+    """
 
     stamp: float
     header: Header
+    interval: float
     received: float
     cells: np.ndarray
+
+    @property
+    def longest_age(self) -> float:
+        """How much older than the newest mask of all cameras this one may be, in seconds."""
+        return max(FUSION_SECONDS, FUSION_INTERVALS * self.interval)
 
 
 class _View(NamedTuple):
@@ -88,8 +101,8 @@ class GroundGrid:
         """Publishes the grid with this frame's mask in it.
 
         Raises:
-            BisenetError: the camera is not calibrated, its calibration is for another size, or its pose is not known
-                or of no use.
+            BisenetError: the camera is not calibrated, its calibration is for another size, its pose is not known or
+                of no use, or its mask is too old beside those of other cameras.
         """
         if not self._drivable:
             raise GroundGridError(
@@ -98,19 +111,25 @@ class GroundGrid:
             )
         name, header = frame.camera.name, frame.message.header
         seconds = header.stamp.sec + header.stamp.nanosec / 1e9
+        now = time.monotonic()
+        self._grids = {camera: grid for camera, grid in self._grids.items() if now < grid.received + FORGET_SECONDS}
         last = self._grids.get(name)
         if last and seconds < last.stamp - STEP_BACK_SECONDS:
             self._grids.clear()
             self._poses.forget_moving()
         pixels = self._pixels(name, frame.camera_info, frame.mask.shape, header)
-        now = time.monotonic()
-        self._grids = {camera: grid for camera, grid in self._grids.items() if now < grid.received + FORGET_SECONDS}
-        self._grids[name] = _Grid(seconds, header, now, cell_values(frame.mask, pixels, self._values))
-        newest = max(self._grids.values(), key=lambda grid: grid.stamp)
-        if seconds < newest.stamp - FUSION_SECONDS:
-            return
-        recent = [grid.cells for grid in self._grids.values() if grid.stamp >= newest.stamp - FUSION_SECONDS]
-        self._publisher.publish(self._message(fuse(recent), newest.header))
+        cells = cell_values(frame.mask, pixels, self._values)
+        grid = _Grid(seconds, header, _interval(last, seconds), now, cells)
+        self._grids[name] = grid
+        newest = max(self._grids, key=lambda camera: self._grids[camera].stamp)
+        newest_stamp = self._grids[newest].stamp
+        if newest_stamp - seconds > grid.longest_age:
+            raise GroundGridError(
+                f"the mask of {name} is left out, as by its stamp it is {newest_stamp - seconds:.1f} s older than that "
+                f"of {newest}; let the clocks of the cameras agree"
+            )
+        recent = [other.cells for other in self._grids.values() if newest_stamp - other.stamp <= other.longest_age]
+        self._publisher.publish(self._message(fuse(recent), self._grids[newest].header))
 
     def close(self) -> None:
         self._poses.close()
@@ -143,6 +162,13 @@ class GroundGrid:
         message = OccupancyGrid(header=Header(stamp=header.stamp, frame_id=self._frame), info=info)
         message.data = array("b", grid.tobytes())
         return message
+
+
+def _interval(last: Optional[_Grid], seconds: float) -> float:
+    """Seconds between a camera's masks; a stamp that repeats does not change it."""
+    if last is None:
+        return 0.0
+    return seconds - last.stamp if seconds > last.stamp else last.interval
 
 
 def _chosen(classes: ClassMap, parameters: Parameters, parameter: str, *, default: Sequence[str]) -> List[str]:

@@ -36,6 +36,11 @@ def read_frame(message: AnyImage) -> np.ndarray:
         raise ImageError("encoding", f"{unsupported}; {error}") from error
 
 
+def uses_low_bits(message: AnyImage, frame: np.ndarray) -> bool:
+    """Whether an image of 16 bits is all but black in its frame, as where its 10 or 12 bits lie at the lower end."""
+    return getattr(message, "encoding", "").endswith("16") and int(frame.max()) < 2**4
+
+
 def make_image(pixels: np.ndarray, encoding: str, header: Header) -> Image:
     """H x W (x C) uint8 pixels as a message with unpadded rows."""
     message = Image(header=header, encoding=encoding, height=pixels.shape[0], width=pixels.shape[1])

@@ -6,7 +6,7 @@ import re
 from typing import Any, Dict, List, Mapping
 
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.node.camera_topics import are_camera_names, image_topic, rectified_topic
+from bisenet_ros.node.camera_topics import are_camera_names, image_topic, rectified_instead, rectified_topic
 from bisenet_ros.node.parameter_file import read_parameter_file
 from bisenet_ros.node.settings import SETTINGS, camera_settings
 
@@ -33,16 +33,19 @@ def camera_names(arguments: Arguments) -> List[str]:
         BisenetError: the argument has no camera names, or the parameter file is no YAML.
         FileNotFoundError: there is no parameter file.
     """
-    node = f"{full_namespace(arguments).rstrip('/')}/segmentation_node"
-    in_file = read_parameter_file(arguments["params_file"], node)
     text = arguments["cameras"]
     if not text:
-        named: Any = in_file.get("cameras")
+        named: Any = _parameters_in_file(arguments).get("cameras")
         return named if are_camera_names(named) else ["camera"]  # the node refuses other names that a file has
     names = [name.strip() for name in text.split(",")]
     if not are_camera_names(names):
         raise BisenetError(f"cameras must be different names (letters, digits, _) separated by commas, got {text!r}")
     return names
+
+
+def _parameters_in_file(arguments: Arguments) -> Dict[str, Any]:
+    node = f"{full_namespace(arguments).rstrip('/')}/segmentation_node"
+    return read_parameter_file(arguments["params_file"], node)
 
 
 def image_topics(arguments: Arguments) -> Dict[str, str]:
@@ -53,21 +56,22 @@ def image_topics(arguments: Arguments) -> Dict[str, str]:
         FileNotFoundError: there is no parameter file.
     """
     cameras, topic, camera_namespace = camera_names(arguments), arguments["image_topic"], arguments["camera_namespace"]
-    is_rectified = arguments["rectified"] == "true"
+    in_file, given = _parameters_in_file(arguments), arguments["rectified"]
+    is_rectified = {name: given == "true" if given else in_file.get(f"{name}.rectified") is True for name in cameras}
     if camera_namespace and not TOPIC.fullmatch(camera_namespace):
         raise BisenetError(f"camera_namespace must be names (letters, digits, _) joined by /, got {camera_namespace!r}")
     if not topic:
         prefix = f"/{camera_namespace.strip('/')}" if camera_namespace else ""
-        name = rectified_topic if is_rectified else image_topic
-        return {camera: prefix + name(camera) for camera in cameras}
+        names = {camera: rectified_topic if is_rectified[camera] else image_topic for camera in cameras}
+        return {camera: prefix + name(camera) for camera, name in names.items()}
     if not TOPIC.fullmatch(topic):
         raise BisenetError(f"image_topic must be names (letters, digits, _) joined by /, got {topic!r}")
     if topic.endswith("/compressed"):
         raise BisenetError(f"image_topic must be without /compressed, got {topic!r}; add compressed:=true instead")
-    if is_rectified and topic.split("/")[-1] == "image_raw":
+    if any(is_rectified.values()) and rectified_instead(topic):
         raise BisenetError(
-            f"with rectified:=true image_topic must be a topic of rectified images, such as "
-            f"{topic[: -len('image_raw')]}image_rect, got {topic!r}"
+            f"with rectified:=true, or NAME.rectified in params_file, image_topic must be a topic of rectified images, "
+            f"such as {rectified_instead(topic)}, got {topic!r}"
         )
     if camera_namespace:
         raise BisenetError(

@@ -49,6 +49,10 @@ except ImportError:  # Foxy and Galactic
         on_activate: Callable[[Any], TransitionCallbackReturn]
         on_deactivate: Callable[[Any], TransitionCallbackReturn]
 
+        def get_fully_qualified_name(self) -> str:
+            """As of later distributions; Foxy's rclpy has it not."""
+            return f"{self.get_namespace().rstrip('/')}/{self.get_name()}"
+
         def trigger_configure(self) -> TransitionCallbackReturn:
             return self.on_configure(None)
 

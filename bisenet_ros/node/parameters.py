@@ -3,7 +3,7 @@
 """The node's parameters: declared by its settings, validated, and returned; errors for people."""
 
 import difflib
-from typing import Any, Dict, Iterable, List, Sequence
+from typing import Any, Collection, Dict, Iterable, List, Sequence
 
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.exceptions import InvalidParameterTypeException, ParameterException
@@ -87,6 +87,19 @@ class Parameters:
             *(f"there is no parameter {name!r}; expected {qos.OVERRIDES}" for name in misspelled),
         ]
 
+    def ineffective_overrides(self, *, later: Collection[str]) -> List[str]:
+        """A message for each `qos_overrides` parameter given at the start for a topic that the active node has not.
+
+        Args:
+            later: topics that it may yet have.
+        """
+        named = [(name, qos.OVERRIDE.fullmatch(name)) for name in self._overrides if not self._node.has_parameter(name)]
+        return [
+            f"the parameter {name!r} has no effect, as the node has no such topic{self._suggestion(name)}"
+            for name, match in named
+            if match and match["topic"] not in (*later, *qos.LATE_TOPICS)
+        ]
+
     def unknown(self, names: Iterable[str]) -> List[str]:
         """A message for each of the names that is no parameter, with the parameter that may be meant."""
         return list(filter(None, map(self._unknown_message, names)))
@@ -101,8 +114,11 @@ class Parameters:
             )
         if self._node.has_parameter(name):
             return ""
+        return f"there is no parameter {name!r}{self._suggestion(name)}"
+
+    def _suggestion(self, name: str) -> str:
         similar = difflib.get_close_matches(name, self._node.get_parameters_by_prefix(""), n=1)
-        return f"there is no parameter {name!r}" + (f"; did you mean {similar[0]!r}?" if similar else "")
+        return f"; did you mean {similar[0]!r}?" if similar else ""
 
     def _declare(self, setting: Setting) -> None:
         if self._node.has_parameter(setting.name):

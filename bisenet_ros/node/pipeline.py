@@ -17,7 +17,7 @@ from bisenet_ros.node.camera import CameraFrame
 from bisenet_ros.node.derived_topics import DerivedTopics
 from bisenet_ros.node.frame_queue import FrameQueue
 from bisenet_ros.node.ground_grid import GroundGrid
-from bisenet_ros.node.image_messages import read_frame
+from bisenet_ros.node.image_messages import read_frame, uses_low_bits
 from bisenet_ros.node.parameters import Parameters, error_text
 
 LOG_PERIOD = 5.0
@@ -129,6 +129,12 @@ class Pipeline:
             if self._drop_unwanted(frame):
                 return False
             frame.pixels = read_frame(frame.message)
+            if uses_low_bits(frame.message, frame.pixels):
+                self._logger.warning(
+                    f"images on {frame.camera.subscription.topic} are nearly black, as only the upper 8 of their 16 "
+                    "bits are used; let the driver scale 10 or 12 bits to 16, or publish 8",
+                    once=True,
+                )
             frame.camera.confidence.check_size(frame.pixels.shape[:2])
         except ImageError as error:
             frame.camera.statistics.count("skipped")

@@ -19,8 +19,10 @@ OVERRIDES = (
     "qos_overrides.TOPIC.ENTITY.POLICY, where ENTITY is publisher or subscription, and POLICY is history, depth, "
     "durability or reliability"
 )
-OVERRIDE = re.compile(r"qos_overrides\..+\.(publisher|subscription)\.(history|depth|durability|reliability)")
+OVERRIDE = re.compile(r"qos_overrides\.(?P<topic>.+)\.(publisher|subscription)\.(history|depth|durability|reliability)")
 """Matches names of `qos_overrides` parameters, which are declared when their publisher or subscription is created."""
+LATE_TOPICS = ("/clock", "/tf", "/tf_static")
+"""To which rclpy and tf2 may subscribe later, with overrides of their own."""
 
 try:
     from rclpy.qos_overriding_options import QoSOverridingOptions

@@ -177,6 +177,9 @@ class SegmentationNode(ManagedNode):
         except Exception:
             self._deactivate()
             raise
+        topics = [topic for camera in self._cameras for topic in camera.subscription.possible_topics]
+        for message in self._node_parameters.ineffective_overrides(later=topics):
+            self.get_logger().warning(message)
 
     def _deactivate(self) -> None:
         assert self._pipeline is not None

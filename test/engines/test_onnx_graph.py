@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Dict
 
 import cv2
@@ -246,6 +247,22 @@ def test_weights_beyond_fp16_are_refused(averaging, plain_card):
     wrap_network(averaging, plain_card, frame_size=(64, 64))
     with pytest.raises(ModelError, match="network/large reach beyond fp16.*choose fp32"):
         wrap_network(averaging, plain_card, frame_size=(64, 64), half=True)
+
+
+def test_scales_that_fp16_rounds_to_0_are_raised(tensorrt, shipped_card):
+    """TensorRT for RTX refuses the model otherwise; such a channel of weights is all but 0."""
+    model = onnx.load(Path(__file__).parents[2] / "models" / "bisenetv2_camvid.int8.onnx")
+    scales = {node.input[1] for node in model.graph.node if node.op_type == "DequantizeLinear"}
+    tensor = next(it for it in model.graph.initializer if it.name in scales and it.dims and it.dims[0] > 1)
+    values = onnx.numpy_helper.to_array(tensor).copy()
+    values[0] = 1e-9
+    tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+    wrapped = wrap_network(model, shipped_card, frame_size=(64, 64), half=True)
+    (halved,) = [it for it in wrapped.graph.initializer if it.name == f"network/{tensor.name}"]
+    raised = onnx.numpy_helper.to_array(halved)
+    assert raised[0] == 2**-24
+    np.testing.assert_array_equal(raised[1:], values[1:].astype(np.float16))
+    assert tensorrt.build(wrapped.SerializeToString(), precision="int8", max_batch=1).plan
 
 
 @pytest.fixture(scope="module")

@@ -106,12 +106,18 @@ def test_rtx_builds_for_the_gpu_that_is_there():
             "takes no GPU of compute capability 9.0; install TensorRT as docs/gpu.md says",
         ),
         ("10", (7, 2), "takes no GPU of compute capability 7.2, it needs 7.5; install TensorRT 8.6"),
+        ("10.3", (6, 1), "takes no GPU of compute capability 6.1, it needs 7.0; install TensorRT 8.6"),
         ("11", (6, 1), "takes no GPU of compute capability 6.1, it needs 7.5"),
     ],
 )
 def test_a_gpu_that_tensorrt_has_no_kernels_for_is_refused_at_the_start(generation, compute_capability, advice):
     with pytest.raises(TensorRtError, match=advice):
         TensorRt(FakeTensorRtModule(generation)).require_gpu(compute_capability)
+
+
+def test_volta_is_taken_by_the_last_versions_that_have_it():
+    TensorRt(FakeTensorRtModule("10.3")).require_gpu((7, 0))
+    TensorRt(FakeTensorRtModule("8.6")).require_gpu((5, 3))
 
 
 def test_int8_is_refused_at_the_start_where_the_gpu_has_none():

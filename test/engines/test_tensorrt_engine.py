@@ -13,7 +13,7 @@ import sys
 import textwrap
 import threading
 import weakref
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -307,6 +307,21 @@ def test_a_plan_that_cannot_be_built_leaves_nothing_behind(gpu, frame, monkeypat
         engine.segment(frame(SIZES[0]))
     assert gpu.stub.alive() == {"module": 1} and engine.building == ""
     monkeypatch.undo()
+
+
+def test_ctrl_c_while_the_engine_loads_leaves_nothing_behind(gpu, monkeypatch):
+    """The engine's thread finishes what it does; nobody waits for it any more."""
+    result = Future.result
+
+    def interrupted(future, timeout=None):
+        if threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
+        return result(future, timeout)
+
+    monkeypatch.setattr(Future, "result", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        gpu.engine()
+    assert gpu.is_clean()
 
 
 def test_full_memory_leaves_nothing_behind(gpu, frame):

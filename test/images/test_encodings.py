@@ -59,6 +59,9 @@ def pack_samples(bgr: np.ndarray, encoding: str) -> np.ndarray:
         "bgra": lambda: np.dstack((bgr, alpha)),
         "rgba": lambda: np.dstack((bgr[:, :, ::-1], alpha)),
         "mono": lambda: bgr[:, :, 1],
+        "8UC3": lambda: bgr,
+        "8UC4": lambda: np.dstack((bgr, alpha)),
+        "8UC1": lambda: bgr[:, :, 1],
         "yuv422": lambda: np.dstack((chroma, y)),
         "uyvy": lambda: np.dstack((chroma, y)),
         "yuv422_yuy2": lambda: np.dstack((y, chroma)),
@@ -111,7 +114,7 @@ def assert_shows_the_patches(frame: np.ndarray, *, tolerance: int, size: Tuple[i
 
 
 @pytest.mark.parametrize("padding", (0, 3, 4))
-@pytest.mark.parametrize("encoding", [name for name in ENCODINGS if not name.startswith("mono")])
+@pytest.mark.parametrize("encoding", [name for name in ENCODINGS if not name.startswith(("mono", "8UC1"))])
 def test_every_encoding_shows_its_colors(encoding: str, padding: int) -> None:
     is_yuv = encoding.startswith(("yuv", "uyvy", "yuyv", "nv"))
     frame = decode_image(**pack(four_patches(), encoding, padding=padding))

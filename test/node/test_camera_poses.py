@@ -30,7 +30,7 @@ class FakeBuffer:
     made: List[FakeBuffer] = []
 
     def __init__(self) -> None:
-        self.heights: Dict[int, float] = {}
+        self.heights: Dict[float, float] = {}
         FakeBuffer.made.append(self)
 
     def can_transform(self, target: str, source: str, time: Time, timeout: Any) -> bool:
@@ -39,10 +39,10 @@ class FakeBuffer:
     def lookup_transform(self, target: str, source: str, time: Time) -> TransformStamped:
         if (target, source) != ("base_link", "front_camera") or not self.heights:
             raise FakeTransformException(f'"{source}" passed to lookupTransform argument source_frame does not exist. ')
-        second = time.nanoseconds // 10**9 or max(self.heights)
+        second = time.nanoseconds / 10**9 or max(self.heights)
         if second not in self.heights:
             raise FakeExtrapolationException("Lookup would require extrapolation into the future.")
-        message = TransformStamped()
+        message = TransformStamped(header=header(second))
         message.transform.translation.z, message.transform.rotation.w = self.heights[second], 1.0
         return message
 
@@ -75,9 +75,9 @@ def poses_of(pose: Tuple[float, ...]) -> CameraPoses:
     return CameraPoses(node, parameters)
 
 
-def header(second: int, frame_id: str = "front_camera") -> Header:
+def header(seconds: float, frame_id: str = "front_camera") -> Header:
     message = Header(frame_id=frame_id)
-    message.stamp.sec = second
+    message.stamp.sec, message.stamp.nanosec = int(seconds), round(seconds % 1 * 10**9)
     return message
 
 
@@ -96,8 +96,11 @@ def test_a_pose_is_that_of_the_stamp_else_the_newest(buffers: List[FakeBuffer]) 
         poses.pose("camera", header(100))
     (buffer,) = buffers
     buffer.heights.update({100: 1.5, 101: 2.0})
-    heights = [poses.pose("camera", header(second)).position[2] for second in (100, 101, 102)]
-    assert heights == [1.5, 2.0, 2.0]
+    heights = [poses.pose("camera", header(seconds)).position[2] for seconds in (100, 101, 101.5, 100.75)]
+    assert heights == [1.5, 2.0, 2.0, 2.0]
+    for seconds, expected in ((103, "2.0 s older"), (98.5, "2.5 s newer")):
+        with pytest.raises(GroundGridError, match=f"tf2's newest pose of camera is {expected} than its image; publish"):
+            poses.pose("camera", header(seconds))
     with pytest.raises(GroundGridError, match='"rear_camera" passed to lookupTransform'):
         poses.pose("camera", header(100, "rear_camera"))
     poses.forget_moving()

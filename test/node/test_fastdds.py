@@ -39,6 +39,21 @@ def test_other_middlewares_get_no_profile(
 
 
 @pytest.mark.parametrize(
+    "rclpy, variable, has_profile",
+    [("3.3.16", "1", False), ("3.3.16", "0", True), ("3.3.16", "", True), ("7.1.5", "1", True), ("", "1", True)],
+)
+def test_the_profile_does_not_undo_ros_localhost_only(
+    monkeypatch: pytest.MonkeyPatch, rclpy: str, variable: str, has_profile: bool
+) -> None:
+    """On Humble the transports of a profile stay open to the network beside the one for this machine."""
+    for name in (*PROFILE_VARIABLES, TRANSPORTS_VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(fastdds, "installed_version", {"rclpy": rclpy}.__getitem__)
+    monkeypatch.setenv("ROS_LOCALHOST_ONLY", variable)
+    assert bool(shared_memory_environment()) == has_profile
+
+
+@pytest.mark.parametrize(
     "rclpy, variable",
     [
         ("3.3.16", "FASTRTPS_DEFAULT_PROFILES_FILE"),

@@ -5,14 +5,16 @@
 from __future__ import annotations
 
 import math
+import re
 from contextlib import contextmanager
 from typing import Any, Iterator, List, Set, Tuple
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 from fake_node import fake_node
 from nav_msgs.msg import OccupancyGrid
-from node_harness import FakeEngine, Vehicle
+from node_harness import CAMERA, FakeEngine, Vehicle
 from sensor_msgs.msg import CameraInfo, Image
 from street_camera import POSE, camera_info, street
 
@@ -110,6 +112,13 @@ def test_what_keeps_the_grid_from_being_made_is_logged(
         vehicle.wait_for(is_said, message)
         assert not grids
 
+        def is_warned() -> bool:
+            send()
+            warnings = [it.message for it in vehicle.statuses(CAMERA) if it.level == DiagnosticStatus.WARN]
+            return any(re.search(f"could not publish the ground grid: .*{message}", text) for text in warnings)
+
+        vehicle.wait_for(is_warned, "the warning in the diagnostics")
+
 
 def test_without_a_pose_the_parameter_is_named(capfd: pytest.CaptureFixture) -> None:
     with grids_of(info=camera_info()) as (vehicle, _, send):
@@ -196,6 +205,22 @@ def test_a_late_camera_is_left_out_and_time_does_not_run_back() -> None:
         stamps = [grid.header.stamp.sec + grid.header.stamp.nanosec / 1e9 for grid in grids]
         assert len(stamps) > 5 and stamps == sorted(stamps) and stamps[-1] > 103
         assert {grid.data[0] for grid, stamp in zip(grids, stamps) if stamp >= 100} == {UNKNOWN}
+
+
+def test_cameras_of_a_low_rate_stay_in_the_grid(capfd: pytest.CaptureFixture) -> None:
+    """Of one mask a second each, the other camera's last one is a second old."""
+    with fake_node(*GRID, *TWO_CAMERAS) as (_, vehicle, _):
+        cameras = TwoCameras(vehicle)
+        for second in (10, 11):
+            cameras.wait_for_grid("left", second)
+            cameras.wait_for_grid("right", second)
+        cameras.wait_for_grid("left", 12)
+        assert cameras.cells_at_the_right(12) == {0}
+        cameras.wait_for_grid("left", 13)
+        assert cameras.cells_at_the_right(13) == {UNKNOWN}, "the right camera sends no longer"
+        cameras.send("right", 11)
+        late = "the mask of right is left out, as by its stamp it is 2.0 s older than that of left"
+        vehicle.wait_for(lambda: cameras.send("right", 11) and late in capfd.readouterr().err, "that it is late")
 
 
 def test_the_stamp_is_that_of_the_newest_mask() -> None:

@@ -16,7 +16,7 @@ from std_msgs.msg import Header
 
 from bisenet_ros.errors import ImageError
 from bisenet_ros.node import ros_cv_bridge
-from bisenet_ros.node.image_messages import make_image, read_frame
+from bisenet_ros.node.image_messages import make_image, read_frame, uses_low_bits
 
 HEIGHT, WIDTH = 5, 7
 BGR = np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
@@ -101,12 +101,20 @@ def install_cv_bridge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     forget()
 
 
+def test_an_image_whose_bits_lie_at_the_low_end_is_recognized() -> None:
+    for bits, is_low in ((10, True), (12, True), (13, False), (16, False)):
+        message = message_of(np.full((4, 4, 1), 2**bits - 1, "<u2"), "mono16")
+        assert uses_low_bits(message, read_frame(message)) == is_low
+    dark = message_of(np.zeros((4, 4, 3), np.uint8), "bgr8")
+    assert not uses_low_bits(dark, read_frame(dark))
+
+
 CONVERT = "return np.array(message.data, np.uint8).reshape(message.height, message.width, 3)[:, :, ::-1]"
 
 
 def test_cv_bridge_converts_other_encodings(install_cv_bridge: Callable[[str], None]) -> None:
     install_cv_bridge(CONVERT)
-    np.testing.assert_array_equal(read_frame(message_of(BGR[:, :, ::-1], "8UC3")), BGR)
+    np.testing.assert_array_equal(read_frame(message_of(BGR[:, :, ::-1], "rgb_8")), BGR)
 
 
 def test_cv_bridge_is_not_used_for_supported_encodings(install_cv_bridge: Callable[[str], None]) -> None:
@@ -143,8 +151,8 @@ def test_error_says_why_cv_bridge_cannot_convert_and_what_is_supported(
     if "sleep" in body:
         monkeypatch.setattr(ros_cv_bridge, "TRIAL_TIMEOUT", 3.0)
     install_cv_bridge(body)
-    with pytest.raises(ImageError, match=f"expected an encoding of bgr8, .*, nv24, got '8UC3'; {expected}") as error:
-        read_frame(message_of(BGR, "8UC3"))
+    with pytest.raises(ImageError, match=f"expected an encoding of bgr8, .*, nv24, got 'rgb_8'; {expected}") as error:
+        read_frame(message_of(BGR, "rgb_8"))
     assert error.value.reason == "encoding"
 
 
@@ -152,7 +160,7 @@ def test_cv_bridge_is_tried_only_once(install_cv_bridge: Callable[[str], None], 
     install_cv_bridge(f"open({str(tmp_path / 'trials')!r}, 'a').write('x'); raise ValueError")
     for _ in range(3):
         with pytest.raises(ImageError, match="does not work"):
-            read_frame(message_of(BGR, "8UC3"))
+            read_frame(message_of(BGR, "rgb_8"))
     assert (tmp_path / "trials").read_text() == "x"
 
 

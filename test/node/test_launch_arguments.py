@@ -9,6 +9,7 @@ from typing import Dict
 
 import pytest
 
+from bisenet_ros.errors import BisenetError
 from bisenet_ros.node.launch_arguments import camera_names, full_namespace, given_parameters, image_topics
 
 ONE_CAMERA = """
@@ -39,6 +40,24 @@ def test_a_namespace_is_below_the_one_that_was_pushed(
     tmp_path: Path, pushed: str, namespace: str, expected: str
 ) -> None:
     assert full_namespace(arguments(tmp_path, namespace=namespace, ros_namespace=pushed)) == expected
+
+
+def test_a_camera_whose_images_are_rectified_by_the_file_has_that_topic(tmp_path: Path) -> None:
+    given = arguments(tmp_path, cameras="front, rear, left")
+    section = "front: {rectified: true}\n    rear.rectified: true\n    left: {rectified: false}"
+    (tmp_path / "parameters.yaml").write_text(f"/**:\n  ros__parameters:\n    {section}\n")
+    topics = {"front": "/front/image_rect", "rear": "/rear/image_rect", "left": "/left/image_raw"}
+    assert image_topics(given) == topics
+    assert image_topics({**given, "rectified": "false"}) == {name: f"/{name}/image_raw" for name in topics}
+    expected = "or NAME.rectified in params_file, image_topic must be .*, such as /a/image_rect, got '/a/image_raw'"
+    with pytest.raises(BisenetError, match=expected):
+        image_topics({**given, "cameras": "front", "image_topic": "/a/image_raw"})
+
+
+def test_the_parameter_file_may_lie_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    given = arguments(tmp_path, ros_namespace="robot1")
+    assert camera_names({**given, "params_file": "~/parameters.yaml"}) == ["windscreen"]
 
 
 @pytest.mark.parametrize(

@@ -31,14 +31,20 @@ MANAGED = "/managed/segmentation_node"
 TOPIC = "/managed/image"
 CAMERA_INFO = "/managed/camera_info"
 ARGUMENTS = ("--ros-args", "-r", "__ns:=/managed", "-r", f"/camera/image_raw:={TOPIC}")
-# As on Foxy and Galactic, whose rclpy has no lifecycle, and does not end ROS on a signal.
+# As on Foxy and Galactic, whose rclpy has no lifecycle, and does not end ROS on a signal; what Foxy alone lacks too.
 WITHOUT_LIFECYCLE = """
 import sys
 from functools import partial
-import rclpy
+import rclpy.node
 sys.modules["rclpy.lifecycle"] = None
 rclpy.init = partial(rclpy.init, signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
 del rclpy.signals.SignalHandlerOptions
+del rclpy.node.Node.get_fully_qualified_name
+import rclpy.event_handler
+class CallbacksOfFoxy(rclpy.event_handler.SubscriptionEventCallbacks):
+    def __init__(self, *, deadline=None, liveliness=None, incompatible_qos=None, use_default_callbacks=True):
+        super().__init__()
+rclpy.event_handler.SubscriptionEventCallbacks = CallbacksOfFoxy
 from bisenet_ros.node.run_node import run_node
 sys.exit(run_node())
 """

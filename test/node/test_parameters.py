@@ -271,6 +271,18 @@ def qos_of(vehicle: Vehicle, topic: str, what: str) -> QoSProfile:
     return found[0].qos_profile
 
 
+def test_qos_overrides_of_topics_that_the_node_has_not_are_told(capfd: pytest.CaptureFixture) -> None:
+    given = [f"/segmentation/{name}.publisher.depth" for name in ("mask", "maks")]
+    given += [f"/front/{name}.subscription.depth" for name in ("image_raw", "image_raw/compressed", "image")]
+    given += ["/camera/image_raw.subscription.reliability", "/tf.subscription.depth"]
+    arguments = [it for name in given for it in ("-p", f"qos_overrides.{name}:={2 if 'depth' in name else 'auto'}")]
+    with fake_node(*arguments, "-r", "/camera/image_raw:=/front/image_raw"):
+        said = capfd.readouterr().err
+    told = re.findall(r"the parameter 'qos_overrides\.(.*?)' has no effect, as the node has no such topic(.*)", said)
+    assert [name for name, _ in told] == [given[1], given[4], given[5]]
+    assert told[0][1] == "; did you mean 'qos_overrides./segmentation/mask.publisher.depth'?"
+
+
 def test_qos_overrides_of_mask_and_images(image: Image) -> None:
     arguments = ("-p", "qos_overrides./segmentation/mask.publisher.depth:=2")
     arguments += ("-p", "qos_overrides./segmentation/mask.publisher.reliability:=best_effort")

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import List
 
 import numpy as np
@@ -28,6 +29,13 @@ def grid_of(info: CameraInfo, *arguments: str) -> np.ndarray:
         camera, infos = vehicle.camera(topic), vehicle.camera("/camera/camera_info", kind=CameraInfo)
         vehicle.wait_for(lambda: infos.send(info) and camera.send(street()) and grids, "a grid")
         return np.array(grids[-1].data)
+
+
+def test_rectified_images_on_a_topic_of_raw_ones_are_told(capfd: pytest.CaptureFixture) -> None:
+    warning = "/front/image_raw is by its name a topic of images that are not rectified; .* such as /front/image_rect"
+    for topic, is_told in (("/front/image_raw", True), ("/front/image_rect", False)):
+        with fake_node("-p", "camera.rectified:=true", "-r", f"/camera/image_raw:={topic}"):
+            assert bool(re.search(warning, capfd.readouterr().err)) == is_told
 
 
 def test_rectified_images_are_projected_by_the_projection_matrix_alone() -> None:

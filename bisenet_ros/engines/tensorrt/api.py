@@ -28,8 +28,8 @@ lacks cuDNN or cuBLAS."""
 WITHOUT_INT8 = ((5, 3), (6, 0), (6, 2))
 """Compute capabilities without int8 arithmetic: Jetson TX1 and Nano, Tesla P100, Jetson TX2."""
 NO_INT8 = "this GPU has no int8 arithmetic (a Jetson TX2 has none); choose precision fp16"
-TENSORRT_10_NEEDS = (7, 5)
-"""The lowest compute capability of TensorRT 10 and later: Turing."""
+LEAST_CAPABILITIES = (((10, 5), (7, 5)), ((10, 0), (7, 0)))
+"""Versions of TensorRT, and the lowest compute capability from each on: Turing, before that Volta."""
 
 logger = logging.getLogger(__name__)
 
@@ -85,8 +85,12 @@ class TensorRt:
         if self.flavor == "tensorrt_rtx":
             if not hasattr(self._module.ComputeCapability, _architecture(compute_capability)):
                 raise TensorRtError(f"{text}; install TensorRT as docs/gpu.md says")
-        elif int(self.version.split(".")[0]) >= 10 and compute_capability < TENSORRT_10_NEEDS:
-            raise TensorRtError(f"{text}, it needs 7.5; install TensorRT 8.6, or choose device cpu")
+            return
+        version = tuple(map(int, self.version.split(".")[:2]))
+        least = next((capability for since, capability in LEAST_CAPABILITIES if version >= since), (0, 0))
+        if compute_capability < least:
+            needed = "{}.{}".format(*least)
+            raise TensorRtError(f"{text}, it needs {needed}; install TensorRT 8.6, or choose device cpu")
 
     def require_precision(self, precision: str, compute_capability: Tuple[int, int]) -> None:
         """Raises TensorRtError for int8 on a GPU that does not have it; TensorRT would say so only while building."""
@@ -162,29 +166,33 @@ class TensorRt:
             raise TensorRtError(f"{self.name} does not take the plan: {log.reason()}")
         if not hasattr(engine, "num_io_tensors"):  # before 8.5
             return BindingPlan(engine)
-        return TensorPlan(engine, self._module.TensorIOMode.INPUT, self._context_option(engine, kernels))
+        return TensorPlan(engine, self._module.TensorIOMode.INPUT, *self._context_option(engine, kernels))
 
-    def _context_option(self, engine: Any, kernels: bytes) -> Any:
+    def _context_option(self, engine: Any, kernels: bytes) -> Tuple[Any, Any]:
         """How the plan's contexts are made so that the caller allocates their workspace; None before TensorRT 10.1.
 
         Contexts run one after another, so that one workspace serves all. For RTX a graph also needs it to be ours.
+
+        Returns:
+            It, and its cache of compiled kernels; None where there is none. It refers to the cache and does not own it.
         """
         if not hasattr(engine, "device_memory_size_v2"):
-            return None
+            return None, None
         strategy = self._module.ExecutionContextAllocationStrategy.USER_MANAGED
         if not hasattr(engine, "create_runtime_config"):  # before 10.11
-            return strategy
+            return strategy, None
         config = engine.create_runtime_config()
         config.set_execution_context_allocation_strategy(strategy)
-        if self.flavor == "tensorrt_rtx":
-            # By default kernels for a new shape are compiled beside a slower one, which a graph would keep for ever.
-            strategies = self._module.DynamicShapesKernelSpecializationStrategy
-            config.dynamic_shapes_kernel_specialization_strategy = strategies.EAGER
-            cache = config.create_runtime_cache()
-            if kernels and not cache.deserialize(kernels):
-                logger.warning("the kernels that %s compiled before do not fit, and are compiled again", self.name)
-            config.set_runtime_cache(cache)
-        return config
+        if self.flavor != "tensorrt_rtx":
+            return config, None
+        # By default kernels for a new shape are compiled beside a slower one, which a graph would keep for ever.
+        strategies = self._module.DynamicShapesKernelSpecializationStrategy
+        config.dynamic_shapes_kernel_specialization_strategy = strategies.EAGER
+        cache = config.create_runtime_cache()
+        if kernels and not cache.deserialize(kernels):
+            logger.warning("the kernels that %s compiled before do not fit, and are compiled again", self.name)
+        config.set_runtime_cache(cache)
+        return config, cache
 
     @property
     def name(self) -> str:

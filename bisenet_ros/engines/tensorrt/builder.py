@@ -23,6 +23,7 @@ CODE = (
     ("bisenet_ros.engines.tensorrt", "api.py"),
     ("bisenet_ros.engines.tensorrt", "builder.py"),
     ("bisenet_ros.engines.tensorrt", "onnx_graph.py"),
+    ("bisenet_ros.model", "fp16_weights.py"),
     ("bisenet_ros.model", "input_size.py"),
 )
 """The packages and files that decide what a plan computes."""
@@ -151,7 +152,10 @@ class PlanStore:
                 raise
             path = self.cache.path(key)
             if self._device.memory()[0] < ROOM_FOR_LOADING * len(content):  # else a good plan would be built anew
-                raise RuntimeError(f"the GPU has too little free memory to load the plan {path}: {error}") from error
+                raise RuntimeError(
+                    f"the GPU has too little free memory to load the plan {path}: {error}; free some, or delete the "
+                    "plan if it is refused all the same"
+                ) from error
             logger.warning("the plan %s is built anew: %s", path, error)
             plan = self._tensorrt.load(self.get(request, anew=True).content)
         plan.keep_kernels = partial(self.cache.keep_kernels, key)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import weakref
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotInTime
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -69,9 +70,11 @@ class TensorRtEngine(Engine):
             FatalEngineError: the GPU has failed, and only a new process can use it.
         """
         self._thread = WorkerThread("tensorrt")
+        opening = self._thread.submit(_Gpu, model, card, precision, PlanCache(cache), size_choice, max_batch)
         try:
-            self._gpu = self._thread.call(_Gpu, model, card, precision, PlanCache(cache), size_choice, max_batch)
-        except BaseException:
+            self._gpu = opening.result()
+        except BaseException:  # also Ctrl-C, while the other thread goes on
+            self._thread.submit(_close_opened, opening)
             self._thread.close()
             raise
         # Also when the engine is forgotten, and when the interpreter exits.
@@ -115,6 +118,12 @@ class TensorRtEngine(Engine):
 
     def _segment_batch(self, frames: Sequence[np.ndarray], *, confidence: bool) -> List[Segmentation]:
         return self._thread.call(self._gpu.segment, frames, confidence)
+
+
+def _close_opened(opening: Future[_Gpu]) -> None:
+    """Closes what was opened for nobody; pycuda aborts the process where a thread ends with a context."""
+    if opening.exception() is None:
+        opening.result().close()
 
 
 def _close(thread: WorkerThread, gpu: _Gpu) -> None:

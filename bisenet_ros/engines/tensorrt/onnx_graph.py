@@ -9,7 +9,7 @@ constant scales.
 
 from __future__ import annotations
 
-from typing import Any, List, Sequence, Tuple, Union
+from typing import Any, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import onnx
@@ -26,6 +26,8 @@ FRAMES, IMAGE = "frames", "image"
 TAILS = (MASK, LOGITS, NETWORK)
 OPSET_OF_FP16_SCALES = 19
 """The first whose QuantizeLinear takes fp16."""
+SMALLEST_SCALE = 2.0**-24
+"""The smallest number of fp16 above 0. TensorRT refuses a scale of 0, to which that of a dead channel would round."""
 PREFIX = "network/"
 Shape = Sequence[Union[int, str]]
 """With a name for a dimension that changes."""
@@ -133,8 +135,10 @@ def _add_mask(graph: _Graph, logits: str, kind: int) -> None:
 
 def _to_half(graph: onnx.GraphProto) -> None:
     """Makes a network of fp32 one of fp16: its weights, its constants and its Casts."""
+    quantizers = [node for node in graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    scales = {node.input[1] for node in quantizers}
     for tensor in graph.initializer:
-        _tensor_to_half(tensor)
+        _tensor_to_half(tensor, least=SMALLEST_SCALE if tensor.name in scales else None)
     for node in graph.node:
         for attribute in node.attribute:
             if node.op_type == "Constant" and attribute.name == "value":
@@ -144,12 +148,14 @@ def _to_half(graph: onnx.GraphProto) -> None:
     del graph.value_info[:]
 
 
-def _tensor_to_half(tensor: onnx.TensorProto) -> None:
+def _tensor_to_half(tensor: onnx.TensorProto, *, least: Optional[float] = None) -> None:
     if tensor.data_type != TensorProto.FLOAT:
         return
     values = numpy_helper.to_array(tensor)
     if np.abs(values).max(initial=0) > np.finfo(np.float16).max:
         raise ModelError(f"the weights of {tensor.name} reach beyond fp16, whose largest value is 65504; choose fp32")
+    if least is not None:
+        values = np.maximum(values, least)
     tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), tensor.name))
 
 

@@ -54,15 +54,17 @@ class Plan(ABC):
         keep_kernels: called with the kernels that TensorRT for RTX compiled at the first run of a batch size.
     """
 
-    def __init__(self, engine: Any, option: Any = None) -> None:
+    def __init__(self, engine: Any, option: Any = None, kernel_cache: Any = None) -> None:
         """
         Args:
             engine: TensorRT's ICudaEngine.
             option: of its contexts, by which the caller allocates the workspace: an IRuntimeConfig, or before TensorRT
                 10.11 an ExecutionContextAllocationStrategy; None where there is neither.
+            kernel_cache: the IRuntimeCache that the option refers to, of TensorRT for RTX.
         """
         self._engine = engine
         self._option = option
+        self._kernel_cache = kernel_cache  # the option does not own it: it must outlive it and the contexts
         self._context: Any = None
         self._contexts: Dict[int, Any] = {}
         self._batches: Dict[int, int] = {}  # what each context is set to
@@ -102,14 +104,15 @@ class Plan(ABC):
 
     def keep_compiled_kernels(self) -> None:
         """Hands what TensorRT for RTX has compiled so far to `keep_kernels`."""
-        if hasattr(self._option, "get_runtime_cache"):
-            self.keep_kernels(bytes(self._option.get_runtime_cache().serialize()))
+        if self._kernel_cache is not None:
+            self.keep_kernels(bytes(self._kernel_cache.serialize()))
 
     def close(self) -> None:
         """Frees it, on the thread that created it; nothing may run any more."""
         self._context = None  # contexts before the engine that they belong to
         self._contexts.clear()
         self._option = self._engine = None
+        self._kernel_cache = None
 
     def _create_context(self, *, profile: int, stream: int) -> Any:
         context = self._engine.create_execution_context(*([] if self._option is None else [self._option]))
@@ -137,8 +140,8 @@ class Plan(ABC):
 class TensorPlan(Plan):
     """TensorRT from 8.5 on: tensors by name."""
 
-    def __init__(self, engine: Any, input_mode: Any, option: Any = None) -> None:
-        super().__init__(engine, option)
+    def __init__(self, engine: Any, input_mode: Any, option: Any = None, kernel_cache: Any = None) -> None:
+        super().__init__(engine, option, kernel_cache)
         for name in map(engine.get_tensor_name, range(engine.num_io_tensors)):
             tensor = PlanTensor(name, tuple(engine.get_tensor_shape(name)), _dtype(engine.get_tensor_dtype(name)))
             (self.inputs if engine.get_tensor_mode(name) == input_mode else self.outputs).append(tensor)

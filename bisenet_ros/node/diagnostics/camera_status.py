@@ -14,10 +14,10 @@ from bisenet_ros.model.input_size import size_text
 from bisenet_ros.node.camera import Camera
 from bisenet_ros.node.diagnostics.missing_images import LOSS_REMEDY, explain_missing_images
 from bisenet_ros.node.diagnostics.problem_log import ProblemLog
-from bisenet_ros.node.frame_statistics import OUTCOMES, count_waiting
+from bisenet_ros.node.frame_statistics import DERIVED_FAILURES, OUTCOMES, count_waiting
 
-NO_IMAGE_TIMEOUT = 2.0
-"""Seconds without an image after which the status is a warning."""
+NO_IMAGE_TIMEOUT, MISSED_IMAGES = 2.0, 3
+"""Seconds without an image, and as many of the camera's intervals, after both of which the status is a warning."""
 NO_MASK_TIMEOUT = 5.0
 """Seconds without an answer to an image that arrived, after which the status is a warning."""
 HEALTH_WINDOW = 5.0
@@ -102,7 +102,7 @@ class CameraStatus:
                 f"images on {subscription.topic} are lost in transport, or the driver or bag has fewer of them than of "
                 f"camera_info; against losses {LOSS_REMEDY}"
             )
-        if self._seconds_without_image(now) > NO_IMAGE_TIMEOUT:
+        if self._seconds_without_image(now) > max(NO_IMAGE_TIMEOUT, MISSED_IMAGES * self._camera.image_interval):
             return WARN, f"no image on {subscription.topic}: {explain_missing_images(self._node, subscription)}"
         if now - self._last_answer > NO_MASK_TIMEOUT:
             return WARN, f"images arrive on {subscription.topic}, but none is segmented: the engine is still at work"
@@ -111,6 +111,8 @@ class CameraStatus:
             return ERROR, f"no image could be segmented: {_explain_unused(self._judged)}"
         if unused > MAX_UNUSED * (self._judged["received"] - self._judged["dropped_rate"]):
             return WARN, f"not every image could be segmented: {_explain_unused(self._judged)}"
+        if any(new[event] for event in DERIVED_FAILURES):
+            return WARN, self._camera.derived_failure
         doubt = self._camera.confidence.warning()
         if doubt:
             return WARN, doubt

@@ -24,7 +24,7 @@ class ProblemLog:
         """Takes what is wrong now, each with its cause and what to do; returns what has been wrong for long enough."""
         now = time.monotonic()
         self._since = {problem: self._since.get(problem, now) for problem in problems}
-        self._logged = {problem: when for problem, when in self._logged.items() if problem in self._since}
+        self._logged = {it: when for it, when in self._logged.items() if now - when < REPEAT_PERIOD}
         lasting = [problem for problem, since in self._since.items() if now - since >= self._delay]
         for problem in lasting:
             if now - self._logged.get(problem, -REPEAT_PERIOD) >= REPEAT_PERIOD:
