@@ -48,7 +48,9 @@ def read_label_file(path: Path, *, palette: Optional[bool] = None) -> np.ndarray
     image = _open_exact(path, data)
     if image.mode not in _ID_MODES:
         raise ImageError(
-            "data", f"expected {path} to have one channel of class ids, got {image.mode} pixels; colors are not ids"
+            "data",
+            f"expected {path} to have one channel of class ids, got {image.mode} pixels; colors are not ids: where all "
+            "channels hold the ids, save one of them",
         )
     if image.mode == "P" and not palette:
         _check_palette(path, image, colors=palette is None)

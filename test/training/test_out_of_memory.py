@@ -60,7 +60,8 @@ def test_a_run_that_the_memory_is_not_enough_for_says_what_to_make_smaller(comma
     assert main([*command, "augmentation.crop=[4096,8192]"]) == 1
     error = capsys.readouterr().err
     assert "bisenet: error: the machine's memory is not enough for this recipe" in error
-    assert "a run.batch_size below 2 or crops smaller than 8192x4096" in error
+    assert "run.batch_size below 2, with optimizer.learning_rate in proportion, or less than augmentation" in error
+    assert "augmentation.crop=[4096,8192], fewer run.workers" in error
 
 
 def test_a_loader_process_that_the_system_ends_is_explained(command, monkeypatch, capsys):
@@ -82,7 +83,10 @@ def fail_on_a_gpu() -> None:
         (lambda: np.empty(10**15), "the machine's memory .* Unable to allocate"),
         (lambda: cv2.resize(np.zeros((9, 9), np.uint8), (30000, 2**30 // 10)), "the machine's memory .* Failed to"),
         (lambda: bytearray(10**17), "the machine's memory .*; MemoryError$"),
-        (fail_on_a_gpu, "the GPU's memory .* below 16 .*480x360.* more GPUs; CUDA out of memory. .* GiB.$"),
+        (
+            fail_on_a_gpu,
+            "the GPU's memory .* below 16, .* less than augmentation.crop=.360,480., .* more GPUs; CUDA out .* GiB.$",
+        ),
     ],
 )
 def test_every_allocator_is_understood(fill: Callable[[], object], message: str):

@@ -127,6 +127,10 @@ def test_malformed_files_are_refused(tmp_path, text, message):
         (["augmentation.crop=[-5,64]"], "augmentation.crop must be a height and a width"),
         (["augmentation.crop=[100000,64]"], "augmentation.crop must be a height and a width"),
         (["augmentation.resize=[0,0]"], "augmentation.resize must be null, or"),
+        (
+            ["augmentation.crop=[480,640]", "augmentation.resize=[512,1024]"],
+            r"augmentation.resize must have the shape of augmentation.crop \[480, 640\], .*augmentation.resize=null",
+        ),
         (["optimizer.learning_rate=nan"], "optimizer.learning_rate must be a finite number"),
         (
             ["optimizer.warmup_iterations=-1"],

@@ -35,7 +35,7 @@ ABLATIONS = sorted((FOLDER / "ablations").glob("*.yaml"))
 @lru_cache(maxsize=None)
 def load(path: Path) -> Recipe:
     """A recipe, on CamVid where the user has to name a data set."""
-    own = ["data.dataset=camvid"] if path.stem == "finetune_cpu" else []
+    own = ["data.dataset=camvid"] if path.stem.startswith("finetune_") else []
     return load_recipe(path, ["data.root=/nowhere", *own])
 
 

@@ -19,6 +19,7 @@ import torch
 import yaml
 from bisenet_training.data.find_dataset import find_dataset
 from bisenet_training.trainer.losses import boosted_loss
+from bisenet_training.trainer.module import SegmentationModule
 from training_runs import checkpoint, logged, same_weights, small_run
 
 from bisenet_ros.cli import main
@@ -55,6 +56,40 @@ def test_a_run_that_a_signal_ended_ends_with_the_same_weights_when_resumed(
     assert "stopped at iteration 6, by SIGTERM; the same command with --resume goes on" in capsys.readouterr().out
     assert checkpoint(tmp_path / "ended")["global_step"] == 6
     assert_resumes_as_unbroken(command, tmp_path)
+
+
+def test_sigterm_in_a_validation_goes_on_from_the_one_before_and_says_so(camvid, tmp_path, capsys, monkeypatch):
+    overrides = {"run__iterations": 12, "run__validate_every": 4}
+    assert main(small_run(camvid, tmp_path / "whole", **overrides)) == 0
+    command = small_run(camvid, tmp_path / "ended", **overrides)
+    validate = SegmentationModule.validation_step
+
+    def end_in_the_second(module: SegmentationModule, *batch: Any) -> None:
+        if module.global_step == 8:
+            os.kill(os.getpid(), signal.SIGTERM)
+        validate(module, *batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SegmentationModule, "validation_step", end_in_the_second)
+        assert main(command) == 143
+    last = tmp_path / "ended" / "camvid" / "last.ckpt"
+    stopped = "stopped at iteration 8, by SIGTERM; the same command with --resume goes on from"
+    assert f"{stopped} {last}, which is of iteration 4\n" in capsys.readouterr().out
+    assert_resumes_as_unbroken(command, tmp_path)
+
+
+def test_other_frames_than_before_are_told(camvid, tmp_path, capsys):
+    command = small_run(camvid, tmp_path, run__max_minutes=1e-7)
+    assert main(command) == 0
+    assert main([*command, "--resume"]) == 0
+    assert "other frames" not in capsys.readouterr().out
+    moved = torch.load(last := tmp_path / "camvid" / "last.ckpt", weights_only=True)
+    moved["card"]["training"]["splits"][0]["frames"] -= 1
+    torch.save(moved, last)
+    assert main([*command, "--resume"]) == 0
+    told = capsys.readouterr().out
+    frames = moved["card"]["training"]["splits"][0]["frames"]
+    assert f"the data are not those that the run began with: 'train' had {frames} frames and has {frames + 1}; " in told
 
 
 def test_a_run_that_was_killed_ends_with_the_same_weights_when_resumed(camvid, tmp_path):
@@ -151,7 +186,8 @@ def test_a_run_goes_on_elsewhere_from_its_portable_checkpoint(
 ):
     weights, written = tmp_path / "weights.pt", []
 
-    def write(path: Path, data: bytes) -> None:
+    def write(path: Path, data: bytes, *, durable: bool) -> None:
+        assert durable, "the power may fail"
         path.write_bytes(data)
         if path == weights:
             written.append(torch.load(path, weights_only=True)["global_step"])

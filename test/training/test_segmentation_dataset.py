@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import shlex
 from pathlib import Path
 from typing import Dict, List
 
@@ -27,7 +28,8 @@ from bisenet_ros.errors import BisenetError
 from bisenet_ros.model.class_map import ClassMap
 
 HEIGHT, WIDTH = 6, 8
-RECIPE = Path(__file__).parents[2] / "training" / "recipes" / "camvid.yaml"
+RECIPES = Path(__file__).parents[2] / "training" / "recipes"
+RECIPE = RECIPES / "camvid.yaml"
 PHOTO = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
 
 
@@ -90,7 +92,7 @@ def test_splits_are_joined_and_a_drive_is_a_split(small_camvid):
         ("train+0016E5", "has 0016E5_00390 twice, again in 0016E5"),
         ("train+train", "has 0001TP_006690 twice"),
         ("0006R0", r"split 0006R0 has no frame: none of the 4 in .*, such as 0001TP_006690, is named 0006R0\*$"),
-        ("test", r"test.txt, found none.* one of the splits there: train, val$"),
+        ("test", r"test.txt, found none.* one of the splits there .*: train, val$"),
     ],
 )
 def test_splits_that_cannot_be_had(small_camvid, split, message):
@@ -129,7 +131,7 @@ def test_a_frame_that_is_listed_again_cannot_be_used(small_camvid):
 def test_only_folders_are_suggested_as_splits(tmp_path):
     write(tmp_path / "photos" / "holdout" / "monday" / "1.png", PHOTO)
     write(tmp_path / "photos" / "0016E5_07959.png", PHOTO)
-    with pytest.raises(DataError, match="one of the splits there: holdout$"):
+    with pytest.raises(DataError, match="one of the splits there .*: holdout$"):
         open_dataset(described(tmp_path, IDS), root=tmp_path, split="train")
 
 
@@ -303,7 +305,7 @@ def test_images_without_labels_and_labels_without_images_are_missing_files(tmp_p
     one, other = check(open_dataset("cityscapes", root=tmp_path, split="val"))
     assert one == f"{tmp_path}/gtFine/val/*/bonn_1_gtFine_labelIds.png is missing"
     assert other == f"{tmp_path}/leftImg8bit/val/*/ulm_2_leftImg8bit.png is missing"
-    with pytest.raises(DataError, match=r"to the folder .* gtFine, leftImg8bit, or name one .* there: val$"):
+    with pytest.raises(DataError, match=r"to the folder .* gtFine, leftImg8bit, or name one .* there .*: val$"):
         open_dataset("cityscapes", root=tmp_path, split="train")
 
 
@@ -605,16 +607,28 @@ def test_check_dataset_prints_what_a_recipe_has_to_state(tmp_path, capsys):
     assert main(["check-dataset", described(tmp_path, IDS), "--root", str(tmp_path)]) == 0
     train, holdout = [line for line in capsys.readouterr().out.splitlines() if "for a recipe" in line]
     assert train == "  for a recipe: 'data.mean=[0.0500,0.0000,0.2500]' 'data.std=[0.0866,0.0010,0.4330]'"
-    assert holdout.endswith(" 'data.network_size=[40,96]'")
+    names, words = ("data.network_size", "augmentation.crop", "augmentation.frame_size"), "augmentation.resize=null"
+    assert holdout.endswith(" ".join([*(f"'{name}=[32,96]'" for name in names), words]))
 
 
-def test_check_dataset_prints_no_size_that_a_recipe_does_not_take(tmp_path, capsys):
-    write(tmp_path / "photos" / "train" / "monday" / "1.png", np.zeros((32, 8200, 3), np.uint8))
-    write(tmp_path / "masks" / "train" / "1_mask.png", np.ones((32, 8200), np.uint8))
+@pytest.mark.parametrize(
+    "size, proposed", [((32, 8200), "[32,8192]"), ((1080, 1920), "[544,960]"), ((480, 640), "[480,640]")]
+)
+def test_check_dataset_proposes_sizes_that_a_recipe_takes(tmp_path, capsys, size, proposed):
+    write(tmp_path / "photos" / "train" / "monday" / "1.png", np.full((*size, 3), 99, np.uint8))
+    write(tmp_path / "masks" / "train" / "1_mask.png", np.ones(size, np.uint8))
     assert main(["check-dataset", described(tmp_path, IDS), "--root", str(tmp_path), "--split", "train"]) == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "for a recipe" in line]
-    load_recipe(RECIPE, ["data.root=x", *re.findall("'(.+?)'", line)])
-    assert "network_size" not in line
+    recipe = load_recipe(RECIPES / "cityscapes.yaml", ["data.root=x", *shlex.split(line)[3:]])
+    assert recipe.augmentation.crop == recipe.data.network_size and recipe.augmentation.resize is None
+    assert f"'data.network_size={proposed}'" in line and f"'augmentation.crop={proposed}'" in line
+
+
+def test_images_of_12_bits_in_16_are_told(tmp_path, capsys):
+    write(tmp_path / "photos" / "train" / "monday" / "1.png", np.full((32, 32, 3), 4095, np.uint16))
+    write(tmp_path / "masks" / "train" / "1_mask.png", np.ones((32, 32), np.uint8))
+    assert main(["check-dataset", described(tmp_path, IDS), "--root", str(tmp_path), "--split", "train"]) == 0
+    assert "  the images are nearly black, 0.059 of 1 in the mean: of 16 bits the upper 8" in capsys.readouterr().out
 
 
 def test_check_dataset_names_ten_classes_that_never_occur(tmp_path, capsys):

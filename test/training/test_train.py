@@ -16,6 +16,8 @@ import torch
 import yaml
 from bisenet_training.commands.train import DIVERGED
 from bisenet_training.trainer import progress_report
+from camvid_classes import CAMVID
+from small_camvid import write_small_camvid
 from training_runs import checkpoint, logged, small_run
 
 from bisenet_ros.benchmark.machine import describe_cpu
@@ -62,6 +64,25 @@ def test_scores_of_frames_that_are_trained_on_and_scales_that_are_not_are_told(c
     assert words not in printed
     assert "7 of the 7 frames of 'train' are segmented at a scale that is not trained: at 0.27 of" in printed
     assert main(small_run(camvid, tmp_path / "both", run__iterations=2, data__train_split="train+val")) == 0
+    assert words in capsys.readouterr().out
+
+
+def test_what_is_odd_in_the_data_is_told_before_hours_of_training(tmp_path, capsys):
+    (tmp_path / "own").mkdir()
+    own = write_small_camvid(tmp_path / "own", frame_ids()[:2], size=(96, 128))
+    for path in (own / "labels").iterdir():
+        ids = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        ids[ids == CAMVID.names.index("car")] = 255
+        cv2.imwrite(str(path), ids)
+    splits = {"data__train_split": "val", "run__batch_size": 2}
+    assert main(small_run(own, tmp_path, run__iterations=2, **splits)) == 0
+    told = capsys.readouterr().out
+    assert re.search("split 'val': classes that never occur: .*car", told), told
+
+
+def test_a_learning_rate_that_another_run_goes_on_with_is_told(camvid, tmp_path, capsys):
+    assert main(small_run(camvid, tmp_path, optimizer__poly_end=0.2, run__iterations=2)) == 0
+    words = "the learning rate ends at 23% of the recipe's, by optimizer.poly_end: the rest of the schedule is for"
     assert words in capsys.readouterr().out
 
 

@@ -16,11 +16,12 @@ import torch
 from bisenet_training.errors import RecipeError, TrainingDiverged
 from bisenet_training.trainer.checkpoint_io import WholeFileCheckpointIO
 from bisenet_training.trainer.data_module import DataModule
-from bisenet_training.trainer.devices import choose_precision, cluster_environment, trainer_devices
+from bisenet_training.trainer.devices import choose_precision, cluster_environment, require_shares, trainer_devices
 from bisenet_training.trainer.fp32_convolution import keep_strided_depthwise_in_fp32
 from bisenet_training.trainer.module import SegmentationModule, normalized
 from bisenet_training.trainer.portable_checkpoint import deflated, portable
 from bisenet_training.trainer.recipe_file import load_recipe
+from lightning.pytorch.strategies import DDPStrategy
 
 from bisenet_ros.network import BiSeNetV2
 
@@ -165,8 +166,23 @@ def test_a_run_takes_all_gpus_unless_torchrun_says_otherwise(monkeypatch, enviro
     found = trainer_devices()
     parallel = processes != (1, 1)
     assert (found["devices"], found["num_nodes"]) == processes and found["sync_batchnorm"] == parallel
-    assert found["strategy"] == ("ddp" if parallel else "auto")
+    assert isinstance(found["strategy"], DDPStrategy) if parallel else found["strategy"] == "auto"
     assert len(cluster_environment()) == ("TORCHELASTIC_RUN_ID" not in environment)
+
+
+def test_more_processes_than_gpus_are_no_run(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for name, value in {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "4"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(RecipeError, match="this machine's 2 GPUs, got 4; start torchrun with --nproc-per-node=2"):
+        trainer_devices()
+
+
+@pytest.mark.parametrize("batch_size, processes, nearest", [(16, 3, 15), (8, 8, 16), (2, 4, 8)])
+def test_a_batch_that_cannot_be_shared_is_refused_with_one_that_can(batch_size, processes, nearest):
+    with pytest.raises(RecipeError, match=f"choose run.batch_size={nearest}, and optimizer.learning_rate in"):
+        require_shares(batch_size, processes=processes)
+    require_shares(nearest, processes=processes)
 
 
 def test_several_tasks_of_slurm_are_no_run(monkeypatch):

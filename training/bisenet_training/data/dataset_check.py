@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks a data set: reads every frame, lists the problems, and sums up sizes, colors and classes."""
 
+import math
 from collections import Counter
 from typing import Sequence
 
@@ -9,10 +10,16 @@ import numpy as np
 from tqdm import tqdm
 
 from bisenet_ros.model.class_map import IGNORE
-from bisenet_ros.model.input_size import LONGEST_SIDE, network_size, size_text
+from bisenet_ros.model.input_size import LONGEST_SIDE, size_text
 from bisenet_ros.model.model_card import SMALLEST_STD
 from bisenet_training.data.segmentation_dataset import Inspection, SegmentationDataset
 
+LARGEST_INPUT = 512 * 1024
+"""Pixels of the paper's network; more are not proposed, as the time of training and of the node grows with them."""
+STEP = 32
+"""Sides that are proposed are its multiples, as crops of others cost accuracy (RESULTS.md)."""
+DARK = 0.06
+"""A mean of all colors below this is that of images whose bits are at the lower end, or of a night."""
 MOST_NAMED = 10
 """Sizes, frames or classes that the summary names; of more it gives the number."""
 
@@ -25,7 +32,7 @@ def inspect(dataset: SegmentationDataset, *, progress: bool = True) -> tuple[lis
 
 
 def summarize(dataset: SegmentationDataset, inspections: Sequence[Inspection]) -> list[str]:
-    """Lines for people: number and sizes of the frames, entries for a recipe, and each class's share of the pixels."""
+    """Lines for people: number and sizes of the frames, what is odd, entries for a recipe, and each class's share."""
     lines = [f"{dataset.split}: {len(dataset)} frames, {len(dataset) - len(inspections)} with problems"]
     published = _published_frames(dataset)
     if published not in (None, len(dataset)):
@@ -35,17 +42,36 @@ def summarize(dataset: SegmentationDataset, inspections: Sequence[Inspection]) -
     sizes = Counter(found.size for found in inspections)
     counts = [f"{size_text(size)} ({count} frames)" for size, count in sizes.most_common()]
     lines.append(f"  sizes: {_some(counts)}")
-    void = [found.name for found in inspections if not found.pixels[:IGNORE].any()]
+    lines.append(f"  for a recipe: {_recipe_entries(inspections)}")
+    lines += _shares(dataset, np.sum([found.pixels for found in inspections], axis=0))
+    unlabeled = [name for i, name in enumerate(dataset.classes.names) if i not in dataset.labeled]
+    lines += [f"  classes that the data set does not label: {_some(unlabeled)}"] if unlabeled else []
+    return [*lines, *(f"  {finding}" for finding in findings(dataset, inspections))]
+
+
+def findings(dataset: SegmentationDataset, inspections: Sequence[Inspection]) -> list[str]:
+    """What is odd in a split although it can be used, each in words."""
+    found = []
+    void = [it.name for it in inspections if not it.pixels[:IGNORE].any()]
     if void:
-        lines.append(f"  {len(void)} frames have no labeled pixel: {_some(void)}")
-    tagged = [found.name for found in inspections if found.orientation != 1]
+        found.append(f"{len(void)} frames have no labeled pixel: {_some(void)}")
+    tagged = [it.name for it in inspections if it.orientation != 1]
     if tagged:
-        lines.append(
-            f"  {len(tagged)} images have an EXIF orientation tag, which is ignored: labels must fit the pixels as "
+        found.append(
+            f"{len(tagged)} images have an EXIF orientation tag, which is ignored: labels must fit the pixels as "
             "they are stored, not as viewers show them; check " + _some(tagged)
         )
-    lines.append(f"  for a recipe: {_recipe_entries(inspections)}")
-    return [*lines, *_shares(dataset, np.sum([found.pixels for found in inspections], axis=0))]
+    pixels = np.sum([it.pixels for it in inspections], axis=0)
+    absent = [dataset.classes.names[i] for i in dataset.labeled if not pixels[i]]
+    if absent:
+        found.append(f"classes that never occur: {_some(absent)}")
+    mean = float(_moments(inspections)[0].mean())
+    if mean < DARK:
+        found.append(
+            f"the images are nearly black, {mean:.3f} of 1 in the mean: of 16 bits the upper 8 are used; shift those "
+            "that hold 10 or 12 bits"
+        )
+    return found
 
 
 def _published_frames(dataset: SegmentationDataset) -> int | None:
@@ -54,34 +80,42 @@ def _published_frames(dataset: SegmentationDataset) -> int | None:
 
 
 def _recipe_entries(inspections: Sequence[Inspection]) -> str:
-    """The frames' entries in a recipe: mean and standard deviation of RGB, and the size if they share one.
+    """The frames' entries in a recipe: mean and standard deviation of RGB, and sizes if they share one.
 
-    So that a recipe takes them, a deviation is 0.001 at least, and a size with a side of more than 8192 is left out.
+    So that a recipe takes them, a deviation is 0.001 at least, and a side 8192 at most.
     """
-    weights = [found.pixels.sum() for found in inspections]
-    mean, square = np.average([found.moments for found in inspections], axis=0, weights=weights)
-    sizes = {found.size for found in inspections}
+    mean, square = _moments(inspections)
     entries = {
-        "mean": [f"{x:.4f}" for x in mean],
-        "std": [f"{x:.4f}" for x in np.sqrt(np.maximum(SMALLEST_STD**2, square - mean**2))],
+        "data.mean": [f"{x:.4f}" for x in mean],
+        "data.std": [f"{x:.4f}" for x in np.sqrt(np.maximum(SMALLEST_STD**2, square - mean**2))],
     }
-    size = next(iter(sizes))
-    if len(sizes) == 1 and max(size) <= LONGEST_SIDE:
-        entries["network_size"] = [str(side) for side in network_size(*size, trained=size)]
-    return " ".join(f"'data.{name}=[{','.join(values)}]'" for name, values in entries.items())
+    sizes = {found.size for found in inspections}
+    if len(sizes) == 1:
+        sides = [str(side) for side in _proposed_size(*next(iter(sizes)))]
+        entries.update(dict.fromkeys(("data.network_size", "augmentation.crop", "augmentation.frame_size"), sides))
+    words = [f"'{name}=[{','.join(values)}]'" for name, values in entries.items()]
+    return " ".join([*words, *(["augmentation.resize=null"] if len(sizes) == 1 else [])])
+
+
+def _moments(inspections: Sequence[Inspection]) -> np.ndarray:
+    """2 x 3, float64: the mean of RGB in 0 to 1, and of its square, over all pixels."""
+    weights = [found.pixels.sum() for found in inspections]
+    return np.average([found.moments for found in inspections], axis=0, weights=weights)
+
+
+def _proposed_size(height: int, width: int) -> tuple[int, int]:
+    """For the network's input and crops: of the frames' shape, but not above LARGEST_INPUT."""
+    scale = min(1.0, math.sqrt(LARGEST_INPUT / (height * width)))
+    sides = [min(LONGEST_SIDE, max(STEP, STEP * round(scale * side / STEP))) for side in (height, width)]
+    return sides[0], sides[1]
 
 
 def _shares(dataset: SegmentationDataset, pixels: np.ndarray) -> list[str]:
-    """The share of all pixels that each class has, and the classes that have none."""
+    """The share of all pixels that each class has."""
     names = dataset.classes.names
     rows = [*((name, pixels[i]) for i, name in enumerate(names)), ("unlabeled", pixels[IGNORE])]
     widest = max(len(name) for name, _ in rows)
-    lines = [f"  {name:<{widest}} {count / pixels.sum():7.2%}" for name, count in rows if count]
-    absent = {
-        "classes that never occur": [names[i] for i in dataset.labeled if not pixels[i]],
-        "classes that the data set does not label": [name for i, name in enumerate(names) if i not in dataset.labeled],
-    }
-    return [*lines, *(f"  {what}: {_some(absent[what])}" for what in absent if absent[what])]
+    return [f"  {name:<{widest}} {count / pixels.sum():7.2%}" for name, count in rows if count]
 
 
 def _some(names: list[str]) -> str:

@@ -40,7 +40,7 @@ from typing import Any, Collection, Mapping, NamedTuple, Sequence
 from bisenet_ros.model.class_map import IGNORE, ClassMap
 from bisenet_ros.model.input_size import CARD, LONGEST_SIDE, SizeError, check_size_choice
 from bisenet_training.data.label_encoding import ColorEncoding, IdEncoding, LabelEncoding
-from bisenet_training.data.layout import Layout, pieces_of
+from bisenet_training.data.layout import SET_SPLIT, Layout, pieces_of
 from bisenet_training.errors import DataError
 
 REQUIRED = ("images", "labels", "encoding", "classes")
@@ -90,7 +90,10 @@ class Description(NamedTuple):
     def find_split(self, name: str) -> Split:
         """A split of this name; raises DataError if it is not described, and no folder or list is named after it."""
         if name not in self.known_splits and not self.layout.by_split:
-            raise DataError(f"the data set has the splits {', '.join(self.known_splits)}, got {name!r}")
+            raise DataError(
+                f"the data set has the splits {', '.join(self.known_splits)}, got {name!r}; name one of them, "
+                f"{SET_SPLIT}"
+            )
         return self.known_splits.get(name, Split((name,)))
 
 

@@ -6,12 +6,13 @@ import glob
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Sequence
 
 from bisenet_ros.files.permissions import require_readable
 from bisenet_training.errors import DataError
 
 SET_ROOT = "set --root, or data.root in a recipe,"
+SET_SPLIT = "by --split, or by data.train_split and data.val_split in a recipe"
+"""How a user names a folder and a split."""
 
 
 @dataclass(frozen=True)
@@ -52,22 +53,20 @@ class Layout:
         """Whether image files or lists are named after their split."""
         return "{split}" in self.images + (self.listing or "")
 
-    def frames(self, root: Path, split: str, names: Sequence[str] | None = None) -> list[Frame]:
-        """The frames of a split: those that are named, else listed, else found as an image or a label file.
+    def frames(self, root: Path, split: str) -> list[Frame]:
+        """The frames of a split: those that are listed, else found as an image or a label file.
 
-        A frame that is named again has this as its problem.
+        A frame that is listed again has this as its problem.
 
         Raises:
             DataError: the list of frames is missing or empty, not one image or not one label file is there, or two
                 files share a name.
             PermissionError: a folder of the images or label files may not be listed.
         """
-        if names is None and self.listing:
-            names = self.listed(root, split)
         images = self._find_names(root, self.images, split)
         label_files = self._find_names(root, self.labels, split) if self.labels else {}
         images, label_files = _told_apart(images, label_files)
-        names = sorted({*images, *label_files}) if names is None else names
+        names = self.listed(root, split) if self.listing else sorted({*images, *label_files})
         for what, found, pattern in (("images", images, self.images), ("labels", label_files, self.labels)):
             if pattern and found.keys().isdisjoint(names):
                 if what == "images" and found and self.listing:
@@ -104,9 +103,10 @@ class Layout:
         patterns = [other for other in (self.images, self.labels, self.listing) if other]
         tops = sorted({_fill(other, split).split("/")[0] for other in patterns})
         splits = sorted({texts["{split}"] for texts, _ in _find(root, pattern) if "{split}" in texts})
+        others = f", or name one of the splits there ({SET_SPLIT}): {', '.join(splits)}" if splits else ""
         return DataError(
             f"expected {what} at {root / _fill(pattern, split)}, found none; {SET_ROOT} to the folder that holds "
-            f"{', '.join(tops)}" + (f", or name one of the splits there: {', '.join(splits)}" if splits else "")
+            f"{', '.join(tops)}{others}"
         )
 
     def _find_names(self, root: Path, pattern: str, split: str) -> dict[str, Path]:

@@ -36,6 +36,6 @@ class WholeFileCheckpointIO(TorchCheckpointIO):
         data = io.BytesIO()
         torch.save(checkpoint, data)
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(Path(path), data.getvalue())
+        write_bytes(Path(path), data.getvalue(), durable=True)
         if self.save_weights and Path(path).name == "last.ckpt":
-            write_bytes(self.save_weights, deflated(portable(checkpoint)))
+            write_bytes(self.save_weights, deflated(portable(checkpoint)), durable=True)

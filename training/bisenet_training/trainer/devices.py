@@ -3,25 +3,36 @@
 """The devices that a run trains on, the processes that share it, and how they compute: precision, memory format."""
 
 import os
+from datetime import timedelta
 from typing import Any
 
 import torch
 from lightning.pytorch.plugins.environments import ClusterEnvironment, LightningEnvironment, TorchElasticEnvironment
+from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities import rank_zero_only
 
 from bisenet_ros.engines.precision import computes_in_bf16
 from bisenet_training.errors import RecipeError
+
+LONGEST_WAIT = timedelta(hours=3)
+"""For which processes wait for each other: at the start the first one reads all frames before the others do."""
 
 
 def trainer_devices() -> dict[str, Any]:
     """The trainer's arguments for the processes that torchrun has started, or for this machine's GPUs, or its CPU.
 
     Raises:
-        RecipeError: Slurm has started several processes that torchrun has not joined.
+        RecipeError: Slurm has started several processes that torchrun has not joined, or torchrun more than there are
+            GPUs.
     """
     gpus = torch.cuda.device_count()
     if TorchElasticEnvironment.detect():
         processes, world = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
+        if gpus and processes > gpus:
+            raise RecipeError(
+                f"expected at most one process for each of this machine's {gpus} GPUs, got {processes}; start torchrun "
+                f"with --nproc-per-node={gpus}"
+            )
     else:
         _require_one_task()
         processes = world = max(1, gpus)
@@ -29,7 +40,7 @@ def trainer_devices() -> dict[str, Any]:
         "accelerator": "gpu" if gpus else "cpu",
         "devices": processes,
         "num_nodes": world // processes,
-        "strategy": "ddp" if world > 1 else "auto",
+        "strategy": DDPStrategy(timeout=LONGEST_WAIT) if world > 1 else "auto",
         "sync_batchnorm": world > 1 and gpus > 0,  # torch has it for GPUs only
     }
 
@@ -56,9 +67,11 @@ def require_shares(batch_size: int, *, processes: int) -> None:
     """Raises RecipeError for a batch that the processes of a run cannot share."""
     shard, rest = divmod(batch_size, processes)
     if rest or shard < 2:
+        nearest = max(2, round(batch_size / processes)) * processes
         raise RecipeError(
             f"run.batch_size is what all processes share, each at least 2 images for batch normalization; {batch_size} "
-            f"cannot be divided among {processes}"
+            f"cannot be divided among {processes}; choose run.batch_size={nearest}, and optimizer.learning_rate in "
+            "proportion"
         )
 
 

@@ -14,9 +14,9 @@ from lightning.pytorch.callbacks import Checkpoint
 class GracefulStop(Checkpoint):
     """Ends the run, with its state saved for `--resume`, after the iteration in which its time is up or SIGTERM comes.
 
-    Where a validation is due when the time is up, the run ends after that. Of several processes that get SIGTERM,
-    Lightning ends all at once: they go on from the last validation. It is a `Checkpoint` so that Lightning calls it
-    after the callback that averages the weights.
+    Where a validation is due when the time is up, the run ends after that. SIGTERM in a validation, or to several
+    processes, ends the run at once: it goes on from the validation before. It is a `Checkpoint` so that Lightning calls
+    it after the callback that averages the weights.
 
     Args:
         last: the checkpoint to write.

@@ -20,11 +20,12 @@ from bisenet_ros.model.model_card import ModelCard
 from bisenet_ros.model.model_file import ModelError
 from bisenet_ros.network import BiSeNetV2
 from bisenet_training.errors import TrainingDiverged
-from bisenet_training.trainer.devices import memory_format
+from bisenet_training.trainer.devices import memory_format, print_once
 from bisenet_training.trainer.fp32_convolution import keep_strided_depthwise_in_fp32
 from bisenet_training.trainer.losses import OhemCrossEntropy, boosted_loss
 from bisenet_training.trainer.portable_checkpoint import is_portable
 from bisenet_training.trainer.recipe import DataSetRecipe, Recipe, without_places
+from bisenet_training.trainer.resume import describe_other_splits
 
 Batch = tuple[Tensor, Tensor]
 
@@ -38,6 +39,7 @@ class SegmentationModule(lightning.LightningModule):
         card: of the checkpoints; its training and scores are filled in here.
         class_weights: classes float; the weight of a pixel of each class in the loss. None: equal weights.
         labeled: the class ids that each data set to validate with can have; None: all.
+        splits: of the data, as `RunData.splits` has them.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class SegmentationModule(lightning.LightningModule):
         class_weights: Tensor | None = None,
         *,
         labeled: Sequence[Sequence[int]] | None = None,
+        splits: Sequence[dict[str, Any]] = (),
     ) -> None:
         super().__init__()
         self.recipe = recipe
@@ -62,6 +65,7 @@ class SegmentationModule(lightning.LightningModule):
             threshold=loss.ohem_threshold, min_fraction=loss.ohem_min_fraction, class_weights=class_weights
         )
         self.labeled = labeled or [range(len(card.classes))] * len(recipe.data.scored)
+        self.splits = list(splits)
         self.scores: dict[str, Any] = {}
         self.earlier_runs: list[dict[str, Any]] = []
         self.started_from: dict[str, Any] | None = None
@@ -141,7 +145,7 @@ class SegmentationModule(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """SGD with the poly schedule."""
         optimizer = self._optimizer()
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _optimizer(self) -> torch.optim.SGD:
@@ -156,7 +160,7 @@ class SegmentationModule(lightning.LightningModule):
             momentum=recipe.momentum,
         )
 
-    def _rate(self, iteration: int) -> float:
+    def rate(self, iteration: int) -> float:
         """The learning rate of an iteration, as a share of the recipe's."""
         recipe = self.recipe.optimizer
         left = max(0.0, 1 - (1 - recipe.poly_end) * iteration / self.recipe.run.iterations)
@@ -169,6 +173,7 @@ class SegmentationModule(lightning.LightningModule):
             **without_places(self.recipe),
             "iterations_done": self.global_step,
             "images_seen": self.images_seen,
+            "splits": self.splits,
             "earlier_runs": self.earlier_runs,
             "started_from": self.started_from,
             "device": torch.cuda.get_device_name(self.device) if self.on_gpu else describe_cpu(),
@@ -188,8 +193,9 @@ class SegmentationModule(lightning.LightningModule):
         self._require_same_classes(ModelCard.from_dict(checkpoint["card"]).classes.names)
         for optimizer in checkpoint["optimizer_states"]:
             for group in optimizer["param_groups"]:  # the schedule may be another from here on
-                group["lr"] = group["initial_lr"] * self._rate(checkpoint["global_step"])
+                group["lr"] = group["initial_lr"] * self.rate(checkpoint["global_step"])
         before = checkpoint["card"]["training"]
+        print_once(describe_other_splits(before.get("splits", []), self.splits))
         self.seconds_before = before["seconds"]
         self.images_seen = before["images_seen"]
         self.started_from = before["started_from"]

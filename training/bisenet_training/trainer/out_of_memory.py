@@ -9,7 +9,7 @@ import cv2
 import torch
 
 from bisenet_training.errors import OutOfMemory
-from bisenet_training.trainer.recipe import Recipe
+from bisenet_training.trainer.recipe import AugmentationRecipe, Recipe
 
 WORDS_OF_ALLOCATORS = ("DefaultCPUAllocator", "Insufficient memory", "Unable to allocate", "bad_alloc")
 """Words by which a full memory is told from other errors of torch, OpenCV, numpy and C++.
@@ -34,8 +34,11 @@ def explain_out_of_memory(recipe: Recipe) -> Iterator[None]:
 
 def _advice(error: Exception, recipe: Recipe) -> str:
     """Says which memory is full and what to do about it; "" where the error is another."""
-    run, (height, width) = recipe.run, recipe.augmentation.resize or recipe.augmentation.crop
-    smaller = f"a run.batch_size below {run.batch_size} or crops smaller than {width}x{height} (width x height)"
+    run = recipe.run
+    smaller = (
+        f"a run.batch_size below {run.batch_size}, with optimizer.learning_rate in proportion, or less than "
+        f"{_largest_size(recipe.augmentation)}"
+    )
     if isinstance(error, torch.OutOfMemoryError):
         return f"the GPU's memory is not enough for this recipe: choose {smaller}, or train on more GPUs"
     if isinstance(error, MemoryError) or any(words in str(error) for words in WORDS_OF_ALLOCATORS):
@@ -50,6 +53,13 @@ def _advice(error: Exception, recipe: Recipe) -> str:
             "it more shared memory, such as with `docker run --shm-size=8g`"
         )
     return ""
+
+
+def _largest_size(augmentation: AugmentationRecipe) -> str:
+    """The entry that decides on the memory of an image; in a recipe a size is height, width."""
+    entries = {name: getattr(augmentation, name) for name in ("target_size", "resize", "crop")}
+    sizes = {name: size for name, size in entries.items() if size and not (name == "crop" and augmentation.resize)}
+    return " and ".join(f"augmentation.{name}=[{height},{width}]" for name, (height, width) in sizes.items())
 
 
 def _first_line(error: Exception) -> str:

@@ -11,6 +11,8 @@ import lightning
 import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from bisenet_ros.network.checkpoint import read_checkpoint
+
 
 class ProgressReport(lightning.Callback):
     """Reports the last batch's loss, mIoU and throughput at every validation, or as often where there is none.
@@ -70,6 +72,13 @@ class ProgressReport(lightning.Callback):
     def on_train_end(self, trainer: lightning.Trainer, module: Any) -> None:
         if trainer.global_step < trainer.max_steps:
             self._say_stopped(trainer, "as run.max_minutes is over")
+        elif module.recipe.optimizer.poly_end:
+            share = f"{module.rate(trainer.max_steps):.0%}"
+            self._say(
+                trainer,
+                f"the learning rate ends at {share} of the recipe's, by optimizer.poly_end: the rest of the schedule "
+                "is for another run, with run.start_from",
+            )
         self._say(trainer, f"checkpoints: {', '.join(map(str, sorted(self.output.glob('*.ckpt'))))}")
 
     def on_exception(self, trainer: lightning.Trainer, module: Any, exception: BaseException) -> None:
@@ -105,7 +114,10 @@ class ProgressReport(lightning.Callback):
         resumed = "--resume"
         if trainer.ckpt_path and Path(trainer.ckpt_path) != last:
             resumed += " in place of --resume-from"
-        advice = f"the same command with {resumed} goes on from {last}" if last.exists() else "nothing was saved yet"
+        advice = "nothing was saved yet"
+        if last.exists():
+            saved = read_checkpoint(last)["global_step"]
+            advice = f"the same command with {resumed} goes on from {last}, which is of iteration {saved}"
         self._say(trainer, f"stopped at iteration {trainer.global_step}, {reason}; {advice}")
 
     @staticmethod

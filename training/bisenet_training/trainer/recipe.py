@@ -30,6 +30,8 @@ from bisenet_training.yaml_file import TextLoader
 SIZE = f"a height and a width of {SMALLEST_SIDE} to {LONGEST_SIDE} pixels"
 MOST_IMAGES = 10**8
 """Largest iterations x batch_size of a run; the drawing order takes up to 25 bytes of memory an image."""
+MOST_STRETCH = 0.02
+"""By which resizing may change the shape of a crop, as sides are whole numbers."""
 OF_BYTES = "divide those of colors of 0 to 255 by 255"
 T = TypeVar("T")
 
@@ -163,6 +165,17 @@ class AugmentationRecipe:
     noise: Share  # the largest standard deviation of noise that is added to every value, as a share of 255
     copy_paste: Names  # classes whose pixels are pasted into every second frame, from another one
     frame_size: SizeOrNull = None  # height, width; scales count from frames of as many pixels; null: from frames as is
+
+    @field_validator("resize")
+    @classmethod
+    def _keeps_the_shape(cls, resize: Optional[List[int]], info: ValidationInfo) -> Optional[List[int]]:
+        crop = info.data.get("crop")
+        if resize and crop and abs(resize[0] * crop[1] / (resize[1] * crop[0]) - 1) > MOST_STRETCH:
+            raise ValueError(
+                f"must have the shape of augmentation.crop {crop}, or objects are stretched in training; choose "
+                "augmentation.resize=null to keep the crop's size"
+            )
+        return resize
 
 
 @dataclass(config=STRICT)

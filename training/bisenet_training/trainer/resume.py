@@ -4,7 +4,7 @@
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 from bisenet_ros.network.checkpoint import read_checkpoint
 from bisenet_training.errors import RecipeError
@@ -56,6 +56,26 @@ def check_resumable(last: Path, recipe: Recipe) -> bool:
         if name in CONSEQUENCES and before["run"].get(name) != now:
             print_once(f"run.{name} was {before['run'].get(name)} and is now {now}: {CONSEQUENCES[name]}")
     return is_portable(checkpoint)
+
+
+def describe_other_splits(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> str:
+    """In words, the splits that have other frames than before; "" where none has.
+
+    Args:
+        before, now: as `RunData.splits` has them; none of earlier versions.
+    """
+    others = [
+        f"{new['split']!r} had {old['frames']} frames and has {new['frames']}"
+        + (", of other names" if old["frames"] == new["frames"] else "")
+        for old, new in zip(before, now)
+        if old != new
+    ]
+    if not others:
+        return ""
+    return (
+        f"the data are not those that the run began with: {'; '.join(others)}; from here on the frames come in another "
+        "order, and scores may be of other frames than those before"
+    )
 
 
 def _flat(training: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,14 +3,15 @@
 """The data sets of a training run: opened, read once, and found fit to be joined."""
 
 import math
+from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple, Sequence
+from typing import Any, NamedTuple, Sequence
 
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_only
 
 from bisenet_ros.model.class_map import IGNORE, ClassMap
-from bisenet_training.data.dataset_check import inspect
+from bisenet_training.data.dataset_check import findings, inspect
 from bisenet_training.data.find_dataset import open_dataset
 from bisenet_training.data.segmentation_dataset import Inspection, SegmentationDataset
 from bisenet_training.errors import DataError, RecipeError
@@ -34,6 +35,16 @@ class RunData(NamedTuple):
     training: list[SegmentationDataset]
     pixels: list[np.ndarray]
     validation: list[SegmentationDataset]
+
+    def splits(self) -> list[dict[str, Any]]:
+        """What a run that goes on knows the data by: name, number of frames, and a hash of their names, of each split.
+
+        Those that are trained on come first.
+        """
+        return [
+            {"split": it.split, "frames": len(it), "names": _hash([it.name(i) for i in range(len(it))])}
+            for it in (*self.training, *self.validation)
+        ]
 
 
 def open_data(recipe: Recipe, *, processes: int) -> RunData:
@@ -64,8 +75,13 @@ def open_data(recipe: Recipe, *, processes: int) -> RunData:
         print_once(describe_other_scale(recipe, [it.size for it in inspections], dataset=dataset))
     found_to_score = [_inspect(dataset, entry) for dataset, entry in zip(validation, scored)]
     for dataset, inspections in zip([*training, *validation], [*found, *found_to_score]):
+        print_once("\n".join(f"split {dataset.split!r}: {words}" for words in findings(dataset, inspections)))
         print_once(_describe_uncached(dataset, inspections, shares=processes * len(sets)))
     return RunData(training, [_count_pixels(inspections) for inspections in found], validation)
+
+
+def _hash(names: Sequence[str]) -> str:
+    return sha256("\n".join(names).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def class_shares(pixels: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:

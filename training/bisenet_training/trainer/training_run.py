@@ -141,6 +141,7 @@ def _fit(
         _card(recipe, classes),
         _class_weights(recipe, data.pixels, classes=len(classes)),
         labeled=[dataset.labeled for dataset in data.validation],
+        splits=data.splits(),
     )
     if start:
         start_from(module, start)
