@@ -208,7 +208,7 @@ def test_empty_arguments_keep_the_parameter_file(
         (["image_topic:=/image/compressed"], "image_topic must be without /compressed, .* compressed:=true"),
         (
             ["image_topic:=image_raw", "rectified:=true"],
-            "with rectified:=true image_topic must be .*, such as image_rect, got 'image_raw'",
+            "with rectified:=true, .* image_topic must be .*, such as image_rect, got 'image_raw'",
         ),
         (["image_topic:=/a", "cameras:=left,right"], "image_topic is for one camera, got '/a' and .* left, right"),
         (["image_topic:=/a", "camera_namespace:=robot1"], "image_topic is a whole name, got '/a' and camera_namespace"),
