@@ -13,6 +13,7 @@ from tqdm import tqdm
 from bisenet_ros.bags.bag_choice import ChosenBag
 from bisenet_ros.bags.bag_images import decode_frame, decode_mask, read_stamp
 from bisenet_ros.bags.bag_reader import Bag
+from bisenet_ros.bags.storage import BagMessage
 from bisenet_ros.errors import ImageError
 from bisenet_ros.evaluation.ground_truth import (
     SUFFIX,
@@ -142,17 +143,23 @@ def require_frame_of(ground_truth: Dict[str, Path], bags: Sequence[ChosenBag], *
     numbered = {folder: list_ground_truth(folder) for folder in set(ground_truth.values())}
     for chosen in [chosen for chosen in bags if chosen.name in ground_truth]:
         for message in chosen.bag.messages([topic.name for topic in chosen.topics]):
-            with suppress(ImageError):
+            with suppress(ImageError):  # it is counted when the bag is segmented
                 stamp_ns = read_stamp(message)
                 first = stamp_ns if first is None else first
                 files = numbered[ground_truth[chosen.name]].get(stamp_ns)
-                if files is None:
-                    continue
-                if 1 in files:
-                    read_ground_truth(files[1], classes=classes, size=decode_frame(message).pixels.shape[:2])
-                return
+                if files is not None:
+                    _require_size(files, message, classes=classes)
+                    return
     if first is not None:
         count, example = sum(map(len, numbered.values())), next(iter(next(iter(numbered.values()))))
         raise GroundTruthError(
             f"none of the {count} stamps of the ground truth, such as {example}, is that of a frame, such as {first}"
         )
+
+
+def _require_size(files: Dict[int, Path], message: BagMessage, *, classes: int) -> None:
+    """Raises GroundTruthError where the first of a frame's files does not fit the image, if that can be decoded."""
+    if 1 not in files:
+        return
+    with suppress(ImageError):
+        read_ground_truth(files[1], classes=classes, size=decode_frame(message).pixels.shape[:2])

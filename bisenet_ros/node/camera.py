@@ -72,6 +72,7 @@ class Camera:
             the image's age; else 0.
         last_image: when the last image was received, by `time.monotonic`; 0 before the first.
         sizes: (height, width) of the last frame segmented, and of what the network got; None before.
+        dark_images: how many images of 16 bits in a row were all but black.
         derived_failure: the last reason for which confidence, ground grid or pictures could not be published.
     """
 
@@ -93,6 +94,7 @@ class Camera:
         self.outputs = CameraOutputs(node, parameters, name, classes=classes, info_topic=self.subscription.info_topic)
         self.clock_offset = self.last_image = 0.0
         self._intervals: Deque[float] = deque(maxlen=IMAGE_INTERVALS)
+        self.dark_images = 0
         self.derived_failure = ""
         self.sizes: Optional[Tuple[Size, Size]] = None
         self._smoothing = TemporalSmoothing()

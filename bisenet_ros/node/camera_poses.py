@@ -21,8 +21,9 @@ except ImportError:  # then poses come from parameters
 
 FIRST_WAIT = 1.0
 """Seconds that the first pose of tf2 may take to come."""
-LONGEST_GAP = 0.5
-"""Seconds from the newest pose of tf2 to an image's stamp, beyond which the pose is not that of the image."""
+LONGEST_GAP = 2.0
+"""Seconds from the newest pose of tf2 to an image's stamp, beyond which the pose is not that of the image. The first
+image for which tf2 is listened to is older than FIRST_WAIT."""
 
 
 class CameraPoses:

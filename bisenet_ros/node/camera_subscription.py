@@ -102,7 +102,7 @@ class CameraSubscription:
             return
         self.close()
         self.transport = transport
-        if self._parameters[f"{self._camera}.rectified"]:
+        if self._parameters[f"{self._camera}.rectified"] and hasattr(self._node, "resolve_topic_name"):  # not on Foxy
             self._warn_of_raw_images()
         self._images = self._subscribe_to_images(QoSProfile(depth=DEPTH, reliability=reliability))
         best_effort = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)

@@ -35,7 +35,7 @@ DRIVABLE, IGNORED = ("road", "drivable"), ("sky",)
 """Classes that are free and unknown unless the parameters name others."""
 FUSION_SECONDS, FUSION_INTERVALS = 0.5, 1.5
 """A camera is part of the grid while its last mask is not older than the newest one by more than so many seconds, or so
-many of the camera's own intervals between masks, whichever is longer: with a low `publish_rate` none falls out."""
+many of the camera's own intervals between masks, whichever is longer: down to one mask in 3 s no camera falls out."""
 STEP_BACK_SECONDS = 0.5
 """A larger step back of a camera's stamps begins the grid anew, as where a bag begins again."""
 FORGET_SECONDS = 5.0
@@ -50,6 +50,7 @@ class _Grid(NamedTuple):
         stamp, header: of its mask, the stamp in seconds.
         interval: seconds from the stamp of the mask before it; 0 for the first.
         received: when the mask came, by time.monotonic().
+        is_late: whether it was too old for the grid when it came.
     """
 
     stamp: float
@@ -57,6 +58,7 @@ class _Grid(NamedTuple):
     interval: float
     received: float
     cells: np.ndarray
+    is_late: bool = False
 
     @property
     def longest_age(self) -> float:
@@ -102,7 +104,7 @@ class GroundGrid:
 
         Raises:
             BisenetError: the camera is not calibrated, its calibration is for another size, its pose is not known or
-                of no use, or its mask is too old beside those of other cameras.
+                of no use, or its masks are too old beside those of other cameras.
         """
         if not self._drivable:
             raise GroundGridError(
@@ -111,23 +113,24 @@ class GroundGrid:
             )
         name, header = frame.camera.name, frame.message.header
         seconds = header.stamp.sec + header.stamp.nanosec / 1e9
-        now = time.monotonic()
+        last, now = self._grids.get(name), time.monotonic()
         self._grids = {camera: grid for camera, grid in self._grids.items() if now < grid.received + FORGET_SECONDS}
-        last = self._grids.get(name)
         if last and seconds < last.stamp - STEP_BACK_SECONDS:
             self._grids.clear()
             self._poses.forget_moving()
         pixels = self._pixels(name, frame.camera_info, frame.mask.shape, header)
         cells = cell_values(frame.mask, pixels, self._values)
-        grid = _Grid(seconds, header, _interval(last, seconds), now, cells)
-        self._grids[name] = grid
+        grid = self._grids[name] = _Grid(seconds, header, _interval(self._grids.get(name), seconds), now, cells)
         newest = max(self._grids, key=lambda camera: self._grids[camera].stamp)
         newest_stamp = self._grids[newest].stamp
         if newest_stamp - seconds > grid.longest_age:
-            raise GroundGridError(
-                f"the mask of {name} is left out, as by its stamp it is {newest_stamp - seconds:.1f} s older than that "
-                f"of {newest}; let the clocks of the cameras agree"
-            )
+            self._grids[name] = grid._replace(is_late=True)
+            if last and last.is_late:  # not where it is one image, as after a bag that begins again
+                raise GroundGridError(
+                    f"the masks of {name} are left out: by its stamp this one is {newest_stamp - seconds:.1f} s older "
+                    f"than that of {newest}; its images come late, or the clocks of the cameras differ"
+                )
+            return
         recent = [other.cells for other in self._grids.values() if newest_stamp - other.stamp <= other.longest_age]
         self._publisher.publish(self._message(fuse(recent), self._grids[newest].header))
 

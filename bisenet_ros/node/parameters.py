@@ -88,14 +88,16 @@ class Parameters:
         ]
 
     def ineffective_overrides(self, *, later: Collection[str]) -> List[str]:
-        """A message for each `qos_overrides` parameter given at the start for a topic that the active node has not.
+        """A message for each `qos_overrides` parameter given at the start that the active node has not declared.
 
         Args:
-            later: topics that it may yet have.
+            later: topics that it may yet subscribe to.
         """
+        if qos.QoSOverridingOptions is None:
+            return []
         named = [(name, qos.OVERRIDE.fullmatch(name)) for name in self._overrides if not self._node.has_parameter(name)]
         return [
-            f"the parameter {name!r} has no effect, as the node has no such topic{self._suggestion(name)}"
+            f"the parameter {name!r} has no effect: there is no such publisher or subscription{self._suggestion(name)}"
             for name, match in named
             if match and match["topic"] not in (*later, *qos.LATE_TOPICS)
         ]

@@ -22,6 +22,8 @@ from bisenet_ros.node.parameters import Parameters, error_text
 
 LOG_PERIOD = 5.0
 """Seconds between two log lines with the same reason."""
+MANY_DARK_IMAGES = 30
+"""Consecutive images of 16 bits that are all but black, after which the log says why that may be."""
 MAX_FAILURES = 3
 """Consecutive failed batches, each tried twice, after which the engine is given up."""
 
@@ -129,12 +131,7 @@ class Pipeline:
             if self._drop_unwanted(frame):
                 return False
             frame.pixels = read_frame(frame.message)
-            if uses_low_bits(frame.message, frame.pixels):
-                self._logger.warning(
-                    f"images on {frame.camera.subscription.topic} are nearly black, as only the upper 8 of their 16 "
-                    "bits are used; let the driver scale 10 or 12 bits to 16, or publish 8",
-                    once=True,
-                )
+            self._note_darkness(frame)
             frame.camera.confidence.check_size(frame.pixels.shape[:2])
         except ImageError as error:
             frame.camera.statistics.count("skipped")
@@ -147,6 +144,15 @@ class Pipeline:
             return False
         frame.convert = time.perf_counter() - start
         return True
+
+    def _note_darkness(self, frame: CameraFrame) -> None:
+        camera = frame.camera
+        camera.dark_images = camera.dark_images + 1 if uses_low_bits(frame.message, frame.pixels) else 0
+        if camera.dark_images == MANY_DARK_IMAGES:
+            self._logger.warning(
+                f"images on {camera.subscription.topic} are nearly black: of their 16 bits the upper 8 are used; if "
+                "the driver puts 10 or 12 bits at the lower end, let it scale them to 16, or publish 8"
+            )
 
     # On the engine's thread
 

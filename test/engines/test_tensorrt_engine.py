@@ -310,7 +310,7 @@ def test_a_plan_that_cannot_be_built_leaves_nothing_behind(gpu, frame, monkeypat
 
 
 def test_ctrl_c_while_the_engine_loads_leaves_nothing_behind(gpu, monkeypatch):
-    """The engine's thread finishes what it does; nobody waits for it any more."""
+    """The engine's thread still finishes what it does."""
     result = Future.result
 
     def interrupted(future, timeout=None):
@@ -322,6 +322,28 @@ def test_ctrl_c_while_the_engine_loads_leaves_nothing_behind(gpu, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         gpu.engine()
     assert gpu.is_clean()
+
+
+def test_an_engine_that_cannot_be_opened_is_forgotten_at_once(gpu, monkeypatch):
+    """Not when the garbage is collected, on any thread: pycuda frees what is no longer referred to."""
+
+    class Opened:
+        def __init__(self, *arguments):
+            opened.append(weakref.ref(self))
+            raise RuntimeError("no room")
+
+    opened = []
+    monkeypatch.setattr(tensorrt_engine, "_Gpu", Opened)
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(RuntimeError, match="no room") as raised:
+            gpu.engine()
+        raised.value.__traceback__ = None
+        del raised
+        assert opened[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_full_memory_leaves_nothing_behind(gpu, frame):

@@ -656,6 +656,16 @@ def test_ground_truth_of_another_size_is_told_before_a_frame_is_segmented(tmp_pa
     assert not engine.frames and not (tmp_path / "OUT.partial").exists()
 
 
+def test_a_frame_with_ground_truth_that_cannot_be_read_is_the_reason_that_is_told(tmp_path, request_for):
+    bag = write_bag(
+        tmp_path / "bag",
+        count=2,
+        messages=lambda number: {CAMERA: image(picture(number), encoding="odd8", stamp_ns=stamp(number))},
+    )
+    with pytest.raises(BisenetError, match="not one frame could be read: .*encoding"):
+        evaluate(request_for(bag, truth_folder=write_truth(tmp_path / "truth", (1,))))
+
+
 def test_a_replay_that_fails_leaves_the_offline_report(tmp_path, request_for, capsys):
     def messages(number):
         return {

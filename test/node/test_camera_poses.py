@@ -98,7 +98,7 @@ def test_a_pose_is_that_of_the_stamp_else_the_newest(buffers: List[FakeBuffer]) 
     buffer.heights.update({100: 1.5, 101: 2.0})
     heights = [poses.pose("camera", header(seconds)).position[2] for seconds in (100, 101, 101.5, 100.75)]
     assert heights == [1.5, 2.0, 2.0, 2.0]
-    for seconds, expected in ((103, "2.0 s older"), (98.5, "2.5 s newer")):
+    for seconds, expected in ((104, "3.0 s older"), (98.5, "2.5 s newer")):
         with pytest.raises(GroundGridError, match=f"tf2's newest pose of camera is {expected} than its image; publish"):
             poses.pose("camera", header(seconds))
     with pytest.raises(GroundGridError, match='"rear_camera" passed to lookupTransform'):

@@ -36,6 +36,7 @@ from tiny_model import save_tiny_model
 
 from bisenet_ros.engines import load_engine
 from bisenet_ros.model.model_card import ModelCard
+from bisenet_ros.node import pipeline
 from bisenet_ros.node.camera import Camera as NodeCamera
 from bisenet_ros.node.diagnostics import camera_status
 from bisenet_ros.node.diagnostics.missing_images import publisher_name
@@ -178,6 +179,25 @@ def test_a_slow_camera_has_time_for_its_next_image(image: Image, monkeypatch: py
         said = vehicle.statuses(CAMERA)
         assert said and all(it.level == OK and it.message.startswith("segmenting") for it in said)
         vehicle.wait_for_status(CAMERA, WARN, "^no image on /camera/image_raw")
+
+
+def test_images_whose_bits_lie_at_the_low_end_are_told_once(capfd: pytest.CaptureFixture) -> None:
+    with fake_node() as (_, vehicle, _):
+        masks, camera = vehicle.listen("/segmentation/mask", Image), vehicle.camera("/camera/image_raw")
+        dark = camera_image(np.full((48, 64, 1), 4095, np.uint16).view(np.uint8).reshape(48, 64, 2), "mono16")
+        camera.connect_any(dark, masks)
+        said: List[str] = []
+
+        def is_told() -> bool:
+            vehicle.answer(masks, camera.send(dark))
+            said.append(capfd.readouterr().err)
+            return "images on /camera/image_raw are nearly black: of their 16 bits" in "".join(said)
+
+        vehicle.wait_for(is_told, "why they are black")
+        assert len(said) >= pipeline.MANY_DARK_IMAGES - 5, "not of one image"
+        for _ in range(3):
+            vehicle.answer(masks, camera.send(dark))
+        assert "nearly black" not in capfd.readouterr().err
 
 
 def test_a_problem_that_comes_and_goes_is_logged_once_a_minute() -> None:

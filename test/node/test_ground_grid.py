@@ -20,6 +20,7 @@ from street_camera import POSE, camera_info, street
 
 from bisenet_ros.geometry.ground_projection import UNKNOWN
 from bisenet_ros.node import ground_grid
+from bisenet_ros.node.camera_poses import CameraPoses
 from bisenet_ros.node.settings import SETTINGS, camera_settings
 
 pytestmark = pytest.mark.timeout(60)
@@ -219,7 +220,7 @@ def test_cameras_of_a_low_rate_stay_in_the_grid(capfd: pytest.CaptureFixture) ->
         cameras.wait_for_grid("left", 13)
         assert cameras.cells_at_the_right(13) == {UNKNOWN}, "the right camera sends no longer"
         cameras.send("right", 11)
-        late = "the mask of right is left out, as by its stamp it is 2.0 s older than that of left"
+        late = "the masks of right are left out: by its stamp this one is 2.0 s older than that of left"
         vehicle.wait_for(lambda: cameras.send("right", 11) and late in capfd.readouterr().err, "that it is late")
 
 
@@ -278,6 +279,34 @@ def test_a_camera_that_was_disabled_does_not_hold_up_the_others(monkeypatch: pyt
         cameras.wait_for_grid("left", 200)
         assert vehicle.set_parameter("left.enabled", False).successful
         cameras.wait_for_grid("right", 100)
+
+
+def test_after_a_pause_a_step_back_in_time_is_noticed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or tf2 would ignore the poses that come."""
+    forgotten: List[Any] = []
+    monkeypatch.setattr("bisenet_ros.node.ground_grid.FORGET_SECONDS", 0.3)
+    monkeypatch.setattr(CameraPoses, "forget_moving", lambda poses: forgotten.append(poses))
+    with fake_node(*GRID, *TWO_CAMERAS) as (_, vehicle, _):
+        cameras = TwoCameras(vehicle)
+        cameras.wait_for_grid("left", 200)
+        vehicle.spin_until(lambda: False, 0.5)
+        assert not forgotten
+        cameras.wait_for_grid("left", 100)
+        assert forgotten
+
+
+def test_one_late_image_after_a_step_back_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bisenet_ros.node.ground_grid.FORGET_SECONDS", 60.0)
+    with fake_node(*GRID, *TWO_CAMERAS) as (_, vehicle, _):
+        cameras = TwoCameras(vehicle)
+        cameras.wait_for_grid("left", 200)
+        cameras.wait_for_grid("left", 100)
+        cameras.wait_for_grid("right", 200)
+        cameras.send("left", 100)
+        vehicle.spin_until(lambda: False, 0.3)
+        assert "ground_grid_failed" not in vehicle.counts(camera="left")
+        cameras.send("left", 100)
+        vehicle.wait_for(lambda: "ground_grid_failed" in vehicle.counts(camera="left"), "that it is late again")
 
 
 def test_after_a_step_back_in_time_the_grid_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:

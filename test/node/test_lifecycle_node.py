@@ -40,12 +40,12 @@ sys.modules["rclpy.lifecycle"] = None
 rclpy.init = partial(rclpy.init, signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
 del rclpy.signals.SignalHandlerOptions
 del rclpy.node.Node.get_fully_qualified_name
-import rclpy.event_handler
-class CallbacksOfFoxy(rclpy.event_handler.SubscriptionEventCallbacks):
+from bisenet_ros.node import camera_subscription
+from bisenet_ros.node.run_node import run_node
+class CallbacksOfFoxy(camera_subscription.SubscriptionEventCallbacks):
     def __init__(self, *, deadline=None, liveliness=None, incompatible_qos=None, use_default_callbacks=True):
         super().__init__()
-rclpy.event_handler.SubscriptionEventCallbacks = CallbacksOfFoxy
-from bisenet_ros.node.run_node import run_node
+camera_subscription.SubscriptionEventCallbacks = CallbacksOfFoxy
 sys.exit(run_node())
 """
 

@@ -278,7 +278,10 @@ def test_qos_overrides_of_topics_that_the_node_has_not_are_told(capfd: pytest.Ca
     arguments = [it for name in given for it in ("-p", f"qos_overrides.{name}:={2 if 'depth' in name else 'auto'}")]
     with fake_node(*arguments, "-r", "/camera/image_raw:=/front/image_raw"):
         said = capfd.readouterr().err
-    told = re.findall(r"the parameter 'qos_overrides\.(.*?)' has no effect, as the node has no such topic(.*)", said)
+    told = re.findall(
+        r"the parameter 'qos_overrides\.(.*?)' has no effect: there is no such .*?subscription(.*)",
+        said,
+    )
     assert [name for name, _ in told] == [given[1], given[4], given[5]]
     assert told[0][1] == "; did you mean 'qos_overrides./segmentation/mask.publisher.depth'?"
 

@@ -89,7 +89,7 @@ def test_other_frames_than_before_are_told(camvid, tmp_path, capsys):
     assert main([*command, "--resume"]) == 0
     told = capsys.readouterr().out
     frames = moved["card"]["training"]["splits"][0]["frames"]
-    assert f"the data are not those that the run began with: 'train' had {frames} frames and has {frames + 1}; " in told
+    assert f"the data are not those that the run had before: 'train' had {frames} frames and has {frames + 1}; " in told
 
 
 def test_a_run_that_was_killed_ends_with_the_same_weights_when_resumed(camvid, tmp_path):

@@ -76,6 +76,7 @@ class TensorRtEngine(Engine):
         except BaseException:  # also Ctrl-C, while the other thread goes on
             self._thread.submit(_close_opened, opening)
             self._thread.close()
+            del opening  # its error's traceback refers to it: a cycle would keep what pycuda frees when it is forgotten
             raise
         # Also when the engine is forgotten, and when the interpreter exits.
         self._close = weakref.finalize(self, _close, self._thread, self._gpu)

@@ -16,8 +16,10 @@ from bisenet_ros.node.diagnostics.missing_images import LOSS_REMEDY, explain_mis
 from bisenet_ros.node.diagnostics.problem_log import ProblemLog
 from bisenet_ros.node.frame_statistics import DERIVED_FAILURES, OUTCOMES, count_waiting
 
-NO_IMAGE_TIMEOUT, MISSED_IMAGES = 2.0, 3
-"""Seconds without an image, and as many of the camera's intervals, after both of which the status is a warning."""
+NO_IMAGE_TIMEOUT, LONGEST_TIMEOUT = 2.0, 10.0
+"""Seconds without an image after which the status is a warning: the first, and for a slow camera up to the second."""
+MISSED_IMAGES = 3
+"""How many of its intervals a slow camera has."""
 NO_MASK_TIMEOUT = 5.0
 """Seconds without an answer to an image that arrived, after which the status is a warning."""
 HEALTH_WINDOW = 5.0
@@ -102,7 +104,8 @@ class CameraStatus:
                 f"images on {subscription.topic} are lost in transport, or the driver or bag has fewer of them than of "
                 f"camera_info; against losses {LOSS_REMEDY}"
             )
-        if self._seconds_without_image(now) > max(NO_IMAGE_TIMEOUT, MISSED_IMAGES * self._camera.image_interval):
+        timeout = min(LONGEST_TIMEOUT, max(NO_IMAGE_TIMEOUT, MISSED_IMAGES * self._camera.image_interval))
+        if self._seconds_without_image(now) > timeout:
             return WARN, f"no image on {subscription.topic}: {explain_missing_images(self._node, subscription)}"
         if now - self._last_answer > NO_MASK_TIMEOUT:
             return WARN, f"images arrive on {subscription.topic}, but none is segmented: the engine is still at work"

@@ -68,8 +68,8 @@ def findings(dataset: SegmentationDataset, inspections: Sequence[Inspection]) ->
     mean = float(_moments(inspections)[0].mean())
     if mean < DARK:
         found.append(
-            f"the images are nearly black, {mean:.3f} of 1 in the mean: of 16 bits the upper 8 are used; shift those "
-            "that hold 10 or 12 bits"
+            f"the images are nearly black, {mean:.3f} of 1 in the mean; if they have 16 bits, of which the upper 8 are "
+            "used, shift those that hold 10 or 12"
         )
     return found
 
@@ -104,10 +104,15 @@ def _moments(inspections: Sequence[Inspection]) -> np.ndarray:
 
 
 def _proposed_size(height: int, width: int) -> tuple[int, int]:
-    """For the network's input and crops: of the frames' shape, but not above LARGEST_INPUT."""
-    scale = min(1.0, math.sqrt(LARGEST_INPUT / (height * width)))
-    sides = [min(LONGEST_SIDE, max(STEP, STEP * round(scale * side / STEP))) for side in (height, width)]
-    return sides[0], sides[1]
+    """For the network's input and crops: of nearly the frames' shape, but not above LARGEST_INPUT."""
+    smaller = min(1.0, math.sqrt(LARGEST_INPUT / (height * width)))
+    sizes = ((h, _side(h * width / height)) for h in range(_side(smaller * height), 0, -STEP))
+    return next(size for size in sizes if math.prod(size) <= LARGEST_INPUT)
+
+
+def _side(pixels: float) -> int:
+    """The nearest side that is proposed."""
+    return min(LONGEST_SIDE, max(STEP, STEP * round(pixels / STEP)))
 
 
 def _shares(dataset: SegmentationDataset, pixels: np.ndarray) -> list[str]:

@@ -73,7 +73,7 @@ def describe_other_splits(before: Sequence[Mapping[str, Any]], now: Sequence[Map
     if not others:
         return ""
     return (
-        f"the data are not those that the run began with: {'; '.join(others)}; from here on the frames come in another "
+        f"the data are not those that the run had before: {'; '.join(others)}; from here on the frames come in another "
         "order, and scores may be of other frames than those before"
     )
 
