@@ -17,12 +17,16 @@ except ImportError:  # the parameter class_names has the names too
     LabelInfo = VisionClass = None
 
 
+def latched_profile() -> QoSProfile:
+    """The QoS of `label_info`, made anew each time: rclpy writes the overrides of a node into it."""
+    return QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
 def publish_label_info(node: Node, classes: ClassMap) -> Optional[Publisher]:
     """Publishes `label_info` once, latched; returns None where vision_msgs 4 is not installed."""
     if LabelInfo is None:
         return None
-    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)  # its overrides change it
-    publisher = qos.create_publisher(node, LabelInfo, "label_info", latched)
+    publisher = qos.create_publisher(node, LabelInfo, "label_info", latched_profile())
     message = LabelInfo(class_map=[VisionClass(class_id=i, class_name=name) for i, name in enumerate(classes.names)])
     message.header.stamp = node.get_clock().now().to_msg()
     publisher.publish(message)

@@ -236,8 +236,9 @@ class SegmentationNode(ManagedNode):
             try:
                 camera.update_subscription()
             except Exception as error:
-                self._status.fault, self._status.faulty_camera = f"camera fault: {error_text(error)}", camera.name
-                self._deactivate_after_fault()
+                if self.context.ok():  # else the process is shutting down, and the error follows from that
+                    self._status.fault, self._status.faulty_camera = f"camera fault: {error_text(error)}", camera.name
+                    self._deactivate_after_fault()
                 return
 
     def _enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:

@@ -25,7 +25,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from street_camera import POSE, camera_info, street
 
 from bisenet_ros.model.class_groups import read_class_groups
-from bisenet_ros.node.label_info import LATCHED, LabelInfo
+from bisenet_ros.node.label_info import LabelInfo, latched_profile
 from bisenet_ros.node.qos import mismatch
 
 pytestmark = pytest.mark.timeout(60)
@@ -121,7 +121,7 @@ def test_the_semantic_segmentation_layer_reads_what_the_node_publishes() -> None
         # The layer reads width x height bytes, and compares their number with that of the cloud's points.
         mask = masks[-1]
         assert (mask.encoding, mask.step, len(mask.data)) == ("mono8", mask.width, mask.width * mask.height)
-    assert not mismatch(LATCHED, LATCHED_SUBSCRIPTION)
+    assert not mismatch(latched_profile(), LATCHED_SUBSCRIPTION)
     assert camera["labels_topic"] == camera["segmentation_topic"].replace("mask", "label_info")
 
 
