@@ -66,7 +66,7 @@ setup(
         "pyyaml",
     ],
     extras_require={
-        "openvino": ["openvino"],
+        "openvino": ["openvino>=2023.1"],
         # For GeForce RTX and RTX PRO; a Jetson has TensorRT in JetPack.
         "tensorrt-rtx": ["tensorrt-rtx", "cuda-bindings>=13,<14", "nvidia-cuda-nvrtc>=13,<14"],
         # The real rclpy and Fast DDS of Jazzy as wheels, where no ROS 2 is installed.

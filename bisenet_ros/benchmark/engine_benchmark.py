@@ -4,6 +4,7 @@
 
 import math
 import os
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from bisenet_ros.benchmark.eager_engine import PROTOCOL, is_checkpoint, read_che
 from bisenet_ros.benchmark.interleaved_timing import WARM_UP, time_engines
 from bisenet_ros.benchmark.machine import describe_load, describe_machine
 from bisenet_ros.benchmark.report import Numbers, describe_timings
+from bisenet_ros.engines.cpu.cores import usable_cores
 from bisenet_ros.engines.engine import Engine, EngineError
 from bisenet_ros.engines.loader import Runtime
 from bisenet_ros.files.file_content import sha256_of
@@ -74,7 +76,7 @@ class EngineBenchmark:
         Raises:
             ModelError: no engine can run any of the models.
         """
-        load = describe_load(os.getloadavg()[0], cores=len(os.sched_getaffinity(0)))
+        load = describe_load(os.getloadavg()[0], cores=usable_cores())
         cards = {choice.model: _read_card(choice.model) for choice in self.choices}
         measurements: List[Numbers] = []
         left_out: Dict[str, str] = {}
@@ -110,7 +112,8 @@ class EngineBenchmark:
                     engine.stage_milliseconds(frame)  # which may have a plan to build too
                 except Exception as error:  # each runtime has its own
                     reason = " ".join(str(error).split()) or type(error).__name__
-                    left_out[f"{choice.name}, {size_text(size)}"] = reason
+                    name = f"{self._model_names()[choice.model]}, {choice.runtime.name} {choice.precision}"
+                    left_out[f"{name}, {size_text(size)}"] = reason
                     on_progress(f"left out: {choice.name}: {reason}")
                     continue
                 opened.append((choice, engine))
@@ -124,7 +127,7 @@ class EngineBenchmark:
             {
                 "frame_size": size_text(size),
                 "network_size": size_text(engine.network_size(*size)),
-                "model": choice.model.name,
+                "model": self._model_names()[choice.model],
                 "architecture": engine.card.name,
                 "runtime": choice.runtime.name,
                 "precision": choice.precision,
@@ -133,6 +136,12 @@ class EngineBenchmark:
             }
             for (choice, engine), timing in zip(opened, timings)
         ]
+
+    def _model_names(self) -> Dict[Path, str]:
+        """What each model is called: its file's name, or its path where two have the same name."""
+        models = {choice.model for choice in self.choices}
+        counts = Counter(model.name for model in models)
+        return {model: model.name if counts[model.name] == 1 else str(model) for model in models}
 
     def _describe_protocol(self) -> Dict[str, str]:
         """What every number of this run means."""
@@ -151,7 +160,7 @@ class EngineBenchmark:
             "FPS by mean": "1 / mean",
             "synchronization": "a frame is done when its mask is there",
             "CPU ms": "time of all cores together per frame, median; other programs change it less than the rest",
-            "threads": "each runtime's default",
+            "threads": f"each runtime's own choice, for the {usable_cores()} cores that may be used",
             **({"PyTorch": PROTOCOL} if any(is_checkpoint(choice.model) for choice in self.choices) else {}),
         }
 

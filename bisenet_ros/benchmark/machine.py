@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Dict, Optional
 
 from bisenet_ros.engines.cpu.cores import usable_cores
+from bisenet_ros.engines.precision import cpu_flags
 from bisenet_ros.files.installed_package import installed_version
 
 PACKAGES = ("numpy", "numba", "openvino", "onnxruntime", "tensorrt", "tensorrt-rtx", "torch", "cuda-bindings", "pycuda")
@@ -23,6 +24,11 @@ GPU_FACTS = {
     "GPU power limit": "power.limit",
 }
 """The first GPU's properties, by the names of nvidia-smi --query-gpu."""
+INSTRUCTIONS = (
+    *("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8"),
+    *("asimd", "asimdhp", "asimddp", "bf16", "i8mm"),
+)
+"""Of x86 and of ARM, those that a network is faster by; two CPUs of one name may differ in them."""
 IDLE_LOAD = 0.25
 """Load average per core up to which the machine is taken to have nothing else to do."""
 
@@ -33,6 +39,7 @@ def describe_machine() -> Dict[str, str]:
     facts = {
         "board": _read(Path("/proc/device-tree/model")),
         "CPU": _cpu_name(),
+        "instructions": " ".join(it for it in INSTRUCTIONS if it in cpu_flags()),
         "cores": _cores(),
         "CPU clock": clock and f"{float(clock):.0f} MHz",
         "CPU frequency governor": _read(CPU_FOLDER / "scaling_governor") or "not readable",

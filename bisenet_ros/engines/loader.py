@@ -5,8 +5,9 @@
 import logging
 import tempfile
 import weakref
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, List, NamedTuple, Optional, Sequence, Union
+from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence, Union
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from bisenet_ros.engines.engine import Engine, EngineError, FatalEngineError, ch
 from bisenet_ros.engines.precision import PRECISIONS, PrecisionChoice, choose_precision, computes_in_bf16
 from bisenet_ros.engines.tensorrt.plan import PRECISIONS as CUDA_PRECISIONS
 from bisenet_ros.files.full_disk import explain_full_disk
-from bisenet_ros.files.installed_package import is_importable
+from bisenet_ros.files.installed_package import installed_version, is_importable
 from bisenet_ros.model.class_groups import ClassGroups, read_class_groups
 from bisenet_ros.model.grouped_model import write_grouped_model
 from bisenet_ros.model.input_size import CARD, check_size_choice, describe_size_choice
@@ -149,6 +150,8 @@ def _open_on_cpu(prepared: _Prepared, *, size_choice: str) -> Engine:
             prepared.path, prepared.card, precision=prepared.choice.precision, size_choice=size_choice
         )
         engine.segment(np.zeros((*prepared.card.network_size, 3), np.uint8))
+    except EngineError:  # not of the model
+        raise
     except Exception as error:  # each runtime has its own
         reason = " ".join(str(error).split())  # a runtime's may be pages of its own source files
         shown = reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}..."
@@ -226,14 +229,29 @@ def has_usable_gpu() -> bool:
     return True
 
 
+@contextmanager
+def _blaming_package(package: str, needed: str) -> Iterator[None]:
+    """Raises EngineError where a runtime cannot be imported, as one that is too old or built for another NumPy."""
+    try:
+        yield
+    except (ImportError, AttributeError, OSError) as error:
+        version = installed_version(package) or "of unknown version"
+        raise EngineError(
+            f"{package} {version} is installed but cannot be used: {error}; install {needed}, or uninstall it and have "
+            "another runtime"
+        ) from error
+
+
 def _open_openvino(model: Path, card: ModelCard, *, precision: str, size_choice: str = CARD) -> Engine:
-    from bisenet_ros.engines.cpu.openvino_engine import OpenVinoEngine
+    with _blaming_package("openvino", "2023.1 or newer"):
+        from bisenet_ros.engines.cpu.openvino_engine import OpenVinoEngine
 
     return OpenVinoEngine(model, card, precision=precision, size_choice=size_choice)
 
 
 def _open_onnxruntime(model: Path, card: ModelCard, *, precision: str, size_choice: str = CARD) -> Engine:
-    from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
+    with _blaming_package("onnxruntime", "one that fits this NumPy"):
+        from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
 
     return OnnxRuntimeEngine(model, card, precision=precision, size_choice=size_choice)
 

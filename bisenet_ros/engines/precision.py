@@ -7,12 +7,14 @@ from typing import Dict, NamedTuple, Optional, Set
 
 from bisenet_ros.engines.engine import EngineError
 from bisenet_ros.engines.tensorrt.plan import PRECISIONS as CUDA_PRECISIONS
-from bisenet_ros.files.installed_package import is_importable
+from bisenet_ros.files.installed_package import installed_version, is_importable
 from bisenet_ros.model.model_card import read_card
 from bisenet_ros.model.model_file import ModelError, is_quantized, model_sha256
 
 CPU_PRECISIONS = ("fp32", "bf16", "int8")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
+ONNXRUNTIME_WITH_INT8 = (1, 21)
+"""From this version on ONNX Runtime fuses convolutions whose bias is not quantized, as TensorRT wants it."""
 LARGEST_LOSS = 0.5
 """Points of mIoU that "auto" gives for the speed of int8."""
 
@@ -69,8 +71,8 @@ def choose_precision(model: Path, *, device: str, precision: str) -> PrecisionCh
 
 def _choose_for_cpu(model: Path) -> PrecisionChoice:
     """What "auto" is on the CPU for a model file that is not quantized."""
-    against_int8 = "the CPU has no VNNI"
-    if computes_in_int8():
+    against_int8 = _reason_against_runtime() if computes_in_int8() else "the CPU has no VNNI"
+    if not against_int8:
         try:
             path = int8_file(model)
             loss = read_card(path).int8_loss
@@ -83,6 +85,16 @@ def _choose_for_cpu(model: Path) -> PrecisionChoice:
         return PrecisionChoice("bf16", model, f"the CPU has instructions for bf16; not int8: {against_int8}")
     against_bf16 = "OpenVINO is not installed" if computes_in_bf16() else "the CPU has no instructions for it"
     return PrecisionChoice("fp32", model, f"not bf16: {against_bf16}; not int8: {against_int8}")
+
+
+def _reason_against_runtime() -> str:
+    """Why the runtime that is installed for the CPU gains nothing by int8, in words; empty where it does."""
+    version = installed_version("onnxruntime")
+    if is_importable("openvino") or version is None:
+        return ""
+    if tuple(map(int, version.split(".")[:2])) >= ONNXRUNTIME_WITH_INT8:
+        return ""
+    return f"ONNX Runtime {version} would compute it in fp32; install OpenVINO, or ONNX Runtime 1.21 or newer"
 
 
 def _reason_against(path: Path, loss: Optional[float]) -> str:
@@ -121,8 +133,8 @@ def int8_file(model: Path) -> Path:
 
 
 def computes_in_bf16() -> bool:
-    """Whether the CPU has bf16 instructions; libraries emulate it, slowly, where it has not."""
-    return not _cpu_flags().isdisjoint({"amx_bf16", "avx512_bf16"})
+    """Whether the CPU has bf16 instructions; where it has AVX-512 alone, OpenVINO emulates them, slowly."""
+    return not cpu_flags().isdisjoint({"amx_bf16", "avx512_bf16"})
 
 
 def computes_in_int8() -> bool:
@@ -130,7 +142,7 @@ def computes_in_int8() -> bool:
 
     Without it int8 takes 0.54 of fp32's time in OpenVINO (Zen 3) instead of 0.32 (Zen 4), and sums can be clipped.
     """
-    return not _cpu_flags().isdisjoint({"avx512_vnni", "avx_vnni"})
+    return not cpu_flags().isdisjoint({"avx512_vnni", "avx_vnni"})
 
 
 def describe_instructions() -> Dict[str, str]:
@@ -142,10 +154,10 @@ def describe_instructions() -> Dict[str, str]:
     }
 
 
-def _cpu_flags() -> Set[str]:
+def cpu_flags() -> Set[str]:
     """The CPU's instruction set extensions by the kernel's names; empty where it does not tell."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return set()
-    return set(next((line for line in lines if line.startswith("flags")), "").split())
+    return set(next((line for line in lines if line.startswith(("flags", "Features"))), "").split())

@@ -10,7 +10,7 @@ import numpy as np
 
 from bisenet_ros.engines import Engine
 from bisenet_ros.errors import BisenetError
-from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou
+from bisenet_ros.evaluation.metrics import class_iou, confusion_matrix, mean_iou
 from bisenet_ros.model.class_map import IGNORE
 from bisenet_ros.quantization.frame_source import LabeledFrame
 
@@ -24,6 +24,7 @@ class QuantizationCost:
         same_class: share of the pixels of all frames that keep their class.
         miou: of fp32 and of int8, 0 to 1, over the classes that the ground truth has, where there is any.
         labeled_frames: how many these are.
+        worst_class: the class that loses most of its IoU, and how many points.
         time_ratio: int8's median time of a whole frame by fp32's; the two took turns.
     """
 
@@ -32,6 +33,7 @@ class QuantizationCost:
     miou: Optional[Tuple[float, float]]
     labeled_frames: int
     time_ratio: float
+    worst_class: Optional[Tuple[str, float]] = None
 
     @property
     def loss_points(self) -> Optional[float]:
@@ -44,6 +46,9 @@ class QuantizationCost:
         if self.miou:
             values["labeled_frames"] = self.labeled_frames
             values["miou"] = {name: round(miou, 5) for name, miou in zip(("fp32", "int8"), self.miou)}
+        if self.worst_class:
+            name, points = self.worst_class
+            values["worst_class"] = {"name": name, "loss_points": round(points, 2)}
         return values
 
     def __str__(self) -> str:
@@ -53,6 +58,8 @@ class QuantizationCost:
             miou = f"mIoU fp32 {fp32:.2%}, int8 {int8:.2%} ({100 * (int8 - fp32):+.2f} points)"
             miou += f" on the {self.labeled_frames} that are labeled" if self.labeled_frames < self.frames else ""
             miou += ", over the classes that the ground truth has; "
+        if self.worst_class and self.worst_class[1] > 0:
+            miou += "{} loses most, {:.2f} points of IoU; ".format(*self.worst_class)
         same = f"{self.same_class:.2%} of the pixels keep their class"
         return f"{miou}{same}; a frame takes {self.time_ratio:.2f} of fp32's time here"
 
@@ -89,7 +96,9 @@ def quantization_cost(fp32: Engine, int8: Engine, frames: Iterable[LabeledFrame]
     labeled = np.flatnonzero(before.sum(axis=1)).tolist()  # the same classes of both, also where one predicts more
     miou = (mean_iou(before, scored=labeled), mean_iou(after, scored=labeled)) if has_ground_truth else None
     same_class = float(np.average(same, weights=pixels))
-    return QuantizationCost(len(same), same_class, miou, labeled_frames, int8_time / fp32_time)
+    losses = {fp32.card.classes[i].name: 100 * (class_iou(before)[i] - class_iou(after)[i]) for i in labeled}
+    worst = max(losses.items(), key=lambda it: it[1], default=None)
+    return QuantizationCost(len(same), same_class, miou, labeled_frames, int8_time / fp32_time, worst)
 
 
 def share_of_same_class(mask: np.ndarray, other: np.ndarray) -> float:

@@ -18,7 +18,13 @@ from bisenet_ros.model.model_card import ModelCard, read_card, write_card
 from bisenet_ros.model.model_file import ModelError, model_sha256, read_model
 from bisenet_ros.quantization.frame_source import FrameSource
 from bisenet_ros.quantization.quantization_cost import QuantizationCost, quantization_cost, share_of_same_class
-from bisenet_ros.quantization.static_quantization import layer_costs, quantize, quantized_layers, unquantize
+from bisenet_ros.quantization.static_quantization import (
+    layer_costs,
+    name_nodes,
+    quantize,
+    quantized_layers,
+    unquantize,
+)
 
 SENSITIVITY_FRAMES = 30
 """Calibration frames at most, spread over all, that layers are judged by."""
@@ -72,6 +78,7 @@ def make_quantized_model(
     Raises BisenetError where the model or a frame cannot be used.
     """
     sha256, network, card = model_sha256(model), read_model(model), read_card(model)
+    name_nodes(network)
     on_progress(f"calibrating with {len(calibration)} frames of {calibration.name}")
     counted = 0
 
@@ -146,11 +153,12 @@ def choose_layers_left_out(
         gains[layer] = (without - share) / (costs[layer] + COST_OF_ANY_LAYER)
         on_progress(f"{number}/{len(layers)}: {without:.2%} without {layer}")
     worst_first = sorted(layers, key=lambda layer: -gains[layer])
-    for count in range(1, MOST_LAYERS_LEFT_OUT):
+    for count in range(1, min(MOST_LAYERS_LEFT_OUT, len(worst_first)) + 1):
         share = share_without(worst_first[:count])
         on_progress(f"{share:.2%} without the worst {count}")
         if share >= same_class:
             return worst_first[:count]
+    on_progress(f"no more layers are left out, although less than {same_class:.2%} of the pixels keep their class")
     return worst_first[:MOST_LAYERS_LEFT_OUT]
 
 

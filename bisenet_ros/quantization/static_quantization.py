@@ -87,6 +87,12 @@ def quantize(model: onnx.ModelProto, card: ModelCard, frames: Iterable[np.ndarra
     return quantized
 
 
+def name_nodes(model: onnx.ModelProto) -> None:
+    """Names the nodes that have no name, in place: layers are told apart by it."""
+    for number, node in enumerate(model.graph.node):
+        node.name = node.name or f"{node.op_type}_{number}"
+
+
 def quantized_layers(model: onnx.ModelProto) -> List[str]:
     """The names of the convolutions that are computed in int8, in order."""
     restored = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
@@ -118,6 +124,8 @@ def layer_costs(model: onnx.ModelProto, size: Size) -> Dict[str, float]:
 
     Args:
         size: (height, width) of the network's input.
+
+    Raises EngineError where the weights of a convolution are no initializer.
     """
     copy = deepcopy(model)
     unpack_weights(copy.graph)
@@ -125,6 +133,12 @@ def layer_costs(model: onnx.ModelProto, size: Size) -> Dict[str, float]:
         side.dim_value = pixels
     graph = onnx.shape_inference.infer_shapes(copy, data_prop=True).graph
     weights = {tensor.name: tensor.dims for tensor in graph.initializer}
+    computed = [node.name for node in graph.node if node.op_type == "Conv" and node.input[1] not in weights]
+    if computed:
+        raise EngineError(
+            f"expected the weights of convolutions as initializers, got those of {computed[0]} from other nodes; fold "
+            "constants first, for example with onnxsim"
+        )
     outputs = {value.name: value.type.tensor_type.shape.dim for value in (*graph.value_info, *graph.output)}
     counts = {
         node.name: np.prod(weights[node.input[1]]) * np.prod([side.dim_value for side in outputs[node.output[0]][2:]])

@@ -144,6 +144,18 @@ def test_installed_engines_are_timed_side_by_side(model, tmp_path, capsys):
     assert "| 96x64 " in printed and first["engine"] in printed and "CPU frequency governor: " in printed
 
 
+def test_models_of_one_file_name_are_told_apart(model, tmp_path, capsys):
+    other = tmp_path / "other" / model.name
+    other.parent.mkdir()
+    other.write_bytes(model.read_bytes())
+    numbers = tmp_path / "numbers.json"
+    command = ["benchmark", str(model), str(other), "--size", "96x64", "--iterations", "2", "--json", str(numbers)]
+    assert main(command) == 0
+    found = json.loads(numbers.read_text())
+    assert {entry["model"] for entry in found["measurements"]} == {str(model), str(other)}
+    assert "instructions" in found["machine"]
+
+
 def test_a_sweep_writes_its_three_files(model, tmp_path, capsys, monkeypatch):
     cv2 = pytest.importorskip("cv2")
     pytest.importorskip("matplotlib")

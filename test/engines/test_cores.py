@@ -37,6 +37,11 @@ def v1(quota: int) -> Dict[str, str]:
         ("0::/a/b", {"a": {"cpu.max": "300000 100000\n"}, "a/b": {"cpu.max": "100000 50000\n"}}, 2),
         ("3:cpuset:/\n4:cpu,cpuacct:/docker/1f", {"cpu,cpuacct": v1(400000)}, 4),  # the path is that on the host
         ("4:cpu,cpuacct:/docker/1f", {"cpu,cpuacct/docker/1f": v1(100000), "cpu,cpuacct": v1(-1)}, 1),
+        (
+            "4:cpuacct,cpu:/docker/1f",
+            {"cpu,cpuacct": v1(400000), "cpu": v1(400000)},
+            4,
+        ),  # CentOS 7; the second is a link
         ("1:cpuacct:/", {"cpuacct": v1(100000)}, 8),  # counts, and limits nothing
         ("0::/", {}, 8),  # the root group of a machine has no limit
         ("0::/", {"": {"cpu.max": "damaged\n"}}, 8),

@@ -21,6 +21,8 @@ from plain_torch import plain_torch_logits
 
 from bisenet_ros.engines import load_engine
 from bisenet_ros.engines.cpu.onnxruntime_engine import OnnxRuntimeEngine
+from bisenet_ros.engines.engine import EngineError
+from bisenet_ros.engines.precision import cpu_flags
 from bisenet_ros.engines.tensorrt.onnx_graph import wrap_network
 from bisenet_ros.evaluation.metrics import confusion_matrix, mean_iou
 from bisenet_ros.model.class_map import ClassMap
@@ -91,9 +93,13 @@ def test_the_graph_for_tensorrt_agrees_with_torch(model, network, card, size):
     assert np.mean(mask != expected.numpy()) <= 1e-4
 
 
-def test_bf16_agrees_with_fp32(shipped_model):
-    """On a CPU without bf16 instructions OpenVINO emulates them, which is slow and gives the same numbers."""
+def test_bf16_agrees_with_fp32_or_is_refused(shipped_model):
+    """With AVX-512 alone OpenVINO emulates it; without that it would compute in fp32 and not say so."""
     pytest.importorskip("openvino")
+    if "avx512f" not in cpu_flags():
+        with pytest.raises(EngineError, match="OpenVINO has no bf16 for this CPU, .*; choose fp32 or auto"):
+            load_engine(shipped_model, device="cpu", precision="bf16")
+        return
     frames = [read_image(frame_id) for frame_id in frame_ids()[::25]]
     fp32, bf16 = (load_engine(shipped_model, precision=precision) for precision in ("fp32", "bf16"))
     equal = [np.mean(fp32.segment(frame) == bf16.segment(frame)) for frame in frames]

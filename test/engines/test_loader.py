@@ -49,6 +49,16 @@ def test_unknown_choices(model):
         load_engine(model, precision="fp8")
 
 
+@pytest.mark.parametrize("package, module", [("openvino", "openvino_engine"), ("onnxruntime", "onnxruntime_engine")])
+def test_a_runtime_that_cannot_be_imported_is_not_blamed_on_the_model(model, monkeypatch, package, module):
+    monkeypatch.setattr(loader, "is_importable", lambda name: name == package)
+    monkeypatch.setitem(sys.modules, f"bisenet_ros.engines.cpu.{module}", None)
+    with pytest.raises(
+        EngineError, match=rf"{package} [\d.]+ is installed but cannot be used: .*; install .*another runtime"
+    ):
+        load_engine(model, device="cpu", precision="fp32")
+
+
 def test_without_openvino_onnx_runtime_runs_the_model(model, monkeypatch):
     without(monkeypatch, "openvino")
     assert isinstance(load_engine(model, device="cpu"), OnnxRuntimeEngine)

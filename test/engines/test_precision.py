@@ -33,7 +33,7 @@ def cpu_has(monkeypatch):
     pytest.importorskip("openvino")
 
     def choose(flags) -> None:
-        monkeypatch.setattr("bisenet_ros.engines.precision._cpu_flags", lambda: flags)
+        monkeypatch.setattr("bisenet_ros.engines.precision.cpu_flags", lambda: flags)
 
     return choose
 
@@ -100,6 +100,20 @@ def test_what_is_asked_for_is_taken_without_a_reason(cpu_has, model):
     assert choose_precision(path, device="cpu", precision="int8") == ("int8", path, "")
 
 
+@pytest.mark.parametrize("version, expected", [("1.20.1", "fp32"), ("1.21.0", "int8"), ("2.0", "int8")])
+def test_an_onnx_runtime_that_computes_int8_in_fp32_is_not_automatic(
+    cpu_has, model, no_openvino, monkeypatch, version, expected
+):
+    cpu_has(VNNI)
+    save_int8_version(model, model.parent, loss=0.0)
+    monkeypatch.setattr("bisenet_ros.engines.precision.installed_version", lambda package: version)
+    choice = automatic(model)
+    assert choice.precision == expected
+    assert ("ONNX Runtime 1.20.1 would compute it in fp32; install OpenVINO, or" in choice.reason) == (
+        expected == "fp32"
+    )
+
+
 @pytest.mark.parametrize(
     "cpuinfo, bf16, int8",
     [
@@ -157,10 +171,10 @@ def test_the_runtimes_own_precisions(cpu_has):
 
 
 def test_the_engine_says_why(cpu_has, model):
-    cpu_has(VNNI_AND_BF16)
+    cpu_has(VNNI)
     frame = np.random.default_rng(0).integers(0, 256, (72, 96, 3), np.uint8)
-    bf16 = load_engine(model, device="cpu")
-    assert "bf16" in bf16.description and "not int8" in bf16.precision_reason
+    automatic_fp32 = load_engine(model, device="cpu")
+    assert "fp32" in automatic_fp32.description and "not int8" in automatic_fp32.precision_reason
     save_int8_version(model, model.parent, loss=0.0)
     int8 = load_engine(model, device="cpu")
     assert "CPU, int8" in int8.description and "loses 0.00 points" in int8.precision_reason

@@ -78,7 +78,7 @@ def test_with_ground_truth_the_card_has_what_auto_asks_for(model, images, labels
     assert "calibrating with 3 frames of my_drive" in printed.err
     assert re.search(r"m.int8.onnx: 2 of 3 convolutions are int8, [\d.]+% of the multiplications", printed.out)
     found = re.search(
-        r"on 3 frames of my_drive, .*, CPU, int8: mIoU fp32 ([\d.]+)%, int8 ([\d.]+)% \((.*) po", printed.out
+        r"on 3 frames of my_drive, .*, CPU, int8: mIoU fp32 ([\d.]+)%, int8 ([\d.]+)% \((.*?) po", printed.out
     )
     before, after, change = map(float, found.groups())
     assert 50 < before < 100 and after != before and change == pytest.approx(after - before, abs=0.02)
@@ -92,7 +92,7 @@ def test_with_ground_truth_the_card_has_what_auto_asks_for(model, images, labels
     assert read_card(path).int8_loss == pytest.approx(before - after, abs=0.02)
 
     monkeypatch.setattr("bisenet_ros.engines.precision.LARGEST_LOSS", 100)
-    monkeypatch.setattr("bisenet_ros.engines.precision._cpu_flags", lambda: {"avx512_vnni"})
+    monkeypatch.setattr("bisenet_ros.engines.precision.cpu_flags", lambda: {"avx512_vnni"})
     assert choose_precision(model, device="cpu", precision="auto")[:2] == ("int8", path)
 
 
@@ -306,6 +306,9 @@ def test_both_precisions_are_scored_on_the_classes_that_are_labeled(card):
         PaintedEngine(card, fp32), PaintedEngine(card, int8), [(np.zeros((4, 4, 3), np.uint8), ground_truth)]
     )
     assert cost.miou == pytest.approx(((7 / 8 + 1) / 2, (6 / 8 + 8 / 10) / 2))
+    assert cost.worst_class == (card.classes[1].name, pytest.approx(20))
+    assert f"{card.classes[1].name} loses most, 20.00 points of IoU; " in str(cost)
+    assert cost.to_dict()["worst_class"] == {"name": card.classes[1].name, "loss_points": 20.0}
 
 
 class HeightEngine(Engine):
@@ -326,6 +329,16 @@ def test_the_share_that_keeps_its_class_is_of_the_pixels_of_all_frames(card, mon
     monkeypatch.setattr(quantized_model, "_open", lambda *_, **__: int8)
     options = {"costs": {}, "same_class": 0.75, "on_progress": print}
     assert choose_layers_left_out(onnx.ModelProto(), fp32, frames, **options) == []
+
+
+def test_a_share_that_is_not_reached_is_told(model, card, monkeypatch):
+    quantized, told = quantize(onnx.load(model), card, FRAMES), []
+    fp32 = quantized_model._open(onnx.load(model), card, precision="fp32")
+    monkeypatch.setattr(quantized_model, "_open", lambda *_, **__: fp32)
+    monkeypatch.setattr(quantized_model, "share_of_same_class", lambda *_: 0.5)
+    options = {"costs": dict.fromkeys(["branch", "fuse"], 0.1), "same_class": 0.8, "on_progress": told.append}
+    assert sorted(choose_layers_left_out(quantized, fp32, FRAMES, **options)) == ["branch", "fuse"]
+    assert told[-1] == "no more layers are left out, although less than 80.00% of the pixels keep their class"
 
 
 def test_int8_is_compared_on_other_frames(model, images, labels, tmp_path, capsys):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from typing import Dict, Tuple
 
 import cv2
 import numpy as np
@@ -27,6 +28,7 @@ from bisenet_ros.quantization.static_quantization import (
     _Calibration,
     _inputs,
     layer_costs,
+    name_nodes,
     quantize,
     quantized_layers,
     unquantize,
@@ -163,20 +165,60 @@ def test_the_cost_of_a_layer_is_its_share_of_the_multiplications(shipped, tmp_pa
 
 
 def test_tensors_behind_a_relu_are_unsigned_on_a_cpu(quantized):
-    signed = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in quantized.graph.initializer}
-    copy = deepcopy(quantized)
+    before, copy = quantizers(quantized), deepcopy(quantized)
     use_uint8_activations(copy)
     onnx.checker.check_model(copy, full_check=True)
-    changed = {}
-    for tensor in copy.graph.initializer:
-        if tensor.name.endswith("zero_point") and tensor.data_type == TensorProto.UINT8:
-            changed[tensor.name.replace("zero_point", "scale")] = tensor
-    scales = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in copy.graph.initializer}
-    assert "/semantics/stem/Concat_output_0_scale" in changed, "of a ReLU and a MaxPool behind a ReLU"
-    assert "/head/convolution/convolution.2/Relu_output_0_scale" in changed
-    assert "/aggregation/Add_output_0_scale" not in changed
-    for name in changed:
-        assert scales[name] * 255 == pytest.approx(signed[name] * 127), "the range stays"
+    after = quantizers(copy)
+    changed = {name for name, (_, zero_point) in after.items() if zero_point.dtype == np.uint8}
+    assert "/semantics/stem/Concat_output_0" in changed, "of a ReLU and a MaxPool behind a ReLU"
+    assert "/head/convolution/convolution.2/Relu_output_0" in changed
+    assert "/aggregation/Add_output_0" not in changed
+    for name, (scale, _) in after.items():
+        assert scale * (255 if name in changed else 127) == pytest.approx(before[name][0] * 127), "the range stays"
+
+
+def quantizers(model: onnx.ModelProto) -> Dict[str, Tuple[np.ndarray, np.ndarray]]:
+    """Scale and zero point of each tensor that is quantized."""
+    constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    nodes = [node for node in model.graph.node if node.op_type == "QuantizeLinear"]
+    return {node.input[0]: (constants[node.input[1]], constants[node.input[2]]) for node in nodes}
+
+
+def test_constants_that_tensors_share_stay_those_of_the_others(quantized):
+    """As onnxsim makes one of equal zero points."""
+    copy = deepcopy(quantized)
+    scalars = {
+        tensor.name for tensor in copy.graph.initializer if tensor.data_type == TensorProto.INT8 and not tensor.dims
+    }
+    copy.graph.initializer.append(onnx.numpy_helper.from_array(np.array(0, np.int8), "shared"))
+    for node in copy.graph.node:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear") and node.input[2] in scalars:
+            node.input[2] = "shared"
+    use_uint8_activations(copy)
+    onnx.checker.check_model(copy, full_check=True)
+    found = quantizers(copy)
+    assert found["/aggregation/Add_output_0"][1].dtype == np.int8
+    assert found["/semantics/stem/Concat_output_0"][1].dtype == np.uint8
+
+
+def test_nodes_without_names_get_some(tmp_path, card):
+    model = onnx.load(save_stem_model(tmp_path / "stem.onnx", card))
+    for node in model.graph.node:
+        node.name = ""
+    name_nodes(model)
+    names = [node.name for node in model.graph.node]
+    assert all(names) and len({*names}) == len(names)
+    assert len(quantized_layers(quantize(model, card, [read_image(CALIBRATION[0])]))) == 2
+
+
+def test_weights_that_are_computed_are_refused(tmp_path, card):
+    model = onnx.load(save_stem_model(tmp_path / "stem.onnx", card))
+    weights = next(node for node in model.graph.node if node.op_type == "Conv").input[1]
+    tensor = next(it for it in model.graph.initializer if it.name == weights)
+    model.graph.node.insert(0, onnx.helper.make_node("Constant", [], [weights], value=tensor))
+    model.graph.initializer.remove(tensor)
+    with pytest.raises(EngineError, match="the weights of convolutions as initializers, got those of first from other"):
+        layer_costs(model, (64, 96))
 
 
 @pytest.mark.parametrize("runtime", ["OpenVINO", "ONNX Runtime"])

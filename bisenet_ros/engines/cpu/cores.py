@@ -46,8 +46,9 @@ def _groups() -> Iterator[Tuple[Path, str]]:
         _, controllers, path = line.split(":", 2)
         if not controllers:
             yield CONTROL_GROUPS, path.strip("/")
-        elif "cpu" in controllers.split(","):
-            yield CONTROL_GROUPS / controllers, path.strip("/")
+        elif "cpu" in controllers.split(","):  # whose folder may have them in another order, beside a link "cpu"
+            for name in dict.fromkeys((controllers, "cpu")):
+                yield CONTROL_GROUPS / name, path.strip("/")
 
 
 def _quota(group: Path) -> Optional[float]:

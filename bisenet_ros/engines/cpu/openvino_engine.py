@@ -14,6 +14,7 @@ from openvino import properties
 from bisenet_ros.engines.cpu.cores import usable_cores
 from bisenet_ros.engines.cpu.cpu_engine import CpuEngine
 from bisenet_ros.engines.cpu.uint8_activations import read_with_uint8_activations
+from bisenet_ros.engines.engine import EngineError
 from bisenet_ros.model.input_size import CARD
 from bisenet_ros.model.model_card import ModelCard
 
@@ -24,7 +25,7 @@ PRECISIONS = {"fp32": openvino.Type.f32, "bf16": openvino.Type.bf16, "int8": ope
 class OpenVinoEngine(CpuEngine):
     """fp32, bf16 or int8 on the CPU. The precision is always set: OpenVINO would pick bf16 by itself on some CPUs.
 
-    int8 needs a quantized model file.
+    int8 needs a quantized model file. Raises EngineError for bf16 on a CPU for which OpenVINO would take fp32 instead.
     """
 
     def __init__(self, model: Path, card: ModelCard, *, precision: str, size_choice: str = CARD) -> None:
@@ -38,6 +39,9 @@ class OpenVinoEngine(CpuEngine):
                 **_thread_options(),
             },
         )
+        taken = self._network.get_property(properties.hint.inference_precision)
+        if precision == "bf16" and taken != PRECISIONS["bf16"]:
+            raise EngineError("OpenVINO has no bf16 for this CPU, and would compute in fp32; choose fp32 or auto")
         self._request = self._network.create_infer_request()
         version = openvino.__version__.split("-")[0]
         super().__init__(card, description=f"OpenVINO {version}, CPU, {precision}", size_choice=size_choice)

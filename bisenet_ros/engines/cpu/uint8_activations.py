@@ -40,15 +40,32 @@ def use_uint8_activations(model: onnx.ModelProto) -> None:
     constants = {tensor.name: tensor for tensor in graph.initializer}
     made_by = {name: node for node in graph.node for name in node.output}
     for node in graph.node:
-        if node.op_type != "QuantizeLinear" or not _is_nonnegative(node.input[0], made_by):
+        if node.op_type != "QuantizeLinear" or len(node.input) < 3 or not _is_nonnegative(node.input[0], made_by):
             continue
-        _, scale, zero_point = (constants.get(name) for name in node.input)
+        scale, zero_point = (constants.get(name) for name in node.input[1:])
         if scale is None or zero_point is None or zero_point.data_type != TensorProto.INT8:
             continue
         finer = numpy_helper.to_array(scale) * np.float32(LARGEST_INT8 / LARGEST_UINT8)
-        scale.CopyFrom(numpy_helper.from_array(finer, scale.name))
-        zero_point.CopyFrom(numpy_helper.from_array(np.zeros(finer.shape, np.uint8), zero_point.name))
+        _give_constants(graph, node, scale=finer, zero_point=np.zeros(finer.shape, np.uint8))
+    _remove_unused_constants(graph)
     del graph.value_info[:]  # it names the old types
+
+
+def _give_constants(graph: onnx.GraphProto, node: onnx.NodeProto, *, scale: np.ndarray, zero_point: np.ndarray) -> None:
+    """Gives a QuantizeLinear and what restores its output constants of their own: others may share those they had."""
+    (output,) = node.output
+    names = f"{output}_uint8_scale", f"{output}_uint8_zero_point"
+    for name, values in zip(names, (scale, zero_point)):
+        graph.initializer.append(numpy_helper.from_array(values, name))
+    restoring = [it for it in graph.node if it.op_type == "DequantizeLinear" and it.input[0] == output]
+    for user in (node, *restoring):
+        user.input[1], user.input[2] = names
+
+
+def _remove_unused_constants(graph: onnx.GraphProto) -> None:
+    used = {name for node in graph.node for name in node.input}
+    for constant in [constant for constant in graph.initializer if constant.name not in used]:
+        graph.initializer.remove(constant)
 
 
 def _is_nonnegative(name: str, made_by: Dict[str, onnx.NodeProto]) -> bool:

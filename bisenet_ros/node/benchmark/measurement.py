@@ -14,6 +14,7 @@ from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 import psutil
 
 from bisenet_ros.benchmark.machine import describe_load, describe_machine
+from bisenet_ros.engines.cpu.cores import usable_cores
 from bisenet_ros.model.input_size import size_text
 from bisenet_ros.node.benchmark.engine_alone import EngineAlone
 from bisenet_ros.node.benchmark.part import SKIPPED_SECONDS, Numbers, Part, Turn
@@ -48,7 +49,7 @@ def measure(scenarios: Sequence[Scenario], pipelines: Sequence[str], *, rate: fl
     Returns:
         What node_benchmark.json has: setup, parts (see `Part.to_dict`), engine_alone, protocol, machine.
     """
-    load = describe_load(os.getloadavg()[0], cores=len(os.sched_getaffinity(0)))
+    load = describe_load(os.getloadavg()[0], cores=usable_cores())
     parts: List[Part] = []
     engine_alone: Dict[str, float] = {}
     for scenario in scenarios:
