@@ -51,9 +51,6 @@ ENCODINGS: Dict[str, Encoding] = {
     "bgra8": Encoding(4, cv2.COLOR_BGRA2BGR),
     "rgba8": Encoding(4, cv2.COLOR_RGBA2BGR),
     "mono8": Encoding(1, cv2.COLOR_GRAY2BGR),
-    "8UC3": Encoding(3, None),
-    "8UC4": Encoding(4, cv2.COLOR_BGRA2BGR),
-    "8UC1": Encoding(1, cv2.COLOR_GRAY2BGR),
     "bgr16": Encoding(3, None, sample_bytes=2),
     "rgb16": Encoding(3, cv2.COLOR_RGB2BGR, sample_bytes=2),
     "bgra16": Encoding(4, cv2.COLOR_BGRA2BGR, sample_bytes=2),
@@ -71,7 +68,6 @@ ENCODINGS: Dict[str, Encoding] = {
 }
 """The encodings of sensor_msgs/Image that are decoded, by ROS's names.
 
-8UC3, 8UC4 and 8UC1 are what cv_bridge calls an array of OpenCV whose encoding nobody names; OpenCV's order is BGR.
 YUV is BT.601 of limited range, as in cv_bridge. Of 16 bits the upper 8 are taken, which is cv_bridge's scaling to
 within one step. NV12 and NV21 have a plane of chroma of half the height behind the image's rows, of the same step; NV24
 has one of the full height, of twice the step. Their `height` is the image's.
@@ -111,7 +107,10 @@ def decode_image(*, encoding: str, height: int, width: int, step: int, is_bigend
     """
     layout = ENCODINGS.get(encoding)
     if layout is None:
-        raise ImageError("encoding", f"expected an encoding of {', '.join(ENCODINGS)}, got {reprlib.repr(encoding)}")
+        raise ImageError(
+            "encoding",
+            f"expected an encoding of {', '.join(ENCODINGS)}, got {reprlib.repr(encoding)}{_advice(encoding)}",
+        )
     _check_size(layout, encoding=encoding, height=height, width=width)
     row = width * layout.channels * layout.sample_bytes
     if step < row:
@@ -127,6 +126,13 @@ def decode_image(*, encoding: str, height: int, width: int, step: int, is_bigend
         samples = cv2.extractChannel(samples.reshape(row_count, -1, 2), 0 if is_bigendian else 1)
     pixels = samples.reshape(row_count, width, layout.channels)
     return pixels if layout.to_bgr is None else cv2.cvtColor(pixels, layout.to_bgr)
+
+
+def _advice(encoding: str) -> str:
+    """What to do about the encodings of arrays that cv_bridge writes where nobody names one."""
+    if not encoding.startswith("8UC"):
+        return ""
+    return ", which does not say which channel is which; name it, as in cv2_to_imgmsg(frame, 'bgr8')"
 
 
 def _check_size(layout: Encoding, *, encoding: str, height: int, width: int) -> None:

@@ -59,9 +59,6 @@ def pack_samples(bgr: np.ndarray, encoding: str) -> np.ndarray:
         "bgra": lambda: np.dstack((bgr, alpha)),
         "rgba": lambda: np.dstack((bgr[:, :, ::-1], alpha)),
         "mono": lambda: bgr[:, :, 1],
-        "8UC3": lambda: bgr,
-        "8UC4": lambda: np.dstack((bgr, alpha)),
-        "8UC1": lambda: bgr[:, :, 1],
         "yuv422": lambda: np.dstack((chroma, y)),
         "uyvy": lambda: np.dstack((chroma, y)),
         "yuv422_yuy2": lambda: np.dstack((y, chroma)),
@@ -114,7 +111,7 @@ def assert_shows_the_patches(frame: np.ndarray, *, tolerance: int, size: Tuple[i
 
 
 @pytest.mark.parametrize("padding", (0, 3, 4))
-@pytest.mark.parametrize("encoding", [name for name in ENCODINGS if not name.startswith(("mono", "8UC1"))])
+@pytest.mark.parametrize("encoding", [name for name in ENCODINGS if not name.startswith("mono")])
 def test_every_encoding_shows_its_colors(encoding: str, padding: int) -> None:
     is_yuv = encoding.startswith(("yuv", "uyvy", "yuyv", "nv"))
     frame = decode_image(**pack(four_patches(), encoding, padding=padding))
@@ -393,3 +390,10 @@ def test_what_is_neither_jpeg_nor_png_is_refused(format: str, data: bytes, expec
         decode_compressed(format=format, data=data)
     assert str(error.value).startswith(expected)
     assert error.value.reason == "format"
+
+
+def test_an_array_without_the_order_of_its_channels_is_refused_with_what_to_do() -> None:
+    with pytest.raises(
+        ImageError, match=r"got '8UC3', which does not say .*; name it, as in cv2_to_imgmsg\("
+    ):
+        decode_image(encoding="8UC3", height=2, width=2, step=6, is_bigendian=False, data=bytes(12))
