@@ -393,7 +393,5 @@ def test_what_is_neither_jpeg_nor_png_is_refused(format: str, data: bytes, expec
 
 
 def test_an_array_without_the_order_of_its_channels_is_refused_with_what_to_do() -> None:
-    with pytest.raises(
-        ImageError, match=r"got '8UC3', which does not say .*; name it, as in cv2_to_imgmsg\("
-    ):
+    with pytest.raises(ImageError, match=r"got '8UC3', which does not say .*; name it, as in cv2_to_imgmsg\("):
         decode_image(encoding="8UC3", height=2, width=2, step=6, is_bigendian=False, data=bytes(12))
