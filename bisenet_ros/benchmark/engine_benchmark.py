@@ -35,10 +35,6 @@ class Choice(NamedTuple):
     runtime: Runtime
     precision: str
 
-    @property
-    def name(self) -> str:
-        return f"{self.model.name}, {self.runtime.name} {self.precision}"
-
 
 @dataclass(frozen=True)
 class EngineBenchmark:
@@ -96,7 +92,7 @@ class EngineBenchmark:
         self, size: Size, cards: Mapping[Path, ModelCard], left_out: Dict[str, str], on_progress: Progress
     ) -> List[Numbers]:
         """Times the engines on frames of one size; `left_out` is given those that cannot run, and why."""
-        frame = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+        frame, names = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8), self._model_names()
         with ExitStack() as stack:
             opened: List[Tuple[Choice, Engine]] = []
             for choice in self.choices:
@@ -112,22 +108,21 @@ class EngineBenchmark:
                     engine.stage_milliseconds(frame)  # which may have a plan to build too
                 except Exception as error:  # each runtime has its own
                     reason = " ".join(str(error).split()) or type(error).__name__
-                    name = f"{self._model_names()[choice.model]}, {choice.runtime.name} {choice.precision}"
+                    name = f"{names[choice.model]}, {choice.runtime.name} {choice.precision}"
                     left_out[f"{name}, {size_text(size)}"] = reason
-                    on_progress(f"left out: {choice.name}: {reason}")
+                    on_progress(f"left out: {name}: {reason}")
                     continue
                 opened.append((choice, engine))
             if not opened:
                 reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
-                names = ", ".join(model.name for model in cards)
-                raise ModelError(f"{names} cannot be run by any engine here: {reasons}")
+                raise ModelError(f"{', '.join(names.values())} cannot be run by any engine here: {reasons}")
             engines = [engine for _, engine in opened]
             timings = time_engines(engines, frame, iterations=self.iterations, seconds=self.seconds)
         return [
             {
                 "frame_size": size_text(size),
                 "network_size": size_text(engine.network_size(*size)),
-                "model": self._model_names()[choice.model],
+                "model": names[choice.model],
                 "architecture": engine.card.name,
                 "runtime": choice.runtime.name,
                 "precision": choice.precision,
@@ -139,7 +134,7 @@ class EngineBenchmark:
 
     def _model_names(self) -> Dict[Path, str]:
         """What each model is called: its file's name, or its path where two have the same name."""
-        models = {choice.model for choice in self.choices}
+        models = dict.fromkeys(choice.model for choice in self.choices)
         counts = Counter(model.name for model in models)
         return {model: model.name if counts[model.name] == 1 else str(model) for model in models}
 

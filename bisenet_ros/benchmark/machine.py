@@ -35,11 +35,11 @@ IDLE_LOAD = 0.25
 
 def describe_machine() -> Dict[str, str]:
     """Names and values for people: hardware, its clocks at this moment, versions. What cannot be read is left out."""
-    clock = _cpuinfo("cpu MHz")
+    clock, flags = _cpuinfo("cpu MHz"), cpu_flags()
     facts = {
         "board": _read(Path("/proc/device-tree/model")),
         "CPU": _cpu_name(),
-        "instructions": " ".join(it for it in INSTRUCTIONS if it in cpu_flags()),
+        "instructions": " ".join(it for it in INSTRUCTIONS if it in flags),
         "cores": _cores(),
         "CPU clock": clock and f"{float(clock):.0f} MHz",
         "CPU frequency governor": _read(CPU_FOLDER / "scaling_governor") or "not readable",

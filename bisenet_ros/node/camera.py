@@ -21,7 +21,7 @@ from bisenet_ros.node.camera_confidence import CameraConfidence
 from bisenet_ros.node.camera_outputs import CameraOutputs
 from bisenet_ros.node.camera_subscription import CameraSubscription
 from bisenet_ros.node.frame_statistics import FrameStatistics
-from bisenet_ros.node.image_messages import AnyImage
+from bisenet_ros.node.image_messages import AnyImage, stamp_seconds
 from bisenet_ros.node.parameters import Parameters
 from bisenet_ros.node.rate_limit import RateLimit
 
@@ -115,8 +115,7 @@ class Camera:
 
     def smooth(self, logits: np.ndarray, frame: CameraFrame) -> np.ndarray:
         """The logits of the frame, averaged with those before it; see `TemporalSmoothing`."""
-        stamp = frame.message.header.stamp
-        seconds = stamp.sec + stamp.nanosec / 1e9
+        seconds = stamp_seconds(frame.message.header)
         return self._smoothing.smooth(logits, frame.pixels, stamp=seconds, past=self._parameters["smoothing"])
 
     @property

@@ -10,6 +10,7 @@ from rclpy.time import Time
 from std_msgs.msg import Header
 
 from bisenet_ros.geometry.ground_projection import GroundGridError, Pose
+from bisenet_ros.node.image_messages import stamp_seconds
 from bisenet_ros.node.parameters import Parameters
 from bisenet_ros.node.settings import NO_POSE
 
@@ -102,8 +103,4 @@ class CameraPoses:
             return at_stamp.transform, 0.0
         except ExtrapolationException:
             newest = self._transforms.lookup_transform(self._frame, header.frame_id, Time())
-            return newest.transform, _seconds(header) - _seconds(newest.header)
-
-
-def _seconds(header: Header) -> float:
-    return header.stamp.sec + header.stamp.nanosec / 1e9
+            return newest.transform, stamp_seconds(header) - stamp_seconds(newest.header)

@@ -29,6 +29,7 @@ from bisenet_ros.model.input_size import size_text
 from bisenet_ros.node import qos
 from bisenet_ros.node.camera import CameraFrame
 from bisenet_ros.node.camera_poses import CameraPoses
+from bisenet_ros.node.image_messages import stamp_seconds
 from bisenet_ros.node.parameters import Parameters
 
 DRIVABLE, IGNORED = ("road", "drivable"), ("sky",)
@@ -112,7 +113,7 @@ class GroundGrid:
                 f"{', '.join(self._classes.names)}"
             )
         name, header = frame.camera.name, frame.message.header
-        seconds = header.stamp.sec + header.stamp.nanosec / 1e9
+        seconds = stamp_seconds(header)
         last, now = self._grids.get(name), time.monotonic()
         self._grids = {camera: grid for camera, grid in self._grids.items() if now < grid.received + FORGET_SECONDS}
         if last and seconds < last.stamp - STEP_BACK_SECONDS:

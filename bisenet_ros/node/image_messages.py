@@ -36,6 +36,11 @@ def read_frame(message: AnyImage) -> np.ndarray:
         raise ImageError("encoding", f"{unsupported}; {error}") from error
 
 
+def stamp_seconds(header: Header) -> float:
+    """The stamp of a header in seconds; not by rclpy's Time, which refuses stamps before 1970."""
+    return header.stamp.sec + header.stamp.nanosec / 1e9
+
+
 def uses_low_bits(message: AnyImage, frame: np.ndarray) -> bool:
     """Whether an image of 16 bits is all but black in its frame, as where its 10 or 12 bits lie at the lower end."""
     return getattr(message, "encoding", "").endswith("16") and int(frame.max()) < 2**4

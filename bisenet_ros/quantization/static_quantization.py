@@ -20,6 +20,7 @@ from bisenet_ros.engines.engine import EngineError, require_frame
 from bisenet_ros.model.fp16_weights import pack_weights, unpack_weights
 from bisenet_ros.model.input_size import Size, network_size
 from bisenet_ros.model.model_card import ModelCard
+from bisenet_ros.model.unused_constants import remove_unused_constants
 
 OPTIONS = {
     "ActivationSymmetric": True,
@@ -113,9 +114,7 @@ def unquantize(model: onnx.ModelProto, layers: Collection[str]) -> onnx.ModelPro
         used = {name for node in graph.node for name in node.input}
         for node in [node for node in graph.node if node.op_type == kind and node.output[0] not in used]:
             graph.node.remove(node)
-    used = {name for node in graph.node for name in node.input}
-    for constant in [constant for constant in graph.initializer if constant.name not in used]:
-        graph.initializer.remove(constant)
+    remove_unused_constants(graph)
     return copy
 
 

@@ -17,6 +17,7 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from bisenet_ros.model.model_file import read_model
+from bisenet_ros.model.unused_constants import remove_unused_constants
 
 ALWAYS_NONNEGATIVE = ("Relu", "Sigmoid")
 NONNEGATIVE_OF_SUCH = ("MaxPool", "AveragePool", "GlobalAveragePool", "Concat", "Add", "Mul")
@@ -47,7 +48,7 @@ def use_uint8_activations(model: onnx.ModelProto) -> None:
             continue
         finer = numpy_helper.to_array(scale) * np.float32(LARGEST_INT8 / LARGEST_UINT8)
         _give_constants(graph, node, scale=finer, zero_point=np.zeros(finer.shape, np.uint8))
-    _remove_unused_constants(graph)
+    remove_unused_constants(graph)
     del graph.value_info[:]  # it names the old types
 
 
@@ -60,12 +61,6 @@ def _give_constants(graph: onnx.GraphProto, node: onnx.NodeProto, *, scale: np.n
     restoring = [it for it in graph.node if it.op_type == "DequantizeLinear" and it.input[0] == output]
     for user in (node, *restoring):
         user.input[1], user.input[2] = names
-
-
-def _remove_unused_constants(graph: onnx.GraphProto) -> None:
-    used = {name for node in graph.node for name in node.input}
-    for constant in [constant for constant in graph.initializer if constant.name not in used]:
-        graph.initializer.remove(constant)
 
 
 def _is_nonnegative(name: str, made_by: Dict[str, onnx.NodeProto]) -> bool:
