@@ -1,8 +1,9 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""The errors that a user can mend, and how commands end.
+"""The errors that a user can fix, and how commands end.
 
-Exit codes beside these are 0 (all is well), 1 (an error) and 2 (a wrong option).
+Exit codes beside these are 0 (all is well), 1 (an error), 2 (a wrong option), and those of one program alone: 4 of
+`bisenet train` (the loss is not finite) and 75 of the node (node/restart.py).
 """
 
 IMPERFECT = 3

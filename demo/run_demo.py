@@ -49,7 +49,7 @@ def replay_clip(classes: ClassMap) -> Tuple[Dict[int, np.ndarray], Dict[str, str
     """Plays the clip once, at its own rate, to a node with default parameters.
 
     Returns:
-        The masks, H x W uint8 ids, by the number of their frame in the clip; and the results in words, by name.
+        The masks, H x W uint8 ids, by the number of their frame in the clip; and the results as text, by name.
 
     Raises:
         BisenetError: the node cannot run, or publishes no mask.

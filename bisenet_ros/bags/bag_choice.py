@@ -37,7 +37,7 @@ def choose_bags(
     exclude_topics: Collection[str] = (),
     reserved: Collection[str] = (),
 ) -> Tuple[List[ChosenBag], List[str]]:
-    """The bags, and which of several were left out and why, in words.
+    """The bags, and which of several were left out and why, as text.
 
     Args:
         given: bags, or folders of bags.

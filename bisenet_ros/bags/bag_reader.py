@@ -34,7 +34,7 @@ class Bag:
         files: what the bag is stored in, in order.
         topics: what was recorded, by name.
         label_classes: the names of the ground truth's classes, where `bisenet make-bag` knew them; else empty.
-        problems: in words, what is missing or damaged, and where fewer or more messages were read than the bag says it
+        problems: as text, what is missing or damaged, and where fewer or more messages were read than the bag says it
             has; complete once `messages` was read to its end.
     """
 

@@ -57,7 +57,7 @@ def describe_cpu() -> str:
 
 
 def describe_load(load: float, *, cores: int) -> str:
-    """The load average in words, and what it means for the numbers."""
+    """The load average as text, and what it means for the numbers."""
     text = f"{load:.1f} on {cores} cores"
     if load <= IDLE_LOAD * cores:
         return text

@@ -47,7 +47,7 @@ def number(is_allowed: Callable[[float], bool], *, expected: str) -> Callable[[s
 
     Args:
         is_allowed: whether a number is; false of NaN, which stands for other text.
-        expected: which numbers are, in words.
+        expected: which numbers are, as text.
     """
 
     def parse(text: str) -> float:

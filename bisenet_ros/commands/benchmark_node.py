@@ -4,7 +4,7 @@
 
 Measures segmentation_node from process to process over real DDS: latency from the camera's publish call to the mask's
 arrival, frames lost and where, CPU time of each process; in turns with a bare node that only echoes the image and with
-a plain pipeline as commonly written. Then with cameras that are faster than the engine, in turns with the engine alone,
+a baseline as commonly written. Then with cameras that are faster than the engine, in turns with the engine alone,
 and at a rate that the engine holds. Runs in ROS domains of its own, on this machine only.
 """
 
@@ -99,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def choose_pipelines(arguments: argparse.Namespace) -> List[str]:
-    """The node, the echo, and the plain pipeline, which is for CPUs and has no stub engine."""
+    """The node, the echo, and the baseline, which is for CPUs and has no stub engine."""
     on_cpu = choose_device(arguments.device, arguments.precision) == "cpu"
     has_plain = on_cpu and arguments.precision in ("auto", *CPU_PRECISIONS) and arguments.engine == "model"
     return ["node", "echo", *(["plain"] if has_plain else [])]

@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.dry_run:
             _try_to_build(requests, tensorrt)
         raise BisenetError(f"no plan is kept, as the GPU's name is part of its key: {error}") from None
-    except RuntimeError as error:  # of CUDA, such as for want of memory
+    except RuntimeError as error:  # of CUDA, such as when memory is short
         raise BisenetError(f"the GPU cannot be used: {error}; see `nvidia-smi` for who uses it") from error
     plans = PlanStore(tensorrt, device, PlanCache(arguments.cache), on_progress=_print_progress)
     try:
@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
                 _print_key(request, plans)
         else:
             _build_all(requests, plans)
-    except RuntimeError as error:  # of CUDA, such as for want of memory
+    except RuntimeError as error:  # of CUDA, such as when memory is short
         raise BisenetError(f"the plan cannot be built: {error}; see `nvidia-smi` for who uses the GPU") from error
     finally:
         device.close()

@@ -49,8 +49,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="image topics to segment, after the bags; default: the only one that there is",
     )
     truth = parser.add_mutually_exclusive_group()
-    truth.add_argument("--truth-topic", metavar="T", help="ground truth in the bag: masks of ids (mono8), by stamp")
     truth.add_argument(
+        "--ground-truth-topic",
+        "--truth-topic",
+        dest="truth_topic",
+        metavar="T",
+        help="ground truth in the bag: masks of ids (mono8), by stamp",
+    )
+    truth.add_argument(
+        "--ground-truth",
         "--truth-dir",
         dest="truth_folder",
         type=Path,

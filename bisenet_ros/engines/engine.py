@@ -18,7 +18,7 @@ LARGEST_BATCH = 64
 
 
 class EngineError(BisenetError):
-    """An engine that cannot be had here, or a frame or an option that engines do not take."""
+    """An engine that is not available here, or a frame or an option that engines do not take."""
 
 
 class FatalEngineError(RuntimeError):
@@ -37,9 +37,9 @@ class Engine(ABC):
 
     Attributes:
         card: the model card.
-        description: the runtime, device, precision and network size, for people.
+        description: the runtime, device, precision and network size, human-readable.
         model_file: the file that is run, such as NAME.int8.onnx beside NAME.onnx; None unless `load_engine` chose it.
-        precision_reason: why precision "auto" is this one, for people; empty where one was asked for.
+        precision_reason: why precision "auto" is this one, human-readable; empty where one was asked for.
         size_choice: the size that frames have for the network, a `choice` of `network_size`.
         unlisted: the last class of the card, where it stands for what a class map leaves out; masks have it as 255.
         max_batch: the most frames that run at once; more are no error, and run one batch after another.
@@ -121,7 +121,7 @@ class Engine(ABC):
         """`segment`, with the frame checked."""
 
     def _segment_batch(self, frames: Sequence[np.ndarray], *, confidence: bool) -> List[Segmentation]:
-        """1 to `max_batch` frames of one size, checked."""
+        """`segment_batch`, with the 1 to `max_batch` frames of one size checked."""
         return [self._segment(frame, confidence=confidence) for frame in frames]
 
     def last_logits(self) -> Optional[np.ndarray]:

@@ -38,7 +38,7 @@ class Runtime(NamedTuple):
     """An installed library that runs networks.
 
     Attributes:
-        name: for people.
+        name: human-readable.
         precisions: those it has instructions for here; it may emulate others.
         automatic: the one it runs in if nothing else is asked for.
         create: (model: Path, card: ModelCard, *, precision: str, size_choice: str = CARD) to an engine.
@@ -78,7 +78,7 @@ def load_engine(
 
     Raises:
         ModelError: the file is missing or broken, has no card, or its network does not do what the card says.
-        EngineError: an unknown device or precision, or one that is not to be had here or not with this file; no
+        EngineError: an unknown device or precision, or one that is not available here or not with this file; no
             runtime is installed; a `max_batch` that is not 1 to 64.
         SizeError: an unknown network size.
         ClassMapError: the class map cannot be used, or not with the model's classes.
@@ -128,7 +128,7 @@ def _prepare(model: Path, groups: Optional[ClassGroups], *, device: str, precisi
 
 
 def _open_on_gpu(prepared: _Prepared, *, cache: Optional[Path], size_choice: str, max_batch: int) -> Engine:
-    """TensorRT reads the file at every new frame size, so that the file stays as long as the engine."""
+    """Opens the TensorRT engine, with which the file stays: TensorRT reads it at every new frame size."""
     engine = _open_tensorrt(
         prepared.path,
         prepared.card,
@@ -143,7 +143,10 @@ def _open_on_gpu(prepared: _Prepared, *, cache: Optional[Path], size_choice: str
 
 
 def _open_on_cpu(prepared: _Prepared, *, size_choice: str) -> Engine:
-    """Segments a frame too, which compiles and allocates, and shows whether the network is what its card says."""
+    """Opens the CPU engine and segments a frame.
+
+    That compiles and allocates, and shows whether the network is what its card says.
+    """
     runtime = installed_runtimes("cpu")[0]
     try:
         engine = runtime.create(

@@ -24,7 +24,7 @@ class PrecisionChoice(NamedTuple):
 
     Attributes:
         model: the file that is run: for int8 the quantized one.
-        reason: why "auto" is this precision, in words; empty where the precision was asked for.
+        reason: why "auto" is this precision, as text; empty where the precision was asked for.
     """
 
     precision: str
@@ -88,7 +88,7 @@ def _choose_for_cpu(model: Path) -> PrecisionChoice:
 
 
 def _reason_against_runtime() -> str:
-    """Why the runtime that is installed for the CPU gains nothing by int8, in words; empty where it does."""
+    """Why the runtime that is installed for the CPU gains nothing by int8, as text; empty where it does."""
     version = installed_version("onnxruntime")
     if is_importable("openvino") or version is None:
         return ""
@@ -98,7 +98,7 @@ def _reason_against_runtime() -> str:
 
 
 def _reason_against(path: Path, loss: Optional[float]) -> str:
-    """Why "auto" does not take an int8 file of this loss, in words; empty where it does."""
+    """Why "auto" does not take an int8 file of this loss, as text; empty where it does."""
     if loss is None:
         return f"the card of {path} does not say what int8 loses; `bisenet quantize` writes it if it has ground truth"
     if loss > LARGEST_LOSS:
@@ -146,7 +146,7 @@ def computes_in_int8() -> bool:
 
 
 def describe_instructions() -> Dict[str, str]:
-    """What the CPU and its runtimes offer, for people."""
+    """What the CPU and its runtimes offer, human-readable."""
     return {
         "OpenVINO": "installed" if is_importable("openvino") else "NO: `pip install openvino` makes the CPU faster",
         "instructions for bf16": "yes" if computes_in_bf16() else "no",

@@ -139,7 +139,7 @@ class _Run:
         self._truth_classes = read_card(request.model).classes if self._grouping else self._classes
 
     def _choose_bags(self) -> Tuple[List[ChosenBag], List[str]]:
-        """The bags to evaluate, and in words those that are left out."""
+        """The bags to evaluate, and as text those that are left out."""
         request, own = self._request, (self.folder.output, self.folder.partial)
         bags, notices = choose_bags(
             [path for path in request.bags if path.resolve() not in own] or request.bags,
@@ -226,7 +226,7 @@ class _Run:
         )
 
     def _segment(self, tasks: Sequence[BagTask]) -> Dict[str, str]:
-        """Segments the bags that are not done; the pace, for people."""
+        """Segments the bags that are not done; the pace, human-readable."""
         left = [task for task in tasks if not task.folder.exists()]
         dask, jobs = self._request.dask, max(1, min(self._request.jobs, len(left)))
         left = [replace(task, jobs=f"Dask at {dask}" if dask else str(jobs)) for task in left]
@@ -248,7 +248,7 @@ class _Run:
         return {"frames per second offline": f"{pace:.1f} ({note})"} if frames else {}
 
     def _replay(self, sources: Sequence[Source], records: RecordFile) -> Tuple[List[NodeReplay], List[str]]:
-        """The replays of all sources with frames, and what kept the others from it, in words."""
+        """The replays of all sources with frames, and what kept the others from it, as text."""
         request, replay = self._request, self._replay_source
         replays, failures = [], []
         for source in sources:

@@ -35,7 +35,7 @@ ENGINE_TIME = (
     "of each frame by itself, from its pixels to its mask and their confidence; the first frame of each size is "
     "segmented once before, for every bag, which warms the engine up and does not count"
 )
-"""What the engine's time is, for people, in reports."""
+"""What the engine's time is, human-readable, in reports."""
 
 
 def segment_bag(task: BagTask, engine: Engine, *, progress: Callable[[], Any] = lambda: None) -> None:

@@ -23,7 +23,7 @@ class BagTask:
         folder: of the results: the bag MASKS, and the files RECORDS and SOURCES.
         masks: where the bag of masks lies in the end, relative to the report.
         ground_truth: a folder for `list_ground_truth`.
-        jobs: how many bags are segmented side by side, in words.
+        jobs: how many bags are segmented side by side, as text.
     """
 
     bag: str

@@ -61,7 +61,7 @@ class FrameRecord:
 
     @property
     def title(self) -> str:
-        """The frame in words, for people, who count from 1."""
+        """The frame as text, counted from 1."""
         return f"frame {self.index + 1} of {self.bag} {self.topic}, stamp {self.stamp_ns} ns"
 
     @property

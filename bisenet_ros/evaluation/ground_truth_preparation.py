@@ -39,7 +39,7 @@ def prepare_ground_truth(
     classes: ClassMap,
     grouping: Optional[Grouping],
 ) -> Tuple[Dict[str, Path], List[str]]:
-    """The folder of ground truth of each bag by the bag's name, none without any; and what is missing, in words.
+    """The folder of ground truth of each bag by the bag's name, none without any; and what is missing, as text.
 
     Args:
         topic: of the bags, on which it is; None for the folder that is given, or for none.
@@ -80,7 +80,7 @@ def _missing_masks(chosen: ChosenBag, topic: str, folder: Path) -> List[str]:
 
 
 def _merge_classes(source: Path, folder: Path, *, classes: int, grouping: Grouping) -> None:
-    """Writes ground truth anew, with the ids of groups in place of classes; raises as `check_ground_truth` does."""
+    """Writes ground truth again, with the ids of groups in place of classes; raises as `check_ground_truth` does."""
     with unfinished_folder(folder) as unfinished:
         unfinished.mkdir()
         for path in tqdm(

@@ -104,7 +104,7 @@ class RunFolder:
         self.discard()
 
     def give_up(self) -> str:
-        """Throws away what there is so far, unless bags are done; in words, where those are."""
+        """Throws away what there is so far, unless bags are done; as text, where those are."""
         self._remove_unfinished()
         if any(self.bags.glob("*")):
             return f"; the masks of the bags that were done before are kept in {self.partial}"
@@ -135,14 +135,14 @@ class RunFolder:
         return begun is not None and self.result.exists() and not describe_changes(begun["asked"], inputs)
 
     def _require_replaceable(self, finished: Optional[Dict[str, Any]]) -> None:
-        """Raises BisenetError where the output cannot be made anew, or holds files that no run made."""
+        """Raises BisenetError where the output cannot be made again, or holds files that no run made."""
         if finished is None:
             require_free(self.output)
         elif "made" in finished:  # an earlier version did not write it
             others = sorted({*_files_in(self.output)} - {*finished["made"], RUN})
             if others:
                 raise BisenetError(
-                    f"{self.output} would be made anew, and also holds {others[0]}, which is of no run; move it away"
+                    f"{self.output} would be made again, and also holds {others[0]}, which is of no run; move it away"
                 )
         require_replaceable(self.output)
 

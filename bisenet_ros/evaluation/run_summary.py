@@ -21,11 +21,11 @@ class Source:
         topic, message_type: of the images.
         masks, mask_topic: the bag of its masks, relative to the report's folder, and the topic in it.
         skipped: messages that could not be decoded, by reason.
-        ended_early: where the bag is damaged, incomplete, or has other messages than it promises, in words; else empty.
+        ended_early: where the bag is damaged, incomplete, or has other messages than it promises, as text; else empty.
         backwards: how often a stamp was before that of the frame before.
         read, promised: messages; None where the bag does not say how many there are.
         frames: messages that were segmented.
-        jobs: how many bags were segmented side by side, in words.
+        jobs: how many bags were segmented side by side, as text.
         repeated: frames whose stamp an earlier frame has.
         unmatched: of the stamps that repeat, those with fewer or more ground truth than frames.
     """
@@ -57,7 +57,7 @@ class Source:
 
     @property
     def notices(self) -> List[str]:
-        """What is to be said of the messages, in words."""
+        """What is to be said of the messages, as text."""
         found = [self.ended_early] if self.ended_early else []
         if not self.read and not self.ended_early:
             found.append("there is no message")
@@ -103,7 +103,7 @@ class NodeReplay:
     engine: str
 
     def facts(self) -> Dict[str, str]:
-        """The facts of the run in words, by name."""
+        """The facts of the run as text, by name."""
         lost = ", ".join(f"{count} {where}" for where, count in self.losses.items() if count)
         latency, differing = "-", "-"
         if self.received:

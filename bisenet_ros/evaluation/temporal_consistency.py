@@ -28,7 +28,7 @@ METHOD = (
     f"DIS optical flow on a grid of at most {LONGEST_SIDE} cells, forward-backward checked, between frames at most "
     f"{LONGEST_GAP} s apart; a cell has changed where the mask before, moved, does not have its class within one cell"
 )
-"""How temporal consistency is measured, for people, in reports."""
+"""How temporal consistency is measured, human-readable, in reports."""
 
 Change = List[List[int]]
 """(class, compared pixels, changed pixels) of the classes that the frame before had, in cells of the grid."""

@@ -17,7 +17,7 @@ class CompiledFunction:
     """A function that numba compiles when it is first called, without Python's global lock.
 
     The machine code is kept for later processes, beside the source or in the user's cache. On a read-only or full disk
-    each process compiles it anew, which takes some seconds, and so does the next one where a power cut has damaged what
+    each process compiles it again, which takes some seconds. So does the next one where a power cut has damaged what
     was kept; numba alone would raise an error.
     """
 
@@ -43,16 +43,16 @@ class CompiledFunction:
             self._run(*arguments)
 
     def _remove_kept(self, error: Exception) -> None:
-        """Removes numba's indices of the files that it keeps, so that the next process makes them anew."""
+        """Removes numba's indices of the files that it keeps, so that the next process makes them again."""
         folder = Path(self._run.stats.cache_path)
-        logger.warning("the compiled code in %s is damaged (%s) and made anew", folder, error)
+        logger.warning("the compiled code in %s is damaged (%s) and made again", folder, error)
         for index in folder.glob("*.nbi"):
             with suppress(OSError):
                 index.unlink()
 
     def _run_without_cache(self, error: Exception) -> None:
         logger.warning(
-            "compiled code cannot be kept on disk, so that every start compiles it anew: %s; set NUMBA_CACHE_DIR to a "
+            "compiled code cannot be kept on disk, so that every start compiles it again: %s; set NUMBA_CACHE_DIR to a "
             "folder that can be written to",
             error,
         )

@@ -15,7 +15,7 @@ ROS_PACKAGES = (
     "std_srvs",
 )
 PIP_NAMES = {"backports": "backports.zstd", "cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml"}
-"""What pip calls the modules that it does not call by their own name."""
+"""The names of packages for pip, by the modules that are called otherwise."""
 WITH_NUMPY_1 = ("galactic", "humble", "iron", "jazzy")
 """The ROS 2 distributions whose apt packages are built with NumPy 1, and work with no other."""
 

@@ -48,7 +48,7 @@ def require_free(
         results: the names of the files that the command writes.
         force: those of an earlier run may be replaced.
         option: the command's, by which the folder is named.
-        kind: what the files are, for people.
+        kind: what the files are, human-readable.
         own: names of files that may be there.
     """
     if any((folder / name).exists() for name in results):
@@ -101,7 +101,7 @@ def require_replaceable(folder: Path) -> None:
     """Raises BisenetError for a folder that `put_in_place` cannot replace: a mount point, or the current folder."""
     if folder.exists() and (os.path.ismount(folder) or folder.samefile(os.curdir)):
         kind = "a mount point, such as a volume of a container" if os.path.ismount(folder) else "the current folder"
-        raise BisenetError(f"{folder} is {kind}, and cannot be made anew as a whole; name a folder in it with -o")
+        raise BisenetError(f"{folder} is {kind}, and cannot be made again as a whole; name a folder in it with -o")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from bisenet_ros.errors import ImageError
 from bisenet_ros.images.compressed_headers import read_header
 
 MAX_COMPRESSED_PIXELS = 2**25
-"""An 8K picture fits (7680 x 4320). A few bytes of JPEG or PNG can claim any size, which is memory once decoded: here
+"""An 8K picture fits (7680 x 4320). A few bytes of JPEG or PNG can declare any size, which is memory once decoded: here
 100 MB at most."""
 
 

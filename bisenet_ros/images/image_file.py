@@ -25,7 +25,7 @@ from bisenet_ros.images.encodings import decode_picture
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 UNSUPPORTED_MODES = {"F": "float", "I": "32-bit"}
-"""Kinds of pixels that are not read, in words, by Pillow's names."""
+"""Kinds of pixels that are not read, as text, by Pillow's names."""
 OPAQUE = 255
 ORIENTATION_TAG = 0x0112
 """EXIF's number for the orientation."""
@@ -101,7 +101,7 @@ def read_image_bytes(path: Path) -> bytes:
             is_tiff = image.format == "TIFF"
             orientation = image.getexif().get(ORIENTATION_TAG, 1) if is_tiff else 1
             is_translucent = is_tiff and "A" in image.mode and np.asarray(image.getchannel("A")).min() < OPAQUE
-    except Image.DecompressionBombError as error:  # a few bytes can claim any size
+    except Image.DecompressionBombError as error:  # a few bytes can declare any size
         raise ImageError("size", f"{path} is too large: {str(error).partition(',')[0]}") from None
     except (OSError, SyntaxError, ValueError):  # decoding it tells what it is
         return data

@@ -68,7 +68,7 @@ def check_size_choice(choice: str) -> None:
 
 
 def describe_size_choice(choice: str, *, trained: Size) -> str:
-    """A `choice` of `network_size` for people, such as "480x360 (card)"."""
+    """A `choice` of `network_size` as text, such as "480x360 (card)"."""
     names = {CARD: f"{size_text(trained)} (card)", HALF: "half of the frame's", FULL: "the frame's"}
     return names.get(choice, choice)
 

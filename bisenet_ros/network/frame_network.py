@@ -25,7 +25,7 @@ class FrameNetwork:
     Nothing is compiled. Convolutions of fp32 are computed in fp32, not in TF32, by cuDNN's fastest algorithm.
 
     Attributes:
-        description: PyTorch, the device and the precision, for people.
+        description: PyTorch, the device and the precision, human-readable.
 
     Args:
         network: 1 x 3 x h x w normalized RGB to 1 x classes x h/8 x w/8 logits; it is moved to the device.

@@ -11,8 +11,8 @@ from std_msgs.msg import Header
 
 from bisenet_ros.geometry.ground_projection import GroundGridError, Pose
 from bisenet_ros.node.image_messages import stamp_seconds
+from bisenet_ros.node.parameter_definitions import NO_POSE
 from bisenet_ros.node.parameters import Parameters
-from bisenet_ros.node.settings import NO_POSE
 
 try:
     from tf2_ros import Buffer, ExtrapolationException, TransformException, TransformListener

@@ -30,7 +30,7 @@ class CameraSubscription:
 
     With best effort, nearly every large image of a driver without a shared-memory profile is lost; a reliable
     subscription gets nothing from a best-effort driver. So "auto" is reliable where all publishers of the topic are,
-    and the node subscribes anew when a driver comes with another offer.
+    and the node subscribes again when a driver comes with another offer.
 
     Attributes:
         transport: "raw" or "compressed".
@@ -93,7 +93,7 @@ class CameraSubscription:
         return images == infos
 
     def update(self) -> None:
-        """Subscribes, or subscribes anew if the publishers' transport or reliability calls for it."""
+        """Subscribes, or subscribes again if the publishers' transport or reliability calls for it."""
         transport = next(filter(self._is_published, self._transports), self.transport)
         if self.profile is None or transport != self.transport:
             self._parameters.declare_reliability(self._image_topic(transport))

@@ -38,7 +38,7 @@ FUSION_SECONDS, FUSION_INTERVALS = 0.5, 1.5
 """A camera is part of the grid while its last mask is not older than the newest one by more than so many seconds, or so
 many of the camera's own intervals between masks, whichever is longer: down to one mask in 3 s no camera falls out."""
 STEP_BACK_SECONDS = 0.5
-"""A larger step back of a camera's stamps begins the grid anew, as where a bag begins again."""
+"""A larger step back of a camera's stamps begins the grid again, as where a bag begins again."""
 FORGET_SECONDS = 5.0
 """Of the machine's own clock: a camera without a mask for that long is forgotten. It was disabled or has failed, and
 its last stamp may be ahead of all others', as after a bag that begins again."""

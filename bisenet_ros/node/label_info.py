@@ -18,7 +18,7 @@ except ImportError:  # the parameter class_names has the names too
 
 
 def latched_profile() -> QoSProfile:
-    """The QoS of `label_info`, made anew each time: rclpy writes the overrides of a node into it."""
+    """The QoS of `label_info`, made again each time: rclpy writes the overrides of a node into it."""
     return QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 

@@ -7,8 +7,8 @@ from typing import Any, Dict, List, Mapping
 
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.node.camera_topics import are_camera_names, image_topic, rectified_instead, rectified_topic
+from bisenet_ros.node.parameter_definitions import DEFINITIONS, camera_definitions
 from bisenet_ros.node.parameter_file import read_parameter_file
-from bisenet_ros.node.settings import SETTINGS, camera_settings
 
 TOPIC = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
 Arguments = Mapping[str, str]
@@ -87,5 +87,5 @@ def image_topics(arguments: Arguments) -> Dict[str, str]:
 
 def given_parameters(arguments: Arguments) -> List[str]:
     """The arguments that are called as parameters of the node; raises what `camera_names` does."""
-    of_cameras = [setting for camera in camera_names(arguments) for setting in camera_settings(camera)]
-    return [setting.name for setting in (*SETTINGS, *of_cameras) if setting.name in arguments]
+    of_cameras = [definition for camera in camera_names(arguments) for definition in camera_definitions(camera)]
+    return [definition.name for definition in (*DEFINITIONS, *of_cameras) if definition.name in arguments]

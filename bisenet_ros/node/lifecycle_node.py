@@ -50,7 +50,7 @@ except ImportError:  # Foxy and Galactic
         on_deactivate: Callable[[Any], TransitionCallbackReturn]
 
         def get_fully_qualified_name(self) -> str:
-            """As of later distributions; Foxy's rclpy has it not."""
+            """The namespace and the name; Foxy's rclpy lacks this method."""
             return f"{self.get_namespace().rstrip('/')}/{self.get_name()}"
 
         def trigger_configure(self) -> TransitionCallbackReturn:

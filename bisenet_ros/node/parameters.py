@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""The node's parameters: declared by its settings, validated, and returned; errors for people."""
+"""The node's parameters: declared, validated, and read; the errors of invalid ones."""
 
 import difflib
 from typing import Any, Collection, Dict, Iterable, List, Sequence
@@ -13,20 +13,20 @@ from rclpy.parameter import Parameter
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.node import qos
 from bisenet_ros.node.lifecycle_node import HAS_TRANSITIONS
-from bisenet_ros.node.settings import (
+from bisenet_ros.node.parameter_definitions import (
     CONFIGURE,
     DEFAULT,
+    DEFINITIONS,
     RELIABILITY_OVERRIDE,
     SET_BY_NODE,
-    SETTINGS,
-    Setting,
+    ParameterDefinition,
     as_list,
-    camera_settings,
-    reliability_setting,
+    camera_definitions,
+    reliability_definition,
 )
 
 USER_ERRORS = (BisenetError, ParameterException, OSError, ModuleNotFoundError)
-"""Errors that a user can mend, in the parameters, the model or the installation."""
+"""Errors that a user can fix, in the parameters, the model or the installation."""
 
 MIXED_LIST = "Sequence should be of same type"
 """What ROS says of a list with integers and other numbers, such as [0, 1.5]."""
@@ -42,14 +42,14 @@ class Parameters:
     def __init__(self, node: Node) -> None:
         """Raises BisenetError for an invalid value given at the start."""
         self._node = node
-        self._settings: Dict[str, Setting] = {}
+        self._definitions: Dict[str, ParameterDefinition] = {}
         # The values given at the start; rclpy has no public attribute.
         self._overrides: Dict[str, Parameter] = getattr(node, "_parameter_overrides", {})
         self._class_names = [""]
         self.configured = False
         node.add_on_set_parameters_callback(self._validate)
-        for setting in SETTINGS:
-            self._declare(setting)
+        for definition in DEFINITIONS:
+            self._declare(definition)
         self.declare_cameras()
 
     def __getitem__(self, name: str) -> Any:
@@ -58,8 +58,8 @@ class Parameters:
     def declare_cameras(self) -> None:
         """Declares the parameters of each camera in `cameras`."""
         for camera in self["cameras"]:
-            for setting in camera_settings(camera):
-                self._declare(setting)
+            for definition in camera_definitions(camera):
+                self._declare(definition)
 
     def is_enabled(self, camera: str) -> bool:
         return self[f"{camera}.enabled"]
@@ -67,10 +67,10 @@ class Parameters:
     def declare_reliability(self, topic: str) -> None:
         """Declares the override of an image topic's reliability; raises BisenetError if an invalid one was given."""
         # Not with rclpy's own override, which would keep the reliability of the first subscription.
-        self._declare(reliability_setting(topic))
+        self._declare(reliability_definition(topic))
 
     def reliability(self, topic: str) -> str:
-        """That of the subscription to an image topic, for which `declare_reliability` was called."""
+        """The reliability of the subscription to an image topic, for which `declare_reliability` was called."""
         override = self[RELIABILITY_OVERRIDE.format(topic)]
         return self["reliability"] if override == DEFAULT else override
 
@@ -107,9 +107,12 @@ class Parameters:
         return list(filter(None, map(self._unknown_message, names)))
 
     def _unknown_message(self, name: str) -> str:
-        """Empty where it is a parameter; one of a camera that is no longer in `cameras` would have no effect."""
+        """What is wrong with the name of a parameter; empty where it is one.
+
+        A parameter of a camera that is no longer in `cameras` would have no effect.
+        """
         camera = name.split(".")[0]
-        if camera not in self["cameras"] and any(name == setting.name for setting in camera_settings(camera)):
+        if camera not in self["cameras"] and any(name == definition.name for definition in camera_definitions(camera)):
             return (
                 f"there is no parameter {name!r}, as there is no camera {camera!r} in the parameter cameras; set that "
                 "one first"
@@ -122,30 +125,30 @@ class Parameters:
         similar = difflib.get_close_matches(name, self._node.get_parameters_by_prefix(""), n=1)
         return f"; did you mean {similar[0]!r}?" if similar else ""
 
-    def _declare(self, setting: Setting) -> None:
-        if self._node.has_parameter(setting.name):
+    def _declare(self, definition: ParameterDefinition) -> None:
+        if self._node.has_parameter(definition.name):
             return
-        override = self._overrides.get(setting.name)
-        problem = setting.problem(override.value) if override else ""
+        override = self._overrides.get(definition.name)
+        problem = definition.problem(override.value) if override else ""
         if problem:  # else rclpy would raise it, in many more words
             raise BisenetError(problem)
-        self._settings[setting.name] = setting
+        self._definitions[definition.name] = definition
         # A file that `ros2 param dump` wrote has the class names of its model too.
-        ignore_override = setting.read == SET_BY_NODE
-        self._node.declare_parameter(setting.name, setting.default, setting.descriptor(), ignore_override)
+        ignore_override = definition.read == SET_BY_NODE
+        self._node.declare_parameter(definition.name, definition.default, definition.descriptor(), ignore_override)
 
     def _validate(self, changes: List[Parameter]) -> SetParametersResult:
         reasons = [self._reason_to_refuse(change) for change in changes]
         return SetParametersResult(successful=not any(reasons), reason="; ".join(filter(None, reasons)))
 
     def _reason_to_refuse(self, change: Parameter) -> str:
-        setting = self._settings.get(change.name)
-        if setting is None:  # qos_overrides, use_sim_time
+        definition = self._definitions.get(change.name)
+        if definition is None:  # qos_overrides, use_sim_time
             return ""
-        if setting.read == SET_BY_NODE and change.value != self._class_names:
+        if definition.read == SET_BY_NODE and change.value != self._class_names:
             return f"parameter {change.name} is read-only: the node sets it from the model file"
-        problem = setting.problem(change.value)
-        if problem or setting.read != CONFIGURE or not self.configured:
+        problem = definition.problem(change.value)
+        if problem or definition.read != CONFIGURE or not self.configured:
             return problem
         if as_list(change.value) == as_list(self[change.name]):  # as where the node's own dump is loaded
             return ""
@@ -157,7 +160,7 @@ class Parameters:
 
 
 def error_text(error: BaseException) -> str:
-    """The error's message in one line; errors that a user cannot mend also have their type's name."""
+    """The error's message in one line; errors that a user cannot fix also have their type's name."""
     text = " ".join(str(error).split())
     if isinstance(error, InvalidParameterTypeException):
         return text.rpartition(": ")[0] or text  # rclpy appends the parameter's name once more

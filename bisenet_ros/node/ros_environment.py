@@ -7,6 +7,7 @@ from typing import Dict
 
 from bisenet_ros.files.installed_package import installed_version
 from bisenet_ros.node.fastdds import (
+    LOCALHOST_VARIABLE,
     MIDDLEWARE_VARIABLE,
     PROFILE_VARIABLES,
     TRANSPORTS_VARIABLE,
@@ -18,7 +19,7 @@ NO_RCLPY = "not found; source your ROS 2, such as `source /opt/ros/jazzy/setup.b
 
 
 def describe_ros() -> Dict[str, str]:
-    """Names and values for people."""
+    """Facts about the ROS 2 of this shell, for `bisenet doctor`: names and human-readable values."""
     return {
         "ROS distribution": os.environ.get("ROS_DISTRO", "not set up in this shell (ROS_DISTRO is not set)"),
         "rclpy": installed_version("rclpy") or NO_RCLPY,
@@ -34,5 +35,5 @@ def _describe_profile() -> str:
     for name in (*PROFILE_VARIABLES, TRANSPORTS_VARIABLE):
         if os.environ.get(name):
             return f"your own, {name}={os.environ[name]}"
-    (path,) = shared_memory_environment().values()
-    return f"{path}, which the node sets itself"
+    paths = list(shared_memory_environment().values())
+    return f"{paths[0]}, which the node sets itself" if paths else f"none, as it would undo {LOCALHOST_VARIABLE}=1"

@@ -105,7 +105,7 @@ def _parse_arguments() -> None:
 
 
 def _end_process(node: Optional[SegmentationNode], error: FatalEngineError) -> NoReturn:
-    """Frees nothing on the GPU, which has failed: TensorRT's destructors could end the process in their own way."""
+    """Frees nothing on the GPU, which has failed: TensorRT's destructors could abort the process."""
     _report(error)
     restart.record_fault(str(error))
     with suppress(Exception):

@@ -203,7 +203,7 @@ class SegmentationNode(ManagedNode):
         self.get_logger().warning(f"the engine is {work}; it is freed when the process ends")
 
     def _engine_work(self) -> str:
-        """What the engine does, in words; "" where it is idle, for which a frame in the engine gets IDLE_TIMEOUT.
+        """What the engine does, as text; "" where it is idle, for which a frame in the engine gets IDLE_TIMEOUT.
 
         It cannot be interrupted, and waiting would block the services: for minutes, or for ever where a GPU hangs.
         """

@@ -28,7 +28,7 @@ class FrameSource:
 
     Attributes:
         name: where they come from, without the folders above it.
-        problems: in words, what is damaged in a bag, and what is missing.
+        problems: as text, what is damaged in a bag, and what is missing.
     """
 
     def __init__(

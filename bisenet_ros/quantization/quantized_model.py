@@ -46,7 +46,7 @@ class QuantizedModel:
         layers: how many convolutions are computed in int8, of how many.
         share: of the network's multiplications that these are.
         left_out: names of those that were left in fp32 because they cost too much, the worst first.
-        engine: what `cost` was measured with, for people.
+        engine: what `cost` was measured with, human-readable.
     """
 
     network: onnx.ModelProto

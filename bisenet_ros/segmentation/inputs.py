@@ -44,7 +44,7 @@ class Input:
     Attributes:
         name: of an image also its frame's; a video's or a camera's begins the names of its frames.
         path: of the file; None for a camera.
-        frames: makes the frames anew, in order.
+        frames: makes the frames again, in order.
         count: how many there are; a video's is an estimate, which may be one off; None for a camera, which has no end.
         rate: a video's frames a second; None where it is no video, 0 where it does not say.
     """

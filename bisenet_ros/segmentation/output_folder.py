@@ -47,7 +47,7 @@ class OutputFolder:
         """Makes the folder, or goes on in it. It should be locked.
 
         Args:
-            settings: what masks depend on beside the inputs, by name, for people.
+            settings: what masks depend on beside the inputs, by name, human-readable.
 
         Raises:
             BisenetError: the folder holds something else, results with other settings, or results of another input

@@ -58,7 +58,7 @@ class Outcome:
     Attributes:
         segmented: frames whose files were written.
         earlier: frames whose files an earlier run had written.
-        warnings: images that cannot be read, videos that end early, and what is no image in a folder, for people.
+        warnings: images that cannot be read, videos that end early, and what is no image in a folder, human-readable.
         is_imperfect: whether an image was left out, or a video has no frame, or lacks more than one of those that it
             promises.
     """
@@ -114,7 +114,7 @@ def segment_inputs(request: Request, *, show: Optional[Show] = None) -> Outcome:
 
 
 def _left_out(folder: Path) -> str:
-    """What is no image in a folder, for people; "" where there is nothing."""
+    """What is no image in a folder, human-readable; "" where there is nothing."""
     names = other_files(folder)
     if not names:
         return ""
@@ -123,7 +123,7 @@ def _left_out(folder: Path) -> str:
 
 
 def _settings(request: Request, engine: Engine) -> Dict[str, str]:
-    """What masks depend on beside the inputs, by name, for people."""
+    """What masks depend on beside the inputs, by name, human-readable."""
     settings = {"engine": engine.description, "model file": model_sha256(engine.model_file or request.model)}
     for name, file in (("class map", request.class_map), ("ignore mask", request.ignore_mask)):
         if file:

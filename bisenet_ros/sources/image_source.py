@@ -42,7 +42,7 @@ class SourceImage:
 
 @dataclass(frozen=True)
 class ImageSource:
-    """Images in order, made anew by `images`, one at a time; `images(every=N)` is every N-th, the others not decoded.
+    """Images in order, made again by `images`, one at a time; `images(every=N)` is every N-th, the others not decoded.
 
     Attributes:
         count: how many there are; 0 where that is not known.
@@ -170,7 +170,7 @@ def _open_video(path: Path) -> ImageSource:
 class _VideoClock:
     """The times of a video's frames, which only rise.
 
-    Where the container's clock begins anew, as in files that were joined, the times go on where they were.
+    Where the container's clock begins again, as in files that were joined, the times go on where they were.
 
     Args:
         step: seconds from one frame to the next.
@@ -182,7 +182,7 @@ class _VideoClock:
     def seconds_at(self, seconds: float) -> Optional[float]:
         """The time of the next frame, by its time in the container; None where that does not tell it."""
         self._frames_since += 1
-        if self._start + seconds <= self._last and self._frames_since > 1:  # of two frames: the clock began anew
+        if self._start + seconds <= self._last and self._frames_since > 1:  # of two frames: the clock began again
             self._start = self._last + self._frames_since * self._step - seconds
         if self._start + seconds <= self._last:  # of one: it has no time of its own
             return None

@@ -134,7 +134,7 @@ def test_a_link_to_a_folder_that_sqlite_takes_for_an_address_is_refused(tmp_path
 
 
 def test_frames_of_joined_videos_follow_each_other(tmp_path):
-    """The container's clock begins anew where the second begins."""
+    """The container's clock begins again where the second begins."""
     joined = tmp_path / "joined.mpg"
     for frames in (20, 30):
         part = tmp_path / f"{frames}.mpg"
@@ -414,7 +414,7 @@ def test_the_current_folder_does_not_become_a_bag(tmp_path, images, monkeypatch,
     monkeypatch.chdir(tmp_path / "drive")
     assert main(["make-bag", str(images), "-o", "."]) == 1
     assert (
-        "drive is the current folder, and cannot be made anew as a whole; name a folder in it"
+        "drive is the current folder, and cannot be made again as a whole; name a folder in it"
         in capsys.readouterr().err
     )
 

@@ -126,7 +126,7 @@ def test_a_kept_plan_that_tensorrt_refuses_is_built_anew_once(older_tensorrt, mo
         "build_serialized_network",
         "deserialize_cuda_engine",
     ]
-    assert "is built anew: TensorRT 8.6.1 does not take the plan" in caplog.text
+    assert "is built again: TensorRT 8.6.1 does not take the plan" in caplog.text
 
 
 def test_a_kept_plan_that_does_not_fit_into_the_memory_now_is_kept(older_tensorrt, model, cache):

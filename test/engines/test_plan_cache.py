@@ -49,7 +49,7 @@ def test_a_plan_is_built_once(cache):
     assert cache.get(KEY, lambda: PLAN) == CachedPlan(PLAN, was_built=True, is_kept=True)
     assert cache.get(KEY, never) == CachedPlan(PLAN, was_built=False, is_kept=True)
     assert cache.lookup(KEY) == cache.path(KEY)
-    assert cache.get(KEY, lambda: b"new", anew=True) == CachedPlan(b"new", was_built=True, is_kept=True)
+    assert cache.get(KEY, lambda: b"new", rebuild=True) == CachedPlan(b"new", was_built=True, is_kept=True)
 
 
 @pytest.mark.parametrize("field", KEY)
@@ -212,7 +212,7 @@ def test_timing_caches_are_kept_for_each_gpu_and_version(cache, caplog):
     path.write_bytes(flip_a_bit(path.read_bytes()))
     assert not caplog.records
     assert cache.timing_cache(KEY) == b""
-    assert ".timing is built anew: it is corrupt" in caplog.text
+    assert ".timing is built again: it is corrupt" in caplog.text
 
 
 def test_the_default_folder_follows_xdg(monkeypatch, tmp_path):

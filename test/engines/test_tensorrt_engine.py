@@ -234,9 +234,9 @@ def test_a_plan_that_tensorrt_refuses_is_built_anew(gpu, frame, caplog):
     engine = gpu.engine(compiles=False)
     expected, runner = engine.segment(frame((64, 64))), engine._gpu
     key = runner.plans.key(runner.request((64, 64), "mask"))
-    runner.plans.cache.get(key, lambda: b"no plan at all", anew=True)
+    runner.plans.cache.get(key, lambda: b"no plan at all", rebuild=True)
     assert np.array_equal(gpu.engine(compiles=False).segment(frame((64, 64))), expected)
-    assert "is built anew" in caplog.text and gpu.tensorrt.built == 1
+    assert "is built again" in caplog.text and gpu.tensorrt.built == 1
 
 
 def test_a_model_file_that_is_replaced_is_not_run_under_the_card_of_the_first(gpu, model, frame, monkeypatch, tmp_path):
@@ -245,11 +245,11 @@ def test_a_model_file_that_is_replaced_is_not_run_under_the_card_of_the_first(gp
     engine = gpu.engine()
     expected = engine.segment(frame(SIZES[0]))
     network = onnx.load(model)
-    network.doc_string = "exported anew"
+    network.doc_string = "exported again"
     onnx.save(network, path)
     with pytest.raises(ModelError, match="model.onnx is not the file any more that the engine was opened with"):
         engine.segment(frame(SIZES[1]))
-    engine._thread.call(engine._gpu.pipelines.drop, SIZES[0])  # as for want of memory; the cache has its plan
+    engine._thread.call(engine._gpu.pipelines.drop, SIZES[0])  # as when memory is short; the cache has its plan
     assert np.array_equal(engine.segment(frame(SIZES[0])), expected)
     assert gpu.engine().segment(frame(SIZES[1])).shape == SIZES[1]
 

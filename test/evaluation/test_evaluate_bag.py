@@ -1049,7 +1049,7 @@ def test_a_restart_that_was_stopped_goes_on(tmp_path, request_for, earlier, rest
     assert evaluate_segmented(replace(request, restart=restart)) == 5, "one bag, and a frame to warm the engine up"
     assert report_of(tmp_path / "OUT")["frames"] == 12 and not (tmp_path / "OUT.partial").exists()
     assert evaluate_segmented(replace(request, restart=False)) == 0, "finished already"
-    assert evaluate_segmented(request) == 3 * 5, "what is finished is made anew"
+    assert evaluate_segmented(request) == 3 * 5, "what is finished is made again"
 
 
 def test_a_restart_throws_a_stopped_run_without_it_away(tmp_path, request_for):

@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""What changed between two runs' inputs, in words."""
+"""What changed between two runs' inputs, as text."""
 
 from bisenet_ros.files.changed_inputs import describe_changes
 

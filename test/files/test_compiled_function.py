@@ -54,7 +54,7 @@ def test_files_that_a_power_cut_damaged_are_made_anew(tmp_path, monkeypatch, cap
         os.truncate(file, size)
     assert_doubles(make_double())
     (record,) = caplog.records
-    assert re.search(rf"the compiled code in {tmp_path}/.* is damaged .* and made anew", record.getMessage())
+    assert re.search(rf"the compiled code in {tmp_path}/.* is damaged .* and made again", record.getMessage())
     assert_doubles(make_double())
     assert_doubles(make_double())
     assert len(caplog.records) == 1

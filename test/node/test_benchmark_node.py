@@ -20,10 +20,10 @@ from bisenet_ros.cli import main
 from bisenet_ros.engines import load_engine
 from bisenet_ros.node import frame_statistics
 from bisenet_ros.node.benchmark import engine_alone
+from bisenet_ros.node.benchmark.baseline import Baseline, softmax_confidence, with_resized_logits
 from bisenet_ros.node.benchmark.engine_alone import EngineAlone
 from bisenet_ros.node.benchmark.measurement import saturating_rate
 from bisenet_ros.node.benchmark.part import Part, Turn
-from bisenet_ros.node.benchmark.plain_pipeline import PlainPipeline, softmax_confidence, with_resized_logits
 from bisenet_ros.node.benchmark.report import draw_latencies, to_markdown
 from bisenet_ros.node.benchmark.scenario import Scenario
 from bisenet_ros.node.driver.interval import Interval, SentFrame
@@ -262,13 +262,13 @@ def test_the_times_are_those_of_the_last_seconds(monkeypatch: pytest.MonkeyPatch
     assert statistics.milliseconds() == {"engine_p50_ms": "20.0", "engine_p99_ms": "20.0"}
 
 
-# The plain pipeline
+# The baseline
 
 
-def test_the_plain_pipeline_finds_the_same_mask_as_the_engine(shipped_model: Path) -> None:
+def test_the_baseline_finds_the_same_mask_as_the_engine(shipped_model: Path) -> None:
     """It resizes a frame that is already normalized, which may tip a pixel on a border and no more."""
     frame = read_image(frame_ids()[0])[:240, :320]
-    logits = PlainPipeline(shipped_model, frame_size=frame.shape[:2], precision="fp32").logits(frame)
+    logits = Baseline(shipped_model, frame_size=frame.shape[:2], precision="fp32").logits(frame)
     mask, confidence = load_engine(shipped_model, device="cpu", precision="fp32").segment(frame, confidence=True)
     assert logits.shape == (11, 240, 320)
     assert np.mean(logits.argmax(axis=0) == mask) > 0.99

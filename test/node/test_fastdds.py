@@ -51,6 +51,7 @@ def test_the_profile_does_not_undo_ros_localhost_only(
     monkeypatch.setattr(fastdds, "installed_version", {"rclpy": rclpy}.__getitem__)
     monkeypatch.setenv("ROS_LOCALHOST_ONLY", variable)
     assert bool(shared_memory_environment()) == has_profile
+    assert describe_ros()["Fast DDS profile"].startswith(PROFILE if has_profile else "none, as it would undo")
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from street_camera import POSE, camera_info, street
 from bisenet_ros.geometry.ground_projection import UNKNOWN
 from bisenet_ros.node import ground_grid
 from bisenet_ros.node.camera_poses import CameraPoses
-from bisenet_ros.node.settings import SETTINGS, camera_settings
+from bisenet_ros.node.parameter_definitions import DEFINITIONS, camera_definitions
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -158,10 +158,12 @@ def test_grids_that_cannot_be_are_refused_when_the_node_is_configured(
     ],
 )
 def test_bad_values_are_refused(name: str, value: Any, expected: str) -> None:
-    (setting,) = [setting for setting in (*SETTINGS, *camera_settings("camera")) if setting.name == name]
-    problem = setting.problem(value)
+    (definition,) = [
+        definition for definition in (*DEFINITIONS, *camera_definitions("camera")) if definition.name == name
+    ]
+    problem = definition.problem(value)
     assert problem.startswith(f"parameter {name} must be ") and expected in problem
-    assert setting.problem(setting.default) == ""
+    assert definition.problem(definition.default) == ""
 
 
 def test_whole_numbers_and_changes_over_the_service_are_taken() -> None:

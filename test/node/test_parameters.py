@@ -23,9 +23,9 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import SetBool
 
 from bisenet_ros.files.package_share import package_file
+from bisenet_ros.node.parameter_definitions import DEFINITIONS, SET_BY_NODE, camera_definitions
 from bisenet_ros.node.parameters import USER_ERRORS, error_text
 from bisenet_ros.node.segmentation_node import UPDATE_PERIOD, SegmentationNode
-from bisenet_ros.node.settings import SET_BY_NODE, SETTINGS, camera_settings
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -129,11 +129,11 @@ def test_unknown_parameters_are_warnings(tmp_path: Path, vehicle: Vehicle) -> No
 def test_the_shipped_file_has_all_parameters_and_their_defaults() -> None:
     """Those of cameras in a comment: a node with other cameras would warn of them."""
     text = package_file("config/segment.yaml").read_text()
-    expected = {setting.name: setting.default for setting in SETTINGS if setting.read != SET_BY_NODE}
+    expected = {definition.name: definition.default for definition in DEFINITIONS if definition.read != SET_BY_NODE}
     assert flat(yaml.safe_load(text)["/**"]["ros__parameters"]) == expected
     comment = text[text.index("    # camera:") :]
     of_camera = yaml.safe_load(comment.replace("\n    # ", "\n").lstrip(" #"))
-    assert flat(of_camera) == {setting.name: setting.default for setting in camera_settings("camera")}
+    assert flat(of_camera) == {definition.name: definition.default for definition in camera_definitions("camera")}
 
 
 def flat(tree: Dict[str, Any]) -> Dict[str, Any]:

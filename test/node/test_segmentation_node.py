@@ -34,8 +34,8 @@ from bisenet_ros.engines import load_engine
 from bisenet_ros.engines.engine import Engine
 from bisenet_ros.files.package_share import SHIPPED_MODEL, package_file
 from bisenet_ros.node import pipeline
+from bisenet_ros.node.parameter_definitions import DEFINITIONS
 from bisenet_ros.node.segmentation_node import UPDATE_PERIOD
-from bisenet_ros.node.settings import SETTINGS
 from demo.clip import frame_ids, read_image
 
 pytestmark = pytest.mark.timeout(120)
@@ -275,7 +275,7 @@ def test_newest_frame_wins(
 
 def test_parameters_have_descriptions_and_constraints(vehicle: Vehicle, node: NodeProcess) -> None:
     names = vehicle.call(ListParameters, f"{NODE}/list_parameters", ListParameters.Request()).result.names
-    assert {setting.name for setting in SETTINGS} | {"camera.enabled"} <= set(names)
+    assert {definition.name for definition in DEFINITIONS} | {"camera.enabled"} <= set(names)
     own = [name for name in names if name not in ("use_sim_time", "start_type_description_service")]
     request = DescribeParameters.Request(names=[name for name in own if not name.startswith("qos_overrides.")])
     descriptors = vehicle.call(DescribeParameters, f"{NODE}/describe_parameters", request).descriptors

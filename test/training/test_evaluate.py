@@ -321,7 +321,7 @@ def test_tricks_are_reported_everywhere(camvid, model, tmp_path, capsys):
     found = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert found["tricks"] == "flip and scales 0.75, 1"
     assert found["protocol"]["network size"] == "64x48"
-    assert found["protocol"]["size"] == f"64x48 as asked for; the model's card says {size}"
+    assert found["protocol"]["--network-size"] == f"64x48; the model's card says {size}"
 
 
 def test_a_report_is_replaced_only_by_force(camvid, model, tmp_path, capsys):

@@ -66,6 +66,6 @@ def test_a_frame_that_cannot_be_read_any_more_is_named_in_one_line(
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
     assert line.startswith("bisenet: error: ") and str(spoiled) in line
     assert line.endswith(
-        "; mend it, and give the same command again, with --resume (in place of any --resume-from) "
+        "; fix it, and give the same command again, with --resume (in place of any --resume-from) "
         "where a last.ckpt is there"
     )

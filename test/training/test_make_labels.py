@@ -19,7 +19,7 @@ from typing import Any, Callable, Dict, List
 import numpy as np
 import pytest
 from bisenet_training.data.find_dataset import find_dataset, open_dataset
-from bisenet_training.label_exports import make_dataset
+from bisenet_training.label_imports import make_dataset
 from PIL import Image
 from pycocotools import mask as coco_mask
 

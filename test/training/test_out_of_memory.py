@@ -68,7 +68,7 @@ def test_a_loader_process_that_the_system_ends_is_explained(command, monkeypatch
     monkeypatch.setattr(AugmentedFrames, "__getitem__", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
     assert main([*command, "run.workers=1"]) == 1
     error = capsys.readouterr().err
-    assert "bisenet: error: a process that loads data was ended by the system" in error
+    assert "bisenet: error: the system ended a process that loads data" in error
     assert "fewer run.workers (now 1)" in error
 
 

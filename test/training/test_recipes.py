@@ -163,14 +163,14 @@ def test_classifiers_of_as_many_other_classes_begin_anew(capsys, tmp_path):
     torch.save(saved, tmp_path / "last.ckpt")
     assert start(module(CAMVID)) == (set(), "")
 
-    anew, printed = start(module(ClassMap(CAMVID.classes[::-1])))
+    new, printed = start(module(ClassMap(CAMVID.classes[::-1])))
     heads = [*(f"network.boosters.{stage}" for stage in ("s3", "s4", "s5_4", "stem")), "network.head"]
-    assert {name for name in anew if name.endswith("weight")} == {f"{head}.classifier.weight" for head in heads}
-    assert all(".classifier." in name for name in anew)
+    assert {name for name in new if name.endswith("weight")} == {f"{head}.classifier.weight" for head in heads}
+    assert all(".classifier." in name for name in new)
     assert printed.endswith(f"stay as initialized: {', '.join(f'{head}.classifier' for head in heads)}\n")
 
-    anew, printed = start(module(CAMVID, mean=[0.1, 0.2, 0.3]))
-    assert not anew and printed.count("\n") == 1
+    new, printed = start(module(CAMVID, mean=[0.1, 0.2, 0.3]))
+    assert not new and printed.count("\n") == 1
     assert f"was trained with data.mean={recipe.data.mean}" in printed and "has data.mean=[0.1, 0.2, 0.3]" in printed
 
 

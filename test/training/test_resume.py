@@ -257,7 +257,7 @@ def test_a_portable_checkpoint_may_be_replaced_by_the_run_that_goes_on_from_it_a
 
 
 def test_a_run_does_not_go_on_with_other_classes(camvid, tmp_path, capsys):
-    """As after a data set was made anew under its old name: with its classes in another order, or one more."""
+    """As after a data set was made again under its old name: with its classes in another order, or one more."""
     classes = [{"name": name, "values": [i]} for i, name in enumerate(find_dataset("camvid").classes.names)]
     yard = tmp_path / "yard.yaml"
 

@@ -111,7 +111,7 @@ def launched(folder: Path, how: str, command: List[str]) -> Tuple[int, str]:
 
 def test_a_loss_that_is_no_number_in_one_process_ends_all_with_the_same_exit_code(camvid, tmp_path):
     code, errors = launched(tmp_path, "nan", small_run(camvid, tmp_path))
-    assert (code, errors.count("bisenet: error: the loss is no finite number any more at iteration 3")) == (DIVERGED, 1)
+    assert (code, errors.count("bisenet: error: the loss is not finite any more at iteration 3")) == (DIVERGED, 1)
     assert checkpoint(tmp_path)["card"]["training"]["processes"] == 2, "also as a Slurm job"
 
 

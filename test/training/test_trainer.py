@@ -71,7 +71,7 @@ def test_logits_that_are_not_finite_are_not_scored(card):
     torch.nn.init.constant_(module.network.head.classifier.bias, float("nan"))
     module.on_validation_epoch_start()
     module.validation_step((torch.zeros(1, 3, 64, 64), torch.zeros(1, 64, 64, dtype=torch.uint8)), 0)
-    with pytest.raises(TrainingDiverged, match="a logit in the validation is no finite number"):
+    with pytest.raises(TrainingDiverged, match="a logit in the validation is not finite"):
         module.on_validation_epoch_end()
 
 

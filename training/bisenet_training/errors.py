@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""The errors of training that a user can mend."""
+"""The errors of training that a user can fix."""
 
 from bisenet_ros.errors import BisenetError
 
@@ -14,7 +14,7 @@ class RecipeError(BisenetError):
 
 
 class TrainingDiverged(BisenetError):
-    """The loss or a weight is no finite number any more; the message says where to go on from."""
+    """The loss or a weight is not finite any more; the message says where to go on from."""
 
 
 class OutOfMemory(BisenetError):

@@ -4,6 +4,6 @@
 
 import sys
 
-# OpenVINO would report every import to its makers, from a process that it forks of this one. Without this module it
-# takes a stub of its own.
+# OpenVINO sends telemetry at every import, from a process that it forks of this one. Without this module it takes a
+# stub of its own.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]

@@ -3,7 +3,7 @@
 """How many cores this process may use: by its affinity, and by the CPU quota of its container.
 
 Runtimes look at the affinity alone. With a quota of 2 cores on a machine of 16 (`docker run --cpus 2`, CPUQuota= of
-systemd) their 16 threads spend it in an eighth of the time, and then all of them stand still.
+systemd) their 16 threads spend it in an eighth of the time, and then all of them are throttled.
 """
 
 import math
@@ -52,7 +52,7 @@ def _groups() -> Iterator[Tuple[Path, str]]:
 
 
 def _quota(group: Path) -> Optional[float]:
-    """None where there is no limit, or no such group."""
+    """The CPU quota of a control group, in cores; None where there is no limit, or no such group."""
     words = (_read(group / MAX_FILE) or "").split() or [_read(group / name) or "" for name in PERIOD_FILES]
     try:
         microseconds, period = map(int, words)

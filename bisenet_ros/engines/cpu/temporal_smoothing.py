@@ -18,7 +18,7 @@ from bisenet_ros.images.optical_flow import follow, optical_flow
 MAX_GRAY_DIFFERENCE = 20
 """Of 255; where the moved picture differs more from the new one, the past is not used."""
 LONGEST_GAP = 0.5
-"""Seconds; after a longer gap between two frames, or a step back in time, the average begins anew."""
+"""Seconds; after a longer gap between two frames, or a step back in time, the average begins again."""
 LEAST = np.float32(1e-6)
 """Added to probabilities, so that their logarithm is finite."""
 

@@ -66,7 +66,7 @@ class CudaDevice(ABC):
 
     @abstractmethod
     def create_stream(self, owner: ExitStack) -> int:
-        """A queue of work."""
+        """Creates a CUDA stream, a queue of work."""
 
     @abstractmethod
     def synchronize(self, stream: int) -> None:
@@ -82,7 +82,7 @@ class CudaDevice(ABC):
 
     @abstractmethod
     def create_event(self, owner: ExitStack) -> int:
-        """A mark in time."""
+        """Creates a CUDA event, a mark in time."""
 
     @abstractmethod
     def record(self, event: int, stream: int) -> None:

@@ -117,7 +117,7 @@ class TensorRt:
             compute_capability: of the GPU that TensorRT for RTX, which uses none itself, builds for; None for all.
 
         Raises:
-            TensorRtError: the model or the precision is not to be had here.
+            TensorRtError: the model or the precision is not available here.
             ValueError: an unknown precision.
         """
         if precision not in PRECISIONS:
@@ -275,10 +275,13 @@ def _architecture(compute_capability: Tuple[int, int]) -> str:
 
 
 def _set_timing_cache(config: Any, content: bytes, log: Any) -> None:
-    """TensorRT 8.5 refuses what it wrote itself in another build, where Myelin's part is in it (seen on an H200)."""
+    """Gives a build the timings of earlier ones; an empty cache where TensorRT refuses them.
+
+    TensorRT 8.5 refuses what it wrote itself in another build, where Myelin's part is in it (seen on an H200).
+    """
     with log.expected_errors():
         cache = config.create_timing_cache(content)
         if cache is not None and config.set_timing_cache(cache, False):
             return
-    logger.info("the timings of an earlier build do not fit; everything is timed anew")
+    logger.info("the timings of an earlier build do not fit; everything is timed again")
     config.set_timing_cache(config.create_timing_cache(b""), False)

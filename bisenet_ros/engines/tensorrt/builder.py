@@ -33,7 +33,7 @@ Progress = Callable[[float], None]
 logger = logging.getLogger(__name__)
 
 ROOM_FOR_LOADING = 2
-"""Free memory on the GPU, in sizes of a plan, below which it is taken that the plan was refused for want of memory."""
+"""Free memory on the GPU, in sizes of a plan; with less, a plan that is refused is taken to be too large for it."""
 
 
 class PlanRequest(NamedTuple):
@@ -72,7 +72,7 @@ class PlanStore:
     """Plans for one GPU: from the cache where they are there, else built and kept.
 
     Its methods raise ModelError where the model file is not one of `bisenet export`, and TensorRtError where the model
-    or the precision is not to be had here.
+    or the precision is not available here.
     """
 
     def __init__(
@@ -105,21 +105,21 @@ class PlanStore:
             "tail": request.tail,
             "uint8": self._tensorrt.has_uint8,
             "network_size": request.size_choice,
-            "code_sha256": _code_sha256(),  # so that an update does not run yesterday's plans
+            "code_sha256": _code_sha256(),  # so that an update does not run plans of older code
         }
 
-    def get(self, request: PlanRequest, *, anew: bool = False) -> CachedPlan:
+    def get(self, request: PlanRequest, *, rebuild: bool = False) -> CachedPlan:
         """The request's plan.
 
         Args:
-            anew: build it in any case, and replace a kept one.
+            rebuild: build it in any case, and replace a kept one.
         """
         key = self.key(request)
 
         def build() -> bytes:
             if model_sha256(request.model) != key["model_sha256"]:
                 raise ModelError(
-                    f"{request.model} is not the file any more that the engine was opened with; open it anew (clean "
+                    f"{request.model} is not the file any more that the engine was opened with; open it again (clean "
                     "the node up and configure it), or put the earlier file back"
                 )
             logger.info("building the TensorRT plan %s; this may take minutes, once", self.cache.path(key))
@@ -135,10 +135,10 @@ class PlanStore:
                 self.cache.keep_timing_cache(key, built.timing_cache)
             return built.plan
 
-        return self.cache.get(key, build, anew=anew)
+        return self.cache.get(key, build, rebuild=rebuild)
 
     def load(self, request: PlanRequest) -> Plan:
-        """The request's plan, ready to run; one from the cache that TensorRT refuses is built anew, once.
+        """The request's plan, ready to run; one from the cache that TensorRT refuses is built again, once.
 
         Raises:
             RuntimeError: there is no room on the GPU.
@@ -151,13 +151,13 @@ class PlanStore:
             if was_built:
                 raise
             path = self.cache.path(key)
-            if self._device.memory()[0] < ROOM_FOR_LOADING * len(content):  # else a good plan would be built anew
+            if self._device.memory()[0] < ROOM_FOR_LOADING * len(content):  # else a good plan would be built again
                 raise RuntimeError(
                     f"the GPU has too little free memory to load the plan {path}: {error}; free some, or delete the "
                     "plan if it is refused all the same"
                 ) from error
-            logger.warning("the plan %s is built anew: %s", path, error)
-            plan = self._tensorrt.load(self.get(request, anew=True).content)
+            logger.warning("the plan %s is built again: %s", path, error)
+            plan = self._tensorrt.load(self.get(request, rebuild=True).content)
         plan.keep_kernels = partial(self.cache.keep_kernels, key)
         return plan
 

@@ -180,7 +180,7 @@ class _Gpu:
 
     @_fatal_faults()
     def segment(self, frames: Sequence[np.ndarray], confidence: bool) -> List[Segmentation]:
-        """For 1 to `max_batch` frames of one size."""
+        """Segments 1 to `max_batch` frames of one size."""
         size = (frames[0].shape[0], frames[0].shape[1])
         if confidence and LOGITS not in self.tails:
             raise EngineError("confidence needs our own kernel and a plan to the logits; the log says which is missing")
@@ -217,7 +217,11 @@ class _Gpu:
         return possible
 
     def _make_pipeline(self, size: Size, tail: str) -> FramePipeline:
-        """Where it fails, the next frame has its tail chosen anew; if it is to the logits, there is no confidence."""
+        """Creates the pipeline of a frame size and a tail.
+
+        Where that fails, the tail is chosen again for the next frame; without the one to the logits there is no
+        confidence.
+        """
         try:
             return self._try_twice(size, tail) if len(self.tails) > 1 else self._new_pipeline(size, tail)
         except (TensorRtError, RuntimeError) as error:

@@ -169,7 +169,7 @@ class _Graph:
         self._outputs: List[onnx.ValueInfoProto] = []
 
     def add_input(self, name: str, kind: int, shape: Shape) -> str:
-        """Its name."""
+        """Adds a graph input and returns its name."""
         self._inputs.append(helper.make_tensor_value_info(name, kind, shape))
         return name
 

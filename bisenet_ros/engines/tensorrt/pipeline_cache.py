@@ -43,11 +43,11 @@ class PipelineCache:
     def run(
         self, size: Size, tail: str, frames: Sequence[np.ndarray], *, confidence: bool = False
     ) -> List[Segmentation]:
-        """Segments frames of a size; where that fails, its pipelines are closed, so that the next frame begins anew."""
+        """Segments frames of a size; on failure its pipelines are closed, so that the next frame begins again."""
         try:
             return self.get(size, tail).run(frames, confidence=confidence)
         except Exception:
-            # On a GPU that has failed, TensorRT's destructors could end the process in their own way.
+            # On a GPU that has failed, TensorRT's destructors could abort the process.
             if not fault_that_ends_the_process():
                 with suppress(RuntimeError):
                     self.drop(size)

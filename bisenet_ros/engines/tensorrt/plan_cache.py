@@ -67,17 +67,17 @@ class PlanCache:
             return None
         return path
 
-    def get(self, key: Key, build: Callable[[], bytes], *, anew: bool = False) -> CachedPlan:
-        """The plan of a key; where there is none that is sound, or with `anew`, `build` is called and its plan kept.
+    def get(self, key: Key, build: Callable[[], bytes], *, rebuild: bool = False) -> CachedPlan:
+        """The plan of a key; where there is none that is sound, or with `rebuild`, `build` is called and its plan kept.
 
         If several processes ask at once, one builds and the others wait for it.
         """
         path = self.path(key)
         with suppress(_Unusable, OSError):  # the reason is said below, by the one who builds
-            if not anew:
+            if not rebuild:
                 return CachedPlan(_read(path, key), was_built=False, is_kept=True)
         with self._lock(path) as writable:
-            found = None if anew else _find(path, key)
+            found = None if rebuild else _find(path, key)
             if found is not None:
                 return CachedPlan(found, was_built=False, is_kept=True)
             built = build()
@@ -96,7 +96,7 @@ class PlanCache:
         return _find(self.path(key).with_suffix(".kernels"), key) or b""
 
     def keep_kernels(self, key: Key, content: bytes) -> None:
-        """Keeps them, next to the plan."""
+        """Keeps the compiled kernels of a key next to its plan."""
         self._write(self.path(key).with_suffix(".kernels"), key, content)
 
     def _timing_cache(self, key: Key) -> Tuple[Path, Key]:
@@ -138,7 +138,7 @@ def _find(path: Path, key: Key) -> Optional[bytes]:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (_Unusable, OSError) as error:
-        logger.warning("%s is built anew: %s", path, error)
+        logger.warning("%s is built again: %s", path, error)
         return None
 
 

@@ -17,5 +17,5 @@ def json_ratio(part: float, whole: float) -> Optional[float]:
 
 
 def percent(fraction: Optional[float], digits: int = 2) -> str:
-    """A fraction in percent, for people, without the sign; a dash for None."""
+    """A fraction in percent, human-readable, without the sign; a dash for None."""
     return "-" if fraction is None else f"{100 * fraction:.{digits}f}"

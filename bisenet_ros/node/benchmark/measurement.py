@@ -24,7 +24,7 @@ from bisenet_ros.node.driver.node_process import SEGMENTATION_NODE
 from bisenet_ros.node.frame_statistics import WINDOW
 
 NODE_PROGRAMS = {"model": SEGMENTATION_NODE, "stub": ("-m", "bisenet_ros.node.benchmark.stub_engine")}
-COMPARED_PIPELINE = ("-m", "bisenet_ros.node.benchmark.compared_pipeline")
+REFERENCE_NODE = ("-m", "bisenet_ros.node.benchmark.reference_node")
 WARM_UP_RATE, WARM_UP_SECONDS = 5.0, 1.0
 TURN_SECONDS = 4.0
 SATURATION = 1.5
@@ -97,7 +97,7 @@ def drive(scenario: Scenario, pipeline: str) -> NodeDriver:
     topics = scenario.topics(pipeline)
     if pipeline != "node":
         arguments = [pipeline, scenario.to_json()]
-        return NodeDriver(arguments, topics=topics, program=COMPARED_PIPELINE, has_diagnostics=False)
+        return NodeDriver(arguments, topics=topics, program=REFERENCE_NODE, has_diagnostics=False)
     parameters = {name: getattr(scenario, name) for name in ("model", "device", "precision", "network_size")}
     arguments = topics.node_arguments(**parameters, diagnostics_rate=4.0)
     return NodeDriver(arguments, topics=topics, program=NODE_PROGRAMS[scenario.engine])

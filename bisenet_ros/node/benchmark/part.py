@@ -94,7 +94,7 @@ class Part:
 
 
 def _percentiles(milliseconds: Sequence[float]) -> Optional[Dict[str, float]]:
-    """None where nothing arrived."""
+    """The median, the 99th percentile and the maximum; None where nothing arrived."""
     if not milliseconds:
         return None
     p50, p99, highest = (round(float(value), 3) for value in np.percentile(milliseconds, (50, 99, 100)))

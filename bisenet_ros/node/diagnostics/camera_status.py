@@ -144,7 +144,7 @@ def _difference(counts: Dict[str, int], earlier: Dict[str, int]) -> Dict[str, in
 
 
 def _is_losing_images(new: Dict[str, int]) -> bool:
-    """Whether DDS reports it."""
+    """Whether DDS reports that more than MAX_UNUSED of the images were lost."""
     return new["lost_in_transport"] > MAX_UNUSED * (new["received"] + new["lost_in_transport"])
 
 

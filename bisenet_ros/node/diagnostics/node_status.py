@@ -76,7 +76,7 @@ class NodeStatus:
             )
         if HAS_TRANSITIONS:
             name = self.node.get_fully_qualified_name()
-            return f"first run `ros2 lifecycle set {name} cleanup`, so that the engine is loaded anew"
+            return f"first run `ros2 lifecycle set {name} cleanup`, so that the engine is loaded again"
         return "start the node again"
 
     def _level_and_text(self, graph_problems: List[str]) -> Tuple[bytes, str]:

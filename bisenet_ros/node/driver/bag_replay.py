@@ -72,7 +72,7 @@ class _Comparison:
         self._masks = enumerate(mask for _, mask in read_masks(masks, topic))
 
     def add(self, frame: SentFrame, message: Any) -> None:
-        """Offline masks of frames before it, which were lost, are passed over."""
+        """Compares a mask with the offline one of its frame; those of lost frames before it are passed over."""
         expected = next(mask for number, mask in self._masks if number == frame.number)
         mask = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)[:, : message.width]
         differing = int(np.count_nonzero(mask != expected)) if mask.shape == expected.shape else expected.size

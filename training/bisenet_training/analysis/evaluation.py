@@ -48,7 +48,7 @@ class Evaluation:
         classes: the data set's; behind them, with a class map, perhaps UNLISTED, which the mask may have.
         confusion: classes x classes int64 pixels; a row for each true class, a column for each predicted one.
         frames: every frame with a labeled pixel, the worst first.
-        protocol: how it was measured, for people: names and values.
+        protocol: how it was measured, human-readable: names and values.
         tricks: the test-time tricks, such as "flip"; None is the paper's protocol.
         scored: ids of the classes that have an IoU; None: all. Pixels that are taken for others are wrong.
     """

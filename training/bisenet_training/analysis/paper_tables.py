@@ -16,7 +16,7 @@ class Row(NamedTuple):
 
     Attributes:
         table: its number.
-        change: what differs from the default network, in words.
+        change: what differs from the default network, as text.
         options: the same, as arguments of BiSeNetV2.
         gflops: the paper's figure; None where we do not have it.
     """

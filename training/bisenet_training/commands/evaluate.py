@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scales", type=float, nargs="+", default=[1.0], metavar="X", help="trick: scales to average")
     default = "default: as the data set's YAML says"
     words = f"of frames for the network: card, half, full or WIDTHxHEIGHT; {default}"
-    parser.add_argument("--size", metavar="SIZE", help=words)
+    parser.add_argument("--network-size", "--size", metavar="SIZE", help=words)
     words = f"pad smaller frames; {NO_PADDING} for no padding; {default}"
     parser.add_argument("--pad", metavar="WIDTHxHEIGHT", help=words)
     parser.add_argument("--device", choices=DEVICES, default="auto", help="default auto: a GPU, if any")
@@ -85,7 +85,7 @@ def _open(arguments: argparse.Namespace) -> tuple[Engine, SegmentationDataset, S
     if arguments.class_map and arguments.predictions:
         raise OptionError("--predictions are in the classes of the data set's label files; leave --class-map out")
     description = find_dataset(arguments.data)
-    size = arguments.size or description.size_choice
+    size = arguments.network_size or description.size_choice
     model_map, dataset_map = _class_maps(arguments.class_map)
     scored = None
     if model_map and dataset_map:
@@ -104,8 +104,9 @@ def _open(arguments: argparse.Namespace) -> tuple[Engine, SegmentationDataset, S
 def _source(arguments: argparse.Namespace, engine: Engine, dataset: SegmentationDataset) -> dict[str, str]:
     """The model, the data set and a size that was asked for, for the protocol."""
     source = {"model": arguments.model.name, "data set": f"{Path(arguments.data).name}, split {dataset.split}"}
-    if arguments.size:
-        source["size"] = f"{arguments.size} as asked for; the model's card says {size_text(engine.card.network_size)}"
+    if arguments.network_size:
+        of_card = size_text(engine.card.network_size)
+        source["--network-size"] = f"{arguments.network_size}; the model's card says {of_card}"
     return source
 
 

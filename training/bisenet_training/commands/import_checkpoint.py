@@ -20,13 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=Path, help="a flat state_dict, such as model_final_v2_city.pth")
     add_output_arguments(parser, metavar="MODEL.onnx|MODEL.ckpt")
     words = "name or YAML of the data set that it was trained on"
-    parser.add_argument("--labels", required=True, metavar="DATASET", help=words)
+    parser.add_argument("--dataset", "--labels", required=True, metavar="DATASET", help=words)
     for name in ("--mean", "--std"):
         words = "of RGB in 0 to 1; default: Cityscapes'"
         parser.add_argument(name, type=float, nargs=3, metavar=("R", "G", "B"), help=words)
-    parser.add_argument(
-        "--size", default="1024x512", metavar="WIDTHxHEIGHT", help="what frames are resized to; default 1024x512"
-    )
+    words = "what frames are resized to; default 1024x512"
+    parser.add_argument("--network-size", "--size", default="1024x512", metavar="WIDTHxHEIGHT", help=words)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -40,10 +39,10 @@ def run(arguments: argparse.Namespace) -> int:
     require_new(arguments.output, force=arguments.force)
     imported, card = import_checkpoint(
         arguments.checkpoint,
-        dataset=arguments.labels,
+        dataset=arguments.dataset,
         mean=arguments.mean or CITYSCAPES_MEAN,
         std=arguments.std or CITYSCAPES_STD,
-        network_size=parse_size(arguments.size),
+        network_size=parse_size(arguments.network_size),
     )
     if to_start_from:
         save_checkpoint(imported, card, arguments.output)

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from bisenet_training.errors import OptionError
-    from bisenet_training.label_exports.make_dataset import DATASET_YAML, make_data_set, read_export
+    from bisenet_training.label_imports.make_dataset import DATASET_YAML, make_data_set, read_export
 
     if not 0 < arguments.val < 1:
         raise OptionError(f"--val must be above 0 and below 1, got {arguments.val}")

@@ -12,7 +12,7 @@ from bisenet_training.errors import TrainingDiverged
 
 EXTRA = "training"
 DIVERGED = 4
-"""The exit code of a run whose loss is no finite number any more."""
+"""The exit code of a run whose loss is not finite any more."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -50,7 +50,7 @@ def summarize(dataset: SegmentationDataset, inspections: Sequence[Inspection]) -
 
 
 def findings(dataset: SegmentationDataset, inspections: Sequence[Inspection]) -> list[str]:
-    """What is odd in a split although it can be used, each in words."""
+    """What is odd in a split although it can be used, each as text."""
     found = []
     void = [it.name for it in inspections if not it.pixels[:IGNORE].any()]
     if void:

@@ -74,7 +74,7 @@ class Description(NamedTuple):
         padding: (height, width) that smaller frames are padded to before they are scored; (0, 0) for none.
         size_choice: how frames are resized for the network to be scored, a `choice` of `network_size`; in the file
             `network_size`, as in the node's parameters.
-        license, origin: for people.
+        license, origin: human-readable.
     """
 
     classes: ClassMap

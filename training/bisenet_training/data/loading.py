@@ -34,7 +34,7 @@ class Draw(NamedTuple):
 
 
 class SeededBatches(Sampler[list[Draw]]):
-    """The batches of one process, from an iteration on: epoch after epoch over the frames, shuffled anew each time.
+    """The batches of one process, from an iteration on: epoch after epoch over the frames, shuffled again each time.
 
     Of several data sets one is drawn for each position, by weight; each has epochs of its own.
 

@@ -75,7 +75,7 @@ class DataModule(lightning.LightningDataModule):
         return DataLoader(
             frames,
             num_workers=workers,
-            # Python 3.14 would start them anew, each with a copy of the decoded frames.
+            # Python 3.14 would start them again, each with a copy of the decoded frames.
             multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
             pin_memory=torch.cuda.is_available(),
             **options,

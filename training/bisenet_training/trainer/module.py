@@ -11,7 +11,7 @@ from typing import Any, Sequence
 import lightning
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bisenet_ros.benchmark.machine import describe_cpu
 from bisenet_ros.engines.cpu.postprocess import upsample_logits
@@ -23,6 +23,7 @@ from bisenet_training.errors import TrainingDiverged
 from bisenet_training.trainer.devices import memory_format, print_once
 from bisenet_training.trainer.fp32_convolution import keep_strided_depthwise_in_fp32
 from bisenet_training.trainer.losses import OhemCrossEntropy, boosted_loss
+from bisenet_training.trainer.optimizer import make_optimizer, poly_rate
 from bisenet_training.trainer.portable_checkpoint import is_portable
 from bisenet_training.trainer.recipe import DataSetRecipe, Recipe, without_places
 from bisenet_training.trainer.resume import describe_other_splits
@@ -112,10 +113,10 @@ class SegmentationModule(lightning.LightningModule):
         advice = (
             f"the last good checkpoint is {last}: go on with run.start_from={last} and another --output"
             if last.exists()
-            else "no checkpoint had been saved yet: start anew"
+            else "no checkpoint had been saved yet: start again"
         )
         raise TrainingDiverged(
-            f"{what} is no finite number any more at iteration {self.global_step}; {advice}, with a lower "
+            f"{what} is not finite any more at iteration {self.global_step}; {advice}, with a lower "
             "optimizer.learning_rate or more optimizer.warmup_iterations"
         )
 
@@ -144,27 +145,13 @@ class SegmentationModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """SGD with the poly schedule."""
-        optimizer = self._optimizer()
+        optimizer = make_optimizer(self.network, self.recipe.optimizer)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _optimizer(self) -> torch.optim.SGD:
-        """SGD with weight decay on the parameters of convolutions only (section 4, "Training")."""
-        recipe = self.recipe.optimizer
-        layers = list(self.network.modules())
-        decayed = [p for layer in layers if isinstance(layer, nn.Conv2d) for p in layer.parameters()]
-        others = [p for layer in layers if not isinstance(layer, nn.Conv2d) for p in layer.parameters(recurse=False)]
-        return torch.optim.SGD(
-            [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
-            lr=recipe.learning_rate,
-            momentum=recipe.momentum,
-        )
-
     def rate(self, iteration: int) -> float:
         """The learning rate of an iteration, as a share of the recipe's."""
-        recipe = self.recipe.optimizer
-        left = max(0.0, 1 - (1 - recipe.poly_end) * iteration / self.recipe.run.iterations)
-        return min(1.0, (iteration + 1) / (recipe.warmup_iterations + 1)) * left**recipe.poly_power
+        return poly_rate(iteration, recipe=self.recipe.optimizer, iterations=self.recipe.run.iterations)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._require_finite(all(map(_is_finite, self.network.state_dict().values())), "a weight")
@@ -201,9 +188,9 @@ class SegmentationModule(lightning.LightningModule):
         self.started_from = before["started_from"]
         self.earlier_runs = before["earlier_runs"]
         self.scores = checkpoint["card"]["scores"]
-        anew = is_portable(checkpoint)  # momentum and average begin anew
-        if anew or before["run"] != without_places(self.recipe)["run"]:
-            part = {"until": before["iterations_done"], "run": before["run"], "portable": anew}
+        is_reset = is_portable(checkpoint)  # momentum and average begin again
+        if is_reset or before["run"] != without_places(self.recipe)["run"]:
+            part = {"until": before["iterations_done"], "run": before["run"], "portable": is_reset}
             self.earlier_runs = [*self.earlier_runs, part]
 
     def _require_same_classes(self, before: Sequence[str]) -> None:

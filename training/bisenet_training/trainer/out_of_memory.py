@@ -48,7 +48,7 @@ def _advice(error: Exception, recipe: Recipe) -> str:
         )
     if any(words in str(error) for words in WORDS_OF_ENDED_LOADERS):
         return (
-            f"a process that loads data was ended by the system, mostly for want of memory: choose fewer run.workers "
+            "the system ended a process that loads data, mostly because memory was short: choose fewer run.workers "
             f"(now {run.workers}) or less for run.cache_gigabytes (now {run.cache_gigabytes:g}); in a container, give "
             "it more shared memory, such as with `docker run --shm-size=8g`"
         )

@@ -14,7 +14,7 @@ def portable(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """A checkpoint for `--resume-from` of a fifth of the size.
 
     The weights of convolutions are in half precision. The optimizer's momentum and the moving average of the weights
-    are left out: both begin anew, the average with the weights of the last iteration. So are the scores where they are
+    are left out: both begin again, the average with the weights of the last iteration. So are the scores where they are
     the average's.
     """
     latest = checkpoint.get("current_model_state", checkpoint["state_dict"])

@@ -43,7 +43,7 @@ def check_resumable(last: Path, recipe: Recipe) -> bool:
     ]
     if differences:
         raise RecipeError(
-            f"{last} was trained by another recipe: {'; '.join(differences)}; go on with the same, or start anew with "
+            f"{last} was trained by another recipe: {'; '.join(differences)}; go on with the same, or start again with "
             "another --output"
         )
     done, iterations = checkpoint["global_step"], recipe.run.iterations

@@ -42,7 +42,7 @@ def read_start(path: Path, network: NetworkRecipe) -> Start:
     if not path.is_file():
         raise RecipeError(
             f"run.start_from must be a checkpoint, there is none at {path}, a path from the current folder; give "
-            "another with run.start_from=CHECKPOINT, or begin anew with run.start_from=null"
+            "another with run.start_from=CHECKPOINT, or begin again with run.start_from=null"
         )
     checkpoint = read_checkpoint(path)
     theirs = {**DEFAULTS, **checkpoint["network"]}

@@ -14,11 +14,10 @@ from typing import Any, Sequence, TextIO
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, TQDMProgressBar, WeightAveraging
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from lightning.pytorch.utilities import rank_zero_only
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from bisenet_ros.engines.cpu.cores import usable_cores
 from bisenet_ros.files.atomic_write import remove_partial
@@ -45,9 +44,10 @@ from bisenet_training.trainer.resume import check_resumable
 from bisenet_training.trainer.run_data import class_shares, open_data
 from bisenet_training.trainer.starting_weights import Start, read_start, start_from
 from bisenet_training.trainer.unreadable_frame import explain_unreadable_frame
+from bisenet_training.trainer.weight_average import make_weight_average
 
 ADVICE = "give the same command again, with --resume (in place of any --resume-from) where a last.ckpt is there"
-"""What to do after an error that the user can mend."""
+"""What to do after an error that the user can fix."""
 IRRELEVANT_WARNINGS = (
     ".*your dataloader is not resumable.*",  # it need not be: its batches begin at the trainer's iteration
     ".*does not have many workers.*",  # the recipe's choice
@@ -82,7 +82,7 @@ def train(
         ModelError: a checkpoint to start from or to go on with cannot be used.
         BisenetError: the recipe's network cannot be made, or another run is at work in the output.
         DataError: the data set is not as it should be.
-        TrainingDiverged: the loss is no finite number any more.
+        TrainingDiverged: the loss is not finite any more.
         OutOfMemory: the memory of the GPU or of the machine is not enough.
     """
     check_path(output)  # TensorBoard writes to paths in UTF-8 alone
@@ -199,10 +199,7 @@ def _callbacks(recipe: Recipe, output: Path) -> list[lightning.Callback]:
     scored, last = bool(recipe.data.scored), output / "last.ckpt"
     callbacks: list[lightning.Callback] = [LearningRateMonitor()]
     if recipe.optimizer.average_decay:
-        device = "cuda" if torch.cuda.is_available() else "cpu"  # it is set up before the network is there
-        # Lightning's EMAWeightAveraging averages tensor by tensor: four times as long, and thousands of calls on a GPU.
-        average = get_ema_multi_avg_fn(recipe.optimizer.average_decay)
-        callbacks.append(WeightAveraging(device=device, multi_avg_fn=average))
+        callbacks.append(make_weight_average(recipe.optimizer.average_decay))
     callbacks.append(ProgressReport(output))
     if sys.stderr.isatty():
         callbacks.append(TQDMProgressBar())

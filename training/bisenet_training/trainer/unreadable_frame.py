@@ -20,4 +20,4 @@ def explain_unreadable_frame(*, advice: str) -> Iterator[None]:
         problem = str(error)
         if problem.startswith(OF_A_LOADER):
             problem = problem.rstrip().rpartition("DataError: ")[2]
-        raise DataError(f"{problem}; mend it, and {advice}") from error
+        raise DataError(f"{problem}; fix it, and {advice}") from error

@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""The plain pipeline: segmentation as commonly written, in NumPy before and after the network."""
+"""The baseline: segmentation as commonly written, in NumPy before and after the network."""
 
 import tempfile
 from pathlib import Path
@@ -18,7 +18,7 @@ from bisenet_ros.model.input_size import CARD, STRIDE, Size
 from bisenet_ros.model.model_card import read_card
 
 
-class PlainPipeline:
+class Baseline:
     """Has the node's model, network size, and the runtime and precision that the node takes on a CPU.
 
     It is not slow on purpose: float32 throughout, and no loop over pixels.

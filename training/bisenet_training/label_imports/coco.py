@@ -10,7 +10,7 @@ from typing import Any, Iterator, Mapping
 import numpy as np
 
 from bisenet_training.errors import DataError
-from bisenet_training.label_exports.labeled_image import FARTHEST, LabeledImage, read_json, read_size
+from bisenet_training.label_imports.labeled_image import FARTHEST, LabeledImage, read_json, read_size
 
 FEWEST_NUMBERS = 6
 """Fewest numbers of a polygon: x and y of three points."""

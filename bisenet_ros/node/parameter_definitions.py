@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""The node's settings, a parameter each: names, defaults, descriptions and valid values."""
+"""The definitions of the node's parameters: names, defaults, descriptions and valid values."""
 
 import math
 from array import array
@@ -48,14 +48,14 @@ START, CONFIGURE, LIVE, SET_BY_NODE = ReadAt
 
 
 @dataclass(frozen=True)
-class Setting:
+class ParameterDefinition:
     """One parameter.
 
     Attributes:
         default: its type is the parameter's; a float also takes integers.
         choices: the valid values of a string.
         is_valid: a check for where neither range, choices nor the type of the default tells the valid values.
-        expected: the values that `is_valid` takes, in words.
+        expected: the values that `is_valid` takes, as text.
         range: the smallest and the largest valid number.
     """
 
@@ -70,7 +70,7 @@ class Setting:
 
     @property
     def expected_values(self) -> str:
-        """The valid values, in words."""
+        """The valid values, as text."""
         if self.range:
             low, high = self.range
             return f"a number from {low:g} to {high:g}"
@@ -146,94 +146,116 @@ NAMES: Dict[str, Any] = {"is_valid": _are_names, "expected": "a list of the name
 NO_POSE = [0.0]
 """The default of a camera's pose, since ROS has no empty list of numbers: it is looked up in tf2."""
 
-SETTINGS = (
-    Setting("model", "", "Model file (.onnx) that `bisenet export` made; empty: the shipped CamVid model."),
-    Setting("device", "auto", "Where the network runs; auto: a GPU with TensorRT, else the CPU.", choices=DEVICES),
-    Setting("precision", "auto", "Number format; auto: the fastest that keeps the masks' quality.", choices=PRECISIONS),
-    Setting(
+DEFINITIONS = (
+    ParameterDefinition("model", "", "Model file (.onnx) that `bisenet export` made; empty: the shipped CamVid model."),
+    ParameterDefinition(
+        "device", "auto", "Where the network runs; auto: a GPU with TensorRT, else the CPU.", choices=DEVICES
+    ),
+    ParameterDefinition(
+        "precision", "auto", "Number format; auto: the fastest that keeps the masks' quality.", choices=PRECISIONS
+    ),
+    ParameterDefinition(
         "network_size",
         CARD,
         "Size of frames for the network; card: as many pixels as the model's card says; half or full: of the frames'.",
         is_valid=_is_size_choice,
         expected=f"{CARD}, {HALF}, {FULL} or WIDTHxHEIGHT (sides of {SMALLEST_SIDE} to {LONGEST_SIDE} pixels)",
     ),
-    Setting("class_map", "", "File (.yaml) that merges the model's classes into groups; empty: the model's classes."),
-    Setting("plan_cache", "", "Folder for TensorRT's plans, its compiled files; empty: ~/.cache/bisenet_ros."),
-    Setting(
+    ParameterDefinition(
+        "class_map", "", "File (.yaml) that merges the model's classes into groups; empty: the model's classes."
+    ),
+    ParameterDefinition(
+        "plan_cache", "", "Folder for TensorRT's plans, its compiled files; empty: ~/.cache/bisenet_ros."
+    ),
+    ParameterDefinition(
         "cameras",
         ["camera"],
         "Names of the cameras; NAME is read from /NAME/image_raw, which can be remapped.",
         is_valid=are_camera_names,
         expected="a list of different names (letters, digits, _)",
     ),
-    Setting(
+    ParameterDefinition(
         "transport", "auto", "Raw images, or compressed ones; auto: raw if they are published.", choices=TRANSPORTS
     ),
-    Setting("reliability", "auto", "Of the image subscriptions; auto: as all publishers offer.", choices=RELIABILITIES),
-    Setting("max_age", 0.0, "Images older by their stamp are dropped, in s; 0: no limit.", LIVE, range=(0.0, 3600.0)),
-    Setting("publish_rate", 0.0, "Highest rate of masks per camera, in Hz; 0: no limit.", LIVE, range=(0.0, 1000.0)),
-    Setting(
+    ParameterDefinition(
+        "reliability", "auto", "Of the image subscriptions; auto: as all publishers offer.", choices=RELIABILITIES
+    ),
+    ParameterDefinition(
+        "max_age", 0.0, "Images older by their stamp are dropped, in s; 0: no limit.", LIVE, range=(0.0, 3600.0)
+    ),
+    ParameterDefinition(
+        "publish_rate", 0.0, "Highest rate of masks per camera, in Hz; 0: no limit.", LIVE, range=(0.0, 1000.0)
+    ),
+    ParameterDefinition(
         "picture_rate",
         0.0,
         "Highest rate of color_mask and overlay, in Hz; 0: as of the masks.",
         LIVE,
         range=(0.0, 1000.0),
     ),
-    Setting(
+    ParameterDefinition(
         "smoothing",
         0.0,
         "Weight of earlier frames in each mask, 0 to 0.9, on the CPU; they move with the picture. 0: no smoothing.",
         LIVE,
         range=(0.0, 0.9),
     ),
-    Setting(
+    ParameterDefinition(
         "min_confidence",
         0.0,
         "Pixels below this confidence are 255 (unknown) in the mask, 0 to 1; costs what the topic confidence does.",
         LIVE,
         range=(0.0, 1.0),
     ),
-    Setting(
+    ParameterDefinition(
         "warn_confidence",
         0.0,
         "The diagnostics warn while a camera's mean confidence of the last 10 s is below this, 0 to 1; 0: never.",
         LIVE,
         range=(0.0, 1.0),
     ),
-    Setting(
+    ParameterDefinition(
         "overlay_opacity", OPACITY, "Opacity of the classes' colors in the overlay, 0 to 1.", LIVE, range=(0.0, 1.0)
     ),
-    Setting("grid.frame", "base_link", "Frame of the ground grid; its z = 0 is the ground."),
-    Setting("grid.resolution", 0.1, "Side of a cell of the ground grid, in m.", range=(0.01, 10.0)),
-    Setting("grid.x", [0.0, 40.0], "First and last meter of the ground grid along x.", **INTERVAL),
-    Setting("grid.y", [-15.0, 15.0], "First and last meter of the ground grid along y.", **INTERVAL),
-    Setting("grid.drivable", [""], "Classes that are free in the ground grid; empty: road or drivable.", **NAMES),
-    Setting("grid.ignored", [""], "Classes that are unknown in the ground grid; empty: sky.", **NAMES),
-    Setting("autostart", True, "Configure and activate the node at the start.", START),
-    Setting("diagnostics_rate", 1.0, "How often /diagnostics is published, in Hz.", START, range=(0.1, 10.0)),
-    Setting("class_names", [""], "Names of the classes by id, from the model's card. Read-only.", SET_BY_NODE),
+    ParameterDefinition("grid.frame", "base_link", "Frame of the ground grid; its z = 0 is the ground."),
+    ParameterDefinition("grid.resolution", 0.1, "Side of a cell of the ground grid, in m.", range=(0.01, 10.0)),
+    ParameterDefinition("grid.x", [0.0, 40.0], "First and last meter of the ground grid along x.", **INTERVAL),
+    ParameterDefinition("grid.y", [-15.0, 15.0], "First and last meter of the ground grid along y.", **INTERVAL),
+    ParameterDefinition(
+        "grid.drivable", [""], "Classes that are free in the ground grid; empty: road or drivable.", **NAMES
+    ),
+    ParameterDefinition("grid.ignored", [""], "Classes that are unknown in the ground grid; empty: sky.", **NAMES),
+    ParameterDefinition("autostart", True, "Configure and activate the node at the start.", START),
+    ParameterDefinition(
+        "diagnostics_rate", 1.0, "How often /diagnostics is published, in Hz.", START, range=(0.1, 10.0)
+    ),
+    ParameterDefinition(
+        "class_names", [""], "Names of the classes by id, from the model's card. Read-only.", SET_BY_NODE
+    ),
 )
 
 
-def camera_settings(camera: str) -> Tuple[Setting, ...]:
-    """The settings of one camera."""
+def camera_definitions(camera: str) -> Tuple[ParameterDefinition, ...]:
+    """The definitions of the parameters of one camera."""
     pose = "Pose of the optical frame of {} in grid.frame: x, y, z in m, roll, pitch, yaw in rad; [0.0]: from tf2."
     return (
-        Setting(f"{camera}.enabled", True, f"Whether the images of {camera} are segmented.", LIVE),
-        Setting(f"{camera}.ignore_mask", "", f"PNG of the size of {camera}'s images; what is not black is 255."),
-        Setting(
+        ParameterDefinition(f"{camera}.enabled", True, f"Whether the images of {camera} are segmented.", LIVE),
+        ParameterDefinition(
+            f"{camera}.ignore_mask", "", f"PNG of the size of {camera}'s images; what is not black is 255."
+        ),
+        ParameterDefinition(
             f"{camera}.pose",
             NO_POSE,
             pose.format(camera),
             is_valid=lambda value: value == NO_POSE or _are_numbers(value, 6),
             expected="a list of 6 numbers (x, y, z, roll, pitch, yaw), or [0.0] for tf2",
         ),
-        Setting(f"{camera}.rectified", False, f"Whether the images of {camera} are rectified already."),
+        ParameterDefinition(f"{camera}.rectified", False, f"Whether the images of {camera} are rectified already."),
     )
 
 
-def reliability_setting(topic: str) -> Setting:
-    """The setting of the reliability of the subscription to an image topic."""
+def reliability_definition(topic: str) -> ParameterDefinition:
+    """The definition of the reliability of the subscription to an image topic."""
     name = RELIABILITY_OVERRIDE.format(topic)
     description = f"Reliability of the subscription to {topic}; default: that of the parameter reliability."
-    return Setting(name, DEFAULT, description, LIVE, choices=(DEFAULT, *RELIABILITIES))
+    return ParameterDefinition(name, DEFAULT, description, LIVE, choices=(DEFAULT, *RELIABILITIES))

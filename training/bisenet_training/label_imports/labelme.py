@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from bisenet_training.errors import DataError
-from bisenet_training.label_exports.labeled_image import FARTHEST, LabeledImage, read_json, read_size
+from bisenet_training.label_imports.labeled_image import FARTHEST, LabeledImage, read_json, read_size
 
 FRACTION_BITS = 4
 """Fractional bits of the coordinates that OpenCV draws; labelme writes them as fractions of a pixel."""

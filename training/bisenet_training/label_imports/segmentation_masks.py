@@ -13,7 +13,7 @@ from bisenet_ros.images.image_file import image_files
 from bisenet_ros.images.label_file import read_label_colors
 from bisenet_training.data.label_encoding import Color, ColorEncoding
 from bisenet_training.errors import DataError
-from bisenet_training.label_exports.labeled_image import LabeledImage
+from bisenet_training.label_imports.labeled_image import LabeledImage
 
 LABEL_MAP, MASKS, IMAGES = "labelmap.txt", "SegmentationClass", "JPEGImages"
 UNLABELED = "background"

@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""The nodes that the segmentation node is compared with, as a process: the bare echo and the plain pipeline.
+"""The nodes that the segmentation node is compared with, as a process: the bare echo and the baseline.
 
 The echo publishes every image it receives again, as it is. It shows what the way of an image through two processes and
 one callback takes, whatever is done with the image.
@@ -18,7 +18,7 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 
-from bisenet_ros.node.benchmark.plain_pipeline import PlainPipeline
+from bisenet_ros.node.benchmark.baseline import Baseline
 from bisenet_ros.node.benchmark.scenario import Scenario
 from bisenet_ros.node.driver.topics import ECHO
 from bisenet_ros.node.fastdds import use_shared_memory
@@ -30,14 +30,14 @@ INPUT_DEPTH = 1
 OUTPUT_DEPTH = 5
 
 
-class ComparedPipeline(Node):
+class ReferenceNode(Node):
     """Subscribes to the cameras and answers their images one after another: "echo" or "plain"."""
 
     def __init__(self, name: str, scenario: Scenario) -> None:
         super().__init__(name)
         topics = scenario.topics(name)
         if name == "plain":
-            self._plain = PlainPipeline(
+            self._plain = Baseline(
                 Path(scenario.model),
                 frame_size=scenario.size,
                 precision=scenario.precision,
@@ -66,7 +66,7 @@ def main(name: str, scenario: str) -> None:
     keep_image_memory()
     rclpy.init(args=[])
     with suppress(KeyboardInterrupt, ExternalShutdownException):
-        rclpy.spin(ComparedPipeline(name, Scenario.from_json(scenario)))
+        rclpy.spin(ReferenceNode(name, Scenario.from_json(scenario)))
 
 
 if __name__ == "__main__":

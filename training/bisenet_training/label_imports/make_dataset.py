@@ -18,10 +18,10 @@ from bisenet_ros.model.class_map import IGNORE, ClassMap
 from bisenet_ros.model.input_size import size_text
 from bisenet_training.data.description import voc_color
 from bisenet_training.errors import DataError
-from bisenet_training.label_exports.coco import read_coco
-from bisenet_training.label_exports.labeled_image import IGNORED, UNLABELED, LabeledImage
-from bisenet_training.label_exports.labelme import read_labelme
-from bisenet_training.label_exports.segmentation_masks import LABEL_MAP, read_segmentation_masks
+from bisenet_training.label_imports.coco import read_coco
+from bisenet_training.label_imports.labeled_image import IGNORED, UNLABELED, LabeledImage
+from bisenet_training.label_imports.labelme import read_labelme
+from bisenet_training.label_imports.segmentation_masks import LABEL_MAP, read_segmentation_masks
 
 DATASET_YAML = "dataset.yaml"
 FIRST_THAT_SWAPS_SIDES = 5
