@@ -57,6 +57,8 @@ def decode_frame(message: BagMessage) -> BagFrame:
 
     Raises ImageError where it cannot be read; its reason "message" says that the bytes are no such message at all.
     """
+    if message.type not in IMAGE_TYPES:  # as where a bag was merged
+        raise ImageError("message", f"expected one of {', '.join(IMAGE_TYPES)}, got {message.type}")
     image = _deserialize(message)
     header = image.header
     return BagFrame(

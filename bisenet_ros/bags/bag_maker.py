@@ -20,6 +20,7 @@ from bisenet_ros.bags.camera_info import guess_camera_info
 from bisenet_ros.bags.recording import RATE, STAMP_LIMIT, URI_CHARACTERS, Recording
 from bisenet_ros.errors import BisenetError, ImageError
 from bisenet_ros.files.atomic_write import write_png
+from bisenet_ros.files.file_content import first_bytes
 from bisenet_ros.files.file_names import check_path
 from bisenet_ros.files.result_folder import (
     put_in_place,
@@ -28,14 +29,15 @@ from bisenet_ros.files.result_folder import (
     require_replaceable,
     unfinished_folder,
 )
+from bisenet_ros.images.compressed_headers import JPEG_MAGIC, PNG_MAGIC
 from bisenet_ros.images.compression import encode_jpeg
 from bisenet_ros.images.encodings import MAX_COMPRESSED_PIXELS
 from bisenet_ros.model.input_size import size_text
 from bisenet_ros.sources.image_source import ImageSource, SourceImage
 
 JPEG_QUALITY = 95
-SUFFIXES = {"jpeg": (".jpg", ".jpeg"), "png": (".png",)}
-"""Suffixes of files that go into the bag byte by byte, by the compression that is asked for."""
+MAGIC = {"jpeg": JPEG_MAGIC, "png": PNG_MAGIC}
+"""What files begin with that go into the bag byte by byte, by the compression that is asked for."""
 SQLITE_LOGS = ("-wal", "-shm", "-journal")
 """What SQLite appends to the name of a file for its logs."""
 
@@ -141,7 +143,7 @@ def _encode(image: SourceImage, kind: str) -> bytes:
             f"{image.name} has {size_text(image.pixels.shape)} pixels, of which readers of compressed images take "
             f"{MAX_COMPRESSED_PIXELS} at most; leave out --compressed, or make it smaller"
         )
-    if image.file and image.file.suffix.lower() in SUFFIXES[kind]:
+    if image.file and first_bytes(image.file).startswith(MAGIC[kind]):
         data = image.file.read_bytes()
         if _is_plain(data, image.pixels):
             return data

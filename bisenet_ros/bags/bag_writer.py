@@ -4,8 +4,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sqlite3
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Literal, Mapping, Optional
+from typing import Any, Dict, Iterator, Literal, Mapping, Optional
 
 import numpy as np
 from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
@@ -14,6 +18,7 @@ from rosbags.rosbag2.enums import CompressionFormat, CompressionMode
 
 from bisenet_ros.bags.bag_images import COMPRESSED_IMAGE, IMAGE, TYPES
 from bisenet_ros.bags.recording import STAMP_LIMIT
+from bisenet_ros.bags.storage import problem_of
 from bisenet_ros.files.full_disk import explain_full_disk
 
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
@@ -38,7 +43,7 @@ class BagWriter:
     """A new bag of one file; a context manager, which leaves no metadata.yaml after an error.
 
     An MCAP file's chunks are compressed with zstd, which every reader of MCAP undoes; sqlite3 is not compressed.
-    Every method raises OSError; that of a full disk names the folder.
+    Every method raises OSError, which names the folder where SQLite writes; so does that of a full disk.
     """
 
     def __init__(
@@ -60,7 +65,7 @@ class BagWriter:
         self._connections: Dict[str, Connection] = {}
 
     def __enter__(self) -> BagWriter:
-        with explain_full_disk(self._folder):
+        with _explain_failure(self._folder):
             self._writer.open()
             for topic, kind in self._topics.items():
                 self._connections[topic] = self._writer.add_connection(
@@ -69,7 +74,7 @@ class BagWriter:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        with explain_full_disk(self._folder):
+        with _explain_failure(self._folder):
             self._writer.__exit__(*error)
 
     def write_image(
@@ -101,8 +106,24 @@ class BagWriter:
     def write(self, topic: str, message: Any, *, log_ns: int) -> None:
         """A message of rosbags' types, recorded at `log_ns`."""
         connection = self._connections[topic]
-        with explain_full_disk(self._folder):
+        with _explain_failure(self._folder):
             self._writer.write(connection, log_ns, TYPES.serialize_cdr(message, connection.msgtype))
+
+
+@contextmanager
+def _explain_failure(folder: Path) -> Iterator[None]:
+    """Raises OSError in place of SQLite's errors, of which only that of a full disk says what is wrong."""
+    with explain_full_disk(folder):
+        try:
+            yield
+        except sqlite3.Error as error:
+            if "disk is full" in str(error):  # its errors have codes since Python 3.11 only
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+            raise OSError(
+                errno.EIO,
+                f"{problem_of(error)} writing {folder}: is the drive still there, and has it a quota, or a limit for "
+                "the size of a file, as FAT has?",
+            ) from error
 
 
 def make_header(stamp_ns: int, frame_id: str) -> Any:

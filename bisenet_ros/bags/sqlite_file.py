@@ -9,13 +9,20 @@ from typing import Collection, Dict, Iterator, List
 
 from bisenet_ros.bags.storage import BagMessage, DamagedFileError, Topic, problem_of
 
+CHUNK = 2**20
+"""Bytes read at once."""
+
 
 class SqliteFile:
-    """An SQLite file that is open; `problem` is what is wrong with it as a whole, "" for nothing."""
+    """An SQLite file that is open; `problem` is what is wrong with it as a whole, "" for nothing.
+
+    Every method raises OSError where the system fails, not the file.
+    """
 
     def __init__(self, path: Path) -> None:
         """Raises DamagedFileError where not even the list of topics is left."""
         self.problem = ""
+        self._file = path.open("rb")
         self._order = "timestamp, id"
         self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True, check_same_thread=False)
         self._connection.text_factory = lambda data: data.decode(errors="backslashreplace")  # names of other topics too
@@ -34,14 +41,14 @@ class SqliteFile:
 
     def close(self) -> None:
         self._connection.close()
+        self._file.close()
 
     def topics(self) -> List[Topic]:
         """The topics, with the messages that are left."""
         counts = dict.fromkeys(self._topics, 0)
         try:
-            with _as_damaged_file(), closing(
-                self._connection.execute("SELECT topic_id FROM messages ORDER BY id")
-            ) as rows:
+            query = "SELECT topic_id FROM messages ORDER BY id"
+            with self._as_damaged_file(), closing(self._connection.execute(query)) as rows:
                 for (number,) in rows:
                     counts[number] = counts.get(number, 0) + 1
         except DamagedFileError as error:
@@ -62,22 +69,28 @@ class SqliteFile:
             "SELECT topic_id, CAST(timestamp AS INTEGER), CAST(data AS BLOB) FROM messages "
             f"WHERE topic_id IN ({','.join('?' * len(wanted))}) ORDER BY {self._order}"
         )
-        with _as_damaged_file(), closing(self._connection.execute(query, wanted)) as rows:
+        with self._as_damaged_file(), closing(self._connection.execute(query, wanted)) as rows:
             for number, log_ns, data in rows:
                 topic = self._topics[number]
                 yield BagMessage(topic.name, topic.type, log_ns or 0, data or b"")
 
     def _read_topics(self) -> Dict[int, Topic]:
-        with _as_damaged_file():
+        with self._as_damaged_file():
             rows = self._connection.execute("SELECT id, name, type, serialization_format FROM topics").fetchall()
         if not all(isinstance(text, str) for row in rows for text in row[1:]):  # as of a file that was cut off
             raise DamagedFileError("its table of topics is damaged")
         return {number: Topic(name, kind, None, encoding) for number, name, kind, encoding in rows}
 
+    @contextmanager
+    def _as_damaged_file(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the second, of SQLite's words with wrong bytes
+            self._read_through()
+            raise DamagedFileError(problem_of(error)) from error
 
-@contextmanager
-def _as_damaged_file() -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the second, of a message of SQLite with wrong bytes
-        raise DamagedFileError(problem_of(error)) from error
+    def _read_through(self) -> None:
+        """Reads the whole file: raises OSError where the drive fails, which SQLite takes for damage of the file."""
+        self._file.seek(0)
+        while self._file.read(CHUNK):
+            pass

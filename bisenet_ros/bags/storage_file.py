@@ -27,6 +27,7 @@ LONGEST_ZSTD_HEADER = 18
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 """The first bytes of zstd data; a message in CDR begins with a zero."""
 SQLITE_MAGIC = b"SQLite format 3\0"
+MOVE = "`sqlite3 {} 'PRAGMA wal_checkpoint(TRUNCATE)'` moves them, best in a copy of the bag"
 
 
 @contextmanager
@@ -47,6 +48,7 @@ def open_storage(file: Path) -> Iterator[Storage]:
         except (EOFError, zstd.ZstdError) as error:
             problem = problem_of(error)  # what could be decompressed is read
         with closing(_open_plain(plain)) as storage:
+            plain.unlink()  # it stays open; where the process is killed, none of it is left
             storage.problem = problem or storage.problem
             yield storage
 
@@ -71,7 +73,7 @@ def _open_plain(file: Path) -> Storage:
     if start.startswith(MCAP0_MAGIC):
         return McapFile(file)
     log = file.with_name(f"{file.name}-wal")
-    unmoved = f"{log.name} holds messages that were never moved into the file" if _size(log) else ""
+    unmoved = f"{log.name} holds messages that are not in the file yet; {MOVE.format(file)}" if _size(log) else ""
     if not start.startswith(SQLITE_MAGIC):
         raise DamagedFileError(unmoved or f"it is {describe_bytes(start)}, no SQLite and no MCAP file")
     storage = SqliteFile(file)

@@ -4,6 +4,8 @@
 
 import sys
 
+from bisenet_ros.files.file_names import printable
+
 
 def print_error(text: str) -> None:
     print(f"bisenet: error: {printable(text)}", file=sys.stderr)
@@ -11,11 +13,3 @@ def print_error(text: str) -> None:
 
 def print_warning(text: str) -> None:
     print(f"bisenet: warning: {printable(text)}", file=sys.stderr)
-
-
-def printable(text: str) -> str:
-    """A text with escapes for control characters, by which the names in a bag could change what the terminal shows."""
-    return "".join(
-        character if character.isprintable() or character == "\n" else character.encode("unicode_escape").decode()
-        for character in text
-    )

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from bisenet_ros.bags import STORAGES
 from bisenet_ros.commands._arguments import add_engine_arguments, list_of, number
-from bisenet_ros.commands._messages import print_warning, printable
+from bisenet_ros.commands._messages import print_warning
 from bisenet_ros.errors import IMPERFECT, INTERRUPTED, BisenetError
 from bisenet_ros.evaluation import OUTPUTS
+from bisenet_ros.files.file_names import printable
 from bisenet_ros.files.installed_package import is_importable
 from bisenet_ros.files.missing_package import how_to_install
 
@@ -119,11 +120,12 @@ def run(arguments: argparse.Namespace) -> int:
 def show(request: Request, outcome: Outcome) -> int:
     """Prints what came of a run; the exit code."""
     if not outcome.scores:
-        print(f"{request.output} is finished already; --restart makes it again")
+        notices = "" if outcome.exit_code == 0 else "; what it warned of is in report.html there"
+        print(f"{request.output} is finished already{notices}; --restart makes it again")
         return outcome.exit_code
     for warning in outcome.warnings:
         print_warning(warning)
-    print(outcome.scores)
+    print(printable(outcome.scores))
     for found in outcome.replays:
         frames = f"{found.received} of {found.sent} frames of {found.bag} {found.topic}"
         print(printable(f"through the node: {frames}, {found.differing_pixels} pixels differ"))

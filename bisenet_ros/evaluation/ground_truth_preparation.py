@@ -25,7 +25,7 @@ from bisenet_ros.evaluation.ground_truth import (
     read_ground_truth,
 )
 from bisenet_ros.files.atomic_write import write_png
-from bisenet_ros.files.result_folder import unfinished_folder
+from bisenet_ros.files.result_folder import flush, unfinished_folder
 from bisenet_ros.model.class_groups import Grouping
 from bisenet_ros.model.class_map import ClassMap
 
@@ -88,6 +88,7 @@ def _merge_classes(source: Path, folder: Path, *, classes: int, grouping: Groupi
         ):
             ground_truth = read_ground_truth(path, classes=classes)
             write_png(unfinished / f"{path.stem}{SUFFIX}", grouping.ids[ground_truth])
+        flush(unfinished)
         unfinished.rename(folder)
 
 
@@ -111,6 +112,7 @@ def _export_masks(bag: Bag, topic: str, folder: Path, *, classes: ClassMap, grou
         _write_masks(bag, topic, unfinished, classes=len(classes), grouping=grouping)
         if not any(unfinished.iterdir()):
             raise GroundTruthError(f"{bag.path} has no message on {topic}, which was named as the ground truth")
+        flush(unfinished)
         unfinished.rename(folder)
 
 

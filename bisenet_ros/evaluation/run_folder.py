@@ -12,7 +12,6 @@ from bisenet_ros.files.atomic_write import PARTIAL, write_bytes
 from bisenet_ros.files.changed_inputs import describe_changes
 from bisenet_ros.files.folder_lock import LOCK, lock_folder
 from bisenet_ros.files.result_folder import (
-    flush,
     put_in_place,
     remove,
     remove_left_over,
@@ -99,7 +98,6 @@ class RunFolder:
         """Puts the results in their place, and throws the rest away."""
         record = {"asked": inputs, "exit_code": exit_code, "made": _files_in(self.result)}
         _write(self.result / RUN, record)
-        flush(self.result)
         put_in_place(self.result, self.output)
         self.discard()
 

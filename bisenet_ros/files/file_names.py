@@ -1,6 +1,6 @@
 # Copyright 2026 bisenet_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Names of files: their order, and what must not be in them."""
+"""Names of files: their order, what must not be in them, and how they are shown."""
 
 import re
 from pathlib import Path
@@ -28,3 +28,11 @@ def check_path(path: Path, *, forbidden: str = "") -> None:
     if wrong:
         kind = f"without any of {' '.join(forbidden)}" if wrong[0] in forbidden else "in UTF-8"
         raise BisenetError(f"expected a path {kind}, got {text!r}; choose another name")
+
+
+def printable(text: str) -> str:
+    """A text with escapes for control characters, by which the names in a bag could change what the terminal shows."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else character.encode("unicode_escape").decode()
+        for character in text
+    )

@@ -4,7 +4,6 @@
 
 import errno
 import os
-import sqlite3
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator
@@ -17,9 +16,9 @@ def explain_full_disk(folder: Path, *, advice: str = "give the same command agai
     """Raises an OSError (ENOSPC) with the place and what to do, where the disk is full; `folder` is being written."""
     try:
         yield
-    except (OSError, sqlite3.OperationalError) as error:
-        # An OSError with other words names its place already. SQLite's error has a code since Python 3.11 only.
-        if getattr(error, "strerror", None) != FULL and "disk is full" not in str(error):
+    except OSError as error:
+        if error.strerror != FULL:  # one with other words names its place already
             raise
-        place = getattr(error, "filename", None) or folder
-        raise OSError(errno.ENOSPC, f"{FULL} writing {place}; free some space, and {advice}") from error
+        raise OSError(
+            errno.ENOSPC, f"{FULL} writing {error.filename or folder}; free some space, and {advice}"
+        ) from error

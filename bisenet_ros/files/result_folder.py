@@ -124,7 +124,8 @@ def flush(folder: Path) -> None:
 
 
 def put_in_place(folder: Path, target: Path) -> None:
-    """Renames a whole folder to `target`; a folder that is there is set aside before, and removed at last."""
+    """Renames a whole folder to `target`, once it is on the disk; a folder that is there is removed at last."""
+    flush(folder)
     aside = _set_aside(target) if target.exists() else None
     try:
         folder.rename(target)

@@ -64,11 +64,12 @@ class Input:
         """What tells, in a later run, whether a name stands for the same input; for JSON."""
         if self.path is None:
             return [self.name]
+        place = self.path.parent.resolve() / self.path.name  # not where a link leads, which may lack the suffix
         try:
             status = self.path.stat()
         except OSError:  # such as a link to nowhere, of which reading tells more
-            return [str(self.path.absolute()), 0, 0]
-        return [str(self.path.resolve()), status.st_size, status.st_mtime_ns]
+            return [str(place), 0, 0]
+        return [str(place), status.st_size, status.st_mtime_ns]
 
 
 def find_inputs(texts: Sequence[str]) -> List[Input]:

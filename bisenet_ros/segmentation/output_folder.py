@@ -73,8 +73,8 @@ class OutputFolder:
         return not is_image or any(self.path(kind, name).exists() for kind in SUFFIXES)
 
     def has(self, name: str) -> bool:
-        """Whether all files of a frame are there."""
-        return all(self.path(output, name).exists() for output in self._outputs)
+        """Whether all files of a frame are there; an empty one is what a power cut may leave."""
+        return all(_size(self.path(output, name)) for output in self._outputs)
 
     def path(self, output: str, name: str) -> Path:
         return self.folder / output / f"{name}{SUFFIXES[output]}"
@@ -139,6 +139,10 @@ def _encode_overlay(path: Path, overlay: np.ndarray) -> bytes:
         return encode_jpeg(overlay)
     except ImageError as error:
         raise ImageError(error.reason, f"{path} cannot be written: {error}, or leave out overlay in --write") from None
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _is_video(identity: List[Any]) -> bool:

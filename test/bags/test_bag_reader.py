@@ -10,6 +10,7 @@ import re
 import shutil
 import sqlite3
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,6 +26,7 @@ from bisenet_ros.bags import storage_file as storage_module
 from bisenet_ros.bags.bag_choice import choose_bags, choose_topics, find_bags
 from bisenet_ros.bags.bag_images import COMPRESSED_IMAGE, IMAGE, TYPES, decode_frame, decode_mask, read_stamp
 from bisenet_ros.bags.bag_reader import Bag, BagError
+from bisenet_ros.bags.sqlite_file import SqliteFile
 from bisenet_ros.bags.storage import BagMessage
 from bisenet_ros.bags.storage_file import ZSTD_MAGIC, zstd
 from bisenet_ros.errors import ImageError
@@ -173,6 +175,54 @@ def test_a_failure_of_the_system_is_no_problem_of_the_bag(tmp_path, monkeypatch,
     (folder / "metadata.yaml").unlink()
     with pytest.raises(OSError, match=os.strerror(number)):
         Bag(folder)
+
+
+def test_a_drive_that_fails_is_no_damage_of_an_sqlite_file(tmp_path, monkeypatch):
+    """SQLite says of both that the file is malformed; only reading the file tells them apart."""
+    file = storage_file(write_bag(tmp_path / "bag", count=100))
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)
+    file.write_bytes(data)
+    bag = Bag(file.parent)
+    assert len(list(bag.messages([CAMERA]))) < 100 and "is damaged" in bag.problems[0]
+
+    def fail(_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(SqliteFile, "_read_through", fail)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        list(bag.messages([CAMERA]))
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_an_unpacked_file_is_gone_while_it_is_read(tmp_path, monkeypatch, storage):
+    """So that a process that is killed leaves nothing."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    bag = Bag(write_bag(tmp_path / "bag", storage=storage, compression=CompressionMode.FILE))
+    messages = bag.messages([CAMERA])
+    next(messages)
+    assert not [path for path in scratch.rglob("*") if path.is_file()]
+    assert len(list(messages)) == 11 and not list(scratch.iterdir())
+
+
+def test_a_message_of_another_type_on_the_topic_of_images_is_no_image(tmp_path):
+    """As in a bag that was merged of two."""
+    [message] = [message for message in Bag(write_bag(tmp_path / "bag", count=1)).messages([CAMERA])]
+    with pytest.raises(
+        ImageError, match="expected one of sensor_msgs/msg/Image, .*, got std_msgs/msg/String"
+    ) as raised:
+        decode_frame(replace(message, type="std_msgs/msg/String"))
+    assert raised.value.reason == "message"
+
+
+def test_messages_that_are_not_in_the_file_yet_are_told_with_what_moves_them(tmp_path):
+    file = storage_file(write_bag(tmp_path / "bag"))
+    file.with_name(f"{file.name}-wal").write_bytes(b"frames")
+    [problem] = Bag(file.parent).problems or frames_of(file.parent)[1]
+    assert f"{file.name}-wal holds messages that are not in the file yet" in problem
+    assert f"`sqlite3 {file} 'PRAGMA wal_checkpoint(TRUNCATE)'` moves them" in problem
 
 
 def test_a_file_that_the_disk_has_no_room_for_is_not_unpacked(tmp_path, monkeypatch):

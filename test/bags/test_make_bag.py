@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import os
+import re
+import resource
 import sys
 import tempfile
 from pathlib import Path
@@ -217,6 +219,26 @@ def test_a_file_of_the_wanted_kind_goes_into_the_bag_byte_by_byte(tmp_path, imag
     assert same == ([False] * 3 + [True] if kind == "jpeg" else [True] * 3 + [False])
     means = [int(frame.pixels.mean().round()) for frame in read_frames(tmp_path / "bag", f"{TOPIC}/compressed")]
     assert means == [10, 20, 100, 200]
+
+
+def test_a_file_that_is_called_as_another_kind_does_not_go_into_the_bag_byte_by_byte(tmp_path, images):
+    """Such as a picture of the web that is WebP, whatever its name says: no reader of compressed images takes it."""
+    for path in images.iterdir():
+        Image.fromarray(cv2.imread(str(path))[..., ::-1]).save(path, "WEBP", lossless=True)
+    assert main(["make-bag", str(images), "-o", str(tmp_path / "bag"), "--compressed", "jpeg"]) == 0
+    means = [int(frame.pixels.mean().round()) for frame in read_frames(tmp_path / "bag", f"{TOPIC}/compressed")]
+    assert means == [10, 20, 100, 200]
+
+
+def test_a_limit_for_the_size_of_a_file_is_told_with_its_place(tmp_path, images, capsys):
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20000, hard))  # as FAT has one of 4 GB
+    try:
+        assert main(["make-bag", str(images), "-o", str(tmp_path / "bag")]) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    words = rf"bisenet: error: disk I/O error writing {tmp_path}/.*: is the drive still there, and has it a quota, .*"
+    assert re.fullmatch(words, capsys.readouterr().err.splitlines()[-1])
 
 
 def test_labels_may_have_any_suffix_and_their_number_is_said(tmp_path, images, capsys):

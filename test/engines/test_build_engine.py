@@ -113,7 +113,7 @@ def test_the_timing_cache_goes_from_build_to_build(older_tensorrt, model, cache)
     assert len(list(cache.folder.glob("*.timing"))) == 1
 
 
-def test_a_kept_plan_that_tensorrt_refuses_is_built_anew_once(older_tensorrt, model, cache, caplog):
+def test_a_kept_plan_that_tensorrt_refuses_is_built_again_once(older_tensorrt, model, cache, caplog):
     request, plans = PlanRequest(model, SIZE), PlanStore(older_tensorrt, GPU, cache)
     module = older_tensorrt._module
     plans.load(request).close()

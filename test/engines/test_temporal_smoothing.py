@@ -94,13 +94,13 @@ def test_where_the_picture_has_changed_the_past_is_not_used() -> None:
 
 
 @pytest.mark.parametrize("stamp", [10.6, 9.9], ids=["a gap", "a step back"])
-def test_a_gap_or_a_step_back_begins_anew(stamp: float) -> None:
+def test_a_gap_or_a_step_back_begins_again(stamp: float) -> None:
     smoothing, frame = TemporalSmoothing(), texture()
     smoothing.smooth(uniform(0), frame, stamp=10.0, past=0.9)
     assert (smoothing.smooth(uniform(1), frame, stamp=stamp, past=0.9).argmax(axis=0) == 1).all()
 
 
-def test_another_size_begins_anew() -> None:
+def test_another_size_begins_again() -> None:
     smoothing = TemporalSmoothing()
     smoothing.smooth(uniform(0), texture(), stamp=0.0, past=0.9)
     smaller = logits_of(np.ones((HEIGHT // 2, WIDTH), int))

@@ -215,7 +215,7 @@ def test_the_faster_way_is_kept_and_obeyed(gpu, frame):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"tail": "head"}', "\xff"])
-def test_a_broken_note_of_the_faster_way_is_written_anew(gpu, frame, content):
+def test_a_broken_note_of_the_faster_way_is_written_again(gpu, frame, content):
     gpu.engine().segment(frame((64, 64)))
     (kept,) = gpu.cache.glob("*.tail")
     kept.write_text(content, encoding="latin-1")
@@ -230,7 +230,7 @@ def test_a_cache_that_cannot_be_written_is_a_warning(gpu, frame, caplog):
     assert "cannot be kept" in caplog.text
 
 
-def test_a_plan_that_tensorrt_refuses_is_built_anew(gpu, frame, caplog):
+def test_a_plan_that_tensorrt_refuses_is_built_again(gpu, frame, caplog):
     engine = gpu.engine(compiles=False)
     expected, runner = engine.segment(frame((64, 64))), engine._gpu
     key = runner.plans.key(runner.request((64, 64), "mask"))

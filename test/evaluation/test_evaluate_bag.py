@@ -578,7 +578,7 @@ def test_a_network_size_is_the_engines_and_is_in_the_report(tmp_path, request_fo
     assert "expected card, half, full or WIDTHxHEIGHT" in capsys.readouterr().err
 
 
-def test_a_model_that_was_quantized_anew_is_another_model(tmp_path, request_for, card):
+def test_a_model_that_was_quantized_again_is_another_model(tmp_path, request_for, card):
     model = save_tiny_model(tmp_path / "tiny.onnx", card)
     int8 = save_int8_version(model, tmp_path, loss=0.1)
     request = replace(request_for(write_bag(tmp_path / "bag", count=2)), model=model, device="cpu", precision="int8")
@@ -879,7 +879,7 @@ def bad_message(number: int):
     return {CAMERA: message}
 
 
-def test_other_inputs_are_refused_or_start_anew(tmp_path, request_for):
+def test_other_inputs_are_refused_or_start_again(tmp_path, request_for):
     bag = write_bag(tmp_path / "bag")
     request = request_for(bag)
     interrupt(request, at=9)

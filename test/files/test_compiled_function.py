@@ -38,7 +38,7 @@ def test_the_machine_code_is_kept(tmp_path, monkeypatch, caplog):
     assert [*tmp_path.rglob("*.nbc")] and not caplog.records
 
 
-def test_without_a_folder_to_write_to_it_is_compiled_anew(monkeypatch, caplog):
+def test_without_a_folder_to_write_to_it_is_compiled_again(monkeypatch, caplog):
     monkeypatch.setattr(numba.core.caching.CacheImpl, "_locator_classes", [])
     with caplog.at_level(logging.WARNING):
         assert_doubles(make_double())
@@ -47,7 +47,7 @@ def test_without_a_folder_to_write_to_it_is_compiled_anew(monkeypatch, caplog):
 
 
 @pytest.mark.parametrize("suffix, size", [(".nbi", 0), (".nbi", 20), (".nbc", 0), (".nbc", 20)])
-def test_files_that_a_power_cut_damaged_are_made_anew(tmp_path, monkeypatch, caplog, suffix, size):
+def test_files_that_a_power_cut_damaged_are_made_again(tmp_path, monkeypatch, caplog, suffix, size):
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
     assert_doubles(make_double())
     for file in tmp_path.rglob(f"*{suffix}"):

@@ -47,7 +47,7 @@ QUICK = (
     "test_a_batch_has_the_masks_of_its_frames[tensors]",
     "test_miou_by_precision[fp16]",
     "test_a_second_engine_builds",
-    "test_a_damaged_plan_is_built_anew[truncated]",
+    "test_a_damaged_plan_is_built_again[truncated]",
     "test_ten_thousand_frames",
     "test_benchmark_by_the_papers_protocol",
     "test_miou_by_precision[int8]",

@@ -65,7 +65,7 @@ def test_a_second_engine_builds_and_measures_nothing(create, tmp_path, frame, ca
     [lambda content: content[: len(content) // 2], lambda content: b"", lambda content: content[:-1] + b"\0\1"],
     ids=["truncated", "empty", "longer"],
 )
-def test_a_damaged_plan_is_built_anew(create, cache, frame, caplog, damage):
+def test_a_damaged_plan_is_built_again(create, cache, frame, caplog, damage):
     expected = create(cache=cache).segment(frame)
     for path in cache.glob("*.plan"):
         path.write_bytes(damage(path.read_bytes()))
@@ -74,7 +74,7 @@ def test_a_damaged_plan_is_built_anew(create, cache, frame, caplog, damage):
     assert "is built again" in caplog.text
 
 
-def test_a_plan_that_tensorrt_refuses_is_built_anew(create, cache, frame, caplog):
+def test_a_plan_that_tensorrt_refuses_is_built_again(create, cache, frame, caplog):
     engine = create(cache=cache)
     expected, gpu = engine.segment(frame), engine._gpu
     for tail in gpu.tails:

@@ -316,7 +316,7 @@ def test_one_late_image_after_a_step_back_is_no_failure(monkeypatch: pytest.Monk
         vehicle.wait_for(failures, "that it is late again")
 
 
-def test_after_a_step_back_in_time_the_grid_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_step_back_in_time_the_grid_begins_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """As when a bag begins again: what the other camera saw later neither counts nor holds up the first."""
     monkeypatch.setattr("bisenet_ros.node.ground_grid.FORGET_SECONDS", 60.0)
     with fake_node(*GRID, *TWO_CAMERAS) as (_, vehicle, _):

@@ -45,7 +45,7 @@ def test_half_a_minute_at_full_rate_leaves_memory_and_latency_as_they_were(shipp
     assert (tmp_path / "soak.png").stat().st_size > 10_000
 
 
-def test_a_file_that_another_process_makes_anew_is_no_leftover() -> None:
+def test_a_file_that_another_process_makes_again_is_no_leftover() -> None:
     path = SHARED_MEMORY / f"fast_test_{os.getpid()}"
     try:
         path.write_bytes(bytes(4096))

@@ -205,7 +205,7 @@ def test_the_results_of_another_run_are_never_overwritten(tmp_path, model, image
     assert files_of(out) == before
 
 
-def test_a_model_that_was_quantized_anew_is_another_model(tmp_path, model, images, capsys):
+def test_a_model_that_was_quantized_again_is_another_model(tmp_path, model, images, capsys):
     options = ["--device", "cpu", "--precision", "int8"]
     for loss, code in ((0.1, 0), (0.1, 0), (0.2, 1)):
         save_int8_version(model, tmp_path, loss=loss)
@@ -384,6 +384,31 @@ def test_a_link_to_nowhere_does_not_stop_the_others(tmp_path, model, images, cap
     assert "img_3.png cannot be read: No such file" in printed.err and "3 frames segmented" in printed.out
 
 
+def test_images_may_be_links_to_files_without_a_suffix(tmp_path, model, images):
+    """As DVC and git-annex make them. One is called as a video's frame would be, and one is replaced."""
+    store = tmp_path / "store"
+    store.mkdir()
+    for name, content in (("a", "img_1"), ("a_000001", "img_2")):
+        (images / f"{content}.png").rename(store / name)
+        (images / f"{name}.png").symlink_to(store / name)
+    (images / "bad.png").symlink_to(store / "bad")
+    (store / "bad").write_bytes(b"nothing")
+    assert segment(model, images, output=tmp_path / "out") == 3
+    (store / "bad").write_bytes((store / "a").read_bytes())
+    assert segment(model, images, output=tmp_path / "out") == 0
+    assert (tmp_path / "out" / "mask" / "bad.png").exists()
+
+
+def test_a_file_that_a_power_cut_left_empty_is_made_again(tmp_path, model, images, capsys):
+    assert segment(model, images, output=tmp_path / "out") == 0
+    empty = tmp_path / "out" / "mask" / "img_1.png"
+    whole = empty.read_bytes()
+    empty.write_bytes(b"")
+    assert segment(model, images, output=tmp_path / "out") == 0
+    assert "1 frame segmented, 2 were there already" in capsys.readouterr().out
+    assert empty.read_bytes() == whole
+
+
 def test_the_same_command_goes_on_with_an_image_that_was_copied_again(tmp_path, model, images, capsys):
     broken, out = images / "img_2.png", tmp_path / "out"
     whole = broken.read_bytes()
@@ -514,7 +539,7 @@ def test_a_video_s_name_may_be_as_long_as_the_file_system_takes(tmp_path):
     assert [*tmp_path.iterdir()] == [path]
 
 
-def test_what_a_killed_process_has_written_of_a_video_is_removed_when_it_is_made_anew(tmp_path):
+def test_what_a_killed_process_has_written_of_a_video_is_removed_when_it_is_made_again(tmp_path):
     program = f"""
 import os, signal
 import numpy as np

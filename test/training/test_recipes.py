@@ -144,7 +144,7 @@ def test_a_shipped_recipe_starts_from_the_checkpoint_of_another(capsys, tmp_path
     assert left in capsys.readouterr().out and second.started_from == {"name": "cityscapes", "scores": {}}
 
 
-def test_classifiers_of_as_many_other_classes_begin_anew(capsys, tmp_path):
+def test_classifiers_of_as_many_other_classes_begin_again(capsys, tmp_path):
     recipe = load(FOLDER / "camvid.yaml")
     data = {"name": "", "mean": recipe.data.mean, "std": recipe.data.std, "network_size": [64, 64]}
 

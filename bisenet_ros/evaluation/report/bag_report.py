@@ -3,7 +3,6 @@
 """The report of `bisenet evaluate-bag`: a page, the same as JSON, and a CSV of frames."""
 
 import csv
-import io
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Sequence
@@ -26,7 +25,7 @@ from bisenet_ros.evaluation.report.record_summary import (
     total_consistency,
 )
 from bisenet_ros.evaluation.run_summary import RunSummary
-from bisenet_ros.files.atomic_write import write_bytes, write_json
+from bisenet_ros.files.atomic_write import write_json
 
 REPORT, PAGE, TABLE = "report.json", "report.html", "report.csv"
 FILES = (REPORT, PAGE, TABLE)
@@ -102,20 +101,22 @@ def describe_findings(
 
 def write_csv(path: Path, records: Iterable[FrameRecord], *, names: Sequence[str]) -> None:
     """Writes a row per frame; empty cells where there was nothing to compare or no ground truth."""
-    table = io.StringIO(newline="")
-    writer = csv.writer(table)
     columns = ["bag", "topic", "index", "stamp_ns", "width_px", "height_px", "engine_ms", "confidence", "changed"]
-    writer.writerow([*columns, "miou", "pixel_accuracy", *(f"share_{name}" for name in names)])
-    for record in records:
-        confusion = record.dense_confusion()
-        scores = record.changed, json_number(mean_iou(confusion)), json_number(pixel_accuracy(confusion))
-        writer.writerow(
-            [record.bag, record.topic, record.index, record.stamp_ns, record.width, record.height]
-            + [f"{record.engine_ms:.3f}", f"{record.confidence:.6f}"]
-            + ["" if score is None else f"{score:.6f}" for score in scores]
-            + [f"{share:.6f}" for share in record.shares]
-        )
-    write_bytes(path, table.getvalue().encode("utf-8", errors="backslashreplace"))
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+        writer = csv.writer(file)
+        writer.writerow([*columns, "miou", "pixel_accuracy", *(f"share_{name}" for name in names)])
+        writer.writerows(map(_csv_row, records))
+
+
+def _csv_row(record: FrameRecord) -> List[Any]:
+    confusion = record.dense_confusion()
+    scores = record.changed, json_number(mean_iou(confusion)), json_number(pixel_accuracy(confusion))
+    return [
+        *(record.bag, record.topic, record.index, record.stamp_ns, record.width, record.height),
+        *(f"{record.engine_ms:.3f}", f"{record.confidence:.6f}"),
+        *("" if score is None else f"{score:.6f}" for score in scores),
+        *(f"{share:.6f}" for share in record.shares),
+    ]
 
 
 def _describe_sources(topics: Sequence[TopicSummary], run: RunSummary) -> List[Dict[str, Any]]:

@@ -15,6 +15,7 @@ from bisenet_ros.evaluation.report.picture_loader import load_pictures
 from bisenet_ros.evaluation.report.pictures import disagreement_row
 from bisenet_ros.evaluation.run_summary import Source
 from bisenet_ros.files.atomic_write import write_json, write_text
+from bisenet_ros.files.file_names import printable
 from bisenet_ros.model.class_groups import show_unlisted
 
 FILES = ("compare.html", "compare.json", "compare.txt")
@@ -33,7 +34,7 @@ def write_comparison(folder: Path, comparison: Comparison) -> None:
     """Writes compare.html, compare.json and compare.txt into a folder, which is made."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "compare.json", to_dict(comparison))
-    write_text(folder / "compare.txt", to_text(comparison).encode("utf-8", "backslashreplace").decode())
+    write_text(folder / "compare.txt", printable(to_text(comparison)))
     _write_page(folder / "compare.html", comparison)
 
 

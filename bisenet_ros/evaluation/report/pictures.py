@@ -21,17 +21,21 @@ STRIP_SECONDS = 0.15
 """Seconds that the strip shows a picture."""
 QUALITY = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, 80], ".png": []}
 MIME = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
-WRONG = (0, 0, 255)
-"""BGR of a wrong pixel."""
+DIFFERENT = (0, 0, 255)
+"""BGR of a pixel that differs."""
 
 
-def draw_errors(frame: np.ndarray, ground_truth: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """H x W x 3 uint8 BGR: the frame in pale gray, wrong pixels red, unlabeled ones black."""
+def draw_differences(frame: np.ndarray, expected: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """H x W x 3 uint8 BGR: the frame in pale gray, pixels that differ red, those that `expected` leaves open black.
+
+    Args:
+        expected: H x W uint8 ids: ground truth, or another mask.
+    """
     gray = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) // 2 + 112
-    errors = np.repeat(gray[..., None], 3, axis=2)
-    errors[mask != ground_truth] = WRONG
-    errors[ground_truth == IGNORE] = 0
-    return errors
+    differences = np.repeat(gray[..., None], 3, axis=2)
+    differences[mask != expected] = DIFFERENT
+    differences[expected == IGNORE] = 0
+    return differences
 
 
 def draw_overlay(frame: np.ndarray, mask: np.ndarray, color_table: np.ndarray, *, side: int) -> np.ndarray:
@@ -52,7 +56,7 @@ def picture_row(
     if ground_truth is not None:
         small_truth = shrink(ground_truth, mix=False)
         row["ground truth"] = _embed_painted(small_truth, color_table)
-        row["errors"] = embed_picture(draw_errors(small, small_truth, small_mask))
+        row["errors"] = embed_picture(draw_differences(small, small_truth, small_mask))
     return row
 
 
@@ -62,7 +66,7 @@ def disagreement_row(frame: np.ndarray, masks: Sequence[np.ndarray], color_table
     for name, mask in zip("AB", masks):
         row[name] = embed_picture(draw_overlay(frame, mask, color_table, side=LONGEST_SIDE))
     small = [shrink(mask, mix=False) for mask in masks]
-    return {**row, "differing": embed_picture(draw_errors(shrink(frame), *small))}
+    return {**row, "differing": embed_picture(draw_differences(shrink(frame), *small))}
 
 
 def shrink(pixels: np.ndarray, *, side: int = LONGEST_SIDE, mix: bool = True) -> np.ndarray:
