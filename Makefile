@@ -5,6 +5,7 @@ ASKED := $(filter-out file,$(origin PYTHON))
 BIN := .venv/bin
 # Python compiles what it imports by itself; most of what torch and OpenVINO bring is never imported.
 INSTALL := -m pip --disable-pip-version-check install --no-compile --quiet
+unexport PYTHONDONTWRITEBYTECODE
 SOURCED := $(if $(AMENT_PREFIX_PATH),$(ROS_DISTRO))
 VENV := -m venv $(if $(SOURCED),--system-site-packages)
 comma := ,
@@ -21,9 +22,10 @@ demo: .venv/vehicle  ## replay a driving clip through the real node; pictures in
 	$(BIN)/python -m demo.run_demo
 
 # Types are checked with the wheels: another ROS 2 has other NumPy and rclpy types.
+# xdist would keep the files with few tests for the end, which take longest.
 # A worker that crashed is not replaced: pytest-xdist would wait forever for tests that nobody runs.
 test: $(if $(SOURCED),.venv/complete,lint)  ## run all tests
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --max-worker-restart 0
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 # Kilted has ended; its wheels are the only second distribution that needs no installation.
 test-kilted: .venv-kilted/complete  ## run the node's tests and the demo on ROS 2 Kilted's wheels

@@ -7,7 +7,8 @@ from typing import Sequence, Tuple
 import cv2
 import numpy as np
 
-from bisenet_ros.images.colors import OPACITY, blend, paint
+from bisenet_ros.images import OPACITY
+from bisenet_ros.images.colors import blend, paint
 from bisenet_ros.model.class_map import ClassMap
 
 MARGIN = 12

@@ -33,7 +33,7 @@ print(json.dumps({
 """
 needs_ros = pytest.mark.skipif(not find_spec("rclpy"), reason="needs rclpy")
 PACKAGE_FOLDERS = ("bisenet_ros", "training/bisenet_training")
-BUILDS = {"copies": [()], "symlinks": [("--symlink-install",)], "copies, then symlinks": [(), ("--symlink-install",)]}
+BUILDS = {"copies": [()], "copies, then symlinks": [(), ("--symlink-install",)]}
 """The options of each `colcon build`."""
 
 

@@ -28,7 +28,8 @@ from bisenet_ros.evaluation.ground_truth import list_ground_truth, read_ground_t
 from bisenet_ros.evaluation.run_summary import Source
 from bisenet_ros.files.atomic_write import write_json
 from bisenet_ros.files.result_folder import flush, unfinished_folder
-from bisenet_ros.images.colors import OPACITY, blend, paint
+from bisenet_ros.images import OPACITY
+from bisenet_ros.images.colors import blend, paint
 from bisenet_ros.model.class_groups import show_unlisted
 
 ENGINE_TIME = (

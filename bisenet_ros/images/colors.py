@@ -9,9 +9,6 @@ import numpy as np
 
 from bisenet_ros.files.compiled_function import compiled
 
-OPACITY = 0.5
-"""Opacity of the colors in an overlay, 0 to 1, where nothing else is asked for."""
-
 
 def paint(mask: np.ndarray, color_table: np.ndarray, *, out: Optional[np.ndarray] = None) -> np.ndarray:
     """H x W uint8 ids and 256 x 3 uint8 colors to H x W x 3 uint8, new or in `out`."""

@@ -12,7 +12,7 @@ from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
 
 from bisenet_ros.engines.loader import DEVICES
 from bisenet_ros.engines.precision import PRECISIONS
-from bisenet_ros.images.colors import OPACITY
+from bisenet_ros.images import OPACITY
 from bisenet_ros.model.input_size import (
     CARD,
     FULL,

@@ -38,19 +38,7 @@ def run_node(*, load: LoadEngine = load_engine) -> int:
 
     A fault of the GPU that only a new process cures ends this one, with restart.EXIT_CODE.
     """
-    spinning, interrupted = threading.Event(), threading.Event()
-
-    def interrupt(*_: Any) -> None:
-        """Ends the start, once. When the node spins, ROS's end ends it: an exception could be lost in a destructor."""
-        if not spinning.is_set() and not interrupted.is_set():
-            interrupted.set()
-            raise KeyboardInterrupt
-        if not SIGNALS_END_ROS:  # on another thread, as it waits for locks that this one may hold
-            threading.Thread(target=rclpy.try_shutdown).start()
-
-    signal.signal(signal.SIGINT, interrupt)  # rclpy shuts ROS down, then calls this
-    if not SIGNALS_END_ROS:
-        signal.signal(signal.SIGTERM, interrupt)
+    signals = _Signals()
     use_shared_memory()
     keep_image_memory()
     try:
@@ -65,7 +53,7 @@ def run_node(*, load: LoadEngine = load_engine) -> int:
         node = SegmentationNode(load=load)
         node.autostart()
         if rclpy.ok():  # else a signal came while the model was loaded
-            spinning.set()
+            signals.leave_to_ros()
             rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
@@ -78,16 +66,45 @@ def run_node(*, load: LoadEngine = load_engine) -> int:
             if not isinstance(error, USER_ERRORS):
                 traceback.print_exc()
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not interrupt the shutdown
-        if not SIGNALS_END_ROS:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        if node is not None and not node.close(timeout=SHUTDOWN_TIMEOUT):
-            # TensorRT is building a plan, which takes minutes and cannot be interrupted.
-            _exit_at_once(code)
-        with suppress(RuntimeError):  # rclpy's signal handler, on a thread of its own, may do so at the same moment
-            rclpy.try_shutdown()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # again: rclpy has restored the handler from before
+        signals.ignore()  # a second Ctrl-C must not interrupt the shutdown
+        _shut_down(node, code)
     return code
+
+
+class _Signals:
+    """What SIGINT does, and SIGTERM where rclpy leaves it alone."""
+
+    def __init__(self) -> None:
+        """From here on a signal ends the start, once."""
+        self._is_left_to_ros, self._has_ended_start = threading.Event(), threading.Event()
+        self._signals = [signal.SIGINT] if SIGNALS_END_ROS else [signal.SIGINT, signal.SIGTERM]
+        for number in self._signals:
+            signal.signal(number, self._end)  # rclpy shuts ROS down, then calls this
+
+    def leave_to_ros(self) -> None:
+        """From here on a signal only ends ROS, which ends the node: an exception could be lost in a destructor."""
+        self._is_left_to_ros.set()
+
+    def ignore(self) -> None:
+        for number in self._signals:
+            signal.signal(number, signal.SIG_IGN)
+
+    def _end(self, *_: Any) -> None:
+        if not self._is_left_to_ros.is_set() and not self._has_ended_start.is_set():
+            self._has_ended_start.set()
+            raise KeyboardInterrupt
+        if not SIGNALS_END_ROS:  # on another thread, as it waits for locks that this one may hold
+            threading.Thread(target=rclpy.try_shutdown).start()
+
+
+def _shut_down(node: Optional[SegmentationNode], code: int) -> None:
+    """Frees the engine and ends ROS; ends the process where the engine does not end."""
+    if node is not None and not node.close(timeout=SHUTDOWN_TIMEOUT):
+        # TensorRT is building a plan, which takes minutes and cannot be interrupted.
+        _exit_at_once(code)
+    with suppress(RuntimeError):  # rclpy's signal handler, on a thread of its own, may do so at the same moment
+        rclpy.try_shutdown()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # again: rclpy has restored the handler from before
 
 
 def _parse_arguments() -> None:

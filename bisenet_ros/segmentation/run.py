@@ -16,7 +16,8 @@ from bisenet_ros.errors import BisenetError, ImageError
 from bisenet_ros.files.file_content import sha256_of
 from bisenet_ros.files.full_disk import explain_full_disk
 from bisenet_ros.files.result_folder import require_apart
-from bisenet_ros.images.colors import OPACITY, blend
+from bisenet_ros.images import OPACITY
+from bisenet_ros.images.colors import blend
 from bisenet_ros.images.image_file import other_files
 from bisenet_ros.model.input_size import CARD
 from bisenet_ros.model.model_file import model_sha256

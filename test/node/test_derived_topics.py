@@ -78,13 +78,17 @@ def test_the_engine_comes_before_the_derived_topics_where_every_core_is_busy() -
 def test_where_the_niceness_cannot_be_set_the_topics_are_published(
     monkeypatch: pytest.MonkeyPatch, image: Image
 ) -> None:
-    def refuse(*_: int) -> None:
+    refused = []
+
+    def refuse(*arguments: int) -> None:
+        refused.append(arguments)
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "setpriority", refuse)
     with fake_node() as (_, vehicle, _):
         overlays, camera = vehicle.listen("/segmentation/overlay", Image), vehicle.camera("/camera/image_raw")
         camera.connect(image, overlays)
+    assert len(refused) == 3
 
 
 def test_compressed_pictures_show_what_the_raw_ones_do() -> None:

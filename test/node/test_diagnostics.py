@@ -425,6 +425,7 @@ def most_are_lost(status: DiagnosticStatus) -> bool:
 
 def test_images_lost_in_transport_are_a_warning(vehicle: Vehicle) -> None:
     arguments = ("--ros-args", "-r", "__ns:=/lossy", "-r", "/camera/image_raw:=/lossy/image")
+    arguments += ("-p", "network_size:=64x64")
     with NodeProcess(DOMAIN, *arguments) as process:
         node = "/lossy/segmentation_node"
         vehicle.wait_for_status(f"{node}: segmentation", OK, "^running$")

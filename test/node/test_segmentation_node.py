@@ -129,8 +129,7 @@ def as_encoding(frame: np.ndarray, encoding: str) -> Tuple[np.ndarray, np.ndarra
     }[encoding]
 
 
-@pytest.mark.parametrize("padding", (0, 13))
-@pytest.mark.parametrize("encoding", ("bgr8", "rgb8", "bgra8", "rgba8", "mono8"))
+@pytest.mark.parametrize("encoding, padding", [("bgr8", 13), ("mono8", 0)])
 def test_encodings_with_and_without_padded_rows(
     encoding: str,
     padding: int,

@@ -24,7 +24,8 @@ from bisenet_ros.engines import load_engine
 from bisenet_ros.errors import BisenetError
 from bisenet_ros.files.atomic_write import partial_of
 from bisenet_ros.files.folder_lock import lock_folder
-from bisenet_ros.images.colors import OPACITY, blend
+from bisenet_ros.images import OPACITY
+from bisenet_ros.images.colors import blend
 from bisenet_ros.images.compression import encode_jpeg
 from bisenet_ros.segmentation import OUTPUTS, output_folder, video_file
 from bisenet_ros.segmentation import run as segment_run

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from bisenet_ros.images.colors import OPACITY, blend, paint
+from bisenet_ros.images import OPACITY
+from bisenet_ros.images.colors import blend, paint
 from bisenet_ros.model.class_map import IGNORE
 
 LONGEST_SIDE = 480

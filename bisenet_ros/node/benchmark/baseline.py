@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 
 from bisenet_ros.engines.loader import installed_runtimes
 from bisenet_ros.engines.precision import choose_precision
-from bisenet_ros.images.colors import OPACITY
+from bisenet_ros.images import OPACITY
 from bisenet_ros.model.input_size import CARD, STRIDE, Size
 from bisenet_ros.model.model_card import read_card
 
