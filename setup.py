@@ -128,7 +128,7 @@ setup(
             "psutil",
             "pytest",
             "pytest-timeout",
-            "pytest-xdist",
+            "pytest-xdist>=3.8",  # the first with --no-loadscope-reorder
             "rosbags>=0.11",
             "ruff",
             "setuptools>=70.1",  # the first that builds wheels alone; colcon keeps it below 80

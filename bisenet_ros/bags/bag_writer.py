@@ -43,7 +43,7 @@ class BagWriter:
     """A new bag of one file; a context manager, which leaves no metadata.yaml after an error.
 
     An MCAP file's chunks are compressed with zstd, which every reader of MCAP undoes; sqlite3 is not compressed.
-    Every method raises OSError, which names the folder where SQLite writes; so does that of a full disk.
+    Every method raises OSError; that of SQLite, and that of a full disk, names the folder.
     """
 
     def __init__(

@@ -3,7 +3,7 @@
 """SQLite files of bags, whole or cut off."""
 
 import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Collection, Dict, Iterator, List
 
@@ -22,26 +22,26 @@ class SqliteFile:
     def __init__(self, path: Path) -> None:
         """Raises DamagedFileError where not even the list of topics is left."""
         self.problem = ""
-        self._file = path.open("rb")
         self._order = "timestamp, id"
-        self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True, check_same_thread=False)
-        self._connection.text_factory = lambda data: data.decode(errors="backslashreplace")  # names of other topics too
-        self._connection.execute("PRAGMA trusted_schema = OFF")
-        try:
-            self._topics = self._read_topics()
-        except DamagedFileError as error:
-            self.problem = str(error)
-            self._order = "id"  # the index of the times is broken too
-            self._connection.execute("PRAGMA writable_schema = ON")  # reads a file shorter than its first page says
+        self._is_read_through = False
+        address = f"{path.absolute().as_uri()}?immutable=1"
+        with ExitStack() as opened:
+            self._file = opened.enter_context(path.open("rb"))
+            connection = sqlite3.connect(address, uri=True, check_same_thread=False)
+            self._connection = opened.enter_context(closing(connection))
+            self._connection.text_factory = lambda data: data.decode(errors="backslashreplace")  # of other topics too
+            self._connection.execute("PRAGMA trusted_schema = OFF")
             try:
                 self._topics = self._read_topics()
-            except DamagedFileError:
-                self.close()
-                raise
+            except DamagedFileError as error:
+                self.problem = str(error)
+                self._order = "id"  # the index of the times is broken too
+                self._connection.execute("PRAGMA writable_schema = ON")  # reads a file shorter than its first page says
+                self._topics = self._read_topics()
+            self._opened = opened.pop_all()
 
     def close(self) -> None:
-        self._connection.close()
-        self._file.close()
+        self._opened.close()
 
     def topics(self) -> List[Topic]:
         """The topics, with the messages that are left."""
@@ -90,7 +90,10 @@ class SqliteFile:
             raise DamagedFileError(problem_of(error)) from error
 
     def _read_through(self) -> None:
-        """Reads the whole file: raises OSError where the drive fails, which SQLite takes for damage of the file."""
+        """Reads the whole file, once: raises OSError where the drive fails, which SQLite takes for a damaged file."""
+        if self._is_read_through:
+            return
         self._file.seek(0)
         while self._file.read(CHUNK):
             pass
+        self._is_read_through = True

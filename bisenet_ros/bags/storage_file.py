@@ -4,6 +4,7 @@
 
 import errno
 import os
+import shlex
 import shutil
 import tempfile
 from contextlib import closing, contextmanager
@@ -27,7 +28,6 @@ LONGEST_ZSTD_HEADER = 18
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 """The first bytes of zstd data; a message in CDR begins with a zero."""
 SQLITE_MAGIC = b"SQLite format 3\0"
-MOVE = "`sqlite3 {} 'PRAGMA wal_checkpoint(TRUNCATE)'` moves them, best in a copy of the bag"
 
 
 @contextmanager
@@ -73,11 +73,17 @@ def _open_plain(file: Path) -> Storage:
     if start.startswith(MCAP0_MAGIC):
         return McapFile(file)
     log = file.with_name(f"{file.name}-wal")
-    unmoved = f"{log.name} holds messages that are not in the file yet; {MOVE.format(file)}" if _size(log) else ""
     if not start.startswith(SQLITE_MAGIC):
-        raise DamagedFileError(unmoved or f"it is {describe_bytes(start)}, no SQLite and no MCAP file")
+        problem = f"it is {describe_bytes(start)}, no SQLite and no MCAP file"
+        if _size(log):  # which SQLite removes where it opens an empty file
+            problem += f"; {log.name} holds messages: copy both before you open them with sqlite3"
+        raise DamagedFileError(problem)
     storage = SqliteFile(file)
-    storage.problem = storage.problem or unmoved
+    if _size(log) and not storage.problem:
+        command = f"sqlite3 {shlex.quote(str(file))} 'PRAGMA wal_checkpoint(TRUNCATE)'"
+        storage.problem = (
+            f"{log.name} holds messages that are not in the file yet; in a copy of the bag, `{command}` moves them"
+        )
     return storage
 
 

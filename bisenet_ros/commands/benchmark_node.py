@@ -4,8 +4,8 @@
 
 Measures segmentation_node from process to process over real DDS: latency from the camera's publish call to the mask's
 arrival, frames lost and where, CPU time of each process; in turns with a bare node that only echoes the image and with
-a baseline as commonly written. Then with cameras that are faster than the engine, in turns with the engine alone,
-and at a rate that the engine holds. Runs in ROS domains of its own, on this machine only.
+a baseline, segmentation as commonly written. Then with cameras that are faster than the engine, in turns with the
+engine alone, and at a rate that the engine holds. Runs in ROS domains of its own, on this machine only.
 """
 
 import argparse

@@ -80,7 +80,7 @@ def _missing_masks(chosen: ChosenBag, topic: str, folder: Path) -> List[str]:
 
 
 def _merge_classes(source: Path, folder: Path, *, classes: int, grouping: Grouping) -> None:
-    """Writes ground truth again, with the ids of groups in place of classes; raises as `check_ground_truth` does."""
+    """Writes a copy of ground truth with the ids of groups in place of classes; raises as `check_ground_truth` does."""
     with unfinished_folder(folder) as unfinished:
         unfinished.mkdir()
         for path in tqdm(

@@ -101,7 +101,7 @@ def require_replaceable(folder: Path) -> None:
     """Raises BisenetError for a folder that `put_in_place` cannot replace: a mount point, or the current folder."""
     if folder.exists() and (os.path.ismount(folder) or folder.samefile(os.curdir)):
         kind = "a mount point, such as a volume of a container" if os.path.ismount(folder) else "the current folder"
-        raise BisenetError(f"{folder} is {kind}, and cannot be made again as a whole; name a folder in it with -o")
+        raise BisenetError(f"{folder} is {kind}, and cannot be replaced as a whole; name a folder in it with -o")
 
 
 @contextmanager

@@ -223,6 +223,10 @@ def test_messages_that_are_not_in_the_file_yet_are_told_with_what_moves_them(tmp
     [problem] = Bag(file.parent).problems or frames_of(file.parent)[1]
     assert f"{file.name}-wal holds messages that are not in the file yet" in problem
     assert f"`sqlite3 {file} 'PRAGMA wal_checkpoint(TRUNCATE)'` moves them" in problem
+    file.write_bytes(b"")
+    with pytest.raises(BagError, match=f"{file.name}-wal holds messages: copy both before you open them") as raised:
+        Bag(file)
+    assert "PRAGMA" not in str(raised.value), "SQLite would remove the messages of an empty file"
 
 
 def test_a_file_that_the_disk_has_no_room_for_is_not_unpacked(tmp_path, monkeypatch):

@@ -436,8 +436,7 @@ def test_the_current_folder_does_not_become_a_bag(tmp_path, images, monkeypatch,
     monkeypatch.chdir(tmp_path / "drive")
     assert main(["make-bag", str(images), "-o", "."]) == 1
     assert (
-        "drive is the current folder, and cannot be made again as a whole; name a folder in it"
-        in capsys.readouterr().err
+        "drive is the current folder, and cannot be replaced as a whole; name a folder in it" in capsys.readouterr().err
     )
 
 

@@ -1205,8 +1205,8 @@ def test_a_killed_run_goes_on_in_the_shipped_model(tmp_path, shipped_model, numb
         assert main(["make-bag", str(tmp_path / f"images_{part}"), *arguments, "-o", str(target)]) == 0
 
     def command(output: str):
-        options = ["--model", str(shipped_model), "--truth-topic", TRUTH, "--device", "cpu", "--precision", "fp32"]
-        options += ["--network-size", "192x144"]
+        options = ["--model", str(shipped_model), "--ground-truth-topic", TRUTH, "--device", "cpu"]
+        options += ["--precision", "fp32", "--network-size", "192x144"]
         return ["evaluate-bag", str(tmp_path / "clips"), *options, "-o", str(tmp_path / output)]
 
     assert main(command("alone")) == 0

@@ -76,7 +76,7 @@ def evaluate(tmp_path, bag, shipped_model):
 
 @pytest.mark.parametrize("groups", (GROUPS, OTHER), ids=("left out", "other"))
 def test_scores_are_those_of_the_groups(tmp_path, bag, shipped_model, evaluate, groups):
-    out = evaluate(groups, "--truth-dir", str(bag.parent / "truth"))
+    out = evaluate(groups, "--ground-truth", str(bag.parent / "truth"))
     report = json.loads((out / "report.json").read_text())
     names = ["ground", "vehicle", UNLISTED if groups == GROUPS else "other"]
     assert [entry["name"] for entry in report["classes"]] == names

@@ -327,7 +327,7 @@ def test_tricks_are_reported_everywhere(camvid, model, tmp_path, capsys):
 def test_a_report_is_replaced_only_by_force(camvid, model, tmp_path, capsys):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "scores.json").write_text("earlier")
-    command = ["evaluate", str(model), "--data", "camvid", "--root", str(camvid), "--size", "64x48"]
+    command = ["evaluate", str(model), "--data", "camvid", "--root", str(camvid), "--network-size", "64x48"]
     assert main([*command, "-o", str(tmp_path / "out")]) == 1
     assert "add --force to replace them" in capsys.readouterr().err
     assert (tmp_path / "out" / "scores.json").read_text() == "earlier"
@@ -386,7 +386,7 @@ def test_what_cannot_be_evaluated_is_refused(camvid, checkpoint, model, tmp_path
     assert "expected a model file (.onnx) or a checkpoint" in error(camvid / "val.txt")
     assert "none.ckpt" in error(tmp_path / "none.ckpt") and "none.onnx" in error(tmp_path / "none.onnx")
     assert "scales must be above 0" in error(checkpoint, "--scales", "0")
-    assert "expected a size of 32 to 8192 pixels a side, got 8x8" in error(checkpoint, "--size", "8x8")
+    assert "expected a size of 32 to 8192 pixels a side, got 8x8" in error(checkpoint, "--network-size", "8x8")
     assert "expected a size as WIDTHxHEIGHT in pixels" in error(checkpoint, "--pad=-1x8")
     assert "scored in fp32" in error(checkpoint, "--precision", "bf16")
     assert f"expected a file to write, got the folder {tmp_path}" in error(checkpoint, "--json", str(tmp_path))

@@ -307,7 +307,7 @@ def test_tensors_that_are_no_plain_weights_are_refused(tmp_path, tensor):
 def test_import_checkpoint_command(state, tmp_path, capsys):
     source, model = tmp_path / "model_final.pth", tmp_path / "model.onnx"
     torch.save(state, source)
-    sizes = ["--mean", "0.5", "0.4", "0.3", "--size", "96x64"]
+    sizes = ["--mean", "0.5", "0.4", "0.3", "--network-size", "96x64"]
     assert main(["import-checkpoint", str(source), "-o", str(model), "--labels", "camvid", *sizes]) == 0
     printed = capsys.readouterr().out
     assert "273 tensors, 11 classes; left out 56 of booster heads" in printed and "54 batch counters" in printed
@@ -322,12 +322,12 @@ def test_a_run_starts_from_an_imported_checkpoint(state, tmp_path, capsys):
     """All but the heads is the file's: other classes, another width, and booster heads, which it has otherwise."""
     source, imported = tmp_path / "model_final.pth", tmp_path / "model_final.ckpt"
     torch.save(state, source)
-    assert main(["import-checkpoint", str(source), "-o", str(imported), "--labels", "camvid"]) == 0
+    assert main(["import-checkpoint", str(source), "-o", str(imported), "--dataset", "camvid"]) == 0
     hint = shlex.split(capsys.readouterr().out.splitlines()[0].partition(" with ")[2])
     started = load_recipe(RECIPES / "camvid.yaml", ["data.root=/nowhere", *hint])
     assert (started.run.start_from, started.network.variant) == (str(imported), "coincheung")
     assert (tuple(started.data.mean), tuple(started.data.std)) == (CITYSCAPES_MEAN, CITYSCAPES_STD)
-    half = ["import-checkpoint", str(source), "-o", str(imported), "--labels", "camvid", "--weights", "fp16"]
+    half = ["import-checkpoint", str(source), "-o", str(imported), "--dataset", "camvid", "--weights", "fp16"]
     assert main(half) == 1 and "a checkpoint is fp32: leave it out" in capsys.readouterr().err
 
     def module(variant: str) -> SegmentationModule:

@@ -28,7 +28,7 @@ class FramePipeline:
 
     A frame is 3 x H x W bytes to copy to the GPU, and H x W bytes of mask to copy back, and as many of confidence where
     it is asked for. Where CUDA graphs are available, one for each batch size replays all steps from its second batch
-    on. Batches run one after the other: no frames are queued, so there is no next one to copy meanwhile.
+    on. Batches run one after the other: of a camera only the newest frame waits, so none is copied ahead.
     """
 
     def __init__(self, device: CudaDevice, plan: Plan, *, frame_size: Size, classes: int, max_batch: int = 1) -> None:

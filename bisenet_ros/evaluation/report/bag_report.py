@@ -102,10 +102,14 @@ def describe_findings(
 def write_csv(path: Path, records: Iterable[FrameRecord], *, names: Sequence[str]) -> None:
     """Writes a row per frame; empty cells where there was nothing to compare or no ground truth."""
     columns = ["bag", "topic", "index", "stamp_ns", "width_px", "height_px", "engine_ms", "confidence", "changed"]
-    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        writer = csv.writer(file)
-        writer.writerow([*columns, "miou", "pixel_accuracy", *(f"share_{name}" for name in names)])
-        writer.writerows(map(_csv_row, records))
+    try:
+        with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+            writer = csv.writer(file)
+            writer.writerow([*columns, "miou", "pixel_accuracy", *(f"share_{name}" for name in names)])
+            writer.writerows(map(_csv_row, records))
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk does not say of which file
+        raise
 
 
 def _csv_row(record: FrameRecord) -> List[Any]:
