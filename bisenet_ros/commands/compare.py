@@ -25,13 +25,12 @@ def run(arguments: argparse.Namespace) -> int:
     from bisenet_ros.evaluation.report.comparison import compare_reports
     from bisenet_ros.evaluation.report.comparison_report import FILES, to_text, write_comparison
     from bisenet_ros.evaluation.report.finished_report import read_report
-    from bisenet_ros.files.file_names import printable
     from bisenet_ros.files.result_folder import require_free
 
     if arguments.output:
         require_free(arguments.output, FILES, force=arguments.force)
     found = compare_reports(read_report(arguments.report_a), read_report(arguments.report_b))
-    print(printable(to_text(found)), end="")
+    print(to_text(found), end="")
     if arguments.output:
         write_comparison(arguments.output, found)
         print(f"\nreport: {arguments.output / 'compare.html'}")

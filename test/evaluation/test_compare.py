@@ -28,7 +28,7 @@ from bisenet_ros.evaluation.frame_record import RECORDS, FrameMeasurer, RecordFi
 from bisenet_ros.evaluation.report import bag_report
 from bisenet_ros.evaluation.report.bag_report import describe_findings
 from bisenet_ros.evaluation.report.comparison import Row, compare_reports
-from bisenet_ros.evaluation.report.comparison_report import load_gallery
+from bisenet_ros.evaluation.report.comparison_report import load_gallery, to_text
 from bisenet_ros.evaluation.report.finished_report import read_report
 from bisenet_ros.evaluation.report.record_summary import summarize
 from bisenet_ros.evaluation.run_summary import RunSummary, Source
@@ -188,6 +188,12 @@ def test_the_text_says_the_same(compared):
     assert re.search(r"mIoU +% +100\.00 .* worse\n", text)
     assert "mIoU is the mean over the classes that the ground truth has\n" in text
     assert re.search(r"sky +% +100\.00 +85\.71 +-14\.29  worse\n", text)
+
+
+def test_names_of_a_bag_do_not_control_the_terminal(good):
+    found = compare_reports(read_report(good), read_report(good))
+    text = to_text(replace(found, notices=["no masks of /x\x1b[31m\x07 \udcff"]))
+    assert "note: no masks of /x\\x1b[31m\\x07 \\udcff\n" in text and text.encode("utf-8")
 
 
 def test_a_report_against_itself_has_no_difference(good, capsys):

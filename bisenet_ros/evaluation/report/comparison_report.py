@@ -34,7 +34,7 @@ def write_comparison(folder: Path, comparison: Comparison) -> None:
     """Writes compare.html, compare.json and compare.txt into a folder, which is made."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "compare.json", to_dict(comparison))
-    write_text(folder / "compare.txt", printable(to_text(comparison)))
+    write_text(folder / "compare.txt", to_text(comparison))
     _write_page(folder / "compare.html", comparison)
 
 
@@ -69,7 +69,7 @@ def _values(rows: Sequence[Row]) -> Dict[str, Dict[str, Any]]:
 
 
 def to_text(comparison: Comparison) -> str:
-    """A table for the terminal."""
+    """A table for the terminal, on which the names of bags and topics change nothing but the text."""
     lines = [f"{name}: {report.title}" for name, report in zip("AB", comparison.reports)]
     lines += [f"note: {notice}" for notice in comparison.notices]
     lines += ["", *_table(comparison.scores)]
@@ -81,7 +81,7 @@ def to_text(comparison: Comparison) -> str:
         f"masks differ in {percent(comparison.differing)} % of the pixels of {comparison.frames} frames, most in:",
     ]
     lines += [f"  {_frame_title(share, record)}" for share, record in comparison.extremes] or ["  no frame"]
-    return "\n".join(lines) + "\n"
+    return printable("\n".join(lines) + "\n")
 
 
 def _table(rows: Sequence[Row]) -> List[str]:
